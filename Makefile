@@ -1,0 +1,27 @@
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: install search test check lint clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/install
+	scripts/install "$(PYTHON)" "$(VENV)"
+	@touch $(STAMP)
+
+search: install  ## a first search and its report: no data is downloaded
+	$(VENV)/bin/experiments search mnist_cnn --dataset digits --max-trials 8 --max-epochs 5 \
+	    --name first-search-$$(date +%Y%m%d-%H%M%S) $(ARGS)
+
+test: install
+	scripts/test $(ARGS)
+
+check: install
+	scripts/check
+
+lint: install
+	scripts/lint
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,136 @@
+"""What every image search space shares: facts of the dataset, compiling, fitting in phases."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import keras_tuner
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one optimizer.
+
+    Args:
+        epochs: How many epochs it lasts.
+        prepare: Changes and recompiles the model before the phase; `None` leaves it as built.
+    """
+
+    epochs: int
+    prepare: Callable[[keras.Model], None] | None = None
+
+
+class ImageSpace(keras_tuner.HyperModel):
+    """A search space for image classification. Works in plain Keras Tuner.
+
+    Models take raw images, `(batch, height, width, channels)` with values 0..255, and give
+    probabilities: `(batch, 1)` for two classes, `(batch, num_classes)` for more. Labels are
+    integers, `(batch,)`.
+
+    Args:
+        input_shape: `(height, width, channels)` of the images.
+        num_classes: Number of classes, at least 2.
+
+    Raises:
+        ValueError: A fact of the dataset or a setting does not fit.
+    """
+
+    summary: ClassVar[str] = ""
+    # hyperparameter (a trailing _0 stands for the whole family) -> what it means
+    meanings: ClassVar[Mapping[str, str]] = {}
+    # setting (keyword argument of __init__) -> what it means
+    settings: ClassVar[Mapping[str, str]] = {}
+    # hyperparameters that are choices of architecture: the report compares scores by them
+    architecture: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__(name=type(self).__module__.rpartition(".")[2])
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise ValueError(
+                f"input_shape should be (height, width, channels), it is {input_shape}"
+            )
+        if num_classes < 2:
+            raise ValueError(f"num_classes should be at least 2, it is {num_classes}")
+        self.input_shape: tuple[int, int, int] = (
+            int(input_shape[0]),
+            int(input_shape[1]),
+            int(input_shape[2]),
+        )
+        self.num_classes = num_classes
+
+    @classmethod
+    def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Returns the `(height, width, channels)` images must be brought to.
+
+        Args:
+            channels: Channels of the dataset's own images.
+            settings: Settings of the space, by name.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def setting_defaults(cls) -> dict[str, Any]:
+        """Returns every setting with its default."""
+        parameters = inspect.signature(cls.__init__).parameters
+        return {name: parameters[name].default for name in cls.settings}
+
+    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles `model` with the loss and metric that fit the number of classes."""
+        loss = (
+            "binary_crossentropy" if self.num_classes == 2 else "sparse_categorical_crossentropy"
+        )
+        model.compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=["accuracy"],
+            jit_compile=self._jit_compile(),
+            steps_per_execution=1,
+        )
+
+    @staticmethod
+    def _jit_compile() -> bool:
+        # XLA trains small CNNs 2.5 to 4 times slower on a CPU.
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+
+    def output_layer(self) -> keras.layers.Layer:
+        """Returns the last layer: one sigmoid unit for two classes, softmax for more."""
+        if self.num_classes == 2:
+            return keras.layers.Dense(1, activation="sigmoid", name="probabilities")
+        return keras.layers.Dense(self.num_classes, activation="softmax", name="probabilities")
+
+    def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
+        """Returns the stretches of training of a trial of `epochs` epochs."""
+        return [Phase(epochs)]
+
+    def batch_size(self, hp: keras_tuner.HyperParameters) -> int:
+        """Returns the number of images a batch for these hyperparameters."""
+        return int(hp.values.get("batch_size", 32))
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Trains `model` through its phases and returns one history of all epochs."""
+        data = args[0] if args else kwargs.get("x")
+        if hasattr(data, "shape"):  # arrays; a dataset brings its own batches
+            kwargs.setdefault("batch_size", self.batch_size(hp))
+        epochs = kwargs.pop("epochs", 1)
+        merged: dict[str, list[float]] = {}
+        history, done = None, 0
+        for phase in self.phases(hp, epochs):
+            if phase.prepare is not None:
+                phase.prepare(model)
+                model.stop_training = False
+            history = model.fit(*args, initial_epoch=done, epochs=done + phase.epochs, **kwargs)
+            done += phase.epochs
+            for name, values in history.history.items():
+                merged.setdefault(name, []).extend(values)
+            if getattr(model, "stop_requested", False):
+                break
+        assert history is not None  # phases() never returns an empty list
+        history.history = merged
+        history.epoch = list(range(max((len(v) for v in merged.values()), default=0)))
+        return history

@@ -1,0 +1,46 @@
+"""Finds search spaces by the name of their file.
+
+A space is a file of this folder that holds one subclass of `ImageSpace`; the file's name is the
+space's name. Nothing else has to be touched to add one. Names are read without importing Keras.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search_spaces.base import ImageSpace
+
+_NOT_SPACES = {"base", "registry"}
+
+
+def names() -> list[str]:
+    """Returns the names of all search spaces, sorted."""
+    import search_spaces
+
+    found = {module.name for module in pkgutil.iter_modules(search_spaces.__path__)}
+    return sorted(name for name in found - _NOT_SPACES if not name.startswith("_"))
+
+
+def space_class(name: str) -> "type[ImageSpace]":
+    """Returns the hypermodel class of the space called `name`.
+
+    Raises:
+        ValueError: There is no such space, or its file holds not exactly one.
+    """
+    if name not in names():
+        raise ValueError(f"unknown search space {name!r}: there are {', '.join(names())}")
+    from search_spaces.base import ImageSpace
+
+    module = importlib.import_module(f"search_spaces.{name}")
+    found = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, ImageSpace) and member.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            f"search_spaces/{name}.py should hold one ImageSpace subclass, it holds {len(found)}"
+        )
+    return found[0]
