@@ -1,0 +1,130 @@
+"""What a search is asked to do: one frozen, validated object."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.objective import Objective, parse_objective
+
+METHODS = ("random", "grid", "hyperband", "bayesian")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Everything that determines a search.
+
+    Args:
+        space: Name of the search space.
+        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>` or `folder:<path>`.
+        method: Search method: `random`, `grid`, `hyperband` or `bayesian`.
+        max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
+            at this number at the latest).
+        max_epochs: Most epochs of one trial, at least 1.
+        objective: Metric and direction, for example `val_accuracy` or `val_loss:min`.
+        seed: Seed of everything random, 0 or more.
+        fix: Hyperparameters held at a value, by name.
+        settings: Settings of the space, by name.
+        name: Name of the study; made of space, dataset and time if empty.
+        runs_dir: Folder that holds studies.
+        data_dir: Folder of tensorflow-datasets; its own default if `None`.
+        cache_dir: Folder of prepared arrays; the user's cache folder if `None`.
+        sample: Number of images of a class-balanced subset; all if `None`.
+        patience: Epochs without improvement before a trial stops; never if `None`.
+        executions_per_trial: Trainings of each trial, with seeds of their own.
+        confirm: Number of finalists trained again and tested.
+        seeds: Trainings of each finalist.
+        split_seed: Seed of the splits; studies to be compared share it.
+    """
+
+    space: str
+    dataset: str = "mnist"
+    method: str = "random"
+    max_trials: int = 10
+    max_epochs: int = 10
+    objective: str = "val_accuracy"
+    seed: int = 0
+    fix: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    runs_dir: str = "runs"
+    data_dir: str | None = None
+    cache_dir: str | None = None
+    sample: int | None = None
+    patience: int | None = 3
+    executions_per_trial: int = 1
+    confirm: int = 1
+    seeds: int = 1
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        from search_spaces import names
+
+        if self.space not in names():
+            raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
+        if self.method not in METHODS:
+            raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
+        self._check_numbers()
+        parse_objective(self.objective)
+        if self.name and not _NAME.fullmatch(self.name):
+            raise UserError(
+                f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "
+                "expected, not a path; choose the folder with --runs-dir"
+            )
+
+    def _check_numbers(self) -> None:
+        least = {
+            "max_trials": 1,
+            "max_epochs": 1,
+            "executions_per_trial": 1,
+            "seeds": 1,
+            "confirm": 0,
+            "seed": 0,
+            "split_seed": 0,
+            "patience": 1,
+            "sample": 10,
+        }
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is None and name in ("patience", "sample"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+                raise UserError(
+                    f"--{name.replace('_', '-')} should be a whole number, {lowest} or more; "
+                    f"got {value!r}"
+                )
+
+    @property
+    def parsed_objective(self) -> Objective:
+        """The objective with its direction."""
+        return parse_objective(self.objective)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain data that JSON can hold."""
+        return asdict(self)
+
+
+def load_toml(path: str | Path) -> dict[str, Any]:
+    """Reads options of a search from a TOML file; keys are the fields of `SearchConfig`.
+
+    Raises:
+        UserError: The file is missing, is no TOML, or has an unknown key.
+    """
+    try:
+        options = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"config file {str(path)!r} can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"config file {str(path)!r} is no valid TOML: {error}") from None
+    known = {field.name for field in fields(SearchConfig)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UserError(
+            f"config file {str(path)!r}: unknown key {unknown[0]!r}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    return options

@@ -1,0 +1,5 @@
+"""What can go wrong, by who can mend it."""
+
+
+class UserError(ValueError):
+    """Input that cannot be used; shown as one line, exit code 2."""

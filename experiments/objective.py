@@ -1,0 +1,50 @@
+"""The objective: a metric and its direction, never guessed."""
+
+from dataclasses import dataclass
+
+from experiments.errors import UserError
+
+# metric without "val_" -> direction
+_KNOWN = {"accuracy": "max", "loss": "min"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric of the training history and whether more of it is better.
+
+    Args:
+        name: Name in the history, for example `val_accuracy`.
+        direction: `"max"` or `"min"`.
+    """
+
+    name: str
+    direction: str
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`; anything beats `None`."""
+        if than is None:
+            return True
+        return value > than if self.direction == "max" else value < than
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.direction}"
+
+
+def parse_objective(text: str) -> Objective:
+    """Parses `val_accuracy` or `val_f1_score:max`.
+
+    Raises:
+        UserError: The direction is wrong, missing, or the models do not report the metric.
+    """
+    name, _, direction = text.partition(":")
+    metric = name.removeprefix("val_")
+    if direction not in ("", "max", "min"):
+        raise UserError(f"objective {text!r}: the direction should be max or min, got {direction!r}")
+    if not direction and metric not in _KNOWN:
+        raise UserError(
+            f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
+        )
+    if metric not in _KNOWN:
+        reported = ", ".join(f"{p}{m}" for m in _KNOWN for p in ("", "val_"))
+        raise UserError(f"objective {text!r}: no model reports {name!r}; they report {reported}")
+    return Objective(name, direction or _KNOWN[metric])

@@ -1,0 +1,205 @@
+"""Transfer learning: MobileNetV2 under a new head, frozen or partially unfrozen."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import keras_tuner
+
+from search_spaces.base import ImageSpace, Phase
+
+# Where training may begin inside MobileNetV2: this layer and all after it are unfrozen.
+CUT_POINTS = ("block_16_expand", "block_13_expand", "block_10_expand", "block_6_expand")
+_IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+_BASE_NAME = "mobilenet_v2"
+
+
+class TransferHead(ImageSpace):
+    """MobileNetV2 with a new head: the tutorial's cat-and-dog recogniser, made searchable.
+
+    The default is the tutorial's own model: a frozen base at 224x224x3, average pooling, the
+    output layer directly on it (no dense layer, no dropout), Adam at 1e-3, no augmentation.
+
+    Preprocessing and augmentation are inside the model, which takes raw images of 0..255. The
+    base always runs in inference mode, so its batch normalisation keeps ImageNet's statistics.
+    Where layers are unfrozen, the head is trained alone for the first half of the epochs, then
+    both are trained at `fine_tune_learning_rate`.
+
+    Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
+
+    Args:
+        input_shape: `(height, width, 3)` of the images, values 0..255.
+        num_classes: Number of classes, at least 2.
+        alpha: Width of the base; a list or comma-separated string of widths is searched.
+        image_size: Side in pixels that the suite brings images to; not used by the model itself.
+        weights: `"imagenet"`, `"none"`, or the path of a weights file of the base without top.
+
+    Raises:
+        ValueError: Images are not RGB or under 32 pixels, or a setting does not fit.
+    """
+
+    summary: ClassVar[str] = "MobileNetV2, frozen or partially unfrozen, under a new head"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "alpha": "width of MobileNetV2 (searched only if several are set)",
+        "unfreeze": "whether the last layers of the base are trained after the head",
+        "unfreeze_from": "first unfrozen layer of the base",
+        "fine_tune_learning_rate": "step size while unfrozen layers are trained",
+        "head_pooling": "how the base's feature map becomes a vector: average or max",
+        "dense_layers": "number of dense layers before the output",
+        "dense_units_0": "units of the dense layer (one hyperparameter a layer)",
+        "dropout": "share of units dropped before the output",
+        "learning_rate": "step size while the head is trained alone",
+        "flip": "random horizontal flips in training",
+        "batch_size": "images a batch",
+    }
+    settings: ClassVar[Mapping[str, str]] = {
+        "alpha": "width of MobileNetV2; several, separated by commas, are searched",
+        "image_size": "side of the square images, in pixels",
+        "weights": "imagenet, none, or the path of a weights file",
+    }
+    architecture: ClassVar[tuple[str, ...]] = (
+        "unfreeze",
+        "unfreeze_from",
+        "head_pooling",
+        "dense_layers",
+        "flip",
+        "alpha",
+    )
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        alpha: float | str | tuple[float, ...] = 1.0,
+        image_size: int = 224,
+        weights: str = "imagenet",
+    ) -> None:
+        super().__init__(input_shape, num_classes)
+        if self.input_shape[2] != 3 or min(self.input_shape[:2]) < 32:
+            raise ValueError(
+                f"transfer_head needs RGB images of 32x32 pixels or more, got {input_shape}"
+            )
+        self.alphas = _parse_alphas(alpha)
+        self.image_size = image_size
+        self.weights = _parse_weights(weights, self.alphas)
+
+    @classmethod
+    def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
+        size = int(settings.get("image_size", 224))
+        return (size, size, 3)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds and compiles the network that `hp` describes, its base frozen."""
+        alpha = self.alphas[0]
+        if len(self.alphas) > 1:
+            alpha = hp.Choice("alpha", list(self.alphas), default=self.alphas[-1])
+        inputs = keras.Input(self.input_shape, name="image")
+        x = inputs
+        if hp.Boolean("flip", default=False):
+            x = keras.layers.RandomFlip("horizontal", name="flip")(x)
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+        base = self._base(alpha)
+        base.trainable = False
+        x = self._head(hp, base(x, training=False))
+        model = keras.Model(inputs, x, name=self.name)
+        self._declare_unfreezing(hp)
+        hp.Choice("batch_size", [16, 32, 64], default=32)
+        rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
+        self.compile(model, keras.optimizers.Adam(rate))
+        return model
+
+    def _base(self, alpha: float) -> keras.Model:
+        return keras.applications.MobileNetV2(
+            input_shape=self.input_shape,
+            alpha=alpha,
+            include_top=False,
+            weights=self.weights,
+            name=_BASE_NAME,
+        )
+
+    def _head(self, hp: keras_tuner.HyperParameters, x: Any) -> Any:
+        if hp.Choice("head_pooling", ["average", "max"], default="average") == "average":
+            x = keras.layers.GlobalAveragePooling2D(name="head_pooling")(x)
+        else:
+            x = keras.layers.GlobalMaxPooling2D(name="head_pooling")(x)
+        layers = hp.Int("dense_layers", 0, 2, default=0)
+        for index in range(2):
+            with hp.conditional_scope("dense_layers", list(range(index + 1, 3))):
+                if index < layers:
+                    units = hp.Int(
+                        f"dense_units_{index}", 32, 256, step=2, sampling="log", default=128
+                    )
+                    x = keras.layers.Dense(units, activation="relu", name=f"dense_{index}")(x)
+        dropout = hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0)
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+        return self.output_layer()(x)
+
+    def _declare_unfreezing(self, hp: keras_tuner.HyperParameters) -> None:
+        hp.Boolean("unfreeze", default=False)
+        with hp.conditional_scope("unfreeze", [True]):
+            hp.Choice("unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0])
+            hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+
+    def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
+        """Returns one phase where the base stays frozen, else the head's and the fine-tuning's."""
+        if not hp.values.get("unfreeze", False) or epochs < 2:
+            return [Phase(epochs)]
+        cut = str(hp.get("unfreeze_from"))
+        rate = float(hp.get("fine_tune_learning_rate"))
+
+        def unfreeze(model: keras.Model) -> None:
+            unfreeze_from(model, cut)
+            self.compile(model, keras.optimizers.Adam(rate))
+
+        head_epochs = (epochs + 1) // 2
+        return [Phase(head_epochs), Phase(epochs - head_epochs, unfreeze)]
+
+
+def unfreeze_from(model: keras.Model, cut: str) -> None:
+    """Makes the base's layers from `cut` on trainable; the ones before stay frozen.
+
+    Batch normalisation stays frozen everywhere: its parameters belong to the statistics that
+    inference mode uses.
+    """
+    base = model.get_layer(_BASE_NAME)
+    base.trainable = True
+    reached = False
+    for layer in base.layers:
+        reached = reached or layer.name == cut
+        layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _parse_alphas(alpha: float | str | tuple[float, ...]) -> tuple[float, ...]:
+    parts: Any = alpha
+    if isinstance(alpha, str):
+        parts = alpha.split(",")
+    elif isinstance(alpha, int | float):
+        parts = [alpha]
+    try:
+        alphas = tuple(sorted({float(part) for part in parts}))
+    except ValueError:
+        raise ValueError(f"alpha should be a number such as 0.35, got {alpha!r}") from None
+    if not alphas or alphas[0] <= 0:
+        raise ValueError(f"alpha should be greater than 0, got {alpha!r}")
+    return alphas
+
+
+def _parse_weights(weights: str | os.PathLike[str], alphas: tuple[float, ...]) -> str | None:
+    text = str(weights)
+    if text == "none":
+        return None
+    if text == "imagenet":
+        unknown = [alpha for alpha in alphas if alpha not in _IMAGENET_ALPHAS]
+        if unknown:
+            raise ValueError(
+                f"there are ImageNet weights for alpha {_IMAGENET_ALPHAS}, not for {unknown}: "
+                "choose one of them or weights=none"
+            )
+        return text
+    if not Path(text).is_file():
+        raise ValueError(f"weights should be imagenet, none or a file's path; no file at {text!r}")
+    if len(alphas) > 1:
+        raise ValueError("a weights file fits one alpha: set one, or weights=imagenet")
+    return text
