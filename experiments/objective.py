@@ -39,7 +39,9 @@ def parse_objective(text: str) -> Objective:
     name, _, direction = text.partition(":")
     metric = name.removeprefix("val_")
     if direction not in ("", "max", "min"):
-        raise UserError(f"objective {text!r}: the direction should be max or min, got {direction!r}")
+        raise UserError(
+            f"objective {text!r}: the direction should be max or min, got {direction!r}"
+        )
     if not direction and metric not in _KNOWN:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"

@@ -78,9 +78,7 @@ class ImageSpace(keras_tuner.HyperModel):
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles `model` with the loss and metric that fit the number of classes."""
-        loss = (
-            "binary_crossentropy" if self.num_classes == 2 else "sparse_categorical_crossentropy"
-        )
+        loss = "binary_crossentropy" if self.num_classes == 2 else "sparse_categorical_crossentropy"
         model.compile(
             optimizer=optimizer,
             loss=loss,
@@ -102,6 +100,25 @@ class ImageSpace(keras_tuner.HyperModel):
             return keras.layers.Dense(1, activation="sigmoid", name="probabilities")
         return keras.layers.Dense(self.num_classes, activation="softmax", name="probabilities")
 
+    def head(self, x: Any, values: Mapping[str, Any]) -> Any:
+        """Puts dense layers, dropout and the output on the vector `x`, `(batch, features)`."""
+        for index, units in enumerate(values["dense_units"]):
+            x = keras.layers.Dense(units, activation="relu", name=f"dense_{index}")(x)
+        x = keras.layers.Dropout(values["dropout"], name="dropout")(x)
+        return self.output_layer()(x)
+
+    def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        """Draws every hyperparameter, the inactive ones too, so that one call declares them all.
+
+        Returns:
+            The values that `build` needs.
+        """
+        raise NotImplementedError
+
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares the whole space without building a model."""
+        self.draw(hp)
+
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns the stretches of training of a trial of `epochs` epochs."""
         return [Phase(epochs)]
@@ -118,19 +135,46 @@ class ImageSpace(keras_tuner.HyperModel):
         if hasattr(data, "shape"):  # arrays; a dataset brings its own batches
             kwargs.setdefault("batch_size", self.batch_size(hp))
         epochs = kwargs.pop("epochs", 1)
+        start = kwargs.pop("initial_epoch", 0)
         merged: dict[str, list[float]] = {}
-        history, done = None, 0
+        history, end = keras.callbacks.History(), 0
         for phase in self.phases(hp, epochs):
+            begin, end = max(start, end), end + phase.epochs
             if phase.prepare is not None:
                 phase.prepare(model)
-                model.stop_training = False
-            history = model.fit(*args, initial_epoch=done, epochs=done + phase.epochs, **kwargs)
-            done += phase.epochs
+            if begin >= end:  # done before, in the trial that this one goes on from
+                continue
+            history = model.fit(*args, initial_epoch=begin, epochs=end, **kwargs)
             for name, values in history.history.items():
                 merged.setdefault(name, []).extend(values)
-            if getattr(model, "stop_requested", False):
-                break
-        assert history is not None  # phases() never returns an empty list
         history.history = merged
         history.epoch = list(range(max((len(v) for v in merged.values()), default=0)))
         return history
+
+
+def draw_sizes(
+    hp: keras_tuner.HyperParameters,
+    count_name: str,
+    size_name: str,
+    counts: tuple[int, int, int],
+    sizes: tuple[int, int, int],
+) -> list[int]:
+    """Draws a number of layers and the size of each; sizes of layers not used are inactive.
+
+    Args:
+        hp: Where to draw from.
+        count_name: Hyperparameter of the number of layers.
+        size_name: Hyperparameters of the sizes, followed by `_0`, `_1`, ...
+        counts: Fewest layers, default, most.
+        sizes: Smallest size, largest (a power of 2 times the smallest), default.
+    """
+    least, default, most = counts
+    count = hp.Int(count_name, least, most, default=default)
+    drawn = []
+    for index in range(most):
+        with hp.conditional_scope(count_name, list(range(max(index + 1, least), most + 1))):
+            size = hp.Int(
+                f"{size_name}_{index}", sizes[0], sizes[1], step=2, sampling="log", default=sizes[2]
+            )
+            drawn.append(size)
+    return drawn[:count]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
-from search_spaces.base import ImageSpace
+from search_spaces.base import ImageSpace, draw_sizes
 
 _MAX_BLOCKS = 4
 
@@ -68,74 +68,58 @@ class MnistCnn(ImageSpace):
         """Most blocks the image's size allows: each halves the shorter side."""
         return min(_MAX_BLOCKS, int(math.log2(min(self.input_shape[:2]))))
 
+    def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "kernel_size": hp.Choice("kernel_size", [3, 5], default=3),
+            "pooling": hp.Choice("pooling", ["max", "average", "stride"], default="max"),
+            "batch_norm": hp.Boolean("batch_norm", default=False),
+            "filters": draw_sizes(
+                hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 128, 32)
+            ),
+            "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 1, 2), (32, 256, 128)),
+            "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
+            "optimizer": hp.Choice("optimizer", ["adam", "sgd", "rmsprop"], default="adam"),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
+            "batch_size": hp.Choice("batch_size", [32, 64, 128, 256], default=64),
+        }
+        return values
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds and compiles the network that `hp` describes."""
+        values = self.draw(hp)
         inputs = keras.Input(self.input_shape, name="image")
         x = keras.layers.Rescaling(1 / 255, name="rescale")(inputs)
-        x = self._convolutions(hp, x)
+        for index, filters in enumerate(values["filters"]):
+            x = _block(x, index, filters, values)
         x = keras.layers.Flatten(name="flatten")(x)
-        x = self._dense(hp, x)
-        model = keras.Model(inputs, self.output_layer()(x), name=self.name)
-        hp.Choice("batch_size", [32, 64, 128, 256], default=64)
-        self.compile(model, self._optimizer(hp))
+        model = keras.Model(inputs, self.head(x, values), name=self.name)
+        self.compile(model, _optimizer(values["optimizer"], values["learning_rate"]))
         return model
 
-    def _convolutions(self, hp: keras_tuner.HyperParameters, x: Any) -> Any:
-        kernel_size = hp.Choice("kernel_size", [3, 5], default=3)
-        pooling = hp.Choice("pooling", ["max", "average", "stride"], default="max")
-        batch_norm = hp.Boolean("batch_norm", default=False)
-        blocks = hp.Int("conv_blocks", 1, self.max_blocks, default=1)
-        for index in range(self.max_blocks):
-            with hp.conditional_scope("conv_blocks", list(range(index + 1, self.max_blocks + 1))):
-                if index < blocks:
-                    filters = hp.Int(
-                        f"filters_{index}", 16, 128, step=2, sampling="log", default=32
-                    )
-                    x = self._block(x, index, filters, kernel_size, pooling, batch_norm)
-        return x
 
-    @staticmethod
-    def _block(
-        x: Any, index: int, filters: int, kernel_size: int, pooling: str, batch_norm: bool
-    ) -> Any:
-        strides = 2 if pooling == "stride" else 1
-        x = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides=strides,
-            # A strided "same" convolution rounds up, pooling rounds down: neither goes below 1x1.
-            padding="same",
-            use_bias=not batch_norm,
-            name=f"conv_{index}",
-        )(x)
-        if batch_norm:
-            x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
-        x = keras.layers.ReLU(name=f"relu_{index}")(x)
-        if pooling == "max":
-            return keras.layers.MaxPooling2D(2, name=f"pool_{index}")(x)
-        if pooling == "average":
-            return keras.layers.AveragePooling2D(2, name=f"pool_{index}")(x)
-        return x
+def _block(x: Any, index: int, filters: int, values: Mapping[str, Any]) -> Any:
+    x = keras.layers.Conv2D(
+        filters,
+        values["kernel_size"],
+        strides=2 if values["pooling"] == "stride" else 1,
+        # A strided "same" convolution rounds up, pooling rounds down: neither goes below 1x1.
+        padding="same",
+        use_bias=not values["batch_norm"],
+        name=f"conv_{index}",
+    )(x)
+    if values["batch_norm"]:
+        x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
+    x = keras.layers.ReLU(name=f"relu_{index}")(x)
+    if values["pooling"] == "max":
+        return keras.layers.MaxPooling2D(2, name=f"pool_{index}")(x)
+    if values["pooling"] == "average":
+        return keras.layers.AveragePooling2D(2, name=f"pool_{index}")(x)
+    return x
 
-    @staticmethod
-    def _dense(hp: keras_tuner.HyperParameters, x: Any) -> Any:
-        layers = hp.Int("dense_layers", 0, 2, default=1)
-        for index in range(2):
-            with hp.conditional_scope("dense_layers", list(range(index + 1, 3))):
-                if index < layers:
-                    units = hp.Int(
-                        f"dense_units_{index}", 32, 256, step=2, sampling="log", default=128
-                    )
-                    x = keras.layers.Dense(units, activation="relu", name=f"dense_{index}")(x)
-        dropout = hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0)
-        return keras.layers.Dropout(dropout, name="dropout")(x)
 
-    @staticmethod
-    def _optimizer(hp: keras_tuner.HyperParameters) -> keras.optimizers.Optimizer:
-        name = hp.Choice("optimizer", ["adam", "sgd", "rmsprop"], default="adam")
-        learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
-        if name == "sgd":
-            return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
-        return keras.optimizers.get(
-            {"class_name": name, "config": {"learning_rate": learning_rate}}
-        )
+def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    if name == "sgd":
+        return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+    if name == "rmsprop":
+        return keras.optimizers.RMSprop(learning_rate)
+    return keras.optimizers.Adam(learning_rate)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
-from search_spaces.base import ImageSpace, Phase
+from search_spaces.base import ImageSpace, Phase, draw_sizes
 
 # Where training may begin inside MobileNetV2: this layer and all after it are unfrozen.
 CUT_POINTS = ("block_16_expand", "block_13_expand", "block_10_expand", "block_6_expand")
@@ -90,24 +90,42 @@ class TransferHead(ImageSpace):
         size = int(settings.get("image_size", 224))
         return (size, size, 3)
 
-    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds and compiles the network that `hp` describes, its base frozen."""
+    def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         alpha = self.alphas[0]
         if len(self.alphas) > 1:
             alpha = hp.Choice("alpha", list(self.alphas), default=self.alphas[-1])
+        values: dict[str, Any] = {
+            "alpha": alpha,
+            "flip": hp.Boolean("flip", default=False),
+            "head_pooling": hp.Choice("head_pooling", ["average", "max"], default="average"),
+            "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 0, 2), (32, 256, 128)),
+            "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
+            "batch_size": hp.Choice("batch_size", [16, 32, 64], default=32),
+            "unfreeze": hp.Boolean("unfreeze", default=False),
+        }
+        with hp.conditional_scope("unfreeze", [True]):
+            hp.Choice("unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0])
+            hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+        return values
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds and compiles the network that `hp` describes, its base frozen."""
+        values = self.draw(hp)
         inputs = keras.Input(self.input_shape, name="image")
         x = inputs
-        if hp.Boolean("flip", default=False):
+        if values["flip"]:
             x = keras.layers.RandomFlip("horizontal", name="flip")(x)
         x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
-        base = self._base(alpha)
+        base = self._base(values["alpha"])
         base.trainable = False
-        x = self._head(hp, base(x, training=False))
-        model = keras.Model(inputs, x, name=self.name)
-        self._declare_unfreezing(hp)
-        hp.Choice("batch_size", [16, 32, 64], default=32)
-        rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
-        self.compile(model, keras.optimizers.Adam(rate))
+        x = base(x, training=False)
+        if values["head_pooling"] == "average":
+            x = keras.layers.GlobalAveragePooling2D(name="head_pooling")(x)
+        else:
+            x = keras.layers.GlobalMaxPooling2D(name="head_pooling")(x)
+        model = keras.Model(inputs, self.head(x, values), name=self.name)
+        self.compile(model, keras.optimizers.Adam(values["learning_rate"]))
         return model
 
     def _base(self, alpha: float) -> keras.Model:
@@ -118,29 +136,6 @@ class TransferHead(ImageSpace):
             weights=self.weights,
             name=_BASE_NAME,
         )
-
-    def _head(self, hp: keras_tuner.HyperParameters, x: Any) -> Any:
-        if hp.Choice("head_pooling", ["average", "max"], default="average") == "average":
-            x = keras.layers.GlobalAveragePooling2D(name="head_pooling")(x)
-        else:
-            x = keras.layers.GlobalMaxPooling2D(name="head_pooling")(x)
-        layers = hp.Int("dense_layers", 0, 2, default=0)
-        for index in range(2):
-            with hp.conditional_scope("dense_layers", list(range(index + 1, 3))):
-                if index < layers:
-                    units = hp.Int(
-                        f"dense_units_{index}", 32, 256, step=2, sampling="log", default=128
-                    )
-                    x = keras.layers.Dense(units, activation="relu", name=f"dense_{index}")(x)
-        dropout = hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0)
-        x = keras.layers.Dropout(dropout, name="dropout")(x)
-        return self.output_layer()(x)
-
-    def _declare_unfreezing(self, hp: keras_tuner.HyperParameters) -> None:
-        hp.Boolean("unfreeze", default=False)
-        with hp.conditional_scope("unfreeze", [True]):
-            hp.Choice("unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0])
-            hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
 
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns one phase where the base stays frozen, else the head's and the fine-tuning's."""
