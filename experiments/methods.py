@@ -28,21 +28,21 @@ def make_oracle(config: SearchConfig, space: keras_tuner.HyperParameters) -> ker
 
 
 def _random(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.RandomSearch(max_trials=config.max_trials, **arguments)
+    return keras_tuner.oracles.RandomSearchOracle(max_trials=config.max_trials, **arguments)
 
 
 def _grid(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.GridSearch(max_trials=config.max_trials, **arguments)
+    return keras_tuner.oracles.GridSearchOracle(max_trials=config.max_trials, **arguments)
 
 
 def _hyperband(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    oracle = keras_tuner.oracles.Hyperband(max_epochs=max(config.max_epochs, 2), **arguments)
+    oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=max(config.max_epochs, 2), **arguments)
     oracle.max_trials = config.max_trials
     return oracle
 
 
 def _bayesian(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.BayesianOptimization(max_trials=config.max_trials, **arguments)
+    return keras_tuner.oracles.BayesianOptimizationOracle(max_trials=config.max_trials, **arguments)
 
 
 _METHODS: dict[str, Callable[[SearchConfig, dict[str, Any]], keras_tuner.Oracle]] = {

@@ -172,7 +172,9 @@ def build_model(task: TrialTask) -> tuple[Any, Any, Any]:
     return space, hp, model
 
 
-def train(task: TrialTask, execution: Execution, report: Callable[[int, dict[str, float]], bool]) -> Any:
+def train(
+    task: TrialTask, execution: Execution, report: Callable[[int, dict[str, float]], bool]
+) -> Any:
     """Trains one model, leaves its best epoch's weights in it and fills `execution`."""
     import keras
 

@@ -1,0 +1,89 @@
+"""The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine import hyperparameters as hp_module
+
+from experiments.errors import UserError
+from search_spaces.base import ImageSpace
+
+
+def explore(hypermodel: ImageSpace) -> keras_tuner.HyperParameters:
+    """Returns every hyperparameter of `hypermodel`, conditional ones too, at its default."""
+    hp = keras_tuner.HyperParameters()
+    hypermodel.declare_hyperparameters(hp)
+    return hp
+
+
+def fixed(
+    space: keras_tuner.HyperParameters, fix: Mapping[str, Any]
+) -> keras_tuner.HyperParameters:
+    """Returns `space` with the hyperparameters of `fix` held at their values.
+
+    Raises:
+        UserError: There is no such hyperparameter, or the value is outside its range.
+    """
+    names = [hp.name for hp in space.space]
+    for name in fix:
+        if name not in names:
+            raise UserError(f"--fix {name}: no such hyperparameter; there are {', '.join(names)}")
+    result = keras_tuner.HyperParameters()
+    for hp in space.space:
+        if hp.name in fix:
+            value = parse_value(hp, fix[hp.name])
+            config = {"name": hp.name, "value": value, "conditions": hp.conditions}
+            hp = hp_module.Fixed(**config)
+        result.merge([hp])
+    return result
+
+
+def parse_value(hp: Any, value: Any) -> Any:
+    """Parses text (or a plain value) as a value of `hp`.
+
+    Raises:
+        UserError: The value is outside the hyperparameter's range.
+    """
+    text = str(value).strip()
+    parsed = None
+    if isinstance(hp, hp_module.Boolean):
+        parsed = {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
+    elif isinstance(hp, hp_module.Choice):
+        matches = [choice for choice in hp.values if _same(choice, text)]
+        parsed = matches[0] if matches else None
+    elif isinstance(hp, hp_module.Int | hp_module.Float):
+        parsed = _parse_number(hp, text)
+    if parsed is None:
+        raise UserError(f"--fix {hp.name}={value}: expected {describe(hp)}")
+    return parsed
+
+
+def _same(choice: Any, text: str) -> bool:
+    if str(choice) == text:
+        return True
+    try:
+        return not isinstance(choice, str) and float(choice) == float(text)
+    except ValueError:
+        return False
+
+
+def _parse_number(hp: Any, text: str) -> float | int | None:
+    try:
+        number = int(text) if isinstance(hp, hp_module.Int) else float(text)
+    except ValueError:
+        return None
+    return number if hp.min_value <= number <= hp.max_value else None
+
+
+def describe(hp: Any) -> str:
+    """Says a hyperparameter's range in words."""
+    if isinstance(hp, hp_module.Boolean):
+        return "true or false"
+    if isinstance(hp, hp_module.Choice):
+        return "one of " + ", ".join(str(value) for value in hp.values)
+    if isinstance(hp, hp_module.Fixed):
+        return f"{hp.value} (fixed)"
+    kind = "whole number" if isinstance(hp, hp_module.Int) else "number"
+    scale = ", log scale" if hp.sampling == "log" else ""
+    return f"{kind} from {hp.min_value:g} to {hp.max_value:g}{scale}"

@@ -1,0 +1,108 @@
+"""The study folder: a Keras Tuner project, and beside it what was asked and what happened."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.errors import UserError
+from experiments.files import write_json
+
+_PACKAGES = (
+    "keras-tuner-experiments",
+    "keras",
+    "keras-tuner",
+    "tensorflow",
+    "tensorflow-datasets",
+    "numpy",
+    "pandas",
+)
+
+
+def check_new(config: SearchConfig, name: str) -> Path:
+    """Returns the folder of a new study, without making it.
+
+    Raises:
+        UserError: A study of that name exists, or the runs folder can't be written.
+    """
+    runs = Path(config.runs_dir)
+    folder = runs / name
+    if folder.exists():
+        raise UserError(
+            f"study {name!r} exists already in {str(runs)!r}: choose another --name, or remove it"
+        )
+    nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
+    return folder
+
+
+def describe_study(
+    config: SearchConfig,
+    name: str,
+    data: PreparedData,
+    space: list[dict[str, Any]],
+    architecture: tuple[str, ...],
+) -> dict[str, Any]:
+    """Returns the content of `study.json`."""
+    objective = config.parsed_objective
+    return {
+        "format": 1,
+        "name": name,
+        "config": config.as_dict() | {"name": name},
+        "objective": {"name": objective.name, "direction": objective.direction},
+        "space": space,
+        "architecture": list(architecture),
+        "dataset": {
+            "name": data.name,
+            "class_names": list(data.class_names),
+            "shape": list(data.shape),
+            "counts": data.counts,
+            "fingerprint": data.fingerprint,
+            "skipped": list(data.skipped),
+        },
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Describes where this runs: versions, git state, hardware, command line."""
+    import psutil
+
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "packages": versions,
+        "git": _git(),
+        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def write_study(folder: Path, study: dict[str, Any]) -> None:
+    """Writes `study.json`."""
+    write_json(folder / "study.json", study)
