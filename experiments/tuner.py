@@ -10,7 +10,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import write_json
-from experiments.trial import Report, TrialResult, TrialTask, derive_seed, run_trial
+from experiments.trial import TrialResult, TrialTask, derive_seed, run_trial
 
 _TRIAL_STREAM = 0
 _IDLE_SECONDS = 0.1

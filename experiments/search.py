@@ -1,0 +1,160 @@
+"""Runs a whole search: data, study folder, trials, finalists, artifacts."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData, prepare
+from experiments.datasets.registry import check_name
+from experiments.display import Display, SilentDisplay
+from experiments.errors import UserError
+from experiments.study import check_new, describe_study, write_study
+from search_spaces import space_class
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search came to.
+
+    Args:
+        folder: The study folder.
+        best_trial: Id of the best trial, or `None` if none was completed.
+        best_score: Its score on the validation split.
+        test_scores: Test accuracy of the winner's trainings, one a seed.
+        num_failed: Trials that failed.
+    """
+
+    folder: Path
+    best_trial: str | None
+    best_score: float | None
+    test_scores: tuple[float, ...]
+    num_failed: int
+
+
+def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
+    """Searches as `config` says and leaves a study folder.
+
+    Raises:
+        UserError: The input can't be used; nothing is left behind.
+    """
+    display = display or SilentDisplay()
+    name = config.name or f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}"
+    check_name(config.dataset)
+    folder = check_new(config, name)
+    settings = parse_settings(config)
+    data = prepare_data(config, settings, display)
+    from experiments.space import explore, fixed
+
+    try:
+        hypermodel = space_class(config.space)(data.shape, len(data.class_names), **settings)
+    except ValueError as error:
+        raise UserError(f"space {config.space}: {error}") from None
+    space = fixed(explore(hypermodel), config.fix)
+    if config.max_epochs < 2 and config.method == "hyperband":
+        raise UserError("method hyperband needs --max-epochs of 2 or more")
+    return _run(config, name, folder, data, hypermodel, space, display)
+
+
+def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Display) -> PreparedData:
+    """Prepares the dataset of `config`, or finds it in the cache."""
+    cache = Path(config.cache_dir or platformdirs.user_cache_path("keras-tuner-experiments"))
+    cls = space_class(config.space)
+    return prepare(
+        config.dataset,
+        lambda channels: cls.required_shape(channels, settings),
+        cache,
+        data_dir=config.data_dir,
+        sample=config.sample,
+        split_seed=config.split_seed,
+        progress=display.preparing,
+    )
+
+
+def parse_settings(config: SearchConfig) -> dict[str, Any]:
+    """Parses the settings of the space: text becomes what the default is.
+
+    Raises:
+        UserError: There is no such setting, or its value does not fit.
+    """
+    defaults = space_class(config.space).setting_defaults()
+    settings: dict[str, Any] = {}
+    for name, value in config.settings.items():
+        if name not in defaults:
+            raise UserError(
+                f"--set {name}: space {config.space} has no such setting; "
+                f"there are {', '.join(defaults)}"
+            )
+        if isinstance(defaults[name], int):
+            try:
+                value = int(value)
+            except ValueError:
+                raise UserError(f"--set {name}={value}: a whole number is expected") from None
+            if not 1 <= value <= 4096:
+                raise UserError(f"--set {name}={value}: expected 1 to 4096")
+        settings[name] = value
+    return settings
+
+
+def _run(
+    config: SearchConfig,
+    name: str,
+    folder: Path,
+    data: PreparedData,
+    hypermodel: Any,
+    space: Any,
+    display: Display,
+) -> SearchResult:
+    from experiments.finalists import confirm
+    from experiments.methods import make_oracle
+    from experiments.tuner import SuiteTuner
+
+    kinds = [
+        {"kind": type(hp).__name__}
+        | hp.get_config()
+        | {"conditions": [{"name": c.name, "values": list(c.values)} for c in hp.conditions]}
+        for hp in space.space
+    ]
+    study = describe_study(config, name, data, kinds, hypermodel.architecture)
+    study["started"] = time.time()
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"study folder {str(folder)!r} can't be made: {error.strerror}") from None
+    try:
+        write_study(folder, study)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    tuner = SuiteTuner(
+        config,
+        data,
+        display,
+        oracle=make_oracle(config, space),
+        hypermodel=hypermodel,
+        directory=str(config.runs_dir),
+        project_name=name,
+    )
+    display.search_started(name, config, data)
+    tuner.search()
+    study["search_ended"] = time.time()
+    scores = confirm(config, data, tuner, folder, display)
+    study["ended"] = time.time()
+    write_study(folder, study)
+    return _result(folder, tuner, scores)
+
+
+def _result(folder: Path, tuner: Any, scores: tuple[float, ...]) -> SearchResult:
+    trials = list(tuner.oracle.trials.values())
+    best = [t for t in tuner.oracle.get_best_trials(1) if t.status == "COMPLETED"]
+    return SearchResult(
+        folder=folder,
+        best_trial=best[0].trial_id if best else None,
+        best_score=best[0].score if best else None,
+        test_scores=scores,
+        num_failed=sum(t.status == "FAILED" for t in trials),
+    )
