@@ -36,5 +36,5 @@ def dataset_of(split: Split, batch_size: int, shuffle_seed: int | None = None) -
     dataset = tf.data.Dataset.range(count)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(count, seed=shuffle_seed, reshuffle_each_iteration=True)
-    batched = dataset.batch(batch_size).map(load, deterministic=True).prefetch(2)
+    batched = dataset.batch(batch_size).map(load).prefetch(2)
     return batched.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))

@@ -9,8 +9,8 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import atomic, write_json
-from experiments.tuner import SuiteTuner
 from experiments.trial import Execution, derive_seed, train
+from experiments.tuner import SuiteTuner
 
 _CONFIRM_STREAM = 2
 
