@@ -46,7 +46,7 @@ def parse_value(hp: Any, value: Any) -> Any:
         UserError: The value is outside the hyperparameter's range.
     """
     text = str(value).strip()
-    parsed = None
+    parsed: Any = None
     if isinstance(hp, hp_module.Boolean):
         parsed = {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
     elif isinstance(hp, hp_module.Choice):
