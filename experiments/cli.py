@@ -7,6 +7,7 @@ import click
 
 from experiments.config import METHODS, SearchConfig, load_toml
 from experiments.errors import UserError
+from experiments.quiet import silence
 
 
 class _Group(click.Group):
@@ -67,6 +68,7 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**chosen)
+    silence()
     from experiments.display import PlainDisplay, SilentDisplay
     from experiments.search import run_search
 

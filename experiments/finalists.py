@@ -26,6 +26,8 @@ def confirm(
     Returns:
         Test accuracy of the winner, one a seed; empty if no trial was completed.
     """
+    from experiments.artifacts import write_artifacts
+
     best = [t for t in tuner.oracle.get_best_trials(config.confirm) if t.status == "COMPLETED"]
     records = []
     for rank, trial in enumerate(best):
@@ -40,6 +42,7 @@ def confirm(
             ):
                 exported = seed_index
                 _export(folder, model)
+                write_artifacts(folder / "artifacts", model, data)
         records.append({"trial_id": trial.trial_id, "runs": runs, "exported_run": exported})
     write_json(folder / "artifacts" / "finalists.json", records)
     return tuple(run["test"]["accuracy"] for run in records[0]["runs"]) if records else ()

@@ -205,6 +205,7 @@ def train(
         epochs=task.epochs,
         initial_epoch=task.initial_epoch,
         callbacks=callbacks,
+        shuffle=False,  # the dataset shuffles itself
         verbose=0,
     )
     recorder.restore_best()

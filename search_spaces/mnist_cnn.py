@@ -74,7 +74,7 @@ class MnistCnn(ImageSpace):
             "pooling": hp.Choice("pooling", ["max", "average", "stride"], default="max"),
             "batch_norm": hp.Boolean("batch_norm", default=False),
             "filters": draw_sizes(
-                hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 128, 32)
+                hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 64, 32)
             ),
             "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 1, 2), (32, 256, 128)),
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),

@@ -1,0 +1,203 @@
+"""What the report shows and only Keras can compute, left in the study folder as plain data.
+
+- `model.json`: every layer with its output shape and its trainable and frozen parameters.
+- `predictions.npz`: `labels` `(num_images,)` int64 and `probabilities` `(num_images, num_classes)`
+  float32 of the exported model on the test split, in the split's order.
+- `pictures.npz`: images `(n, height, width, channels)` uint8 of some test images, of the test
+  images the model is most wrong about, and of training images, with their positions in the split
+  and their original sizes `(n, 2)`, height and width in pixels.
+- `features.npz`: one test image, the filters of the first convolution, what it makes of the image
+  and what pooling then makes of that.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from experiments.data import PreparedData, Split
+from experiments.files import atomic, write_json
+
+NUM_FILTERS = 9
+_NUM_PICTURES = 12
+_Array = npt.NDArray[Any]
+
+
+def write_artifacts(folder: Path, model: keras.Model, data: PreparedData) -> None:
+    """Computes and writes every artifact of the exported `model` into `folder`."""
+    from experiments.feed import dataset_of
+
+    test = data.open("test")
+    labels = np.asarray(test.labels)
+    probabilities = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
+    write_json(folder / "model.json", describe_model(model))
+    _save(folder / "predictions.npz", labels=labels, probabilities=probabilities)
+    pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
+    pictures |= _pictures("test", test, _spread(labels))
+    train = data.open("train")
+    pictures |= _pictures("train", train, _spread(np.asarray(train.labels)))
+    _save(folder / "pictures.npz", **pictures)
+    features = look(model, np.asarray(test.images[_spread(labels)[0]]))
+    if features is not None:
+        _save(folder / "features.npz", **features)
+
+
+def class_probabilities(outputs: _Array) -> npt.NDArray[np.float32]:
+    """Brings a model's output to `(num_images, num_classes)`; one sigmoid unit becomes two."""
+    outputs = np.asarray(outputs, dtype=np.float32)
+    if outputs.shape[1] == 1:
+        outputs = np.concatenate([1 - outputs, outputs], axis=1)
+    return outputs
+
+
+def worst_mistakes(labels: _Array, probabilities: _Array) -> _Array:
+    """Returns the positions of the wrong images that the model was surest about, worst first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    sureness = probabilities[wrong].max(axis=1)
+    return wrong[np.argsort(-sureness, kind="stable")][:_NUM_PICTURES]
+
+
+def _spread(labels: _Array) -> _Array:
+    """Returns the first positions of each class in turn, so that every class is seen."""
+    firsts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    turns = [of_class[turn : turn + 1] for turn in range(_NUM_PICTURES) for of_class in firsts]
+    return np.concatenate(turns)[:_NUM_PICTURES]
+
+
+def _pictures(name: str, split: Split, positions: _Array) -> dict[str, _Array]:
+    return {
+        f"{name}_images": np.asarray(split.images[positions]),
+        f"{name}_labels": np.asarray(split.labels[positions]),
+        f"{name}_sizes": np.asarray(split.sizes[positions]),
+        f"{name}_positions": positions,
+    }
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def describe_model(model: keras.Model) -> dict[str, Any]:
+    """Returns totals and, layer by layer, output shapes and parameters; inner models unfolded."""
+    return {
+        "name": model.name,
+        "input_shape": list(model.input_shape),
+        "output_shape": list(model.output_shape),
+        **_parameters(model),
+        "layers": [row for layer in model.layers for row in _describe_layer(layer, depth=0)],
+    }
+
+
+def _describe_layer(layer: keras.Layer, depth: int) -> list[dict[str, Any]]:
+    row = {
+        "name": layer.name,
+        "kind": type(layer).__name__,
+        "depth": depth,
+        "output_shape": list(_output_shape(layer)),
+        **_parameters(layer),
+    }
+    inner = layer.layers if isinstance(layer, keras.Model) else []
+    return [row, *(r for sub in inner for r in _describe_layer(sub, depth + 1))]
+
+
+def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
+    output = layer.output
+    return tuple((output[0] if isinstance(output, list) else output).shape)
+
+
+def _parameters(layer: Any) -> dict[str, int]:
+    return {
+        "trainable_parameters": _count(layer.trainable_variables),
+        "frozen_parameters": _count(
+            w
+            for w in layer.non_trainable_variables
+            if "seed_generator" not in w.path and w.dtype != "uint32"
+        ),
+    }
+
+
+def _count(weights: Any) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
+def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] | None:
+    """Shows what the first convolution and the pooling after it make of one image.
+
+    Args:
+        model: From raw images to classes.
+        image: `(height, width, channels)`, uint8, 0..255.
+
+    Returns:
+        `image`; `filters` `(kernel_height, kernel_width, channels, n)`; `convolution` and
+        `pooling`, `(height, width, n)`, after the activation; `pooling_kind`: `max` or `average`
+        as the network itself pools, or `strides` where it has no pooling layer there, in which
+        case `pooling` is a 2x2 max pooling made for the picture. `None` without a convolution.
+    """
+    prefix, body = _unfold(model, image[None].astype("float32"))
+    layers = body.layers
+    first = next((i for i, x in enumerate(layers) if isinstance(x, keras.layers.Conv2D)), None)
+    if first is None:
+        return None
+    activation, pooling = _after(layers, first)
+    outputs = [activation.output] + ([pooling.output] if pooling is not None else [])
+    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.input, outputs)(prefix))]
+    chosen = _liveliest(maps[0])
+    if pooling is None:
+        pooled = np.asarray(keras.layers.MaxPooling2D(2)(maps[0][None]))[0]
+        kind = "strides"
+    else:
+        pooled = maps[1]
+        kind = "max" if isinstance(pooling, keras.layers.MaxPooling2D) else "average"
+    return {
+        "image": image,
+        "filters": np.asarray(layers[first].kernel)[..., chosen],
+        "convolution": maps[0][..., chosen],
+        "pooling": pooled[..., chosen],
+        "pooling_kind": np.array(kind),
+    }
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
+    """Returns the inner model that holds the first convolution and what reaches its input."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            return images, model
+        if isinstance(layer, keras.Model):
+            reaching = keras.Model(model.input, _input_of(model, layer))
+            return _unfold(layer, np.asarray(reaching(images)))
+    return images, model
+
+
+def _input_of(model: keras.Model, inner: keras.Model) -> Any:
+    for node in inner._inbound_nodes:
+        tensors = node.arguments.keras_tensors
+        if any(layer.output is tensors[0] for layer in model.layers if layer is not inner):
+            return tensors[0]
+    raise ValueError(f"model {inner.name!r} is not called inside {model.name!r}")
+
+
+def _after(layers: list[Any], first: int) -> tuple[Any, Any]:
+    """Returns the activation of the convolution `first` and the pooling right after, if any."""
+    activation, pooling = layers[first], None
+    for layer in layers[first + 1 :]:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            break
+        if isinstance(layer, keras.layers.ReLU | keras.layers.Activation):
+            activation = layer
+        if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
+            pooling = layer
+            break
+    return activation, pooling
+
+
+def _liveliest(maps: _Array) -> _Array:
+    """Returns the channels whose maps vary most, in the order of the network."""
+    spread = maps.reshape(-1, maps.shape[-1]).std(axis=0)
+    return np.sort(np.argsort(-spread, kind="stable")[:NUM_FILTERS])
