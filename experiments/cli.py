@@ -1,30 +1,73 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from experiments.config import METHODS, SearchConfig, load_toml
 from experiments.errors import UserError
-from experiments.quiet import silence
+from experiments.quiet import import_keras_quietly
+
+_BAD_INPUT = 2
+_NO_TRIAL_COMPLETED = 1
+_INTERRUPTED = 130
 
 
 class _Group(click.Group):
-    """Shows a `UserError` as one line and exits with 2."""
+    """Shows what can't be used as one line and exits with 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
         try:
-            return super().invoke(ctx)
+            sys.exit(super().main(*args, **kwargs) or 0)
+        except click.ClickException as error:
+            self._refuse(error.format_message())
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
+            self._refuse(str(error))
+        except OSError as error:
+            named = f"{error.filename!r}: " if error.filename else ""
+            self._refuse(f"{named}{error.strerror or error}")
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("interrupted; trials that had ended are in the study folder", err=True)
+            sys.exit(_INTERRUPTED)
+
+    @staticmethod
+    def _refuse(message: str) -> None:
+        click.echo(f"error: {' '.join(message.split())}", err=True)
+        sys.exit(_BAD_INPUT)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keras-tuner-experiments")
 def main() -> None:
     """Launch hyperparameter searches, read their reports, compare architectures."""
+
+
+def _complete_spaces(ctx: Any, param: Any, incomplete: str) -> list[str]:
+    from search_spaces import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def _complete_datasets(ctx: Any, param: Any, incomplete: str) -> list[str]:
+    from experiments.datasets.names import DATASETS
+
+    return [name for name in DATASETS if name.startswith(incomplete)]
+
+
+def _complete_studies(ctx: Any, param: Any, incomplete: str) -> list[str]:
+    from pathlib import Path
+
+    runs = Path(ctx.params.get("runs_dir") or "runs")
+    found = sorted(path.parent.name for path in runs.glob("*/oracle.json"))
+    return [name for name in found if name.startswith(incomplete)]
+
+
+_runs_dir = click.option(
+    "--runs-dir", default="runs", type=click.Path(), show_default=True, help="folder of studies"
+)
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -37,45 +80,145 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
+def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = [
+        click.option(
+            "--dataset",
+            shell_complete=_complete_datasets,
+            help="mnist, cats_vs_dogs, digits, tfds:<name> or folder:<path>  [default: mnist]",
+        ),
+        click.option(
+            "--method",
+            shell_complete=lambda c, p, text: [m for m in METHODS if m.startswith(text)],
+            help=f"{', '.join(METHODS)}  [default: random]",
+        ),
+        click.option("--max-trials", type=int, help="trials at most  [default: 10]"),
+        click.option("--max-epochs", type=int, help="epochs of a trial at most  [default: 10]"),
+        click.option(
+            "--objective",
+            metavar="METRIC[:max|min]",
+            help="what ranks trials, and whether more or less of it is better "
+            "[default: val_accuracy]",
+        ),
+        click.option("--seed", type=int, help="seed of everything random  [default: 0]"),
+        click.option(
+            "--split-seed", type=int, help="seed of the splits; studies to compare share it"
+        ),
+        click.option("--fix", multiple=True, metavar="NAME=VALUE", help="hold a hyperparameter"),
+        click.option(
+            "--set", "settings", multiple=True, metavar="NAME=VALUE", help="setting of the space"
+        ),
+        click.option("--name", help="name of the study  [default: space and time]"),
+        click.option("--runs-dir", type=click.Path(), help="folder of studies  [default: runs]"),
+        click.option("--data-dir", type=click.Path(), help="folder of tensorflow-datasets"),
+        click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays"),
+        click.option("--sample", type=int, help="work on a class-balanced subset of N images"),
+        click.option(
+            "--patience",
+            type=int,
+            help="epochs without improvement before a trial stops, 0 for never  [default: 3]",
+        ),
+        click.option("--executions-per-trial", type=int, help="trainings a trial  [default: 1]"),
+        click.option("--confirm", type=int, help="finalists trained again, tested  [default: 1]"),
+        click.option("--seeds", type=int, help="trainings of each finalist  [default: 1]"),
+        click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
+        click.option("--quiet", is_flag=True, help="print nothing but errors"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.argument("space", required=False)
-@click.option("--dataset", help="mnist, cats_vs_dogs, digits, tfds:<name> or folder:<path>")
-@click.option("--method", help=f"{', '.join(METHODS)}")
-@click.option("--max-trials", type=int)
-@click.option("--max-epochs", type=int)
-@click.option("--objective", help="metric, and :max or :min", metavar="METRIC[:max|min]")
-@click.option("--seed", type=int)
-@click.option("--split-seed", type=int, help="seed of the splits; same for studies to compare")
-@click.option("--fix", multiple=True, metavar="NAME=VALUE", help="hold a hyperparameter")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="set the space")
-@click.option("--name", help="name of the study")
-@click.option("--runs-dir", type=click.Path())
-@click.option("--data-dir", type=click.Path(), help="folder of tensorflow-datasets")
-@click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
-@click.option("--sample", type=int, help="images of a class-balanced subset")
-@click.option("--patience", type=int, help="epochs without improvement before a trial stops")
-@click.option("--executions-per-trial", type=int)
-@click.option("--confirm", type=int, help="finalists trained again and tested")
-@click.option("--seeds", type=int, help="trainings of each finalist")
-@click.option("--config", "config_file", type=click.Path(), help="TOML file of these options")
-@click.option("--quiet", is_flag=True)
-def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **options: Any) -> None:
-    """Search SPACE for its best hyperparameters."""
+@click.argument("space", required=False, shell_complete=_complete_spaces)
+@_search_options
+def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **options: Any) -> int:
+    """Search SPACE for its best hyperparameters, and write the report."""
     chosen = load_toml(config_file) if config_file else {}
     chosen |= {name: value for name, value in options.items() if value is not None}
     for key, option, texts in (("fix", "--fix", fix), ("settings", "--set", settings)):
-        chosen[key] = dict(chosen.get(key, {})) | _pairs(option, texts)
+        if texts:
+            chosen[key] = {**(chosen.get(key) or {}), **_pairs(option, texts)}
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**chosen)
-    silence()
-    from experiments.display import PlainDisplay, SilentDisplay
+    import_keras_quietly()
+    from experiments.display import make_display
     from experiments.search import run_search
 
-    result = run_search(config, SilentDisplay() if quiet else PlainDisplay())
+    display = make_display(quiet)
+    with display:
+        result = run_search(config, display)
     if result.best_trial is None:
-        click.echo(f"no trial was completed, {result.num_failed} failed: {result.folder}", err=True)
-        sys.exit(1)
-    tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
-    click.echo(f"best trial {result.best_trial}: validation {result.best_score:.4f}, test {tests}")
-    click.echo(f"model: {result.folder / 'best_model.keras'}")
+        click.echo(
+            f"no trial was completed, {result.num_failed} failed; report: {result.report}", err=True
+        )
+        return _NO_TRIAL_COMPLETED
+    if not quiet:
+        tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
+        tested = f", test accuracy {tests}" if tests else ""
+        objective = config.parsed_objective.name
+        click.echo(f"best trial: {result.best_trial}, {objective} {result.best_score:.4f}{tested}")
+        if tests:
+            click.echo(f"model:  {result.folder / 'best_model.keras'}")
+        click.echo(f"report: {result.report}")
+    return 0
+
+
+@main.command()
+@click.argument("study", shell_complete=_complete_studies)
+@_runs_dir
+def report(study: str, runs_dir: str) -> None:
+    """Write the report of STUDY (a name, or a folder) and print its path."""
+    from reports import write_report
+
+    click.echo(write_report(study, runs_dir))
+
+
+@main.command("list")
+@_runs_dir
+def list_studies(runs_dir: str) -> None:
+    """List the studies, newest first."""
+    from reports.text import studies_table
+
+    click.echo(studies_table(runs_dir))
+
+
+@main.command()
+@click.argument("study", shell_complete=_complete_studies)
+@click.argument("trial", required=False)
+@_runs_dir
+def show(study: str, trial: str | None, runs_dir: str) -> None:
+    """Show STUDY, or one TRIAL of it."""
+    from reports import load_study
+    from reports.text import study_text, trial_text
+
+    loaded = load_study(study, runs_dir)
+    click.echo(trial_text(loaded, trial) if trial else study_text(loaded))
+
+
+@main.command()
+@_runs_dir
+@click.argument("space", required=False, shell_complete=_complete_spaces)
+def spaces(space: str | None, runs_dir: str) -> None:
+    """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings."""
+    from search_spaces import names
+
+    if space is not None and space not in names():
+        raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
+    import_keras_quietly()
+    from experiments.space import describe_space
+
+    chosen = [space] if space else names()
+    click.echo("\n\n".join(describe_space(name) for name in chosen))
+
+
+@main.command()
+@_runs_dir
+def datasets(runs_dir: str) -> None:
+    """List datasets."""
+    from experiments.datasets.names import DATASETS
+
+    for name, meaning in DATASETS.items():
+        shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)
+        click.echo(f"{shown:15} {meaning}")

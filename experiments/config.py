@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from experiments.datasets.names import check_name
 from experiments.errors import UserError
 from experiments.objective import Objective, parse_objective
 
@@ -34,7 +35,7 @@ class SearchConfig:
         data_dir: Folder of tensorflow-datasets; its own default if `None`.
         cache_dir: Folder of prepared arrays; the user's cache folder if `None`.
         sample: Number of images of a class-balanced subset; all if `None`.
-        patience: Epochs without improvement before a trial stops; never if `None`.
+        patience: Epochs without improvement before a trial stops; never if `None` or 0.
         executions_per_trial: Trainings of each trial, with seeds of their own.
         confirm: Number of finalists trained again and tested.
         seeds: Trainings of each finalist.
@@ -64,17 +65,30 @@ class SearchConfig:
     def __post_init__(self) -> None:
         from search_spaces import names
 
+        self._check_kinds()
+        if self.patience == 0:
+            object.__setattr__(self, "patience", None)
         if self.space not in names():
             raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_numbers()
         parse_objective(self.objective)
+        check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
                 f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "
                 "expected, not a path; choose the folder with --runs-dir"
             )
+
+    def _check_kinds(self) -> None:
+        texts = ("space", "dataset", "method", "objective", "name", "runs_dir")
+        for name in (*texts, "data_dir", "cache_dir", "fix", "settings"):
+            value = getattr(self, name)
+            kind, words = (Mapping, "a table") if name in ("fix", "settings") else (str, "a text")
+            optional = name in ("data_dir", "cache_dir") and value is None
+            if not isinstance(value, kind) and not optional:
+                raise UserError(f"{name} should be {words}; got {value!r}")
 
     def _check_numbers(self) -> None:
         least = {

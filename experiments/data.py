@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets import RawDataset, RawSplit, resolve
+from experiments.datasets.base import RawDataset, RawSplit
+from experiments.datasets.registry import resolve
 from experiments.errors import UserError
 
 VALIDATION_SHARE = 0.2
@@ -252,9 +253,3 @@ def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Any:
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8).reshape(shape)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Yields slices that cover `count` items, `size` at a time."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))

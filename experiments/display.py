@@ -1,7 +1,9 @@
 """What a search shows while it runs."""
 
+import sys
 import time
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
 
 import click
 
@@ -12,13 +14,17 @@ from experiments.data import PreparedData
 class Display(Protocol):
     """Is told of everything that happens in a search."""
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
     def preparing(self, done: int, total: int) -> None: ...
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None: ...
 
-    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None: ...
+    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None: ...
 
-    def epoch_ended(self, execution: int, epoch: int, metrics: dict[str, float]) -> None: ...
+    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
@@ -30,16 +36,22 @@ class Display(Protocol):
 class SilentDisplay:
     """Shows nothing."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing to end."""
+
     def preparing(self, done: int, total: int) -> None:
         """Ignored."""
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Ignored."""
 
-    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None:
+    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Ignored."""
 
-    def epoch_ended(self, execution: int, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Ignored."""
 
     def trial_ended(
@@ -55,29 +67,56 @@ class PlainDisplay(SilentDisplay):
     """One line a trial, for pipes and logs."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
         self._trial_started = 0.0
+        self._num_ended = 0
+        self._config: SearchConfig | None = None
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
-        counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
-        click.echo(
-            f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "
-            f"up to {config.max_trials} trials of {config.max_epochs} epochs"
-        )
-        if data.skipped:
-            click.echo(
-                f"skipped {len(data.skipped)} unreadable images: {', '.join(data.skipped[:5])}"
-            )
+        """Says what is searched."""
+        self._config = config
+        for line in introduction(name, config, data):
+            click.echo(line)
 
-    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None:
+    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
+        """Notes the time."""
         self._trial_started = time.monotonic()
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
+        """Says how the trial ended."""
+        self._num_ended += 1
         seconds = time.monotonic() - self._trial_started
         outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
-        click.echo(f"trial {trial_id}  {outcome}  {seconds:.1f} s")
+        total = self._config.max_trials if self._config else 0
+        click.echo(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
 
     def confirming(self, trial_id: str, seed: int) -> None:
+        """Says which finalist is trained again."""
         click.echo(f"confirming trial {trial_id} with seed {seed}")
+
+
+def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:
+    """Says in lines what is about to be searched."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    lines = [
+        f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "
+        f"up to {config.max_trials} trials of {config.max_epochs} epochs"
+    ]
+    if data.skipped:
+        more = ", ..." if len(data.skipped) > 5 else ""
+        lines.append(
+            f"skipped {len(data.skipped)} unreadable images: {', '.join(data.skipped[:5])}{more}"
+        )
+    return lines
+
+
+def make_display(quiet: bool) -> Display:
+    """Returns what suits the output: nothing, a live table, or plain lines."""
+    if quiet:
+        return SilentDisplay()
+    if sys.stdout.isatty():
+        from experiments.live import LiveDisplay
+
+        return LiveDisplay()
+    return PlainDisplay()

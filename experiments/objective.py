@@ -34,7 +34,7 @@ def parse_objective(text: str) -> Objective:
     """Parses `val_accuracy` or `val_f1_score:max`.
 
     Raises:
-        UserError: The direction is wrong, missing, or the models do not report the metric.
+        UserError: The direction is wrong, or missing where the metric has no known one.
     """
     name, _, direction = text.partition(":")
     metric = name.removeprefix("val_")
@@ -46,7 +46,18 @@ def parse_objective(text: str) -> Objective:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
         )
-    if metric not in _KNOWN:
-        reported = ", ".join(f"{p}{m}" for m in _KNOWN for p in ("", "val_"))
-        raise UserError(f"objective {text!r}: no model reports {name!r}; they report {reported}")
     return Objective(name, direction or _KNOWN[metric])
+
+
+def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
+    """Checks that models which report `metrics` report the objective.
+
+    Raises:
+        UserError: They do not.
+    """
+    if objective.name.removeprefix("val_") not in metrics:
+        reported = ", ".join(f"{prefix}{m}" for m in metrics for prefix in ("val_", ""))
+        raise UserError(
+            f"objective {objective.name!r}: no model of this space reports it; "
+            f"they report {reported}"
+        )

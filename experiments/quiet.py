@@ -2,14 +2,35 @@
 
 import logging
 import os
+import sys
+import tempfile
 
 
-def silence() -> None:
-    """Hides TensorFlow's notes below errors; called before it is imported.
+def import_keras_quietly() -> None:
+    """Imports Keras and TensorFlow without their notes on CPU features and missing GPUs.
 
-    A `TF_CPP_MIN_LOG_LEVEL` that the user has set wins.
+    They are written to file descriptor 2 before any setting is heard, so that is turned away
+    during the import; if the import fails, what was written is shown. A `TF_CPP_MIN_LOG_LEVEL`
+    that the user has set wins and shows all.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         # A filter, for TensorFlow sets the level anew when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+            import keras_tuner  # noqa: F401
+            import tensorflow  # noqa: F401
+        except BaseException:
+            notes.seek(0)
+            os.write(kept, notes.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -10,9 +10,10 @@ import platformdirs
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.datasets.registry import check_name
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.objective import check_reported
+from experiments.space import explore, fixed
 from experiments.study import check_new, describe_study, write_study
 from search_spaces import space_class
 
@@ -27,6 +28,7 @@ class SearchResult:
         best_score: Its score on the validation split.
         test_scores: Test accuracy of the winner's trainings, one a seed.
         num_failed: Trials that failed.
+        report: The report's page.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class SearchResult:
     best_score: float | None
     test_scores: tuple[float, ...]
     num_failed: int
+    report: Path
 
 
 def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
@@ -44,20 +47,29 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     """
     display = display or SilentDisplay()
     name = config.name or f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}"
-    check_name(config.dataset)
     folder = check_new(config, name)
     settings = parse_settings(config)
+    cls = space_class(config.space)
+    check_reported(config.parsed_objective, cls.metrics)
+    # Facts of the space are checked on a stand-in before a dataset is fetched.
+    fixed(explore(_make(config, cls.required_shape(3, settings), 2, settings)), config.fix)
+    if config.max_epochs < 2 and config.method == "hyperband":
+        raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display)
-    from experiments.space import explore, fixed
-
+    hypermodel = _make(config, data.shape, len(data.class_names), settings)
+    space = fixed(explore(hypermodel), config.fix)
     try:
-        hypermodel = space_class(config.space)(data.shape, len(data.class_names), **settings)
+        hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    space = fixed(explore(hypermodel), config.fix)
-    if config.max_epochs < 2 and config.method == "hyperband":
-        raise UserError("method hyperband needs --max-epochs of 2 or more")
     return _run(config, name, folder, data, hypermodel, space, display)
+
+
+def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
+    try:
+        return space_class(config.space)(shape, num_classes, **settings)
+    except ValueError as error:
+        raise UserError(f"space {config.space}: {error}") from None
 
 
 def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Display) -> PreparedData:
@@ -145,10 +157,12 @@ def _run(
     scores = confirm(config, data, tuner, folder, display)
     study["ended"] = time.time()
     write_study(folder, study)
-    return _result(folder, tuner, scores)
+    from reports import write_report
+
+    return _result(folder, tuner, scores, write_report(folder))
 
 
-def _result(folder: Path, tuner: Any, scores: tuple[float, ...]) -> SearchResult:
+def _result(folder: Path, tuner: Any, scores: tuple[float, ...], report: Path) -> SearchResult:
     trials = list(tuner.oracle.trials.values())
     best = [t for t in tuner.oracle.get_best_trials(1) if t.status == "COMPLETED"]
     return SearchResult(
@@ -157,4 +171,5 @@ def _result(folder: Path, tuner: Any, scores: tuple[float, ...]) -> SearchResult
         best_score=best[0].score if best else None,
         test_scores=scores,
         num_failed=sum(t.status == "FAILED" for t in trials),
+        report=report,
     )

@@ -1,5 +1,6 @@
 """The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.errors import UserError
+from search_spaces import space_class
 from search_spaces.base import ImageSpace
 
 
@@ -86,4 +88,40 @@ def describe(hp: Any) -> str:
         return f"{hp.value} (fixed)"
     kind = "whole number" if isinstance(hp, hp_module.Int) else "number"
     scale = ", log scale" if hp.sampling == "log" else ""
-    return f"{kind} from {hp.min_value:g} to {hp.max_value:g}{scale}"
+    return f"{kind} from {hp.min_value:g} to {hp.max_value:g}{scale}{_step(hp)}"
+
+
+def _step(hp: Any) -> str:
+    if hp.step is None or (isinstance(hp, hp_module.Int) and hp.step == 1):
+        return ""
+    return f", {'times' if hp.sampling == 'log' else 'steps of'} {hp.step:g}"
+
+
+def describe_space(name: str) -> str:
+    """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
+    cls = space_class(name)
+    space = explore(cls(cls.required_shape(3, {}), 10))
+    rows = [("hyperparameter", "range", "default", "meaning")]
+    for hp in space.space:
+        family = re.sub(r"_\d+$", "_0", hp.name)
+        meaning = cls.meanings.get(hp.name) or cls.meanings.get(family, "")
+        conditions = [f"{c.name} is {_values(c.values)}" for c in hp.conditions]
+        when = f" (only where {' and '.join(conditions)})" if conditions else ""
+        rows.append((hp.name, describe(hp), _text(hp.default), meaning + when))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f"{name}: {cls.summary}", ""]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  " + "  ".join([*cells, row[3]]).rstrip())
+    lines += ["", "  settings (--set NAME=VALUE):"]
+    defaults = cls.setting_defaults()
+    lines += [f"  {key} = {defaults[key]}: {text}" for key, text in cls.settings.items()]
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _values(values: Any) -> str:
+    return " or ".join(_text(value) for value in values)

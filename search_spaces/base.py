@@ -42,6 +42,8 @@ class ImageSpace(keras_tuner.HyperModel):
     meanings: ClassVar[Mapping[str, str]] = {}
     # setting (keyword argument of __init__) -> what it means
     settings: ClassVar[Mapping[str, str]] = {}
+    # what its models report of each epoch, and again with "val_" before it
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
     # Batches run by one call into the graph: small models are up to 1.7 times faster with 16.
     steps_per_execution: ClassVar[int] = 16
     # hyperparameters that are choices of architecture: the report compares scores by them
@@ -77,6 +79,13 @@ class ImageSpace(keras_tuner.HyperModel):
         """Returns every setting with its default."""
         parameters = inspect.signature(cls.__init__).parameters
         return {name: parameters[name].default for name in cls.settings}
+
+    def fetch(self) -> None:
+        """Fetches what building needs from elsewhere, before anything depends on it.
+
+        Raises:
+            ValueError: It can't be had.
+        """
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles `model` with the loss and metric that fit the number of classes."""

@@ -1,6 +1,7 @@
 """Transfer learning: MobileNetV2 under a new head, frozen or partially unfrozen."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,6 +91,23 @@ class TransferHead(ImageSpace):
         size = int(settings.get("image_size", 224))
         return (size, size, 3)
 
+    def fetch(self) -> None:
+        """Loads the base's weights once, downloading them where needed."""
+        if self.weights is None:
+            return
+        for alpha in self.alphas:
+            try:
+                self._base(alpha)
+            except Exception as error:  # downloads fail in as many ways as there are servers
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise ValueError(
+                    f"weights {self.weights!r} of MobileNetV2 for alpha {alpha} at "
+                    f"{self.input_shape[0]}x{self.input_shape[1]} can't be loaded "
+                    f"({lines[0][:200]}): connect to the network, put the file into the models "
+                    "folder of KERAS_HOME, or choose weights=none or a file's path"
+                ) from error
+        keras.backend.clear_session()
+
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         alpha = self.alphas[0]
         if len(self.alphas) > 1:
@@ -129,13 +147,16 @@ class TransferHead(ImageSpace):
         return model
 
     def _base(self, alpha: float) -> keras.Model:
-        return keras.applications.MobileNetV2(
-            input_shape=self.input_shape,
-            alpha=alpha,
-            include_top=False,
-            weights=self.weights,
-            name=_BASE_NAME,
-        )
+        with warnings.catch_warnings():
+            # ImageNet weights of 224 pixels serve every size that has none of its own.
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+            return keras.applications.MobileNetV2(
+                input_shape=self.input_shape,
+                alpha=alpha,
+                include_top=False,
+                weights=self.weights,
+                name=_BASE_NAME,
+            )
 
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns one phase where the base stays frozen, else the head's and the fine-tuning's."""

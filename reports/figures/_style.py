@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 WIDTH = 8.0  # inches
 PALETTE = sns.color_palette("colorblind")
@@ -54,7 +55,7 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:g}" if value.is_integer() else f"{value:.3g}"
     return str(value)
 
 
@@ -75,7 +76,12 @@ def scale_x(ax: Axes, hp: dict[str, Any]) -> None:
         if hp["kind"] == "Int":
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     elif hp["kind"] == "Int":
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(ax)
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Keeps fractions off the x axis."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def count_note(ax: Axes, count: int, what: str = "trials") -> None:

@@ -53,7 +53,7 @@ def draw(info: Info) -> Figure:
                     ax.plot(x, y, line, color=style.PALETTE[index], marker=".", linewidth=1.6)
         ax.set_xlabel("epoch")
         ax.set_ylabel(metric)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        style.whole_numbers(ax)
         style.count_note(ax, len(info.trials), f"best of {info.num_trials} trials")
     handles = [
         Line2D([], [], color=style.PALETTE[index], label=f"trial {trial}")

@@ -36,7 +36,7 @@ def info(study: Study) -> Info | str:
     done = study.completed.iloc[::-1]
     names = [n for n in study.searched if done[n].notna().any()]
     # Those that are active in more trials say more.
-    names.sort(key=lambda n: -int(done[n].notna().sum()))
+    names.sort(key=lambda n: -done[n].count())
     shown = names[:_MAX_AXES]
     if len(shown) < 2 or len(done) < 2:
         return "Two varied hyperparameters and two completed trials are needed."

@@ -60,7 +60,7 @@ def draw(info: Info) -> Figure:
             label="failed",
             clip_on=False,
         )
-    axes[0][0].xaxis.get_major_locator().set_params(integer=True)
+    style.whole_numbers(axes[0][0])
     axes[0][0].set_ylabel(style.words(info.objective))
     axes[0][0].legend(loc="best")
     return figure

@@ -1,0 +1,168 @@
+"""The live display of a search in a terminal."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.display import SilentDisplay, introduction
+
+_NUM_ROWS = 12
+_MAX_HYPERPARAMETERS = 4
+
+
+class LiveDisplay(SilentDisplay):
+    """A table of trials with the best so far, epochs of the current one, time gone and left."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._live = Live(self, console=self._console, refresh_per_second=4)
+        self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
+        self._config: SearchConfig | None = None
+        self._best: tuple[float, str] | None = None
+        self._current: tuple[str, float, Mapping[str, Any]] | None = None
+        self._trials: Any = None
+        self._epochs: Any = None
+        self._preparing: Any = None
+        self._epochs_an_execution = 1
+        self._num_confirmed = 0
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def __rich__(self) -> Group:
+        return Group(*([self._table()] if self._config else []), self._progress)
+
+    def preparing(self, done: int, total: int) -> None:
+        """Moves the bar of the preparation."""
+        if self._preparing is None:
+            self._preparing = self._progress.add_task("preparing images", total=total, note="")
+        self._progress.update(self._preparing, completed=done)
+
+    def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
+        """Prints what is searched and begins the table."""
+        for line in introduction(name, config, data):
+            self._console.print(line, highlight=False)
+        if self._preparing is not None:
+            self._progress.remove_task(self._preparing)
+        self._config = config
+        self._trials = self._progress.add_task("trials", total=config.max_trials, note="")
+
+    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
+        """Begins a trial's bar of epochs."""
+        assert self._config is not None
+        self._current = (trial_id, time.monotonic(), values)
+        self._start_epochs(f"trial {trial_id}", epochs, self._config.executions_per_trial)
+
+    def _start_epochs(self, name: str, epochs: int, executions: int) -> None:
+        if self._epochs is not None:
+            self._progress.remove_task(self._epochs)
+        self._epochs_an_execution = epochs
+        self._epochs = self._progress.add_task(f"  {name}", total=epochs * executions, note="")
+
+    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Moves the bar of epochs."""
+        done = execution * self._epochs_an_execution + epoch + 1
+        shown = ("val_accuracy", "val_loss")
+        note = "  ".join(f"{n} {metrics[n]:.4f}" for n in shown if n in metrics)
+        self._progress.update(self._epochs, completed=done, note=note)
+
+    def trial_ended(
+        self, trial_id: str, status: str, score: float | None, message: str | None
+    ) -> None:
+        """Puts the trial into the table."""
+        assert self._current is not None
+        assert self._config is not None
+        _, started, values = self._current
+        self._current = None
+        self._rows.append((trial_id, status, score, time.monotonic() - started, values))
+        if message:
+            self._console.print(Text(f"trial {trial_id} {status}: {message}", style="red"))
+        if score is not None and self._config.parsed_objective.better(
+            score, self._best[0] if self._best else None
+        ):
+            self._best = (score, trial_id)
+        self._progress.update(self._trials, advance=1, note=self._remaining())
+
+    def _remaining(self) -> str:
+        assert self._config is not None
+        mean = sum(row[3] for row in self._rows) / len(self._rows)
+        trainings = self._config.confirm * self._config.seeds / self._config.executions_per_trial
+        left = self._config.max_trials - len(self._rows) + trainings
+        return f"about {_duration(left * mean)} left"
+
+    def confirming(self, trial_id: str, seed: int) -> None:
+        """Begins the bar of a finalist's training."""
+        assert self._config is not None
+        self._num_confirmed += 1
+        total = self._config.confirm * self._config.seeds
+        self._progress.update(self._trials, note="")
+        name = f"confirming trial {trial_id} ({self._num_confirmed}/{total})"
+        self._start_epochs(name, self._config.max_epochs, 1)
+
+    def _table(self) -> Table:
+        assert self._config is not None
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        names = self._names()
+        for name in ("trial", self._config.parsed_objective.name, "seconds", *names):
+            right = name == "seconds"
+            table.add_column(name, no_wrap=True, justify="right" if right else "left")
+        rows = self._rows[-_NUM_ROWS:]
+        best = [row for row in self._rows if self._best and row[0] == self._best[1]]
+        for row in [r for r in best if r not in rows] + rows:
+            table.add_row(*self._cells(row, names), style=self._style(row))
+        if self._current:
+            trial_id, started, values = self._current
+            cells = [_text(values.get(name)) for name in names]
+            seconds = f"{time.monotonic() - started:.1f}"
+            table.add_row(trial_id, "running", seconds, *cells, style="dim")
+        return table
+
+    def _cells(self, row: Any, names: list[str]) -> list[str]:
+        trial_id, status, score, seconds, values = row
+        mark = " *" if self._best and trial_id == self._best[1] else ""
+        outcome = status if score is None else f"{score:.4f}{mark}"
+        return [trial_id, outcome, f"{seconds:.1f}", *(_text(values.get(name)) for name in names)]
+
+    def _style(self, row: Any) -> str:
+        if row[1] != "completed":
+            return "red"
+        return "bold green" if self._best and row[0] == self._best[1] else ""
+
+    def _names(self) -> list[str]:
+        """Returns the hyperparameters that differ between trials, as many as there is room for."""
+        values = [row[4] for row in self._rows] + ([self._current[2]] if self._current else [])
+        names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
+        varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]
+        room = max(1, min(_MAX_HYPERPARAMETERS, (self._console.width - 36) // 14))
+        return varied[:room]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,92 @@
+"""Studies and trials as text for the terminal."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.errors import UserError
+from reports import tables
+from reports.figures._style import text, words
+from reports.load import Study, load_study
+from reports.summary import verdict
+
+
+def studies_table(runs_dir: str | Path) -> str:
+    """One line a study of `runs_dir`, newest first; one that can't be read says why."""
+    root = Path(runs_dir)
+    if not root.is_dir():
+        raise UserError(f"there is no runs folder {str(root)!r}: name one with --runs-dir")
+    rows = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        try:
+            rows.append(_study_row(load_study(folder)))
+        except UserError as error:
+            rows.append({"study": folder.name, "what": f"can't be read: {error}", "_started": 0.0})
+    if not rows:
+        return f"no study in {str(root)!r} yet: `experiments search mnist_cnn --dataset digits`"
+    frame = pd.DataFrame(rows).sort_values("_started", ascending=False).drop(columns="_started")
+    return _plain(frame.fillna(""))
+
+
+def _study_row(study: Study) -> dict[str, object]:
+    answer = verdict(study)
+    config = study.record.get("config", {})
+    started = float(study.record.get("started", 0.0))
+    what = f"{config['space']} on {config['dataset']}" if config else "plain Keras Tuner"
+    failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
+    return {
+        "study": study.name,
+        "what": what,
+        "method": config.get("method", ""),
+        "trials": f"{answer.num_completed}{failed}",
+        "objective": study.objective,
+        "best": tables.number(answer.score, 4),
+        "test": tables.number(answer.tests[0][1].mean, 4) if answer.tests else "",
+        "started": datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M") if started else "",
+        "_started": started,
+    }
+
+
+def study_text(study: Study) -> str:
+    """The verdict and the best trials."""
+    answer = verdict(study)
+    head = [f"{study.name}: {answer.num_completed} completed, {answer.num_failed} failed"]
+    if answer.trial_id is not None:
+        head.append(f"best trial {answer.trial_id}: {study.objective} {answer.score:.4f}")
+    for trial, test in answer.tests:
+        head.append(
+            f"trial {trial} on test: {test.mean:.4f} (95 % interval {test.low:.4f} to "
+            f"{test.high:.4f}, {test.count} seed{'s' if test.count > 1 else ''})"
+        )
+    frame = tables.best_trials(study)
+    return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")
+
+
+def trial_text(study: Study, trial_id: str) -> str:
+    """One trial: hyperparameters, epochs, and on failure its cause.
+
+    Raises:
+        UserError: The study has no such trial.
+    """
+    ids = {str(t): str(t) for t in study.trials["trial_id"]}
+    ids |= {str(int(t)): t for t in ids.values() if t.isdigit()}
+    if trial_id not in ids:
+        there = ", ".join(study.trials["trial_id"])
+        raise UserError(f"study {study.name!r} has no trial {trial_id!r}: there are {there}")
+    row = study.trials[study.trials["trial_id"] == ids[trial_id]].iloc[0]
+    lines = [f"trial {row['trial_id']} of {study.name}: {row['status']}"]
+    if pd.notna(row["score"]):
+        lines.append(f"{words(study.objective)} {row['score']:.4f}, {row['seconds']:.1f} s")
+    shown = [n for n in study.hyperparameters if n in row and text(row[n])]
+    lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
+    epochs = study.epochs[study.epochs["trial_id"] == row["trial_id"]]
+    if len(epochs):
+        lines += ["", _plain(epochs.drop(columns="trial_id").round(4))]
+    if row["status"] == "failed":
+        lines += ["", f"cause: {row['cause']}", str(row["traceback"] or row["message"])]
+    return "\n".join(lines)
+
+
+def _plain(frame: pd.DataFrame) -> str:
+    return frame.to_string(index=False, justify="left", max_colwidth=120)
