@@ -1,6 +1,7 @@
 """What every image search space shares: facts of the dataset, compiling, fitting in phases."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -155,12 +156,38 @@ class ImageSpace(keras_tuner.HyperModel):
                 phase.prepare(model)
             if begin >= end:  # done before, in the trial that this one goes on from
                 continue
-            history = model.fit(*args, initial_epoch=begin, epochs=end, **kwargs)
+            history = self._fit_phase(hp, model, begin, end, args, kwargs)
             for name, values in history.history.items():
                 merged.setdefault(name, []).extend(values)
         history.history = merged
         history.epoch = list(range(max((len(v) for v in merged.values()), default=0)))
         return history
+
+    @staticmethod
+    def _fit_phase(
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        begin: int,
+        end: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> keras.callbacks.History:
+        callbacks = list(kwargs.get("callbacks") or [])
+        if hp.values.get("learning_rate_schedule") == "cosine":
+            schedule = cosine_decay(float(model.optimizer.learning_rate), end)
+            callbacks.append(keras.callbacks.LearningRateScheduler(schedule))
+        return model.fit(
+            *args, **(kwargs | {"initial_epoch": begin, "epochs": end, "callbacks": callbacks})
+        )
+
+
+def cosine_decay(peak: float, epochs: int) -> Callable[[int, float], float]:
+    """Returns the learning rate by epoch: from `peak` along half a cosine towards 0.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
+    ICLR 2017, without restarts and once an epoch.
+    """
+    return lambda epoch, _: peak * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 def draw_sizes(

@@ -39,6 +39,7 @@ class MnistCnn(ImageSpace):
         "batch_norm": "batch normalisation after each convolution",
         "optimizer": "how weights are updated",
         "learning_rate": "step size of the optimizer",
+        "learning_rate_schedule": "constant, or falling along a cosine over the trial's epochs",
         "batch_size": "images a batch",
     }
     settings: ClassVar[Mapping[str, str]] = {"image_size": "side of the square images, in pixels"}
@@ -80,6 +81,9 @@ class MnistCnn(ImageSpace):
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
             "optimizer": hp.Choice("optimizer", ["adam", "sgd", "rmsprop"], default="adam"),
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
+            "learning_rate_schedule": hp.Choice(
+                "learning_rate_schedule", ["constant", "cosine"], default="constant"
+            ),
             "batch_size": hp.Choice("batch_size", [32, 64, 128, 256], default=64),
         }
         return values
