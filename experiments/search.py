@@ -136,7 +136,10 @@ def _run(
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"study folder {str(folder)!r} can't be made: {error.strerror}") from None
+        raise UserError(
+            f"study folder {str(folder)!r} can't be made "
+            f"({error.strerror}): choose another --runs-dir"
+        ) from None
     try:
         write_study(folder, study)
     except OSError:

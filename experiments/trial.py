@@ -141,6 +141,9 @@ def classify(error: BaseException) -> str:
     """Names the cause of a failure."""
     if isinstance(error, NotANumberError):
         return "nan"
+    if isinstance(error, BuildError) and error.__cause__ is not None:
+        deeper = classify(error.__cause__)
+        return deeper if deeper == "out_of_memory" else "build"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "out_of_memory"
     return "build" if isinstance(error, BuildError) else "error"

@@ -1,6 +1,9 @@
 """Image-classification datasets of tensorflow-datasets."""
 
+import logging
 import os
+import socket
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +12,8 @@ import numpy.typing as npt
 
 from experiments.datasets.base import Image, RawDataset, RawSplit
 from experiments.errors import UserError
+
+_HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies
 
 
 def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
@@ -44,7 +49,9 @@ def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
 def _prepare(name: str, builder: Any) -> None:
     if builder.is_prepared():
         return
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # not one line a retry
     try:
+        _check_network()
         builder.download_and_prepare()
     except Exception as error:  # downloads fail in as many ways as there are servers
         raise UserError(
@@ -52,6 +59,16 @@ def _prepare(name: str, builder: Any) -> None:
             f"({type(error).__name__}: {_first_line(error)}): connect to the network, or name "
             "the folder that holds it with --data-dir or TFDS_DATA_DIR"
         ) from None
+
+
+def _check_network() -> None:
+    """Fails at once where there is no network, which ten retries of every file would find late."""
+    if any(urllib.request.getproxies().get(scheme) for scheme in ("http", "https", "all")):
+        return  # the proxy resolves names
+    try:
+        socket.getaddrinfo(_HOST, 443)
+    except OSError as error:
+        raise ConnectionError(f"no network: {_HOST} is not found ({error})") from None
 
 
 def _first_line(error: BaseException) -> str:

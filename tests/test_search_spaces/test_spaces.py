@@ -1,11 +1,36 @@
-"""Spaces build at their default and declare what they are documented to."""
+"""Spaces: every structural choice builds and takes a step; plain Keras Tuner can search them."""
 
+from pathlib import Path
+from typing import Any
+
+import keras
 import keras_tuner
+import numpy as np
 import pytest
 
 from search_spaces import names, space_class
+from search_spaces.mnist_cnn import MnistCnn
+from search_spaces.transfer_head import CUT_POINTS, TransferHead, unfreeze_from
 
-SHAPES = {"mnist_cnn": ((28, 28, 1), {}), "transfer_head": ((64, 64, 3), {"weights": "none"})}
+SHAPES: dict[str, Any] = {
+    "mnist_cnn": ((28, 28, 1), {}),
+    "transfer_head": ((64, 64, 3), {"weights": "none", "alpha": 0.35}),
+}
+
+
+def images(shape: tuple[int, int, int], count: int = 8) -> Any:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, *shape)).astype("uint8")
+
+
+def step(space: Any, **values: Any) -> keras.Model:
+    hp = keras_tuner.HyperParameters()
+    hp.values |= values
+    model = space.build(hp)
+    x = images(space.input_shape)
+    history = space.fit(hp, model, x, np.arange(8) % space.num_classes, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    return model
 
 
 @pytest.mark.parametrize("name", names())
@@ -14,11 +39,111 @@ def test_default_builds_and_every_hyperparameter_has_a_meaning(name: str) -> Non
     space = space_class(name)(shape, 3, **settings)
     hp = keras_tuner.HyperParameters()
     space.declare_hyperparameters(hp)
-    model = space.build(hp)
-    assert model.output_shape == (None, 3)
+    assert space.build(hp).output_shape == (None, 3)
     families = {h.name.rstrip("0123456789") for h in hp.space}
-    documented = {m.rstrip("0123456789") for m in space.meanings}
-    assert families <= documented
+    assert families <= {m.rstrip("0123456789") for m in space.meanings}
+
+
+def test_mnist_cnn_default_is_the_tutorials_model() -> None:
+    model = MnistCnn((28, 28, 1), 10).build(keras_tuner.HyperParameters())
+    kinds = [type(layer).__name__ for layer in model.layers if layer.weights]
+    assert kinds == ["Conv2D", "Dense", "Dense"]
+    assert model.count_params() == 320 + (14 * 14 * 32 * 128 + 128) + 1290
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pooling": "max", "conv_blocks": 1, "dense_layers": 0},
+        {"pooling": "average", "conv_blocks": 4, "dense_layers": 2, "dropout": 0.3},
+        {"pooling": "stride", "conv_blocks": 2, "batch_norm": True, "kernel_size": 5},
+        {"optimizer": "sgd", "conv_blocks": 3, "learning_rate_schedule": "cosine"},
+        {"optimizer": "rmsprop", "batch_size": 256},
+    ],
+)
+def test_mnist_cnn_takes_a_step(values: dict[str, Any]) -> None:
+    step(MnistCnn((28, 28, 1), 10), **values)
+
+
+@pytest.mark.parametrize("side", [2, 3, 5, 9])
+def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
+    space = MnistCnn((side, side, 3), 4)
+    for pooling in ("max", "stride"):
+        step(space, conv_blocks=space.max_blocks, pooling=pooling)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"head_pooling": "max", "dense_layers": 2, "dropout": 0.5, "flip": True},
+        *({"unfreeze": True, "unfreeze_from": cut} for cut in CUT_POINTS),
+    ],
+)
+def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
+    space = TransferHead((64, 64, 3), 2, alpha=0.35, weights="none")
+    model = step(space, **values)
+    assert model.output_shape == (None, 1)
+
+
+def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
+    space = TransferHead((64, 64, 3), 3, alpha=0.35, weights="none")
+    model = space.build(keras_tuner.HyperParameters())
+    assert [w.path for w in model.trainable_weights] == [
+        "probabilities/kernel",
+        "probabilities/bias",
+    ]
+    unfreeze_from(model, "block_16_expand")
+    base = model.get_layer("mobilenet_v2")
+    trained = {layer.name for layer in base.layers if layer.trainable_weights}
+    assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
+
+
+def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
+    space = TransferHead((64, 64, 3), 2, alpha=0.35, weights="none")
+    hp = keras_tuner.HyperParameters()
+    hp.values |= {"unfreeze": True, "unfreeze_from": "block_16_expand"}
+    model = space.build(hp)
+    base = model.get_layer("mobilenet_v2")
+    before = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
+    kernel = base.get_layer("Conv_1").kernel.numpy()
+    history = space.fit(hp, model, images((64, 64, 3)), np.arange(8) % 2, epochs=2, verbose=0)
+    assert len(history.history["loss"]) == 2
+    after = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not np.array_equal(kernel, base.get_layer("Conv_1").kernel.numpy())
+
+
+def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
+    tuner = keras_tuner.RandomSearch(
+        MnistCnn((8, 8, 1), 2),
+        objective="val_accuracy",
+        max_trials=4,
+        seed=3,
+        directory=tmp_path,
+        project_name="plain",
+    )
+    x, y = images((8, 8, 1), 16), np.arange(16) % 2
+    tuner.search(x, y, validation_data=(x, y), epochs=1, verbose=0)
+    assert len(tuner.oracle.trials) == 4
+    for trial in tuner.oracle.trials.values():
+        values = trial.hyperparameters.values
+        drawn = sorted(name for name in values if name.startswith("filters_"))
+        assert drawn == [f"filters_{index}" for index in range(values["conv_blocks"])]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha": "wide"}, "alpha should be a number"),
+        ({"alpha": 0.4}, "not for \\[0.4\\]"),
+        ({"weights": "/no/such/file"}, "no file at"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TransferHead((224, 224, 3), 2, **settings)
 
 
 def test_unknown_space_lists_what_there_is() -> None:

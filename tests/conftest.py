@@ -1,0 +1,54 @@
+"""Fixtures: one small real search on embedded data, shared by the tests that only read it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Real data that developers keep beside the checkout; tests that need it skip without it.
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared arrays, made once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def study_folder(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """A study of three trials on digits, its two finalists confirmed over two seeds."""
+    from experiments import SearchConfig, run_search
+
+    config = SearchConfig(
+        space="mnist_cnn",
+        dataset="digits",
+        max_trials=3,
+        max_epochs=3,
+        name="small",
+        confirm=2,
+        seeds=2,
+        runs_dir=str(tmp_path_factory.mktemp("runs")),
+        cache_dir=str(cache_dir),
+    )
+    return run_search(config).folder
+
+
+@pytest.fixture
+def tfds_dir() -> str:
+    """Folder of prepared tensorflow-datasets."""
+    folder = SHARED / "tfds"
+    if not folder.is_dir():
+        pytest.skip("real datasets are not beside this checkout")
+    return str(folder)
+
+
+@pytest.fixture
+def imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ImageNet weights without a network."""
+    folder = SHARED / "keras_home"
+    if not folder.is_dir():
+        pytest.skip("ImageNet weights are not beside this checkout")
+    monkeypatch.setenv("KERAS_HOME", str(folder))

@@ -1,0 +1,193 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments.cli import main
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture
+def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
+    return (
+        "--dataset", "digits", "--sample", "100", "--max-trials", "1", "--max-epochs", "1",
+        "--runs-dir", str(tmp_path / "runs"), "--cache-dir", str(cache_dir),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search"], ["no search space"]),
+        (["search", "mnist_cn"], ["'mnist_cn'", "mnist_cnn, transfer_head"]),
+        (["search", "mnist_cnn", "--dataset", "mnits"], ["'mnits'", "cats_vs_dogs"]),
+        (["search", "mnist_cnn", "--dataset", "folder:"], ["unknown dataset"]),
+        (["search", "mnist_cnn", "--dataset", "folder:/no/such"], ["no folder '/no/such'"]),
+        (["search", "mnist_cnn", "--method", "evolution"], ["'evolution'", "hyperband"]),
+        (["search", "mnist_cnn", "--fix", "filter=3"], ["--fix filter", "filters_0"]),
+        (["search", "mnist_cnn", "--fix", "filters_0"], ["NAME=VALUE"]),
+        (["search", "mnist_cnn", "--fix", "kernel_size=4"], ["one of 3, 5"]),
+        (["search", "mnist_cnn", "--fix", "learning_rate=7"], ["from 0.0001 to 0.01"]),
+        (["search", "mnist_cnn", "--fix", "filters_0=65"], ["from 16 to 64"]),
+        (["search", "mnist_cnn", "--set", "alpha=1"], ["no such setting"]),
+        (["search", "transfer_head", "--set", "alpha=0.4"], ["0.35"]),
+        (["search", "transfer_head", "--set", "image_size=8"], ["32x32"]),
+        (["search", "mnist_cnn", "--objective", "val_acuracy"], ["direction is not known"]),
+        (["search", "mnist_cnn", "--objective", "val_f1_score:max"], ["no model of this space"]),
+        (["search", "mnist_cnn", "--objective", "val_loss:up"], ["max or min"]),
+        (["search", "mnist_cnn", "--max-trials", "0"], ["--max-trials", "1 or more"]),
+        (["search", "mnist_cnn", "--max-trials", "-3"], ["--max-trials", "got -3"]),
+        (["search", "mnist_cnn", "--max-trials", "many"], ["not a valid integer"]),
+        (["search", "mnist_cnn", "--seed", "-1"], ["--seed"]),
+        (["search", "mnist_cnn", "--method", "hyperband", "--max-epochs", "1"], ["2 or more"]),
+        (["search", "mnist_cnn", "--name", "../up"], ["not a path"]),
+        (["search", "mnist_cnn", "--runs-dir", "/proc/nowhere"], ["/proc"]),
+        (["search", "mnist_cnn", "--config", "/no/such.toml"], ["can't be read"]),
+        (["search", "mnist_cnn", "--frobnicate"], ["--frobnicate"]),
+        (["frobnicate"], ["frobnicate"]),
+        (["report", "nothing"], ["no study 'nothing'"]),
+        (["show", "nothing"], ["no study 'nothing'"]),
+        (["list"], ["no runs folder 'runs'"]),
+        (["spaces", "nothing"], ["mnist_cnn"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if arguments[:2] == ["search", "mnist_cnn"] and "--dataset" not in arguments:
+        arguments = [*arguments, "--dataset", "digits", "--sample", "100", "--cache-dir", "cache"]
+    refused(call(*arguments), *words)
+    assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_trials = [", ["no valid TOML"]),
+        ("trials = 3", ["unknown key 'trials'", "max_trials"]),
+        ("max_trials = 'three'", ["--max-trials", "'three'"]),
+        ("fix = 3", ["fix should be a table"]),
+        ("runs_dir = 3", ["runs_dir should be a text"]),
+    ],
+)
+def test_bad_config_files(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text(text)
+    refused(call("search", "mnist_cnn", "--config", str(path)), *words)
+
+
+def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text('space = "mnist_cnn"\nconfirm = 0\n[fix]\nconv_blocks = 1\npooling = "max"\n')
+    result = call(
+        "search", "--config", str(path), "--fix", "pooling=average", "--name", "t", *quick
+    )
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "runs" / "t" / "study.json").read_text())["config"]
+    assert config["fix"] == {"conv_blocks": 1, "pooling": "average"}
+
+
+def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) -> None:
+    result = call("search", "mnist_cnn", "--name", "first", *quick)
+    assert result.exit_code == 0, result.output
+    assert "trial 0 (1/1)" in result.stdout
+    assert "best trial: 0, val_accuracy" in result.stdout
+    runs = str(tmp_path / "runs")
+    assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
+    listed = call("list", "--runs-dir", runs).stdout
+    assert "mnist_cnn on digits" in listed
+    assert "best trial 0" in call("show", "first", "--runs-dir", runs).stdout
+    assert "learning_rate" in call("show", "first", "0", "--runs-dir", runs).stdout
+    refused(call("show", "first", "5", "--runs-dir", runs), "there are 0")
+    written = call("report", "first", "--runs-dir", runs)
+    assert written.stdout.strip().endswith("index.html")
+    refused(call("search", "mnist_cnn", "--name", "first", *quick), "exists already")
+
+
+def test_quiet_prints_nothing(quick: tuple[str, ...]) -> None:
+    result = call("search", "mnist_cnn", "--quiet", "--confirm", "0", *quick)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "x", "space": 3, "objective": 1}'])
+def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder: Path) -> None:
+    folder = tmp_path / "damaged"
+    (folder / "trial_0").mkdir(parents=True)
+    (folder / "study.json").write_text(content)
+    (folder / "trial_0" / "trial.json").write_text(
+        (study_folder / "trial_0" / "trial.json").read_text()
+    )
+    for command in ("report", "show"):
+        refused(call(command, "damaged", "--runs-dir", str(tmp_path)), "damaged")
+    assert not (folder / "report").exists()
+
+
+def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(call("report", "empty", "--runs-dir", str(tmp_path)), "is no study")
+
+
+def test_spaces_and_datasets_are_listed() -> None:
+    spaces = call("spaces").stdout
+    for word in ("mnist_cnn", "transfer_head", "unfreeze_from", "log scale", "alpha = 1.0"):
+        assert word in spaces
+    assert "folder:<path>" in call("datasets").stdout
+
+
+def test_help_loads_no_keras_and_answers_soon() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from experiments.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "heavy = {'keras', 'tensorflow', 'pandas', 'matplotlib', 'rich', 'sklearn'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def test_shell_completion_knows_spaces() -> None:
+    environment = os.environ | {
+        "_EXPERIMENTS_COMPLETE": "bash_complete",
+        "COMP_WORDS": "experiments search mn",
+        "COMP_CWORD": "2",
+    }
+    script = Path(sys.executable).with_name("experiments")
+    answer = subprocess.run(
+        [str(script)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert "plain,mnist_cnn" in answer.stdout
+
+
+def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
+    arguments = [str(study_folder.name), "--runs-dir", str(study_folder.parent)]
+    for module in (["experiments", "report"], ["reports"]):
+        answer = subprocess.run(
+            [sys.executable, "-m", *module, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert answer.stdout.strip().endswith("index.html")

@@ -1,0 +1,98 @@
+"""Datasets: splits, subsets, folders of images, the cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.data import PreparedData, prepare
+from experiments.errors import UserError
+
+
+def digits(cache: Path, sample: int | None = None, seed: int = 0, side: int = 28) -> PreparedData:
+    return prepare("digits", lambda c: (side, side, c), cache, sample=sample, split_seed=seed)
+
+
+def folder_of_images(root: Path, counts: dict[str, int]) -> Path:
+    rng = np.random.default_rng(1)
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(0, 256, (10 + index, 20, 3)).astype("uint8")
+            Image.fromarray(pixels).save(root / name / f"{index}.png")
+    return root
+
+
+def test_splits_cover_the_data_and_do_not_overlap(cache_dir: Path) -> None:
+    data = digits(cache_dir)
+    assert sum(data.counts.values()) == 1797
+    assert data.counts["validation"] == pytest.approx(0.2 * (1797 - data.counts["test"]), abs=6)
+    assert data.open("train").images.shape == (data.counts["train"], 28, 28, 1)
+    share = np.bincount(data.open("validation").labels) / np.bincount(data.open("train").labels)
+    assert np.allclose(share, 0.25, atol=0.02)
+
+
+def test_same_seed_same_splits_whatever_the_size(cache_dir: Path) -> None:
+    first = digits(cache_dir)
+    assert digits(cache_dir).fingerprint == first.fingerprint
+    assert digits(cache_dir, side=12).fingerprint == first.fingerprint
+    assert digits(cache_dir, seed=1).fingerprint != first.fingerprint
+
+
+def test_sample_is_balanced_over_classes(cache_dir: Path) -> None:
+    data = digits(cache_dir, sample=300)
+    assert sum(data.counts.values()) == 300
+    labels = np.concatenate([data.open(s).labels for s in ("train", "validation", "test")])
+    assert np.bincount(labels).min() >= 29
+
+
+def test_prepared_arrays_are_reused(tmp_path: Path) -> None:
+    folder = Path(digits(tmp_path, sample=100).folder)
+    written = (folder / "train-images.npy").stat().st_mtime_ns
+    digits(tmp_path, sample=100)
+    assert (folder / "train-images.npy").stat().st_mtime_ns == written
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def test_folder_skips_and_names_what_it_cannot_read(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path / "images", {"cat": 20, "dog": 20})
+    (root / "dog" / "broken.jpg").write_bytes(b"no image")
+    data = prepare(f"folder:{root}", lambda c: (16, 16, c), tmp_path / "cache")
+    assert data.class_names == ("cat", "dog")
+    assert data.skipped == ("dog/broken.jpg",)
+    assert sum(data.counts.values()) == 40
+    assert set(data.open("train").sizes[:, 1]) == {20}
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, "no readable image"),
+        ({"cat": 9}, "one class only"),
+        ({"cat": 1, "dog": 9}, "too small"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path: Path, counts: dict[str, int], message: str) -> None:
+    (tmp_path / "images").mkdir()
+    folder_of_images(tmp_path / "images", counts)
+    with pytest.raises(UserError, match=message):
+        prepare(f"folder:{tmp_path / 'images'}", lambda c: (8, 8, c), tmp_path / "cache")
+
+
+def test_mnist_keeps_its_own_test_split(cache_dir: Path, tfds_dir: str) -> None:
+    data = prepare("mnist", lambda c: (28, 28, c), cache_dir, data_dir=tfds_dir, sample=700)
+    assert data.counts == {"train": 480, "validation": 120, "test": 100}
+    assert data.open("train").images.dtype == np.uint8
+
+
+def test_without_network_a_dataset_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*arguments: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", no_network)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with pytest.raises(UserError, match=r"'mnist' is not in .* no network.* --data-dir"):
+        prepare("mnist", lambda c: (28, 28, c), tmp_path, data_dir=str(tmp_path))

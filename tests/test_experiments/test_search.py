@@ -1,0 +1,229 @@
+"""A search from end to end: its folder, its model, its numbers, its failures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import pytest
+
+import search_spaces.mnist_cnn as mnist_cnn
+from experiments import SearchConfig, run_search
+from experiments.search import SearchResult
+from reports import load_study
+from search_spaces.mnist_cnn import MnistCnn
+
+EPOCHS = 3
+
+
+def run(runs: Path, cache_dir: Path, name: str, **options: Any) -> SearchResult:
+    defaults = {"space": "mnist_cnn", "dataset": "digits", "max_trials": 2, "max_epochs": 1}
+    return run_search(
+        SearchConfig(
+            **(defaults | options), name=name, runs_dir=str(runs), cache_dir=str(cache_dir)
+        )
+    )
+
+
+def test_study_opens_in_plain_keras_tuner(study_folder: Path) -> None:
+    tuner = keras_tuner.RandomSearch(
+        MnistCnn((28, 28, 1), 10),
+        objective=keras_tuner.Objective("val_accuracy", "max"),
+        max_trials=3,
+        directory=study_folder.parent,
+        project_name=study_folder.name,
+        overwrite=False,
+    )
+    study = load_study(study_folder)
+    assert sorted(tuner.oracle.trials) == sorted(study.trials["trial_id"])
+    best = tuner.oracle.get_best_trials(1)[0]
+    assert best.trial_id == study.completed.iloc[0]["trial_id"]
+    assert best.score == pytest.approx(study.completed.iloc[0]["score"])
+    assert isinstance(tuner.get_best_models(1)[0], keras.Model)
+
+
+def test_every_epoch_of_every_metric_is_recorded(study_folder: Path) -> None:
+    epochs = load_study(study_folder).epochs
+    assert {"accuracy", "loss", "val_accuracy", "val_loss"} <= set(epochs.columns)
+    assert (epochs.groupby("trial_id")["epoch"].max() == EPOCHS).all()
+    assert epochs.notna().all().all()
+
+
+_EVALUATE = """
+import json, sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("experiments", "search_spaces", "reports"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Blocked())
+import keras, numpy as np
+model = keras.models.load_model(sys.argv[1])
+images, labels = np.load(sys.argv[2]), np.load(sys.argv[3])
+guesses = model.predict(images, verbose=0).argmax(axis=1)
+print(json.dumps({"accuracy": float((guesses == labels).mean()), "modules": sorted(
+    name for name in sys.modules if name in ("experiments", "search_spaces", "reports"))}))
+"""
+
+
+def test_exported_model_gives_the_recorded_score_without_the_suite(
+    study_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    finalist = json.loads((study_folder / "artifacts" / "finalists.json").read_text())[0]
+    recorded = finalist["runs"][finalist["exported_run"]]["test"]["accuracy"]
+    data = next(
+        folder
+        for folder in (cache_dir / "datasets").iterdir()
+        if json.loads((folder / "info.json").read_text())["shape"] == [28, 28, 1]
+        and json.loads((folder / "info.json").read_text())["dataset"].startswith("digits")
+    )
+    arguments = [data / "test-images.npy", data / "test-labels.npy"]
+    answer = subprocess.run(
+        [sys.executable, "-c", _EVALUATE, study_folder / "best_model.keras", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    said = json.loads(answer.stdout.splitlines()[-1])
+    assert said == {"accuracy": pytest.approx(recorded, abs=1e-6), "modules": []}
+
+
+def test_same_seed_same_trials_and_numbers(tmp_path: Path, cache_dir: Path) -> None:
+    first, second, other = (
+        load_study(run(tmp_path, cache_dir, f"s{n}", seed=seed, confirm=0).folder)
+        for n, seed in enumerate((7, 7, 8))
+    )
+    varied = [c for c in first.trials if c not in ("started", "ended", "seconds")]
+    assert first.trials[varied].equals(second.trials[varied])
+    assert first.epochs.drop(columns="seconds").equals(second.epochs.drop(columns="seconds"))
+    assert not first.trials[varied].equals(other.trials[varied])
+
+
+def test_executions_are_kept_apiece(tmp_path: Path, cache_dir: Path) -> None:
+    result = run(tmp_path, cache_dir, "twice", max_trials=1, executions_per_trial=2, confirm=0)
+    row = load_study(result.folder).trials.iloc[0]
+    assert len(set(row["scores"])) == 2
+    assert row["score"] == pytest.approx(sum(row["scores"]) / 2)
+
+
+@pytest.mark.parametrize("method", ["grid", "bayesian", "hyperband"])
+def test_methods_search(method: str, tmp_path: Path, cache_dir: Path) -> None:
+    result = run(
+        tmp_path,
+        cache_dir,
+        method,
+        method=method,
+        max_trials=4,
+        max_epochs=3,
+        sample=200,
+        confirm=0,
+    )
+    study = load_study(result.folder)
+    assert len(study.completed) == 4
+    if method == "hyperband":  # promoted trials go on from the epoch they were stopped at
+        assert study.epochs.groupby("trial_id")["epoch"].min().min() == 1
+
+
+def _explode(name: str, rate: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(1e30)
+
+
+def _impossible(self: Any, hp: Any) -> Any:
+    raise ValueError("negative dimension")
+
+
+def _too_large(self: Any, hp: Any) -> Any:
+    raise MemoryError("could not allocate 9 TB")
+
+
+@pytest.mark.parametrize(
+    ("target", "replacement", "cause"),
+    [
+        ((mnist_cnn, "_optimizer"), _explode, "nan"),
+        ((MnistCnn, "build"), _impossible, "build"),
+        ((MnistCnn, "build"), _too_large, "out_of_memory"),
+    ],
+)
+def test_a_failed_trial_costs_itself_alone(
+    target: Any,
+    replacement: Any,
+    cause: str,
+    tmp_path: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = getattr(*target)
+    calls = []
+
+    def first_fails(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return (replacement if len(calls) == 1 else real)(*arguments)
+
+    monkeypatch.setattr(*target, first_fails)
+    result = run(tmp_path, cache_dir, cause, sample=200, confirm=0)
+    assert (result.num_failed, result.best_trial) == (1, "1")
+    failed = load_study(result.folder).failed.iloc[0]
+    assert failed["cause"] == cause
+    assert "Traceback" in failed["traceback"]
+    page = result.report.read_text()
+    assert cause.replace("_", " ") in page
+    assert "traceback of trial 0" in page
+
+
+def test_a_search_whose_every_trial_fails_still_reports(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MnistCnn, "build", _impossible)
+    result = run(tmp_path, cache_dir, "hopeless")
+    assert (result.best_trial, result.test_scores) == (None, ())
+    assert "No trial was completed; 2 failed" in result.report.read_text()
+
+
+def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir: Path) -> None:
+    result = run(tmp_path, cache_dir, "loss", objective="val_loss", confirm=0)
+    study = load_study(result.folder)
+    assert study.direction == "min"
+    assert result.best_score == study.trials["score"].min()
+
+
+def test_mnist_for_real(tmp_path: Path, cache_dir: Path, tfds_dir: str) -> None:
+    result = run(
+        tmp_path,
+        cache_dir,
+        "mnist",
+        dataset="mnist",
+        data_dir=tfds_dir,
+        sample=3000,
+        max_trials=1,
+        max_epochs=3,
+        fix={"conv_blocks": 1, "optimizer": "adam", "learning_rate": 2e-3, "batch_size": 32},
+    )
+    assert result.test_scores[0] > 0.85
+
+
+def test_cats_and_dogs_for_real(
+    tmp_path: Path, cache_dir: Path, tfds_dir: str, imagenet: None
+) -> None:
+    result = run(
+        tmp_path,
+        cache_dir,
+        "cats",
+        space="transfer_head",
+        dataset="cats_vs_dogs",
+        data_dir=tfds_dir,
+        sample=400,
+        max_trials=1,
+        max_epochs=4,
+        settings={"alpha": "0.35", "image_size": "96"},
+        fix={"unfreeze": "true", "batch_size": 16, "learning_rate": 5e-3, "dropout": 0},
+    )
+    study = load_study(result.folder)
+    assert study.model is not None
+    assert study.model["output_shape"] == [None, 1]
+    assert 0 < study.model["trainable_parameters"] < study.model["frozen_parameters"]
+    assert study.completed.iloc[0]["score"] > 0.75
+    sizes = study.arrays("pictures")["test_sizes"]  # type: ignore[index]
+    assert (sizes == 180).all()
