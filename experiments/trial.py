@@ -3,6 +3,7 @@
 `run_trial` knows nothing of who called it, so one implementation serves every executor.
 """
 
+import copy
 import time
 import traceback
 from collections.abc import Callable
@@ -152,8 +153,15 @@ def classify(error: BaseException) -> str:
 def save_weights(model: Any, path: Path) -> None:
     """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
     written = path.with_suffix(".weights.h5")
-    model.save_weights(written, overwrite=True)
+    _weights_of(model).save_weights(written, overwrite=True)
     written.replace(path)
+
+
+def _weights_of(model: Any) -> Any:
+    """Returns `model` without its optimizer, whose state is neither kept nor looked for."""
+    import keras
+
+    return keras.Model(model.inputs, model.outputs)
 
 
 def build_model(task: TrialTask) -> tuple[Any, Any, Any]:
@@ -165,13 +173,14 @@ def build_model(task: TrialTask) -> tuple[Any, Any, Any]:
 
     keras.backend.clear_session()
     space = space_class(task.space)(task.data.shape, len(task.data.class_names), **task.settings)
-    hp = keras_tuner.HyperParameters.from_config(task.hyperparameters)
+    # A copy: Keras Tuner deserializes conditions in place.
+    hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
     try:
         model = space.build(hp)
     except Exception as error:
         raise BuildError(f"{type(error).__name__}: {error}") from error
     if task.start_weights is not None:
-        model.load_weights(task.start_weights)
+        _weights_of(model).load_weights(task.start_weights)
     return space, hp, model
 
 

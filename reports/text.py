@@ -36,7 +36,7 @@ def _study_row(study: Study) -> dict[str, object]:
     what = f"{config['space']} on {config['dataset']}" if config else "plain Keras Tuner"
     failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
     return {
-        "study": study.name,
+        "study": study.folder.name,
         "what": what,
         "method": config.get("method", ""),
         "trials": f"{answer.num_completed}{failed}",

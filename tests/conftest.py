@@ -9,6 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Real data that developers keep beside the checkout; tests that need it skip without it.
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+if (SHARED / "keras_home").is_dir():
+    os.environ["KERAS_HOME"] = str(SHARED / "keras_home")  # Keras reads it once, at its import
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +48,7 @@ def tfds_dir() -> str:
 
 
 @pytest.fixture
-def imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+def imagenet() -> None:
     """ImageNet weights without a network."""
-    folder = SHARED / "keras_home"
-    if not folder.is_dir():
+    if not (SHARED / "keras_home").is_dir():
         pytest.skip("ImageNet weights are not beside this checkout")
-    monkeypatch.setenv("KERAS_HOME", str(folder))
