@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from experiments.errors import UserError
 
 # metric without "val_" -> direction
-_KNOWN = {"accuracy": "max", "loss": "min"}
+_KNOWN = {"accuracy": "max", "f1_score": "max", "loss": "min"}
 
 
 @dataclass(frozen=True)

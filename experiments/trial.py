@@ -173,6 +173,7 @@ def build_model(task: TrialTask) -> tuple[Any, Any, Any]:
 
     keras.backend.clear_session()
     space = space_class(task.space)(task.data.shape, len(task.data.class_names), **task.settings)
+    space.report(task.objective.name.removeprefix("val_"))
     # A copy: Keras Tuner deserializes conditions in place.
     hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
     try:

@@ -192,6 +192,20 @@ def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir:
     assert result.best_score == study.trials["score"].min()
 
 
+def test_f1_score_as_objective_and_the_model_loads_without_it(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    result = run(tmp_path, cache_dir, "f1", objective="val_f1_score:max", max_epochs=2)
+    study = load_study(result.folder)
+    assert study.completed.iloc[0]["score"] == study.epochs["val_f1_score"].max()
+    # Digits are as good as balanced, so that macro F1 and accuracy are close but not the same.
+    finalist = study.finalists[0]["runs"][0]["test"]
+    assert 0 < abs(finalist["f1_score"] - finalist["accuracy"]) < 0.2
+    loads = "import sys, keras; keras.models.load_model(sys.argv[1])"
+    model = result.folder / "best_model.keras"
+    subprocess.run([sys.executable, "-c", loads, model], check=True, cwd=tmp_path)
+
+
 def test_mnist_for_real(tmp_path: Path, cache_dir: Path, tfds_dir: str) -> None:
     result = run(
         tmp_path,

@@ -7,8 +7,10 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from search_spaces import names, space_class
+from search_spaces._metrics import MacroF1
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import CUT_POINTS, TransferHead, unfreeze_from
 
@@ -149,3 +151,16 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message:
 def test_unknown_space_lists_what_there_is() -> None:
     with pytest.raises(ValueError, match="mnist_cnn, transfer_head"):
         space_class("nope")
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_f1_score_is_scikit_learns(num_classes: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, num_classes, 200)
+    outputs = rng.random((200, 1 if num_classes == 2 else num_classes)).astype("float32")
+    metric = MacroF1(num_classes)
+    for part in range(0, 200, 64):
+        metric.update_state(labels[part : part + 64], outputs[part : part + 64])
+    guesses = outputs[:, 0] > 0.5 if num_classes == 2 else outputs.argmax(axis=1)
+    average = "binary" if num_classes == 2 else "macro"
+    assert float(metric.result()) == pytest.approx(f1_score(labels, guesses, average=average))
