@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from experiments.feed import Feed
 from experiments.objective import Objective
 from experiments.trial import Execution, NotANumberError
 
@@ -33,13 +34,24 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.objective = objective
         self.execution = execution
         self.report = report
-        self._best_weights: list[Any] | None = None
+        self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
-        self._stop = False
+        self._evaluating = 0.0
+        self.stopped = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._stop:  # a phase before was told to stop the whole trial
-            self.model.stop_training = True
+        # A later phase may train more of the network: its weights as they are now belong to the
+        # best epoch so far.
+        for variable in self.model.weights:
+            self._best.setdefault(id(variable), (variable, variable.numpy()))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._evaluating = time.perf_counter()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        seconds = self.execution.seconds
+        spent = time.perf_counter() - self._evaluating
+        seconds["evaluate"] = seconds.get("evaluate", 0.0) + spent
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._started = time.perf_counter()
@@ -56,11 +68,22 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self.objective.better(score, self.execution.score):
             self.execution.score = score
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
-            self._best_weights = self.model.get_weights()
+            self._best |= {id(v): (v, v.numpy()) for v in self.model.weights}
         if self.report(epoch, metrics):
-            self._stop = self.model.stop_training = True
+            self.stopped = self.model.stop_training = True
 
     def restore_best(self) -> None:
-        """Puts the best epoch's weights back into the model."""
-        if self._best_weights is not None:
-            self.model.set_weights(self._best_weights)
+        """Puts the best epoch's weights back into the network."""
+        for variable, value in self._best.values():
+            variable.assign(value)
+
+
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells a feed which epoch it is, so that the order of images is that epoch's."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self._feed = feed
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._feed.epoch = epoch

@@ -1,5 +1,6 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -121,6 +122,11 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--executions-per-trial", type=int, help="trainings a trial  [default: 1]"),
         click.option("--confirm", type=int, help="finalists trained again, tested  [default: 1]"),
         click.option("--seeds", type=int, help="trainings of each finalist  [default: 1]"),
+        click.option(
+            "--cache-features/--no-cache-features",
+            default=None,
+            help="compute what frozen layers make of images once, and keep it  [default: yes]",
+        ),
         click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
         click.option("--quiet", is_flag=True, help="print nothing but errors"),
     ]
@@ -143,6 +149,8 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**chosen)
     import_keras_quietly()
+    # What Keras and TensorFlow have made lives for ever: collections need not look at it again.
+    gc.freeze()
     from experiments.display import make_display
     from experiments.search import run_search
 
@@ -211,6 +219,31 @@ def spaces(space: str | None, runs_dir: str) -> None:
 
     chosen = [space] if space else names()
     click.echo("\n\n".join(describe_space(name) for name in chosen))
+
+
+@main.command()
+@_runs_dir
+@click.option("--cache-dir", type=click.Path(), help="the cache folder  [default: the user's]")
+@click.option("--prune", is_flag=True, help="remove entries: all, or as the next two say")
+@click.option("--older-than", metavar="AGE", help="only what was not used for 12h, 30d, 8w")
+@click.option("--max-size", metavar="SIZE", help="the longest unused, until 500MB or 20GB are left")
+def cache(
+    runs_dir: str, cache_dir: str | None, prune: bool, older_than: str | None, max_size: str | None
+) -> None:
+    """List prepared datasets and kept features with size and age, or remove them."""
+    from experiments import cache as module
+
+    age = module.parse_age(older_than) if older_than else None
+    size = module.parse_size(max_size) if max_size else None
+    folder = module.cache_folder(cache_dir)
+    if not prune:
+        if age is not None or size is not None:
+            raise UserError("--older-than and --max-size say what --prune removes; add --prune")
+        click.echo(module.describe(folder, module.entries(folder)))
+        return
+    removed = module.prune(folder, age, size)
+    click.echo(f"removed {len(removed)} entries")
+    click.echo(module.describe(folder, module.entries(folder)))
 
 
 @main.command()

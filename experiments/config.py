@@ -40,6 +40,7 @@ class SearchConfig:
         confirm: Number of finalists trained again and tested.
         seeds: Trainings of each finalist.
         split_seed: Seed of the splits; studies to be compared share it.
+        cache_features: Whether what frozen parts make of images is computed once and kept.
     """
 
     space: str
@@ -61,6 +62,7 @@ class SearchConfig:
     confirm: int = 1
     seeds: int = 1
     split_seed: int = 0
+    cache_features: bool = True
 
     def __post_init__(self) -> None:
         from search_spaces import names
@@ -89,6 +91,9 @@ class SearchConfig:
             optional = name in ("data_dir", "cache_dir") and value is None
             if not isinstance(value, kind) and not optional:
                 raise UserError(f"{name} should be {words}; got {value!r}")
+
+        if not isinstance(self.cache_features, bool):
+            raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
 
     def _check_numbers(self) -> None:
         least = {

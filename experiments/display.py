@@ -32,6 +32,10 @@ class Display(Protocol):
 
     def confirming(self, trial_id: str, seed: int) -> None: ...
 
+    def notice(self, line: str) -> None: ...
+
+    def computing(self, what: str, done: int, total: int) -> None: ...
+
 
 class SilentDisplay:
     """Shows nothing."""
@@ -62,6 +66,12 @@ class SilentDisplay:
     def confirming(self, trial_id: str, seed: int) -> None:
         """Ignored."""
 
+    def notice(self, line: str) -> None:
+        """Ignored."""
+
+    def computing(self, what: str, done: int, total: int) -> None:
+        """Ignored."""
+
 
 class PlainDisplay(SilentDisplay):
     """One line a trial, for pipes and logs."""
@@ -70,6 +80,7 @@ class PlainDisplay(SilentDisplay):
         self._trial_started = 0.0
         self._num_ended = 0
         self._config: SearchConfig | None = None
+        self._computing: tuple[str, float, int] | None = None
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Says what is searched."""
@@ -94,6 +105,20 @@ class PlainDisplay(SilentDisplay):
     def confirming(self, trial_id: str, seed: int) -> None:
         """Says which finalist is trained again."""
         click.echo(f"confirming trial {trial_id} with seed {seed}")
+
+    def notice(self, line: str) -> None:
+        """Says it."""
+        click.echo(line)
+
+    def computing(self, what: str, done: int, total: int) -> None:
+        """Says what was computed, once it is done."""
+        if self._computing is None or self._computing[0] != what:
+            self._computing = what, time.monotonic(), done
+        if done == total:
+            seconds = time.monotonic() - self._computing[1]
+            images = done - self._computing[2]
+            click.echo(f"{what}: {images:,} images in {seconds:.1f} s")
+            self._computing = None
 
 
 def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:

@@ -1,40 +1,92 @@
-"""Feeds memory-mapped arrays to training, a batch at a time."""
+"""Feeds memory-mapped arrays to training, a batch at a time, in an order that a seed decides."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from experiments.data import Split
+from search_spaces.frozen import VIEWS
+
+Array = npt.NDArray[Any]
+# Called with positions, gives their rows: (count, ...)
+Rows = Callable[[npt.NDArray[np.int64]], Array]
 
 
-def dataset_of(split: Split, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
-    """Returns batches of `(images, labels)`; only the batches at hand are in memory.
+class Feed:
+    """Batches of inputs and labels; only the batches at hand are in memory.
+
+    The order of images, and the view each is shown in, are a function of seed and epoch alone: an
+    epoch is the same whether the ones before it were run in this process or not.
 
     Args:
-        split: Opened arrays.
+        views: What to take rows from, one a view; each epoch one is drawn for every image.
+        labels: `(num_images,)`, int64.
         batch_size: Images a batch.
-        shuffle_seed: Shuffles anew each epoch, in an order the seed decides; in order if `None`.
-
-    Returns:
-        A `tf.data.Dataset` of images `(batch, height, width, channels)`, uint8, and labels
-        `(batch,)`, int64.
+        seed: Decides order and views; `None` takes the rows in order, in the first view.
     """
-    count = len(split.labels)
-    labels = np.asarray(split.labels)
-    shape = split.images.shape[1:]
 
-    def gather(indices: Any) -> tuple[Any, Any]:
-        return split.images[indices], labels[indices]
+    def __init__(
+        self, views: Sequence[Rows], labels: Array, batch_size: int, seed: int | None = None
+    ) -> None:
+        self.epoch = 0
+        self.num_batches = -(-len(labels) // batch_size)
+        self._views = views
+        self._labels = labels
+        self._batch_size = batch_size
+        self._seed = seed
+        self._drawn: tuple[int, Array, Array] | None = None
 
-    def load(indices: Any) -> tuple[Any, Any]:
-        images, classes = tf.numpy_function(gather, [indices], (tf.uint8, tf.int64), stateful=False)
-        images.set_shape((None, *shape))
-        classes.set_shape((None,))
-        return images, classes
+    def _draw(self) -> tuple[Array, Array]:
+        """Returns the order of images and the view of each, in this epoch."""
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            count = len(self._labels)
+            if self._seed is None:
+                order, views = np.arange(count), np.zeros(count, dtype=np.int64)
+            else:
+                rng = np.random.default_rng([self._seed, self.epoch])
+                order, views = rng.permutation(count), rng.integers(0, len(self._views), count)
+            self._drawn = self.epoch, order, views
+        return self._drawn[1:]
 
-    dataset = tf.data.Dataset.range(count)
-    if shuffle_seed is not None:
-        dataset = dataset.shuffle(count, seed=shuffle_seed, reshuffle_each_iteration=True)
-    batched = dataset.batch(batch_size).map(load).prefetch(2)
-    return batched.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
+    def batch(self, index: int) -> tuple[Array, Array]:
+        """Returns inputs and labels of one batch of this epoch."""
+        order, views = self._draw()
+        chosen = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        positions, drawn = order[chosen], views[chosen]
+        inputs = self._views[0](positions)
+        for view in range(1, len(self._views)):
+            shown = np.flatnonzero(drawn == view)
+            if len(shown):
+                inputs[shown] = self._views[view](positions[shown])
+        return inputs, self._labels[positions]
+
+    def dataset(self) -> tf.data.Dataset:
+        """Returns the batches as a dataset; each iteration is one epoch, whatever `epoch` is."""
+        example, _ = self.batch(0)
+        kinds = tf.as_dtype(example.dtype), tf.int64
+
+        def load(index: Any) -> tuple[Any, Any]:
+            inputs, labels = tf.numpy_function(self.batch, [index], kinds, stateful=True)
+            inputs.set_shape((None, *example.shape[1:]))
+            labels.set_shape((None,))
+            return inputs, labels
+
+        dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
+        return dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
+
+
+def rows_of(array: Array, view: str | None = None) -> Rows:
+    """Returns what gathers rows of `array`, shown in `view` of `search_spaces.frozen.VIEWS`."""
+    if view is None:
+        return lambda positions: array[positions]
+    return lambda positions: VIEWS[view](array[positions])
+
+
+def dataset_of(split: Any, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of `(images, labels)` of an opened split, in order.
+
+    Images are `(batch, height, width, channels)`, uint8; labels `(batch,)`, int64.
+    """
+    return Feed([rows_of(split.images)], np.asarray(split.labels), batch_size).dataset()

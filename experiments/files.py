@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -55,3 +58,21 @@ def _finite(data: Any) -> Any:
     if isinstance(data, float) and not math.isfinite(data):
         return str(data)
     return data
+
+
+def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+    """Makes a `.npy` file of `shape` with all its room on the disk taken, and opens it to write.
+
+    A memory map of a file with holes kills the process when the disk fills up; this fails first.
+
+    Returns:
+        The memory-mapped array.
+
+    Raises:
+        OSError: There is no room.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import atomic, write_json
-from experiments.trial import Execution, derive_seed, train
+from experiments.trial import Execution, derive_seed
 from experiments.tuner import SuiteTuner
 
 _CONFIRM_STREAM = 2
@@ -52,6 +52,7 @@ def _train_and_test(
     config: SearchConfig, tuner: SuiteTuner, trial: Any, seed: int, display: Any
 ) -> tuple[dict[str, Any], Any]:
     from experiments.feed import dataset_of
+    from experiments.training import train
 
     task = replace(
         tuner.task(trial),
@@ -62,7 +63,7 @@ def _train_and_test(
     )
     display.confirming(trial.trial_id, seed)
     execution = Execution(seed)
-    model = train(
+    model, _ = train(
         task, execution, lambda epoch, metrics: bool(display.epoch_ended(0, epoch, metrics))
     )
     test = tuner.data.open("test")
@@ -75,5 +76,6 @@ def _train_and_test(
 def _export(folder: Path, model: Any) -> None:
     # With Keras' own metric alone: the file has to load where the suite is not.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # or loading the file warns of its absence
     with atomic(folder / "best_model.keras") as temporary:
-        model.save(temporary, include_optimizer=False)
+        model.save(temporary)

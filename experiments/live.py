@@ -40,6 +40,7 @@ class LiveDisplay(SilentDisplay):
         self._preparing: Any = None
         self._epochs_an_execution = 1
         self._num_confirmed = 0
+        self._computing: Any = None
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -117,6 +118,21 @@ class LiveDisplay(SilentDisplay):
         self._progress.update(self._trials, note="")
         name = f"confirming trial {trial_id} ({self._num_confirmed}/{total})"
         self._start_epochs(name, self._config.max_epochs, 1)
+
+    def notice(self, line: str) -> None:
+        """Prints it above the table."""
+        self._console.print(line, highlight=False)
+
+    def computing(self, what: str, done: int, total: int) -> None:
+        """Moves the bar of features, with their rate."""
+        if self._computing is None:
+            self._computing = self._progress.add_task(f"  {what}", total=total, note="")
+        self._progress.update(self._computing, completed=done)
+        speed = self._progress.tasks[-1].speed
+        self._progress.update(self._computing, note=f"{speed:.0f} images/s" if speed else "")
+        if done == total:
+            self._progress.remove_task(self._computing)
+            self._computing = None
 
     def _table(self) -> Table:
         assert self._config is not None

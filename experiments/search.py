@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
 from experiments.display import Display, SilentDisplay
@@ -45,6 +44,8 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     Raises:
         UserError: The input can't be used; nothing is left behind.
     """
+    from experiments.forecast import forecast
+
     display = display or SilentDisplay()
     name = config.name or f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = check_new(config, name)
@@ -62,7 +63,10 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    return _run(config, name, folder, data, hypermodel, space, display)
+    notices = []
+    if config.cache_features:
+        notices = forecast(hypermodel, space, data, cache_folder(config.cache_dir))
+    return _run(config, name, folder, data, hypermodel, space, display, notices)
 
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
@@ -74,12 +78,11 @@ def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str
 
 def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Display) -> PreparedData:
     """Prepares the dataset of `config`, or finds it in the cache."""
-    cache = Path(config.cache_dir or platformdirs.user_cache_path("keras-tuner-experiments"))
     cls = space_class(config.space)
     return prepare(
         config.dataset,
         lambda channels: cls.required_shape(channels, settings),
-        cache,
+        cache_folder(config.cache_dir),
         data_dir=config.data_dir,
         sample=config.sample,
         split_seed=config.split_seed,
@@ -120,6 +123,7 @@ def _run(
     hypermodel: Any,
     space: Any,
     display: Display,
+    notices: list[str],
 ) -> SearchResult:
     from experiments.finalists import confirm
     from experiments.methods import make_oracle
@@ -155,6 +159,8 @@ def _run(
         project_name=name,
     )
     display.search_started(name, config, data)
+    for line in notices:
+        display.notice(line)
     tuner.search()
     study["search_ended"] = time.time()
     scores = confirm(config, data, tuner, folder, display)

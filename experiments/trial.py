@@ -3,8 +3,6 @@
 `run_trial` knows nothing of who called it, so one implementation serves every executor.
 """
 
-import copy
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -19,6 +17,8 @@ from experiments.objective import Objective
 
 # Called with (execution, epoch from 0, metrics); answers whether to stop the trial.
 Report = Callable[[int, int, dict[str, float]], bool]
+# Called with (what is computed, images done, images in all).
+Note = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class TrialTask:
         initial_epoch: Epochs done before, by the trial whose weights are in `start_weights`.
         start_weights: Weights to go on from, or `None`.
         checkpoint: Where the best epoch's weights go, or `None`.
+        checkpoint_above: Score that a trial must beat for its checkpoint to be written; written in
+            any case if `None`.
+        cache_dir: Where features of frozen parts are kept; nowhere if `None`.
     """
 
     space: str
@@ -50,6 +53,16 @@ class TrialTask:
     initial_epoch: int = 0
     start_weights: str | None = None
     checkpoint: str | None = None
+    checkpoint_above: float | None = None
+    cache_dir: str | None = None
+
+    def keeps(self, score: float, best: float | None) -> bool:
+        """Whether a training with `score` is to be kept, after one with `best`."""
+        return (
+            self.checkpoint is not None
+            and self.objective.better(score, best)
+            and self.objective.better(score, self.checkpoint_above)
+        )
 
 
 @dataclass
@@ -61,7 +74,9 @@ class Execution:
         history: Every metric, one value an epoch.
         best_epoch: Index into `history` of the best epoch by the objective.
         score: The objective at that epoch.
-        seconds: Seconds by phase: `build`, `fit`.
+        seconds: Seconds by phase: `clear` (what the training before left), `build`, `features`
+            (opening or computing them), `trace`, `fit`, of which `evaluate` was spent on
+            validation, and `save`.
         epoch_seconds: Seconds of each epoch.
     """
 
@@ -86,6 +101,8 @@ class TrialResult:
         message: On failure: what happened in one line.
         traceback: On failure: where.
         initial_epoch: Epoch that the histories begin at.
+        features: `cached`: whether it was trained on kept features; `parts` they are of, or `why`
+            not.
     """
 
     status: str = "completed"
@@ -96,6 +113,7 @@ class TrialResult:
     message: str | None = None
     traceback: str | None = None
     initial_epoch: int = 0
+    features: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
@@ -115,27 +133,46 @@ def derive_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(list(parts)).generate_state(1)[0] >> 1)
 
 
-def run_trial(task: TrialTask, report: Report) -> TrialResult:
-    """Trains the model of `task` once a seed; failures come back in the result."""
+def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> TrialResult:
+    """Trains the model of `task` once a seed; failures come back in the result.
+
+    Args:
+        task: What to train.
+        report: Told of every epoch; answers whether to stop.
+        note: Told of the progress of computing features: what, images done, images in all.
+    """
     result = TrialResult(initial_epoch=task.initial_epoch)
-    best: float | None = None
     try:
-        for index, seed in enumerate(task.seeds):
-            execution = Execution(seed)
-            result.executions.append(execution)
-            model = train(task, execution, lambda e, m, i=index: report(i, e, m))  # type: ignore[misc]
-            count_parameters(model, result)
-            assert execution.score is not None
-            if task.checkpoint and task.objective.better(execution.score, best):
-                best = execution.score
-                with atomic(Path(task.checkpoint)) as temporary:
-                    save_weights(model, temporary)
+        _run_executions(task, result, report, note)
     except Exception as error:  # whatever a model can raise costs this trial alone
         result.status, result.cause = "failed", classify(error)
         lines = str(error).strip().splitlines()
         result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
         result.traceback = traceback.format_exc()
     return result
+
+
+def _run_executions(
+    task: TrialTask, result: TrialResult, report: Report, note: Note | None
+) -> None:
+    from experiments.training import timed, train
+
+    best: float | None = None
+    for index, seed in enumerate(task.seeds):
+        execution = Execution(seed)
+        result.executions.append(execution)
+        model, result.features = train(
+            task,
+            execution,
+            lambda e, m, i=index: report(i, e, m),  # type: ignore[misc]
+            note,
+        )
+        count_parameters(model, result)
+        assert execution.score is not None
+        if task.keeps(execution.score, best):
+            best = execution.score
+            with timed(execution, "save"), atomic(Path(str(task.checkpoint))) as temporary:
+                save_weights(model, temporary)
 
 
 def classify(error: BaseException) -> str:
@@ -152,78 +189,11 @@ def classify(error: BaseException) -> str:
 
 def save_weights(model: Any, path: Path) -> None:
     """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
+    from experiments.training import without_optimizer
+
     written = path.with_suffix(".weights.h5")
-    _weights_of(model).save_weights(written, overwrite=True)
+    without_optimizer(model).save_weights(written, overwrite=True)
     written.replace(path)
-
-
-def _weights_of(model: Any) -> Any:
-    """Returns `model` without its optimizer, whose state is neither kept nor looked for."""
-    import keras
-
-    return keras.Model(model.inputs, model.outputs)
-
-
-def build_model(task: TrialTask) -> tuple[Any, Any, Any]:
-    """Builds the space, the hyperparameters and the model of `task`."""
-    import keras
-    import keras_tuner
-
-    from search_spaces import space_class
-
-    keras.backend.clear_session()
-    space = space_class(task.space)(task.data.shape, len(task.data.class_names), **task.settings)
-    space.report(task.objective.name.removeprefix("val_"))
-    # A copy: Keras Tuner deserializes conditions in place.
-    hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
-    try:
-        model = space.build(hp)
-    except Exception as error:
-        raise BuildError(f"{type(error).__name__}: {error}") from error
-    if task.start_weights is not None:
-        _weights_of(model).load_weights(task.start_weights)
-    return space, hp, model
-
-
-def train(
-    task: TrialTask, execution: Execution, report: Callable[[int, dict[str, float]], bool]
-) -> Any:
-    """Trains one model, leaves its best epoch's weights in it and fills `execution`."""
-    import keras
-
-    from experiments.callbacks import EpochRecorder
-    from experiments.feed import dataset_of
-
-    keras.utils.set_random_seed(execution.seed)
-    started = time.perf_counter()
-    space, hp, model = build_model(task)
-    execution.seconds["build"] = time.perf_counter() - started
-    recorder = EpochRecorder(task.objective, execution, report)
-    callbacks: list[Any] = [recorder]
-    if task.patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor=task.objective.name,
-                mode=task.objective.direction,
-                patience=task.patience,
-            )
-        )
-    started = time.perf_counter()
-    size = space.batch_size(hp)
-    space.fit(
-        hp,
-        model,
-        dataset_of(task.data.open("train"), size, shuffle_seed=execution.seed),
-        validation_data=dataset_of(task.data.open("validation"), max(size, 64)),
-        epochs=task.epochs,
-        initial_epoch=task.initial_epoch,
-        callbacks=callbacks,
-        shuffle=False,  # the dataset shuffles itself
-        verbose=0,
-    )
-    recorder.restore_best()
-    execution.seconds["fit"] = time.perf_counter() - started
-    return model
 
 
 def count_parameters(model: Any, result: TrialResult) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
+from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import write_json
@@ -26,6 +27,8 @@ class Observer(Protocol):
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None: ...
+
+    def computing(self, what: str, done: int, total: int) -> None: ...
 
 
 class SuiteTuner(keras_tuner.Tuner):
@@ -76,7 +79,7 @@ class SuiteTuner(keras_tuner.Tuner):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> TrialResult:
         """Runs one task; the same function serves every executor."""
         task, report = args
-        return run_trial(task, report)
+        return run_trial(task, report, self.observer.computing)
 
     def _report(self, execution: int, epoch: int, metrics: dict[str, float]) -> bool:
         self.observer.epoch_ended(execution, epoch, metrics)
@@ -102,7 +105,19 @@ class SuiteTuner(keras_tuner.Tuner):
             initial_epoch=int(values.get("tuner/initial_epoch", 0)),
             start_weights=self._get_checkpoint_fname(earlier) if earlier else None,
             checkpoint=self._get_checkpoint_fname(trial.trial_id),
+            checkpoint_above=self._score_to_beat(trial),
+            cache_dir=str(cache_folder(self.config.cache_dir))
+            if self.config.cache_features
+            else None,
         )
+
+    def _score_to_beat(self, trial: Any) -> float | None:
+        """Returns the score below which a trial's weights can't be among those to keep."""
+        if any(name.startswith("tuner/") for name in trial.hyperparameters.values):
+            return None  # a trial that hyperband may promote
+        num_kept = max(self.config.confirm, 1)
+        best = [t for t in self.oracle.get_best_trials(num_kept) if t.status == "COMPLETED"]
+        return float(best[-1].score) if len(best) == num_kept else None
 
     @staticmethod
     def _score(result: TrialResult) -> float | None:

@@ -10,6 +10,7 @@ import keras
 import keras_tuner
 
 from search_spaces._metrics import MacroF1
+from search_spaces.frozen import FrozenPart, Split
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,14 @@ class ImageSpace(keras_tuner.HyperModel):
             return keras.layers.Dense(1, activation="sigmoid", name="probabilities")
         return keras.layers.Dense(self.num_classes, activation="softmax", name="probabilities")
 
-    def head(self, x: Any, values: Mapping[str, Any]) -> Any:
-        """Puts dense layers, dropout and the output on the vector `x`, `(batch, features)`."""
-        for index, units in enumerate(values["dense_units"]):
-            x = keras.layers.Dense(units, activation="relu", name=f"dense_{index}")(x)
-        x = keras.layers.Dropout(values["dropout"], name="dropout")(x)
-        return self.output_layer()(x)
+    def head_layers(self, values: Mapping[str, Any]) -> list[keras.layers.Layer]:
+        """Makes dense layers, dropout and the output, to be put on a vector one after another."""
+        dense = [
+            keras.layers.Dense(units, activation="relu", name=f"dense_{index}")
+            for index, units in enumerate(values["dense_units"])
+        ]
+        dropout = keras.layers.Dropout(values["dropout"], name="dropout")
+        return [*dense, dropout, self.output_layer()]
 
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         """Draws every hyperparameter, the inactive ones too, so that one call declares them all.
@@ -141,6 +144,19 @@ class ImageSpace(keras_tuner.HyperModel):
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns the stretches of training of a trial of `epochs` epochs."""
         return [Phase(epochs)]
+
+    def split(self, hp: keras_tuner.HyperParameters) -> Split | None:
+        """Cuts the network of `hp` into a frozen and a trained part; `None` if all is trained."""
+        return None
+
+    def possible_parts(
+        self, hp: keras_tuner.HyperParameters
+    ) -> list[tuple[FrozenPart, tuple[str, ...]]]:
+        """Returns the frozen parts that trials of the space `hp` may need, with their views."""
+        split = self.split(hp)
+        if split is None or split.uncached:
+            return []
+        return [(cut.part, split.views) for cut in split.cuts(1)]
 
     def batch_size(self, hp: keras_tuner.HyperParameters) -> int:
         """Returns the number of images a batch for these hyperparameters."""
@@ -163,7 +179,7 @@ class ImageSpace(keras_tuner.HyperModel):
                 phase.prepare(model)
             if begin >= end:  # done before, in the trial that this one goes on from
                 continue
-            history = self._fit_phase(hp, model, begin, end, args, kwargs)
+            history = self.fit_phase(hp, model, begin, end, args, kwargs)
             for name, values in history.history.items():
                 merged.setdefault(name, []).extend(values)
         history.history = merged
@@ -171,7 +187,7 @@ class ImageSpace(keras_tuner.HyperModel):
         return history
 
     @staticmethod
-    def _fit_phase(
+    def fit_phase(
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
         begin: int,
@@ -179,9 +195,10 @@ class ImageSpace(keras_tuner.HyperModel):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> keras.callbacks.History:
+        """Trains `model` from epoch `begin` to `end`; the rest goes to its `fit`."""
         callbacks = list(kwargs.get("callbacks") or [])
         if hp.values.get("learning_rate_schedule") == "cosine":
-            schedule = cosine_decay(float(model.optimizer.learning_rate), end)
+            schedule = cosine_decay(float(hp.get("learning_rate")), end)
             callbacks.append(keras.callbacks.LearningRateScheduler(schedule))
         return model.fit(
             *args, **(kwargs | {"initial_epoch": begin, "epochs": end, "callbacks": callbacks})

@@ -96,7 +96,9 @@ class MnistCnn(ImageSpace):
         for index, filters in enumerate(values["filters"]):
             x = _block(x, index, filters, values)
         x = keras.layers.Flatten(name="flatten")(x)
-        model = keras.Model(inputs, self.head(x, values), name=self.name)
+        for layer in self.head_layers(values):
+            x = layer(x)
+        model = keras.Model(inputs, x, name=self.name)
         self.compile(model, _optimizer(values["optimizer"], values["learning_rate"]))
         return model
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search_spaces.base import ImageSpace
 
-_NOT_SPACES = {"base", "registry"}
+_NOT_SPACES = {"base", "frozen", "registry"}
 
 
 def names() -> list[str]:

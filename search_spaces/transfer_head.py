@@ -1,7 +1,6 @@
 """Transfer learning: MobileNetV2 under a new head, frozen or partially unfrozen."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,12 +8,20 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
+from search_spaces._mobilenet import (
+    BASE_NAME,
+    CUT_POINTS,
+    BaseKey,
+    TransferNetwork,
+    part_before,
+    pooled_part,
+    shared_base,
+    unfreeze_from,
+)
 from search_spaces.base import ImageSpace, Phase, draw_sizes
+from search_spaces.frozen import FLIPPED, ORIGINAL, FrozenPart
 
-# Where training may begin inside MobileNetV2: this layer and all after it are unfrozen.
-CUT_POINTS = ("block_16_expand", "block_13_expand", "block_10_expand", "block_6_expand")
 _IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-_BASE_NAME = "mobilenet_v2"
 
 
 class TransferHead(ImageSpace):
@@ -26,7 +33,8 @@ class TransferHead(ImageSpace):
     Preprocessing and augmentation are inside the model, which takes raw images of 0..255. The
     base always runs in inference mode, so its batch normalisation keeps ImageNet's statistics.
     Where layers are unfrozen, the head is trained alone for the first half of the epochs, then
-    both are trained at `fine_tune_learning_rate`.
+    both are trained at `fine_tune_learning_rate`. `split` gives the frozen part apart, so that its
+    output need be computed only once.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
 
@@ -35,7 +43,9 @@ class TransferHead(ImageSpace):
         num_classes: Number of classes, at least 2.
         alpha: Width of the base; a list or comma-separated string of widths is searched.
         image_size: Side in pixels that the suite brings images to; not used by the model itself.
-        weights: `"imagenet"`, `"none"`, or the path of a weights file of the base without top.
+        weights: `"imagenet"`, `"none"` (drawn from a fixed seed), or the path of a weights file of
+            the base without top.
+        crop: Share of each side that random crops in training may cut off, below 1; 0 for none.
 
     Raises:
         ValueError: Images are not RGB or under 32 pixels, or a setting does not fit.
@@ -59,6 +69,7 @@ class TransferHead(ImageSpace):
         "alpha": "width of MobileNetV2; several, separated by commas, are searched",
         "image_size": "side of the square images, in pixels",
         "weights": "imagenet, none, or the path of a weights file",
+        "crop": "share of each side that random crops may cut off; above 0 nothing can be cached",
     }
     architecture: ClassVar[tuple[str, ...]] = (
         "unfreeze",
@@ -76,6 +87,7 @@ class TransferHead(ImageSpace):
         alpha: float | str | tuple[float, ...] = 1.0,
         image_size: int = 224,
         weights: str = "imagenet",
+        crop: float = 0.0,
     ) -> None:
         super().__init__(input_shape, num_classes)
         if self.input_shape[2] != 3 or min(self.input_shape[:2]) < 32:
@@ -85,6 +97,7 @@ class TransferHead(ImageSpace):
         self.alphas = _parse_alphas(alpha)
         self.image_size = image_size
         self.weights = _parse_weights(weights, self.alphas)
+        self.crop = _parse_crop(crop)
 
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -97,7 +110,7 @@ class TransferHead(ImageSpace):
             return
         for alpha in self.alphas:
             try:
-                self._base(alpha)
+                shared_base(self._key(alpha))
             except Exception as error:  # downloads fail in as many ways as there are servers
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise ValueError(
@@ -106,7 +119,6 @@ class TransferHead(ImageSpace):
                     f"({lines[0][:200]}): connect to the network, put the file into the models "
                     "folder of KERAS_HOME, or choose weights=none or a file's path"
                 ) from error
-        keras.backend.clear_session()
 
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         alpha = self.alphas[0]
@@ -123,40 +135,40 @@ class TransferHead(ImageSpace):
             "unfreeze": hp.Boolean("unfreeze", default=False),
         }
         with hp.conditional_scope("unfreeze", [True]):
-            hp.Choice("unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0])
-            hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+            values["unfreeze_from"] = hp.Choice(
+                "unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0]
+            )
+            values["fine_tune_learning_rate"] = hp.Float(
+                "fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5
+            )
         return values
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds and compiles the network that `hp` describes, its base frozen."""
-        values = self.draw(hp)
-        inputs = keras.Input(self.input_shape, name="image")
-        x = inputs
-        if values["flip"]:
-            x = keras.layers.RandomFlip("horizontal", name="flip")(x)
-        x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
-        base = self._base(values["alpha"])
-        base.trainable = False
-        x = base(x, training=False)
-        if values["head_pooling"] == "average":
-            x = keras.layers.GlobalAveragePooling2D(name="head_pooling")(x)
-        else:
-            x = keras.layers.GlobalMaxPooling2D(name="head_pooling")(x)
-        model = keras.Model(inputs, self.head(x, values), name=self.name)
-        self.compile(model, keras.optimizers.Adam(values["learning_rate"]))
-        return model
+        return self.split(hp).join()
 
-    def _base(self, alpha: float) -> keras.Model:
-        with warnings.catch_warnings():
-            # ImageNet weights of 224 pixels serve every size that has none of its own.
-            warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-            return keras.applications.MobileNetV2(
-                input_shape=self.input_shape,
-                alpha=alpha,
-                include_top=False,
-                weights=self.weights,
-                name=_BASE_NAME,
-            )
+    def split(self, hp: keras_tuner.HyperParameters) -> TransferNetwork:
+        """Cuts the network of `hp` behind the pooling, or where layers are unfrozen."""
+        values = self.draw(hp)
+        return TransferNetwork(self, self._key(values["alpha"]), values, self.crop)
+
+    def _key(self, alpha: float) -> BaseKey:
+        return BaseKey(self.input_shape, float(alpha), self.weights)
+
+    def possible_parts(
+        self, hp: keras_tuner.HyperParameters
+    ) -> list[tuple[FrozenPart, tuple[str, ...]]]:
+        """Returns the pooled base and, where trials may unfreeze it, the base before each cut."""
+        if self.crop:
+            return []
+        ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in _choices(hp)}
+        views = (ORIGINAL, FLIPPED) if True in ranges["flip"] else (ORIGINAL,)
+        cuts = ranges["unfreeze_from"] if True in ranges["unfreeze"] else ()
+        parts: list[tuple[FrozenPart, tuple[str, ...]]] = []
+        for key in map(self._key, ranges.get("alpha", self.alphas)):
+            parts.append((pooled_part(key), views))
+            parts += [(part_before(key, cut), views) for cut in cuts]
+        return parts
 
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns one phase where the base stays frozen, else the head's and the fine-tuning's."""
@@ -166,25 +178,27 @@ class TransferHead(ImageSpace):
         rate = float(hp.get("fine_tune_learning_rate"))
 
         def unfreeze(model: keras.Model) -> None:
-            unfreeze_from(model, cut)
+            unfreeze_from(model.get_layer(BASE_NAME), cut)
             self.compile(model, keras.optimizers.Adam(rate))
 
         head_epochs = (epochs + 1) // 2
         return [Phase(head_epochs), Phase(epochs - head_epochs, unfreeze)]
 
 
-def unfreeze_from(model: keras.Model, cut: str) -> None:
-    """Makes the base's layers from `cut` on trainable; the ones before stay frozen.
+def _choices(hp: keras_tuner.HyperParameters) -> list[Any]:
+    """Returns the hyperparameters that decide which frozen parts there are."""
+    names = ("alpha", "flip", "unfreeze", "unfreeze_from")
+    return [h for h in hp.space if h.name in names]
 
-    Batch normalisation stays frozen everywhere: its parameters belong to the statistics that
-    inference mode uses.
-    """
-    base = model.get_layer(_BASE_NAME)
-    base.trainable = True
-    reached = False
-    for layer in base.layers:
-        reached = reached or layer.name == cut
-        layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
+
+def _parse_crop(crop: float | str) -> float:
+    try:
+        share = float(crop)
+    except ValueError:
+        raise ValueError(f"crop should be a number such as 0.2, got {crop!r}") from None
+    if not 0 <= share < 1:
+        raise ValueError(f"crop should be from 0 to below 1, got {crop!r}")
+    return share
 
 
 def _parse_alphas(alpha: float | str | tuple[float, ...]) -> tuple[float, ...]:

@@ -96,8 +96,8 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
         "probabilities/kernel",
         "probabilities/bias",
     ]
-    unfreeze_from(model, "block_16_expand")
     base = model.get_layer("mobilenet_v2")
+    unfreeze_from(base, "block_16_expand")
     trained = {layer.name for layer in base.layers if layer.trainable_weights}
     assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 

@@ -1,0 +1,88 @@
+"""Says before a search what keeping features will take, once a few batches were timed."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.data import PreparedData
+from experiments.features import Entry, FeatureStore, check_space, forward, megabytes
+from search_spaces.base import ImageSpace
+from search_spaces.frozen import ORIGINAL, FrozenPart
+
+_BATCH = 32
+_NUM_TIMED = 3
+
+
+def forecast(hypermodel: ImageSpace, space: Any, data: PreparedData, cache_dir: Path) -> list[str]:
+    """Returns lines on what the features of a search will take: images, seconds, bytes.
+
+    Args:
+        hypermodel: The search space.
+        space: Its hyperparameters, those held at a value among them.
+        data: The prepared dataset.
+        cache_dir: The cache folder.
+    """
+    parts = hypermodel.possible_parts(space)
+    if not parts:
+        split = hypermodel.split(space.copy())
+        return [f"features are not kept ({split.uncached})"] if split and split.uncached else []
+    store = FeatureStore(cache_dir)
+    wanted = []
+    for part, views in parts:
+        missing = [e for e in needed_entries(part, data, views) if not store.has(e)]
+        if missing:
+            wanted.append(missing)
+    if not wanted:
+        return ["features of the frozen layers are all in the cache"]
+    lines = _lines(wanted, _time(wanted[0][0].part, data))
+    store.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        num_bytes = sum(entry.num_bytes for missing in wanted for entry in missing)
+        check_space(store.folder, num_bytes, "all features that this search may need")
+    except OSError as error:
+        lines.append(f"{error.strerror}; a trial whose features find no room runs without")
+    return lines
+
+
+def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -> list[Entry]:
+    """Returns what trials on `part` open: training images in each view, validation in one."""
+    train = [Entry(part, data, "train", view) for view in views]
+    return [*train, Entry(part, data, "validation", ORIGINAL)]
+
+
+def _lines(wanted: list[list[Entry]], seconds: float) -> list[str]:
+    """Says what the first part takes, and the others together."""
+    first, others = wanted[0], wanted[1:]
+    images = sum(entry.num_images for entry in first)
+    lines = [
+        f"features of {first[0].part.name}: {images:,} images, about {images * seconds:.0f} s "
+        f"({1 / seconds:.0f} images/s), {megabytes(_bytes(first))}; computed once, when a trial "
+        "first needs them"
+    ]
+    if others:
+        # Timed was the first, which goes through the most layers.
+        most = max(sum(entry.num_images for entry in part) for part in others) * seconds
+        sizes = sorted(_bytes(part) for part in others)
+        lines.append(
+            f"and of up to {len(others)} more ({', '.join(part[0].part.name for part in others)}): "
+            f"at most {most:.0f} s and {megabytes(sizes[-1])} each, {megabytes(sum(sizes))} in all"
+        )
+    return lines
+
+
+def _bytes(entries: list[Entry]) -> int:
+    return sum(entry.num_bytes for entry in entries)
+
+
+def _time(part: FrozenPart, data: PreparedData) -> float:
+    """Returns seconds an image, timed over a few batches."""
+    images = data.open("train").images
+    batch = np.asarray(images[: min(_BATCH, len(images))])
+    forward(part, batch, ORIGINAL)  # traces
+    started = time.perf_counter()
+    for _ in range(_NUM_TIMED):
+        forward(part, batch, ORIGINAL)
+    return (time.perf_counter() - started) / (_NUM_TIMED * len(batch))

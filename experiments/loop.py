@@ -1,0 +1,75 @@
+"""Keras' own training and test steps in a loop that is traced once.
+
+`Model.fit` with `steps_per_execution` traces its step three times over, which in a trial of a few
+seconds is a large part of it. Here the step is the model's own, so are callbacks, metrics and
+optimizer; only the loop around it is leaner. Results are the same up to float rounding.
+"""
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def install(
+    model: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset, steps: int
+) -> None:
+    """Makes `fit` and `evaluate` of a compiled model run through the lean loop, and traces it.
+
+    Args:
+        model: Compiled; the next `compile` undoes this.
+        train: What it will be trained on.
+        validation: What it will be evaluated on.
+        steps: Batches run by one call into the graph.
+    """
+    _make_variables(model, validation)
+    model.steps_per_execution = steps
+    _replace(model, "train_function", "make_train_function", model.train_step)
+    _replace(model, "test_function", "make_test_function", model.test_step)
+    model.make_train_function()
+    model.train_function.get_concrete_function(iter(train))
+    model.make_test_function()
+    model.test_function.get_concrete_function(iter(validation))
+
+
+def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:
+    """Makes the variables of optimizer and metrics; made in the trace, they would cost another."""
+    model.optimizer.build(model.trainable_variables)
+    inputs, labels = (part[:2] for part in next(iter(data)))
+    outputs = model(inputs)
+    model.compute_loss(inputs, labels, outputs)
+    model.compute_metrics(inputs, labels, outputs)
+    model.reset_metrics()
+
+
+def _replace(model: keras.Model, name: str, maker: str, step: Callable[[Any], Any]) -> None:
+    def make(self: Any, force: bool = False) -> None:
+        if getattr(self, name) is None or force:
+            setattr(self, name, _looped(self, step))
+
+    setattr(model, maker, types.MethodType(make, model))
+    setattr(model, name, None)
+
+
+def _looped(model: keras.Model, step: Callable[[Any], Any]) -> Any:
+    """Returns a function that takes up to `steps_per_execution` batches off an iterator."""
+    limit = model.steps_per_execution
+    one = tf.function(step, jit_compile=True) if model.jit_compile else step
+
+    def run(iterator: Any) -> Any:
+        def more(done: Any, batch: Any) -> Any:
+            return tf.logical_and(done < limit, batch.has_value())
+
+        def body(done: Any, batch: Any) -> tuple[Any, Any]:
+            one(batch.get_value())
+            return done + 1, tf.cond(done + 1 < limit, iterator.get_next_as_optional, nothing)
+
+        def nothing() -> Any:
+            return tf.experimental.Optional.empty(iterator.element_spec)
+
+        tf.while_loop(more, body, (tf.constant(0), iterator.get_next_as_optional()))
+        return model.get_metrics_result()
+
+    return tf.function(run, autograph=False)

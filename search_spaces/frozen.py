@@ -1,0 +1,127 @@
+"""The part of a network that training leaves alone, declared so that it is computed once.
+
+A hypermodel that has such a part gives a `Split` of itself for given hyperparameters. Its frozen
+part turns images into features; they are the same in every epoch of every trial, so whoever runs
+the search may keep them. What is trained takes features instead of images. `Split.join` is the
+whole network again, from image to class, and shares the weights of both parts.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy.typing as npt
+
+Images = npt.NDArray[Any]
+
+ORIGINAL, FLIPPED = "original", "flipped"
+
+# view -> what it makes of images, (batch, height, width, channels)
+VIEWS: Mapping[str, Callable[[Images], Images]] = {
+    ORIGINAL: lambda images: images,
+    FLIPPED: lambda images: images[:, :, ::-1],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenPart:
+    """What turns images into features and is not trained.
+
+    Args:
+        name: Says what it is; shown to users.
+        model: From raw images, `(batch, height, width, channels)`, 0..255, to a dict of features
+            by name, each `(batch, ...)`.
+    """
+
+    name: str
+    model: keras.Model
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where one phase of training begins: at a frozen part's output.
+
+    Args:
+        part: The frozen part.
+        output: Which of its outputs is trained upon.
+        trainable: Makes the compiled model from that output to probabilities. Called when the
+            phase begins, so that it goes on from what the phase before has learnt.
+    """
+
+    part: FrozenPart
+    output: str
+    trainable: Callable[[], keras.Model]
+
+
+class Split(Protocol):
+    """A network of given hyperparameters, cut into a frozen and a trained part.
+
+    Attributes:
+        views: Names of `VIEWS`; each epoch every training image is shown in one of them, drawn
+            at random. `("original",)` is no augmentation.
+        uncached: Why features can't be kept (an augmentation with endless views, say), or
+            `None` if they can.
+    """
+
+    views: tuple[str, ...]
+    uncached: str | None
+
+    def cuts(self, epochs: int) -> list[Cut]:
+        """Returns one cut for each phase of a trial of `epochs` epochs."""
+
+    def join(self, augment: bool = True) -> keras.Model:
+        """Returns the whole network, from raw images to probabilities, compiled.
+
+        Args:
+            augment: Whether layers that make the views are in it; they do nothing in inference.
+        """
+
+
+class LayerSplit:
+    """Cuts an ordinary functional model behind one of its layers: all before it is frozen.
+
+    The simplest way to declare a frozen part:
+
+        def split(self, hp):
+            return LayerSplit(self.build(hp), "embedding", "random convolution")
+
+    The layers up to the cut must have the same weights in every trial (given ones, or drawn from a
+    seed of their own), or nothing is saved: features are kept by the weights that made them.
+
+    Args:
+        model: Compiled, with one input and one output.
+        layer: Name of the last frozen layer; every path from input to output goes through it.
+        name: Says what the frozen part is; shown to users.
+    """
+
+    views: tuple[str, ...] = (ORIGINAL,)
+    uncached: str | None = None
+
+    def __init__(self, model: keras.Model, layer: str, name: str) -> None:
+        features = model.get_layer(layer).output
+        self._model = model
+        self._part = FrozenPart(name, keras.Model(model.input, {"features": features}))
+        self._features = features
+
+    def cuts(self, epochs: int) -> list[Cut]:
+        """Returns the one cut."""
+        return [Cut(self._part, "features", self._trainable)]
+
+    def _trainable(self) -> keras.Model:
+        whole = self._model
+        model = keras.Model(self._features, whole.output)
+        config = whole.get_compile_config()
+        model.compile(optimizer=whole.optimizer, loss=config["loss"], metrics=config["metrics"])
+        return model
+
+    def join(self, augment: bool = True) -> keras.Model:
+        """Returns the model that was cut."""
+        return self._model
+
+
+def freeze_before(model: keras.Model, layer: str) -> None:
+    """Makes every layer of `model` up to and including `layer` untrainable."""
+    names = [inner.name for inner in model.layers]
+    for inner in model.layers[: names.index(layer) + 1]:
+        inner.trainable = False

@@ -1,0 +1,351 @@
+"""Kept features: same results as without, whole on the disk or not at all, shared, pruned."""
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import experiments.features as features
+import search_spaces
+from experiments.cli import main
+from experiments.data import PreparedData, prepare
+from experiments.features import Entry, FeatureStore
+from experiments.objective import parse_objective
+from experiments.space import explore, fixed
+from experiments.training import Network, train
+from experiments.trial import Execution, TrialResult, TrialTask, run_trial
+from search_spaces import space_class
+from search_spaces._mobilenet import BaseKey, pooled_part
+from search_spaces.frozen import FLIPPED
+
+SIDE = 32
+# Between trials on kept features and on images; feature maps are kept in half precision.
+METRIC_TOLERANCE = 0.02
+
+
+@pytest.fixture(scope="module")
+def small(cache_dir: Path) -> PreparedData:
+    return prepare("digits", lambda c: (SIDE, SIDE, 3), cache_dir, sample=160)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights through which an image's signal passes; Keras' own random ones let it fade."""
+    global _weights
+    base = BaseKey((SIDE, SIDE, 3), 0.35, None).build()
+    rng = np.random.default_rng(0)
+    for weight in base.weights:
+        if weight.path.endswith("kernel"):
+            fan_in = np.prod(weight.shape[:2]) * (
+                1 if "depthwise" in weight.path else weight.shape[2]
+            )
+            weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
+    _weights = str(tmp_path_factory.mktemp("weights") / "base.weights.h5")
+    base.save_weights(_weights)
+    return _weights
+
+
+_weights = ""
+
+
+def task_of(data: PreparedData, space: str = "transfer_head", **values: Any) -> TrialTask:
+    settings = {"alpha": "0.35", "weights": _weights} if space == "transfer_head" else {}
+    hypermodel = space_class(space)(data.shape, len(data.class_names), **settings)
+    given = {"batch_size": 16} if space == "transfer_head" else {}
+    hp = fixed(explore(hypermodel), given | values)
+    return TrialTask(
+        space=space,
+        settings=settings,
+        hyperparameters=hp.get_config(),
+        data=data,
+        objective=parse_objective("val_loss"),
+        epochs=2,
+        seeds=(11,),
+    )
+
+
+def run(task: TrialTask) -> TrialResult:
+    result = run_trial(task, lambda *_: False)
+    assert result.status == "completed", result.traceback
+    return result
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"head_pooling": "average", "dropout": 0.2, "dense_layers": 1},
+        {"head_pooling": "max", "flip": True},
+        {"unfreeze": True, "unfreeze_from": "block_16_expand", "flip": True},
+        {"unfreeze": True, "unfreeze_from": "block_13_expand", "head_pooling": "max"},
+        {"unfreeze": True, "unfreeze_from": "block_10_expand", "head_pooling": "max", "flip": True},
+        {"unfreeze": True, "unfreeze_from": "block_6_expand"},
+    ],
+)
+def test_kept_features_train_as_images_do(
+    values: dict[str, Any], small: PreparedData, tmp_path: Path
+) -> None:
+    if "unfreeze" in values:
+        values = {**values, "fine_tune_learning_rate": 1e-4}
+    plain = task_of(small, **values)
+    fresh, kept = run(plain), run(replace(plain, cache_dir=str(tmp_path)))
+    assert fresh.features["cached"] is False
+    assert kept.features["cached"] is True
+    assert (fresh.trainable_parameters, fresh.frozen_parameters) == (
+        kept.trainable_parameters,
+        kept.frozen_parameters,
+    )
+    one, other = fresh.executions[0].history, kept.executions[0].history
+    assert list(one) == list(other)
+    for name in one:
+        assert other[name] == pytest.approx(one[name], abs=METRIC_TOLERANCE), name
+    # The epochs differ, so that equality is not that of a model that learns nothing.
+    assert abs(one["loss"][0] - one["loss"][1]) > 2 * METRIC_TOLERANCE
+
+
+@pytest.mark.parametrize("values", [{}, {"unfreeze": True, "unfreeze_from": "block_13_expand"}])
+def test_joined_model_predicts_as_the_trained_part_on_features(
+    values: dict[str, Any], small: PreparedData, tmp_path: Path
+) -> None:
+    task = replace(task_of(small, **values), cache_dir=str(tmp_path))
+    execution = Execution(11)
+    model, _ = train(task, execution, lambda *_: False)
+    assert model.input_shape == (None, SIDE, SIDE, 3)
+    scores = model.evaluate(
+        np.asarray(small.open("validation").images, "float32"),
+        np.asarray(small.open("validation").labels),
+        verbose=0,
+        return_dict=True,
+    )
+    assert scores["loss"] == pytest.approx(execution.score, abs=2e-3)
+    path = tmp_path / "joined.keras"
+    model.optimizer.build(model.trainable_variables)
+    model.save(path)
+    images = np.asarray(small.open("test").images[:4], "float32")
+    again = keras.models.load_model(path)
+    assert np.allclose(
+        again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6
+    )
+
+
+def test_a_model_with_flips_is_joined_as_plain_keras_tuner_builds_it(small: PreparedData) -> None:
+    network = Network(task_of(small, flip=True))
+    plain = network.space.build(network.hp)
+    assert [layer.name for layer in network.whole.layers] == [layer.name for layer in plain.layers]
+
+
+def entry_of(data: PreparedData, split: str = "train", view: str = "original") -> Entry:
+    return Entry(pooled_part(BaseKey(data.shape, 0.35, _weights)), data, split, view)
+
+
+def test_features_are_computed_once_and_named_by_what_determines_them(
+    small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[tuple[str, int, int]] = []
+    store = FeatureStore(tmp_path, lambda *note: notes.append(note))
+    first = np.array(store.open(entry_of(small), "average"))
+    assert notes[-1][1:] == (small.counts["train"], small.counts["train"])
+    monkeypatch.setattr(features, "forward", None)  # nothing is computed from here on
+    assert np.array_equal(FeatureStore(tmp_path).open(entry_of(small), "average"), first)
+    assert isinstance(store.open(entry_of(small), "max"), np.memmap)
+    wider = Entry(pooled_part(BaseKey(small.shape, 0.5, None)), small, "train")
+    others = [entry_of(small, "validation"), entry_of(small, view=FLIPPED), wider]
+    others.append(Entry(entry_of(small).part, replace(small, fingerprint="another"), "train"))
+    assert len({entry.key for entry in [entry_of(small), *others]}) == 5
+    assert not any(store.has(entry) for entry in others)
+
+
+def test_an_interrupted_computation_goes_on_where_it_was(
+    small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.array(FeatureStore(tmp_path / "whole").open(entry_of(small), "average"))
+    monkeypatch.setattr(features, "_SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(features, "_BATCH", 16)
+    real, calls = features.forward, []
+
+    def killed(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(features, "forward", killed)
+    store, entry = FeatureStore(tmp_path / "cut"), entry_of(small)
+    with pytest.raises(KeyboardInterrupt):
+        store.open(entry, "average")
+    assert not store.has(entry)
+    again = store.open(entry, "average")
+    assert np.allclose(again, whole, rtol=1e-4, atol=1e-5)
+    batches = -(-small.counts["train"] // 16)
+    assert len(calls) == batches + 1  # the one that was cut off was done again, and no other
+
+
+def test_a_full_disk_is_said_and_the_trial_runs_on_images(
+    small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(features.shutil.disk_usage(tmp_path))(10**9, 10**9, 0)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)
+    result = run(replace(task_of(small), cache_dir=str(tmp_path), epochs=1))
+    assert result.features["cached"] is False
+    assert "no room for features of MobileNetV2 0.35, pooled" in result.features["why"]
+    assert "--cache-dir" in result.features["why"]
+    assert [p for p in (tmp_path / "features").iterdir() if p.is_dir()] == []
+
+
+def test_random_crops_run_uncached_and_say_so(small: PreparedData, tmp_path: Path) -> None:
+    task = task_of(small)
+    task = replace(task, settings=task.settings | {"crop": "0.2"}, cache_dir=str(tmp_path))
+    result = run(replace(task, epochs=1))
+    assert result.features == {"cached": False, "why": "random crops: every view is new"}
+    assert not (tmp_path / "features").exists()
+
+
+_SPACE = '''
+"""A space that is not ours: a frozen random convolution under a searched dense layer."""
+
+import keras
+
+from search_spaces.base import ImageSpace
+from search_spaces.frozen import LayerSplit, freeze_before
+
+
+class RandomFeatures(ImageSpace):
+    summary = "random convolution, frozen"
+    meanings = {"units": "units", "learning_rate": "step size"}
+
+    @classmethod
+    def required_shape(cls, channels, settings):
+        return (16, 16, channels)
+
+    def draw(self, hp):
+        rate = hp.Float("learning_rate", 1e-3, 1e-2)
+        return {"units": hp.Choice("units", [16, 32]), "rate": rate}
+
+    def build(self, hp):
+        values = self.draw(hp)
+        inputs = keras.Input(self.input_shape)
+        x = keras.layers.Rescaling(1 / 255)(inputs)
+        seeded = keras.initializers.GlorotUniform(seed=3)
+        x = keras.layers.Conv2D(24, 5, activation="relu", kernel_initializer=seeded)(x)
+        x = keras.layers.Flatten()(keras.layers.MaxPooling2D(4, name="embedding")(x))
+        x = keras.layers.Dense(values["units"], activation="relu")(x)
+        model = keras.Model(inputs, self.output_layer()(x))
+        freeze_before(model, "embedding")
+        self.compile(model, keras.optimizers.Adam(values["rate"]))
+        return model
+
+    def split(self, hp):
+        return LayerSplit(self.build(hp), "embedding", "random convolution")
+'''
+
+
+@pytest.fixture
+def foreign_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "random_features.py").write_text(_SPACE)
+    monkeypatch.setattr(
+        search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path / "spaces")]
+    )
+    return "random_features"
+
+
+def test_a_space_of_another_maker_declares_its_frozen_part(
+    foreign_space: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    task = replace(task_of(data, foreign_space, units=32), epochs=3)
+    fresh, kept = run(task), run(replace(task, cache_dir=str(tmp_path)))
+    assert kept.features == {"cached": True, "parts": ["random convolution"]}
+    for name, values in fresh.executions[0].history.items():
+        assert kept.executions[0].history[name] == pytest.approx(values, abs=METRIC_TOLERANCE)
+    # Another trial, with other values, computes nothing anew.
+    before = sorted(p.name for p in (tmp_path / "features").iterdir())
+    run(replace(task_of(data, foreign_space, units=16), cache_dir=str(tmp_path)))
+    assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
+
+
+def test_seconds_are_recorded_by_phase(small: PreparedData, tmp_path: Path) -> None:
+    task = replace(
+        task_of(small), cache_dir=str(tmp_path), checkpoint=str(tmp_path / "c.weights.h5")
+    )
+    seconds = run(task).executions[0].seconds
+    assert set(seconds) == {"clear", "build", "features", "trace", "fit", "evaluate", "save"}
+    assert all(value >= 0 for value in seconds.values())
+    assert (tmp_path / "c.weights.h5").is_file()
+
+
+@pytest.mark.parametrize(("above", "written"), [(1e9, True), (0.0, False)])
+def test_a_checkpoint_is_written_only_where_it_may_be_kept(
+    above: float, written: bool, small: PreparedData, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.weights.h5"
+    task = replace(task_of(small), epochs=1, cache_dir=str(tmp_path), checkpoint=str(path))
+    run(replace(task, checkpoint_above=above))  # val_loss: less is better
+    assert path.exists() == written
+
+
+def test_cache_lists_and_prunes(small: PreparedData, tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    for split in ("train", "validation"):
+        store.open(entry_of(small, split), "average")
+    old = tmp_path / "features" / entry_of(small).key / "info.json"
+    os.utime(old, (time.time() - 40 * 86400,) * 2)
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(main, ["cache", "--cache-dir", str(tmp_path), *arguments])
+
+    listed = call().stdout
+    count = small.counts["train"]
+    assert f"MobileNetV2 0.35, pooled, train: {count} images of digits" in listed
+    assert "40 d" in listed
+    assert "removed 1 entries" in call("--prune", "--older-than", "30d").stdout
+    assert not store.has(entry_of(small))
+    assert store.has(entry_of(small, "validation"))
+    assert "removed 1 entries" in call("--prune", "--max-size", "10kB").stdout
+    assert "0 B in 0 entries" in call().stdout
+    for wrong in (["--older-than", "30d"], ["--prune", "--older-than", "soon"]):
+        refused = call(*wrong)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: Path) -> None:
+    arguments = [
+        "search", "transfer_head", "--dataset", "digits", "--sample", "100", "--max-trials", "1",
+        "--max-epochs", "1", "--confirm", "0", "--name", "t", "--runs-dir", str(tmp_path / "runs"),
+        "--set", "weights=none", "--set", "alpha=0.35", "--set", "image_size=32",
+        "--fix", "unfreeze=false", "--fix", "flip=true", "--cache-dir", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    said = result.stdout.splitlines()
+    assert said[1].startswith("features of MobileNetV2 0.35, pooled: 160 images, about ")
+    assert "images/s), 1.6 MB" in said[1]
+    assert any("train, flipped: 70 images in" in line for line in said)
+    record = json.loads((tmp_path / "runs" / "t" / "trial_0" / "result.json").read_text())
+    assert record["features"] == {"cached": True, "parts": ["MobileNetV2 0.35, pooled"]}
+
+
+def test_same_weights_in_every_trial_even_if_they_are_random() -> None:
+    keras.utils.set_random_seed(1)
+    one = BaseKey((SIDE, SIDE, 3), 0.35, None).build().get_weights()
+    keras.utils.set_random_seed(2)
+    other = BaseKey((SIDE, SIDE, 3), 0.35, None).build().get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_possible_parts_follow_what_is_fixed() -> None:
+    space = space_class("transfer_head")((SIDE, SIDE, 3), 2, alpha="0.35,0.5", weights="none")
+    everything = space.possible_parts(explore(space))
+    assert len(everything) == 2 * (1 + 4)
+    held = {"unfreeze": True, "unfreeze_from": "block_16_expand", "alpha": 0.35, "flip": False}
+    few = space.possible_parts(fixed(explore(space), held))
+    assert [(part.name, views) for part, views in few] == [
+        ("MobileNetV2 0.35, pooled", ("original",)),
+        ("MobileNetV2 0.35 before block_16_expand", ("original",)),
+    ]

@@ -1,0 +1,76 @@
+"""The lean loop and the feed: Keras' own results, in an order that depends on nothing else."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from experiments import loop
+from experiments.feed import Feed, rows_of
+from search_spaces.frozen import FLIPPED, ORIGINAL
+
+
+def images(count: int = 100) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, 6, 4, 1)).astype("uint8")
+
+
+LABELS = np.arange(100) % 3
+
+
+def trained(lean: bool, steps: int) -> dict[str, list[float]]:
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((6, 4, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    model.compile(
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        steps_per_execution=steps,
+        jit_compile=False,
+    )
+    train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset()
+    validation = Feed([rows_of(images())], LABELS, 16).dataset()
+    if lean:
+        loop.install(model, train, validation, steps)
+    history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False)
+    return {name: [float(v) for v in values] for name, values in history.history.items()}
+
+
+@pytest.mark.parametrize("steps", [1, 5, 13, 100])
+def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
+    lean, keras_own = trained(True, steps), trained(False, 1)
+    assert list(lean) == list(keras_own)
+    for name, values in keras_own.items():
+        assert lean[name] == pytest.approx(values, rel=1e-5)
+
+
+def test_an_epoch_is_the_same_whatever_ran_before() -> None:
+    one = Feed([rows_of(images())], LABELS, 8, seed=3)
+    one.epoch = 2
+    other = Feed([rows_of(images())], LABELS, 8, seed=3)
+    orders = []
+    for epoch in range(3):
+        other.epoch = epoch
+        orders.append(np.concatenate([other.batch(i)[1] for i in range(other.num_batches)]))
+    expected = np.concatenate([one.batch(i)[1] for i in range(one.num_batches)])
+    assert np.array_equal(orders[2], expected)
+    assert not np.array_equal(orders[0], orders[2])
+
+
+def test_every_image_is_fed_once_an_epoch_in_one_of_its_views() -> None:
+    pixels = images()
+    feed = Feed([rows_of(pixels, ORIGINAL), rows_of(pixels, FLIPPED)], np.arange(100), 7, seed=0)
+    flipped = 0
+    seen = []
+    for index in range(feed.num_batches):
+        batch, positions = feed.batch(index)
+        for image, position in zip(batch, positions, strict=True):
+            original = np.array_equal(image, pixels[position])
+            assert original or np.array_equal(image, pixels[position][:, ::-1])
+            flipped += not original
+        seen += positions.tolist()
+    assert sorted(seen) == list(range(100))
+    assert 30 < flipped < 70
