@@ -3,7 +3,8 @@
 `load_study("runs/my-study")` gives pandas frames; `write_report("runs/my-study")` writes the page.
 """
 
-from reports.html import write_report
-from reports.load import Study, load_study
+from reports.load import load_study
+from reports.page import write_report
+from reports.study import Study
 
 __all__ = ["Study", "load_study", "write_report"]

@@ -1,9 +1,6 @@
 """Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
 
-import json
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,90 +8,25 @@ import numpy as np
 import pandas as pd
 
 from experiments.errors import UserError
+from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
+from reports.study import Study
 
 _BOOKKEEPING = "tuner/"  # Hyperband keeps its rounds among the hyperparameters
-
-
-@dataclass(frozen=True)
-class Study:
-    """One study, as its folder records it.
-
-    Args:
-        folder: The study folder.
-        name: Its name.
-        record: `study.json`; empty for a project of plain Keras Tuner.
-        objective: Name of the metric that ranks trials.
-        direction: `"max"` or `"min"`.
-        trials: One row a trial: `trial_id`, `number` (from 1, in order of start), `status`
-            (`completed`, `failed`, `running`), `score`, `scores` (one an execution), `cause`,
-            `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`, `epochs`,
-            `trainable_parameters`, `frozen_parameters`, and one column a hyperparameter, missing
-            where it was inactive.
-        epochs: One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1),
-            `seconds` and one column a metric.
-        hyperparameters: name -> its description: `kind`, range, `sampling`, `conditions`.
-        finalists: Trials trained again: `trial_id` and `runs`, each with its `seed`, `score`,
-            `history` and `test` metrics.
-    """
-
-    folder: Path
-    name: str
-    record: dict[str, Any]
-    objective: str
-    direction: str
-    trials: pd.DataFrame
-    epochs: pd.DataFrame
-    hyperparameters: dict[str, dict[str, Any]]
-    finalists: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def completed(self) -> pd.DataFrame:
-        """Trials with a score, best first; of equal ones the earlier is first."""
-        done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
-        return done.sort_values("score", ascending=self.direction == "min", kind="stable")
-
-    @property
-    def failed(self) -> pd.DataFrame:
-        """Trials that failed, in order of start."""
-        return self.trials[self.trials["status"] == "failed"]
-
-    @property
-    def searched(self) -> list[str]:
-        """Hyperparameters that took more than one value."""
-        varied = []
-        for name in self.hyperparameters:
-            if name in self.trials and self.trials[name].dropna().astype(str).nunique() > 1:
-                varied.append(name)
-        return varied
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes; empty where unknown."""
-        return list(self.record.get("dataset", {}).get("class_names", []))
-
-    @cached_property
-    def model(self) -> dict[str, Any] | None:
-        """Layers and parameters of the exported model, if recorded."""
-        path = self.folder / "artifacts" / "model.json"
-        return read_json(path) if path.is_file() else None
-
-    def arrays(self, name: str) -> dict[str, Any] | None:
-        """Arrays of the artifact `name`, if recorded."""
-        path = self.folder / "artifacts" / f"{name}.npz"
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path) as stored:
-                return {key: stored[key] for key in stored.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{str(path)!r} can't be read: {error}") from None
+_STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
+_FIELDS = (
+    "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
+    "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
+    "latency_ms",
+)  # fmt: skip
+_RESERVED = {*_FIELDS, "number"}
+Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
 
 def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     """Loads a study by the path of its folder, or by its name in `runs_dir`.
 
     Raises:
-        UserError: There is no such study, or a file of it can't be read.
+        UserError: There is no such study, or its record can't be read.
     """
     folder = find_study(study, runs_dir)
     record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
@@ -103,13 +35,14 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     paths = sorted(folder.glob("trial_*/trial.json"))
     if not record and not paths:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
-    states = [(path, read_json(path)) for path in paths]
     try:
-        return _assemble(folder, record, states)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return _assemble(folder, record, paths)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(
             f"study {folder.name!r} can't be read: its record is damaged "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {clean(str(error))})"
         ) from None
 
 
@@ -128,133 +61,245 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        UserError: It is missing or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"{str(path)!r} can't be read: {error}; restore it from a copy, or remove the study"
-        ) from None
-
-
-def _assemble(folder: Path, record: dict[str, Any], states: list[tuple[Path, Any]]) -> Study:
-    space = record.get("space") or _plain_space(states)
-    hyperparameters = {hp["name"]: hp for hp in space if not hp["name"].startswith(_BOOKKEEPING)}
+def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
+    problems: list[str] = []
+    loaded = [_read_trial(path, problems) for path in paths]
+    states = [trial for trial in loaded if trial is not None]
+    space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
+    hyperparameters = _columns(space)
     objective, direction = _objective(record, states)
-    rows, epochs = [], []
-    for path, state in states:
-        result_path = path.with_name("result.json")
-        result = read_json(result_path) if result_path.is_file() else {}
-        rows.append(_trial_row(state, result, hyperparameters))
-        epochs += _epoch_rows(state["trial_id"], result)
-    trials = pd.DataFrame(rows, columns=_columns(rows, hyperparameters))
-    trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
-    trials.insert(1, "number", range(1, len(trials) + 1))
-    finalists = folder / "artifacts" / "finalists.json"
+    trials = _trials_frame(states, hyperparameters, _latencies(folder, problems))
     return Study(
         folder=folder,
-        name=record.get("name", folder.name),
+        name=clean(record.get("name", folder.name)),
         record=record,
         objective=objective,
         direction=direction,
         trials=trials,
-        epochs=pd.DataFrame(epochs, columns=None if epochs else ["trial_id", "execution", "epoch"]),
+        epochs=_epochs_frame(states),
         hyperparameters=hyperparameters,
-        finalists=read_json(finalists) if finalists.is_file() else [],
+        finalists=_runs_of(folder / "artifacts" / "finalists.json", problems),
+        confirmed=_confirmed(folder, problems),
+        problems=tuple(problems),
     )
 
 
-def _plain_space(states: list[tuple[Path, Any]]) -> list[dict[str, Any]]:
+def _read_trial(path: Path, problems: list[str]) -> Trial | None:
+    """Reads one trial's files; one that can't be read costs itself alone, and is named."""
+    result_path = path.with_name("result.json")
+    trial_id = clean(path.parent.name.removeprefix("trial_"), 40)
+    try:
+        state = as_dict(read_json(path))
+        result = as_dict(read_json(result_path)) if result_path.is_file() else {}
+    except UserError as error:
+        problems.append(f"trial {trial_id} is left out: {clean(str(error))}")
+        return None
+    return trial_id, state, result
+
+
+def _check_space(space: Any) -> list[dict[str, Any]]:
+    if not isinstance(space, list) or not all(
+        isinstance(hp, dict) and isinstance(hp.get("name"), str) for hp in space
+    ):
+        raise UserError("the study record is damaged: `space` should list hyperparameters by name")
+    return space
+
+
+def _plain_space(states: list[Trial]) -> list[dict[str, Any]]:
     space: dict[str, dict[str, Any]] = {}
-    for _, state in states:
-        for hp in state["hyperparameters"]["space"]:
-            config = hp["config"]
-            conditions = [c["config"] for c in config.get("conditions", [])]
-            space[config["name"]] = config | {"kind": hp["class_name"], "conditions": conditions}
+    for _, state, _ in states:
+        for hp in dicts(dig(state, "hyperparameters", "space")):
+            config = as_dict(hp.get("config"))
+            conditions = [as_dict(c.get("config")) for c in dicts(config.get("conditions"))]
+            if isinstance(config.get("name"), str):
+                kind = {"kind": clean(hp.get("class_name", "")), "conditions": conditions}
+                space[config["name"]] = config | kind
     return list(space.values())
 
 
-def _objective(record: dict[str, Any], states: list[tuple[Path, Any]]) -> tuple[str, str]:
+def _columns(space: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Names a column for each hyperparameter; none takes the place of a field of the trial."""
+    columns: dict[str, dict[str, Any]] = {}
+    for hp in space:
+        if hp["name"].startswith(_BOOKKEEPING):
+            continue
+        column = clean(hp["name"], 120)
+        while column in _RESERVED or column in columns:
+            column += " (hyperparameter)"
+        columns[column] = _describe(hp)
+    return columns
+
+
+def _describe(hp: dict[str, Any]) -> dict[str, Any]:
+    described = hp | {"label": clean(hp["name"], 120), "conditions": dicts(hp.get("conditions"))}
+    for end in ("min_value", "max_value"):
+        if end in hp and math.isnan(number(hp[end])):
+            del described[end]
+    if not isinstance(described.get("values", []), list):
+        del described["values"]
+    elif "values" in described:
+        described["values"] = [scalar(value) for value in described["values"]]
+    return described
+
+
+def _objective(record: dict[str, Any], states: list[Trial]) -> tuple[str, str]:
     if "objective" in record:
-        return record["objective"]["name"], record["objective"]["direction"]
-    for _, state in states:  # plain Keras Tuner records the score, not what it is the score of
-        metrics = (state.get("metrics") or {}).get("metrics", {})
+        objective = record["objective"]
+        name, direction = dig(objective, "name"), dig(objective, "direction")
+        if not isinstance(name, str) or direction not in ("max", "min"):
+            raise UserError(
+                "the study record is damaged: `objective` should have a name and a direction, "
+                f"max or min; got {clean(objective)}"
+            )
+        return clean(name), direction
+    for _, state, _ in states:  # plain Keras Tuner records the score, not what it is the score of
+        score = number(state.get("score"))
+        metrics = as_dict(dig(state, "metrics", "metrics"))
         for name, metric in sorted(metrics.items(), key=lambda m: not m[0].startswith("val_")):
-            values = [np.mean(o["value"]) for o in metric["observations"]]
-            best = (min if metric["direction"] == "min" else max)(values, default=math.nan)
-            if state.get("score") is not None and math.isclose(best, state["score"]):
-                return name, metric["direction"]
+            direction = dig(metric, "direction")
+            if direction in ("min", "max") and math.isclose(_best(metric), score):
+                return clean(name), direction
     return "score", "max"
 
 
-_FIELDS = (
-    "trial_id",
-    "status",
-    "score",
-    "scores",
-    "cause",
-    "message",
-    "traceback",
-    "started",
-    "ended",
-    "seconds",
-    "epochs",
-    "trainable_parameters",
-    "frozen_parameters",
-)
+def _best(metric: Any) -> float:
+    values = [
+        float(np.mean([number(v) for v in o["value"]]))
+        for o in dicts(dig(metric, "observations"))
+        if isinstance(o.get("value"), list) and o["value"]
+    ]
+    return (min if dig(metric, "direction") == "min" else max)(values, default=math.nan)
 
 
-def _columns(rows: list[dict[str, Any]], hyperparameters: dict[str, Any]) -> list[str]:
-    return [*_FIELDS, *(name for name in hyperparameters if name not in _FIELDS)]
+def _trials_frame(
+    states: list[Trial],
+    hyperparameters: dict[str, dict[str, Any]],
+    latencies: dict[str, float],
+) -> pd.DataFrame:
+    rows = [_trial_row(*trial, hyperparameters) for trial in states]
+    for row in rows:
+        row["latency_ms"] = latencies.get(row["trial_id"], row["latency_ms"])
+    trials = pd.DataFrame(rows, columns=[*_FIELDS, *hyperparameters])
+    trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
+    trials.insert(1, "number", range(1, len(trials) + 1))
+    return trials
 
 
 def _trial_row(
-    state: dict[str, Any], result: dict[str, Any], hyperparameters: dict[str, Any]
+    trial_id: str,
+    state: dict[str, Any],
+    result: dict[str, Any],
+    hyperparameters: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    values = state["hyperparameters"]["values"]
-    status = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
-    started, ended = result.get("started"), result.get("ended")
-    executions = result.get("executions", [])
+    values = as_dict(dig(state, "hyperparameters", "values"))
+    started, ended = number(result.get("started")), number(result.get("ended"))
+    executions = dicts(result.get("executions"))
+    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
+    message = result.get("message") or state.get("message")
     return {
-        "trial_id": state["trial_id"],
-        "status": result.get("status") or status.get(state["status"], "running"),
-        "score": _number(result.get("score", state.get("score"))),
-        "scores": tuple(_number(e["score"]) for e in executions),
-        "cause": result.get("cause"),
-        "message": result.get("message") or state.get("message"),
-        "traceback": result.get("traceback"),
-        "started": _number(started),
-        "ended": _number(ended),
-        "seconds": _number(ended) - _number(started),
-        "epochs": sum(len(e["epoch_seconds"]) for e in executions) if result else math.nan,
-        "trainable_parameters": _number(result.get("trainable_parameters")),
-        "frozen_parameters": _number(result.get("frozen_parameters")),
+        "trial_id": trial_id,
+        "status": clean(status, 20),
+        "score": number(result.get("score", state.get("score"))),
+        "scores": tuple(number(e.get("score")) for e in executions),
+        "cause": _optional(result.get("cause"), 40),
+        "message": _optional(message, 2000),
+        "traceback": _optional(result.get("traceback"), 20_000),
+        "started": started,
+        "ended": ended,
+        "seconds": ended - started,
+        "epochs": float(sum(len(_epoch_seconds(e)) for e in executions)) if result else math.nan,
+        "worker": _optional(result.get("worker"), 40),
+        "attempts": _attempts(result.get("attempts")),
+        **{
+            name: number(result.get(name))
+            for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
+        },
     } | {
-        name: values.get(name)
-        for name, hp in hyperparameters.items()
-        if _active(hp, values) and name not in _FIELDS
+        column: scalar(values.get(hp["name"]))
+        for column, hp in hyperparameters.items()
+        if _active(hp, values)
     }
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+def _optional(value: Any, limit: int) -> str | None:
+    return None if value is None else clean(value if isinstance(value, str) else str(value), limit)
+
+
+def _attempts(value: Any) -> float:
+    return float(len(value)) if isinstance(value, list) else number(value)
 
 
 def _active(hp: dict[str, Any], values: dict[str, Any]) -> bool:
-    return all(values.get(c["name"]) in c["values"] for c in hp.get("conditions", []))
+    return all(
+        values.get(str(c.get("name"))) in c["values"]
+        for c in hp["conditions"]
+        if isinstance(c.get("values"), list)
+    )
 
 
-def _epoch_rows(trial_id: str, result: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for index, execution in enumerate(result.get("executions", [])):
-        for epoch, seconds in enumerate(execution["epoch_seconds"]):
-            row = {"trial_id": trial_id, "execution": index}
-            row["epoch"] = result.get("initial_epoch", 0) + epoch + 1
-            row["seconds"] = seconds
-            rows.append(row | {name: _number(v[epoch]) for name, v in execution["history"].items()})
-    return rows
+def _epoch_seconds(execution: dict[str, Any]) -> list[Any]:
+    seconds = execution.get("epoch_seconds")
+    return seconds if isinstance(seconds, list) else []
+
+
+def _epochs_frame(states: list[Trial]) -> pd.DataFrame:
+    parts: dict[str, list[Any]] = {"trial_id": [], "execution": [], "epoch": [], "seconds": []}
+    length = 0
+    for trial_id, _, result in states:
+        first = number(result.get("initial_epoch"))
+        first = 1 if math.isnan(first) else int(first) + 1
+        for index, execution in enumerate(dicts(result.get("executions"))):
+            seconds = _epoch_seconds(execution)
+            count = len(seconds)
+            parts["trial_id"] += [trial_id] * count
+            parts["execution"] += [index] * count
+            parts["epoch"] += range(first, first + count)
+            parts["seconds"] += map(number, seconds)
+            for name, values in as_dict(execution.get("history")).items():
+                if isinstance(values, list) and name not in ("trial_id", "execution", "epoch"):
+                    column = parts.setdefault(clean(name, 60), [])
+                    column += [math.nan] * (length - len(column))
+                    column += [number(v) for v in values[:count]]
+            length += count
+    for column in parts.values():
+        column += [math.nan] * (length - len(column))
+    return pd.DataFrame(parts)
+
+
+def _latencies(folder: Path, problems: list[str]) -> dict[str, float]:
+    path = folder / "artifacts" / "latency.json"
+    stored = as_dict(_artifact(path, problems)).get("trials")
+    return {str(k): number(dig(v, "latency_ms")) for k, v in as_dict(stored).items()}
+
+
+def _artifact(path: Path, problems: list[str]) -> Any:
+    try:
+        return read_json(path) if path.is_file() else None
+    except UserError as error:
+        problems.append(f"left out: {clean(str(error))}")
+        return None
+
+
+def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((folder / "artifacts" / "confirmed").glob("*.json")):
+        found += _runs_of(path, problems)
+    return found
+
+
+def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """Reads trials that were trained again; runs without a test score are dropped and named."""
+    records = []
+    for record in dicts(_artifact(path, problems)):
+        runs = [run for run in dicts(record.get("runs")) if _is_tested(run)]
+        lost = len(dicts(record.get("runs"))) - len(runs)
+        if lost:
+            problems.append(f"{lost} run(s) of {path.name} have no test score")
+        trial_id = clean(str(record.get("trial_id")), 40)
+        records.append(record | {"trial_id": trial_id, "runs": runs})
+    return records
+
+
+def _is_tested(run: dict[str, Any]) -> bool:
+    accuracy, size = number(dig(run, "test", "accuracy")), number(run.get("test_size"))
+    return 0 <= accuracy <= 1 and size >= 1

@@ -3,51 +3,29 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from scipy import stats
+from reports.reading import clean, dig, number
+from reports.statistics.estimates import Estimate, accuracy, difference
+from reports.study import Study
+from reports.words import text
 
-from reports.load import Study
-
-CONFIDENCE = 0.95
+DEFAULT = "default"  # the id under which the space's own default is confirmed
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A score that travels with its interval.
+class Gain:
+    """What the best has over the space's default.
 
     Args:
-        mean: Mean of the scores.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        count: Number of scores.
-        kind: What the interval covers: `seeds` (Student's t over trainings) or `images`
-            (Wilson, one training on a sample of images).
+        estimate: Best minus default; positive is better.
+        split: `test` (both trained again over seeds) or `validation` (one trial each).
+        default: The default's own score.
     """
 
-    mean: float
-    low: float
-    high: float
-    count: int
-    kind: str
-
-
-def estimate(scores: Sequence[float], num_images: int) -> Estimate:
-    """Estimates an accuracy from one score a seed.
-
-    From two seeds on the interval is Student's t over the seeds: where another training would
-    fall on average. One seed says nothing of that, so its interval is Wilson's for a share of
-    `num_images` (Wilson 1927, "Probable inference, the law of succession, and statistical
-    inference").
-    """
-    mean = float(np.mean(scores))
-    if len(scores) > 1:
-        spread = stats.sem(scores) * stats.t.ppf((1 + CONFIDENCE) / 2, len(scores) - 1)
-        return Estimate(mean, max(mean - spread, 0), min(mean + spread, 1), len(scores), "seeds")
-    interval = stats.binomtest(round(mean * num_images), num_images).proportion_ci(
-        CONFIDENCE, method="wilson"
-    )
-    return Estimate(mean, float(interval.low), float(interval.high), 1, "images")
+    estimate: Estimate
+    split: str
+    default: float
 
 
 @dataclass(frozen=True)
@@ -58,20 +36,32 @@ class Verdict:
         trial_id: The best trial, or `None` if none was completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
+        test_size: Images of the test split; `None` where nothing was tested.
+        gain: Over the space's default; `None` where the default was not trained.
         trainable_parameters: Of the exported model, or of the trial where none was exported.
         frozen_parameters: Likewise.
+        flops: Floating-point operations of one image.
+        latency_ms: Median milliseconds of one image, alone.
+        model_bytes: Size of the exported file.
         num_completed: Trials with a score.
         num_failed: Trials that failed.
+        num_pruned: Trials that were stopped as hopeless.
         num_running: Trials that were begun and not ended.
     """
 
     trial_id: str | None
     score: float
     tests: tuple[tuple[str, Estimate], ...]
+    test_size: int | None
+    gain: Gain | None
     trainable_parameters: float
     frozen_parameters: float
+    flops: float
+    latency_ms: float
+    model_bytes: float
     num_completed: int
     num_failed: int
+    num_pruned: int
     num_running: int
 
 
@@ -79,31 +69,84 @@ def verdict(study: Study) -> Verdict:
     """Sums `study` up."""
     completed = study.completed
     best = completed.iloc[0] if len(completed) else None
-    model = study.model or {}
-    tests = tuple(
-        (
-            finalist["trial_id"],
-            estimate(
-                [run["test"]["accuracy"] for run in finalist["runs"]],
-                finalist["runs"][0]["test_size"],
-            ),
-        )
-        for finalist in study.finalists
-        if finalist["runs"]
-    )
+    tested = [finalist for finalist in study.finalists if finalist["runs"]]
+    model = study.folder / "best_model.keras"
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
-        tests=tests,
-        trainable_parameters=_parameters(model, best, "trainable_parameters"),
-        frozen_parameters=_parameters(model, best, "frozen_parameters"),
+        tests=tuple((finalist["trial_id"], _test(finalist)) for finalist in tested),
+        test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
+        gain=_gain(study, tested[0] if tested else None),
+        trainable_parameters=_known(study, best, "trainable_parameters"),
+        frozen_parameters=_known(study, best, "frozen_parameters"),
+        flops=_known(study, best, "flops"),
+        latency_ms=_known(study, best, "latency_ms"),
+        model_bytes=float(model.stat().st_size) if model.is_file() else math.nan,
         num_completed=len(completed),
         num_failed=len(study.failed),
+        num_pruned=int((study.trials["status"] == "pruned").sum()),
         num_running=int((study.trials["status"] == "running").sum()),
     )
 
 
-def _parameters(model: dict[str, float], best: object, name: str) -> float:
-    if name in model:
-        return model[name]
-    return math.nan if best is None else float(best[name])  # type: ignore[index]
+def test_scores(finalist: dict[str, Any]) -> list[float]:
+    """Returns the test accuracies of a finalist, one a seed."""
+    return [number(run["test"]["accuracy"]) for run in finalist["runs"]]
+
+
+def estimate(scores: Sequence[float], num_images: int) -> Estimate:
+    """Estimates an accuracy from one score a seed; see `statistics.estimates.accuracy`."""
+    return accuracy(scores, num_images)
+
+
+def _test(finalist: dict[str, Any]) -> Estimate:
+    return accuracy(test_scores(finalist), int(number(finalist["runs"][0]["test_size"])))
+
+
+def _known(study: Study, best: Any, name: str) -> float:
+    value = number(dig(study.model, name))
+    if math.isfinite(value) or best is None:
+        return value
+    return float(best[name])
+
+
+def _gain(study: Study, winner: dict[str, Any] | None) -> Gain | None:
+    defaults = [c for c in study.confirmed if c["trial_id"] == DEFAULT and c["runs"]]
+    if winner is not None and defaults:
+        scores = test_scores(defaults[0])
+        gap = difference(test_scores(winner), scores)
+        return Gain(gap, "test", sum(scores) / len(scores))
+    row = default_trial(study)
+    if row is None or study.completed.empty:
+        return None
+    sign = 1 if study.direction == "max" else -1
+    gap_value = sign * float(study.completed.iloc[0]["score"] - row["score"])
+    return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
+
+
+def default_trial(study: Study) -> Any:
+    """Returns the completed trial whose every hyperparameter has its default, or `None`."""
+    known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
+    if not known:
+        return None
+    for _, row in study.completed.iterrows():
+        if all(text(row[n]) in ("", text(hp["default"])) for n, hp in known.items()):
+            return row
+    return None
+
+
+def study_path(study: Study) -> str:
+    """Returns the study's folder as its search was told to make it.
+
+    Not where it lies now: the same study gives the same page wherever it is read from.
+    """
+    runs = dig(study.record, "config", "runs_dir")
+    name = study.folder.name
+    return f"{runs.rstrip('/')}/{name}" if isinstance(runs, str) and runs else name
+
+
+def model_path(study: Study) -> str | None:
+    """Returns the path of the exported model, if there is one."""
+    if not (study.folder / "best_model.keras").is_file():
+        return None
+    return clean(f"{study_path(study)}/best_model.keras")

@@ -1,53 +1,60 @@
 """Tables of the report, as frames of readable text."""
 
-import math
 from typing import Any
 
 import pandas as pd
 
-from reports.figures._style import text, words
-from reports.load import Study
+from reports.reading import as_dict, clean, dicts, number
+from reports.study import Study
+from reports.words import number as shown
+from reports.words import text, words
 
 NUM_BEST = 10
 
 
 def best_trials(study: Study) -> pd.DataFrame:
     """The best trials with their score, cost and varied hyperparameters."""
-    return _readable(study, study.completed.head(NUM_BEST))
+    return readable(study, study.completed.head(NUM_BEST))
 
 
 def all_trials(study: Study) -> pd.DataFrame:
     """Every trial in order of start."""
-    return _readable(study, study.trials, with_status=True)
+    return readable(study, study.trials, with_status=True)
 
 
-def _readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> pd.DataFrame:
-    frame = pd.DataFrame(index=trials.index)
-    frame["trial"] = trials["trial_id"]
+def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> pd.DataFrame:
+    """Trials as text, a column a field."""
+    columns: dict[str, Any] = {"trial": trials["trial_id"]}
     if with_status:
-        frame["status"] = trials["status"]
-    frame[words(study.objective)] = [number(v, 4) for v in trials["score"]]
+        columns["status"] = trials["status"]
+    columns[words(study.objective)] = [shown(v, 4) for v in trials["score"]]
     if any(len(scores) > 1 for scores in trials["scores"]):
-        frame["each execution"] = [" ".join(number(s, 4) for s in t) for t in trials["scores"]]
-    frame["epochs"] = [number(v) for v in trials["epochs"]]
-    frame["seconds"] = [number(v, 1) for v in trials["seconds"]]
-    frame["trainable parameters"] = [number(v) for v in trials["trainable_parameters"]]
+        columns["each execution"] = [" ".join(shown(s, 4) for s in t) for t in trials["scores"]]
+    columns["epochs"] = [shown(v) for v in trials["epochs"]]
+    columns["seconds"] = [shown(v, 1) for v in trials["seconds"]]
+    parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
+    columns["parameters"] = [shown(v) for v in parameters]
     for name in study.hyperparameters:
-        if name in trials and (trials[name].notna().any()):
-            frame[words(name)] = [text(v) for v in trials[name]]
-    return frame
+        if trials[name].notna().any():
+            columns[_free(words(name), columns)] = [text(v) for v in trials[name]]
+    return pd.DataFrame(columns, index=trials.index)
 
 
-def failed_trials(study: Study) -> pd.DataFrame:
-    """Trials that failed, with cause."""
-    failed = study.failed
-    return pd.DataFrame(
+def _free(name: str, taken: dict[str, Any]) -> str:
+    return name if name not in taken else _free(f"{name} (hyperparameter)", taken)
+
+
+def failures(study: Study) -> list[dict[str, str]]:
+    """Trials that failed: `trial`, `cause`, `message` (its last line), `traceback`."""
+    return [
         {
-            "trial": failed["trial_id"],
-            "cause": [str(c or "unknown").replace("_", " ") for c in failed["cause"]],
-            "what happened": [str(m or "").strip().splitlines()[-1:] for m in failed["message"]],
+            "trial": str(row["trial_id"]),
+            "cause": str(row["cause"] or "unknown").replace("_", " "),
+            "message": (str(row["message"] or "").strip().splitlines() or [""])[-1],
+            "traceback": str(row["traceback"] or row["message"] or ""),
         }
-    ).assign(**{"what happened": lambda f: [m[0] if m else "" for m in f["what happened"]]})
+        for _, row in study.failed.iterrows()
+    ]
 
 
 def finalists(study: Study) -> pd.DataFrame:
@@ -55,10 +62,10 @@ def finalists(study: Study) -> pd.DataFrame:
     rows = [
         {
             "trial": finalist["trial_id"],
-            "seed": run["seed"],
-            words(study.objective): number(run["score"], 4),
-            "test accuracy": number(run["test"]["accuracy"], 4),
-            "test loss": number(run["test"]["loss"], 4),
+            "seed": clean(str(run.get("seed"))),
+            words(study.objective): shown(number(run.get("score")), 4),
+            "test accuracy": shown(number(run["test"].get("accuracy")), 4),
+            "test loss": shown(number(run["test"].get("loss")), 4),
             "exported": "yes" if index == finalist.get("exported_run") else "",
         }
         for finalist in study.finalists
@@ -68,24 +75,21 @@ def finalists(study: Study) -> pd.DataFrame:
 
 
 def layers(study: Study) -> pd.DataFrame:
-    """Layers of the exported model."""
+    """Layers of the exported model; `_depth` counts the models around each."""
     return pd.DataFrame(
         [
             {
-                "layer": row["name"],
-                "kind": row["kind"],
-                "output shape": " x ".join(str(n) for n in row["output_shape"][1:]) or "-",
-                "trainable": number(row["trainable_parameters"]),
-                "frozen": number(row["frozen_parameters"]),
-                "_depth": row["depth"],
+                "layer": clean(str(row.get("name", "")), 60),
+                "kind": clean(str(row.get("kind", "")), 40),
+                "output shape": _shape(row.get("output_shape")),
+                "trainable": shown(number(row.get("trainable_parameters"))),
+                "frozen": shown(number(row.get("frozen_parameters"))),
+                "_depth": int(row["depth"]) if isinstance(row.get("depth"), int) else 0,
             }
-            for row in (study.model or {"layers": []})["layers"]
+            for row in dicts(as_dict(study.model).get("layers"))[:2000]
         ]
     )
 
 
-def number(value: Any, digits: int = 0) -> str:
-    """Formats a number; empty where it is missing."""
-    if value is None or not math.isfinite(float(value)):
-        return ""
-    return f"{float(value):,.{digits}f}"
+def _shape(shape: Any) -> str:
+    return " x ".join(str(n) for n in shape[1:6]) or "-" if isinstance(shape, list) else "-"

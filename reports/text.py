@@ -1,5 +1,6 @@
 """Studies and trials as text for the terminal."""
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import pandas as pd
 
 from experiments.errors import UserError
 from reports import tables
-from reports.figures._style import text, words
-from reports.load import Study, load_study
+from reports.load import load_study
+from reports.reading import dig, number
+from reports.study import Study
 from reports.summary import verdict
+from reports.words import number as shown
+from reports.words import text, words
 
 
 def studies_table(runs_dir: str | Path) -> str:
@@ -31,21 +35,28 @@ def studies_table(runs_dir: str | Path) -> str:
 
 def _study_row(study: Study) -> dict[str, object]:
     answer = verdict(study)
-    config = study.record.get("config", {})
-    started = float(study.record.get("started", 0.0))
-    what = f"{config['space']} on {config['dataset']}" if config else "plain Keras Tuner"
+    space, dataset = dig(study.record, "config", "space"), dig(study.record, "config", "dataset")
+    started = number(study.record.get("started"))
+    what = f"{space} on {dataset}" if space else "plain Keras Tuner"
     failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
     return {
         "study": study.folder.name,
         "what": what,
-        "method": config.get("method", ""),
+        "method": dig(study.record, "config", "method") or "",
         "trials": f"{answer.num_completed}{failed}",
         "objective": study.objective,
-        "best": tables.number(answer.score, 4),
-        "test": tables.number(answer.tests[0][1].mean, 4) if answer.tests else "",
-        "started": datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M") if started else "",
-        "_started": started,
+        "best": shown(answer.score, 4),
+        "test": shown(answer.tests[0][1].mean, 4) if answer.tests else "",
+        "started": _when(started),
+        "_started": 0.0 if math.isnan(started) else started,
     }
+
+
+def _when(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):  # missing, or no date at all
+        return ""
 
 
 def study_text(study: Study) -> str:
@@ -69,16 +80,11 @@ def trial_text(study: Study, trial_id: str) -> str:
     Raises:
         UserError: The study has no such trial.
     """
-    ids = {str(t): str(t) for t in study.trials["trial_id"]}
-    ids |= {str(int(t)): t for t in ids.values() if t.isdigit()}
-    if trial_id not in ids:
-        there = ", ".join(study.trials["trial_id"])
-        raise UserError(f"study {study.name!r} has no trial {trial_id!r}: there are {there}")
-    row = study.trials[study.trials["trial_id"] == ids[trial_id]].iloc[0]
+    row = study.trial(trial_id)
     lines = [f"trial {row['trial_id']} of {study.name}: {row['status']}"]
     if pd.notna(row["score"]):
         lines.append(f"{words(study.objective)} {row['score']:.4f}, {row['seconds']:.1f} s")
-    shown = [n for n in study.hyperparameters if n in row and text(row[n])]
+    shown = [n for n in study.hyperparameters if text(row[n])]
     lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
     epochs = study.epochs[study.epochs["trial_id"] == row["trial_id"]]
     if len(epochs):

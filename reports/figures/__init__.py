@@ -2,12 +2,14 @@
 
 A figure is a file of this folder with
 
-- `ORDER`: its place in the report;
-- `TITLE` and `QUESTION`: its heading, and the question it answers;
-- `RASTER`: whether it is made of pictures (PNG in the page) or of lines (SVG);
+- `SECTION`: the section of the page it belongs to (`reports/sections.py`), and `ORDER` within it;
+- `TITLE`: its heading;
 - `info(study)`: a frozen dataclass of what is to be drawn, or a string that says why there is
   nothing to draw;
-- `draw(info)`: the matplotlib figure; it never saves.
+- `finding(info)`: one sentence of what it shows, with its numbers;
+- `height(info)`: inches it needs at the width of the page;
+- `draw(info, ax)`: draws on matplotlib axes and returns them; never saves. What needs several
+  panels divides the place of `ax`.
 """
 
 import importlib
@@ -22,4 +24,4 @@ def figures() -> dict[str, ModuleType]:
         for module in pkgutil.iter_modules(__path__)
         if not module.name.startswith("_")
     }
-    return dict(sorted(found.items(), key=lambda item: item[1].ORDER))
+    return dict(sorted(found.items(), key=lambda item: (item[1].ORDER, item[0])))

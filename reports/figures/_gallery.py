@@ -1,34 +1,92 @@
 """Pictures in rows, each with a caption."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from reports.figures import _style as style
+from reports.figures._predictions import class_names, picture_arrays, predictions
+from reports.study import Study
+from reports.words import short
+
+_COLUMNS = 6
+_MOST_PIXELS = 160  # a side; larger pictures are thinned, the page shows them no larger
 
 
-def gallery(images: npt.NDArray[Any], captions: tuple[str, ...], wrong: tuple[bool, ...]) -> Figure:
-    """Draws images `(n, height, width, channels)`, uint8; captions of wrong ones stand out."""
-    columns = 6
-    rows = math.ceil(len(images) / columns)
-    figure, axes = style.subplots(rows, columns, 1.95 * rows)
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, image, caption, bad in zip(axes.flat, images, captions, wrong, strict=False):
-        show(ax, image)
-        color = style.FAILED if bad else "0.15"
-        ax.set_title(caption, fontsize=8, fontweight="normal", color=color)
-    return figure
+@dataclass(frozen=True)
+class Gallery:
+    """Images `(n, height, width, channels)`, uint8, with a caption each."""
+
+    images: npt.NDArray[Any]
+    captions: tuple[str, ...]
+    wrong: tuple[bool, ...]
 
 
-def show(ax: Axes, image: npt.NDArray[Any]) -> Axes:
-    """Shows one image `(height, width, channels)`, grey or RGB."""
-    if image.shape[-1] == 1:
-        ax.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
-    else:
-        ax.imshow(image)
-    ax.axis("off")
+def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
+    """Collects pictures of one kind with what the model says of them."""
+    found, parts = predictions(study), picture_arrays(study, kind)
+    if isinstance(found, str):
+        return found
+    if parts is None:
+        return "No pictures are recorded."
+    if not len(parts["images"]):
+        return otherwise
+    labels, chances = found
+    names = class_names(study, chances.shape[1])
+    captions, wrong = [], []
+    for position, size in zip(parts["positions"], parts["sizes"], strict=True):
+        row, label = chances[int(position)], int(labels[int(position)])
+        guess = int(row.argmax())
+        wrong.append(guess != label)
+        said = f"{short(names[guess], 14)} ({row[guess]:.1%})"
+        truth = f"is {short(names[label], 12)}, said" if wrong[-1] else "rightly"
+        captions.append(f"{truth}\n{said}\n{size[1]}x{size[0]} px")
+    return Gallery(parts["images"], tuple(captions), tuple(wrong))
+
+
+def gallery_height(info: Gallery) -> float:
+    """Inches."""
+    return 1.95 * math.ceil(len(info.images) / _COLUMNS)
+
+
+def draw_gallery(info: Gallery, ax: Axes) -> Axes:
+    """Draws the pictures; captions of wrong ones stand out."""
+    rows = math.ceil(len(info.images) / _COLUMNS)
+    canvas(ax, _COLUMNS, rows * 1.42)
+    for index, (image, caption, bad) in enumerate(
+        zip(info.images, info.captions, info.wrong, strict=True)
+    ):
+        left, top = index % _COLUMNS, (index // _COLUMNS) * 1.42
+        color = style.RED if bad else style.INK
+        ax.text(
+            left + 0.47, top + 0.36, caption, fontsize=7.5, color=color, ha="center", va="bottom"
+        )
+        show(ax, image, left + 0.04, top + 0.42, 0.86)
     return ax
+
+
+def canvas(ax: Axes, width: float, height: float) -> None:
+    """Makes one axes a canvas from the top left; many small axes would take far longer to draw."""
+    ax.set_axis_off()
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    ax.set_aspect("equal", adjustable="box", anchor="NW")
+
+
+def show(
+    ax: Axes, image: npt.NDArray[Any], left: float, top: float, side: float, **how: Any
+) -> None:
+    """Shows an image on a canvas, `(height, width, channels)` grey or RGB, or a map with `cmap`."""
+    step = max(1, math.ceil(max(image.shape[:2]) / _MOST_PIXELS))
+    image = image[::step, ::step]
+    if image.ndim == 3 and image.shape[-1] == 1:  # as RGB: the SVG holds the pixels as they are
+        image = np.repeat(image, 3, axis=-1)
+    tall, wide = image.shape[0] / max(image.shape[:2]), image.shape[1] / max(image.shape[:2])
+    ax.imshow(
+        image, extent=(left, left + side * wide, top + side * tall, top), interpolation="none",
+        aspect="equal", **how,
+    )  # fmt: skip

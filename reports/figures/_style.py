@@ -1,67 +1,132 @@
-"""What all figures share: a colour-blind-safe look, names in words, axes in their scale."""
+"""What all figures share: a colour-blind-safe look, axes in their scale, marks to highlight."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-import pandas as pd
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-WIDTH = 8.0  # inches
-PALETTE = sns.color_palette("colorblind")
-BLUE, ORANGE, FAILED, GREY = PALETTE[0], PALETTE[1], PALETTE[3], "0.55"
+from reports.words import number, short, words
 
-sns.set_theme(
-    style="whitegrid",
-    palette="colorblind",
-    rc={
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.labelsize": 9,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "legend.fontsize": 8.5,
-        "axes.edgecolor": "0.7",
-        "grid.color": "0.92",
-        "figure.dpi": 110,
-        "svg.hashsalt": "reports",
-    },
-)
+WIDTH = 8.4  # inches
+# Colours that the page replaces by its own in dark mode; see page.css.
+INK, SOFT, EDGE, GRID, PAPER = "#1c2430", "#5b6675", "#b6bec8", "#e4e8ed", "#fdfefe"
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"
+GREY = "#949aa3"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, "#ca9161", "#56b4e9")  # seaborn's colorblind, no red
+MANY = 600  # points; from here on they are drawn as pixels
+
+_RC = {
+    **sns.axes_style("whitegrid"),
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.edgecolor": EDGE,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "grid.color": GRID,
+    "text.color": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "svg.fonttype": "none",  # text stays text: smaller, selectable, any script
+    "font.family": "DejaVu Sans",
+    "figure.dpi": 72,  # the unit of SVG
+}
 
 
-def subplots(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, Any]:
-    """Makes a figure of the report's width; axes come as a 2-D array."""
-    return plt.subplots(
-        rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **options
-    )
+@dataclass(frozen=True)
+class Track:
+    """Where trials are drawn on an axes, so that the page can highlight one in every figure.
+
+    Args:
+        ax: The axes.
+        numbers: `(n,)`, the trials' numbers.
+        x: `(n,)` or `(n, points)`, in data coordinates.
+        y: Likewise.
+    """
+
+    ax: Axes
+    numbers: Sequence[int]
+    x: Any
+    y: Any
 
 
-def words(name: str) -> str:
-    """`val_accuracy` -> `validation accuracy`."""
-    text = name.removeprefix("val_").replace("_", " ")
-    return f"validation {text}" if name.startswith("val_") else text
+_tracks: WeakKeyDictionary[Any, list[Track]] = WeakKeyDictionary()  # figure -> its tracks
 
 
-def text(value: Any) -> str:
-    """A hyperparameter's value as a reader writes it; empty where it was inactive."""
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else f"{value:.3g}"
-    return str(value)
+@contextmanager
+def look(name: str) -> Iterator[None]:
+    """Draws in the report's look; `name` makes the ids inside an SVG its own."""
+    with mpl.rc_context(_RC | {"svg.hashsalt": name}):
+        yield
+
+
+def track(ax: Axes, numbers: Sequence[int], x: Any, y: Any) -> None:
+    """Notes where trials are drawn."""
+    figure = ax.get_figure(root=True)
+    _tracks.setdefault(figure, []).append(Track(ax, numbers, x, y))
+
+
+def tracks(figure: Figure) -> list[Track]:
+    """Returns the tracks of a figure."""
+    return _tracks.get(figure, [])
+
+
+def panels(
+    ax: Axes, rows: int, columns: int, width_ratios: tuple[float, ...] | None = None, **options: Any
+) -> Any:
+    """Divides the place of `ax` into axes, `(rows, columns)`; `ax` itself is hidden."""
+    ratios = {"width_ratios": width_ratios}
+    ax.set_axis_off()
+    figure, spec = ax.get_figure(), ax.get_subplotspec()
+    assert figure is not None
+    gaps = {"wspace": 0.3, "hspace": 0.6}
+    if figure.get_layout_engine() is not None:  # it makes room for labels itself
+        gaps = {"wspace": 0.06, "hspace": 0.06}
+    if spec is None:
+        box = ax.get_position()
+        place = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        grid: Any = figure.add_gridspec(rows, columns, **place, **gaps, **ratios)
+    else:
+        grid = spec.subgridspec(rows, columns, **gaps, **ratios)
+    return grid.subplots(squeeze=False, **options)
+
+
+def scatter(
+    ax: Axes, numbers: Sequence[int], x: Any, y: Any, color: Any = BLUE, **options: Any
+) -> Any:
+    """Draws trials as points that can be highlighted; many are drawn as pixels."""
+    many = len(numbers) > MANY
+    track(ax, numbers, x, y)
+    style = {"s": 7 if many else 24, "alpha": 0.4 if many else 0.75, "linewidths": 0}
+    return ax.scatter(x, y, color=color, rasterized=many, **(style | options))
+
+
+def circle(ax: Axes, x: float, y: float) -> None:
+    """Marks the best trial."""
+    ax.scatter([x], [y], s=85, facecolors="none", edgecolors=ORANGE, linewidths=2, zorder=5)
 
 
 def is_numeric(hp: dict[str, Any]) -> bool:
     """Whether the hyperparameter is drawn on a number axis."""
-    return hp["kind"] in ("Int", "Float")
+    return hp.get("kind") in ("Int", "Float")
 
 
 def is_log(hp: dict[str, Any]) -> bool:
@@ -69,21 +134,36 @@ def is_log(hp: dict[str, Any]) -> bool:
     return is_numeric(hp) and hp.get("sampling") == "log"
 
 
-def scale_x(ax: Axes, hp: dict[str, Any]) -> None:
+def scale_x(ax: Axes, hp: dict[str, Any], values: Any) -> None:
     """Puts the x axis in the scale that the hyperparameter was sampled in."""
-    if is_log(hp):
-        ax.set_xscale("log", base=2 if hp["kind"] == "Int" else 10)
-        if hp["kind"] == "Int":
-            ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    elif hp["kind"] == "Int":
+    if is_log(hp) and np.min(values) > 0:
+        low, high = float(np.min(values)), float(np.max(values))
+        ax.set_xscale("log", base=2 if high / low < 100 else 10)
+        if high / low < 100:
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+    elif hp.get("kind") == "Int":
         whole_numbers(ax)
 
 
 def whole_numbers(ax: Axes) -> None:
     """Keeps fractions off the x axis."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def note(ax: Axes, text: str) -> None:
+    """Puts a note above the axes, to the right."""
+    ax.set_title(text, loc="right", fontsize=8, fontweight="normal", color=SOFT)
 
 
 def count_note(ax: Axes, count: int, what: str = "trials") -> None:
     """Says on the axes how many trials they show."""
-    ax.set_title(f"n = {count} {what}", loc="right", fontsize=8.5, fontweight="normal", color="0.4")
+    note(ax, f"n = {number(count)} {what}")
+
+
+def label(name: str, limit: int = 26) -> str:
+    """A hyperparameter's name for an axis."""
+    return short(words(name), limit)

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import seaborn as sns
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from reports.figures import _style as style
-from reports.load import Study
+from reports.figures._predictions import class_names, predictions
+from reports.statistics.estimates import wilson
+from reports.study import Study
+from reports.words import number, plural, short
 
-ORDER, RASTER = 60, False
+SECTION, ORDER = "mistakes", 60
 TITLE = "Confusion matrix"
-QUESTION = "Which classes does the exported model mix up on the test split?"
 _MAX_CLASSES = 40
 
 
@@ -26,41 +28,70 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Counts the predictions."""
-    stored = study.arrays("predictions")
-    if stored is None:
-        return "No test predictions are recorded: no finalist was trained."
-    num_classes = stored["probabilities"].shape[1]
+    found = predictions(study)
+    if isinstance(found, str):
+        return found
+    labels, chances = found
+    num_classes = chances.shape[1]
     if num_classes > _MAX_CLASSES:
         return f"{num_classes} classes are too many for a matrix that can be read."
     counts = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts, (stored["labels"], stored["probabilities"].argmax(axis=1)), 1)
-    names = study.class_names or [str(index) for index in range(num_classes)]
-    return Info(counts, tuple(names))
+    np.add.at(counts, (labels, chances.argmax(axis=1)), 1)
+    return Info(counts, tuple(class_names(study, num_classes)))
 
 
-def draw(info: Info) -> Figure:
-    """Draws the matrix; colours are shares of each true class."""
-    size = len(info.class_names)
-    figure, axes = style.subplots(1, 1, min(max(2.8, 0.5 * size + 1.2), 8.0))
-    ax = axes[0][0]
-    shares = info.counts / np.maximum(info.counts.sum(axis=1, keepdims=True), 1)
-    sns.heatmap(
-        shares,
-        annot=info.counts if size <= 20 else False,
-        fmt="d",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        square=True,
-        linewidths=0.5,
-        annot_kws={"fontsize": 8.5},
-        cbar_kws={"label": "share of the true class", "shrink": 0.8},
-        xticklabels=info.class_names,
-        yticklabels=info.class_names,
-        ax=ax,
+def finding(info: Info) -> str:
+    """Names the most frequent confusion."""
+    wrong = info.counts - np.diag(np.diag(info.counts))
+    total = int(wrong.sum())
+    count = plural(int(info.counts.sum()), "test image")
+    if not total:
+        return f"Not one of {count} is classified wrongly."
+    true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    return (
+        f"{number(total)} of {count} are classified wrongly; most often "
+        f"{info.class_names[true]} is taken for {info.class_names[said]} "
+        f"({plural(int(wrong[true, said]), 'time')})."
     )
-    ax.set_xlabel("predicted")
-    ax.set_ylabel("true")
-    ax.tick_params(axis="y", rotation=0)
-    style.count_note(ax, int(info.counts.sum()), "test images")
-    return figure
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return min(max(3.0, 0.42 * len(info.class_names) + 1.2), 8.0)
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws the matrix, colours being shares of each true class, and the share right of each."""
+    left, right = style.panels(ax, 1, 2, width_ratios=(3, 2))[0]
+    size = len(info.class_names)
+    shares = info.counts / np.maximum(info.counts.sum(axis=1, keepdims=True), 1)
+    names = [short(name, 16) for name in info.class_names]
+    sns.heatmap(
+        shares, annot=info.counts if size <= 20 else False, fmt="d", cmap="Blues", vmin=0, vmax=1,
+        linewidths=0.5, annot_kws={"fontsize": 8}, xticklabels=names, yticklabels=names,
+        cbar=False, ax=left,
+    )  # fmt: skip
+    left.set_xlabel("predicted")
+    left.set_ylabel("true")
+    left.tick_params(axis="y", rotation=0)
+    left.tick_params(axis="x", rotation=90 if max(map(len, names)) > 6 else 0)
+    style.count_note(left, int(info.counts.sum()), "test images")
+    _shares_right(right, info)
+    return ax
+
+
+def _shares_right(ax: Axes, info: Info) -> None:
+    rows = [
+        (index, int(row[index]), int(row.sum()))
+        for index, row in enumerate(info.counts)
+        if row.sum()
+    ]
+    for index, right, count in rows:
+        low, high = wilson(right, count)
+        ax.plot([low, high], [index + 0.5] * 2, color=style.BLUE, lw=2, solid_capstyle="round")
+        ax.plot(right / count, index + 0.5, "o", color=style.BLUE, ms=5)
+    ax.set_ylim(len(info.counts), 0)
+    ax.set_yticks([])
+    ax.set_xlim(right=1.005)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.set_xlabel("share of the class that is right, 95 % interval")

@@ -1,65 +1,126 @@
-"""Loss and accuracy by epoch of the best trials."""
+"""Loss and objective by epoch, of the best and the worst trials."""
 
 from dataclasses import dataclass
 
-from matplotlib.figure import Figure
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from reports.figures import _style as style
-from reports.load import Study
+from reports.study import Study
+from reports.words import number, words
 
-ORDER, RASTER = 20, False
+SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"
-QUESTION = "Do the best trials still learn at their end, and do they overfit?"
-NUM_TRIALS = 5
-METRICS = ("loss", "accuracy")
+NUM_BEST, NUM_WORST = 3, 3
 
-Curve = tuple[tuple[int, ...], tuple[float, ...]]  # epochs, values
+_Array = npt.NDArray[np.float64]
+Curve = tuple[_Array, _Array]  # epochs, values
 
 
 @dataclass(frozen=True)
 class Info:
-    """Curves of the best trials, first execution: (trial, metric) -> curve."""
+    """Curves, first execution: (trial, metric) -> curve."""
 
-    trials: tuple[str, ...]
+    objective: str
+    best: tuple[str, ...]
+    worst: tuple[str, ...]
+    numbers: dict[str, int]
+    metrics: tuple[str, ...]
     curves: dict[tuple[str, str], Curve]
     num_trials: int
 
 
 def info(study: Study) -> Info | str:
-    """Collects the curves of the best trials."""
-    best = [str(t) for t in study.completed["trial_id"].head(NUM_TRIALS)]
-    if study.epochs.empty or not best:
+    """Collects the curves of the best and the worst completed trials."""
+    done = study.completed
+    first = study.epochs[study.epochs["execution"] == 0] if len(study.epochs) else study.epochs
+    recorded = done[done["trial_id"].isin(set(first["trial_id"]))]
+    if recorded.empty:
         return "No epochs are recorded."
+    ids = [str(t) for t in recorded["trial_id"]]
+    best = ids[:NUM_BEST]
+    worst = ids[max(len(ids) - NUM_WORST, len(best)) :]
+    score = study.objective.removeprefix("val_")
+    metrics = tuple(dict.fromkeys(("loss", "accuracy" if score == "loss" else score)))
+    return Info(
+        study.objective,
+        tuple(best),
+        tuple(worst),
+        {str(t): int(n) for t, n in zip(done["trial_id"], done["number"], strict=True)},
+        metrics,
+        _curves(first, [*best, *worst], metrics),
+        len(done),
+    )
+
+
+def _curves(first: object, trials: list[str], metrics: tuple[str, ...]) -> dict[
+    tuple[str, str], Curve
+]:  # fmt: skip
     curves: dict[tuple[str, str], Curve] = {}
-    first = study.epochs[study.epochs["execution"] == 0]
-    for trial in best:
-        rows = first[first["trial_id"] == trial]
-        for metric in (p + m for m in METRICS for p in ("", "val_")):
+    chosen = first[first["trial_id"].isin(trials)]  # type: ignore[index]
+    for trial, rows in chosen.groupby("trial_id"):
+        for metric in (p + m for m in metrics for p in ("", "val_")):
             if metric in rows and rows[metric].notna().any():
-                epochs = tuple(int(e) for e in rows["epoch"])
-                curves[trial, metric] = epochs, tuple(float(v) for v in rows[metric])
-    return Info(tuple(best), curves, len(study.completed))
+                epochs = rows["epoch"].to_numpy(dtype=float)
+                curves[str(trial), metric] = epochs, rows[metric].to_numpy(dtype=float)
+    return curves
 
 
-def draw(info: Info) -> Figure:
+def finding(info: Info) -> str:
+    """Says how far train and validation are apart at the end of the best trial."""
+    trial, metric = info.best[0], info.metrics[-1]
+    train, validation = info.curves.get((trial, metric)), info.curves.get((trial, f"val_{metric}"))
+    if train is None or validation is None:
+        return f"The best trial ran {number(_epochs(info, trial))} epochs."
+    apart = train[1][-1] - validation[1][-1]
+    return (
+        f"The best trial ran {number(_epochs(info, trial))} epochs and ended with {words(metric)} "
+        f"{train[1][-1]:.4f} on training and {validation[1][-1]:.4f} on validation images "
+        f"({apart:+.4f})."
+    )
+
+
+def _epochs(info: Info, trial: str) -> int:
+    return max((len(c[0]) for (t, _), c in info.curves.items() if t == trial), default=0)
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 3.5
+
+
+def draw(info: Info, ax: Axes) -> Axes:
     """Draws validation as solid lines and training as dotted ones."""
-    figure, axes = style.subplots(1, 2, 3.6)
-    for ax, metric in zip(axes[0], METRICS, strict=True):
-        for index, trial in enumerate(info.trials):
+    axes = style.panels(ax, 1, 2)[0]
+    shades = dict(zip(info.best, style.PALETTE, strict=False))
+    for panel, metric in zip(axes, info.metrics, strict=False):
+        for trial in (*info.worst, *info.best):
             for name, line in ((metric, ":"), (f"val_{metric}", "-")):
                 if (trial, name) in info.curves:
                     x, y = info.curves[trial, name]
-                    ax.plot(x, y, line, color=style.PALETTE[index], marker=".", linewidth=1.6)
-        ax.set_xlabel("epoch")
-        ax.set_ylabel(metric)
-        style.whole_numbers(ax)
-        style.count_note(ax, len(info.trials), f"best of {info.num_trials} trials")
-    handles = [
-        Line2D([], [], color=style.PALETTE[index], label=f"trial {trial}")
-        for index, trial in enumerate(info.trials)
-    ]
-    handles.append(Line2D([], [], color="0.3", linestyle="-", label="validation"))
-    handles.append(Line2D([], [], color="0.3", linestyle=":", label="training"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7))
-    return figure
+                    color = shades.get(trial, style.GREY)
+                    panel.plot(x, y, line, color=color, marker=".", linewidth=1.6, markersize=4)
+                    if line == "-":
+                        style.track(panel, [info.numbers[trial]], x[None], y[None])
+        panel.set_xlabel("epoch")
+        panel.set_ylabel(words(metric))
+        style.whole_numbers(panel)
+    if len(info.metrics) < 2:
+        axes[1].set_visible(False)
+    _legend(axes[0], info, shades)
+    style.note(
+        axes[-1], f"n = {len(info.best) + len(info.worst)} of {number(info.num_trials)} trials"
+    )
+    return ax
+
+
+def _legend(ax: Axes, info: Info, shades: dict[str, str]) -> None:
+    handles = [Line2D([], [], color=shades[t], label=f"trial {t}") for t in info.best]
+    if info.worst:
+        names = f"the worst {len(info.worst)}" if len(info.worst) > 1 else "the worst"
+        handles.append(Line2D([], [], color=style.GREY, label=names))
+    handles.append(Line2D([], [], color=style.INK, linestyle="-", label="validation"))
+    handles.append(Line2D([], [], color=style.INK, linestyle=":", label="training"))
+    ax.legend(handles=handles, loc="best", fontsize=7.5)

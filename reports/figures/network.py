@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from reports.figures import _style as style
-from reports.figures._gallery import show
-from reports.load import Study
+from reports.figures._gallery import canvas, show
+from reports.study import Study
 
-ORDER, RASTER = 90, True
-TITLE = "What the network sees"
-QUESTION = "What do convolution and then pooling make of an image?"
+SECTION, ORDER = "what-it-sees", 70
+TITLE = "Filters and feature maps"
 _POOLING = {
     "max": "max pooling",
     "average": "average pooling",
@@ -45,46 +44,59 @@ def info(study: Study) -> Info | str:
     stored = study.arrays("features")
     if stored is None:
         return "No feature maps are recorded: no finalist was trained, or it has no convolution."
-    return Info(**(stored | {"pooling_kind": str(stored["pooling_kind"])}))
+    parts: dict[str, Any] = {
+        name: stored.get(name) for name in ("image", "filters", "convolution", "pooling")
+    }
+    kind = str(stored.get("pooling_kind"))
+    shapes = [None if part is None else part.ndim for part in parts.values()]
+    if shapes != [3, 4, 3, 3] or kind not in _POOLING:
+        return "The recorded feature maps are damaged."
+    return Info(**parts, pooling_kind=kind)
 
 
-def draw(info: Info) -> Figure:
+def finding(info: Info) -> str:
+    """Says what the sizes become, and how many maps stay dark."""
+    dark = int((np.ptp(info.convolution, axis=(0, 1)) == 0).sum())
+    silent = f"; {dark} of them don't respond to it" if dark else ""
+    a, b = info.convolution.shape, info.pooling.shape
+    return (
+        f"{info.filters.shape[-1]} filters of the first convolution turn a "
+        f"{info.image.shape[1]}x{info.image.shape[0]} image into maps of {a[1]}x{a[0]}, and "
+        f"{_POOLING[info.pooling_kind].partition(chr(10))[0]} into {b[1]}x{b[0]}{silent}."
+    )
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return float(style.WIDTH * 3.35 / (info.filters.shape[-1] + 1.2))
+
+
+def draw(info: Info, ax: Axes) -> Axes:
     """Draws the image, and a column a filter: filter, convolution, pooling."""
     count = info.filters.shape[-1]
-    figure, axes = style.subplots(3, count + 1, 3.6)
-    for ax in axes.flat:
-        ax.axis("off")
-    show(axes[0][0], info.image)
-    axes[0][0].set_title(f"{info.image.shape[1]}x{info.image.shape[0]} px", fontsize=8)
+    canvas(ax, count + 1.2, 3.35)
+    show(ax, info.image, 0.05, 0.3, 0.9)
     side, pooled = info.convolution.shape, info.pooling.shape
-    labels = (
-        "",
-        f"convolution\n{side[1]}x{side[0]}",
-        f"{_POOLING[info.pooling_kind]}\n{pooled[1]}x{pooled[0]}",
-    )
-    for row, label in enumerate(labels):
-        axes[row][0].text(
-            0.5,
-            0.5,
-            label,
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            transform=axes[row][0].transAxes,
-        )
+    for top, text in (
+        (0.15, f"{info.image.shape[1]}x{info.image.shape[0]} px"),
+        (1.75, f"convolution\n{side[1]}x{side[0]}"),
+        (2.78, f"{_POOLING[info.pooling_kind]}\n{pooled[1]}x{pooled[0]}"),
+    ):
+        ax.text(0.5, top, text, ha="center", va="center", fontsize=7)
     for index in range(count):
-        _show_filter(axes[0][index + 1], info.filters[..., index])
-        axes[0][index + 1].set_title(f"filter {index + 1}", fontsize=8, fontweight="normal")
-        axes[1][index + 1].imshow(info.convolution[..., index], cmap="viridis")
-        axes[2][index + 1].imshow(info.pooling[..., index], cmap="viridis")
-    return figure
+        left = index + 1.22
+        ax.text(left + 0.45, 0.15, f"filter {index + 1}", ha="center", va="center", fontsize=7)
+        _show_filter(ax, info.filters[..., index], left)
+        for top, maps in ((1.3, info.convolution), (2.3, info.pooling)):
+            show(ax, maps[..., index], left, top, 0.92, cmap="viridis")
+    return ax
 
 
-def _show_filter(ax: Any, kernel: npt.NDArray[Any]) -> None:
+def _show_filter(ax: Axes, kernel: npt.NDArray[Any], left: float) -> None:
     if kernel.shape[-1] == 3:
         low, high = kernel.min(), kernel.max()
-        ax.imshow((kernel - low) / max(high - low, 1e-9))
+        show(ax, (kernel - low) / max(high - low, 1e-9), left, 0.3, 0.92)
         return
     grey = kernel.mean(axis=-1)
     limit = max(float(np.abs(grey).max()), 1e-9)
-    ax.imshow(grey, cmap="RdBu", vmin=-limit, vmax=limit)
+    show(ax, grey, left, 0.3, 0.92, cmap="RdBu", vmin=-limit, vmax=limit)

@@ -1,118 +1,139 @@
-"""Every trial as one line through all of its hyperparameters."""
+"""Every trial as one line through the most important hyperparameters."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
+from reports.analysis import axes_of, by_importance, scores_of
 from reports.figures import _style as style
-from reports.load import Study
+from reports.statistics.space import Axis
+from reports.study import Study
+from reports.words import plural, short, text, words
 
-ORDER, RASTER = 40, False
+SECTION, ORDER = "hyperparameters", 33
 TITLE = "Parallel coordinates"
-QUESTION = "Which combinations of values do the good trials share?"
-_MAX_AXES = 10
+_MOST_AXES = 6
 
 
 @dataclass(frozen=True)
 class Info:
-    """Lines of completed trials, worst first: positions 0..1 on each axis, NaN where inactive."""
+    """Lines of completed trials, worst first: positions 0..1 on each axis, NaN where inactive.
+
+    Args:
+        objective: Name of the score.
+        direction: `"max"` or `"min"`.
+        axes: `(name, ((position, label), ...))`.
+        lines: `(num_trials, num_axes)`.
+        scores: `(num_trials,)`.
+        numbers: `(num_trials,)`.
+        hidden: Axes left out.
+    """
 
     objective: str
     direction: str
-    axes: tuple[tuple[str, tuple[tuple[float, str], ...]], ...]  # name, ticks (position, label)
-    lines: tuple[tuple[float, ...], ...]
-    scores: tuple[float, ...]
-    num_left_out: int
+    axes: tuple[tuple[str, tuple[tuple[float, str], ...]], ...]
+    lines: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    numbers: tuple[int, ...]
+    hidden: int
 
 
 def info(study: Study) -> Info | str:
-    """Places every varied hyperparameter of every completed trial on its axis."""
-    done = study.completed.iloc[::-1]
-    names = [n for n in study.searched if done[n].notna().any()]
-    # Those that are active in more trials say more.
-    names.sort(key=lambda n: -done[n].count())
-    shown = names[:_MAX_AXES]
-    if len(shown) < 2 or len(done) < 2:
+    """Places the most important hyperparameters of every completed trial on their axes."""
+    known = {axis.name: axis for axis in axes_of(study)}
+    chosen = [known[name] for name in by_importance(study)[:_MOST_AXES]]
+    if len(chosen) < 2 or len(study.completed) < 2:
         return "Two varied hyperparameters and two completed trials are needed."
-    axes, columns = [], []
-    for name in shown:
-        place, ticks = _axis(study.hyperparameters[name], list(done[name]))
-        axes.append((name, ticks))
-        columns.append([place(value) for value in done[name]])
+    lines = np.column_stack([np.where(axis.active, axis.unit, np.nan) for axis in chosen])
     return Info(
         study.objective,
         study.direction,
-        tuple(axes),
-        tuple(zip(*columns, strict=True)),
-        tuple(float(s) for s in done["score"]),
-        len(names) - len(shown),
+        tuple(
+            (axis.name, _ticks(axis, style.is_log(study.hyperparameters[axis.name])))
+            for axis in chosen
+        ),
+        lines[::-1],
+        scores_of(study)[::-1],
+        tuple(int(n) for n in study.completed["number"])[::-1],
+        len(known) - len(chosen),
     )
 
 
-def _axis(hp: dict[str, Any], values: list[Any]) -> tuple[Any, tuple[tuple[float, str], ...]]:
-    known = [v for v in values if style.text(v)]
-    if style.is_numeric(hp):
-        scale = math.log if style.is_log(hp) else float
-        low, high = hp.get("min_value", min(known)), hp.get("max_value", max(known))
-        span = (scale(high) - scale(low)) or 1.0
-
-        def place_number(value: Any) -> float:
-            return (scale(value) - scale(low)) / span if style.text(value) else math.nan
-
-        return place_number, ((0.0, style.text(low)), (1.0, style.text(high)))
-    labels = [style.text(v) for v in hp.get("values", [False, True])]
-    labels = list(dict.fromkeys([*labels, *map(style.text, known)]))
-    step = 1 / max(len(labels) - 1, 1)
-
-    def place_label(value: Any) -> float:
-        return labels.index(style.text(value)) * step if style.text(value) else math.nan
-
-    return place_label, tuple((i * step, label) for i, label in enumerate(labels))
+def _ticks(axis: Axis, is_log: bool) -> tuple[tuple[float, str], ...]:
+    if axis.labels:
+        step = 1 / max(len(axis.labels) - 1, 1)
+        return tuple((i * step, label) for i, label in enumerate(axis.labels[:10]))
+    ends = (10**axis.low, 10**axis.high) if is_log else (axis.low, axis.high)
+    return tuple((float(i), text(float(end))) for i, end in enumerate(ends))
 
 
-def draw(info: Info) -> Figure:
+def finding(info: Info) -> str:
+    """Says on which axis the best tenth agrees most."""
+    best = info.lines[-max(len(info.lines) // 10, 3) :]
+    spread = [float(np.nanstd(column)) if np.isfinite(column).any() else 1.0 for column in best.T]
+    tightest = int(np.argmin(spread))
+    return (
+        f"The best {plural(len(best), 'trial')} agree most in {words(info.axes[tightest][0])}"
+        f"{' (in all of them the same)' if spread[tightest] == 0 else ''}."
+    )
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 3.7
+
+
+def draw(info: Info, ax: Axes) -> Axes:
     """Draws the lines in the order of their scores, the best on top and thickest."""
-    figure, grid = style.subplots(1, 1, 4.0)
-    ax = grid[0][0]
-    low, high = min(info.scores), max(info.scores)
-    norm, cmap = Normalize(low, high if high > low else low + 1e-9), colormaps["viridis_r"]
-    if info.direction == "min":
-        cmap = colormaps["viridis"]
+    low, high = float(info.scores.min()), float(info.scores.max())
+    norm = Normalize(low, high if high > low else low + 1e-9)
+    cmap = colormaps["viridis_r" if info.direction == "max" else "viridis"]
     x = np.arange(len(info.axes))
-    for line, score in zip(info.lines, info.scores, strict=True):
-        best = line is info.lines[-1]
-        y = np.array(line)
-        width = 3.0 if best else 1.2
-        ax.plot(x, y, color=cmap(norm(score)), linewidth=width, alpha=1 if best else 0.75)
-        ax.plot(x, y, "o", color=cmap(norm(score)), markersize=5 if best else 3)
+    many = len(info.lines) > style.MANY
+    segments = [np.column_stack([x, line]) for line in info.lines]
+    widths = np.where(np.arange(len(segments)) == len(segments) - 1, 3.2, 0.5 if many else 1.2)
+    ax.add_collection(
+        LineCollection(
+            segments,
+            colors=cmap(norm(info.scores)),
+            linewidths=widths,
+            rasterized=many,
+            alpha=0.35 if many else 0.85,
+        )  # fmt: skip
+    )
+    ax.plot(x, info.lines[-1], "o", color=cmap(norm(info.scores[-1])), markersize=6)
+    style.track(ax, info.numbers, np.broadcast_to(x, info.lines.shape), info.lines)
+    _rulers(ax, info)
+    figure = ax.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=ax, fraction=0.03, pad=0.01)
+    bar.set_label(words(info.objective))
+    bar.outline.set_visible(False)
+    more = f", {info.hidden} less important axes left out" if info.hidden else ""
+    style.count_note(ax, len(info.lines), f"trials{more}")
+    return ax
+
+
+def _rulers(ax: Axes, info: Info) -> None:
     for position, (_, ticks) in enumerate(info.axes):
-        ax.axvline(position, color="0.75", linewidth=1, zorder=0)
+        ax.axvline(position, color=style.EDGE, linewidth=1, zorder=0)
         for height, label in ticks:
             ax.annotate(
-                label,
-                (position, height),
-                xytext=(4, 2),
-                textcoords="offset points",
-                fontsize=7.5,
-                color="0.25",
-                bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
-            )
-    names = [style.words(name).replace(" ", "\n", 1) for name, _ in info.axes]
-    ax.set_xticks(x, names)
+                short(label, 14), (position, height), xytext=(4, 3), textcoords="offset points",
+                fontsize=7.5, color=style.INK,
+                bbox={"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6},
+            )  # fmt: skip
+    names = [short(words(name), 30).replace(" ", "\n", 1) for name, _ in info.axes]
+    ax.set_xticks(range(len(names)), names, color=style.INK)
     ax.set_yticks([])
     ax.grid(visible=False)
-    ax.set_xlim(-0.15, len(x) - 0.45)
+    ax.set_xlim(-0.15, len(names) - 0.45)
     ax.set_ylim(-0.06, 1.1)
     for side in ax.spines.values():
         side.set_visible(False)
-    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=ax, fraction=0.03, pad=0.01)
-    bar.set_label(style.words(info.objective))
-    more = f", {info.num_left_out} conditional axes left out" if info.num_left_out else ""
-    style.count_note(ax, len(info.lines), f"trials{more}")
-    return figure

@@ -1,21 +1,33 @@
 """Some test images with what the model says of them, and their original sizes."""
 
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from reports.figures._gallery import gallery
-from reports.figures.mistakes import Info, collect
-from reports.load import Study
+from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
+from reports.study import Study
 
-ORDER, RASTER = 80, True
+SECTION, ORDER = "what-it-sees", 71
 TITLE = "Predictions on unseen images"
-QUESTION = "What does the data look like, and what does the exported model say of it?"
 
 
-def info(study: Study) -> Info | str:
+def info(study: Study) -> Gallery | str:
     """Collects sample images of every class; sizes are those before preparation."""
     return collect(study, "test", "The test split is empty.")
 
 
-def draw(info: Info) -> Figure:
+def finding(info: Gallery) -> str:
+    """Says how many of those shown are right."""
+    right = len(info.wrong) - sum(info.wrong)
+    return (
+        f"{right} of {len(info.wrong)} test images, the classes in turn, are classified rightly; "
+        "below each what is said, how surely, and the original size."
+    )
+
+
+def height(info: Gallery) -> float:
+    """Inches."""
+    return gallery_height(info)
+
+
+def draw(info: Gallery, ax: Axes) -> Axes:
     """Draws the pictures with the predicted class."""
-    return gallery(info.images, info.captions, info.wrong)
+    return draw_gallery(info, ax)

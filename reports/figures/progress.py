@@ -1,27 +1,45 @@
-"""Best so far, by trial and by wall time."""
+"""Best so far, by trial and by wall time, against the same trials in random order."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.figure import Figure
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from reports.figures import _style as style
-from reports.load import Study
+from reports.statistics.expected import Expected, expected_performance
+from reports.study import Study
+from reports.words import number, plural, words
 
-ORDER, RASTER = 10, False
+SECTION, ORDER = "progress", 10
 TITLE = "Best so far"
-QUESTION = "Was the search still getting better when it ended?"
+_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Info:
-    """Scores and running best of completed trials, in order of their end; failures apart."""
+    """Scores and running best of completed trials, in order of their end; failures apart.
+
+    Args:
+        objective: Name of the score.
+        is_random: Whether trials were drawn at random.
+        numbers: `(n,)`, trials in order of their end.
+        minutes: `(n,)`, since the search began; missing times are NaN.
+        scores: `(n,)`.
+        best: `(n,)`, best so far.
+        failed_numbers: Trials that failed.
+        expected: Expected best of 1..n of these trials in random order.
+    """
 
     objective: str
+    is_random: bool
     numbers: tuple[int, ...]
-    minutes: tuple[float, ...]  # missing times are NaN
+    minutes: tuple[float, ...]
     scores: tuple[float, ...]
     best: tuple[float, ...]
     failed_numbers: tuple[int, ...]
+    expected: Expected
 
 
 def info(study: Study) -> Info | str:
@@ -30,37 +48,69 @@ def info(study: Study) -> Info | str:
     if done.empty:
         return "No trial was completed."
     running = done["score"].cummax() if study.direction == "max" else done["score"].cummin()
-    start = study.record.get("started", study.trials["started"].min())
+    start = study.trials["started"].min()
     return Info(
         objective=study.objective,
+        is_random=(study.record.get("config") or {}).get("method") == "random",
         numbers=tuple(int(n) for n in done["number"]),
         minutes=tuple(float(s) / 60 for s in done["ended"] - start),
         scores=tuple(float(s) for s in done["score"]),
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
+        expected=expected_performance(list(done["score"]), study.seed, study.direction),
     )
 
 
-def draw(info: Info) -> Figure:
-    """Draws scores as points and the best so far as steps."""
-    figure, axes = style.subplots(1, 2, 3.1, sharey=True)
-    panels = ((info.numbers, "trial"), (info.minutes, "minutes since the search began"))
-    for ax, (x, label) in zip(axes[0], panels, strict=True):
-        ax.step(x, info.best, where="post", color=style.BLUE, linewidth=2, label="best so far")
-        ax.plot(x, info.scores, "o", color=style.GREY, markersize=5, label="a trial's score")
-        ax.set_xlabel(label)
-        style.count_note(ax, len(info.scores))
-    low = axes[0][0].get_ylim()[0]
-    if info.failed_numbers:
-        axes[0][0].plot(
-            info.failed_numbers,
-            [low] * len(info.failed_numbers),
-            "x",
-            color=style.FAILED,
-            label="failed",
-            clip_on=False,
-        )
-    style.whole_numbers(axes[0][0])
-    axes[0][0].set_ylabel(style.words(info.objective))
-    axes[0][0].legend(loc="best")
-    return figure
+def finding(info: Info) -> str:
+    """Says when the best was found, and by how much it last improved."""
+    first = info.best.index(info.best[-1])
+    text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
+    text += f"was number {first + 1} to end"
+    if first == 0:
+        return text + "; nothing later beat it."
+    gain = abs(info.best[-1] - info.best[first - 1])
+    share = (first + 1) / len(info.scores)
+    late = share > 0.8 and len(info.scores) >= 5
+    return (
+        f"{text}, {gain:.4f} better than the best before it: "
+        + ("the search was still improving when it ended." if late else
+           f"the last {1 - share:.0%} of the trials brought nothing better.")
+    )  # fmt: skip
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 3.2
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws scores as points, the best so far as steps, and what random order would give."""
+    left, right = style.panels(ax, 1, 2, sharey=True)[0]
+    order = np.arange(1, len(info.scores) + 1)
+    curve = info.expected
+    left.fill_between(curve.trials, curve.low, curve.high, color=style.ORANGE, alpha=0.18, lw=0)
+    expected = "random-search expectation" if info.is_random else "same trials in random order"
+    left.plot(curve.trials, curve.mean, color=style.ORANGE, lw=1.5, label=f"{expected}, 95 %")
+    for panel, x in ((left, order), (right, info.minutes)):
+        panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
+        style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
+        style.count_note(panel, len(info.scores))
+    _zoom(left, info)
+    style.whole_numbers(left)
+    left.set_xlabel(f"trials ended ({number(len(info.failed_numbers))} failed)")
+    right.set_xlabel("minutes since the search began")
+    if not np.isfinite(info.minutes).any():
+        right.text(0.5, 0.5, "times are not recorded", transform=right.transAxes, ha="center")
+    left.set_ylabel(words(info.objective))
+    left.legend(loc="best", fontsize=7.5)
+    return ax
+
+
+def _zoom(ax: Any, info: Info) -> None:
+    """Leaves the worst tenth of many trials out of sight: the best so far is what counts."""
+    if len(info.scores) < 20:
+        return
+    low, high = np.quantile(info.scores, [0.1, 0.9])
+    low, high = min(low, *info.best), max(high, *info.best)
+    margin = 0.06 * (high - low or 1.0)
+    ax.set_ylim(low - margin, high + margin)

@@ -1,0 +1,144 @@
+"""How a study was run, as pairs of label and text, and the reproducibility checklist."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from reports.reading import as_dict, clean, dig, number
+from reports.study import Study
+from reports.words import duration, listed, plural, text
+from reports.words import number as shown
+
+YES, PARTLY, NO = "yes", "partly", "no"
+
+
+def facts(study: Study) -> list[tuple[str, str]]:
+    """Says how a study was run: `(label, text)` of what is recorded."""
+    found = [(label, clean(value, 3000)) for label, value in _facts(study.record) if value]
+    return found
+
+
+def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    config, dataset = as_dict(record.get("config")), as_dict(record.get("dataset"))
+    environment = as_dict(record.get("environment"))
+    yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
+    yield "method", _said(config.get("method"))
+    yield "objective", ", ".join(str(v) for v in as_dict(record.get("objective")).values())
+    yield "budget", _budget(config)
+    yield "took", _took(record)
+    yield "seed", _said(config.get("seed"))
+    yield "images", _images(dataset)
+    yield "splits", _splits(config, dataset)
+    skipped = dataset.get("skipped")
+    if isinstance(skipped, list) and skipped:
+        yield (
+            "skipped",
+            f"{plural(len(skipped), 'unreadable image')}: {listed(list(map(str, skipped)))}",
+        )
+    for label, key in (("held", "fix"), ("set", "settings")):
+        yield label, ", ".join(f"{k} = {text(v)}" for k, v in as_dict(config.get(key)).items())
+    yield "machine", _machine(environment)
+    versions = as_dict(environment.get("packages")).items()
+    python = [f"Python {environment['python']}"] if "python" in environment else []
+    yield "versions", ", ".join([*python, *(f"{name} {version}" for name, version in versions)])
+    git = as_dict(environment.get("git"))
+    if git:
+        dirty = " with uncommitted changes" if git.get("dirty") else ", clean"
+        yield "git", f"{str(git.get('commit'))[:12]}{dirty}"
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _budget(config: dict[str, Any]) -> str:
+    if not config:
+        return ""
+    patience = config.get("patience")
+    return (
+        f"{config.get('max_trials')} trials of up to {config.get('max_epochs')} epochs, "
+        f"{'no early stopping' if patience is None else f'patience {patience}'}, "
+        f"{config.get('executions_per_trial', 1)} training(s) a trial"
+    )
+
+
+def _took(record: dict[str, Any]) -> str:
+    seconds = number(record.get("ended")) - number(record.get("started"))
+    return duration(seconds) if seconds >= 0 else ""
+
+
+def _images(dataset: dict[str, Any]) -> str:
+    counts = as_dict(dataset.get("counts"))
+    if not counts:
+        return ""
+    shape = dataset.get("shape")
+    size = f", each {' x '.join(map(str, shape))}" if isinstance(shape, list) else ""
+    return ", ".join(f"{shown(number(n))} {split}" for split, n in counts.items()) + size
+
+
+def _splits(config: dict[str, Any], dataset: dict[str, Any]) -> str:
+    if not dataset.get("fingerprint"):
+        return ""
+    return (
+        f"fingerprint {dataset['fingerprint']}, split seed {config.get('split_seed')}: studies with "
+        "the same fingerprint saw the same images in the same splits"
+    )
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    if not environment:
+        return ""
+    return (
+        f"{environment.get('cores')} cores, {environment.get('memory_gb')} GB, "
+        f"{environment.get('platform')}"
+    )
+
+
+def command_line(study: Study) -> str:
+    """Returns the command that ran the search, if recorded."""
+    parts = dig(study.record, "environment", "command_line")
+    return clean(" ".join(map(str, parts)), 2000) if isinstance(parts, list) else ""
+
+
+def checklist(study: Study) -> list[tuple[str, str, str]]:
+    """Answers the items for reported results of the ML reproducibility checklist.
+
+    Source: Pineau et al. 2021, "Improving reproducibility in machine learning research", part on
+    experimental results.
+
+    Returns:
+        `(item, yes | partly | no, answer)`.
+    """
+    record, config = study.record, as_dict(study.record.get("config"))
+    tested = [f for f in study.finalists if f["runs"]]
+    seeds = len(tested[0]["runs"]) if tested else 0
+    ranges = [hp for hp in study.hyperparameters.values() if "min_value" in hp or "values" in hp]
+    git = as_dict(dig(record, "environment", "git"))
+    return [
+        ("Range of hyperparameters considered", YES if study.hyperparameters else NO,
+         f"{len(ranges)} of {len(study.hyperparameters)} with their ranges, under Hyperparameters"),
+        ("Method to select the best configuration", YES if config.get("method") else NO,
+         f"{clean(_said(config.get('method')))}, ranked by {study.objective}"
+         if config else "not recorded"),
+        ("Specification of all hyperparameters used", YES, "of every trial, under All trials"),
+        ("Exact number of training and evaluation runs", YES,
+         f"{plural(len(study.trials), 'trial')}, {plural(seeds, 'training')} of the winner"),
+        ("Measure and statistics used to report results", YES if tested else NO,
+         "test accuracy, mean with 95 % interval" if tested else "no test score"),
+        ("Central tendency and variation", YES if seeds > 1 else PARTLY if seeds else NO,
+         f"over {plural(seeds, 'seed')}" if seeds else "nothing was tested"),
+        ("Average runtime of each result", YES if study.trials["seconds"].notna().any() else NO,
+         f"{duration(float(study.trials['seconds'].median()))} a trial (median)"),
+        ("Computing infrastructure", YES if record.get("environment") else NO,
+         clean(_machine(as_dict(record.get("environment")))) or "not recorded"),
+        ("Data: source, splits, sizes", YES if dig(record, "dataset", "fingerprint") else NO,
+         clean(_images(as_dict(record.get("dataset")))) or "not recorded"),
+        ("Excluded data", YES if "skipped" in as_dict(record.get("dataset")) else NO,
+         f"{len(dig(record, 'dataset', 'skipped') or [])} images skipped"
+         if record else "not recorded"),
+        ("Code and its version", (PARTLY if git.get("dirty") else YES) if git else NO,
+         f"git {str(git.get('commit'))[:12]}" + (", with uncommitted changes" * bool(git.get("dirty")))
+         if git else "no git commit is recorded"),
+        ("Random seeds", YES if "seed" in config else NO,
+         f"seed {clean(_said(config.get('seed')))}, split seed {clean(_said(config.get('split_seed')))}"
+         if config else "not recorded"),
+    ]  # fmt: skip

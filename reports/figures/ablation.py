@@ -1,0 +1,85 @@
+"""From the default to the best: which change brought what."""
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from reports.analysis import axes_of, surrogate_of
+from reports.figures import _style as style
+from reports.statistics.ablation import Ablation, ablation
+from reports.study import Study
+from reports.words import short, text, words
+
+SECTION, ORDER = "hyperparameters", 34
+TITLE = "From the default to the best"
+
+
+@dataclass(frozen=True)
+class Info:
+    """The path, with each change as text: `learning rate: 0.001 to 0.004`."""
+
+    objective: str
+    direction: str
+    path: Ablation
+    changes: tuple[str, ...]
+
+
+def info(study: Study) -> Info | str:
+    """Predicts the score after each change, by a random forest."""
+    axes, surrogate = axes_of(study), surrogate_of(study)
+    if surrogate is None:
+        return "Ten completed trials with different scores are needed."
+    path = ablation(axes, surrogate, 0, study.direction)
+    if path is None:
+        return "The best trial is the space's default."
+    best = study.completed.iloc[0]
+    changes = []
+    for name in path.names:
+        default = text(study.hyperparameters[name].get("default"))
+        after = text(best[name]) or "not used"
+        changes.append(f"{style.label(name, 22)}: {short(default, 12)} to {short(after, 12)}")
+    return Info(study.objective, study.direction, path, tuple(changes))
+
+
+def _gains(info: Info) -> list[float]:
+    sign = 1 if info.direction == "max" else -1
+    scores = info.path.scores
+    return [sign * (b - a) for a, b in zip(scores, scores[1:], strict=False)]
+
+
+def finding(info: Info) -> str:
+    """Names the change that brought most."""
+    gains = _gains(info)
+    most = max(range(len(gains)), key=lambda i: gains[i])
+    total = sum(gains)
+    return (
+        f"Predicted for the default {info.path.scores[0]:.4f}, for the best trial's values "
+        f"{info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
+        f"({gains[most]:+.4f} of {total:+.4f}). No default was trained for this: a random forest "
+        f"predicts it (R² {info.path.fit:.2f} on unseen trials)."
+    )
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 1.0 + 0.26 * len(info.changes)
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws the predicted score after each change, from top to bottom."""
+    scores, gains = info.path.scores, _gains(info)
+    rows = range(len(scores))
+    for row, gain in enumerate(gains, start=1):
+        begin, end = scores[row - 1], scores[row]
+        color = style.GREEN if gain >= 0 else style.RED
+        ax.barh(row, end - begin, left=begin, color=color, height=0.6)
+        ax.plot([begin, begin], [row - 1, row], color=style.EDGE, lw=1, zorder=0)
+    ax.plot(scores[0], 0, "o", color=style.BLUE)
+    ax.plot(scores[-1], len(scores) - 1, "D", color=style.ORANGE)
+    ax.set_yticks(rows, ["default", *info.changes])
+    ax.invert_yaxis()
+    ax.margins(x=0.08)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(f"predicted {words(info.objective)}")
+    style.count_note(ax, info.path.count)
+    return ax

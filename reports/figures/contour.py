@@ -1,0 +1,118 @@
+"""Predicted score over the two most important hyperparameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from reports.analysis import axes_of, by_importance, scores_of, surrogate_of
+from reports.figures import _style as style
+from reports.statistics.space import Axis
+from reports.study import Study
+from reports.words import short, text, words
+
+SECTION, ORDER = "hyperparameters", 32
+TITLE = "The two most important together"
+
+
+@dataclass(frozen=True)
+class Info:
+    """A surface, `(len(y), len(x))`, over two axes scaled to 0..1, and the trials on it."""
+
+    objective: str
+    direction: str
+    axes: tuple[Axis, Axis]
+    logs: tuple[bool, bool]
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    surface: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    numbers: tuple[int, ...]
+    fit: float
+
+
+def info(study: Study) -> Info | str:
+    """Predicts the surface by a random forest."""
+    axes, surrogate = axes_of(study), surrogate_of(study)
+    if surrogate is None or len(axes) < 2:
+        return "Ten completed trials and two varied hyperparameters are needed."
+    names = [axis.name for axis in axes]
+    columns = tuple(names.index(name) for name in by_importance(study)[:2])
+    first, second = axes[columns[0]], axes[columns[1]]
+    x, y, surface = surrogate.grid(first, second, (columns[0], columns[1]))
+    return Info(
+        objective=study.objective,
+        direction=study.direction,
+        axes=(first, second),
+        logs=(
+            style.is_log(study.hyperparameters[first.name]),
+            style.is_log(study.hyperparameters[second.name]),
+        ),
+        x=x,
+        y=y,
+        surface=surface,
+        scores=scores_of(study),
+        numbers=tuple(int(n) for n in study.completed["number"]),
+        fit=surrogate.fit,
+    )
+
+
+def finding(info: Info) -> str:
+    """Says where the surface is best, and how far to trust it."""
+    pick = (np.argmax if info.direction == "max" else np.argmin)(info.surface)
+    row, column = np.unravel_index(int(pick), info.surface.shape)
+    places = (_shown(info, 0, info.x[column]), _shown(info, 1, info.y[row]))
+    trust = "a poor fit, so take it as a hint" if info.fit < 0.3 else "a fair fit"
+    trust = "a good fit" if info.fit > 0.7 else trust
+    return (
+        f"A random forest predicts the best scores near {words(info.axes[0].name)} {places[0]} and "
+        f"{words(info.axes[1].name)} {places[1]} (R² {info.fit:.2f} on unseen trials: {trust})."
+    )
+
+
+def _shown(info: Info, which: int, unit: float) -> str:
+    axis = info.axes[which]
+    value = axis.low + unit * (axis.high - axis.low)
+    if axis.labels:
+        return axis.labels[min(round(value), len(axis.labels) - 1)]
+    return text(float(10**value if info.logs[which] else value))
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 3.8
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws the surface and the trials."""
+    # A width for choices, which have no in-between.
+    colors = "viridis" if info.direction == "max" else "viridis_r"
+    mesh = ax.pcolormesh(
+        info.x, info.y, info.surface, cmap=colors, shading="nearest", rasterized=True
+    )
+    if not any(axis.labels for axis in info.axes):
+        ax.contour(info.x, info.y, info.surface, 6, colors="white", linewidths=0.6, alpha=0.7)
+    places = [axis.unit for axis in info.axes]
+    style.scatter(
+        ax, info.numbers, places[0], places[1], "white", edgecolors="black", linewidths=0.6
+    )
+    style.circle(ax, places[0][0], places[1][0])
+    _ticks(ax.xaxis, ax.set_xlabel, info, 0)
+    _ticks(ax.yaxis, ax.set_ylabel, info, 1)
+    ax.grid(visible=False)
+    figure = ax.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(mesh, ax=ax, fraction=0.05, pad=0.02)
+    bar.set_label(f"predicted {words(info.objective)}")
+    bar.outline.set_visible(False)
+    style.count_note(ax, len(info.numbers))
+    return ax
+
+
+def _ticks(ruler: Any, set_label: Any, info: Info, which: int) -> None:
+    axis = info.axes[which]
+    units = np.linspace(0, 1, len(axis.labels) if 1 < len(axis.labels) <= 12 else 5)
+    ruler.set_ticks(units, [short(_shown(info, which, unit), 12) for unit in units])
+    set_label(style.label(axis.name))

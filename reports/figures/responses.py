@@ -1,0 +1,141 @@
+"""Score against each hyperparameter, and the best score at each value."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from reports.analysis import by_importance
+from reports.figures import _style as style
+from reports.statistics.space import Axis, axis
+from reports.study import Study
+from reports.words import text, words
+
+SECTION, ORDER = "hyperparameters", 31
+TITLE = "Score against each hyperparameter"
+_COLUMNS, _MOST, _BINS = 3, 12, 6
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One hyperparameter: values of completed trials (best first), scores, values of failures.
+
+    `best_x` and `best_y` are its isolation plot: the best score in each stretch of its range,
+    whatever the other hyperparameters were.
+    """
+
+    hp: dict[str, Any]
+    name: str
+    labels: tuple[str, ...]
+    x: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    numbers: tuple[int, ...]
+    failed: npt.NDArray[np.float64]
+    best_x: tuple[float, ...]
+    best_y: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Info:
+    """One panel a varied hyperparameter, the most important first."""
+
+    objective: str
+    panels: tuple[Panel, ...]
+    hidden: int
+
+
+def info(study: Study) -> Info | str:
+    """Collects values and scores of every hyperparameter that was varied."""
+    names = by_importance(study)
+    panels = [_panel(study, name) for name in names[:_MOST]]
+    if not panels:
+        return "No hyperparameter took more than one value among the completed trials."
+    return Info(study.objective, tuple(panels), max(len(names) - _MOST, 0))
+
+
+def _panel(study: Study, name: str) -> Panel:
+    hp = study.hyperparameters[name]
+    done = study.completed[study.completed[name].notna()]
+    failed = study.failed[study.failed[name].notna()]
+    column = axis(hp | {"name": name}, [*done[name], *failed[name]])
+    is_log = style.is_log(hp) and not column.labels
+    places = 10**column.values if is_log else column.values
+    scores = done["score"].to_numpy(dtype=float)
+    best_x, best_y = _isolated(column, len(done), scores, study.direction)
+    return Panel(
+        hp=hp,
+        name=name,
+        labels=column.labels,
+        x=places[: len(done)],
+        scores=scores,
+        numbers=tuple(int(n) for n in done["number"]),
+        failed=places[len(done) :],
+        best_x=tuple(10**v if is_log else v for v in best_x),
+        best_y=best_y,
+    )
+
+
+def _isolated(
+    column: Axis, count: int, scores: npt.NDArray[np.float64], direction: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    values = column.values[:count]
+    bins = (
+        values
+        if column.labels or len(np.unique(values)) <= _BINS
+        else np.minimum((column.unit[:count] * _BINS).astype(int), _BINS - 1)
+    )
+    found = []
+    for one in np.unique(bins):
+        inside = np.flatnonzero(bins == one)
+        pick = inside[(np.argmax if direction == "max" else np.argmin)(scores[inside])]
+        found.append((float(values[pick]), float(scores[pick])))
+    return tuple(x for x, _ in found), tuple(y for _, y in found)
+
+
+def finding(info: Info) -> str:
+    """Says where the best trial lies on the first axes."""
+    said = []
+    for panel in info.panels[:3]:
+        value = panel.x[0]
+        shown = panel.labels[int(value)] if panel.labels else text(float(value))
+        said.append(f"{words(panel.name)} {shown}")
+    return f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 2.35 * math.ceil(len(info.panels) / _COLUMNS)
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws one small plot a hyperparameter, all with one score axis."""
+    rows = math.ceil(len(info.panels) / _COLUMNS)
+    axes = style.panels(ax, rows, _COLUMNS, sharey=True)
+    for panel in axes.flat[len(info.panels) :]:
+        panel.set_visible(False)
+    low = min(float(panel.scores.min()) for panel in info.panels)
+    for panel, content in zip(axes.flat, info.panels, strict=False):
+        _response(panel, content, low)
+    for row in axes:
+        row[0].set_ylabel(words(info.objective))
+    return ax
+
+
+def _response(ax: Axes, panel: Panel, low: float) -> None:
+    if panel.labels:
+        crowded = len(panel.labels) > 4 or len(max(panel.labels, key=len)) > 9
+        names = [label if len(label) < 14 else f"{label[:12]}…" for label in panel.labels]
+        if len(names) <= 20:
+            ax.set_xticks(range(len(names)), names, rotation=30 if crowded else 0)
+        ax.set_xlim(-0.5, len(names) - 0.5)
+    style.scatter(ax, panel.numbers, panel.x, panel.scores)
+    ax.plot(panel.best_x, panel.best_y, color=style.ORANGE, lw=1.5, marker=".", zorder=3)
+    style.circle(ax, panel.x[0], panel.scores[0])
+    ax.scatter(panel.failed, [low] * len(panel.failed), marker="x", color=style.RED, s=22)
+    if not panel.labels:
+        style.scale_x(ax, panel.hp, panel.x)
+    ax.set_xlabel(style.label(panel.name))
+    style.count_note(ax, len(panel.x))

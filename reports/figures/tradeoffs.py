@@ -1,0 +1,143 @@
+"""Score against what it costs: parameters, FLOPs, latency, training time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from reports.figures import _style as style
+from reports.statistics.pareto import front, knee
+from reports.study import Study
+from reports.words import compact, listed, words
+
+SECTION, ORDER = "trade-offs", 50
+TITLE = "Score against cost"
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One cost: what completed trials cost, what they scored, and which nothing else beats.
+
+    Args:
+        title: The cost and its unit.
+        costs: `(n,)`.
+        scores: `(n,)`.
+        numbers: `(n,)`, trials.
+        front: Positions of the Pareto front, cheapest first.
+        knee: Position of the knee, if the front bends.
+    """
+
+    title: str
+    costs: _Array
+    scores: _Array
+    numbers: tuple[int, ...]
+    front: npt.NDArray[np.int64]
+    knee: int | None
+
+
+@dataclass(frozen=True)
+class Info:
+    """One panel a recorded cost; `missing` names the others."""
+
+    objective: str
+    direction: str
+    panels: tuple[Panel, ...]
+    missing: tuple[str, ...]
+    ids: dict[int, str]
+
+
+def costs_of(study: Study) -> dict[str, _Array]:
+    """Returns every cost of the completed trials, best first; missing ones are NaN."""
+    done = study.completed
+    parameters = done["trainable_parameters"] + done["frozen_parameters"]
+    return {
+        "parameters": parameters.to_numpy(dtype=float),
+        "FLOPs per image": done["flops"].to_numpy(dtype=float),
+        "latency, ms per image": done["latency_ms"].to_numpy(dtype=float),
+        "training time, seconds": done["seconds"].to_numpy(dtype=float),
+    }
+
+
+def info(study: Study) -> Info | str:
+    """Finds the Pareto front for each recorded cost."""
+    scores = study.completed["score"].to_numpy(dtype=float)
+    numbers = study.completed["number"].to_numpy(dtype=int)
+    panels, missing = [], []
+    for title, costs in costs_of(study).items():
+        known = np.isfinite(costs) & (costs > 0)
+        if known.sum() < 2:
+            missing.append(title.partition(",")[0])
+            continue
+        x, y = costs[known], scores[known]
+        best = front(x, y, study.direction)
+        bend = knee(x[best], y[best], study.direction)
+        numbered = tuple(int(n) for n in numbers[known])
+        panels.append(Panel(title, x, y, numbered, best, None if bend is None else int(best[bend])))
+    if not panels:
+        return "No cost is recorded: neither parameters, nor FLOPs, nor times."
+    ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
+    return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
+
+
+def finding(info: Info) -> str:
+    """Says what the knee of the first cost costs and gives away."""
+    panel = info.panels[0]
+    best = int(np.argmax(panel.scores if info.direction == "max" else -panel.scores))
+    unit = panel.title.partition(",")[0]
+    absent = f" Not recorded: {listed(list(info.missing))}." if info.missing else ""
+    if panel.knee is None or panel.knee == best:
+        return (
+            f"{len(panel.front)} of {len(panel.costs)} trials are beaten by none in both score and "
+            f"{unit}; the front has no knee short of the best trial.{absent}"
+        )
+    gap = abs(panel.scores[best] - panel.scores[panel.knee])
+    return (
+        f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
+        f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
+        f"best, for {gap:.4f} less {words(info.objective)}.{absent}"
+        if info.direction == "max" else
+        f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
+        f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
+        f"best, for {gap:.4f} more {words(info.objective)}.{absent}"
+    )  # fmt: skip
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 2.9 * ((len(info.panels) + 1) // 2)
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws trials, the front as steps and the knee as a diamond."""
+    rows = (len(info.panels) + 1) // 2
+    axes = style.panels(ax, rows, 2, sharey=True)
+    for panel in axes.flat[len(info.panels) :]:
+        panel.set_visible(False)
+    for panel, content in zip(axes.flat, info.panels, strict=False):
+        _cost(panel, content)
+    for row in axes:
+        row[0].set_ylabel(words(info.objective))
+    axes[0][0].legend(loc="lower right", fontsize=7.5)
+    return ax
+
+
+def _cost(ax: Axes, panel: Panel) -> None:
+    style.scatter(ax, panel.numbers, panel.costs, panel.scores, style.GREY, label="trial")
+    x, y = panel.costs[panel.front], panel.scores[panel.front]
+    ax.step(x, y, where="post", color=style.BLUE, lw=2, marker="o", ms=4, label="Pareto front")
+    if panel.knee is not None:
+        ax.plot(
+            panel.costs[panel.knee], panel.scores[panel.knee], "D", color=style.ORANGE, ms=8,
+            label="knee", zorder=4,
+        )  # fmt: skip
+    if panel.costs.max() / panel.costs.min() > 5:
+        ax.set_xscale("log")
+        wide = panel.costs.max() / panel.costs.min() > 300
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    ax.set_xlabel(panel.title)
+    style.count_note(ax, len(panel.costs))

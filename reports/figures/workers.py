@@ -1,0 +1,106 @@
+"""What each worker did when."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from reports.figures import _style as style
+from reports.study import Study
+from reports.words import duration, plural, short
+
+SECTION, ORDER = "progress", 11
+TITLE = "Worker timeline"
+_COLORS = {"completed": style.BLUE, "pruned": style.GREY, "failed": style.RED}
+_MOST_WORKERS = 32
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Info:
+    """Trials as bars.
+
+    Args:
+        workers: Names of the workers shown.
+        rows: `(n,)`, position of each trial's worker.
+        begins: `(n,)`, minutes since the search began.
+        lengths: `(n,)`, minutes.
+        statuses: `(n,)`.
+        numbers: `(n,)`, trials.
+        busy: Share of the workers' time that was spent in trials.
+        hidden: Workers left out.
+    """
+
+    workers: tuple[str, ...]
+    rows: tuple[int, ...]
+    begins: tuple[float, ...]
+    lengths: tuple[float, ...]
+    statuses: tuple[str, ...]
+    numbers: tuple[int, ...]
+    busy: float
+    hidden: int
+
+
+def info(study: Study) -> Info | str:
+    """Collects the trials that ended."""
+    ended = study.trials[study.trials["seconds"].notna()]
+    if ended.empty:
+        return "Times of trials are not recorded."
+    names = ended["worker"].fillna("in this process").astype(str)
+    workers = sorted(names.unique(), key=lambda w: (len(w), w))
+    span = ended["ended"].max() - ended["started"].min()
+    busy = float(ended["seconds"].sum() / (span * len(workers))) if span > 0 else 1.0
+    shown = workers[:_MOST_WORKERS]
+    ended, names = ended[names.isin(shown)], names[names.isin(shown)]
+    begin = study.trials["started"].min()
+    return Info(
+        workers=tuple(shown),
+        rows=tuple(shown.index(name) for name in names),
+        begins=tuple(float(s) / 60 for s in ended["started"] - begin),
+        lengths=tuple(float(s) / 60 for s in ended["seconds"]),
+        statuses=tuple(ended["status"]),
+        numbers=tuple(int(n) for n in ended["number"]),
+        busy=min(busy, 1.0),
+        hidden=len(workers) - len(shown),
+    )
+
+
+def finding(info: Info) -> str:
+    """Says how busy the workers were."""
+    total = max(b + n for b, n in zip(info.begins, info.lengths, strict=True)) * 60
+    return (
+        f"{plural(len(info.workers) + info.hidden, 'worker')} spent {info.busy:.0%} of "
+        f"{duration(total)} in trials."
+    )
+
+
+def height(info: Info) -> float:
+    """Inches."""
+    return 1.3 + 0.26 * len(info.workers)
+
+
+def draw(info: Info, ax: Axes) -> Axes:
+    """Draws a bar a trial, a row a worker."""
+    many = len(info.rows) > style.MANY
+    rows, begins = np.array(info.rows), np.array(info.begins)
+    lengths, statuses = np.array(info.lengths), np.array(info.statuses)
+    for status in dict.fromkeys(info.statuses):
+        for row in range(len(info.workers)):
+            chosen = (statuses == status) & (rows == row)
+            ax.broken_barh(
+                list(zip(begins[chosen], lengths[chosen], strict=True)), (row - 0.35, 0.7),
+                facecolors=_COLORS.get(status, style.PURPLE), rasterized=many,
+                edgecolors="none" if many else style.PAPER, linewidth=0.8,
+                label=status if row == 0 else None,
+            )  # fmt: skip
+    style.track(ax, info.numbers, begins + lengths / 2, rows)
+    ax.set_yticks(range(len(info.workers)), [short(w) for w in info.workers])
+    ax.invert_yaxis()
+    ax.set_xlabel("minutes since the search began")
+    ax.grid(visible=False, axis="y")
+    more = f" ({info.hidden} more not shown)" if info.hidden else ""
+    style.note(ax, f"n = {len(info.rows)} trials, {len(info.workers)} worker(s){more}")
+    if len(set(info.statuses)) > 1:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=7.5, borderpad=0)
+    return ax

@@ -1,0 +1,78 @@
+"""The search that does what the health section advises, as a TOML file."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.files import atomic
+from reports.health import GOOD, Finding, health
+from reports.reading import as_dict
+from reports.study import Study
+
+_OWN = ("name", "runs_dir")  # of the study that was, not of the next
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def write_next(study: Study, path: str | Path) -> Path:
+    """Writes the options of the next search to `path`.
+
+    Raises:
+        UserError: The study does not record how it was run, or the file can't be written.
+    """
+    from experiments.config import SearchConfig
+
+    config = as_dict(study.record.get("config"))
+    if not isinstance(config.get("space"), str):
+        raise UserError(
+            f"study {study.name!r} does not record how it was run (plain Keras Tuner?): there is "
+            "no search to go on from"
+        )
+    known = {f.name for f in fields(SearchConfig)} - set(_OWN)
+    options = {k: v for k, v in config.items() if k in known and v is not None}
+    findings = health(study)
+    path = Path(path)
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text(_toml(study.name, options, findings), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{str(path)!r} can't be written: {error.strerror or error}") from None
+    return path
+
+
+def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
+    fix = dict(as_dict(options.pop("fix", {})))
+    settings = as_dict(options.pop("settings", {}))
+    lines = [f"# What the report of {_comment(name)} advises to run next."]
+    for finding in findings:
+        if finding.level != GOOD or finding.fix:
+            lines.append(f"# - {_comment(finding.title)}: {_comment(finding.advice)}")
+        options |= finding.change
+        fix |= {k: v for k, v in finding.fix.items() if k not in fix}
+    lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]
+    for title, table in (("fix", fix), ("settings", settings)):
+        if table:
+            lines += ["", f"[{title}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # of a column with gaps; a whole number is as good for a Float
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
+    return json.dumps(value)

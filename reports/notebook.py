@@ -1,0 +1,27 @@
+"""A study in a notebook."""
+
+from html import escape
+
+from reports import tables
+from reports.study import Study
+from reports.summary import verdict
+from reports.words import number, plural, words
+
+
+def study_html(study: Study) -> str:
+    """Returns the verdict in a line and the best trials as a table."""
+    answer = verdict(study)
+    head = f"<b>{escape(study.name)}</b>: {plural(answer.num_completed, 'completed trial')}"
+    if answer.trial_id is not None:
+        head += (
+            f", best {escape(words(study.objective))} {number(answer.score, 4)} "
+            f"(trial {escape(answer.trial_id)})"
+        )
+    for trial, test in answer.tests[:1]:
+        head += (
+            f"; test accuracy of trial {escape(trial)} {test.mean:.4f} "
+            f"({test.low:.4f} to {test.high:.4f}, {plural(test.count, 'seed')})"
+        )
+    frame = tables.best_trials(study)
+    table = frame.to_html(index=False, escape=True, border=0) if len(frame) else ""
+    return f"<div><p>{head}</p><div style='overflow-x:auto'>{table}</div></div>"

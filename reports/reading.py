@@ -1,0 +1,104 @@
+"""Reads files that anyone may have written: what is not as expected is missing, never a crash."""
+
+import json
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.errors import UserError
+
+LARGEST = 1e30  # beyond it a metric is no measurement, and figures would overflow
+_MOST_BYTES = 256_000_000
+_MOST_TEXT = 300
+# Controls, which no page can hold, and marks that change the direction of the text around them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: It is missing, no JSON, nested too deeply, or larger than 256 MB.
+    """
+    try:
+        if not path.is_file():
+            raise OSError("it is no file")
+        if path.stat().st_size > _MOST_BYTES:
+            raise OSError(f"it is larger than {_MOST_BYTES // 1_000_000} MB")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(
+            f"{str(path)!r} can't be read: {reason}; restore it from a copy, or remove the study"
+        ) from None
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Reads the arrays of an `.npz` file; pickles are refused.
+
+    Raises:
+        UserError: It can't be read, or its arrays are larger than 256 MB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+                raise ValueError(f"its arrays are larger than {_MOST_BYTES // 1_000_000} MB")
+        with np.load(path, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        raise UserError(f"{str(path)!r} can't be read: {error}") from None
+
+
+def number(value: Any) -> float:
+    """Returns `value` as a float; NaN where it is none, infinite, or beyond 1e30."""
+    if value is None or isinstance(value, bool):
+        return math.nan
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return result if abs(result) <= LARGEST else math.nan
+
+
+def clean(value: Any, limit: int = _MOST_TEXT) -> str:
+    """Returns `value` as text that any page can hold, shortened in the middle."""
+    text = _UNPRINTABLE.sub("\ufffd", value if isinstance(value, str) else repr(value))
+    if len(text) > limit:
+        half = (limit - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return text
+
+
+def dig(record: Any, *keys: str) -> Any:
+    """Returns what lies under `keys` in nested dicts, or `None`."""
+    for key in keys:
+        if not isinstance(record, dict):
+            return None
+        record = record.get(key)
+    return record
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Returns `value` if it is a dict, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """Returns the dicts of `value` if it is a list, else none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def scalar(value: Any) -> Any:
+    """Returns a hyperparameter's value: a plain number, boolean or text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) <= LARGEST else clean(str(value), 40)
+    return clean(value)

@@ -1,0 +1,27 @@
+"""The sections of the report, in order, each with the question it answers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: its id in the page, heading and question."""
+
+    id: str
+    title: str
+    question: str
+
+
+SECTIONS = (
+    Section("verdict", "Verdict", "Which network should be trained, and how good is it?"),
+    Section("health", "Health", "Can this search be trusted, and what should be done next?"),
+    Section("progress", "Progress", "Was the search still getting better when it ended?"),
+    Section("architectures", "Architectures", "Which kind of network did better, whatever else?"),
+    Section("hyperparameters", "Hyperparameters", "Which settings matter, and which values are good?"),
+    Section("learning-curves", "Learning curves", "How do the best and the worst trials learn?"),
+    Section("trade-offs", "Trade-offs", "What does a higher score cost?"),
+    Section("mistakes", "Mistakes", "What does the exported model get wrong on test images?"),
+    Section("what-it-sees", "What the network sees", "What do its first layers make of an image?"),
+    Section("all-trials", "All trials", "What was tried, and what came of it?"),
+    Section("how-it-was-run", "How it was run", "What would run it again?"),
+)  # fmt: skip

@@ -1,0 +1,137 @@
+"""A study as pandas frames: what every figure, table and statistic starts from."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.errors import UserError
+from reports.reading import as_dict, clean, dig, read_arrays, read_json
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study, as its folder records it.
+
+    Args:
+        folder: The study folder.
+        name: Its name.
+        record: `study.json`; empty for a project of plain Keras Tuner.
+        objective: Name of the metric that ranks trials.
+        direction: `"max"` or `"min"`.
+        trials: One row a trial: `trial_id`, `number` (from 1, in order of start), `status`
+            (`completed`, `pruned`, `failed`, `running`), `score`, `scores` (one an execution),
+            `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
+            `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
+            (of one image), `latency_ms`, and one column a hyperparameter, missing where it was
+            inactive.
+        epochs: One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1),
+            `seconds` and one column a metric.
+        hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.
+        finalists: Trials trained again: `trial_id` and `runs`, each with its `seed`, `score`,
+            `history` and `test` metrics.
+        confirmed: Likewise, trained for a comparison; `trial_id` is `default` for the space's own
+            default.
+        problems: What of the folder could not be read, one line each.
+    """
+
+    folder: Path
+    name: str
+    record: dict[str, Any]
+    objective: str
+    direction: str
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    hyperparameters: dict[str, dict[str, Any]]
+    finalists: list[dict[str, Any]] = field(default_factory=list)
+    confirmed: list[dict[str, Any]] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
+
+    @cached_property
+    def completed(self) -> pd.DataFrame:
+        """Trials with a score, best first; of equal ones the earlier is first."""
+        done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
+        return done.sort_values("score", ascending=self.direction == "min", kind="stable")
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """Trials that failed, in order of start."""
+        return self.trials[self.trials["status"] == "failed"]
+
+    @cached_property
+    def searched(self) -> list[str]:
+        """Hyperparameters that took more than one value."""
+        return [
+            name
+            for name in self.hyperparameters
+            if self.trials[name].dropna().astype(str).nunique() > 1
+        ]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; empty where unknown."""
+        names = dig(self.record, "dataset", "class_names")
+        return [clean(name, 80) for name in names] if isinstance(names, list) else []
+
+    @property
+    def seed(self) -> int:
+        """The study's seed: every random draw of its statistics comes from it."""
+        seed = dig(self.record, "config", "seed")
+        return seed % 2**32 if isinstance(seed, int) else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the search had not ended when the folder was read."""
+        return bool(self.record) and "ended" not in self.record
+
+    @cached_property
+    def model(self) -> dict[str, Any] | None:
+        """Layers, parameters and costs of the exported model, if recorded."""
+        path = self.folder / "artifacts" / "model.json"
+        return as_dict(read_json(path)) if path.is_file() else None
+
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What was computed of the study once and is used by several figures."""
+        return {}
+
+    def arrays(self, name: str) -> dict[str, Any] | None:
+        """Arrays of the artifact `name`, if recorded.
+
+        Raises:
+            UserError: They are there and can't be read.
+        """
+        path = self.folder / "artifacts" / f"{name}.npz"
+        if name not in self.memory and path.is_file():
+            self.memory[name] = read_arrays(path)
+        return self.memory.get(name)
+
+    def report(self) -> Path:
+        """Writes the study's report and returns the path of its page.
+
+        Raises:
+            UserError: The study folder can't be written.
+        """
+        from reports.page import write_report
+
+        return write_report(self)
+
+    def trial(self, trial_id: str) -> Any:
+        """Returns the row of one trial, with or without leading zeros.
+
+        Raises:
+            UserError: There is none.
+        """
+        ids = {str(t): str(t) for t in self.trials["trial_id"]}
+        ids |= {str(int(t)): t for t in ids.values() if t.isdecimal()}
+        if trial_id not in ids:
+            there = ", ".join(list(self.trials["trial_id"])[:50])
+            raise UserError(f"study {self.name!r} has no trial {trial_id!r}: there are {there}")
+        return self.trials[self.trials["trial_id"] == ids[trial_id]].iloc[0]
+
+    def _repr_html_(self) -> str:
+        from reports.notebook import study_html
+
+        return study_html(self)

@@ -1,0 +1,198 @@
+"""Writes study folders as a search would, without training anything."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SPACE: list[dict[str, Any]] = [
+    {"name": "learning_rate", "kind": "Float", "min_value": 1e-4, "max_value": 1e-1,
+     "sampling": "log", "default": 1e-3, "conditions": []},
+    {"name": "pooling", "kind": "Choice", "values": ["max", "average"], "default": "max",
+     "conditions": []},
+    {"name": "conv_blocks", "kind": "Int", "min_value": 1, "max_value": 3, "default": 1,
+     "conditions": []},
+    {"name": "filters_0", "kind": "Int", "min_value": 16, "max_value": 64, "sampling": "log",
+     "step": 2, "default": 32, "conditions": []},
+    {"name": "filters_1", "kind": "Int", "min_value": 16, "max_value": 64, "sampling": "log",
+     "step": 2, "default": 32,
+     "conditions": [{"name": "conv_blocks", "values": [2, 3]}]},
+    {"name": "dropout", "kind": "Float", "min_value": 0.0, "max_value": 0.5, "default": 0.0,
+     "conditions": []},
+    {"name": "batch_norm", "kind": "Boolean", "default": False, "conditions": []},
+]  # fmt: skip
+
+
+@dataclass
+class Synthetic:
+    """What to write: a search of `num_trials` in which the learning rate and `pooling` matter.
+
+    `pooling_effect` is what average pooling adds to every score.
+    """
+
+    num_trials: int = 12
+    num_epochs: int = 5
+    seed: int = 0
+    name: str = "synthetic"
+    num_failed: int = 1
+    num_seeds: int = 3
+    num_classes: int = 3
+    num_test: int = 200
+    pooling_effect: float = 0.0
+    fingerprint: str = "f1f1f1f1f1f1f1f1"
+    class_names: list[str] | None = None
+    test_accuracy: float = 0.93
+    seed_spread: float = 0.004
+    changes: dict[str, Any] = field(default_factory=dict)  # of study.json, by key
+
+
+def write_study(runs: Path, plan: Synthetic) -> Path:
+    """Writes the study and returns its folder."""
+    rng = np.random.default_rng(plan.seed)
+    folder = runs / plan.name
+    folder.mkdir(parents=True)
+    scores = [_write_trial(folder, index, plan, rng) for index in range(plan.num_trials)]
+    _dump(folder / "study.json", _record(plan) | plan.changes)
+    _dump(folder / "oracle.json", {})
+    if plan.num_seeds and scores:
+        best = max(range(len(scores)), key=lambda i: scores[i])
+        _write_artifacts(folder, _trial_id(best, plan), plan, rng)
+    return folder
+
+
+def _dump(path: Path, data: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data))
+
+
+def _trial_id(index: int, plan: Synthetic) -> str:
+    return str(index).zfill(len(str(plan.num_trials)))
+
+
+def _record(plan: Synthetic) -> dict[str, Any]:
+    names = plan.class_names or [f"class {i}" for i in range(plan.num_classes)]
+    return {
+        "format": 1,
+        "name": plan.name,
+        "config": {
+            "space": "mnist_cnn", "dataset": "digits", "method": "random", "seed": plan.seed,
+            "max_trials": plan.num_trials, "max_epochs": plan.num_epochs, "patience": None,
+            "objective": "val_accuracy", "fix": {}, "settings": {}, "name": plan.name,
+            "runs_dir": "runs", "data_dir": None, "cache_dir": None, "sample": None,
+            "executions_per_trial": 1, "confirm": 1, "seeds": plan.num_seeds, "split_seed": 0,
+        },
+        "objective": {"name": "val_accuracy", "direction": "max"},
+        "space": SPACE,
+        "architecture": ["conv_blocks", "pooling", "batch_norm"],
+        "dataset": {
+            "name": "digits", "class_names": names, "shape": [8, 8, 1], "skipped": [],
+            "counts": {"train": 1000, "validation": 250, "test": plan.num_test},
+            "fingerprint": plan.fingerprint,
+        },
+        "environment": {
+            "python": "3.11", "platform": "Linux", "cores": 2, "memory_gb": 8.0,
+            "packages": {"keras": "3"}, "git": {"commit": "a" * 40, "dirty": False},
+            "command_line": ["experiments", "search", "mnist_cnn"],
+        },
+        "started": 1_700_000_000.0,
+        "search_ended": 1_700_000_000.0 + 10 * plan.num_trials,
+        "ended": 1_700_000_030.0 + 10 * plan.num_trials,
+    }  # fmt: skip
+
+
+def _draw(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "learning_rate": float(10 ** rng.uniform(-4, -1)),
+        "pooling": str(rng.choice(["max", "average"])),
+        "conv_blocks": int(rng.integers(1, 4)),
+        "filters_0": int(rng.choice([16, 32, 64])),
+        "filters_1": int(rng.choice([16, 32, 64])),
+        "dropout": float(rng.uniform(0, 0.5)),
+        "batch_norm": bool(rng.integers(2)),
+    }
+
+
+def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Generator) -> float:
+    values, trial_id = _draw(rng), _trial_id(index, plan)
+    quality = 0.93 - 0.08 * (np.log10(values["learning_rate"]) + 2.5) ** 2
+    quality += plan.pooling_effect * (values["pooling"] == "average") + rng.normal() * 0.004
+    failed = index >= plan.num_trials - plan.num_failed
+    curve = quality - 0.3 * np.exp(-np.arange(1, plan.num_epochs + 1.0))
+    history = {
+        "val_accuracy": curve.tolist(), "accuracy": (curve + 0.02).tolist(),
+        "val_loss": (1.1 - curve).tolist(), "loss": (1 - curve).tolist(),
+    }  # fmt: skip
+    score = None if failed else float(curve.max())
+    start = 1_700_000_000.0 + 10 * index
+    result = {
+        "trial_id": trial_id, "status": "failed" if failed else "completed", "score": score,
+        "cause": "nan" if failed else None, "traceback": "Traceback: it" if failed else None,
+        "message": "NotANumberError: loss" if failed else None,
+        "started": start, "ended": start + 9, "initial_epoch": 0,
+        "trainable_parameters": None if failed else 1000 * values["filters_0"],
+        "frozen_parameters": None if failed else 10,
+        "flops": None if failed else 20_000 * values["filters_0"] * values["conv_blocks"],
+        "executions": [] if failed else [
+            {"seed": 1, "history": history, "best_epoch": plan.num_epochs - 1, "score": score,
+             "seconds": {"build": 1.0, "fit": 7.0}, "epoch_seconds": [1.4] * plan.num_epochs}
+        ],
+    }  # fmt: skip
+    state = {
+        "trial_id": trial_id, "status": "FAILED" if failed else "COMPLETED", "score": score,
+        "hyperparameters": {"space": [], "values": values}, "metrics": {"metrics": {}},
+        "best_step": 0, "message": None,
+    }  # fmt: skip
+    _dump(folder / f"trial_{trial_id}" / "trial.json", state)
+    _dump(folder / f"trial_{trial_id}" / "result.json", result)
+    return -1.0 if score is None else score
+
+
+def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Generator) -> None:
+    artifacts = folder / "artifacts"
+    labels, chances = predictions(plan.num_test, plan.num_classes, plan.test_accuracy, rng)
+    right = float((chances.argmax(axis=1) == labels).mean())
+    accuracies = [right, *(right + rng.normal(0, plan.seed_spread, plan.num_seeds - 1))]
+    runs = [
+        {"seed": index, "score": 0.9, "test": {"accuracy": float(np.clip(a, 0, 1)), "loss": 0.2},
+         "test_size": plan.num_test, "history": {}, "epoch_seconds": [1.0]}
+        for index, a in enumerate(accuracies)
+    ]  # fmt: skip
+    _dump(artifacts / "finalists.json", [{"trial_id": best, "runs": runs, "exported_run": 0}])
+    _dump(artifacts / "model.json", {
+        "trainable_parameters": 1000, "frozen_parameters": 10, "flops": 2e6, "latency_ms": 3.2,
+        "layers": [{"name": "conv", "kind": "Conv2D", "depth": 0, "output_shape": [None, 8, 8, 4],
+                    "trainable_parameters": 40, "frozen_parameters": 0}],
+    })  # fmt: skip
+    np.savez_compressed(artifacts / "predictions.npz", labels=labels, probabilities=chances)
+    pictures = {}
+    for kind, positions in (
+        ("mistake", np.flatnonzero(chances.argmax(axis=1) != labels)[:12]),
+        ("test", np.arange(12)),
+    ):
+        pictures |= {
+            f"{kind}_images": rng.integers(0, 256, (len(positions), 8, 8, 1), dtype=np.uint8),
+            f"{kind}_labels": labels[positions], f"{kind}_positions": positions,
+            f"{kind}_sizes": np.full((len(positions), 2), 8),
+        }  # fmt: skip
+    np.savez_compressed(artifacts / "pictures.npz", **pictures)
+    np.savez_compressed(
+        artifacts / "features.npz", image=pictures["test_images"][0],
+        filters=rng.normal(size=(3, 3, 1, 4)), convolution=rng.random((8, 8, 4)),
+        pooling=rng.random((4, 4, 4)), pooling_kind=np.array("max"),
+    )  # fmt: skip
+
+
+def predictions(
+    count: int, num_classes: int, accuracy: float, rng: np.random.Generator
+) -> tuple[Any, Any]:
+    """Makes labels `(count,)` and probabilities `(count, num_classes)` of about that accuracy."""
+    labels = rng.integers(0, num_classes, count)
+    wrong = rng.random(count) > accuracy
+    said = np.where(wrong, (labels + 1) % num_classes, labels)
+    sure = rng.uniform(0.6, 0.99, count)
+    chances = np.full((count, num_classes), 0.0)
+    chances += ((1 - sure) / (num_classes - 1))[:, None]
+    chances[np.arange(count), said] = sure
+    return labels, chances.astype(np.float32)
