@@ -1,0 +1,78 @@
+"""What each arm was given: trials, epochs, seconds; equal budgets compare fairly."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports.compare.decide import Comparison
+from reports.words import duration, number, plural
+
+_TOLERANCE = 1.1
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The budget of each arm.
+
+    Args:
+        names: The arms.
+        completed: Completed trials.
+        failed: Failed trials.
+        pruned: Trials stopped early.
+        epochs: Epochs of all trials; NaN where not recorded.
+        seconds: Seconds of all trials; NaN where not recorded.
+        seeds: Trainings of the finalist that were tested.
+    """
+
+    names: tuple[str, ...]
+    completed: tuple[int, ...]
+    failed: tuple[int, ...]
+    pruned: tuple[int, ...]
+    epochs: tuple[float, ...]
+    seconds: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+def ledger(comparison: Comparison) -> Ledger:
+    """Adds up what each arm was given."""
+    arms = comparison.arms
+    status = [arm.trials["status"] for arm in arms]
+    return Ledger(
+        names=tuple(arm.name for arm in arms),
+        completed=tuple(len(arm.completed) for arm in arms),
+        failed=tuple(int((s == "failed").sum()) for s in status),
+        pruned=tuple(int((s == "pruned").sum()) for s in status),
+        epochs=tuple(float(arm.trials["epochs"].sum(min_count=1)) for arm in arms),
+        seconds=tuple(float(arm.trials["seconds"].sum(min_count=1)) for arm in arms),
+        seeds=tuple(len(arm.tests) for arm in arms),
+    )
+
+
+def finding(book: Ledger) -> str:
+    """Says whether the budgets are equal."""
+    unequal = []
+    for what, spent in (("trials", book.completed), ("epochs", book.epochs), ("time", book.seconds)):
+        known = [float(v) for v in spent if v == v]
+        if len(known) > 1 and max(known) > _TOLERANCE * max(min(known), 1e-9):
+            unequal.append(f"{what} ({number(min(known))} to {number(max(known))})")
+    if not unequal:
+        return "All arms were given the same budget, within a tenth."
+    return (
+        f"The arms were not given the same: {', '.join(unequal)}. An arm with more trials picks its "
+        "finalist from more; the curves of expected performance compare equal numbers of trials."
+    )
+
+
+def table(book: Ledger) -> pd.DataFrame:
+    """The ledger as text."""
+    return pd.DataFrame(
+        {
+            "arm": book.names,
+            "completed": [number(n) for n in book.completed],
+            "failed": [number(n) for n in book.failed],
+            "stopped early": [number(n) for n in book.pruned],
+            "epochs": [number(n) or "not recorded" for n in book.epochs],
+            "time": [duration(s) if s == s else "not recorded" for s in book.seconds],
+            "tested": [plural(n, "seed") for n in book.seeds],
+        }
+    )

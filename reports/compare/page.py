@@ -1,0 +1,183 @@
+"""The page and the text of a comparison."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.compare.decide import Comparison, Pair, verdict
+from reports.compare.figures import FIGURES
+from reports.compare.ledger import finding as ledger_finding
+from reports.compare.ledger import ledger, table
+from reports.embedded import csv_link, csv_of
+from reports.page import assets, check_writable, environment, write_figures, write_text
+from reports.render import Picture, picture
+from reports.sections import Section
+from reports.words import number, plural
+
+SECTIONS = (
+    Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
+    Section("tests", "On test", "How do the finalists do on images no search has seen?"),
+    Section("pairs", "Pair by pair", "How far apart is every pair, and is it more than luck?"),
+    Section("budget", "Budget", "Was every arm given the same?"),
+    Section("expected", "Search", "What does a budget of n trials find in each arm?"),
+    Section("trade-offs", "Trade-offs", "Which arm is better at equal size?"),
+)
+_FIGURE_OF = {
+    "tests": "seed_points", "expected": "expected_curves", "trade-offs": "pareto_fronts",
+}  # fmt: skip
+
+
+def comparison_name(comparison: Comparison) -> str:
+    """Returns a file name made of the arms' names."""
+    joined = "-vs-".join(arm.name for arm in comparison.arms)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", joined)[:100].strip("._") or "comparison"
+
+
+def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path:
+    """Writes the page of a comparison.
+
+    Args:
+        comparison: What to show.
+        folder: Where to; the first study's `report/` if `None`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: The folder can't be written.
+    """
+    parent = comparison.arms[0].study.folder
+    folder = folder or parent / "report"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(folder.parent, folder)
+    pictures: dict[str, Picture] = {
+        name: picture(comparison, name, figure) for name, figure in FIGURES.items()
+    }
+    name = comparison_name(comparison)
+    page = folder / f"compare-{name}.html"
+    write_figures(folder / f"compare-{name}", list(pictures.values()))
+    write_text(page, _render(comparison, pictures))
+    return page
+
+
+def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
+    pairs = pairs_table(comparison)
+    findings = {
+        section: pictures[figure].finding for section, figure in _FIGURE_OF.items()
+    } | {
+        "verdict": verdict(comparison),
+        "pairs": _pairs_finding(comparison),
+        "budget": ledger_finding(ledger(comparison)),
+    }  # fmt: skip
+    return environment().get_template("compare.html.jinja").render(
+        **assets(),
+        comparison=comparison,
+        sections=SECTIONS,
+        findings=findings,
+        pictures={section: pictures[figure] for section, figure in _FIGURE_OF.items()},
+        pairs=pairs.to_dict("split"),
+        matrix=_matrix(comparison),
+        budget=table(ledger(comparison)).to_dict("split"),
+        csv=csv_link(csv_of(pairs)),
+        tests_csv=csv_link(csv_of(tests_frame(comparison))),
+        objective=comparison.arms[0].study.objective,
+    )  # fmt: skip
+
+
+def tests_frame(comparison: Comparison) -> pd.DataFrame:
+    """Every training on test: `arm`, `trial`, `run`, `test_accuracy`."""
+    rows = [
+        {"arm": arm.name, "trial": arm.trial_id, "run": index, "test_accuracy": score}
+        for arm in comparison.arms
+        for index, score in enumerate(arm.tests)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "trial", "run", "test_accuracy"])
+
+
+def _pairs_finding(comparison: Comparison) -> str:
+    if not comparison.pairs:
+        return "Fewer than two arms were tested."
+    apart = sum(pair.separable for pair in comparison.pairs)
+    return (
+        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: both tests below "
+        "5 % after Holm's correction."
+    )
+
+
+def pairs_table(comparison: Comparison) -> pd.DataFrame:
+    """Every pair as text."""
+    names = [arm.name for arm in comparison.arms]
+    return pd.DataFrame(
+        [
+            {
+                "first": names[pair.first],
+                "second": names[pair.second],
+                "difference": _interval(
+                    pair.difference.mean, pair.difference.low, pair.difference.high, "+.4f"
+                ),
+                "first beats second": _interval(
+                    pair.superiority, pair.superiority_low, pair.superiority_high, ".0%"
+                ),
+                "p over seeds (Welch)": _p(pair.seeds_p),
+                "p over images (McNemar)": _mcnemar_words(pair),
+                "can be told apart": "yes" if pair.separable else "no",
+            }
+            for pair in comparison.pairs
+        ]
+    )
+
+
+def _interval(value: float, low: float, high: float, form: str) -> str:
+    if not math.isfinite(low):
+        return f"{value:{form}} (no interval)"
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return "unknown"
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _mcnemar_words(pair: Pair) -> str:
+    if pair.images is None:
+        return "predictions not kept"
+    kind = "exact" if pair.images.exact else "chi-square"
+    return (
+        f"{_p(pair.images_p)} ({kind}; {number(pair.images.only_first)} against "
+        f"{number(pair.images.only_second)} of {number(pair.images.count)} images)"
+    )
+
+
+def _matrix(comparison: Comparison) -> list[dict[str, Any]]:
+    """Returns a row an arm: row minus column, with interval and probability of superiority."""
+    rows = []
+    for a in comparison.ranking:
+        cells = []
+        for b in comparison.ranking:
+            pair = comparison.pair(a, b) if a != b else None
+            cells.append(None if pair is None else _cell(pair, 1 if pair.first == a else -1))
+        rows.append({"name": comparison.arms[a].name, "cells": cells})
+    return rows
+
+
+def _cell(pair: Pair, sign: int) -> dict[str, Any]:
+    low, high = sorted((sign * pair.difference.low, sign * pair.difference.high))
+    share = pair.superiority if sign > 0 else 1 - pair.superiority
+    return {
+        "difference": f"{sign * pair.difference.mean:+.4f}",
+        "interval": f"{low:+.4f} to {high:+.4f}" if math.isfinite(low) else "no interval",
+        "superiority": f"better in {share:.0%}",
+        "separable": pair.separable,
+    }
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The verdict, the ledger and the pairs for a terminal."""
+    parts = [verdict(comparison), table(ledger(comparison)).to_string(index=False)]
+    if comparison.pairs:
+        parts.append(pairs_table(comparison).to_string(index=False))
+    return "\n\n".join(parts)
