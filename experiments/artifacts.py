@@ -1,6 +1,7 @@
 """What the report shows and only Keras can compute, left in the study folder as plain data.
 
-- `model.json`: every layer with its output shape and its trainable and frozen parameters.
+- `model.json`: every layer with its output shape and its trainable and frozen parameters; FLOPs
+  and latency of one image.
 - `predictions.npz`: `labels` `(num_images,)` int64 and `probabilities` `(num_images, num_classes)`
   float32 of the exported model on the test split, in the split's order.
 - `pictures.npz`: images `(n, height, width, channels)` uint8 of some test images, of the test
@@ -17,6 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from experiments.costs import flops, latency
 from experiments.data import PreparedData, Split
 from experiments.files import atomic, write_json
 
@@ -32,7 +34,9 @@ def write_artifacts(folder: Path, model: keras.Model, data: PreparedData) -> Non
     test = data.open("test")
     labels = np.asarray(test.labels)
     probabilities = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
-    write_json(folder / "model.json", describe_model(model))
+    measured = latency(model, np.asarray(test.images[0]))
+    costs = {"flops": flops(model), **measured.as_dict()}
+    write_json(folder / "model.json", describe_model(model) | costs)
     _save(folder / "predictions.npz", labels=labels, probabilities=probabilities)
     pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
     pictures |= _pictures("test", test, _spread(labels))

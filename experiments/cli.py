@@ -10,6 +10,7 @@ import click
 from experiments.config import METHODS, SearchConfig, load_toml
 from experiments.errors import UserError
 from experiments.quiet import import_keras_quietly
+from experiments.report_commands import add_report_commands
 
 _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
@@ -173,16 +174,6 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     return 0
 
 
-@main.command()
-@click.argument("study", shell_complete=_complete_studies)
-@_runs_dir
-def report(study: str, runs_dir: str) -> None:
-    """Write the report of STUDY (a name, or a folder) and print its path."""
-    from reports import write_report
-
-    click.echo(write_report(study, runs_dir))
-
-
 @main.command("list")
 @_runs_dir
 def list_studies(runs_dir: str) -> None:
@@ -255,3 +246,6 @@ def datasets(runs_dir: str) -> None:
     for name, meaning in DATASETS.items():
         shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)
         click.echo(f"{shown:15} {meaning}")
+
+
+add_report_commands(main, _runs_dir, _complete_studies)

@@ -97,6 +97,7 @@ class TrialResult:
         executions: One a seed, as far as they went.
         trainable_parameters: Number of weights that training changes at its end.
         frozen_parameters: Number of all other weights.
+        flops: Floating-point operations of one image, see `costs.flops`.
         cause: On failure: `nan`, `build`, `out_of_memory` or `error`.
         message: On failure: what happened in one line.
         traceback: On failure: where.
@@ -109,6 +110,7 @@ class TrialResult:
     executions: list[Execution] = field(default_factory=list)
     trainable_parameters: int | None = None
     frozen_parameters: int | None = None
+    flops: int | None = None
     cause: str | None = None
     message: str | None = None
     traceback: str | None = None
@@ -197,6 +199,9 @@ def save_weights(model: Any, path: Path) -> None:
 
 
 def count_parameters(model: Any, result: TrialResult) -> None:
-    """Notes how many weights train and how many are frozen."""
+    """Notes how many weights train, how many are frozen, and what an image costs."""
+    from experiments.costs import flops
+
     result.trainable_parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     result.frozen_parameters = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
+    result.flops = flops(model)

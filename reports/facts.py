@@ -13,8 +13,7 @@ YES, PARTLY, NO = "yes", "partly", "no"
 
 def facts(study: Study) -> list[tuple[str, str]]:
     """Says how a study was run: `(label, text)` of what is recorded."""
-    found = [(label, clean(value, 3000)) for label, value in _facts(study.record) if value]
-    return found
+    return [(label, clean(value, 3000)) for label, value in _facts(study.record) if value]
 
 
 def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -40,10 +39,7 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     versions = as_dict(environment.get("packages")).items()
     python = [f"Python {environment['python']}"] if "python" in environment else []
     yield "versions", ", ".join([*python, *(f"{name} {version}" for name, version in versions)])
-    git = as_dict(environment.get("git"))
-    if git:
-        dirty = " with uncommitted changes" if git.get("dirty") else ", clean"
-        yield "git", f"{str(git.get('commit'))[:12]}{dirty}"
+    yield "git", _git(as_dict(environment.get("git")))
 
 
 def _said(value: Any) -> str:
@@ -79,8 +75,8 @@ def _splits(config: dict[str, Any], dataset: dict[str, Any]) -> str:
     if not dataset.get("fingerprint"):
         return ""
     return (
-        f"fingerprint {dataset['fingerprint']}, split seed {config.get('split_seed')}: studies with "
-        "the same fingerprint saw the same images in the same splits"
+        f"fingerprint {dataset['fingerprint']}, split seed {config.get('split_seed')}: studies "
+        "with the same fingerprint saw the same images in the same splits"
     )
 
 
@@ -91,6 +87,13 @@ def _machine(environment: dict[str, Any]) -> str:
         f"{environment.get('cores')} cores, {environment.get('memory_gb')} GB, "
         f"{environment.get('platform')}"
     )
+
+
+def _git(git: dict[str, Any]) -> str:
+    if not git:
+        return ""
+    dirty = ", with uncommitted changes" if git.get("dirty") else ", nothing uncommitted"
+    return f"commit {clean(str(git.get('commit')))[:12]}{dirty}"
 
 
 def command_line(study: Study) -> str:
@@ -136,9 +139,8 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
          f"{len(dig(record, 'dataset', 'skipped') or [])} images skipped"
          if record else "not recorded"),
         ("Code and its version", (PARTLY if git.get("dirty") else YES) if git else NO,
-         f"git {str(git.get('commit'))[:12]}" + (", with uncommitted changes" * bool(git.get("dirty")))
-         if git else "no git commit is recorded"),
+         _git(git) or "no git commit is recorded"),
         ("Random seeds", YES if "seed" in config else NO,
-         f"seed {clean(_said(config.get('seed')))}, split seed {clean(_said(config.get('split_seed')))}"
-         if config else "not recorded"),
+         clean(f"seed {config['seed']}, split seed {config.get('split_seed')}")
+         if "seed" in config else "not recorded"),
     ]  # fmt: skip

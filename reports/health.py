@@ -130,7 +130,8 @@ def _edges(study: Study) -> Iterator[Finding]:
                 value = text(hp["min_value" if end == "lower" else "max_value"])
                 yield Finding(
                     DOUBT,
-                    f"the best trials have {words(axis.name)} at the {end} end of its range, {value}",
+                    f"the best trials have {words(axis.name)} at the {end} end of its range, "
+                    f"{value}",
                     f"widen the range of {axis.name} in the search space beyond {value}",
                 )
 
@@ -197,8 +198,9 @@ def _too_few(study: Study) -> Iterator[Finding]:
         change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
         yield Finding(
             DOUBT,
-            f"{plural(len(scores), 'completed trial')} are few for {plural(varied, 'hyperparameter')}"
-            f": half of them would be expected to reach {gain:.4f} less",
+            f"{plural(len(scores), 'completed trial')} are few for "
+            f"{plural(varied, 'hyperparameter')}: half of them would be expected to "
+            f"reach {gain:.4f} less",
             f"run more: about {wanted} trials",
             change,
         )
@@ -228,8 +230,8 @@ def _close(study: Study) -> Iterator[Finding]:
         wanted = min(equal, 5)
         yield Finding(
             DOUBT,
-            f"{equal} trials are within one standard error (±{step:.4f}) of the best: which of them "
-            "is first is luck",
+            f"{equal} trials are within one standard error (±{step:.4f}) of the best: which "
+            "of them is first is luck",
             f"confirm more of them over seeds: --confirm {wanted} --seeds 3",
             {"confirm": wanted, "seeds": max(3, _seeds(study))},
         )
@@ -245,7 +247,7 @@ def _one_seed(study: Study) -> Iterator[Finding]:
     if tested and len(tested[0]["runs"]) < 2:
         yield Finding(
             DOUBT,
-            "the winner was tested with one training: how much another seed would change is unknown",
+            "the winner was tested with one training: what another seed would give is unknown",
             "confirm with more seeds: --seeds 3",
             {"seeds": 3},
         )

@@ -68,7 +68,7 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
     space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
     hyperparameters = _columns(space)
     objective, direction = _objective(record, states)
-    trials = _trials_frame(states, hyperparameters, _latencies(folder, problems))
+    trials = _trials_frame(states, hyperparameters, _measured(folder, problems))
     return Study(
         folder=folder,
         name=clean(record.get("name", folder.name)),
@@ -174,11 +174,13 @@ def _best(metric: Any) -> float:
 def _trials_frame(
     states: list[Trial],
     hyperparameters: dict[str, dict[str, Any]],
-    latencies: dict[str, float],
+    measured: dict[str, dict[str, Any]],
 ) -> pd.DataFrame:
     rows = [_trial_row(*trial, hyperparameters) for trial in states]
     for row in rows:
-        row["latency_ms"] = latencies.get(row["trial_id"], row["latency_ms"])
+        for cost in ("flops", "latency_ms"):
+            found = number(dig(measured, row["trial_id"], cost))
+            row[cost] = row[cost] if math.isnan(found) else found
     trials = pd.DataFrame(rows, columns=[*_FIELDS, *hyperparameters])
     trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
     trials.insert(1, "number", range(1, len(trials) + 1))
@@ -266,10 +268,9 @@ def _epochs_frame(states: list[Trial]) -> pd.DataFrame:
     return pd.DataFrame(parts)
 
 
-def _latencies(folder: Path, problems: list[str]) -> dict[str, float]:
-    path = folder / "artifacts" / "latency.json"
-    stored = as_dict(_artifact(path, problems)).get("trials")
-    return {str(k): number(dig(v, "latency_ms")) for k, v in as_dict(stored).items()}
+def _measured(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
+    stored = as_dict(_artifact(folder / "artifacts" / "latency.json", problems))
+    return {trial_id: as_dict(costs) for trial_id, costs in as_dict(stored.get("trials")).items()}
 
 
 def _artifact(path: Path, problems: list[str]) -> Any:

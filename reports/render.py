@@ -4,7 +4,6 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 
 from experiments.errors import UserError
 from reports.figures import _style as style
-from reports.study import Study
 
 _RASTER_DPI = 144
 _INK = {
@@ -59,10 +57,16 @@ class Picture:
         return text.replace("<svg ", '<svg role="img" aria-hidden="true" ', 1)
 
 
-def picture(study: Study, name: str, module: ModuleType) -> Picture:
-    """Computes and draws one figure; what the record does not allow is said, never raised."""
+def picture(subject: Any, name: str, module: Any) -> Picture:
+    """Computes and draws one figure; what the record does not allow is said, never raised.
+
+    Args:
+        subject: The study, or the comparison, that the figure is of.
+        name: The figure's name.
+        module: A figure, see `reports.figures`.
+    """
     try:
-        info = module.info(study)
+        info = module.info(subject)
         if isinstance(info, str):
             return Picture(name, module.TITLE, info)
         svg, marks = render(name, module, info)
@@ -77,7 +81,7 @@ def picture(study: Study, name: str, module: ModuleType) -> Picture:
         )  # fmt: skip
 
 
-def render(name: str, module: ModuleType, info: Any) -> tuple[str, tuple[list[Any], ...]]:
+def render(name: str, module: Any, info: Any) -> tuple[str, tuple[list[Any], ...]]:
     """Draws a figure and returns its SVG and its marks."""
     with style.look(name), warnings.catch_warnings():
         # What scripts the built-in font lacks, the browser has; extreme numbers look as they look.

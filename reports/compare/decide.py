@@ -23,6 +23,7 @@ from reports.statistics.paired import (
     seeds_needed,
     superiority,
     superiority_interval,
+    two_proportions,
 )
 from reports.words import listed, plural
 
@@ -36,13 +37,14 @@ class Pair:
     Args:
         first: Position of an arm.
         second: Position of another.
-        difference: Of mean test accuracies; its interval covers seeds, and images where known.
+        difference: Of mean test accuracies; its interval covers seeds and images.
         superiority: Probability that a training of the first beats one of the second.
         superiority_low: Lower end of its 95 % interval.
         superiority_high: Upper end.
         seeds_p: Welch's p-value over trainings, corrected; NaN where an arm has one training.
         images: McNemar's test, uncorrected; `None` where predictions were not kept.
-        images_p: Its p-value, corrected.
+        images_p: Its p-value, corrected; of the mean accuracies as two samples of images that do
+            not pair (a z test, weaker) where predictions were not kept.
         needed: Trainings an arm that would separate them, if they differ as observed; `None` if
             more than 1,000.
     """
@@ -61,8 +63,7 @@ class Pair:
     @property
     def separable(self) -> bool:
         """Whether neither the luck of seeds nor that of images explains the difference."""
-        images = self.images is None or self.images_p < LEVEL
-        return self.seeds_p < LEVEL and images
+        return self.seeds_p < LEVEL and self.images_p < LEVEL
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _pairs(arms: Sequence[Arm], tested: list[int], seed: int, same_images: bool)
     places = list(combinations(tested, 2))
     tests = [_mcnemar(arms[a], arms[b]) if same_images else None for a, b in places]
     seeds_p = holm([welch_p(arms[a].tests, arms[b].tests) for a, b in places])
-    images_p = holm([math.nan if test is None else test.p for test in tests])
+    images_p = holm([_images_p(arms[a], arms[b], t) for (a, b), t in zip(places, tests, strict=True)])
     pairs = []
     for index, ((a, b), test) in enumerate(zip(places, tests, strict=True)):
         first, second = arms[a].tests, arms[b].tests
@@ -152,9 +153,20 @@ def _mcnemar(first: Arm, second: Arm) -> McNemar | None:
     return mcnemar(first.right, second.right)
 
 
+def _images_p(first: Arm, second: Arm, test: McNemar | None) -> float:
+    if test is not None:
+        return test.p
+    shares = float(np.mean(first.tests)), float(np.mean(second.tests))
+    return two_proportions(*shares, (first.test_size, second.test_size))
+
+
 def _image_variance(first: Arm, second: Arm, test: McNemar | None) -> float:
     if test is None or first.right is None or second.right is None or test.count < 2:
-        return 0.0
+        return sum(
+            share * (1 - share) / arm.test_size
+            for arm in (first, second)
+            if 0 <= (share := float(np.mean(arm.tests))) <= 1
+        )
     return image_variance(first.right.astype(float), second.right.astype(float))
 
 
@@ -204,13 +216,15 @@ def _counts(arms: Sequence[Arm]) -> str:
 
 
 def _what_it_takes(comparison: Comparison, pair: Pair) -> str:
-    have = min(len(arm.tests) for arm in (comparison.arms[pair.first], comparison.arms[pair.second]))
+    have = min(
+        len(arm.tests) for arm in (comparison.arms[pair.first], comparison.arms[pair.second])
+    )
     if pair.separable:
         return "the two ahead are separable, but one of them is not from an arm further down"
     if pair.seeds_p < LEVEL:
         return (
-            f"its seeds would separate them, the {pair.images.count if pair.images else 0:,} test "
-            "images do not: more test images are needed"
+            f"seeds would separate them, the {comparison.arms[pair.first].test_size:,} test images "
+            "do not: more test images are needed"
         )
     if pair.needed is None:
         return f"even {MOST_SEEDS:,} seeds would not separate a difference this small"

@@ -88,9 +88,7 @@ def expected_curves(comparison: Comparison) -> Curves | str:
     return Curves(
         study.objective,
         tuple(arm.name for arm in chosen),
-        tuple(
-            expected_performance(arm.scores, arm.study.seed, study.direction) for arm in chosen
-        ),
+        tuple(expected_performance(arm.scores, arm.study.seed, study.direction) for arm in chosen),
         study.direction,
     )
 

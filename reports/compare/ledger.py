@@ -51,15 +51,19 @@ def ledger(comparison: Comparison) -> Ledger:
 def finding(book: Ledger) -> str:
     """Says whether the budgets are equal."""
     unequal = []
-    for what, spent in (("trials", book.completed), ("epochs", book.epochs), ("time", book.seconds)):
+    for what, spent in (
+        ("trials", book.completed),
+        ("epochs", book.epochs),
+        ("time", book.seconds),
+    ):
         known = [float(v) for v in spent if v == v]
         if len(known) > 1 and max(known) > _TOLERANCE * max(min(known), 1e-9):
             unequal.append(f"{what} ({number(min(known))} to {number(max(known))})")
     if not unequal:
         return "All arms were given the same budget, within a tenth."
     return (
-        f"The arms were not given the same: {', '.join(unequal)}. An arm with more trials picks its "
-        "finalist from more; the curves of expected performance compare equal numbers of trials."
+        f"The arms were not given the same: {', '.join(unequal)}. An arm with more trials picks "
+        "its finalist from more; the curves of expected performance compare equal numbers."
     )
 
 

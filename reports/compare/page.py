@@ -122,7 +122,7 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                     pair.superiority, pair.superiority_low, pair.superiority_high, ".0%"
                 ),
                 "p over seeds (Welch)": _p(pair.seeds_p),
-                "p over images (McNemar)": _mcnemar_words(pair),
+                "p over test images (McNemar)": _mcnemar_words(pair),
                 "can be told apart": "yes" if pair.separable else "no",
             }
             for pair in comparison.pairs
@@ -144,7 +144,7 @@ def _p(value: float) -> str:
 
 def _mcnemar_words(pair: Pair) -> str:
     if pair.images is None:
-        return "predictions not kept"
+        return f"{_p(pair.images_p)} (z test: predictions were not kept, so images do not pair)"
     kind = "exact" if pair.images.exact else "chi-square"
     return (
         f"{_p(pair.images_p)} ({kind}; {number(pair.images.only_first)} against "

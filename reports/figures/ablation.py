@@ -1,6 +1,7 @@
 """From the default to the best: which change brought what."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 
@@ -44,7 +45,7 @@ def info(study: Study) -> Info | str:
 def _gains(info: Info) -> list[float]:
     sign = 1 if info.direction == "max" else -1
     scores = info.path.scores
-    return [sign * (b - a) for a, b in zip(scores, scores[1:], strict=False)]
+    return [sign * (b - a) for a, b in pairwise(scores)]
 
 
 def finding(info: Info) -> str:

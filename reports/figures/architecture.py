@@ -51,8 +51,8 @@ def finding(info: Info) -> str:
     count = plural(len(known), "choice")
     if p >= 0.05:
         return (
-            f"No choice separates the scores (Kruskal-Wallis, corrected for {count}); the nearest is "
-            f"{words(name)}, p = {p:.2g}: on average {said[0]} against {said[1]}."
+            f"No choice separates the scores (Kruskal-Wallis, corrected for {count}); the nearest "
+            f"is {words(name)}, p = {p:.2g}: on average {said[0]} against {said[1]}."
         )
     return (
         f"{words(name)} separates the scores most (Kruskal-Wallis, corrected for {count}, "

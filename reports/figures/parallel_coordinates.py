@@ -105,7 +105,7 @@ def draw(info: Info, ax: Axes) -> Axes:
             linewidths=widths,
             rasterized=many,
             alpha=0.35 if many else 0.85,
-        )  # fmt: skip
+        )
     )
     ax.plot(x, info.lines[-1], "o", color=cmap(norm(info.scores[-1])), markersize=6)
     style.track(ax, info.numbers, np.broadcast_to(x, info.lines.shape), info.lines)

@@ -61,6 +61,23 @@ def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> McNe
     return McNemar(b, c, len(first), p, exact)
 
 
+def two_proportions(first: float, second: float, counts: tuple[int, int]) -> float:
+    """Returns the two-sided p-value of equal shares of two samples that do not pair.
+
+    The z test with pooled variance (Fleiss 1981, "Statistical methods for rates and proportions").
+
+    Args:
+        first: Share of the first sample, 0..1.
+        second: Share of the second.
+        counts: Sizes of the samples.
+    """
+    pooled = (first * counts[0] + second * counts[1]) / sum(counts)
+    variance = pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1])
+    if variance == 0:
+        return 1.0
+    return float(2 * special.ndtr(-abs(first - second) / math.sqrt(variance)))
+
+
 def image_variance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     """Returns the variance of a difference of accuracies that comes from the sample of images.
 

@@ -1,0 +1,222 @@
+"""Exports a study to what other programs open: Optuna, TensorBoard, CSV, JSON."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.errors import UserError
+from experiments.files import atomic
+from reports.embedded import csv_of, trials_json
+from reports.reading import number
+from reports.statistics.space import axis
+from reports.study import Study
+from reports.words import is_missing
+
+
+def export_study(study: Study, to: str, out: Path) -> Path:
+    """Exports `study`.
+
+    Args:
+        study: What to export.
+        to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `csv` (a folder of
+            tables) or `json` (a file).
+        out: Where to; it must not exist.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        UserError: The format is unknown, or `out` exists.
+    """
+    if to not in EXPORTS:
+        raise UserError(f"unknown format {to!r}: there are {', '.join(EXPORTS)}")
+    if out.exists():
+        raise UserError(f"{str(out)!r} exists already: choose another --out, or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    EXPORTS[to](study, out)
+    return out
+
+
+def _csv(study: Study, out: Path) -> None:
+    for name, frame in (("trials", study.trials), ("epochs", study.epochs)):
+        with atomic(out / f"{name}.csv") as temporary:
+            temporary.write_text(csv_of(frame), encoding="utf-8")
+
+
+def _json(study: Study, out: Path) -> None:
+    content = json.loads(trials_json(study))
+    epochs = study.epochs.astype(object).where(study.epochs.notna(), None)
+    content["epochs"] = {
+        "columns": list(epochs.columns),
+        "rows": epochs.to_numpy().tolist(),
+    }
+    content["hyperparameters"] = list(study.hyperparameters.values())
+    with atomic(out) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _optuna(study: Study, out: Path) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    direction: Any = "maximize" if study.direction == "max" else "minimize"
+    with atomic(out) as temporary:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
+        target = optuna.create_study(study_name=study.name, storage=storage, direction=direction)
+        target.set_metric_names([study.objective])
+        target.add_trials(_optuna_trials(study))
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _optuna_trials(study: Study) -> list[Any]:
+    from optuna.trial import TrialState, create_trial
+
+    states = {
+        "completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL,
+        "running": TrialState.RUNNING,
+    }  # fmt: skip
+    distributions = _distributions(study)
+    curves = _curves(study)
+    trials = []
+    for _, row in study.trials.iterrows():
+        state = states.get(row["status"], TrialState.FAIL)
+        score = number(row["score"])
+        if state == TrialState.COMPLETE and math.isnan(score):
+            state = TrialState.FAIL
+        used = {name: row[name] for name in distributions if not is_missing(row[name])}
+        trials.append(
+            create_trial(
+                state=state,
+                value=score if state == TrialState.COMPLETE else None,
+                params={name: _native(study, name, value) for name, value in used.items()},
+                distributions={name: distributions[name] for name in used},
+                intermediate_values=curves.get(str(row["trial_id"]), {}),
+                user_attrs=_attributes(row),
+            )
+        )
+    return trials
+
+
+def _attributes(row: Any) -> dict[str, Any]:
+    kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
+    return {
+        name: value.item() if hasattr(value := row[name], "item") else value
+        for name in kept
+        if not is_missing(row[name])
+    }
+
+
+def _curves(study: Study) -> dict[str, dict[int, float]]:
+    if study.objective not in study.epochs:
+        return {}
+    first = study.epochs[(study.epochs["execution"] == 0) & study.epochs[study.objective].notna()]
+    curves: dict[str, dict[int, float]] = {}
+    for trial, epoch, value in zip(
+        first["trial_id"], first["epoch"], first[study.objective], strict=True
+    ):
+        curves.setdefault(str(trial), {})[int(epoch)] = float(value)
+    return curves
+
+
+def _distributions(study: Study) -> dict[str, Any]:
+    from optuna import distributions as d
+
+    found: dict[str, Any] = {}
+    for name, hp in study.hyperparameters.items():
+        values = study.trials[name].dropna()
+        if values.empty:
+            continue
+        kind = hp.get("kind")
+        column = axis(hp | {"name": name}, list(values))
+        is_log = hp.get("sampling") == "log"
+        if kind in ("Int", "Float"):
+            low, high = (10**v if is_log else v for v in (column.low, column.high))
+            if kind == "Int":
+                found[name] = d.IntDistribution(round(low), round(high), log=is_log)
+            else:
+                found[name] = d.FloatDistribution(low, high, log=is_log)
+        else:
+            found[name] = d.CategoricalDistribution(_choices(hp, values))
+    return found
+
+
+def _choices(hp: dict[str, Any], values: "pd.Series[Any]") -> list[Any]:
+    declared = [False, True] if hp.get("kind") == "Boolean" else list(hp.get("values", []))
+    seen = [v.item() if hasattr(v, "item") else v for v in values]
+    return list(dict.fromkeys([*declared, *seen]))
+
+
+def _native(study: Study, name: str, value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if study.hyperparameters[name].get("kind") == "Int" else value
+
+
+def _tensorboard(study: Study, out: Path) -> None:
+    from tensorboard.plugins.hparams import api
+
+    _write_events(out, [api_config(study, api)], 0.0)
+    for _, row in study.trials.iterrows():
+        _write_trial_events(study, row, out / f"trial_{_file_name(row['trial_id'])}")
+
+
+def api_config(study: Study, api: Any) -> Any:
+    """Returns the summary that tells TensorBoard's HParams of names and metrics."""
+    from tensorboard.plugins.hparams import summary_v2
+
+    hparams = [api.HParam(name) for name in study.hyperparameters]
+    return summary_v2.hparams_config_pb(hparams=hparams, metrics=[api.Metric(study.objective)])
+
+
+def _file_name(trial_id: Any) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(trial_id))[:60]
+
+
+def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import summary_v2
+
+    used = {name: row[name] for name in study.hyperparameters if not is_missing(row[name])}
+    values = {
+        name: v if isinstance(v := _native(study, name, value), bool | int | float) else str(v)
+        for name, value in used.items()
+    }
+    start = number(row["started"])
+    start = 0.0 if math.isnan(start) else start
+    events: list[Any] = [
+        summary_v2.hparams_pb(values, trial_id=str(row["trial_id"]), start_time_secs=start)
+    ]
+    steps = [0]
+    rows = study.epochs[
+        (study.epochs["trial_id"] == row["trial_id"]) & (study.epochs["execution"] == 0)
+    ]
+    metrics = [n for n in rows.columns if n not in ("trial_id", "execution", "epoch", "seconds")]
+    for epoch, *scores in rows[["epoch", *metrics]].itertuples(index=False, name=None):
+        known = [(n, s) for n, s in zip(metrics, scores, strict=True) if not math.isnan(s)]
+        events.append(Summary(value=[Summary.Value(tag=n, simple_value=s) for n, s in known]))
+        steps.append(int(epoch))
+    score = number(row["score"])
+    if study.objective not in metrics and not math.isnan(score):
+        events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
+        steps.append(0)
+    _write_events(folder, events, start, steps)
+
+
+def _write_events(folder: Path, summaries: list[Any], when: float, steps: Any = None) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventFileWriter(str(folder))
+    for summary, step in zip(summaries, steps or [0] * len(summaries), strict=True):
+        writer.add_event(Event(wall_time=when, step=step, summary=summary))
+    writer.close()
+
+
+EXPORTS: dict[str, Callable[[Study, Path], None]] = {
+    "optuna": _optuna, "tensorboard": _tensorboard, "csv": _csv, "json": _json,
+}  # fmt: skip

@@ -1,0 +1,128 @@
+"""Exports a study's best model to other runtimes, and checks that it says the same there."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.errors import UserError
+from reports.study import Study
+
+TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
+_NUM_IMAGES = 8
+_Images = npt.NDArray[np.float32]
+
+
+def export_model(study: Study, to: str, out: Path) -> float:
+    """Exports `best_model.keras`, and predicts with the exported file.
+
+    Args:
+        study: The study.
+        to: `saved_model` (a folder), `tflite` or `onnx` (a file).
+        out: Where to; it must not exist.
+
+    Returns:
+        The largest difference of a probability between Keras and the exported file.
+
+    Raises:
+        UserError: There is no model, the format is unknown or can't be written here, `out` exists,
+            or the exported file says something else.
+    """
+    if to not in _FORMATS:
+        raise UserError(f"unknown model format {to!r}: there are {', '.join(_FORMATS)}")
+    path = study.folder / "best_model.keras"
+    if not path.is_file():
+        raise UserError(f"study {study.name!r} has no exported model: it confirmed no finalist")
+    if out.exists():
+        raise UserError(f"{str(out)!r} exists already: choose another --out, or remove it")
+    missing = [name for name in _NEEDS.get(to, ()) if util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
+        )
+    return _export(path, to, out)
+
+
+def _export(path: Path, to: str, out: Path) -> float:
+    import keras
+
+    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    write, predict = _FORMATS[to]
+    rng = np.random.default_rng(0)
+    shape = (_NUM_IMAGES, *model.input_shape[1:])
+    images = rng.integers(0, 256, shape).astype(np.float32)
+    expected = np.asarray(model(images, training=False))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        made = Path(folder) / "exported"
+        write(model, made)
+        largest = float(np.abs(predict(made, images) - expected).max())
+        if not largest <= TOLERANCE:
+            raise UserError(
+                f"the exported {to} file says something else than Keras (a probability differs by "
+                f"{largest:.2g}): it was not kept"
+            )
+        shutil.move(made, out)
+    return largest
+
+
+def _write_saved_model(model: Any, path: Path) -> None:
+    model.export(path, format="tf_saved_model", verbose=False)
+
+
+def _run_saved_model(path: Path, images: _Images) -> Any:
+    import tensorflow as tf
+
+    return np.asarray(tf.saved_model.load(str(path)).serve(images))
+
+
+def _write_tflite(model: Any, path: Path) -> None:
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        _write_saved_model(model, Path(folder) / "saved")
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "saved"))
+        path.write_bytes(converter.convert())
+
+
+def _run_tflite(path: Path, images: _Images) -> Any:
+    import warnings
+
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow announces that its interpreter will move
+        interpreter = tf.lite.Interpreter(model_path=str(path))
+    entry = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(entry, images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(entry, images)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def _write_onnx(model: Any, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "model.onnx"  # Keras wants the suffix
+        model.export(made, format="onnx", verbose=False)
+        shutil.copyfile(made, path)
+
+
+def _run_onnx(path: Path, images: _Images) -> Any:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: images})[0]
+
+
+_NEEDS = {"onnx": ("tf2onnx", "onnx", "onnxruntime")}
+_FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Path, _Images], Any]]] = {
+    "saved_model": (_write_saved_model, _run_saved_model),
+    "tflite": (_write_tflite, _run_tflite),
+    "onnx": (_write_onnx, _run_onnx),
+}

@@ -1,0 +1,47 @@
+"""Measures what the best trials' networks cost to run."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.costs import flops, latency
+from experiments.files import write_json
+from experiments.rerun import Opened
+from experiments.study import environment
+from search_spaces import space_class
+
+
+def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
+    """Builds the best trials' networks and measures FLOPs and latency of one image.
+
+    Weights are fresh: they change neither. `artifacts/latency.json` keeps the result, from which
+    the report draws its trade-offs.
+
+    Args:
+        opened: The study.
+        top: How many of the best trials.
+        say: Called with a line of progress.
+
+    Returns:
+        What was written: `machine`, and `trials` by id.
+    """
+    image = np.asarray(opened.data.open("test").images[0])
+    fresh = {"weights": "none"} if "weights" in _settings(opened) else {}
+    found: dict[str, Any] = {}
+    for trial_id in opened.study.completed["trial_id"].head(top):
+        model = opened.build(opened.hyperparameters(str(trial_id)), **fresh)
+        measured = latency(model, image)
+        found[str(trial_id)] = {"flops": flops(model), **measured.as_dict()}
+        if say is not None:
+            say(
+                f"trial {trial_id}: {measured.median:.2f} ms ({measured.low:.2f} to "
+                f"{measured.high:.2f}), {found[str(trial_id)]['flops']:,} FLOPs"
+            )
+    machine = {k: v for k, v in environment().items() if k in ("platform", "cores", "memory_gb")}
+    content = {"machine": machine, "trials": found}
+    write_json(opened.folder / "artifacts" / "latency.json", content)
+    return content
+
+
+def _settings(opened: Opened) -> dict[str, Any]:
+    return space_class(opened.config.space).setting_defaults()

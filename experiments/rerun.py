@@ -1,0 +1,134 @@
+"""Opens a study again: its configuration, its data, and its trials as tasks."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from experiments.cache import cache_folder
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.display import Display, SilentDisplay
+from experiments.errors import UserError
+from experiments.search import parse_settings, prepare_data
+from experiments.space import explore, fixed
+from experiments.trial import TrialTask
+from reports.reading import as_dict, dig, read_json
+from reports.study import Study
+from search_spaces import space_class
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study whose trials can be trained again.
+
+    Args:
+        study: As the reports read it.
+        config: As the search was asked.
+        data: The prepared dataset, with the same splits.
+    """
+
+    study: Study
+    config: SearchConfig
+    data: PreparedData
+
+    @property
+    def folder(self) -> Path:
+        """The study folder."""
+        return self.study.folder
+
+    def task(self, hyperparameters: dict[str, Any], **options: Any) -> TrialTask:
+        """Returns the task of training `hyperparameters`, a `HyperParameters` config."""
+        config = self.config
+        defaults: dict[str, Any] = {
+            "epochs": config.max_epochs,
+            "patience": config.patience,
+            "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
+        }
+        return TrialTask(
+            space=config.space,
+            settings=parse_settings(config),
+            hyperparameters=hyperparameters,
+            data=self.data,
+            objective=config.parsed_objective,
+            **(defaults | options),
+        )
+
+    def hyperparameters(self, trial_id: str) -> dict[str, Any]:
+        """Returns a trial's `HyperParameters` config.
+
+        Raises:
+            UserError: The trial's file can't be read.
+        """
+        path = self.folder / f"trial_{trial_id}" / "trial.json"
+        config = dig(read_json(path), "hyperparameters")
+        if not isinstance(dig(config, "space"), list) or not isinstance(
+            dig(config, "values"), dict
+        ):
+            raise UserError(f"{str(path)!r} is damaged: it holds no hyperparameters")
+        return dict(config)
+
+    def default(self) -> dict[str, Any]:
+        """Returns the space's default as a `HyperParameters` config, with what was held."""
+        space = space_class(self.config.space)(
+            self.data.shape, len(self.data.class_names), **parse_settings(self.config)
+        )
+        config: dict[str, Any] = fixed(explore(space), self.config.fix).get_config()
+        return config
+
+    def build(self, hyperparameters: dict[str, Any], **settings: Any) -> Any:
+        """Builds the network of `hyperparameters`, from raw images to probabilities."""
+        import keras
+        import keras_tuner
+
+        keras.backend.clear_session()
+        chosen = parse_settings(self.config) | settings
+        space = space_class(self.config.space)(
+            self.data.shape, len(self.data.class_names), **chosen
+        )
+        # A copy: Keras Tuner deserializes conditions in place.
+        config = copy.deepcopy(hyperparameters)
+        return space.build(keras_tuner.HyperParameters.from_config(config))
+
+
+def open_study(
+    study: Study,
+    data_dir: str | None = None,
+    cache_dir: str | None = None,
+    display: Display | None = None,
+    prepare: Callable[..., PreparedData] = prepare_data,
+) -> Opened:
+    """Opens a study's configuration and its data.
+
+    Args:
+        study: A study of this suite.
+        data_dir: Folder of tensorflow-datasets, if it is elsewhere now.
+        cache_dir: Folder of prepared arrays, likewise.
+        display: Shows the preparation.
+        prepare: Prepares the dataset.
+
+    Raises:
+        UserError: The study does not record how it was run, or its data are not the same any more.
+    """
+    recorded = as_dict(study.record.get("config"))
+    if not recorded:
+        raise UserError(
+            f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "
+            "can't be trained again"
+        )
+    known = {f.name for f in fields(SearchConfig)}
+    options = {name: value for name, value in recorded.items() if name in known}
+    options |= {k: v for k, v in (("data_dir", data_dir), ("cache_dir", cache_dir)) if v}
+    try:
+        config = SearchConfig(**options)
+    except TypeError as error:
+        raise UserError(f"study {study.name!r} is damaged: its config lacks {error}") from None
+    data = prepare(config, parse_settings(config), display or SilentDisplay())
+    wanted = dig(study.record, "dataset", "fingerprint")
+    if wanted != data.fingerprint:
+        raise UserError(
+            f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
+            f"{data.fingerprint}, then {wanted}): its version or its files have changed"
+        )
+    return Opened(study, config, data)
