@@ -131,10 +131,17 @@ def _columns(space: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _describe(hp: dict[str, Any]) -> dict[str, Any]:
-    described = hp | {"label": clean(hp["name"], 120), "conditions": dicts(hp.get("conditions"))}
+    described = hp | {
+        "kind": clean(hp.get("kind", ""), 20),
+        "conditions": dicts(hp.get("conditions")),
+    }
+    if "default" in hp:
+        described["default"] = _value(described, hp["default"])
     for end in ("min_value", "max_value"):
-        if end in hp and math.isnan(number(hp[end])):
-            del described[end]
+        if end in hp:
+            described[end] = number(hp[end])
+            if math.isnan(described[end]):
+                del described[end]
     if not isinstance(described.get("values", []), list):
         del described["values"]
     elif "values" in described:
@@ -217,10 +224,17 @@ def _trial_row(
             for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
         },
     } | {
-        column: scalar(values.get(hp["name"]))
+        column: _value(hp, values.get(hp["name"]))
         for column, hp in hyperparameters.items()
         if _active(hp, values)
     }
+
+
+def _value(hp: dict[str, Any], value: Any) -> Any:
+    """Returns a hyperparameter's value; missing where a number is expected and there is none."""
+    if hp.get("kind") in ("Int", "Float"):
+        return None if math.isnan(number(value)) else number(value)
+    return scalar(value)
 
 
 def _optional(value: Any, limit: int) -> str | None:

@@ -46,6 +46,18 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
         study = load_study(study, runs_dir)
     folder = study.folder / "report"
     check_writable(study.folder, folder)
+    try:
+        return _write(study, folder)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"study {study.name!r} can't be reported: its record is damaged in a way that was not "
+            f"foreseen ({type(error).__name__}: {clean(str(error))})"
+        ) from error
+
+
+def _write(study: Study, folder: Path) -> Path:
     pictures = [picture(study, name, module) for name, module in figures().items()]
     csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
     shown = {

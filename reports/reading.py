@@ -16,6 +16,7 @@ LARGEST = 1e30  # beyond it a metric is no measurement, and figures would overfl
 _MOST_BYTES = 256_000_000
 _MOST_TEXT = 300
 # Controls, which no page can hold, and marks that change the direction of the text around them.
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
@@ -32,12 +33,25 @@ def read_json(path: Path) -> Any:
             raise OSError("it is no file")
         if path.stat().st_size > _MOST_BYTES:
             raise OSError(f"it is larger than {_MOST_BYTES // 1_000_000} MB")
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text)
+        return _mend(data) if _SURROGATE.search(text) else data
     except (OSError, ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError(
             f"{str(path)!r} can't be read: {reason}; restore it from a copy, or remove the study"
         ) from None
+
+
+def _mend(data: Any) -> Any:
+    """Replaces halves of characters, which no file can hold."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(data, list):
+        return [_mend(item) for item in data]
+    if isinstance(data, dict):
+        return {_mend(key): _mend(value) for key, value in data.items()}
+    return data
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

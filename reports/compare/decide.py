@@ -124,7 +124,9 @@ def _pairs(arms: Sequence[Arm], tested: list[int], seed: int, same_images: bool)
     places = list(combinations(tested, 2))
     tests = [_mcnemar(arms[a], arms[b]) if same_images else None for a, b in places]
     seeds_p = holm([welch_p(arms[a].tests, arms[b].tests) for a, b in places])
-    images_p = holm([_images_p(arms[a], arms[b], t) for (a, b), t in zip(places, tests, strict=True)])
+    images_p = holm(
+        [_images_p(arms[a], arms[b], t) for (a, b), t in zip(places, tests, strict=True)]
+    )
     pairs = []
     for index, ((a, b), test) in enumerate(zip(places, tests, strict=True)):
         first, second = arms[a].tests, arms[b].tests

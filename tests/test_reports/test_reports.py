@@ -1,28 +1,38 @@
 """Reports: frames, verdict, figures, the page."""
 
+import base64
+import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
 import pytest
 
+from experiments.config import SearchConfig, load_toml
 from reports import Study, load_study, write_report
 from reports.figures import figures
-from reports.summary import estimate, verdict
+from reports.health import health
+from reports.next_search import write_next
+from reports.render import picture, render
+from reports.sections import SECTIONS
+from reports.summary import verdict
 from search_spaces.mnist_cnn import MnistCnn
-
-SECTIONS = (
-    "verdict", "progress", "best-trials", "learning_curves", "hyperparameters",
-    "parallel_coordinates", "architecture", "confusion", "mistakes", "predictions", "network",
-    "model", "failed-trials", "all-trials", "how-it-was-run",
-)  # fmt: skip
+from tests.test_reports.synthetic import Synthetic, write_study
 
 
 @pytest.fixture(scope="module")
 def study(study_folder: Path) -> Study:
     return load_study(study_folder)
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    plan = Synthetic(40, name="synthetic", num_failed=3)
+    return load_study(write_study(tmp_path_factory.mktemp("runs"), plan))
 
 
 def test_frames_hold_trials_and_epochs(study: Study) -> None:
@@ -56,28 +66,25 @@ def test_verdict_gives_tests_with_intervals(study: Study) -> None:
         assert test.low <= test.mean <= test.high
 
 
-def test_intervals_against_known_values() -> None:
-    # Wilson interval of 95 of 100, and Student's t of three scores, by their formulas.
-    one = estimate([0.95], 100)
-    assert (one.low, one.high) == (
-        pytest.approx(0.88825, abs=1e-4),
-        pytest.approx(0.97846, abs=1e-4),
-    )
-    three = estimate([0.90, 0.92, 0.94], 1000)
-    half = 4.302653 * 0.02 / np.sqrt(3)
-    assert (three.low, three.high) == (pytest.approx(0.92 - half), pytest.approx(0.92 + half))
+def test_every_figure_draws_on_given_axes(synthetic: Study) -> None:
+    from matplotlib.figure import Figure
+
+    for name, module in figures().items():
+        info = module.info(synthetic)
+        assert not isinstance(info, str), f"{name}: {info}"
+        figure = Figure()
+        before = figure.add_axes((0.1, 0.1, 0.8, 0.8))
+        assert module.draw(info, before) is before
+        assert module.finding(info).endswith((".", ")"))
+        assert len(figure.axes) >= 1
 
 
-@pytest.mark.parametrize("name", list(figures()))
-def test_every_figure_draws(name: str, study: Study) -> None:
-    import matplotlib.pyplot as plt
+def test_figures_change_no_global_setting(synthetic: Study) -> None:
+    import matplotlib as mpl
 
-    module = figures()[name]
-    info = module.info(study)
-    assert not isinstance(info, str), info
-    figure = module.draw(info)
-    assert figure.axes
-    plt.close(figure)
+    before = dict(mpl.rcParams)
+    picture(synthetic, "progress", figures()["progress"])
+    assert dict(mpl.rcParams) == before
 
 
 def test_progress_is_the_running_best(study: Study) -> None:
@@ -86,15 +93,39 @@ def test_progress_is_the_running_best(study: Study) -> None:
     assert all(minutes >= 0 for minutes in info.minutes)
 
 
-def test_axes_are_in_the_scale_of_the_hyperparameter(study: Study) -> None:
-    import matplotlib.pyplot as plt
+def test_axes_are_in_the_scale_of_the_hyperparameter(synthetic: Study) -> None:
+    from matplotlib.figure import Figure
 
-    module = figures()["hyperparameters"]
-    figure = module.draw(module.info(study))
+    module, figure = figures()["responses"], Figure()
+    module.draw(module.info(synthetic), figure.subplots())
     scales = {ax.get_xlabel(): ax.get_xscale() for ax in figure.axes}
-    plt.close(figure)
     assert scales["learning rate"] == "log"
     assert scales["dropout"] == "linear"
+
+
+def test_what_matters_comes_first(synthetic: Study) -> None:
+    assert figures()["importance"].info(synthetic).importances[0].name == "learning_rate"
+    assert figures()["parallel_coordinates"].info(synthetic).axes[0][0] == "learning_rate"
+    contour = figures()["contour"].info(synthetic)
+    assert contour.axes[0].name == "learning_rate"
+
+
+def test_isolation_is_the_best_at_each_value(synthetic: Study) -> None:
+    panels = figures()["responses"].info(synthetic).panels
+    pooling = next(panel for panel in panels if panel.name == "pooling")
+    best = synthetic.completed.groupby("pooling")["score"].max()
+    assert dict(
+        zip([pooling.labels[int(x)] for x in pooling.best_x], pooling.best_y, strict=True)
+    ) == (pytest.approx(best.to_dict()))
+
+
+def test_marks_lie_where_trials_are_drawn(synthetic: Study) -> None:
+    module = figures()["tradeoffs"]
+    svg, marks = render("tradeoffs", module, module.info(synthetic))
+    numbers = {mark[0] for mark in marks}
+    assert numbers == set(synthetic.completed["number"])
+    width, height = (float(part) for part in svg.split('viewBox="0 0 ')[1].split('"')[0].split())
+    assert all(0 <= m[1] <= width and 0 <= m[2] <= height for m in marks)
 
 
 def test_confusion_counts_every_test_image(study: Study) -> None:
@@ -107,18 +138,97 @@ def test_confusion_counts_every_test_image(study: Study) -> None:
 def test_page_is_whole_and_tables_lie_beside_it(study: Study) -> None:
     page = write_report(study)
     text = page.read_text(encoding="utf-8")
+    positions = [text.index(f'<section id="{section.id}"') for section in SECTIONS]
+    assert positions == sorted(positions)
     for section in SECTIONS:
-        assert f'<section id="{section}">' in text
-    for outside in ('src="http', 'href="http', "<script", "@import", "url("):
+        assert section.question in text
+    for outside in ('src="http', 'href="http', "@import", "can't be made of this record"):
         assert outside not in text
     beside = {p.name for p in page.parent.iterdir()}
-    assert {"trials.csv", "epochs.csv", "best_trials.csv", "figures"} <= beside
-    for name in figures():
-        assert (page.parent / "figures" / f"{name}.svg").is_file()
+    assert {"trials.csv", "epochs.csv", "best.csv", "figures"} <= beside
+    assert {p.stem for p in (page.parent / "figures").iterdir()} <= set(figures())
 
 
-def test_same_study_same_page(study: Study) -> None:
-    assert write_report(study).read_bytes() == write_report(study).read_bytes()
+def test_same_study_same_bytes_wherever_it_lies(synthetic: Study, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / synthetic.folder.name
+    shutil.copytree(synthetic.folder, copy)
+    first = write_report(load_study(synthetic.folder)).read_bytes()
+    assert write_report(load_study(copy)).read_bytes() == first
+
+
+def test_data_inside_the_page_is_the_studys(synthetic: Study) -> None:
+    text = write_report(synthetic).read_text(encoding="utf-8")
+    embedded = json.loads(text.split('id="trials">')[1].split("</script>")[0])
+    columns = embedded["trials"]["columns"]
+    rows = [dict(zip(columns, row, strict=True)) for row in embedded["trials"]["rows"]]
+    assert [row["trial_id"] for row in rows] == list(synthetic.trials["trial_id"])
+    link = text.split('download="trials.csv" href="')[1].split('"')[0]
+    csv = base64.b64decode(link.split(",")[1]).decode()
+    assert csv == synthetic.trials.to_csv(index=False)
+
+
+def test_gain_over_the_default_needs_the_default(synthetic: Study, tmp_path: Path) -> None:
+    assert verdict(synthetic).gain is None
+    copy = tmp_path / synthetic.folder.name
+    shutil.copytree(synthetic.folder, copy)
+    runs = [{"seed": i, "score": 0.8, "test": {"accuracy": a}, "test_size": 200}
+            for i, a in enumerate((0.80, 0.82, 0.81))]  # fmt: skip
+    (copy / "artifacts" / "confirmed").mkdir()
+    path = copy / "artifacts" / "confirmed" / "default.json"
+    path.write_text(json.dumps([{"trial_id": "default", "runs": runs}]))
+    gain = verdict(load_study(copy)).gain
+    assert gain is not None
+    best = np.mean([r["test"]["accuracy"] for r in synthetic.finalists[0]["runs"]])
+    assert gain.estimate.mean == pytest.approx(best - 0.81)
+    assert gain.estimate.low < gain.estimate.mean < gain.estimate.high
+
+
+def test_health_sees_what_is_wrong_and_next_does_it(tmp_path: Path) -> None:
+    write_study(tmp_path, Synthetic(12, name="ill", num_failed=5, num_seeds=1))
+    found = health(load_study(tmp_path / "ill"))
+    said = " | ".join(f.title for f in found)
+    assert "5 of 12 trials (42%) failed with cause nan" in said
+    assert "were best at their last epoch" in said
+    assert "tested with one training" in said
+    assert found[0].level == "problem"
+    path = write_next(load_study(tmp_path / "ill"), tmp_path / "next.toml")
+    config = SearchConfig(**load_toml(path))
+    assert (config.max_epochs, config.seeds) == (10, 3)
+    assert config.max_trials > 12
+    assert config.space == "mnist_cnn"
+
+
+def test_a_study_that_still_runs_is_reported(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(8, name="going", num_seeds=0))
+    record = json.loads((folder / "study.json").read_text())
+    del record["ended"], record["search_ended"]
+    (folder / "study.json").write_text(json.dumps(record))
+    (folder / "trial_7" / "result.json").unlink()
+    state = json.loads((folder / "trial_7" / "trial.json").read_text()) | {"status": "RUNNING"}
+    (folder / "trial_7" / "trial.json").write_text(json.dumps(state))
+    study = load_study(folder)
+    assert study.running
+    text = study.report().read_text(encoding="utf-8")
+    assert "still running when this was written" in text
+    assert "1 not ended" in text
+
+
+def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:
+    html = synthetic._repr_html_()
+    assert "<table" in html
+    assert synthetic.completed.iloc[0]["trial_id"] in html
+
+
+@pytest.mark.parametrize(("trials", "seconds", "megabytes"), [(30, 12, 3), (1000, 40, 15)])
+def test_reports_are_quick_and_small(
+    trials: int, seconds: float, megabytes: float, tmp_path: Path
+) -> None:
+    # Twice the time that is promised, for machines that do other work besides.
+    folder = write_study(tmp_path, Synthetic(trials, name="s", num_epochs=8, num_failed=2))
+    started = time.process_time()
+    page = write_report(folder)
+    assert time.process_time() - started < seconds
+    assert page.stat().st_size < megabytes * 1e6
 
 
 def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
@@ -138,3 +248,4 @@ def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
     text = write_report(study).read_text()
     assert "plain Keras Tuner" in text
     assert "No epochs are recorded." in text
+    assert "No test predictions are recorded" in text
