@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def _optuna(study: Study, out: Path) -> None:
     with atomic(out) as temporary:
         storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
         target = optuna.create_study(study_name=study.name, storage=storage, direction=direction)
-        target.set_metric_names([study.objective])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names of metrics are an experimental part of Optuna
+            target.set_metric_names([study.objective])
         target.add_trials(_optuna_trials(study))
         storage.remove_session()
         storage.engine.dispose()

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
@@ -78,7 +79,8 @@ def _write_saved_model(model: Any, path: Path) -> None:
 def _run_saved_model(path: Path, images: _Images) -> Any:
     import tensorflow as tf
 
-    return np.asarray(tf.saved_model.load(str(path)).serve(images))
+    loaded = tf.saved_model.load(str(path))  # its variables live as long as this name
+    return np.asarray(loaded.serve(images))
 
 
 def _write_tflite(model: Any, path: Path) -> None:
@@ -91,8 +93,6 @@ def _write_tflite(model: Any, path: Path) -> None:
 
 
 def _run_tflite(path: Path, images: _Images) -> Any:
-    import warnings
-
     import tensorflow as tf
 
     with warnings.catch_warnings():
@@ -109,7 +109,9 @@ def _run_tflite(path: Path, images: _Images) -> Any:
 def _write_onnx(model: Any, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.onnx"  # Keras wants the suffix
-        model.export(made, format="onnx", verbose=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of NumPy's, about how Keras and tf2onnx use it
+            model.export(made, format="onnx", verbose=False)
         shutil.copyfile(made, path)
 
 

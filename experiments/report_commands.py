@@ -172,8 +172,10 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         raise UserError("say what to export: --to FORMAT, or --model FORMAT")
     loaded = load_study(study, runs_dir)
     if to is not None:
-        suffix = {"optuna": ".db", "json": ".json"}.get(to, "")
-        place = Path(out) if out else loaded.folder / "export" / f"{to}{suffix}"
+        names = {"optuna": "optuna.db", "json": "study.json"}
+        place = Path(out) if out else loaded.folder / "export" / names.get(to, to)
+        if to == "tensorboard":
+            import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed
         click.echo(export_study(loaded, to, place))
         return
     import_keras_quietly()

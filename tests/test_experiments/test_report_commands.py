@@ -1,0 +1,221 @@
+"""Commands that read studies and train again: compare, reproduce, export, measure."""
+
+import json
+import shutil
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from experiments.cli import main
+from experiments.costs import flops
+from reports import load_study
+
+
+@pytest.fixture(scope="module")
+def runs(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shared study, which these tests add to."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(study_folder, folder / "small")
+    return folder
+
+
+def call(runs: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(main, [*arguments, "--runs-dir", str(runs)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(runs: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(main, [*arguments, "--runs-dir", str(runs)])
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    return result.stderr
+
+
+def test_a_trial_is_reproduced_exactly(runs: Path, cache_dir: Path) -> None:
+    said = call(runs, "reproduce", "small", "1", "--cache-dir", str(cache_dir))
+    assert "agrees, exactly" in said
+
+
+def test_a_disagreement_names_what_differs(runs: Path, cache_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "small", tmp_path / "altered")
+    path = tmp_path / "altered" / "trial_1" / "result.json"
+    result = json.loads(path.read_text())
+    result["executions"][0]["history"]["val_accuracy"][0] += 0.2
+    path.write_text(json.dumps(result))
+    path = tmp_path / "altered" / "study.json"
+    record = json.loads(path.read_text())
+    record["environment"]["packages"]["keras"] = "3.0.0"
+    path.write_text(json.dumps(record))
+    arguments = ["reproduce", "altered", "1", "--cache-dir", str(cache_dir)]
+    answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(tmp_path)])
+    assert answer.exit_code == 1, answer.output
+    assert "does NOT agree" in answer.stdout
+    assert "keras: 3.0.0 then" in answer.stdout
+    assert "no trial 'nine'" in refused(runs, "reproduce", "small", "nine")
+
+
+def test_arms_are_confirmed_once_and_compared(runs: Path, cache_dir: Path) -> None:
+    arguments = ("compare", "small", "--default", "--seeds", "2", "--cache-dir", str(cache_dir))
+    first = call(runs, *arguments)
+    assert first.count("seed ") >= 4
+    assert "best" in first.splitlines()[-1]
+    confirmed = load_study(runs / "small").confirmed
+    assert [len(record["runs"]) for record in confirmed] == [2, 2]
+    assert {record["trial_id"] for record in confirmed} > {"default"}
+    again = call(runs, *arguments)
+    assert "seed " not in again.partition("arm")[0].replace("with 2 seeds", "")
+    # Trained as the finalists were, seed by seed.
+    study = load_study(runs / "small")
+    best = next(r for r in confirmed if r["trial_id"] == study.finalists[0]["trial_id"])
+    tested = {run["seed"]: run["test"]["accuracy"] for run in study.finalists[0]["runs"]}
+    assert {run["seed"]: run["test"]["accuracy"] for run in best["runs"]} == pytest.approx(tested)
+    text = (runs / "small" / "report").glob("compare-best-vs-default.html")
+    assert "McNemar" in next(text).read_text()
+
+
+def test_measured_costs_reach_the_report(runs: Path, cache_dir: Path) -> None:
+    said = call(runs, "measure", "small", "--top", "2", "--cache-dir", str(cache_dir))
+    assert said.count("FLOPs") == 2
+    done = load_study(runs / "small").completed
+    assert done["latency_ms"].notna().sum() == 2
+    assert done["flops"].notna().all()  # every trial notes them
+
+
+def test_flops_by_hand() -> None:
+    inner = keras.Sequential([keras.Input((6, 6, 4)), keras.layers.DepthwiseConv2D(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3),  # 6 x 6 outputs of 27 multiplications for 4 filters
+            inner,  # 4 x 4 outputs of 9 multiplications for 4 channels
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),  # 64 x 10
+        ]
+    )
+    assert flops(model) == 2 * (36 * 27 * 4 + 16 * 9 * 4 + 640)
+
+
+def test_flops_of_mobilenet_against_its_paper() -> None:
+    # Sandler et al. 2018, table 4: 300 million multiply-adds, 3.4 million parameters.
+    model = keras.applications.MobileNetV2(weights=None)
+    assert flops(model) == pytest.approx(2 * 300e6, rel=0.01)
+
+
+def test_optuna_and_its_dashboard_open_the_export(runs: Path, tmp_path: Path) -> None:
+    import optuna
+
+    path = tmp_path / "study.db"
+    call(runs, "export", "small", "--to", "optuna", "--out", str(path))
+    study = load_study(runs / "small")
+    loaded = optuna.load_study(study_name="small", storage=f"sqlite:///{path}")
+    assert loaded.best_value == pytest.approx(study.completed.iloc[0]["score"])
+    assert loaded.best_trial.user_attrs["trial_id"] == study.completed.iloc[0]["trial_id"]
+    assert len(loaded.trials[0].intermediate_values) == 3
+    assert "conv_blocks" in loaded.best_params
+    dashboard = pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
+    app, said = dashboard.wsgi(f"sqlite:///{path}"), []
+    environ = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/api/studies", "SERVER_NAME": "here",
+        "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.input": sys.stdin,
+        "wsgi.errors": sys.stderr,
+    }  # fmt: skip
+    body = b"".join(app(environ, lambda status, *rest: said.append(status)))
+    assert said[0].startswith("200")
+    assert json.loads(body)["study_summaries"][0]["study_name"] == "small"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_tensorboard_opens_the_export(runs: Path, tmp_path: Path) -> None:
+    from tensorboard import program
+
+    call(runs, "export", "small", "--to", "tensorboard", "--out", str(tmp_path / "events"))
+    board = program.TensorBoard()
+    board.configure(argv=["", "--logdir", str(tmp_path / "events"), "--port", "0",
+                          "--load_fast", "false"])  # fmt: skip
+    url = board.launch()
+    query = {"startIndex": 0, "sliceSize": 10, "allowedStatuses": ["STATUS_UNKNOWN"],
+             "colParams": [{"metric": {"tag": "val_accuracy"}}]}  # fmt: skip
+    experiment = _ask(f"{url}data/plugin/hparams/experiment", {"experimentName": ""})
+    assert "learning_rate" in {info["name"] for info in experiment["hparamInfos"]}
+    groups = _ask(f"{url}data/plugin/hparams/session_groups", query)["sessionGroups"]
+    study = load_study(runs / "small")
+    assert len(groups) == len(study.trials)
+    curve = study.epochs.groupby("trial_id")["val_accuracy"].last()
+    values = sorted(group["metricValues"][0]["value"] for group in groups)
+    assert values == pytest.approx(sorted(curve), abs=1e-6)
+
+
+def _ask(url: str, query: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        url, json.dumps(query).encode(), {"Content-Type": "application/json"}
+    )
+    for _ in range(50):
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found = json.loads(answer.read())
+        if found.get("hparamInfos") or found.get("sessionGroups"):
+            return found
+        import time
+
+        time.sleep(0.2)  # it reads its files in a thread of its own
+    raise AssertionError(f"{url} answered {found}")
+
+
+def test_csv_and_json(runs: Path, tmp_path: Path) -> None:
+    call(runs, "export", "small", "--to", "csv", "--out", str(tmp_path / "tables"))
+    assert len((tmp_path / "tables" / "trials.csv").read_text().splitlines()) == 4
+    call(runs, "export", "small", "--to", "json", "--out", str(tmp_path / "study.json"))
+    content = json.loads((tmp_path / "study.json").read_text())
+    assert len(content["trials"]["rows"]) == 3
+    assert len(content["epochs"]["rows"]) == 9
+    taken = refused(runs, "export", "small", "--to", "csv", "--out", str(tmp_path / "tables"))
+    assert "exists already" in taken
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters, about one another
+@pytest.mark.parametrize("kind", ["saved_model", "tflite", "onnx"])
+def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: Path) -> None:
+    if kind == "onnx":
+        pytest.importorskip("tf2onnx", reason="the extra [export] is not installed")
+    said = call(runs, "export", "small", "--model", kind, "--out", str(tmp_path / "model"))
+    assert "predicts as Keras does" in said
+    model = keras.models.load_model(runs / "small" / "best_model.keras")
+    images = np.full((2, *model.input_shape[1:]), 128, dtype="float32")
+    from experiments.export_model import _FORMATS
+
+    answer = _FORMATS[kind][1](tmp_path / "model", images)
+    assert answer == pytest.approx(model.predict(images, verbose=0), abs=1e-4)
+
+
+def test_a_model_that_says_something_else_is_not_kept(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments import export_model
+
+    write, _ = export_model._FORMATS["saved_model"]
+    wrong = {"saved_model": (write, lambda path, images: np.zeros((len(images), 10)))}
+    monkeypatch.setattr(export_model, "_FORMATS", wrong)
+    out = tmp_path / "model"
+    said = refused(runs, "export", "small", "--model", "saved_model", "--out", str(out))
+    assert "says something else" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "small"], "say what to export"),
+        (["export", "small", "--to", "excel"], "unknown format 'excel'"),
+        (["export", "small", "--model", "coreml"], "unknown model format"),
+        (["report", "small", "--next", "/proc/nowhere/next.toml"], "/proc"),
+        (["compare", "small", "--by", "nothing"], "no such hyperparameter"),
+    ],
+)
+def test_bad_input_is_one_line(runs: Path, arguments: list[str], words: str) -> None:
+    assert words in refused(runs, *arguments)
