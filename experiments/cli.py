@@ -23,6 +23,9 @@ class _Group(click.Group):
         kwargs["standalone_mode"] = False
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(_BAD_INPUT)
         except click.ClickException as error:
             self._refuse(error.format_message())
         except UserError as error:
@@ -72,11 +75,13 @@ _runs_dir = click.option(
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UserError(f"{option} {text!r}: expected NAME=VALUE")
+        if name in pairs:
+            raise UserError(f"{option} {name} is given twice: {pairs[name]} and {value}")
         pairs[name] = value
     return pairs
 
@@ -143,8 +148,9 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     chosen = load_toml(config_file) if config_file else {}
     chosen |= {name: value for name, value in options.items() if value is not None}
     for key, option, texts in (("fix", "--fix", fix), ("settings", "--set", settings)):
-        if texts:
-            chosen[key] = {**(chosen.get(key) or {}), **_pairs(option, texts)}
+        of_file = chosen.get(key, {})
+        if texts and isinstance(of_file, dict):  # else the config says what is wrong with it
+            chosen[key] = of_file | _pairs(option, texts)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**chosen)

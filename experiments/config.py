@@ -68,13 +68,13 @@ class SearchConfig:
         from search_spaces import names
 
         self._check_kinds()
-        if self.patience == 0:
-            object.__setattr__(self, "patience", None)
         if self.space not in names():
             raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_numbers()
+        if self.patience == 0:
+            object.__setattr__(self, "patience", None)
         parse_objective(self.objective)
         check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
@@ -91,6 +91,9 @@ class SearchConfig:
             optional = name in ("data_dir", "cache_dir") and value is None
             if not isinstance(value, kind) and not optional:
                 raise UserError(f"{name} should be {words}; got {value!r}")
+            if value == "" and name.endswith("_dir"):
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option} is empty: name a folder, or leave the option away")
 
         if not isinstance(self.cache_features, bool):
             raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
@@ -104,7 +107,7 @@ class SearchConfig:
             "confirm": 0,
             "seed": 0,
             "split_seed": 0,
-            "patience": 1,
+            "patience": 0,
             "sample": 10,
         }
         for name, lowest in least.items():

@@ -25,20 +25,31 @@ def fixed(
     """Returns `space` with the hyperparameters of `fix` held at their values.
 
     Raises:
-        UserError: There is no such hyperparameter, or the value is outside its range.
+        UserError: There is no such hyperparameter, the value is outside its range, or other fixed
+            values leave it no use.
     """
     names = [hp.name for hp in space.space]
     for name in fix:
         if name not in names:
             raise UserError(f"--fix {name}: no such hyperparameter; there are {', '.join(names)}")
+    values = {hp.name: parse_value(hp, fix[hp.name]) for hp in space.space if hp.name in fix}
     result = keras_tuner.HyperParameters()
     for hp in space.space:
-        if hp.name in fix:
-            value = parse_value(hp, fix[hp.name])
-            config = {"name": hp.name, "value": value, "conditions": hp.conditions}
-            hp = hp_module.Fixed(**config)
+        if hp.name in values:
+            _check_used(hp, values)
+            hp = hp_module.Fixed(hp.name, values[hp.name], conditions=hp.conditions)
         result.merge([hp])
     return result
+
+
+def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
+    for condition in hp.conditions:
+        if values.get(condition.name, condition.values[0]) not in condition.values:
+            raise UserError(
+                f"--fix {hp.name}: it is used only where {condition.name} is "
+                f"{_values(condition.values)}, but {condition.name} is fixed at "
+                f"{_text(values[condition.name])}"
+            )
 
 
 def parse_value(hp: Any, value: Any) -> Any:
