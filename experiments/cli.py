@@ -16,7 +16,7 @@ _NO_TRIAL_COMPLETED = 1
 _INTERRUPTED = 130
 
 
-class _Group(click.Group):
+class _Refusing(click.Command):
     """Shows what can't be used as one line and exits with 2."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -41,6 +41,10 @@ class _Group(click.Group):
     def _refuse(message: str) -> None:
         click.echo(f"error: {' '.join(message.split())}", err=True)
         sys.exit(_BAD_INPUT)
+
+
+class _Group(_Refusing, click.Group):
+    """The commands."""
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -179,7 +183,7 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     return 0
 
 
-@main.command()
+@main.command(cls=_Refusing)
 @click.argument("study", shell_complete=_complete_studies)
 @_runs_dir
 def report(study: str, runs_dir: str) -> None:

@@ -7,6 +7,7 @@ compared sees the same images. Where the dataset brings no test images, 10 % are
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -106,7 +107,8 @@ def prepare(
     fingerprint = _fingerprint(raw, indices)
     key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
     folder = cache_dir / "datasets" / key
-    if not (folder / "info.json").is_file():
+    if not _is_whole(folder, shape, indices):
+        shutil.rmtree(folder, ignore_errors=True)
         try:
             _write(raw, indices, shape, folder, progress)
         except OSError as error:
@@ -209,6 +211,18 @@ def _fingerprint(raw: RawDataset, indices: Indices) -> str:
     return digest.hexdigest()[:16]
 
 
+def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bool:
+    """Whether the arrays are in the cache, and none was cut short since."""
+    try:
+        for split, (_, chosen) in indices.items():
+            images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
+            if images.shape != (len(chosen), *shape):
+                return False
+    except (OSError, ValueError, EOFError):
+        return False
+    return (folder / "info.json").is_file()
+
+
 def _write(
     raw: RawDataset,
     indices: Indices,
@@ -230,6 +244,8 @@ def _write(
                     done += 1
                     if progress is not None:
                         progress(done, total)
+                file.flush()
+                os.fsync(file.fileno())
             if len(sizes) != len(chosen):
                 raise UserError(
                     f"dataset {raw.name!r} gave {len(sizes)} of {len(chosen)} {split} images: "

@@ -1,8 +1,6 @@
 """`python -m reports STUDY [--runs-dir runs]`: writes a study's report."""
 
-import sys
-
-from experiments.cli import main
+from experiments.cli import report
 
 if __name__ == "__main__":
-    main(["report", *sys.argv[1:]], prog_name="python -m reports")
+    report.main(prog_name="python -m reports")
