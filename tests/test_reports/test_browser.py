@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from reports import write_report
 from tests.test_reports.test_reports import SECTIONS
 
 CHROMIUM = (
@@ -57,8 +56,8 @@ def browse(page: Path, width: int, tmp_path: Path) -> Any:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_is_sound_in_a_browser(width: int, study_folder: Path, tmp_path: Path) -> None:
-    answer = browse(write_report(study_folder), width, tmp_path)
+def test_page_is_sound_in_a_browser(width: int, page: Path, tmp_path: Path) -> None:
+    answer = browse(page, width, tmp_path)
     assert answer["images"] >= 8
     assert answer["broken"] == []
     assert answer["fetched"] == []
