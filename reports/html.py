@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -112,6 +113,7 @@ def _render(study: Study, sections: list[dict[str, Any]], frames: dict[str, pd.D
     )
     environment.filters["number"] = tables.number
     environment.filters["words"] = _words
+    environment.filters["shell"] = shlex.join
     template = environment.get_template("report.html.jinja")
     return template.render(
         study=study,

@@ -113,6 +113,6 @@ def draw(info: Info) -> Figure:
         side.set_visible(False)
     bar = figure.colorbar(ScalarMappable(norm, cmap), ax=ax, fraction=0.03, pad=0.01)
     bar.set_label(style.words(info.objective))
-    more = f", {info.num_left_out} conditional axes left out" if info.num_left_out else ""
+    more = f", {info.num_left_out} axes left out" if info.num_left_out else ""
     style.count_note(ax, len(info.lines), f"trials{more}")
     return figure

@@ -107,9 +107,7 @@ def test_same_seed_same_trials_and_numbers(tmp_path: Path, cache_dir: Path) -> N
 
 @pytest.mark.usefixtures("without_report")
 def test_executions_are_kept_apiece(tmp_path: Path, cache_dir: Path) -> None:
-    result = run(
-        tmp_path, cache_dir, "twice", max_trials=1, executions_per_trial=2, confirm=0, sample=300
-    )
+    result = run(tmp_path, cache_dir, "twice", max_trials=1, executions_per_trial=2, confirm=0)
     row = load_study(result.folder).trials.iloc[0]
     assert row["status"] == "completed", row["traceback"]
     assert len(set(row["scores"])) == 2
