@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,13 @@ import pandas as pd
 
 from experiments.errors import UserError
 
+# part of study.json -> what of it every reader relies on
+_NEEDED = {
+    "config": {"space", "dataset"},
+    "objective": {"name", "direction"},
+    "dataset": {"class_names", "counts", "shape", "fingerprint"},
+    "environment": {"command_line"},
+}
 _BOOKKEEPING = "tuner/"  # Hyperband keeps its rounds among the hyperparameters
 
 
@@ -86,8 +94,11 @@ class Study:
         try:
             with np.load(path) as stored:
                 return {key: stored[key] for key in stored.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{str(path)!r} can't be read: {error}") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{str(path)!r} is damaged ({type(error).__name__}): restore it from a copy, or "
+                "remove it, and the report will miss it"
+            ) from None
 
 
 def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
@@ -97,20 +108,41 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
         UserError: There is no such study, or a file of it can't be read.
     """
     folder = find_study(study, runs_dir)
-    record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
-    if not isinstance(record, dict):
-        raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
+    record = _record(folder / "study.json") if (folder / "study.json").exists() else {}
     paths = sorted(folder.glob("trial_*/trial.json"))
     if not record and not paths:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
     states = [(path, read_json(path)) for path in paths]
     try:
         return _assemble(folder, record, states)
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"study {folder.name!r} can't be read: its record is damaged "
             f"({type(error).__name__}: {error})"
         ) from None
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    for name, needed in _NEEDED.items():
+        part = record.get(name) if isinstance(record, dict) else None
+        if not isinstance(part, dict) or not needed <= set(part):
+            raise UserError(
+                f"{str(path)!r} is no study record: {name!r} is missing or damaged; restore it "
+                "from a copy, or remove the study"
+            )
+    return dict(record)
+
+
+def _finalists(path: Path) -> list[dict[str, Any]]:
+    finalists = read_json(path) if path.is_file() else []
+    if not isinstance(finalists, list) or any(
+        not isinstance(f, dict) or not {"trial_id", "runs"} <= set(f) for f in finalists
+    ):
+        raise UserError(f"{str(path)!r} is damaged: restore it from a copy, or remove it")
+    return finalists
 
 
 def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
@@ -155,7 +187,6 @@ def _assemble(folder: Path, record: dict[str, Any], states: list[tuple[Path, Any
     trials = pd.DataFrame(rows, columns=_columns(rows, hyperparameters))
     trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
     trials.insert(1, "number", range(1, len(trials) + 1))
-    finalists = folder / "artifacts" / "finalists.json"
     return Study(
         folder=folder,
         name=record.get("name", folder.name),
@@ -165,7 +196,7 @@ def _assemble(folder: Path, record: dict[str, Any], states: list[tuple[Path, Any
         trials=trials,
         epochs=pd.DataFrame(epochs, columns=None if epochs else ["trial_id", "execution", "epoch"]),
         hyperparameters=hyperparameters,
-        finalists=read_json(finalists) if finalists.is_file() else [],
+        finalists=_finalists(folder / "artifacts" / "finalists.json"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,26 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder:
     for command in ("report", "show"):
         refused(call(command, "damaged", "--runs-dir", str(tmp_path)), "damaged")
     assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("study.json", "{}"),
+        ("study.json", '{"config": {}, "objective": {"name": "val_loss"}}'),
+        ("artifacts/finalists.json", "[1]"),
+        ("artifacts/predictions.npz", "PK"),
+        ("trial_1/result.json", "{"),
+        ("trial_1/result.json", "[]"),
+    ],
+)
+def test_a_damaged_file_of_a_study_is_one_line(
+    tmp_path: Path, study_folder: Path, name: str, content: str
+) -> None:
+    folder = tmp_path / "hurt"
+    shutil.copytree(study_folder, folder)
+    (folder / name).write_text(content)
+    refused(call("report", "hurt", "--runs-dir", str(tmp_path)))
 
 
 def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:
