@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,14 +68,16 @@ class PreparedData:
     skipped: tuple[str, ...] = ()
 
     def open(self, split: str) -> Split:
-        """Opens `train`, `validation` or `test` as read-only memory maps."""
-        folder = Path(self.folder)
-        return Split(
-            *(
-                np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
-                for part in ("images", "labels", "sizes")
-            )
-        )
+        """Opens `train`, `validation` or `test` as read-only memory maps, once a process."""
+        state = (Path(self.folder) / f"{split}-images.npy").stat()
+        return _open(self.folder, split, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=12)
+def _open(folder: str, split: str, state: tuple[int, ...]) -> Split:
+    # By the file's state, for one that was made anew is another file.
+    parts = ("images", "labels", "sizes")
+    return Split(*(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in parts))
 
 
 def prepare(
@@ -253,7 +256,7 @@ def _write(
                 )
             np.save(temporary / f"{split}-labels.npy", source.labels[chosen])
             np.save(temporary / f"{split}-sizes.npy", np.array(sizes, dtype=np.int32))
-        info = {"dataset": raw.identity, "shape": shape, "num_images": total}
+        info = {"name": raw.name, "dataset": raw.identity, "shape": shape, "num_images": total}
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
         _publish(temporary, folder)
     finally:
