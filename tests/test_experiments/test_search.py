@@ -230,7 +230,7 @@ def test_cats_and_dogs_for_real(
         sample=300,
         max_trials=1,
         max_epochs=4,
-        settings={"alpha": "0.35", "image_size": "96"},
+        settings={"alpha": "0.35", "image_size": "112"},
         fix={
             "unfreeze": "true",
             "unfreeze_from": "block_16_expand",
