@@ -1,5 +1,6 @@
 """What a search is asked to do: one frozen, validated object."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -67,6 +68,9 @@ class SearchConfig:
     def __post_init__(self) -> None:
         from search_spaces import names
 
+        for name in ("runs_dir", "data_dir", "cache_dir"):  # a `Path` will do as well
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         self._check_kinds()
         if self.space not in names():
             raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")

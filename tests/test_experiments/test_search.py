@@ -47,6 +47,11 @@ def test_study_opens_in_plain_keras_tuner(study_folder: Path) -> None:
     assert isinstance(tuner.get_best_models(1)[0], keras.Model)
 
 
+def test_folders_may_be_paths(tmp_path: Path) -> None:
+    config = SearchConfig("mnist_cnn", runs_dir=tmp_path, cache_dir=tmp_path)  # type: ignore[arg-type]
+    assert config.as_dict()["runs_dir"] == str(tmp_path)
+
+
 def test_every_epoch_of_every_metric_is_recorded(study_folder: Path) -> None:
     epochs = load_study(study_folder).epochs
     assert {"accuracy", "loss", "val_accuracy", "val_loss"} <= set(epochs.columns)
