@@ -79,7 +79,8 @@ def _what(info: Path) -> str:
         if "what" in facts:
             return f"{facts['what']}: {facts['num_images']:,} images of {facts['dataset']}"
         shape = "x".join(str(side) for side in facts["shape"])
-        return f"{facts['dataset']}: {facts['num_images']:,} images of {shape}"
+        name = facts.get("name", facts["dataset"])
+        return f"{name}: {facts['num_images']:,} images of {shape}"
     except (OSError, ValueError, KeyError, TypeError):
         return "unknown"
 

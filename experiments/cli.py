@@ -17,13 +17,16 @@ _NO_TRIAL_COMPLETED = 1
 _INTERRUPTED = 130
 
 
-class _Group(click.Group):
+class _Refusing(click.Command):
     """Shows what can't be used as one line and exits with 2."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(_BAD_INPUT)
         except click.ClickException as error:
             self._refuse(error.format_message())
         except UserError as error:
@@ -39,6 +42,10 @@ class _Group(click.Group):
     def _refuse(message: str) -> None:
         click.echo(f"error: {' '.join(message.split())}", err=True)
         sys.exit(_BAD_INPUT)
+
+
+class _Group(_Refusing, click.Group):
+    """The commands."""
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,11 +80,13 @@ _runs_dir = click.option(
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UserError(f"{option} {text!r}: expected NAME=VALUE")
+        if name in pairs:
+            raise UserError(f"{option} {name} is given twice: {pairs[name]} and {value}")
         pairs[name] = value
     return pairs
 
@@ -144,8 +153,9 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     chosen = load_toml(config_file) if config_file else {}
     chosen |= {name: value for name, value in options.items() if value is not None}
     for key, option, texts in (("fix", "--fix", fix), ("settings", "--set", settings)):
-        if texts:
-            chosen[key] = {**(chosen.get(key) or {}), **_pairs(option, texts)}
+        of_file = chosen.get(key, {})
+        if texts and isinstance(of_file, dict):  # else the config says what is wrong with it
+            chosen[key] = of_file | _pairs(option, texts)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**chosen)
@@ -248,4 +258,4 @@ def datasets(runs_dir: str) -> None:
         click.echo(f"{shown:15} {meaning}")
 
 
-add_report_commands(main, _runs_dir, _complete_studies)
+add_report_commands(main, _Refusing, _runs_dir, _complete_studies)

@@ -1,5 +1,6 @@
 """What a search is asked to do: one frozen, validated object."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -67,14 +68,17 @@ class SearchConfig:
     def __post_init__(self) -> None:
         from search_spaces import names
 
+        for name in ("runs_dir", "data_dir", "cache_dir"):  # a `Path` will do as well
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         self._check_kinds()
-        if self.patience == 0:
-            object.__setattr__(self, "patience", None)
         if self.space not in names():
             raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_numbers()
+        if self.patience == 0:
+            object.__setattr__(self, "patience", None)
         parse_objective(self.objective)
         check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
@@ -91,6 +95,9 @@ class SearchConfig:
             optional = name in ("data_dir", "cache_dir") and value is None
             if not isinstance(value, kind) and not optional:
                 raise UserError(f"{name} should be {words}; got {value!r}")
+            if value == "" and name.endswith("_dir"):
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option} is empty: name a folder, or leave the option away")
 
         if not isinstance(self.cache_features, bool):
             raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
@@ -104,7 +111,7 @@ class SearchConfig:
             "confirm": 0,
             "seed": 0,
             "split_seed": 0,
-            "patience": 1,
+            "patience": 0,
             "sample": 10,
         }
         for name, lowest in least.items():

@@ -7,12 +7,14 @@ compared sees the same images. Where the dataset brings no test images, 10 % are
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +56,7 @@ class PreparedData:
         shape: `(height, width, channels)` of every image.
         counts: Number of images by split.
         fingerprint: Names the splits: same fingerprint, same images in the same splits.
-        skipped: Images that could not be read.
+        skipped: Images that could not be read, and folders without one.
     """
 
     folder: str
@@ -66,14 +68,16 @@ class PreparedData:
     skipped: tuple[str, ...] = ()
 
     def open(self, split: str) -> Split:
-        """Opens `train`, `validation` or `test` as read-only memory maps."""
-        folder = Path(self.folder)
-        return Split(
-            *(
-                np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
-                for part in ("images", "labels", "sizes")
-            )
-        )
+        """Opens `train`, `validation` or `test` as read-only memory maps, once a process."""
+        state = (Path(self.folder) / f"{split}-images.npy").stat()
+        return _open(self.folder, split, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=12)
+def _open(folder: str, split: str, state: tuple[int, ...]) -> Split:
+    # By the file's state, for one that was made anew is another file.
+    parts = ("images", "labels", "sizes")
+    return Split(*(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in parts))
 
 
 def prepare(
@@ -106,8 +110,15 @@ def prepare(
     fingerprint = _fingerprint(raw, indices)
     key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
     folder = cache_dir / "datasets" / key
-    if not (folder / "info.json").is_file():
-        _write(raw, indices, shape, folder, progress)
+    if not _is_whole(folder, shape, indices):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _write(raw, indices, shape, folder, progress)
+        except OSError as error:
+            raise UserError(
+                f"prepared images can't be written to {str(folder.parent)!r} "
+                f"({error.strerror or error}): choose another --cache-dir"
+            ) from None
     return PreparedData(
         folder=str(folder),
         name=name,
@@ -148,7 +159,7 @@ def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
         "validation": (raw.train, validation),
         "test": (test_source, test),
     }
-    _check_splits(raw, splits)
+    _check_splits(raw, splits, sample)
     return splits
 
 
@@ -181,13 +192,14 @@ def _balanced(
     return np.sort(shuffled[np.argsort(rank, kind="stable")[:count]])
 
 
-def _check_splits(raw: RawDataset, splits: Indices) -> None:
+def _check_splits(raw: RawDataset, splits: Indices, sample: int | None) -> None:
     for split, (source, chosen) in splits.items():
         missing = set(range(len(raw.class_names))) - set(source.labels[chosen].tolist())
         if missing and split != "test":
+            sampled = "--sample is" if sample is not None else f"dataset {raw.name!r} is"
             raise UserError(
-                f"dataset {raw.name!r} is too small: no image of class "
-                f"{raw.class_names[min(missing)]!r} is left for the {split} split"
+                f"{sampled} too small: no image of class {raw.class_names[min(missing)]!r} is "
+                f"left for the {split} split"
             )
         if not len(chosen):
             raise UserError(f"dataset {raw.name!r} is too small: the {split} split is empty")
@@ -202,6 +214,18 @@ def _fingerprint(raw: RawDataset, indices: Indices) -> str:
     return digest.hexdigest()[:16]
 
 
+def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bool:
+    """Whether the arrays are in the cache, and none was cut short since."""
+    try:
+        for split, (_, chosen) in indices.items():
+            images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
+            if images.shape != (len(chosen), *shape):
+                return False
+    except (OSError, ValueError, EOFError):
+        return False
+    return (folder / "info.json").is_file()
+
+
 def _write(
     raw: RawDataset,
     indices: Indices,
@@ -214,24 +238,35 @@ def _write(
     try:
         done, total = 0, sum(len(chosen) for _, chosen in indices.values())
         for split, (source, chosen) in indices.items():
-            images = np.lib.format.open_memmap(
-                temporary / f"{split}-images.npy", "w+", np.uint8, (len(chosen), *shape)
-            )
-            sizes = np.zeros((len(chosen), 2), dtype=np.int32)
-            for position, image in enumerate(source.images(chosen)):
-                images[position] = fit_image(image, shape)
-                sizes[position] = image.shape[:2]
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-            images.flush()
+            sizes = []
+            with (temporary / f"{split}-images.npy").open("wb") as file:
+                _write_header(file, (len(chosen), *shape))
+                for image in source.images(chosen):
+                    file.write(fit_image(image, shape).tobytes())
+                    sizes.append(image.shape[:2])
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+                file.flush()
+                os.fsync(file.fileno())
+            if len(sizes) != len(chosen):
+                raise UserError(
+                    f"dataset {raw.name!r} gave {len(sizes)} of {len(chosen)} {split} images: "
+                    "its files are damaged"
+                )
             np.save(temporary / f"{split}-labels.npy", source.labels[chosen])
-            np.save(temporary / f"{split}-sizes.npy", sizes)
-        info = {"dataset": raw.identity, "shape": shape, "num_images": total}
+            np.save(temporary / f"{split}-sizes.npy", np.array(sizes, dtype=np.int32))
+        info = {"name": raw.name, "dataset": raw.identity, "shape": shape, "num_images": total}
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
         _publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    # Written as a file, not through a memory map, where a full disk kills the process.
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _publish(temporary: Path, folder: Path) -> None:

@@ -131,7 +131,8 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     if data.skipped:
         more = ", ..." if len(data.skipped) > 5 else ""
         lines.append(
-            f"skipped {len(data.skipped)} unreadable images: {', '.join(data.skipped[:5])}{more}"
+            f"skipped {len(data.skipped)} (unreadable images, folders without one): "
+            f"{', '.join(data.skipped[:5])}{more}"
         )
     return lines
 

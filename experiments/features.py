@@ -141,11 +141,13 @@ class FeatureStore:
         Raises:
             NoSpaceError: It is not computed and there is no room for it.
         """
-        if not self.has(entry):
-            self._compute(entry)
         folder = self.folder / entry.key
+        array = _opened(folder, entry, output)
+        if array is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._compute(entry)
+            array = np.load(folder / f"{output}.npy", mmap_mode="r")
         os.utime(folder / "info.json")  # the time of last use, which pruning goes by
-        array: npt.NDArray[Any] = np.load(folder / f"{output}.npy", mmap_mode="r")
         return array
 
     def _compute(self, entry: Entry) -> None:
@@ -195,6 +197,16 @@ class FeatureStore:
                 yield last
                 synced = time.monotonic()
         yield total
+
+
+def _opened(folder: Path, entry: Entry, output: str) -> npt.NDArray[Any] | None:
+    """Returns an array of a whole entry; `None` if there is none, or it was cut short since."""
+    try:
+        array: npt.NDArray[Any] = np.load(folder / f"{output}.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    right = array.shape == (entry.num_images, *entry.shapes[output])
+    return array if right and (folder / "info.json").is_file() else None
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:

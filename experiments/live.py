@@ -7,7 +7,7 @@ from typing import Any, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from experiments.config import SearchConfig
@@ -27,7 +27,7 @@ class LiveDisplay(SilentDisplay):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(Column(no_wrap=True, min_width=7)),
             TextColumn("{task.fields[note]}"),
         )
         self._live = Live(self, console=self._console, refresh_per_second=4)
@@ -82,8 +82,9 @@ class LiveDisplay(SilentDisplay):
     def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Moves the bar of epochs."""
         done = execution * self._epochs_an_execution + epoch + 1
-        shown = ("val_accuracy", "val_loss")
-        note = "  ".join(f"{n} {metrics[n]:.4f}" for n in shown if n in metrics)
+        assert self._config is not None
+        shown = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
+        note = "  ".join(f"{n} {metrics[n]:.4f}" for n in [*shown][:2] if n in metrics)
         self._progress.update(self._epochs, completed=done, note=note)
 
     def trial_ended(
@@ -116,7 +117,7 @@ class LiveDisplay(SilentDisplay):
         self._num_confirmed += 1
         total = self._config.confirm * self._config.seeds
         self._progress.update(self._trials, note="")
-        name = f"confirming trial {trial_id} ({self._num_confirmed}/{total})"
+        name = f"confirming {trial_id} ({self._num_confirmed}/{total})"
         self._start_epochs(name, self._config.max_epochs, 1)
 
     def notice(self, line: str) -> None:

@@ -36,13 +36,15 @@ def parse_objective(text: str) -> Objective:
     Raises:
         UserError: The direction is wrong, or missing where the metric has no known one.
     """
-    name, _, direction = text.partition(":")
+    name, colon, direction = text.partition(":")
     metric = name.removeprefix("val_")
-    if direction not in ("", "max", "min"):
+    if not metric:
+        raise UserError(f"objective {text!r} names no metric; expected METRIC, METRIC:max or :min")
+    if colon and direction not in ("max", "min"):
         raise UserError(
             f"objective {text!r}: the direction should be max or min, got {direction!r}"
         )
-    if not direction and metric not in _KNOWN:
+    if not colon and metric not in _KNOWN:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
         )

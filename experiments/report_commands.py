@@ -13,17 +13,21 @@ _DISAGREES = 1
 
 
 def add_report_commands(
-    main: click.Group, runs_dir: Callable[..., Any], complete_studies: Callable[..., Any]
+    main: click.Group,
+    kind: type[click.Command],
+    runs_dir: Callable[..., Any],
+    complete_studies: Callable[..., Any],
 ) -> None:
     """Registers the commands of this file with `main`.
 
     Args:
         main: The group of all commands.
-        runs_dir: Its option `--runs-dir`.
+        kind: Class of a command, which refuses bad input in one line.
+        runs_dir: The option `--runs-dir`.
         complete_studies: Completes the names of studies.
     """
-    for command in (report, compare, reproduce, export, measure):
-        command = runs_dir(command)
+    for function in (report, compare, reproduce, export, measure):
+        command = click.command(cls=kind)(runs_dir(function))
         for parameter in command.params:
             if isinstance(parameter, click.Argument) and parameter.name in ("study", "studies"):
                 parameter._custom_shell_complete = complete_studies
@@ -34,7 +38,6 @@ _data_dir = click.option("--data-dir", type=click.Path(), help="folder of tensor
 _cache_dir = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
 
 
-@click.command()
 @click.argument("study")
 @click.option(
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
@@ -53,7 +56,6 @@ def report(study: str, next_file: str | None, runs_dir: str) -> None:
     click.echo(f"{path}: run it with `experiments search --config {path}`")
 
 
-@click.command()
 @click.argument("studies", nargs=-1, required=True)
 @click.option("--by", metavar="NAME", help="compare the values of a hyperparameter in one study")
 @click.option("--default", "default", is_flag=True, help="compare the best with the default")
@@ -127,7 +129,6 @@ def _confirm(arms: list[Any], seeds: int, options: dict[str, Any]) -> None:
         confirm_trial(opened[folder], arm.trial_id, seeds, click.echo)
 
 
-@click.command()
 @click.argument("study")
 @click.argument("trial")
 @click.option(
@@ -158,7 +159,6 @@ def reproduce(
     return 0 if answer.agrees else _DISAGREES
 
 
-@click.command()
 @click.argument("study")
 @click.option("--to", help="optuna, tensorboard, csv or json")
 @click.option("--model", help="the best model as saved_model, tflite or onnx")
@@ -187,7 +187,6 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     click.echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 
-@click.command()
 @click.argument("study")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
 @_data_dir

@@ -104,15 +104,15 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
                 f"--set {name}: space {config.space} has no such setting; "
                 f"there are {', '.join(defaults)}"
             )
-        if isinstance(defaults[name], int):
-            try:
-                value = int(value)
-            except ValueError:
-                raise UserError(f"--set {name}={value}: a whole number is expected") from None
-            if not 1 <= value <= 4096:
-                raise UserError(f"--set {name}={value}: expected 1 to 4096")
-        settings[name] = value
+        settings[name] = _size(name, value) if isinstance(defaults[name], int) else value
     return settings
+
+
+def _size(name: str, value: Any) -> int:
+    text = str(value).strip()
+    if not text.isdecimal() or not 1 <= int(text) <= 4096:
+        raise UserError(f"--set {name}={value}: a whole number from 1 to 4096 is expected")
+    return int(text)
 
 
 def _run(

@@ -1,6 +1,7 @@
 """The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,20 +26,31 @@ def fixed(
     """Returns `space` with the hyperparameters of `fix` held at their values.
 
     Raises:
-        UserError: There is no such hyperparameter, or the value is outside its range.
+        UserError: There is no such hyperparameter, the value is outside its range, or other fixed
+            values leave it no use.
     """
     names = [hp.name for hp in space.space]
     for name in fix:
         if name not in names:
             raise UserError(f"--fix {name}: no such hyperparameter; there are {', '.join(names)}")
+    values = {hp.name: parse_value(hp, fix[hp.name]) for hp in space.space if hp.name in fix}
     result = keras_tuner.HyperParameters()
     for hp in space.space:
-        if hp.name in fix:
-            value = parse_value(hp, fix[hp.name])
-            config = {"name": hp.name, "value": value, "conditions": hp.conditions}
-            hp = hp_module.Fixed(**config)
+        if hp.name in values:
+            _check_used(hp, values)
+            hp = hp_module.Fixed(hp.name, values[hp.name], conditions=hp.conditions)
         result.merge([hp])
     return result
+
+
+def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
+    for condition in hp.conditions:
+        if values.get(condition.name, condition.values[0]) not in condition.values:
+            raise UserError(
+                f"--fix {hp.name}: it is used only where {condition.name} is "
+                f"{_values(condition.values)}, but {condition.name} is fixed at "
+                f"{_text(values[condition.name])}"
+            )
 
 
 def parse_value(hp: Any, value: Any) -> Any:
@@ -101,22 +113,28 @@ def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
     cls = space_class(name)
     space = explore(cls(cls.required_shape(3, {}), 10))
-    rows = [("hyperparameter", "range", "default", "meaning")]
+    lines = [f"{name}: {cls.summary}", "", "  hyperparameters (--fix NAME=VALUE), with defaults:"]
     for hp in space.space:
-        family = re.sub(r"_\d+$", "_0", hp.name)
-        meaning = cls.meanings.get(hp.name) or cls.meanings.get(family, "")
-        conditions = [f"{c.name} is {_values(c.values)}" for c in hp.conditions]
-        when = f" (only where {' and '.join(conditions)})" if conditions else ""
-        rows.append((hp.name, describe(hp), _text(hp.default), meaning + when))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [f"{name}: {cls.summary}", ""]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  " + "  ".join([*cells, row[3]]).rstrip())
-    lines += ["", "  settings (--set NAME=VALUE):"]
+        lines += _entry(f"{hp.name} = {_text(hp.default)}: {describe(hp)}", _meaning(cls, hp))
+    lines += ["", "  settings (--set NAME=VALUE), with defaults:"]
     defaults = cls.setting_defaults()
-    lines += [f"  {key} = {defaults[key]}: {text}" for key, text in cls.settings.items()]
+    for key, text in cls.settings.items():
+        lines += _entry(f"{key} = {defaults[key]}", text)
     return "\n".join(lines)
+
+
+def _entry(head: str, text: str) -> list[str]:
+    return [
+        *textwrap.wrap(head, 80, initial_indent="    ", subsequent_indent="      "),
+        *textwrap.wrap(text, 80, initial_indent="      ", subsequent_indent="      "),
+    ]
+
+
+def _meaning(cls: type[ImageSpace], hp: Any) -> str:
+    family = re.sub(r"_\d+$", "_0", hp.name)
+    meaning = cls.meanings.get(hp.name) or cls.meanings.get(family, "")
+    conditions = [f"{c.name} is {_values(c.values)}" for c in hp.conditions]
+    return meaning + (f"; only where {' and '.join(conditions)}" if conditions else "")
 
 
 def _text(value: Any) -> str:

@@ -1,5 +1,6 @@
 """How a study was run, as pairs of label and text, and the reproducibility checklist."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(skipped, list) and skipped:
         yield (
             "skipped",
-            f"{plural(len(skipped), 'unreadable image')}: {listed(list(map(str, skipped)))}",
+            f"{len(skipped)} (unreadable images, folders without one): {listed(list(map(str, skipped)))}",
         )
     for label, key in (("held", "fix"), ("set", "settings")):
         yield label, ", ".join(f"{k} = {text(v)}" for k, v in as_dict(config.get(key)).items())
@@ -99,7 +100,7 @@ def _git(git: dict[str, Any]) -> str:
 def command_line(study: Study) -> str:
     """Returns the command that ran the search, if recorded."""
     parts = dig(study.record, "environment", "command_line")
-    return clean(" ".join(map(str, parts)), 2000) if isinstance(parts, list) else ""
+    return clean(shlex.join(map(str, parts)), 2000) if isinstance(parts, list) else ""
 
 
 def checklist(study: Study) -> list[tuple[str, str, str]]:

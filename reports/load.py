@@ -18,6 +18,7 @@ _FIELDS = (
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
     "latency_ms",
 )  # fmt: skip
+_PARTS = ("config", "objective", "dataset", "environment")
 _RESERVED = {*_FIELDS, "number"}
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
@@ -62,7 +63,7 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
 
 
 def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
-    problems: list[str] = []
+    problems = _absent(folder, record)
     loaded = [_read_trial(path, problems) for path in paths]
     states = [trial for trial in loaded if trial is not None]
     space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
@@ -84,13 +85,23 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
     )
 
 
+def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
+    """Names what `study.json` should hold and does not."""
+    if not (folder / "study.json").is_file():
+        return []  # plain Keras Tuner writes none
+    lacking = [n for n in _PARTS if not isinstance(record.get(n), dict) or not record[n]]
+    return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
+
+
 def _read_trial(path: Path, problems: list[str]) -> Trial | None:
     """Reads one trial's files; one that can't be read costs itself alone, and is named."""
     result_path = path.with_name("result.json")
     trial_id = clean(path.parent.name.removeprefix("trial_"), 40)
     try:
-        state = as_dict(read_json(path))
-        result = as_dict(read_json(result_path)) if result_path.is_file() else {}
+        state = read_json(path)
+        result = read_json(result_path) if result_path.is_file() else {}
+        if not isinstance(state, dict) or not isinstance(result, dict):
+            raise UserError(f"{str(path.parent)!r} holds a file that is no record of a trial")
     except UserError as error:
         problems.append(f"trial {trial_id} is left out: {clean(str(error))}")
         return None
@@ -304,8 +315,12 @@ def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     """Reads trials that were trained again; runs without a test score are dropped and named."""
-    records = []
-    for record in dicts(_artifact(path, problems)):
+    records, stored = [], _artifact(path, problems)
+    if stored is not None and len(dicts(stored)) != len(
+        stored if isinstance(stored, list) else [0]
+    ):
+        problems.append(f"{path.name} is damaged: it should list trials that were trained again")
+    for record in dicts(stored):
         runs = [run for run in dicts(record.get("runs")) if _is_tested(run)]
         lost = len(dicts(record.get("runs"))) - len(runs)
         if lost:

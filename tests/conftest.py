@@ -38,6 +38,20 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> P
     return run_search(config).folder
 
 
+@pytest.fixture(scope="session")
+def page(study_folder: Path) -> Path:
+    """The report of `study_folder`, written anew."""
+    from reports import write_report
+
+    return write_report(study_folder)
+
+
+@pytest.fixture
+def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches write no report: it takes seconds, and the test doesn't look at it."""
+    monkeypatch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+
+
 @pytest.fixture
 def tfds_dir() -> str:
     """Folder of prepared tensorflow-datasets."""

@@ -34,7 +34,7 @@ class RawDataset:
         channels: Channels of its images, 1 or 3.
         train: Images to train and validate on.
         test: Images never seen by the search; `None` if the dataset brings none.
-        skipped: Images that could not be read, by path.
+        skipped: Images that could not be read, and folders without one, by path.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """A folder of images, one sub-folder a class."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,15 +25,17 @@ def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
     digest = hashlib.sha256()
     for folder in classes:
         good = list(_readable(folder, root, skipped, digest))
-        if good:
-            labels += [len(class_names)] * len(good)
-            class_names.append(folder.name)
-            paths += good
+        if not good:
+            skipped.append(f"{folder.name}/ (no image in it)")
+            continue
+        labels += [len(class_names)] * len(good)
+        class_names.append(folder.name)
+        paths += good
     if not paths:
         raise UserError(
             f"dataset {name!r}: no readable image in {str(root)!r}; expected one sub-folder a "
-            f"class with image files, found {len(classes)} sub-folders and {len(skipped)} "
-            "unreadable files"
+            f"class with image files, found {len(classes)} sub-folders and "
+            f"{len(skipped) - len(classes)} unreadable files"
         )
 
     def images(indices: npt.NDArray[np.int64]) -> Iterator[Image]:
@@ -51,11 +54,11 @@ def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
 def _readable(
     folder: Path, root: Path, skipped: list[str], digest: "hashlib._Hash"
 ) -> Iterator[Path]:
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != "."):
+    for path in sorted(p for p in folder.rglob("*") if not p.is_dir() and p.name[0] != "."):
         relative = path.relative_to(root).as_posix()
         try:
             _read(path)
-        except (OSError, ValueError, SyntaxError):
+        except Exception:  # Pillow raises whatever a broken file leads it into
             skipped.append(relative)
             continue
         digest.update(f"{relative}\0".encode())
@@ -67,5 +70,7 @@ def _read(path: Path) -> Image:
     from PIL import Image as PillowImage
     from PIL import ImageOps
 
-    with PillowImage.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow finds odd in an image that it can read
+        with PillowImage.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)

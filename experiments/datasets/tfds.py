@@ -2,9 +2,11 @@
 
 import logging
 import os
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,36 +16,68 @@ from experiments.datasets.base import Image, RawDataset, RawSplit
 from experiments.errors import UserError
 
 _HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies
+# Batches, where sizes allow, for TensorFlow hands over a batch in the time of one image.
+_LABELS_AT_ONCE = 4096
+_IMAGES_AT_ONCE = 256
 
 
 def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
     """Opens the dataset `argument`, downloading and preparing it where needed."""
-    import tensorflow_datasets as tfds
-
-    folder = data_dir or os.environ.get("TFDS_DATA_DIR")
-    try:
-        builder = tfds.builder(argument, data_dir=folder)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, OSError) as error:
-        raise UserError(
-            f"dataset {name!r}: tensorflow-datasets has no such dataset, or can't load it: "
-            f"{_first_line(error)}"
-        ) from None
+    builder = _builder(name, argument, data_dir)
     _prepare(name, builder)
-    features = builder.info.features
-    if not {"image", "label"} <= set(features) or not hasattr(features["label"], "names"):
-        raise UserError(
-            f"dataset {name!r} is no image classification: an image and a label are needed, it "
-            f"has {', '.join(features)}"
-        )
+    _check_features(name, builder.info.features)
     splits = builder.info.splits
+    with _reading(name, builder):
+        train = _split(name, builder, "train" if "train" in splits else next(iter(splits)))
+        brings_test = "test" in splits and "train" in splits
+        test = _split(name, builder, "test") if brings_test else None
+    features = builder.info.features
     return RawDataset(
         name=name,
         identity=f"tfds/{builder.info.full_name}/{_checksum(builder)}",
         class_names=tuple(features["label"].names),
         channels=1 if features["image"].shape[-1] == 1 else 3,
-        train=_split(builder, "train" if "train" in splits else next(iter(splits))),
-        test=_split(builder, "test") if "test" in splits and "train" in splits else None,
+        train=train,
+        test=test,
     )
+
+
+def _builder(name: str, argument: str, data_dir: str | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(argument, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
+    except Exception as error:  # of many kinds: unknown, no such version, a damaged description
+        raise UserError(
+            f"dataset {name!r}: tensorflow-datasets has no such dataset, or can't load it: "
+            f"{_first_line(error)}"
+        ) from None
+
+
+def _check_features(name: str, features: Any) -> None:
+    import tensorflow_datasets as tfds
+
+    # Its features have no `get`.
+    image, label = (features[n] if n in features else None for n in ("image", "label"))  # noqa: SIM401
+    pictures = isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8
+    if not pictures or not isinstance(label, tfds.features.ClassLabel):
+        raise UserError(
+            f"dataset {name!r} is no image classification: an image (uint8) and a label (a class) "
+            f"are needed, it has {', '.join(features)}"
+        )
+
+
+@contextmanager
+def _reading(name: str, builder: Any) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, OSError, ValueError) as error:
+        raise UserError(
+            f"dataset {name!r} in {str(builder.data_dir)!r} can't be read "
+            f"({_first_line(error)}): remove that folder and let it be downloaded again"
+        ) from None
 
 
 def _prepare(name: str, builder: Any) -> None:
@@ -72,7 +106,8 @@ def _check_network() -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    # TensorFlow puts the name of the graph's node before its message.
+    lines = re.sub(r"^\{\{.*?\}\} ", "", str(error)).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
@@ -83,26 +118,33 @@ def _checksum(builder: Any) -> str:
     )
 
 
-def _split(builder: Any, split: str) -> RawSplit:
+def _split(name: str, builder: Any, split: str) -> RawSplit:
+    """Opens one split in the order of its files; only images that are asked for are decoded."""
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    def stream(decoders: dict[str, Any] | None = None) -> Any:
+    def stream() -> Any:
         config = tfds.ReadConfig(interleave_cycle_length=1)  # the order of the files
+        skip = {"image": tfds.decode.SkipDecoding()}
         return builder.as_dataset(
-            split=split, shuffle_files=False, decoders=decoders, read_config=config
+            split=split, shuffle_files=False, decoders=skip, read_config=config
         )
 
-    skip = {"image": tfds.decode.SkipDecoding()}
-    labels = np.array(
-        [int(x) for x in stream(skip).map(lambda example: example["label"]).as_numpy_iterator()],
-        dtype=np.int64,
-    )
-
     def images(indices: npt.NDArray[np.int64]) -> Iterator[Image]:
-        wanted = set(indices.tolist())
-        pixels = stream().map(lambda example: example["image"])
-        for index, image in enumerate(pixels.as_numpy_iterator()):
-            if index in wanted:
-                yield image
+        wanted = np.zeros(len(labels), dtype=bool)
+        wanted[indices] = True
+        end = int(np.max(indices, initial=-1)) + 1
+        decode = builder.info.features["image"].decode_example
+        chosen = stream().take(end).enumerate().filter(lambda index, _: tf.gather(wanted, index))
+        pixels = chosen.map(lambda _, example: decode(example["image"]))
+        with _reading(name, builder):
+            if not pixels.element_spec.shape.is_fully_defined():
+                yield from pixels.as_numpy_iterator()
+                return
+            for batch in pixels.batch(_IMAGES_AT_ONCE).as_numpy_iterator():
+                yield from batch
 
+    batches = stream().map(lambda example: example["label"]).batch(_LABELS_AT_ONCE)
+    parts = [np.asarray(batch, dtype=np.int64) for batch in batches.as_numpy_iterator()]
+    labels = np.concatenate([np.empty(0, np.int64), *parts])
     return RawSplit(labels, images)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments.cli import main
+
+SMALL = ("--dataset", "digits", "--sample", "100", "--cache-dir", "cache")
 
 
 def call(*arguments: str) -> Result:
@@ -48,12 +51,27 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
         (["search", "mnist_cnn", "--fix", "kernel_size=4"], ["one of 3, 5"]),
         (["search", "mnist_cnn", "--fix", "learning_rate=7"], ["from 0.0001 to 0.01"]),
         (["search", "mnist_cnn", "--fix", "filters_0=65"], ["from 16 to 64"]),
+        (["search", "mnist_cnn", "--fix", "dropout=0", "--fix", "dropout=0.1"], ["given twice"]),
+        (
+            ["search", "mnist_cnn", "--fix", "filters_3=32", "--fix", "conv_blocks=1"],
+            ["--fix filters_3", "only where conv_blocks is 4", "fixed at 1"],
+        ),
+        (["search", "mnist_cnn", "--fix", "learning_rate=nan"], ["from 0.0001 to 0.01"]),
+        (["search", "mnist_cnn", "--set", "image_size=28.7"], ["whole number from 1 to 4096"]),
         (["search", "mnist_cnn", "--set", "alpha=1"], ["no such setting"]),
         (["search", "transfer_head", "--set", "alpha=0.4"], ["0.35"]),
         (["search", "transfer_head", "--set", "image_size=8"], ["32x32"]),
         (["search", "mnist_cnn", "--objective", "val_acuracy"], ["direction is not known"]),
         (["search", "mnist_cnn", "--objective", "val_recall:max"], ["no model of this space"]),
         (["search", "mnist_cnn", "--objective", "val_loss:up"], ["max or min"]),
+        (["search", "mnist_cnn", "--objective", ""], ["names no metric"]),
+        (["search", "mnist_cnn", "--objective", "val_loss:"], ["max or min"]),
+        (["search", "mnist_cnn", "--patience", "-1"], ["--patience", "0 or more"]),
+        (["search", "mnist_cnn", "--sample", "10"], ["--sample is too small"]),
+        (["search", "mnist_cnn", "--runs-dir", ""], ["--runs-dir is empty"]),
+        (["search", "mnist_cnn", "--cache-dir", "/proc/nowhere"], ["choose another --cache-dir"]),
+        (["search", "mnist_cnn", "--dataset", "tfds:no_such"], ["has no such dataset"]),
+        (["search", "mnist_cnn", "--dataset", "tfds:mnist:9.9.9"], ["version 9.9.9"]),
         (["search", "mnist_cnn", "--max-trials", "0"], ["--max-trials", "1 or more"]),
         (["search", "mnist_cnn", "--max-trials", "-3"], ["--max-trials", "got -3"]),
         (["search", "mnist_cnn", "--max-trials", "many"], ["not a valid integer"]),
@@ -75,7 +93,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if arguments[:2] == ["search", "mnist_cnn"] and "--dataset" not in arguments:
-        arguments = [*arguments, "--dataset", "digits", "--sample", "100", "--cache-dir", "cache"]
+        arguments = [*arguments[:2], *SMALL, *arguments[2:]]
     refused(call(*arguments), *words)
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
 
@@ -87,6 +105,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("trials = 3", ["unknown key 'trials'", "max_trials"]),
         ("max_trials = 'three'", ["--max-trials", "'three'"]),
         ("fix = 3", ["fix should be a table"]),
+        ("settings = {image_size = [28, 28]}", ["image_size=[28, 28]", "whole number"]),
         ("runs_dir = 3", ["runs_dir should be a text"]),
     ],
 )
@@ -96,6 +115,20 @@ def test_bad_config_files(tmp_path: Path, text: str, words: list[str]) -> None:
     refused(call("search", "mnist_cnn", "--config", str(path)), *words)
 
 
+def test_a_config_that_is_wrong_is_refused_whatever_the_options(tmp_path: Path) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text("fix = 3")
+    arguments = ["search", "mnist_cnn", "--config", str(path), "--fix", "dropout=0"]
+    refused(call(*arguments), "fix should be a table")
+
+
+def test_no_command_shows_the_commands() -> None:
+    result = call()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert {"search", "report", "spaces"} <= {x.split()[0] for x in result.stderr.splitlines() if x}
+
+
+@pytest.mark.usefixtures("without_report")
 def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) -> None:
     path = tmp_path / "search.toml"
     path.write_text('space = "mnist_cnn"\nconfirm = 0\n[fix]\nconv_blocks = 1\npooling = "max"\n')
@@ -142,6 +175,28 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder:
     assert not (folder / "report").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("study.json", "{}"),
+        ("artifacts/finalists.json", "[1]"),
+        ("artifacts/predictions.npz", "PK"),
+        ("trial_1/result.json", "{"),
+        ("trial_1/result.json", "[]"),
+    ],
+)
+def test_a_damaged_file_of_a_study_costs_itself_alone_and_is_named(
+    tmp_path: Path, study_folder: Path, name: str, content: str
+) -> None:
+    folder = tmp_path / "hurt"
+    shutil.copytree(study_folder, folder)
+    (folder / name).write_text(content)
+    written = call("report", "hurt", "--runs-dir", str(tmp_path))
+    assert written.exit_code == 0, written.output
+    page = Path(written.stdout.strip()).read_text(encoding="utf-8")
+    assert "trial_1" in page if name.startswith("trial_1") else Path(name).name in page
+
+
 def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(call("report", "empty", "--runs-dir", str(tmp_path)), "is no study")
@@ -149,6 +204,7 @@ def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:
 
 def test_spaces_and_datasets_are_listed() -> None:
     spaces = call("spaces").stdout
+    assert max(len(line) for line in spaces.splitlines()) <= 80
     for word in ("mnist_cnn", "transfer_head", "unfreeze_from", "log scale", "alpha = 1.0"):
         assert word in spaces
     assert "folder:<path>" in call("datasets").stdout
@@ -182,7 +238,7 @@ def test_shell_completion_knows_spaces() -> None:
 
 def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
     arguments = [str(study_folder.name), "--runs-dir", str(study_folder.parent)]
-    for module in (["experiments", "report"], ["reports"]):
+    for module, said in ((["experiments", "show"], "best trial"), (["reports"], "index.html")):
         answer = subprocess.run(
             [sys.executable, "-m", *module, *arguments],
             capture_output=True,
@@ -190,4 +246,8 @@ def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
             check=True,
             timeout=120,
         )
-        assert answer.stdout.strip().endswith("index.html")
+        assert said in answer.stdout
+    usage = subprocess.run(
+        [sys.executable, "-m", "reports", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: python -m reports [OPTIONS] STUDY" in usage.stdout

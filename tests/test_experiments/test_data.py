@@ -1,5 +1,10 @@
 """Datasets: splits, subsets, folders of images, the cache."""
 
+import os
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +12,7 @@ import pytest
 from PIL import Image
 
 from experiments.data import PreparedData, prepare
+from experiments.datasets.registry import resolve
 from experiments.errors import UserError
 
 
@@ -55,12 +61,55 @@ def test_prepared_arrays_are_reused(tmp_path: Path) -> None:
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
-def test_folder_skips_and_names_what_it_cannot_read(tmp_path: Path) -> None:
-    root = folder_of_images(tmp_path / "images", {"cat": 20, "dog": 20})
+@pytest.mark.parametrize("damage", ["cut short", "away"])
+def test_damaged_arrays_are_prepared_again(tmp_path: Path, damage: str) -> None:
+    data = digits(tmp_path, sample=100)
+    before = np.array(data.open("train").images)
+    path = Path(data.folder) / "train-images.npy"
+    if damage == "away":
+        path.unlink()
+    else:
+        os.truncate(path, 1000)
+    assert np.array_equal(digits(tmp_path, sample=100).open("train").images, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files, which a memory map would be killed by."""
+    code = (
+        "import pathlib, resource, signal\n"
+        "from experiments.data import prepare\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "prepare('digits', lambda c: (28, 28, c), pathlib.Path('cache'))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    last = answer.stderr.splitlines()[-1]
+    assert "UserError: prepared images can't be written to 'cache/datasets' (File too" in last
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["cache", "datasets"]
+
+
+def bomb() -> bytes:
+    """A PNG whose header promises 60,000 x 60,000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+
+
+def test_folder_skips_and_names_what_it_cannot_use(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path / "images", {"cat": 20, "dog": 20, "empty": 0})
     (root / "dog" / "broken.jpg").write_bytes(b"no image")
+    (root / "dog" / "huge.png").write_bytes(bomb())
+    (root / "dog" / "nowhere.png").symlink_to("/no/such/file")
     data = prepare(f"folder:{root}", lambda c: (16, 16, c), tmp_path / "cache")
     assert data.class_names == ("cat", "dog")
-    assert data.skipped == ("dog/broken.jpg",)
+    assert data.skipped == (
+        "dog/broken.jpg",
+        "dog/huge.png",
+        "dog/nowhere.png",
+        "empty/ (no image in it)",
+    )
     assert sum(data.counts.values()) == 40
     assert set(data.open("train").sizes[:, 1]) == {20}
 
@@ -78,6 +127,38 @@ def test_folders_that_cannot_be_used(tmp_path: Path, counts: dict[str, int], mes
     folder_of_images(tmp_path / "images", counts)
     with pytest.raises(UserError, match=message):
         prepare(f"folder:{tmp_path / 'images'}", lambda c: (8, 8, c), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "away", "described wrongly"])
+def test_a_damaged_download_is_one_line(tmp_path: Path, tfds_dir: str, damage: str) -> None:
+    folder = tmp_path / "cats_vs_dogs" / "4.0.1"
+    folder.mkdir(parents=True)
+    for path in (Path(tfds_dir) / "cats_vs_dogs" / "4.0.1").iterdir():
+        if path.suffix in (".json", ".txt"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        elif damage == "cut short":
+            with path.open("rb") as whole:
+                (folder / path.name).write_bytes(whole.read(100_000))
+    if damage == "described wrongly":
+        (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match=r"can't (be read|load it)"):
+        prepare("cats_vs_dogs", lambda c: (8, 8, c), tmp_path / "cache", data_dir=str(tmp_path))
+
+
+def test_images_of_a_sample_are_the_datasets_own(tfds_dir: str) -> None:
+    """Only images that are wanted are decoded: they must be the ones asked for."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("cats_vs_dogs", data_dir=tfds_dir)
+    plain = builder.as_dataset(split="train", shuffle_files=False).take(40)
+    examples = list(plain.as_numpy_iterator())
+    raw = resolve("cats_vs_dogs", tfds_dir)
+    wanted = np.array([0, 3, 4, 38])
+    images = list(raw.train.images(wanted))
+    assert len(images) == len(wanted)
+    for index, image in zip(wanted, images, strict=True):
+        assert np.array_equal(image, examples[index]["image"])
+        assert raw.train.labels[index] == examples[index]["label"]
 
 
 def test_mnist_keeps_its_own_test_split(cache_dir: Path, tfds_dir: str) -> None:

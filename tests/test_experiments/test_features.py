@@ -161,6 +161,14 @@ def test_features_are_computed_once_and_named_by_what_determines_them(
     assert not any(store.has(entry) for entry in others)
 
 
+def test_an_entry_that_was_cut_short_is_computed_again(small: PreparedData, tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    whole = np.array(store.open(entry_of(small), "max"))
+    file = tmp_path / "features" / entry_of(small).key / "max.npy"
+    file.write_bytes(file.read_bytes()[:500])
+    assert np.array_equal(store.open(entry_of(small), "max"), whole)
+
+
 def test_an_interrupted_computation_goes_on_where_it_was(
     small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

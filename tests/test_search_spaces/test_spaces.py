@@ -25,12 +25,13 @@ def images(shape: tuple[int, int, int], count: int = 8) -> Any:
     return rng.integers(0, 256, (count, *shape)).astype("uint8")
 
 
-def step(space: Any, **values: Any) -> keras.Model:
+def step(space: Any, epochs: int = 1, **values: Any) -> keras.Model:
     hp = keras_tuner.HyperParameters()
     hp.values |= values
     model = space.build(hp)
     x = images(space.input_shape)
-    history = space.fit(hp, model, x, np.arange(8) % space.num_classes, epochs=1, verbose=0)
+    history = space.fit(hp, model, x, np.arange(8) % space.num_classes, epochs=epochs, verbose=0)
+    assert len(history.history["loss"]) == epochs
     assert np.isfinite(history.history["loss"]).all()
     return model
 
@@ -84,9 +85,12 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     ],
 )
 def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
-    space = TransferHead((64, 64, 3), 2, alpha=0.35, weights="none")
-    model = step(space, **values)
+    space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
+    model = step(space, epochs=2, **values)  # the second trains the layers from the cut on
     assert model.output_shape == (None, 1)
+    base = model.get_layer("mobilenet_v2")
+    trained = [layer.name for layer in base.layers if layer.trainable_weights]
+    assert trained[:1] == ([values["unfreeze_from"]] if "unfreeze_from" in values else [])
 
 
 def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
@@ -103,14 +107,14 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
 
 
 def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
-    space = TransferHead((64, 64, 3), 2, alpha=0.35, weights="none")
+    space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     hp = keras_tuner.HyperParameters()
     hp.values |= {"unfreeze": True, "unfreeze_from": "block_16_expand"}
     model = space.build(hp)
     base = model.get_layer("mobilenet_v2")
     before = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
     kernel = base.get_layer("Conv_1").kernel.numpy()
-    history = space.fit(hp, model, images((64, 64, 3)), np.arange(8) % 2, epochs=2, verbose=0)
+    history = space.fit(hp, model, images((32, 32, 3)), np.arange(8) % 2, epochs=2, verbose=0)
     assert len(history.history["loss"]) == 2
     after = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))

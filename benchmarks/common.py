@@ -1,0 +1,144 @@
+"""What the benchmarks share: the same trials, run by plain Keras Tuner and by the suite."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras_tuner
+import numpy as np
+
+from experiments import SearchConfig, run_search
+from experiments.data import PreparedData
+from experiments.search import parse_settings, prepare_data
+from reports.load import Study, load_study
+from search_spaces import space_class
+
+# Real datasets that developers keep beside the checkout; elsewhere they are downloaded.
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Makes a parser with the options that every benchmark has."""
+    made = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    made.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    made.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR"))
+    return made
+
+
+def data_dir(given: str | None) -> str | None:
+    """Returns the folder of tensorflow-datasets: the one given, or the one beside the checkout."""
+    return given or (str(_BESIDE) if _BESIDE.is_dir() else None)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder that is gone afterwards, on a disk and not in memory."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+def prepared(config: SearchConfig) -> PreparedData:
+    """Prepares the dataset, so that neither side is charged for it."""
+    from experiments.display import SilentDisplay
+
+    return prepare_data(config, parse_settings(config), SilentDisplay())
+
+
+def run_suite(config: SearchConfig) -> tuple[Study, float]:
+    """Runs a search of the suite.
+
+    Returns:
+        The study, and the seconds from its start until its last trial had ended: all that plain
+        Keras Tuner does too, and the features, but no confirmation on test and no report.
+    """
+    study = load_study(run_search(config).folder)
+    return study, float(study.record["search_ended"] - study.record["started"])
+
+
+class Replay(keras_tuner.Oracle):
+    """Proposes given values, one trial after the other."""
+
+    def __init__(self, proposals: Sequence[dict[str, Any]], **kwargs: Any) -> None:
+        super().__init__(max_trials=len(proposals), **kwargs)
+        self._proposals = list(proposals)
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next values."""
+        if not self._proposals:
+            return {"status": keras_tuner.engine.trial.TrialStatus.STOPPED, "values": None}
+        return {
+            "status": keras_tuner.engine.trial.TrialStatus.RUNNING,
+            "values": self._proposals.pop(0),
+        }
+
+
+def run_plain(
+    config: SearchConfig, data: PreparedData, proposals: Sequence[dict[str, Any]], folder: Path
+) -> list[float]:
+    """Runs the same trials by `keras_tuner.Tuner`, on arrays in memory.
+
+    The networks are those of the search space, compiled with Keras' defaults, but for XLA, which
+    stays off on a CPU, to Keras Tuner's advantage.
+
+    Returns:
+        Seconds of each trial.
+    """
+
+    class Plain(space_class(config.space)):  # type: ignore[misc]
+        steps_per_execution = 1
+
+    plain = Plain(data.shape, len(data.class_names), **parse_settings(config))
+    ends = [time.perf_counter()]
+
+    class Timed(keras_tuner.Tuner):
+        def on_trial_end(self, trial: Any) -> None:
+            super().on_trial_end(trial)
+            ends.append(time.perf_counter())
+
+    objective = config.parsed_objective
+    tuner = Timed(
+        oracle=Replay(
+            proposals, objective=keras_tuner.Objective(objective.name, objective.direction)
+        ),
+        hypermodel=plain,
+        directory=folder,
+        project_name="plain",
+    )
+    train, validation = data.open("train"), data.open("validation")
+    arrays = [np.array(a) for a in (train.images, train.labels)]
+    held_out = tuple(np.array(a) for a in (validation.images, validation.labels))
+    ends[0] = time.perf_counter()
+    tuner.search(*arrays, validation_data=held_out, epochs=config.max_epochs, verbose=0)
+    return [float(seconds) for seconds in np.diff(ends)]
+
+
+def proposals_of(study: Study, limit: int | None = None) -> list[dict[str, Any]]:
+    """Returns the hyperparameters of a study's trials, in order of start."""
+    import json
+
+    paths = sorted(study.folder.glob("trial_*/trial.json"))[:limit]
+    values = [json.loads(p.read_text())["hyperparameters"]["values"] for p in paths]
+    assert not len(study.failed), study.failed["message"].to_list()
+    return values
+
+
+def phase_seconds(study: Study) -> dict[str, float]:
+    """Returns the mean seconds of a study's trials by phase."""
+    import json
+
+    records = [json.loads(p.read_text()) for p in sorted(study.folder.glob("trial_*/result.json"))]
+    phases = [execution["seconds"] for r in records for execution in r["executions"]]
+    names = sorted({name for seconds in phases for name in seconds})
+    return {name: float(np.mean([s.get(name, 0.0) for s in phases])) for name in names}
+
+
+def outside_fit(seconds: dict[str, float]) -> float:
+    """Returns what a trial costs besides training, computing features apart."""
+    return sum(seconds.get(name, 0.0) for name in ("clear", "build", "trace", "save"))

@@ -1,0 +1,69 @@
+"""A search of transfer heads on a frozen base: the suite against plain Keras Tuner.
+
+The suite runs all trials, its features computed from nothing. Plain Keras Tuner runs the first of
+the same trials; the rest is extrapolated from their mean, for it would take hours.
+"""
+
+import numpy as np
+from common import (
+    data_dir,
+    outside_fit,
+    parser,
+    phase_seconds,
+    prepared,
+    proposals_of,
+    run_plain,
+    run_suite,
+    workplace,
+)
+
+from experiments import SearchConfig
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--alpha", type=float, default=0.35)
+    arguments.add_argument("--trials", type=int, default=20)
+    arguments.add_argument("--plain-trials", type=int, default=2)
+    arguments.add_argument("--epochs", type=int, default=5)
+    arguments.add_argument("--images", type=int, default=5000)
+    given = arguments.parse_args()
+    if given.quick:
+        given.trials, given.plain_trials, given.epochs, given.images = 6, 1, 2, 400
+    with workplace() as folder:
+        config = SearchConfig(
+            space="transfer_head",
+            dataset="cats_vs_dogs",
+            data_dir=data_dir(given.data_dir),
+            sample=given.images,
+            settings={"alpha": given.alpha, "weights": "none"},
+            fix={"unfreeze": False},
+            max_trials=given.trials,
+            max_epochs=given.epochs,
+            patience=0,
+            confirm=0,
+            name="suite",
+            runs_dir=str(folder / "runs"),
+            cache_dir=str(folder / "cache"),
+        )
+        data = prepared(config)
+        study, suite = run_suite(config)
+        phases = phase_seconds(study)
+        plain = run_plain(config, data, proposals_of(study, given.plain_trials), folder / "plain")
+    total = float(np.mean(plain)) * given.trials
+    print(
+        f"{given.trials} trials x {given.epochs} epochs, {given.images:,} images at 224, "
+        f"MobileNetV2 {given.alpha:g} frozen, weights drawn at random"
+    )
+    print(
+        f"plain Keras Tuner: {', '.join(f'{s:.1f}' for s in plain)} s for {len(plain)} trials; "
+        f"{total:.0f} s for {given.trials}, extrapolated"
+    )
+    print(f"suite: {suite:.1f} s for {given.trials} trials, features computed from nothing")
+    print("  mean seconds of a trial: " + ", ".join(f"{n} {s:.2f}" for n, s in phases.items()))
+    print(f"  outside fit and features: {outside_fit(phases):.2f} s a trial")
+    print(f"ratio: {total / suite:.1f}")
+
+
+if __name__ == "__main__":
+    main()
