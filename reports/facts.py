@@ -30,10 +30,8 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "splits", _splits(config, dataset)
     skipped = dataset.get("skipped")
     if isinstance(skipped, list) and skipped:
-        yield (
-            "skipped",
-            f"{len(skipped)} (unreadable images, folders without one): {listed(list(map(str, skipped)))}",
-        )
+        named = listed([str(name) for name in skipped])
+        yield "skipped", f"{len(skipped)} (unreadable images, folders without one): {named}"
     for label, key in (("held", "fix"), ("set", "settings")):
         yield label, ", ".join(f"{k} = {text(v)}" for k, v in as_dict(config.get(key)).items())
     yield "machine", _machine(environment)

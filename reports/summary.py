@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.reading import clean, dig, number
-from reports.statistics.estimates import Estimate, accuracy, difference
+from reports.statistics.estimates import Estimate, accuracy
 from reports.study import Study
 from reports.words import text
 
@@ -111,17 +111,27 @@ def _known(study: Study, best: Any, name: str) -> float:
 
 
 def _gain(study: Study, winner: dict[str, Any] | None) -> Gain | None:
-    defaults = [c for c in study.confirmed if c["trial_id"] == DEFAULT and c["runs"]]
-    if winner is not None and defaults:
-        scores = test_scores(defaults[0])
-        gap = difference(test_scores(winner), scores)
-        return Gain(gap, "test", sum(scores) / len(scores))
+    tested = _gain_on_test(study)
+    if winner is not None and tested is not None:
+        return tested
     row = default_trial(study)
     if row is None or study.completed.empty:
         return None
     sign = 1 if study.direction == "max" else -1
     gap_value = sign * float(study.completed.iloc[0]["score"] - row["score"])
     return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
+
+
+def _gain_on_test(study: Study) -> Gain | None:
+    from reports.compare import arms_of_default, compare
+
+    if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
+        return None
+    comparison = compare(arms_of_default(study), study.seed)
+    if not comparison.pairs:
+        return None
+    default = comparison.estimates[1]
+    return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
 
 
 def default_trial(study: Study) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from reports.words import number, short, words
 
@@ -25,6 +25,8 @@ MANY = 600  # points; from here on they are drawn as pixels
 
 _RC = {
     **sns.axes_style("whitegrid"),
+    "patch.force_edgecolor": False,
+    "patch.edgecolor": "none",
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.labelsize": 9,
@@ -137,14 +139,15 @@ def is_log(hp: dict[str, Any]) -> bool:
 def scale_x(ax: Axes, hp: dict[str, Any], values: Any) -> None:
     """Puts the x axis in the scale that the hyperparameter was sampled in."""
     if is_log(hp) and np.min(values) > 0:
-        low, high = float(np.min(values)), float(np.max(values))
-        ax.set_xscale("log", base=2 if high / low < 100 else 10)
-        if high / low < 100:
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.xaxis.set_minor_formatter(NullFormatter())
-        else:
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
-            ax.xaxis.set_minor_formatter(NullFormatter())
+        narrow = float(np.max(values)) / float(np.min(values)) < 100
+        whole = hp.get("kind") == "Int"
+        ax.set_xscale("log", base=2 if whole and narrow else 10)
+        if narrow and not whole:
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:g}" if narrow or whole else f"{value:.0e}")
+        )
+        ax.xaxis.set_minor_formatter(NullFormatter())
     elif hp.get("kind") == "Int":
         whole_numbers(ax)
 
