@@ -5,22 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from experiments.errors import UserError
+from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
 
 _BOOKKEEPING = "tuner/"  # Hyperband keeps its rounds among the hyperparameters
-_STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
-_FIELDS = (
-    "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
-    "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms",
-)  # fmt: skip
 _PARTS = ("config", "objective", "dataset", "environment")
-_RESERVED = {*_FIELDS, "number"}
-Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
 
 def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
@@ -69,7 +61,7 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
     space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
     hyperparameters = _columns(space)
     objective, direction = _objective(record, states)
-    trials = _trials_frame(states, hyperparameters, _measured(folder, problems))
+    trials = trials_frame(states, hyperparameters, _measured(folder, problems))
     return Study(
         folder=folder,
         name=clean(record.get("name", folder.name)),
@@ -77,7 +69,7 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
         objective=objective,
         direction=direction,
         trials=trials,
-        epochs=_epochs_frame(states),
+        epochs=epochs_frame(states),
         hyperparameters=hyperparameters,
         finalists=_runs_of(folder / "artifacts" / "finalists.json", problems),
         confirmed=_confirmed(folder, problems),
@@ -135,7 +127,7 @@ def _columns(space: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if hp["name"].startswith(_BOOKKEEPING):
             continue
         column = clean(hp["name"], 120)
-        while column in _RESERVED or column in columns:
+        while column in RESERVED or column in columns:
             column += " (hyperparameter)"
         columns[column] = _describe(hp)
     return columns
@@ -147,7 +139,7 @@ def _describe(hp: dict[str, Any]) -> dict[str, Any]:
         "conditions": dicts(hp.get("conditions")),
     }
     if "default" in hp:
-        described["default"] = _value(described, hp["default"])
+        described["default"] = value_of(described, hp["default"])
     for end in ("min_value", "max_value"):
         if end in hp:
             described[end] = number(hp[end])
@@ -187,110 +179,6 @@ def _best(metric: Any) -> float:
         if isinstance(o.get("value"), list) and o["value"]
     ]
     return (min if dig(metric, "direction") == "min" else max)(values, default=math.nan)
-
-
-def _trials_frame(
-    states: list[Trial],
-    hyperparameters: dict[str, dict[str, Any]],
-    measured: dict[str, dict[str, Any]],
-) -> pd.DataFrame:
-    rows = [_trial_row(*trial, hyperparameters) for trial in states]
-    for row in rows:
-        for cost in ("flops", "latency_ms"):
-            found = number(dig(measured, row["trial_id"], cost))
-            row[cost] = row[cost] if math.isnan(found) else found
-    trials = pd.DataFrame(rows, columns=[*_FIELDS, *hyperparameters])
-    trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
-    trials.insert(1, "number", range(1, len(trials) + 1))
-    return trials
-
-
-def _trial_row(
-    trial_id: str,
-    state: dict[str, Any],
-    result: dict[str, Any],
-    hyperparameters: dict[str, dict[str, Any]],
-) -> dict[str, Any]:
-    values = as_dict(dig(state, "hyperparameters", "values"))
-    started, ended = number(result.get("started")), number(result.get("ended"))
-    executions = dicts(result.get("executions"))
-    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
-    message = result.get("message") or state.get("message")
-    return {
-        "trial_id": trial_id,
-        "status": clean(status, 20),
-        "score": number(result.get("score", state.get("score"))),
-        "scores": tuple(number(e.get("score")) for e in executions),
-        "cause": _optional(result.get("cause"), 40),
-        "message": _optional(message, 2000),
-        "traceback": _optional(result.get("traceback"), 20_000),
-        "started": started,
-        "ended": ended,
-        "seconds": ended - started,
-        "epochs": float(sum(len(_epoch_seconds(e)) for e in executions)) if result else math.nan,
-        "worker": _optional(result.get("worker"), 40),
-        "attempts": _attempts(result.get("attempts")),
-        **{
-            name: number(result.get(name))
-            for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
-        },
-    } | {
-        column: _value(hp, values.get(hp["name"]))
-        for column, hp in hyperparameters.items()
-        if _active(hp, values)
-    }
-
-
-def _value(hp: dict[str, Any], value: Any) -> Any:
-    """Returns a hyperparameter's value; missing where a number is expected and there is none."""
-    if hp.get("kind") in ("Int", "Float"):
-        return None if math.isnan(number(value)) else number(value)
-    return scalar(value)
-
-
-def _optional(value: Any, limit: int) -> str | None:
-    return None if value is None else clean(value if isinstance(value, str) else str(value), limit)
-
-
-def _attempts(value: Any) -> float:
-    return float(len(value)) if isinstance(value, list) else number(value)
-
-
-def _active(hp: dict[str, Any], values: dict[str, Any]) -> bool:
-    return all(
-        values.get(str(c.get("name"))) in c["values"]
-        for c in hp["conditions"]
-        if isinstance(c.get("values"), list)
-    )
-
-
-def _epoch_seconds(execution: dict[str, Any]) -> list[Any]:
-    seconds = execution.get("epoch_seconds")
-    return seconds if isinstance(seconds, list) else []
-
-
-def _epochs_frame(states: list[Trial]) -> pd.DataFrame:
-    parts: dict[str, list[Any]] = {"trial_id": [], "execution": [], "epoch": [], "seconds": []}
-    length = 0
-    for trial_id, _, result in states:
-        first = number(result.get("initial_epoch"))
-        first = 1 if math.isnan(first) else int(first) + 1
-        for index, execution in enumerate(dicts(result.get("executions"))):
-            seconds = _epoch_seconds(execution)
-            count = len(seconds)
-            parts["trial_id"] += [trial_id] * count
-            parts["execution"] += [index] * count
-            parts["epoch"] += range(first, first + count)
-            parts["seconds"] += map(number, seconds)
-            for name, values in as_dict(execution.get("history")).items():
-                if isinstance(values, list) and name not in ("trial_id", "execution", "epoch"):
-                    column = parts.setdefault(clean(name, 60), [])
-                    column += [math.nan] * (length - len(column))
-                    column += [number(v) for v in values[:count]]
-            length += count
-    for column in parts.values():
-        column += [math.nan] * (length - len(column))
-    return pd.DataFrame(parts)
 
 
 def _measured(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:

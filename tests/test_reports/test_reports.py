@@ -11,7 +11,9 @@ from pathlib import Path
 import keras_tuner
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from experiments.cli import main
 from experiments.config import SearchConfig, load_toml
 from reports import Study, load_study, write_report
 from reports.figures import figures
@@ -249,3 +251,15 @@ def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
     assert "plain Keras Tuner" in text
     assert "No epochs are recorded." in text
     assert "No test predictions are recorded" in text
+    # A second project, still going on: the states that plain Keras Tuner leaves.
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "plain", other)
+    state = json.loads((other / "trial_1" / "trial.json").read_text())
+    state |= {"status": "RUNNING", "score": None, "metrics": {"metrics": {}}}
+    (other / "trial_1" / "trial.json").write_text(json.dumps(state))
+    assert list(load_study(other).trials["status"]) == ["completed", "running"]
+    arguments = ["compare", "plain", "other", "--runs-dir", str(tmp_path)]
+    compared = CliRunner().invoke(main, arguments)
+    assert compared.exit_code == 0, compared.output
+    assert compared.stdout.startswith("No verdict: plain and other were not tested")
+    assert "not recorded" in compared.stdout
