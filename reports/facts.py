@@ -32,7 +32,8 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(skipped, list) and skipped:
         yield (
             "skipped",
-            f"{len(skipped)} (unreadable images, folders without one): {listed(list(map(str, skipped)))}",
+            f"{len(skipped)} (unreadable images, folders without one): "
+            f"{listed(list(map(str, skipped)))}",
         )
     for label, key in (("held", "fix"), ("set", "settings")):
         yield label, ", ".join(f"{k} = {text(v)}" for k, v in as_dict(config.get(key)).items())
