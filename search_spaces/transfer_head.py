@@ -21,6 +21,7 @@ from search_spaces._mobilenet import (
 from search_spaces.base import ImageSpace, Phase, draw_sizes
 from search_spaces.frozen import FLIPPED, ORIGINAL, FrozenPart
 
+_MOST_ALPHA = 4  # sixteen times the weights of 1; more is a slip of the keyboard
 _IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
@@ -113,11 +114,16 @@ class TransferHead(ImageSpace):
                 shared_base(self._key(alpha))
             except Exception as error:  # downloads fail in as many ways as there are servers
                 lines = str(error).strip().splitlines() or [type(error).__name__]
+                remedy = (
+                    "connect to the network, put the file into the models folder of KERAS_HOME, or "
+                    "choose weights=none or a file's path"
+                    if self.weights == "imagenet"
+                    else "a file is needed that MobileNetV2 without top of this alpha has saved"
+                )
                 raise ValueError(
                     f"weights {self.weights!r} of MobileNetV2 for alpha {alpha} at "
                     f"{self.input_shape[0]}x{self.input_shape[1]} can't be loaded "
-                    f"({lines[0][:200]}): connect to the network, put the file into the models "
-                    "folder of KERAS_HOME, or choose weights=none or a file's path"
+                    f"({lines[0][:200]}): {remedy}"
                 ) from error
 
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
@@ -209,10 +215,10 @@ def _parse_alphas(alpha: float | str | tuple[float, ...]) -> tuple[float, ...]:
         parts = [alpha]
     try:
         alphas = tuple(sorted({float(part) for part in parts}))
-    except ValueError:
+    except (TypeError, ValueError):
         raise ValueError(f"alpha should be a number such as 0.35, got {alpha!r}") from None
-    if not alphas or alphas[0] <= 0:
-        raise ValueError(f"alpha should be greater than 0, got {alpha!r}")
+    if isinstance(alpha, bool) or not alphas or not all(0 < a <= _MOST_ALPHA for a in alphas):
+        raise ValueError(f"alpha should be above 0 and at most {_MOST_ALPHA}, got {alpha!r}")
     return alphas
 
 

@@ -143,6 +143,10 @@ def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"alpha": "wide"}, "alpha should be a number"),
+        ({"alpha": "nan"}, "above 0 and at most 4"),
+        ({"alpha": 100, "weights": "none"}, "above 0 and at most 4"),
+        ({"alpha": True}, "above 0 and at most 4"),
+        ({"crop": 1}, "from 0 to below 1"),
         ({"alpha": 0.4}, "not for \\[0.4\\]"),
         ({"weights": "/no/such/file"}, "no file at"),
     ],
