@@ -188,7 +188,8 @@ class DurableOracle(keras_tuner.Oracle):
         """Sets the state to what it was after `trials`; running ones are to be run again."""
         self.trials = {t.trial_id: t for t in sorted(trials, key=lambda t: int(t.trial_id))}
         self.start_order = list(self.trials)
-        self.ongoing_trials, self._retry_queue, self.end_order = {}, [], []
+        self.ongoing_trials: dict[str, Any] = {}  # slot -> Trial
+        self._retry_queue, self.end_order = [], []
         self._tried_so_far.clear()
         self._id_to_hash.clear()
         self._run_times.clear()

@@ -38,12 +38,12 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
         completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
         dimensions = len(self._nonfixed_space())
         if len(completed) < (self.num_initial_points or max(3 * dimensions, 3)):
-            return self._random_populate_space()
+            return dict(self._random_populate_space())
         seed = self.derived_seed(int(trial_id))
         rng = np.random.default_rng(seed)
         candidates = self._candidates(completed, rng)
         if not candidates:
-            return self._random_populate_space()
+            return dict(self._random_populate_space())
         bound = self._bound(completed, [self._encode(v) for v in candidates], seed)
         return {"status": Status.RUNNING, "values": candidates[int(np.argmin(bound))]}
 
@@ -80,7 +80,7 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
             moved = rng.uniform(size=(_NUM_NEAR, dimensions)) < max(0.3, 1 / dimensions)
             steps = rng.normal(scale=_SPREAD, size=(_NUM_NEAR, dimensions))
             vectors.append(np.clip(centre + moved * steps, 0.0, 1.0))
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for vector in np.concatenate(vectors):
             values = self._decode(vector)
             if not self._duplicate(values):

@@ -36,11 +36,11 @@ class Plan:
     def size(self, bracket: int, round_number: int) -> int:
         """Returns the number of trials of a round."""
         last = math.ceil(1 + math.log(self.max_epochs, self.factor)) / (bracket + 1)
-        return math.ceil(last * self.factor ** (bracket - round_number))
+        return math.ceil(last * float(self.factor) ** (bracket - round_number))
 
     def epochs(self, bracket: int, round_number: int) -> int:
         """Returns the epochs that a trial has been trained for at the end of a round."""
-        return math.ceil(self.max_epochs / self.factor ** (bracket - round_number))
+        return math.ceil(self.max_epochs / float(self.factor) ** (bracket - round_number))
 
 
 @dataclass

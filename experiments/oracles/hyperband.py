@@ -129,7 +129,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         round_number, origin = int(values.get("tuner/round", 0)), values.get("tuner/trial_id")
         if round_number:
             for bracket in self._open:
-                if origin in bracket.rounds[: round_number][-1]:
+                if origin in bracket.rounds[:round_number][-1]:
                     bracket.add(trial_id, round_number, origin)
             return
         number = values.get("tuner/bracket")
