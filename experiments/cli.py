@@ -35,7 +35,8 @@ class _Refusing(click.Command):
             named = f"{error.filename!r}: " if error.filename else ""
             self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
-            click.echo(str(error) or "interrupted", err=True)
+            # click has made an Abort of it
+            click.echo(str(error.__cause__ or "") or "interrupted", err=True)
             sys.exit(_INTERRUPTED)
 
     @staticmethod
