@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.errors import UserError
+from experiments.prune import folder_bytes
 from reports import tables
 from reports.figures._style import text, words
 from reports.load import Study, load_study
@@ -37,6 +38,7 @@ def _study_row(study: Study) -> dict[str, object]:
     failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
     return {
         "study": study.folder.name,
+        "size": f"{folder_bytes(study.folder) / 1e6:.1f} MB",
         "what": what,
         "method": config.get("method", ""),
         "trials": f"{answer.num_completed}{failed}",

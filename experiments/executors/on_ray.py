@@ -108,11 +108,9 @@ class RayExecutor:
             ray.get_runtime_context().get_node_id(), soft=False
         )
         self._mailbox = ray.remote(_Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._work = ray.remote(_work).options(
-            num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=_TRIALS_A_PROCESS
-        )
-        self._alone = ray.remote(_work).options(
-            num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1
+        self._work, self._alone = (
+            ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=calls)(_work)
+            for calls in (_TRIALS_A_PROCESS, 1)
         )
         self._jobs: dict[Any, Job] = {}  # reference to the result -> job
         self._news: Any = None
