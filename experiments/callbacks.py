@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
+from experiments.executors.base import Answer
 from experiments.feed import Feed
 from experiments.objective import Objective
+from experiments.snapshot import Keeper, Snapshot
 from experiments.trial import Execution, NotANumberError
 
 
@@ -17,8 +19,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         objective: What decides the best epoch.
-        execution: Filled as training goes.
-        report: Called with the epoch and its metrics; answers whether to stop.
+        keeper: Holds the record, filled as training goes, and keeps it on the disk.
+        report: Called with the epoch and its metrics; answers how to go on.
+        patience: Epochs without a better one that end a phase; never if `None`.
 
     Raises:
         NotANumberError: The loss or the objective of an epoch is not finite.
@@ -27,17 +30,64 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         objective: Objective,
-        execution: Execution,
-        report: Callable[[int, dict[str, float]], bool],
+        keeper: Keeper,
+        report: Callable[[int, dict[str, float]], int],
+        patience: int | None = None,
     ) -> None:
         super().__init__()
         self.objective = objective
-        self.execution = execution
+        self.keeper = keeper
         self.report = report
+        self.patience = patience
+        self.initial_epoch = 0
+        self.phase = 0
+        self.phase_start = 0
+        self.answer: int = Answer.GO
         self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
         self._evaluating = 0.0
-        self.stopped = False
+        self.epochs = 0
+
+    @property
+    def execution(self) -> Execution:
+        """The record of the training."""
+        return self.keeper.execution
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the whole training was told to end."""
+        return self.answer != Answer.GO
+
+    def begin(self, taken_up: Snapshot | None) -> None:
+        """Takes note of what the training goes on from."""
+        if taken_up is not None:
+            own = taken_up is self.keeper.own
+            self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
+            self.epochs = taken_up.epochs
+
+    def begin_phase(self, number: int, goes_on: Snapshot | None) -> None:
+        """Takes note that a phase begins, or is gone on with."""
+        self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
+        if goes_on is not None and goes_on is self.keeper.own:
+            self.phase_start = goes_on.phase_start
+
+    def adopt(self, model: keras.Model, taken_up: Snapshot) -> None:
+        """Takes over the best epoch's weights of an interrupted attempt."""
+        if taken_up is self.keeper.own:
+            pairs = zip(model.weights, taken_up.best, strict=True)
+            self._best = {id(variable): (variable, value) for variable, value in pairs}
+
+    def is_exhausted(self) -> bool:
+        """Whether the phase has had its patience's number of epochs without a better one.
+
+        It is a function of the history, so that it is the same in a training that is gone on with.
+        """
+        best: float | None = None
+        waited = 0
+        for score in self.execution.history.get(self.objective.name, [])[self.phase_start :]:
+            better = self.objective.better(score, best)
+            best, waited = (score, 0) if better else (best, waited + 1)
+        return self.patience is not None and waited >= self.patience
 
     def on_train_begin(self, logs: Any = None) -> None:
         # A later phase may train more of the network: its weights as they are now belong to the
@@ -69,8 +119,30 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.execution.score = score
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
             self._best |= {id(v): (v, v.numpy()) for v in self.model.weights}
-        if self.report(epoch, metrics):
-            self.stopped = self.model.stop_training = True
+        self.epochs = epoch + 1
+        if self.keeper.is_due():
+            self._keep()
+        self.answer = self.report(epoch, metrics)
+        if self.stopped or self.is_exhausted():
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.answer == Answer.PAUSE or self.keeper.keeps_last:
+            self._keep()
+
+    def _keep(self) -> None:
+        self.keeper.keep(
+            Snapshot(
+                execution=self.execution,
+                initial_epoch=self.initial_epoch,
+                epochs=self.epochs,
+                phase=self.phase,
+                phase_start=self.phase_start,
+                variables=[variable.numpy() for variable in self.model.variables],
+                optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
+                best=[self._best[id(variable)][1] for variable in self.model.weights],
+            )
+        )
 
     def restore_best(self) -> None:
         """Puts the best epoch's weights back into the network."""

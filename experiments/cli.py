@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from experiments.commands import add_commands
 from experiments.config import METHODS, SearchConfig, load_toml
 from experiments.errors import UserError
 from experiments.quiet import import_keras_quietly
@@ -34,8 +35,9 @@ class _Refusing(click.Command):
         except OSError as error:
             named = f"{error.filename!r}: " if error.filename else ""
             self._refuse(f"{named}{error.strerror or error}")
-        except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted; trials that had ended are in the study folder", err=True)
+        except (click.Abort, KeyboardInterrupt) as error:
+            # click has made an Abort of it
+            click.echo(str(error.__cause__ or "") or "interrupted", err=True)
             sys.exit(_INTERRUPTED)
 
     @staticmethod
@@ -137,6 +139,24 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             help="compute what frozen layers make of images once, and keep it  [default: yes]",
         ),
+        click.option(
+            "--workers", metavar="N|auto", help="worker processes; 0 for none  [default: 1]"
+        ),
+        click.option("--ray", metavar="ADDRESS|local", help="run trials on a Ray cluster"),
+        click.option("--ray-cpus", type=float, help="CPUs Ray reserves for a trial  [default: 1]"),
+        click.option("--ray-gpus", type=float, help="GPUs Ray reserves for a trial  [default: 0]"),
+        click.option(
+            "--deadline", metavar="30m|18:00", help="when finalists and report should be done"
+        ),
+        click.option("--max-failures", type=int, help="failures in a row that end the search"),
+        click.option("--keep", type=int, help="best trials whose weights are kept  [default: 3]"),
+        click.option(
+            "--method-set",
+            "method_settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="setting of the method: factor, num_initial_points, beta, alpha",
+        ),
         click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
         click.option("--quiet", is_flag=True, help="print nothing but errors"),
     ]
@@ -148,17 +168,12 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 @_search_options
-def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **options: Any) -> int:
+def search(quiet: bool, **options: Any) -> int:
     """Search SPACE for its best hyperparameters, and write the report."""
-    chosen = load_toml(config_file) if config_file else {}
-    chosen |= {name: value for name, value in options.items() if value is not None}
-    for key, option, texts in (("fix", "--fix", fix), ("settings", "--set", settings)):
-        of_file = chosen.get(key, {})
-        if texts and isinstance(of_file, dict):  # else the config says what is wrong with it
-            chosen[key] = of_file | _pairs(option, texts)
+    chosen = _parse_options(**options)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
-    config = SearchConfig(**chosen)
+    config = SearchConfig(**({"workers": 1} | chosen))
     import_keras_quietly()
     # What Keras and TensorFlow have made lives for ever: collections need not look at it again.
     gc.freeze()
@@ -168,6 +183,26 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     display = make_display(quiet)
     with display:
         result = run_search(config, display)
+    return _show_result(result, quiet)
+
+
+_TABLES = {"fix": "--fix", "settings": "--set", "method_settings": "--method-set"}
+
+
+def _parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
+    """Returns fields of `SearchConfig`, from the file first, then from the options."""
+    chosen = load_toml(config_file) if config_file else {}
+    for name, value in options.items():
+        if name in _TABLES:
+            of_file = chosen.get(name, {})
+            if value and isinstance(of_file, dict):  # else the config says what is wrong with it
+                chosen[name] = of_file | _pairs(_TABLES[name], value)
+        elif value is not None:
+            chosen[name] = value
+    return chosen
+
+
+def _show_result(result: Any, quiet: bool) -> int:
     if result.best_trial is None:
         click.echo(
             f"no trial was completed, {result.num_failed} failed; report: {result.report}", err=True
@@ -176,8 +211,9 @@ def search(config_file: str | None, quiet: bool, fix: Any, settings: Any, **opti
     if not quiet:
         tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
         tested = f", test accuracy {tests}" if tests else ""
-        objective = config.parsed_objective.name
-        click.echo(f"best trial: {result.best_trial}, {objective} {result.best_score:.4f}{tested}")
+        click.echo(
+            f"best trial: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}"
+        )
         if tests:
             click.echo(f"model:  {result.folder / 'best_model.keras'}")
         click.echo(f"report: {result.report}")
@@ -259,3 +295,11 @@ def datasets(runs_dir: str) -> None:
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)
+add_commands(
+    main,
+    search_options=_search_options,
+    parse_options=_parse_options,
+    show_result=_show_result,
+    complete_studies=_complete_studies,
+    runs_dir=_runs_dir,
+)

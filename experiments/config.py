@@ -42,6 +42,15 @@ class SearchConfig:
         seeds: Trainings of each finalist.
         split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
+        workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
+            many as fit.
+        ray: Address of a Ray cluster that runs trials instead, or `local`.
+        ray_cpus: CPUs that Ray reserves for a trial.
+        ray_gpus: GPUs that Ray reserves for a trial.
+        deadline: When finalists and report should be done: `30m`, `1h30m` or `18:00`.
+        max_failures: Failures in a row that end the search.
+        keep: Best trials whose weights are kept; at least those that are confirmed.
+        method_settings: Settings of the method, by name.
     """
 
     space: str
@@ -64,6 +73,14 @@ class SearchConfig:
     seeds: int = 1
     split_seed: int = 0
     cache_features: bool = True
+    workers: int | str = 0
+    ray: str | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float = 0.0
+    deadline: str | None = None
+    max_failures: int = 10
+    keep: int = 3
+    method_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from search_spaces import names
@@ -77,6 +94,7 @@ class SearchConfig:
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_numbers()
+        self._check_execution()
         if self.patience == 0:
             object.__setattr__(self, "patience", None)
         parse_objective(self.objective)
@@ -89,10 +107,12 @@ class SearchConfig:
 
     def _check_kinds(self) -> None:
         texts = ("space", "dataset", "method", "objective", "name", "runs_dir")
-        for name in (*texts, "data_dir", "cache_dir", "fix", "settings"):
+        optionals = ("data_dir", "cache_dir", "ray", "deadline")
+        tables = ("fix", "settings", "method_settings")
+        for name in (*texts, *optionals, *tables):
             value = getattr(self, name)
-            kind, words = (Mapping, "a table") if name in ("fix", "settings") else (str, "a text")
-            optional = name in ("data_dir", "cache_dir") and value is None
+            kind, words = (Mapping, "a table") if name in tables else (str, "a text")
+            optional = name in optionals and value is None
             if not isinstance(value, kind) and not optional:
                 raise UserError(f"{name} should be {words}; got {value!r}")
             if value == "" and name.endswith("_dir"):
@@ -113,6 +133,8 @@ class SearchConfig:
             "split_seed": 0,
             "patience": 0,
             "sample": 10,
+            "max_failures": 1,
+            "keep": 0,
         }
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -123,6 +145,24 @@ class SearchConfig:
                     f"--{name.replace('_', '-')} should be a whole number, {lowest} or more; "
                     f"got {value!r}"
                 )
+
+    def _check_execution(self) -> None:
+        from experiments.deadline import parse_deadline
+
+        count = int(self.workers) if str(self.workers).isdecimal() else self.workers
+        if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):
+            raise UserError(f"--workers should be auto or 0 or more; got {self.workers!r}")
+        object.__setattr__(self, "workers", count)
+        for name in ("ray_cpus", "ray_gpus"):
+            value = getattr(self, name)
+            if (
+                not isinstance(value, int | float)
+                or isinstance(value, bool)
+                or not 0 <= value < 1e4
+            ):
+                raise UserError(f"--{name.replace('_', '-')} should be 0 or more; got {value!r}")
+        if self.deadline is not None:
+            parse_deadline(self.deadline)
 
     @property
     def parsed_objective(self) -> Objective:

@@ -24,7 +24,15 @@ class Display(Protocol):
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None: ...
 
-    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
+    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None: ...
+
+    def epoch_ended(
+        self,
+        execution: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        trial_id: str | None = None,
+    ) -> None: ...
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
@@ -55,7 +63,16 @@ class SilentDisplay:
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Ignored."""
 
-    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
+        """Ignored."""
+
+    def epoch_ended(
+        self,
+        execution: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        trial_id: str | None = None,
+    ) -> None:
         """Ignored."""
 
     def trial_ended(
@@ -77,7 +94,7 @@ class PlainDisplay(SilentDisplay):
     """One line a trial, for pipes and logs."""
 
     def __init__(self) -> None:
-        self._trial_started = 0.0
+        self._started: dict[str, float] = {}  # trial id -> when it was started
         self._num_ended = 0
         self._config: SearchConfig | None = None
         self._computing: tuple[str, float, int] | None = None
@@ -90,14 +107,18 @@ class PlainDisplay(SilentDisplay):
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Notes the time."""
-        self._trial_started = time.monotonic()
+        self._started[trial_id] = time.monotonic()
+
+    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
+        """Counts on from the trials of earlier sessions."""
+        self._num_ended = num_ended
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
         """Says how the trial ended."""
         self._num_ended += 1
-        seconds = time.monotonic() - self._trial_started
+        seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
         outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
         click.echo(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import math
 import os
@@ -44,15 +45,16 @@ def write_json(path: Path, data: Any) -> None:
     """Writes `data` as JSON; NaN and infinities become strings, which JSON can hold."""
     with atomic(path) as temporary:
         temporary.write_text(
-            json.dumps(_finite(data), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            json.dumps(finite(data), indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
 
 
-def _finite(data: Any) -> Any:
+def finite(data: Any) -> Any:
+    """Returns `data` as JSON can hold it: NaN and infinities become strings."""
     if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
+        return {str(key): finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
+        return [finite(value) for value in data]
     if hasattr(data, "item") and not hasattr(data, "__len__"):  # a NumPy scalar
         data = data.item()
     if isinstance(data, float) and not math.isfinite(data):
@@ -76,3 +78,12 @@ def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[A
         with path.open("rb+") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room on the disk for what was to be written."""
+    if not isinstance(error, OSError):
+        return False
+    # HDF5 names the error of the system in its text alone.
+    texts = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or any(t in str(error) for t in texts)

@@ -9,7 +9,8 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import atomic, write_json
-from experiments.trial import Execution, derive_seed
+from experiments.snapshot import Keeper
+from experiments.trial import derive_seed
 from experiments.tuner import SuiteTuner
 
 _CONFIRM_STREAM = 2
@@ -43,7 +44,14 @@ def confirm(
                 exported = seed_index
                 _export(folder, model)
                 write_artifacts(folder / "artifacts", model, data)
-        records.append({"trial_id": trial.trial_id, "runs": runs, "exported_run": exported})
+        records.append(
+            {
+                "trial_id": trial.trial_id,
+                "runs": runs,
+                "exported_run": exported,
+                "max_epochs": config.max_epochs,
+            }
+        )
     write_json(folder / "artifacts" / "finalists.json", records)
     return tuple(run["test"]["accuracy"] for run in records[0]["runs"]) if records else ()
 
@@ -57,18 +65,22 @@ def _train_and_test(
     task = replace(
         tuner.task(trial),
         epochs=config.max_epochs,
-        initial_epoch=0,
-        start_weights=None,
+        snapshots=None,
+        start_snapshots=None,
         checkpoint=None,
     )
     display.confirming(trial.trial_id, seed)
-    execution = Execution(seed)
-    model, _ = train(
-        task, execution, lambda epoch, metrics: bool(display.epoch_ended(0, epoch, metrics))
+    trained = train(
+        task,
+        Keeper(task, 0, seed),
+        lambda epoch, metrics: int(bool(display.epoch_ended(0, epoch, metrics))),
     )
+    model = trained.model
     test = tuner.data.open("test")
     scores = model.evaluate(dataset_of(test, 64), verbose=0, return_dict=True)
-    run = asdict(execution) | {"test": {name: float(value) for name, value in scores.items()}}
+    run = asdict(trained.execution) | {
+        "test": {name: float(value) for name, value in scores.items()}
+    }
     run["test_size"] = int(np.shape(test.labels)[0])
     return run, model
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from rich.console import Console, Group
@@ -18,8 +19,18 @@ _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A training that runs: its start, its values, its bar, and the epochs of an execution."""
+
+    started: float
+    values: Mapping[str, Any]
+    bar: Any
+    epochs: int
+
+
 class LiveDisplay(SilentDisplay):
-    """A table of trials with the best so far, epochs of the current one, time gone and left."""
+    """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -34,11 +45,10 @@ class LiveDisplay(SilentDisplay):
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
         self._best: tuple[float, str] | None = None
-        self._current: tuple[str, float, Mapping[str, Any]] | None = None
+        self._running: dict[str | None, _Running] = {}  # trial id -> it; None for a finalist
         self._trials: Any = None
-        self._epochs: Any = None
         self._preparing: Any = None
-        self._epochs_an_execution = 1
+        self._num_recalled = 0
         self._num_confirmed = 0
         self._computing: Any = None
 
@@ -70,32 +80,50 @@ class LiveDisplay(SilentDisplay):
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Begins a trial's bar of epochs."""
         assert self._config is not None
-        self._current = (trial_id, time.monotonic(), values)
-        self._start_epochs(f"trial {trial_id}", epochs, self._config.executions_per_trial)
+        self._end_bar(trial_id)
+        executions = self._config.executions_per_trial
+        bar = self._progress.add_task(f"  trial {trial_id}", total=epochs * executions, note="")
+        self._running[trial_id] = _Running(time.monotonic(), values, bar, epochs)
 
-    def _start_epochs(self, name: str, epochs: int, executions: int) -> None:
-        if self._epochs is not None:
-            self._progress.remove_task(self._epochs)
-        self._epochs_an_execution = epochs
-        self._epochs = self._progress.add_task(f"  {name}", total=epochs * executions, note="")
+    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
+        """Counts on from the trials of earlier sessions."""
+        self._num_recalled = num_ended
+        self._progress.update(self._trials, completed=num_ended)
+        if best is not None:
+            self._best = best[1], best[0]
 
-    def epoch_ended(self, execution: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    def _end_bar(self, trial_id: str | None) -> _Running | None:
+        running = self._running.pop(trial_id, None)
+        if running is not None:
+            self._progress.remove_task(running.bar)
+        return running
+
+    def epoch_ended(
+        self,
+        execution: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        trial_id: str | None = None,
+    ) -> None:
         """Moves the bar of epochs."""
-        done = execution * self._epochs_an_execution + epoch + 1
+        running = self._running.get(trial_id)
+        if running is None:
+            return
         assert self._config is not None
         shown = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
         note = "  ".join(f"{n} {metrics[n]:.4f}" for n in [*shown][:2] if n in metrics)
-        self._progress.update(self._epochs, completed=done, note=note)
+        done = execution * running.epochs + epoch + 1
+        self._progress.update(running.bar, completed=done, note=note)
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
         """Puts the trial into the table."""
-        assert self._current is not None
         assert self._config is not None
-        _, started, values = self._current
-        self._current = None
-        self._rows.append((trial_id, status, score, time.monotonic() - started, values))
+        running = self._end_bar(trial_id)
+        assert running is not None
+        seconds = time.monotonic() - running.started
+        self._rows.append((trial_id, status, score, seconds, running.values))
         if message:
             self._console.print(Text(f"trial {trial_id} {status}: {message}", style="red"))
         if score is not None and self._config.parsed_objective.better(
@@ -108,8 +136,9 @@ class LiveDisplay(SilentDisplay):
         assert self._config is not None
         mean = sum(row[3] for row in self._rows) / len(self._rows)
         trainings = self._config.confirm * self._config.seeds / self._config.executions_per_trial
-        left = self._config.max_trials - len(self._rows) + trainings
-        return f"about {_duration(left * mean)} left"
+        left = self._config.max_trials - self._num_recalled - len(self._rows)
+        beside = max(1, len(self._running) + 1)  # trials that run at a time
+        return f"about {_duration((left / beside + trainings) * mean)} left"
 
     def confirming(self, trial_id: str, seed: int) -> None:
         """Begins the bar of a finalist's training."""
@@ -118,7 +147,10 @@ class LiveDisplay(SilentDisplay):
         total = self._config.confirm * self._config.seeds
         self._progress.update(self._trials, note="")
         name = f"confirming {trial_id} ({self._num_confirmed}/{total})"
-        self._start_epochs(name, self._config.max_epochs, 1)
+        self._end_bar(None)
+        epochs = self._config.max_epochs
+        bar = self._progress.add_task(f"  {name}", total=epochs, note="")
+        self._running[None] = _Running(time.monotonic(), {}, bar, epochs)
 
     def notice(self, line: str) -> None:
         """Prints it above the table."""
@@ -146,11 +178,11 @@ class LiveDisplay(SilentDisplay):
         best = [row for row in self._rows if self._best and row[0] == self._best[1]]
         for row in [r for r in best if r not in rows] + rows:
             table.add_row(*self._cells(row, names), style=self._style(row))
-        if self._current:
-            trial_id, started, values = self._current
-            cells = [_text(values.get(name)) for name in names]
-            seconds = f"{time.monotonic() - started:.1f}"
-            table.add_row(trial_id, "running", seconds, *cells, style="dim")
+        for trial_id, running in self._running.items():
+            if trial_id is not None:
+                cells = [_text(running.values.get(name)) for name in names]
+                seconds = f"{time.monotonic() - running.started:.1f}"
+                table.add_row(trial_id, "running", seconds, *cells, style="dim")
         return table
 
     def _cells(self, row: Any, names: list[str]) -> list[str]:
@@ -166,7 +198,8 @@ class LiveDisplay(SilentDisplay):
 
     def _names(self) -> list[str]:
         """Returns the hyperparameters that differ between trials, as many as there is room for."""
-        values = [row[4] for row in self._rows] + ([self._current[2]] if self._current else [])
+        running = [r.values for trial_id, r in self._running.items() if trial_id is not None]
+        values = [row[4] for row in self._rows] + running
         names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]
         room = max(1, min(_MAX_HYPERPARAMETERS, (self._console.width - 36) // 14))

@@ -1,51 +1,121 @@
-"""Search methods by name: each maps a config and a space to a Keras Tuner oracle."""
+"""Search methods by name: each maps a config and a space to a mended Keras Tuner oracle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
 
 from experiments.config import SearchConfig
+from experiments.errors import UserError
+from experiments.oracles.bracket import Plan
 from experiments.trial import derive_seed
 
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 
+# method -> its own settings (--method-set), with their defaults
+METHOD_SETTINGS: dict[str, dict[str, float | int | None]] = {
+    "random": {},
+    "grid": {},
+    "hyperband": {"factor": 3},
+    "bayesian": {"num_initial_points": None, "beta": 2.6, "alpha": 1e-4},
+}
 
-def make_oracle(config: SearchConfig, space: keras_tuner.HyperParameters) -> keras_tuner.Oracle:
-    """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`."""
+
+def make_oracle(
+    config: SearchConfig, space: keras_tuner.HyperParameters, plans: Sequence[Plan] = ()
+) -> keras_tuner.Oracle:
+    """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
+
+    Args:
+        config: The search.
+        space: Its hyperparameters.
+        plans: Hyperband's plans, where they have changed in the course of the study.
+    """
     objective = config.parsed_objective
     arguments = {
         "objective": keras_tuner.Objective(objective.name, objective.direction),
         "hyperparameters": space,
         # Never 0, which Keras Tuner takes for "any".
         "seed": 1 + derive_seed(config.seed, _ORACLE_STREAM) % (2**31 - 2),
-        # One failed trial costs itself alone: the search goes on.
+        # The driver counts failures.
         "max_consecutive_failed_trials": 10**9,
+        "max_trials": config.max_trials,
     }
-    oracle = _METHODS[config.method](config, arguments)
+    oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
     return oracle
 
 
-def _random(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.RandomSearchOracle(max_trials=config.max_trials, **arguments)
+def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
+    """Parses the method's own settings.
+
+    Raises:
+        UserError: The method has no such setting, or its value does not fit.
+    """
+    known = METHOD_SETTINGS[config.method]
+    parsed: dict[str, float | int] = {}
+    for name, value in config.method_settings.items():
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "it has none"
+            raise UserError(
+                f"--method-set {name}: method {config.method} has no such setting; {there}"
+            )
+        parsed[name] = _parse(name, value, whole=not isinstance(known[name], float))
+    return parsed
 
 
-def _grid(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.GridSearchOracle(max_trials=config.max_trials, **arguments)
+def _parse(name: str, value: Any, whole: bool) -> float | int:
+    least = {"factor": 2, "num_initial_points": 1}.get(name, 1e-12)
+    try:
+        number = int(str(value)) if whole else float(str(value))
+    except ValueError:
+        number = -1
+    if not least <= number < 1e9:
+        kind = "whole number" if whole else "number"
+        bound = f"{least} or more" if whole else "above 0"
+        raise UserError(f"--method-set {name}={value}: expected a {kind}, {bound}")
+    return number
 
 
-def _hyperband(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=max(config.max_epochs, 2), **arguments)
-    oracle.max_trials = config.max_trials
-    return oracle
+def plan_of(config: SearchConfig, first_trial: int = 0) -> Plan:
+    """Returns Hyperband's plan under `config`, for trials from `first_trial` on."""
+    factor = int(parse_method_settings(config).get("factor", 3))
+    return Plan(max(config.max_epochs, 2), factor, first_trial)
 
 
-def _bayesian(config: SearchConfig, arguments: dict[str, Any]) -> keras_tuner.Oracle:
-    return keras_tuner.oracles.BayesianOptimizationOracle(max_trials=config.max_trials, **arguments)
+def _random(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
+    from experiments.oracles.random_search import RandomOracle
+
+    return RandomOracle(**arguments)
 
 
-_METHODS: dict[str, Callable[[SearchConfig, dict[str, Any]], keras_tuner.Oracle]] = {
+def _grid(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
+    from experiments.oracles.grid import GridOracle
+
+    return GridOracle(**arguments)
+
+
+def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
+    from experiments.oracles.hyperband import HyperbandOracle
+
+    plan = plan_of(config)
+    return HyperbandOracle(
+        max_epochs=plan.max_epochs,
+        factor=plan.factor,
+        hyperband_iterations=None,
+        plans=plans or [plan],
+        **arguments,
+    )
+
+
+def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
+    from experiments.oracles.bayesian import BayesianOracle
+
+    return BayesianOracle(**arguments, **parse_method_settings(config))
+
+
+_Make = Callable[[SearchConfig, dict[str, Any], Sequence[Plan]], keras_tuner.Oracle]
+_METHODS: Mapping[str, _Make] = {
     "random": _random,
     "grid": _grid,
     "hyperband": _hyperband,

@@ -1,7 +1,8 @@
-"""Runs a whole search: data, study folder, trials, finalists, artifacts."""
+"""Runs a whole search, or goes on with one: data, study folder, trials, finalists, report."""
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,17 @@ from typing import Any
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
+from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.lock import locked
+from experiments.methods import parse_method_settings
 from experiments.objective import check_reported
+from experiments.resume import changed_config, check_same
+from experiments.session import Prepared, Session
 from experiments.space import explore, fixed
-from experiments.study import check_new, describe_study, write_study
+from experiments.study import check_new, describe_study, read_study, write_study
+from reports.load import find_study
 from search_spaces import space_class
 
 
@@ -28,6 +35,8 @@ class SearchResult:
         test_scores: Test accuracy of the winner's trainings, one a seed.
         num_failed: Trials that failed.
         report: The report's page.
+        objective: Name of the metric that the score is of.
+        ended_by: `deadline` or `failures`, if that ended the search.
     """
 
     folder: Path
@@ -36,6 +45,8 @@ class SearchResult:
     test_scores: tuple[float, ...]
     num_failed: int
     report: Path
+    objective: str
+    ended_by: str | None = None
 
 
 def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
@@ -43,13 +54,72 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 
     Raises:
         UserError: The input can't be used; nothing is left behind.
+        InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
-    from experiments.forecast import forecast
-
     display = display or SilentDisplay()
     name = config.name or f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = check_new(config, name)
+    prepared = prepare_search(config, display)
+    study = describe_study(
+        config,
+        name,
+        prepared.data,
+        describe_space(prepared.space),
+        prepared.hypermodel.architecture,
+    )
+    study["started"] = time.time()
+    _make_folder(folder)
+    with locked(folder):
+        try:
+            write_study(folder, study)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return _run(prepared, folder, study, display)
+
+
+def resume_search(
+    study: str | Path,
+    runs_dir: str | Path = "runs",
+    changes: Mapping[str, Any] | None = None,
+    display: Display | None = None,
+) -> SearchResult:
+    """Goes on with a search that was interrupted, or extends one that was finished.
+
+    Args:
+        study: Name of the study in `runs_dir`, or its folder.
+        runs_dir: Folder of studies.
+        changes: Fields of `SearchConfig` that are to be different from now on.
+        display: Shows how it goes.
+
+    Raises:
+        UserError: There is no such study, it is being searched already, or what should change
+            can't; the study is left as it is.
+        InterruptedSearchError: It was interrupted again.
+    """
+    display = display or SilentDisplay()
+    folder = find_study(study, runs_dir)
+    read_study(folder)
+    with locked(folder):
+        record = read_study(folder)
+        config = changed_config(record, folder, changes or {})
+        prepared = prepare_search(config, display)
+        check_same(record, describe_space(prepared.space), prepared.data)
+        record["config"] = config.as_dict() | {"name": folder.name}
+        return _run(prepared, folder, record, display)
+
+
+def prepare_search(config: SearchConfig, display: Display) -> Prepared:
+    """Checks `config` against its space and its dataset, which is prepared.
+
+    Raises:
+        UserError: The input can't be used.
+    """
+    from experiments.forecast import forecast
+
+    end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
     settings = parse_settings(config)
+    parse_method_settings(config)
     cls = space_class(config.space)
     check_reported(config.parsed_objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
@@ -63,10 +133,10 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    notices = []
+    notices: list[str] = []
     if config.cache_features:
         notices = forecast(hypermodel, space, data, cache_folder(config.cache_dir))
-    return _run(config, name, folder, data, hypermodel, space, display, notices)
+    return Prepared(config, data, hypermodel, space, end, tuple(notices))
 
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
@@ -115,28 +185,7 @@ def _size(name: str, value: Any) -> int:
     return int(text)
 
 
-def _run(
-    config: SearchConfig,
-    name: str,
-    folder: Path,
-    data: PreparedData,
-    hypermodel: Any,
-    space: Any,
-    display: Display,
-    notices: list[str],
-) -> SearchResult:
-    from experiments.finalists import confirm
-    from experiments.methods import make_oracle
-    from experiments.tuner import SuiteTuner
-
-    kinds = [
-        {"kind": type(hp).__name__}
-        | hp.get_config()
-        | {"conditions": [{"name": c.name, "values": list(c.values)} for c in hp.conditions]}
-        for hp in space.space
-    ]
-    study = describe_study(config, name, data, kinds, hypermodel.architecture)
-    study["started"] = time.time()
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -144,41 +193,32 @@ def _run(
             f"study folder {str(folder)!r} can't be made "
             f"({error.strerror}): choose another --runs-dir"
         ) from None
-    try:
-        write_study(folder, study)
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    tuner = SuiteTuner(
-        config,
-        data,
-        display,
-        oracle=make_oracle(config, space),
-        hypermodel=hypermodel,
-        directory=str(config.runs_dir),
-        project_name=name,
-    )
-    display.search_started(name, config, data)
-    for line in notices:
-        display.notice(line)
-    tuner.search()
-    study["search_ended"] = time.time()
-    scores = confirm(config, data, tuner, folder, display)
-    study["ended"] = time.time()
-    write_study(folder, study)
+
+
+def describe_space(space: Any) -> list[dict[str, Any]]:
+    """Returns every hyperparameter with its range and its conditions, as plain data."""
+    return [
+        {"kind": type(hp).__name__}
+        | hp.get_config()
+        | {"conditions": [{"name": c.name, "values": list(c.values)} for c in hp.conditions]}
+        for hp in space.space
+    ]
+
+
+def _run(prepared: Prepared, folder: Path, study: dict[str, Any], display: Display) -> SearchResult:
     from reports import write_report
 
-    return _result(folder, tuner, scores, write_report(folder))
-
-
-def _result(folder: Path, tuner: Any, scores: tuple[float, ...], report: Path) -> SearchResult:
-    trials = list(tuner.oracle.trials.values())
-    best = [t for t in tuner.oracle.get_best_trials(1) if t.status == "COMPLETED"]
+    session = Session(prepared, folder, study, display)
+    scores = session.run()
+    trials = list(session.tuner.oracle.trials.values())
+    best = session.tuner.oracle.get_best_trials(1)
     return SearchResult(
         folder=folder,
         best_trial=best[0].trial_id if best else None,
         best_score=best[0].score if best else None,
         test_scores=scores,
         num_failed=sum(t.status == "FAILED" for t in trials),
-        report=report,
+        report=write_report(folder),
+        objective=prepared.config.parsed_objective.name,
+        ended_by=study["sessions"][-1].get("ended_by"),
     )

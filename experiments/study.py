@@ -12,6 +12,7 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import write_json
+from reports.reading import read_json
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -106,3 +107,21 @@ def _git() -> dict[str, Any] | None:
 def write_study(folder: Path, study: dict[str, Any]) -> None:
     """Writes `study.json`."""
     write_json(folder / "study.json", study)
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """Reads `study.json`.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    path = folder / "study.json"
+    if not path.is_file():
+        raise UserError(
+            f"{str(folder)!r} has no study.json: only a study that this suite began can be resumed"
+        )
+    record = read_json(path)
+    keys = ("config", "objective", "space", "dataset")
+    if not isinstance(record, dict) or any(key not in record for key in keys):
+        raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
+    return record

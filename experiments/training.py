@@ -14,8 +14,10 @@ import numpy as np
 
 from experiments import loop
 from experiments.callbacks import EpochClock, EpochRecorder
+from experiments.executors.base import Answer
 from experiments.features import Entry, FeatureStore, NoSpaceError
 from experiments.feed import Feed, Rows, rows_of
+from experiments.snapshot import Keeper, Snapshot, assign
 from experiments.trial import BuildError, Execution, Note, TrialTask
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
@@ -26,7 +28,7 @@ _VECTOR_STEPS = 256  # batches of feature vectors are so quick that calls would 
 _COLLECT_EVERY = 8  # a full garbage collection takes as long as a small model's epoch
 _trainings = count(1)
 
-Report = Callable[[int, dict[str, float]], bool]
+Report = Callable[[int, dict[str, float]], int]
 
 
 class Network:
@@ -52,8 +54,6 @@ class Network:
             self.views = (ORIGINAL,) if self.split is None else self.split.views
             # A split network is joined when it is needed, which may be never.
             self._whole = self.space.build(self.hp) if self.split is None else None
-            if task.start_weights is not None:
-                without_optimizer(self.whole).load_weights(task.start_weights)
         except Exception as error:
             raise BuildError(f"{type(error).__name__}: {error}") from error
 
@@ -79,35 +79,75 @@ class Source:
     cut: Cut | None = None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Args:
+        model: The whole network with its best epoch's weights.
+        execution: The record.
+        features: Whether features were kept, and why not.
+        initial_epoch: Epoch that the history begins at.
+        answer: `Answer.GO`, or what ended it before its time.
+    """
+
+    model: keras.Model
+    execution: Execution
+    features: dict[str, Any]
+    initial_epoch: int
+    answer: int
+
+
 def train(
-    task: TrialTask, execution: Execution, report: Report, note: Note | None = None
-) -> tuple[keras.Model, dict[str, Any]]:
-    """Trains one model and fills `execution`.
+    task: TrialTask,
+    keeper: Keeper,
+    report: Report,
+    note: Note | None = None,
+    executions: list[Execution] | None = None,
+) -> Trained:
+    """Trains one model, from its beginning or from what `keeper` has of it.
 
     Args:
         task: What to train.
-        execution: Filled as training goes.
-        report: Told of every epoch; answers whether to stop.
+        keeper: Holds the record, and keeps it on the disk.
+        report: Told of every epoch; answers how to go on.
         note: Told of the progress of computing features.
-
-    Returns:
-        The whole network with its best epoch's weights, and whether features were kept and why not.
+        executions: Gets the record as soon as it is begun, to have it of a training that fails.
     """
-    with timed(execution, "clear"):
-        keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
-    keras.utils.set_random_seed(execution.seed)
-    with timed(execution, "build"):
-        network = Network(task)
-    with timed(execution, "features"):
+    cleared = time.perf_counter()
+    keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
+    cleared = time.perf_counter() - cleared
+    keras.utils.set_random_seed(keeper.execution.seed)
+    started = time.perf_counter()
+    network = Network(task)
+    built = time.perf_counter() - started
+    bounds = [] if _has_its_own_fit(network.space) else _bounds(network)
+    taken_up = keeper.take_up(bounds)
+    seconds = keeper.execution.seconds
+    seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
+    if executions is not None:
+        executions.append(keeper.execution)
+    with timed(keeper.execution, "features"):
         sources, features = open_sources(network, note)
-    recorder = EpochRecorder(task.objective, execution, report)
+    recorder = EpochRecorder(task.objective, keeper, report, task.patience)
     if _has_its_own_fit(network.space):
         _fit_its_own_way(network, sources[0], recorder)
     else:
-        _fit_phases(network, sources, recorder)
+        _fit_phases(network, sources, recorder, taken_up)
     recorder.restore_best()
-    with timed(execution, "build"):
-        return network.whole, features
+    with timed(keeper.execution, "build"):
+        model = network.whole
+    answer = Answer.GO if recorder.epochs >= task.epochs else recorder.answer
+    return Trained(model, keeper.execution, features, recorder.initial_epoch, answer)
+
+
+def _bounds(network: Network) -> list[tuple[int, int]]:
+    """Returns the first epoch and the end of each phase."""
+    bounds, end = [], 0
+    for phase in network.space.phases(network.hp, network.task.epochs):
+        bounds.append((end, end + phase.epochs))
+        end += phase.epochs
+    return bounds
 
 
 @contextmanager
@@ -161,13 +201,17 @@ def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) 
     return Source([opened("train", v) for v in views], opened("validation", ORIGINAL), cut)
 
 
-def _fit_phases(network: Network, sources: list[Source], recorder: EpochRecorder) -> None:
-    task, end = network.task, 0
-    stopping = _early_stopping(task)
+def _fit_phases(
+    network: Network, sources: list[Source], recorder: EpochRecorder, taken_up: Snapshot | None
+) -> None:
+    """Trains one phase after another; those before `taken_up` are done."""
+    bounds = _bounds(network)
+    first = 0 if taken_up is None else taken_up.epochs
+    recorder.begin(taken_up)
     whole = network.trained_whole() if sources[0].cut is None else None
-    for number, phase in enumerate(network.space.phases(network.hp, task.epochs)):
+    for number, phase in enumerate(network.space.phases(network.hp, network.task.epochs)):
         source = sources[min(number, len(sources) - 1)]
-        begin, end = max(task.initial_epoch, end), end + phase.epochs
+        begin, end = max(first, bounds[number][0]), bounds[number][1]
         with timed(recorder.execution, "build"):
             if source.cut is not None:
                 model = source.cut.trainable()
@@ -176,18 +220,13 @@ def _fit_phases(network: Network, sources: list[Source], recorder: EpochRecorder
                 model = whole
                 if phase.prepare is not None:
                     phase.prepare(model)
-        if begin < end and not recorder.stopped:
-            _fit_phase(network, model, source, (begin, end), [recorder, *stopping])
-
-
-def _early_stopping(task: TrialTask) -> list[Any]:
-    if task.patience is None:
-        return []
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor=task.objective.name, mode=task.objective.direction, patience=task.patience
-        )
-    ]
+        goes_on = taken_up if taken_up is not None and taken_up.phase == number else None
+        recorder.begin_phase(number, goes_on)
+        if goes_on is not None and (begin >= end or recorder.is_exhausted()):
+            assign(model.variables, goes_on.variables)
+            recorder.adopt(model, goes_on)
+        elif begin < end and not recorder.stopped:
+            _fit_phase(network, model, source, (begin, end), recorder, goes_on)
 
 
 def _fit_phase(
@@ -195,15 +234,19 @@ def _fit_phase(
     model: keras.Model,
     source: Source,
     epochs: tuple[int, int],
-    callbacks: list[Any],
+    recorder: EpochRecorder,
+    goes_on: Snapshot | None,
 ) -> None:
-    recorder: EpochRecorder = callbacks[0]
     train, validation = _feeds(network, source, recorder.execution.seed)
     vectors = source.cut is not None and len(model.input_shape) == 2
     steps = min(_VECTOR_STEPS, train.num_batches) if vectors else network.space.steps_per_execution
     train_batches, validation_batches = train.dataset(), validation.dataset()
     with timed(recorder.execution, "trace"):
         loop.install(model, train_batches, validation_batches, steps)
+    if goes_on is not None:
+        assign(model.variables, goes_on.variables)
+        assign(model.optimizer.variables, goes_on.optimizer)
+        recorder.adopt(model, goes_on)
     with timed(recorder.execution, "fit"):
         network.space.fit_phase(
             network.hp,
@@ -212,7 +255,7 @@ def _fit_phase(
             (train_batches,),
             {
                 "validation_data": validation_batches,
-                "callbacks": [EpochClock(train), *callbacks],
+                "callbacks": [EpochClock(train), recorder],
                 "shuffle": False,  # the feed shuffles
                 "verbose": 0,
             },
@@ -239,8 +282,7 @@ def _fit_its_own_way(network: Network, source: Source, recorder: EpochRecorder) 
             train.dataset(),
             validation_data=validation.dataset(),
             epochs=task.epochs,
-            initial_epoch=task.initial_epoch,
-            callbacks=[EpochClock(train), recorder, *_early_stopping(task)],
+            callbacks=[EpochClock(train), recorder],
             shuffle=False,
             verbose=0,
         )

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from experiments.data import PreparedData
-from experiments.files import atomic
+from experiments.executors.base import Answer
+from experiments.files import atomic, is_disk_full
 from experiments.objective import Objective
 
-# Called with (execution, epoch from 0, metrics); answers whether to stop the trial.
-Report = Callable[[int, int, dict[str, float]], bool]
+# Called with (execution, epoch from 0, metrics); answers with an `Answer`, 0 for going on.
+Report = Callable[[int, int, dict[str, float]], int]
 # Called with (what is computed, images done, images in all).
 Note = Callable[[str, int, int], None]
 
@@ -34,8 +35,10 @@ class TrialTask:
         epochs: Epochs to reach.
         seeds: One training a seed.
         patience: Epochs without improvement before a training stops; never if `None`.
-        initial_epoch: Epochs done before, by the trial whose weights are in `start_weights`.
-        start_weights: Weights to go on from, or `None`.
+        snapshots: Folder of the trial's own snapshots, which an interrupted attempt goes on from;
+            none are kept if `None`.
+        start_snapshots: Folder of another trial's snapshots, to go on from, or `None`.
+        keep_snapshots: Whether the state after the last epoch is wanted by a later trial.
         checkpoint: Where the best epoch's weights go, or `None`.
         checkpoint_above: Score that a trial must beat for its checkpoint to be written; written in
             any case if `None`.
@@ -50,8 +53,9 @@ class TrialTask:
     epochs: int
     seeds: tuple[int, ...]
     patience: int | None = None
-    initial_epoch: int = 0
-    start_weights: str | None = None
+    snapshots: str | None = None
+    start_snapshots: str | None = None
+    keep_snapshots: bool = False
     checkpoint: str | None = None
     checkpoint_above: float | None = None
     cache_dir: str | None = None
@@ -93,12 +97,12 @@ class TrialResult:
     """What happened in a trial.
 
     Args:
-        status: `completed` or `failed`.
+        status: `completed`, `failed`, `pruned` (told to stop) or `paused` (told to make way).
         executions: One a seed, as far as they went.
         trainable_parameters: Number of weights that training changes at its end.
         frozen_parameters: Number of all other weights.
         flops: Floating-point operations of one image, see `costs.flops`.
-        cause: On failure: `nan`, `build`, `out_of_memory` or `error`.
+        cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `worker_lost` or `error`.
         message: On failure: what happened in one line.
         traceback: On failure: where.
         initial_epoch: Epoch that the histories begin at.
@@ -140,10 +144,10 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
 
     Args:
         task: What to train.
-        report: Told of every epoch; answers whether to stop.
+        report: Told of every epoch; answers how to go on.
         note: Told of the progress of computing features: what, images done, images in all.
     """
-    result = TrialResult(initial_epoch=task.initial_epoch)
+    result = TrialResult()
     try:
         _run_executions(task, result, report, note)
     except Exception as error:  # whatever a model can raise costs this trial alone
@@ -157,19 +161,27 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
 def _run_executions(
     task: TrialTask, result: TrialResult, report: Report, note: Note | None
 ) -> None:
+    from experiments.snapshot import Keeper
     from experiments.training import timed, train
 
     best: float | None = None
     for index, seed in enumerate(task.seeds):
-        execution = Execution(seed)
-        result.executions.append(execution)
-        model, result.features = train(
+        keeper = Keeper(task, index, seed)
+        trained = train(
             task,
-            execution,
+            keeper,
             lambda e, m, i=index: report(i, e, m),  # type: ignore[misc]
             note,
+            result.executions,
         )
+        model, execution = trained.model, trained.execution
+        result.features, result.initial_epoch = trained.features, trained.initial_epoch
         count_parameters(model, result)
+        if trained.answer == Answer.PAUSE:
+            result.status = "paused"
+            return
+        if trained.answer == Answer.STOP:
+            result.status = "pruned"
         assert execution.score is not None
         if task.keeps(execution.score, best):
             best = execution.score
@@ -184,6 +196,8 @@ def classify(error: BaseException) -> str:
     if isinstance(error, BuildError) and error.__cause__ is not None:
         deeper = classify(error.__cause__)
         return deeper if deeper == "out_of_memory" else "build"
+    if is_disk_full(error):
+        return "disk_full"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "out_of_memory"
     return "build" if isinstance(error, BuildError) else "error"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.errors import UserError
+from experiments.prune import folder_bytes
 from reports import tables
 from reports.load import load_study
 from reports.reading import dig, number
@@ -41,6 +42,7 @@ def _study_row(study: Study) -> dict[str, object]:
     failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
     return {
         "study": study.folder.name,
+        "size": f"{folder_bytes(study.folder) / 1e6:.1f} MB",
         "what": what,
         "method": dig(study.record, "config", "method") or "",
         "trials": f"{answer.num_completed}{failed}",

@@ -1,0 +1,118 @@
+"""Memory over many tiny trials: the suite's driver and workers, and plain Keras Tuner beside.
+
+Resident memory without what is shared is taken after each trial. The figure is the larger of the
+suite's two ratios, mean of the last third of trials over that of the first.
+"""
+
+import gc
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import psutil
+from common import parser
+
+from experiments import SearchConfig, run_search
+from experiments.display import SilentDisplay
+from experiments.executors.hardware import private_bytes
+from search_spaces.mnist_cnn import MnistCnn
+
+_FIXED = {"conv_blocks": 1, "filters_0": 16, "dense_layers": 0, "batch_size": 64}
+
+
+class Gauge(SilentDisplay):
+    """Takes the memory of this process and of its workers after each trial."""
+
+    def __init__(self) -> None:
+        self.driver: list[int] = []
+        self.workers: list[int] = []
+
+    def trial_ended(self, *args: Any) -> None:
+        self.driver.append(private_bytes())
+        sizes = []
+        for process in psutil.Process().children():
+            try:
+                sizes.append(private_bytes(process.pid))
+            except psutil.Error:
+                continue
+        self.workers.append(max(sizes, default=0))
+
+
+def growth(sizes: list[int]) -> float:
+    """Returns the mean of the last third over the mean of the first."""
+    third = len(sizes) // 3
+    return float(np.mean(sizes[-third:]) / np.mean(sizes[:third]))
+
+
+def suite(num_trials: int, folder: Path) -> Gauge:
+    """Runs tiny trials in the suite, in one worker process."""
+    gauge = Gauge()
+    config = SearchConfig(
+        "mnist_cnn",
+        dataset="digits",
+        sample=100,
+        max_trials=num_trials,
+        max_epochs=1,
+        fix=_FIXED,
+        confirm=0,
+        workers=1,
+        name="memory",
+        runs_dir=str(folder),
+        cache_dir=str(folder / "cache"),
+    )
+    run_search(config, gauge)
+    return gauge
+
+
+def plain(num_trials: int, folder: Path) -> list[int]:
+    """Runs tiny trials in plain Keras Tuner and returns the memory after each."""
+    sizes = []
+
+    class Measured(keras_tuner.RandomSearch):  # type: ignore[misc]
+        def on_trial_end(self, trial: Any) -> None:
+            super().on_trial_end(trial)
+            gc.collect()
+            sizes.append(private_bytes())
+
+    hp = keras_tuner.HyperParameters()
+    for name, value in _FIXED.items():
+        hp.Fixed(name, value)
+    tuner = Measured(
+        MnistCnn((28, 28, 1), 10),
+        objective=keras_tuner.Objective("val_accuracy", "max"),
+        hyperparameters=hp,
+        max_trials=num_trials,
+        directory=folder,
+        project_name="plain",
+        seed=1,
+    )
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (80, 28, 28, 1)), rng.integers(0, 10, 80)
+    held = (images[64:].astype("float32"), labels[64:])
+    tuner.search(
+        images[:64].astype("float32"), labels[:64], validation_data=held, epochs=1, verbose=0
+    )
+    keras.backend.clear_session()
+    return sizes
+
+
+def main() -> None:
+    made = parser(__doc__)
+    num_trials = 9 if made.parse_args().quick else 300
+    with TemporaryDirectory(dir=".") as folder:
+        gauge = suite(num_trials, Path(folder))
+        theirs = plain(num_trials, Path(folder))
+    rows = {"driver": gauge.driver, "worker": gauge.workers, "plain Keras Tuner": theirs}
+    for name, sizes in rows.items():
+        print(
+            f"{name:18} {sizes[0] / 1e6:7.0f} MB after the first of {num_trials} trials, "
+            f"{sizes[-1] / 1e6:7.0f} MB after the last, last third over first {growth(sizes):.3f}"
+        )
+    print(f"growth: {max(growth(gauge.driver), growth(gauge.workers)):.3f}")
+
+
+if __name__ == "__main__":
+    main()

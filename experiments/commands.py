@@ -1,0 +1,106 @@
+"""Commands on studies that are there: resume, status, prune."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from experiments.errors import UserError
+
+_WATCH_SECONDS = 1.0
+
+
+def add_commands(
+    main: click.Group,
+    *,
+    search_options: Callable[..., Any],
+    parse_options: Callable[..., dict[str, Any]],
+    show_result: Callable[..., int],
+    complete_studies: Callable[..., Any],
+    runs_dir: Callable[..., Any],
+) -> None:
+    """Adds the commands to `main`.
+
+    Args:
+        main: The command line.
+        search_options: Decorator that gives a command the options of `search`.
+        parse_options: Makes fields of `SearchConfig` of these options.
+        show_result: Prints what a search came to, and returns the exit code.
+        complete_studies: Completes names of studies.
+        runs_dir: Decorator that gives a command the option `--runs-dir`.
+    """
+    study = click.argument("study", shell_complete=complete_studies)
+
+    @main.command()
+    @study
+    @search_options
+    def resume(study: str, quiet: bool, **options: Any) -> int:
+        """Go on with STUDY after an interruption, or extend it: with more --max-trials, say.
+
+        Options are those of search; what would change space, data, objective or method is refused.
+        """
+        changes = parse_options(**options)
+        changes.pop("name", None)
+        runs = changes.pop("runs_dir", "runs")
+        return _resume(study, runs, changes, quiet, show_result)
+
+    @main.command()
+    @study
+    @runs_dir
+    @click.option("--watch", is_flag=True, help="show it again every second until it has ended")
+    def status(study: str, runs_dir: str, watch: bool) -> None:
+        """Show what STUDY is at; safe while it runs."""
+        _status(study, runs_dir, watch)
+
+    @main.command()
+    @study
+    @runs_dir
+    @click.option("--keep", default=1, show_default=True, help="best trials whose weights stay")
+    def prune(study: str, runs_dir: str, keep: int) -> None:
+        """Free the disk of STUDY's weights; scores, histories and best_model.keras stay."""
+        _prune(study, runs_dir, keep)
+
+
+def _resume(
+    study: str, runs: str, changes: dict[str, Any], quiet: bool, show_result: Callable[..., int]
+) -> int:
+    from experiments.quiet import import_keras_quietly
+    from reports.load import find_study
+
+    find_study(study, runs)
+    import_keras_quietly()
+    from experiments.display import make_display
+    from experiments.search import resume_search
+
+    display = make_display(quiet)
+    with display:
+        result = resume_search(study, runs, changes, display)
+    return show_result(result, quiet)
+
+
+def _status(study: str, runs: str, watch: bool) -> None:
+    from experiments.lock import is_running
+    from experiments.status_text import status_text
+    from reports.load import find_study
+
+    folder = find_study(study, runs)
+    click.echo(status_text(folder))
+    while watch and is_running(folder) is not False:
+        time.sleep(_WATCH_SECONDS)
+        text = status_text(folder)
+        click.clear()
+        click.echo(text)
+
+
+def _prune(study: str, runs: str, keep: int) -> None:
+    from experiments.lock import locked
+    from experiments.prune import prune
+    from reports.load import find_study
+
+    if keep < 0:
+        raise UserError(f"--keep should be 0 or more; got {keep}")
+    folder = find_study(study, runs)
+    with locked(folder):
+        removed, size = prune(folder, keep)
+    click.echo(f"removed {removed} files, {size / 1e6:.1f} MB")

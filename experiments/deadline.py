@@ -1,0 +1,91 @@
+"""A deadline, and what still fits before it: costs are learned as the search runs."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from experiments.errors import UserError
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_REPORT_SECONDS = 15.0
+_NUM_REMEMBERED = 50
+_CAUTION = 0.9  # quantile of the costs seen that a trial is expected to take
+
+
+def parse_deadline(text: str, now: datetime | None = None) -> float:
+    """Parses `30m`, `1h30m`, `45s`, or a time of the day such as `18:00`.
+
+    Returns:
+        Seconds from now.
+
+    Raises:
+        UserError: It is neither.
+    """
+    now = now or datetime.now()
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock:
+        end = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        return (end - now if end > now else end + timedelta(days=1) - now).total_seconds()
+    duration = _DURATION.fullmatch(text.strip())
+    parts = [float(part or 0) for part in duration.groups()] if duration else [0.0]
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if seconds <= 0:
+        raise UserError(
+            f"--deadline {text!r}: expected a duration such as 30m, 1h30m or 45s, "
+            "or a time of the day such as 18:00"
+        )
+    return seconds
+
+
+class Deadline:
+    """Says whether a trial can be started, and when the search has to make way for its end.
+
+    Args:
+        seconds: Seconds from now; never if `None`.
+        trial_epochs: Epochs of a trial at most.
+        final_epochs: Epochs that training the finalists again takes at most.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float | None,
+        trial_epochs: int,
+        final_epochs: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._end = None if seconds is None else clock() + seconds
+        self._trial_epochs, self._final_epochs = trial_epochs, final_epochs
+        self._seconds_per_epoch: deque[float] = deque(maxlen=_NUM_REMEMBERED)
+
+    def learn(self, epochs: int, seconds: float) -> None:
+        """Takes note of what a trial of `epochs` epochs took in all."""
+        if epochs > 0:
+            self._seconds_per_epoch.append(seconds / epochs)
+
+    @property
+    def _epoch_seconds(self) -> float:
+        seen = self._seconds_per_epoch
+        return float(np.quantile(seen, _CAUTION)) if seen else 0.0
+
+    @property
+    def reserve(self) -> float:
+        """Seconds that finalists and report are expected to take."""
+        return self._final_epochs * self._epoch_seconds + _REPORT_SECONDS
+
+    def fits(self) -> bool:
+        """Whether a trial can be expected to end in time, if it takes all its epochs."""
+        if self._end is None:
+            return True
+        seconds = self._trial_epochs * self._epoch_seconds
+        return self._clock() + seconds + self.reserve <= self._end
+
+    def is_due(self) -> bool:
+        """Whether running trials have to make way for the finalists."""
+        return self._end is not None and self._clock() + self.reserve > self._end

@@ -1,0 +1,274 @@
+"""Drives a search: asks the oracle for trials, hands them to an executor, keeps the record.
+
+The oracle lives here alone, in one thread. Each trial is recorded exactly once: what comes of an
+attempt that is not the running one is ignored.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from keras_tuner.engine import trial as trial_module
+
+from experiments.deadline import Deadline
+from experiments.executors.base import Answer, Executor, Job, Loss
+from experiments.interrupt import Interruption
+from experiments.policy import Fate, after_failure, after_loss
+from experiments.record import TrialRecord
+from experiments.retention import Retention
+from experiments.status import StatusFile
+from experiments.trial import TrialResult, TrialTask
+
+Status = trial_module.TrialStatus
+_TICK_SECONDS = 0.5
+_IDLE_SECONDS = 0.02
+
+
+class Observer(Protocol):
+    """Is told of a search as it goes; the live display is one."""
+
+    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None: ...
+
+    def epoch_ended(
+        self, execution: int, epoch: int, metrics: dict[str, float], trial_id: str | None = None
+    ) -> None: ...
+
+    def trial_ended(
+        self, trial_id: str, status: str, score: float | None, message: str | None
+    ) -> None: ...
+
+    def notice(self, line: str) -> None: ...
+
+    def computing(self, what: str, done: int, total: int) -> None: ...
+
+
+class Source(Protocol):
+    """What the driver is given its trials by; the suite's tuner is one."""
+
+    oracle: Any
+
+    def task(self, trial: Any) -> TrialTask: ...
+
+
+class DiskFullError(OSError):
+    """There is no room for the record; the search can be resumed once there is."""
+
+
+class Driver:
+    """Runs trials until the oracle has no more, or something else ends the search.
+
+    Args:
+        source: Makes tasks of the oracle's trials.
+        executor: Runs them.
+        record: Writes what happened.
+        observer: Is told of it.
+        retention: Decides on weights.
+        deadline: Decides whether a trial can still be started.
+        max_failures: Failures in a row that end the search.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        executor: Executor,
+        record: TrialRecord,
+        observer: Observer,
+        retention: Retention,
+        *,
+        deadline: Deadline,
+        max_failures: int,
+    ) -> None:
+        self._source, self._oracle = source, source.oracle
+        self._executor = executor
+        self._record = record
+        self._observer = observer
+        self._retention = retention
+        self._deadline = deadline
+        self._max_failures = max_failures
+        self._status = StatusFile(record.folder)
+        self._running: dict[str, Job] = {}  # trial id -> its running attempt
+        self._again: list[Job] = []  # attempts to be made as soon as there is room
+        self._failures_in_a_row = 0
+        self._interruption = Interruption(observer.notice)
+        self.ended_by: str | None = None  # why the search ended before the oracle was done
+
+    def run(self) -> None:
+        """Drives the search to its end.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; it can be resumed.
+            DiskFullError: There is no room on the disk; it can be resumed.
+        """
+        at_once = True
+        self._recall()
+        try:
+            with self._interruption:
+                self._loop()
+            at_once = False
+        finally:
+            self._executor.close(at_once)
+            with suppress(OSError):  # both can be made again; what is being raised matters more
+                self._oracle.flush()
+                self._status.write(self._state(), force=True)
+        if self._interruption.requested:
+            raise KeyboardInterrupt
+
+    def _recall(self) -> None:
+        """Takes in what earlier sessions came to, and removes the weights that they left over."""
+        for trial in self._oracle.trials.values():
+            if trial.status in (Status.COMPLETED, Status.FAILED):
+                self._retention.ended(trial.trial_id, trial.score)
+        self._retention.release(wanted_states(self._oracle))
+
+    def _state(self) -> dict[str, Any]:
+        return {"phase": "searching", "running": sorted(self._running)}
+
+    def _loop(self) -> None:
+        exhausted = False
+        while True:
+            if not self._ending():
+                exhausted = self._fill()
+            if not self._running and (exhausted or self._ending()):
+                return
+            waits = _TICK_SECONDS if self._running else _IDLE_SECONDS
+            self._executor.wait(self, waits)
+            self._status.write(self._state())
+
+    def _ending(self) -> bool:
+        if self._interruption.requested:
+            self.ended_by = "interrupted"
+        elif self.ended_by is None and self._deadline.is_due():
+            self.ended_by = "deadline"
+        return self.ended_by is not None
+
+    def _fill(self) -> bool:
+        """Starts as many trials as there is room for; says whether the oracle has no more."""
+        while self._executor.free() > 0:
+            if any(job.alone for job in self._running.values()):
+                return False
+            if self._again:
+                if self._again[0].alone and self._running:
+                    return False
+                self._start(self._again.pop(0))
+                continue
+            if not self._deadline.fits():
+                self.ended_by = "deadline"
+                return False
+            trial = self._oracle.create_trial(self._free_slot())
+            if trial.status != Status.RUNNING:
+                return bool(trial.status == Status.STOPPED)
+            self._begin(trial)
+        return False
+
+    def _free_slot(self) -> str:
+        taken = self._oracle.ongoing_trials
+        return next(s for s in (f"slot{n}" for n in range(len(taken) + 1)) if s not in taken)
+
+    def _begin(self, trial: Any) -> None:
+        task = self._source.task(trial)
+        self._observer.trial_started(
+            trial.trial_id, dict(trial.hyperparameters.values), task.epochs
+        )
+        number = len(self._record.attempts(trial.trial_id)) + 1
+        self._start(Job(trial.trial_id, number, task))
+
+    def _start(self, job: Job) -> None:
+        self._running[job.trial_id] = job
+        self._record.begin(job)
+        self._executor.submit(job)
+
+    def _is_current(self, job: Job) -> bool:
+        current = self._running.get(job.trial_id)
+        return current is not None and current.attempt == job.attempt
+
+    def epoch_ended(
+        self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
+    ) -> Answer:
+        """Tells oracle and observer of an epoch, and answers for them."""
+        if not self._is_current(job):
+            return Answer.STOP
+        self._observer.epoch_ended(execution, epoch, metrics, job.trial_id)
+        self._status.epoch(job.trial_id, execution, epoch, metrics)
+        self._status.write(self._state())
+        if self._ending():
+            return Answer.PAUSE
+        if execution == 0:
+            trial = self._oracle.update_trial(job.trial_id, metrics, step=epoch)
+            if trial.status == Status.STOPPED:
+                return Answer.STOP
+        return Answer.GO
+
+    def noted(self, job: Job, what: str, done: int, total: int) -> None:
+        """Tells the observer of progress before the first epoch."""
+        self._observer.computing(what, done, total)
+
+    def ended(self, job: Job, result: TrialResult, worker: str) -> None:
+        """Records a result, unless the trial is to be run again."""
+        if not self._is_current(job):
+            return
+        if result.cause == "disk_full":
+            self._record.end_attempt(job, "interrupted", worker, result.message)
+            raise DiskFullError(result.message)
+        if result.status == "paused":
+            del self._running[job.trial_id]
+            self._record.end_attempt(job, "paused", worker, None, keep=True)
+            return
+        outcome = "out_of_memory" if result.cause == "out_of_memory" else result.status
+        self._record.end_attempt(job, outcome, worker, result.message)
+        if result.status == "failed":
+            attempts = self._record.attempts(job.trial_id)
+            fate = after_failure(attempts, result.cause, self._executor.isolates)
+            if fate != Fate.FAILED:
+                self._run_again(job, fate, str(result.message))
+                return
+        self._finish(job, result)
+
+    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+        """Runs a trial again whose process is gone, or records it as failed."""
+        if not self._is_current(job):
+            return
+        cause = "out_of_memory" if loss.out_of_memory else "lost"
+        self._record.end_attempt(job, cause, worker, loss.message)
+        attempts = self._record.attempts(job.trial_id)
+        fate = after_loss(attempts, loss.out_of_memory, self._executor.isolates)
+        if fate != Fate.FAILED:
+            self._run_again(job, fate, loss.message)
+            return
+        cause = "out_of_memory" if loss.out_of_memory else "worker_lost"
+        self._finish(job, TrialResult(status="failed", cause=cause, message=loss.message))
+
+    def _run_again(self, job: Job, fate: Fate, message: str) -> None:
+        alone = fate == Fate.ALONE
+        where = ", alone" if alone else ""
+        self._observer.notice(f"trial {job.trial_id}: {message}; it is run again{where}")
+        del self._running[job.trial_id]
+        self._oracle.clear_metrics(job.trial_id)
+        self._again.append(replace(job, attempt=job.attempt + 1, alone=alone))
+
+    def _finish(self, job: Job, result: TrialResult) -> None:
+        score = self._record.finish(job, result)
+        del self._running[job.trial_id]
+        self._retention.ended(job.trial_id, score)
+        self._retention.release(wanted_states(self._oracle))
+        self._deadline.learn(*self._record.cost(job.trial_id))
+        self._status.ended(job.trial_id)
+        self._observer.trial_ended(job.trial_id, result.status, score, result.message)
+        self._count_failure(result)
+
+    def _count_failure(self, result: TrialResult) -> None:
+        failed = result.status == "failed"
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+        if self._failures_in_a_row >= self._max_failures and self.ended_by is None:
+            self.ended_by = "failures"
+            self._observer.notice(
+                f"{self._failures_in_a_row} trials in a row failed, the last one: "
+                f"{result.message}; the search ends (--max-failures)"
+            )
+
+
+def wanted_states(oracle: Any) -> set[str]:
+    """Returns the trials whose training a running or a later one goes on from."""
+    unfinished = [*oracle.ongoing_trials.values(), *(oracle.trials[i] for i in oracle._retry_queue)]
+    origins = {trial.hyperparameters.values.get("tuner/trial_id") for trial in unfinished}
+    wanted: set[str] = oracle.wanted()
+    return {i for i in origins if i is not None} | wanted

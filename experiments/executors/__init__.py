@@ -1,0 +1,44 @@
+"""Where trials run: in this process, in worker processes, or on a Ray cluster."""
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments.executors.base import Executor
+
+
+def make_executor(
+    workers: int | None,
+    ray_address: str | None = None,
+    *,
+    run: Callable[..., Any] | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+) -> Executor:
+    """Makes an executor.
+
+    Args:
+        workers: Worker processes; 0 runs trials in this process, `None` takes as many as fit.
+        ray_address: Address of a Ray cluster, or `local`; worker processes if `None`.
+        run: Runs one task; `run_trial` if `None`.
+        cpus_per_trial: CPUs that Ray reserves for a trial.
+        gpus_per_trial: GPUs that Ray reserves for a trial.
+
+    Raises:
+        UserError: The cluster can't be reached.
+    """
+    if run is None:
+        from experiments.executors.worker import run_trial_quietly
+
+        run = run_trial_quietly
+    if ray_address is not None:
+        from experiments.executors.on_ray import RayExecutor
+
+        return RayExecutor(ray_address, run, cpus_per_trial, gpus_per_trial)
+    if workers == 0:
+        from experiments.executors.inline import InlineExecutor
+
+        return InlineExecutor(run)
+    from experiments.executors.hardware import suitable_workers
+    from experiments.executors.processes import ProcessExecutor
+
+    return ProcessExecutor(run, suitable_workers() if workers is None else workers)

@@ -1,0 +1,85 @@
+"""The protocol between the driver, which holds the oracle, and what runs trials."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+
+class Answer(IntEnum):
+    """What the driver answers to the report of an epoch; anything but `GO` ends the training."""
+
+    GO = 0
+    STOP = 1  # the trial ends here, with what it has
+    PAUSE = 2  # the trial is left as it is, to be gone on with later
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a trial.
+
+    Args:
+        trial_id: The trial.
+        attempt: Number of the attempt, from 1.
+        task: What `run` is called with; plain data.
+        alone: Wants all memory: a process that ran nothing before, and nothing beside it.
+    """
+
+    trial_id: str
+    attempt: int
+    task: Any
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why an attempt was lost with the process that ran it.
+
+    Args:
+        message: What happened, in one line.
+        out_of_memory: Whether the process was killed for the memory it took.
+    """
+
+    message: str
+    out_of_memory: bool = False
+
+
+# (task, report(execution, epoch, metrics) -> Answer, note(what, done, total)) -> TrialResult
+Run = Callable[[Any, Callable[..., Answer], Callable[..., None]], Any]
+
+
+class Listener(Protocol):
+    """Is told of what happens to jobs; called from `Executor.wait` alone."""
+
+    def epoch_ended(
+        self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
+    ) -> Answer:
+        """Takes note of an epoch and answers how to go on."""
+
+    def noted(self, job: Job, what: str, done: int, total: int) -> None:
+        """Takes note of progress before the first epoch."""
+
+    def ended(self, job: Job, result: Any, worker: str) -> None:
+        """Takes the result of a job."""
+
+    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+        """Takes note that a job has ended without a result."""
+
+
+class Executor(Protocol):
+    """Runs jobs; knows nothing of oracles and records."""
+
+    # Whether a trial that ran out of memory may fare better in a process of its own.
+    isolates: bool
+
+    def free(self) -> int:
+        """Returns how many more jobs can be started at once."""
+
+    def submit(self, job: Job) -> None:
+        """Starts a job; only when `free()` is not 0."""
+
+    def wait(self, listener: Listener, timeout: float) -> None:
+        """Tells `listener` what has happened; waits up to `timeout` seconds for something."""
+
+    def close(self, at_once: bool = False) -> None:
+        """Ends all workers, with `at_once` in the midst of their trials."""

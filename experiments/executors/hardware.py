@@ -1,0 +1,52 @@
+"""What this machine has to run trials on, asked without loading TensorFlow."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+
+_BYTES_A_WORKER = 1.5e9
+
+
+def num_cores() -> int:
+    """Returns the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """Returns what `CUDA_VISIBLE_DEVICES` names, or else the index of each NVIDIA GPU."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = [line for line in listed.splitlines() if line.startswith("GPU ")]
+    return [str(index) for index in range(len(found))]
+
+
+def suitable_workers() -> int:
+    """Returns one worker a GPU, or else one a core, as far as there is memory for them."""
+    wanted = len(gpus()) or num_cores()
+    return max(1, min(wanted, int(psutil.virtual_memory().available // _BYTES_A_WORKER)))
+
+
+def out_of_memory_kills() -> int:
+    """Returns how many processes the kernel has killed for memory; 0 where it does not say."""
+    try:
+        text = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill "))
+
+
+def private_bytes(pid: int | None = None) -> int:
+    """Returns the resident memory of a process without what it shares, such as memory maps."""
+    memory = psutil.Process(pid).memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))

@@ -1,0 +1,47 @@
+"""Runs trials in this process, one after another: to debug, and from scripts."""
+
+import time
+from typing import Any
+
+from experiments.executors.base import Answer, Job, Listener, Run
+
+
+class InlineExecutor:
+    """Runs a job to its end within `wait`.
+
+    Memory grows by some megabytes with each trial: TensorFlow keeps what it has traced until the
+    process ends. Worker processes are retired before that matters.
+    """
+
+    isolates = False
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._job: Job | None = None
+
+    def free(self) -> int:
+        """Returns 1 if no job waits to be run."""
+        return int(self._job is None)
+
+    def submit(self, job: Job) -> None:
+        """Keeps `job` for the next `wait`."""
+        self._job = job
+
+    def wait(self, listener: Listener, timeout: float) -> None:
+        """Runs the job that was submitted."""
+        job, self._job = self._job, None
+        if job is None:
+            time.sleep(timeout)
+            return
+
+        def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
+            return listener.epoch_ended(job, execution, epoch, metrics)
+
+        def note(what: str, done: int, total: int) -> None:
+            listener.noted(job, what, done, total)
+
+        result: Any = self._run(job.task, report, note)
+        listener.ended(job, result, "inline")
+
+    def close(self, at_once: bool = False) -> None:
+        """Nothing is left to end."""

@@ -1,0 +1,212 @@
+"""Runs trials on a Ray cluster, which places them, sees lost nodes and takes on new ones.
+
+All nodes need the study folder and the cache folder under the same path.
+"""
+
+import time
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.executors.base import Answer, Job, Listener, Loss, Run
+
+try:
+    import ray
+    from ray.exceptions import OutOfMemoryError, RayError
+except ImportError:
+    raise UserError(
+        "--ray needs Ray: install the suite with its extra, `pip install "
+        "'keras-tuner-experiments[cluster]'`"
+    ) from None
+
+_TRIALS_A_PROCESS = 20  # before TensorFlow has grown too large
+_LOOPBACK = "127.0.0.1"
+
+
+class _Mailbox:
+    """An actor beside the driver: holds reports until the driver has answered them."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self._news: Any = asyncio.Queue()
+        self._answers: dict[int, Any] = {}
+        self._count = 0
+
+    async def exchange(self, key: tuple[str, int], kind: str, content: tuple[Any, ...]) -> int:
+        """Passes a report on and returns the driver's answer to it."""
+        import asyncio
+
+        self._count += 1
+        number = self._count
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._news.put((number, key, kind, content))
+        try:
+            return int(await self._answers[number])
+        finally:
+            del self._answers[number]
+
+    async def tell(self, key: tuple[str, int], kind: str, content: tuple[Any, ...]) -> None:
+        """Passes on what needs no answer."""
+        await self._news.put((None, key, kind, content))
+
+    async def take(self, timeout: float) -> list[Any]:
+        """Returns what there is, or what comes first within `timeout` seconds."""
+        import asyncio
+
+        try:
+            taken = [await asyncio.wait_for(self._news.get(), timeout)]
+        except TimeoutError:
+            return []
+        while not self._news.empty():
+            taken.append(self._news.get_nowait())
+        return taken
+
+    async def answer(self, number: int, answer: int) -> None:
+        """Answers a report."""
+        if number in self._answers and not self._answers[number].done():
+            self._answers[number].set_result(answer)
+
+
+def _work(run: Run, job: Job, mailbox: Any) -> tuple[Any, str]:
+    """Runs a job on whatever node Ray has chosen."""
+    import platform
+
+    key = (job.trial_id, job.attempt)
+
+    def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
+        content = (execution, epoch, metrics)
+        return Answer(ray.get(mailbox.exchange.remote(key, "epoch", content)))
+
+    def note(what: str, done: int, total: int) -> None:
+        mailbox.tell.remote(key, "note", (what, done, total))
+
+    node = ray.get_runtime_context().get_node_id()[:8]
+    return run(job.task, report, note), f"{platform.node()}, Ray node {node}"
+
+
+class RayExecutor:
+    """Keeps as many jobs in flight as the cluster has room for at the moment.
+
+    Args:
+        address: Address of the cluster, or `local` for one of this machine alone.
+        run: Runs one task; a function that the nodes can import.
+        cpus: CPUs of a trial.
+        gpus: GPUs of a trial.
+
+    Raises:
+        UserError: The cluster can't be reached, or has no room for one trial.
+    """
+
+    isolates = True
+
+    def __init__(self, address: str, run: Run, cpus: float, gpus: float) -> None:
+        self._cpus, self._gpus, self._run = cpus, gpus, run
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(address)
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self._mailbox = ray.remote(_Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._work, self._alone = (
+            ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=calls)(_work)
+            for calls in (_TRIALS_A_PROCESS, 1)
+        )
+        self._jobs: dict[Any, Job] = {}  # reference to the result -> job
+        self._news: Any = None
+        if self._room() < 1:
+            self.close(at_once=True)
+            raise UserError(
+                f"--ray {address}: no node has the {cpus:g} CPUs and {gpus:g} GPUs of a trial; "
+                "ask for less with --ray-cpus and --ray-gpus, or add nodes"
+            )
+
+    def _room(self) -> int:
+        """Returns the trials that fit on all nodes there are now, node by node."""
+        return sum(
+            min(
+                [
+                    int(node["Resources"].get(kind, 0.0) / wanted)
+                    for kind, wanted in (("CPU", self._cpus), ("GPU", self._gpus))
+                    if wanted > 0
+                ]
+                or [1]
+            )
+            for node in ray.nodes()
+            if node["Alive"]
+        )
+
+    def free(self) -> int:
+        """Returns how many more trials the cluster has room for."""
+        return max(0, self._room() - len(self._jobs))
+
+    def submit(self, job: Job) -> None:
+        """Asks Ray to place `job`."""
+        work = self._alone if job.alone else self._work
+        self._jobs[work.remote(self._run, job, self._mailbox)] = job
+
+    def wait(self, listener: Listener, timeout: float) -> None:
+        """Passes on what the nodes say, and notices those that are lost."""
+        if not self._jobs:
+            time.sleep(timeout)
+            return
+        if self._news is None:
+            self._news = self._mailbox.take.remote(timeout)
+        ready, _ = ray.wait(
+            [self._news, *self._jobs], num_returns=1, timeout=timeout, fetch_local=False
+        )
+        if self._news in ready:
+            self._read(listener)
+        for reference in [r for r in ready if r in self._jobs]:
+            if self._news is not None:  # what the job has said comes before its end
+                self._read(listener)
+            self._end(reference, listener)
+
+    def _read(self, listener: Listener) -> None:
+        news, self._news = self._news, None
+        jobs = {(job.trial_id, job.attempt): job for job in self._jobs.values()}
+        for number, key, kind, content in ray.get(news):
+            job = jobs.get(tuple(key))
+            answer = Answer.STOP
+            if job is not None and kind == "epoch":
+                answer = listener.epoch_ended(job, *content)
+            elif job is not None:
+                listener.noted(job, *content)
+            if number is not None:
+                self._mailbox.answer.remote(number, int(answer))
+
+    def _end(self, reference: Any, listener: Listener) -> None:
+        job = self._jobs.pop(reference)
+        try:
+            result, worker = ray.get(reference)
+        except OutOfMemoryError as error:
+            listener.lost(job, Loss(_first_line(error), out_of_memory=True), "ray")
+        except RayError as error:
+            listener.lost(job, Loss(_first_line(error)), "ray")
+        else:
+            listener.ended(job, result, worker)
+
+    def close(self, at_once: bool = False) -> None:
+        """Cancels what still runs, and leaves the cluster."""
+        for reference in self._jobs:
+            ray.cancel(reference, force=True)
+        self._jobs.clear()
+        ray.kill(self._mailbox)
+        if self._ours:
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    try:
+        if address == "local":
+            # The loopback address alone: nothing of it can be reached from elsewhere.
+            ray.init(include_dashboard=False, log_to_driver=False, _node_ip_address=_LOOPBACK)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"--ray {address}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"

@@ -1,0 +1,207 @@
+"""Runs trials in supervised worker processes on this machine."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from typing import Any
+
+from experiments.executors.base import Job, Listener, Loss, Run
+from experiments.executors.hardware import gpus, num_cores, out_of_memory_kills
+from experiments.executors.worker import work
+
+_MOST_GROWTH = 256 * 2**20  # bytes that a worker may grow by after its first trial
+_END_SECONDS = 10.0
+
+
+class Worker:
+    """One process, and the job it is at.
+
+    Args:
+        slot: Its number, from 0; a GPU is chosen by it.
+        run: Runs one task.
+        environment: Variables that TensorFlow reads at its start.
+    """
+
+    def __init__(self, slot: int, run: Run, environment: Mapping[str, str]) -> None:
+        # Spawned: a forked TensorFlow deadlocks.
+        context = multiprocessing.get_context("spawn")
+        self.slot = slot
+        self.pipe, theirs = context.Pipe()
+        self.job: Job | None = None
+        self.is_new = True
+        self._memory_after_first: int | None = None
+        self._kills_before = out_of_memory_kills()
+        self.process = context.Process(target=work, args=(theirs, run), name=f"worker-{slot}")
+        self.process.daemon = True
+        with _environment(environment):
+            self.process.start()
+        theirs.close()
+
+    @property
+    def name(self) -> str:
+        """Names it in the record."""
+        return f"worker {self.slot} (process {self.process.pid})"
+
+    def give(self, job: Job) -> None:
+        """Starts `job`."""
+        self.job, self.is_new = job, False
+        self._kills_before = out_of_memory_kills()
+        self.pipe.send(job)
+
+    def has_grown(self, memory: int) -> bool:
+        """Whether it has grown so much, with `memory` bytes after a trial, that it should end."""
+        if self._memory_after_first is None:
+            self._memory_after_first = memory
+        return memory - self._memory_after_first > _MOST_GROWTH
+
+    def loss(self) -> Loss:
+        """Says why the process is gone."""
+        self.process.join(_END_SECONDS)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            memory = code == -signal.SIGKILL and out_of_memory_kills() > self._kills_before
+            why = ": the machine was out of memory" if memory else ""
+            return Loss(f"the worker process was killed by {name}{why}", memory)
+        return Loss(f"the worker process ended with exit code {code}")
+
+    def dismiss(self) -> None:
+        """Lets the process end when its job, if any, is done; does not wait for it."""
+        with suppress(OSError):  # it is gone already
+            self.pipe.send(None)
+        self.pipe.close()
+
+    def reap(self) -> None:
+        """Waits until the process has ended, for some seconds, then kills it."""
+        self.process.join(_END_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class ProcessExecutor:
+    """Keeps up to `num_workers` processes; replaces those that die or have grown.
+
+    Args:
+        run: Runs one task; a function that a new process can import.
+        num_workers: Processes at most.
+    """
+
+    isolates = True
+
+    def __init__(self, run: Run, num_workers: int) -> None:
+        self._run = run
+        self._num_workers = num_workers
+        self._gpus = gpus()
+        self._workers: dict[int, Worker] = {}  # slot -> worker
+        self._leaving: list[Worker] = []
+
+    def free(self) -> int:
+        """Returns how many workers are idle or not started yet."""
+        return self._num_workers - sum(w.job is not None for w in self._workers.values())
+
+    def submit(self, job: Job) -> None:
+        """Gives `job` to an idle worker, or to a new one."""
+        if job.alone:
+            for worker in [w for w in self._workers.values() if w.job is None and not w.is_new]:
+                self._retire(worker)
+        idle = next((w for w in self._workers.values() if w.job is None), None)
+        if idle is not None and not idle.process.is_alive():
+            self._retire(idle)
+            idle = None
+        (idle or self._start()).give(job)
+
+    def _start(self) -> Worker:
+        slot = next(s for s in range(self._num_workers) if s not in self._workers)
+        self._workers[slot] = Worker(slot, self._run, self._environment(slot))
+        return self._workers[slot]
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        """Divides the cores, and pins a GPU where there are some."""
+        threads = str(max(1, num_cores() // self._num_workers))
+        environment = dict.fromkeys(
+            ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
+        )
+        if self._gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        return environment
+
+    def wait(self, listener: Listener, timeout: float) -> None:
+        """Passes on what the workers say, and notices those that are gone."""
+        busy = {w.pipe: w for w in self._workers.values() if w.job is not None}
+        sentinels = [w.process.sentinel for w in busy.values()]
+        ready = connection.wait([*busy, *sentinels], timeout)
+        for pipe, worker in busy.items():
+            if pipe in ready:
+                self._hear(worker, listener)
+            if worker.job is not None and worker.process.sentinel in ready:
+                self._lose(worker, listener)
+
+    def _hear(self, worker: Worker, listener: Listener) -> None:
+        while worker.job is not None:
+            try:
+                message = worker.pipe.recv() if worker.pipe.poll() else None
+            except (EOFError, OSError):
+                self._lose(worker, listener)
+                return
+            if message is None:
+                return
+            self._pass_on(worker, worker.job, message, listener)
+
+    def _pass_on(self, worker: Worker, job: Job, message: Any, listener: Listener) -> None:
+        kind, *content = message
+        if kind == "epoch":
+            answer = listener.epoch_ended(job, *content)
+            with suppress(OSError):  # the worker is gone, which is noticed next
+                worker.pipe.send(int(answer))
+        elif kind == "note":
+            listener.noted(job, *content)
+        else:
+            result, memory = content
+            worker.job = None
+            name = worker.name
+            if worker.has_grown(memory):
+                self._retire(worker)
+            listener.ended(job, result, name)
+
+    def _lose(self, worker: Worker, listener: Listener) -> None:
+        job, worker.job = worker.job, None
+        loss, name = worker.loss(), worker.name
+        self._retire(worker)
+        if job is not None:
+            listener.lost(job, loss, name)
+
+    def _retire(self, worker: Worker) -> None:
+        self._workers.pop(worker.slot, None)
+        worker.dismiss()
+        self._leaving = [w for w in (*self._leaving, worker) if w.process.is_alive()]
+
+    def close(self, at_once: bool = False) -> None:
+        """Ends all workers; those at a trial are killed."""
+        for worker in list(self._workers.values()):
+            if at_once or worker.job is not None:
+                worker.process.kill()
+            self._retire(worker)
+        for worker in self._leaving:
+            worker.reap()
+        self._leaving = []
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables for a process started within; one that the user set wins."""
+    kept_by_user = "CUDA_VISIBLE_DEVICES"
+    added = {n: v for n, v in variables.items() if n not in os.environ or n == kept_by_user}
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

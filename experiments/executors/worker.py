@@ -1,0 +1,71 @@
+"""The main function of a worker process; loads TensorFlow only with its first trial."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from multiprocessing import connection, parent_process
+from typing import Any
+
+from experiments.executors.base import Answer, Run
+from experiments.executors.hardware import private_bytes
+
+
+def work(pipe: Any, run: Run) -> None:
+    """Runs the jobs that come through `pipe` until it says `None` or is closed."""
+    # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        if job is None:
+            return
+        result = run(job.task, _reporter(pipe), _noter(pipe))
+        pipe.send(("ended", result, private_bytes()))
+
+
+def _die_with_parent() -> None:
+    """Ends this process as soon as the driver is gone, in the midst of whatever it does."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _reporter(pipe: Any) -> Any:
+    def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
+        pipe.send(("epoch", execution, epoch, metrics))
+        return Answer(pipe.recv())
+
+    return report
+
+
+def _noter(pipe: Any) -> Any:
+    def note(what: str, done: int, total: int) -> None:
+        pipe.send(("note", what, done, total))
+
+    return note
+
+
+def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
+    """Runs `run_trial`; what TensorFlow says at its import is not shown."""
+    if "tensorflow" not in sys.modules:
+        from experiments.quiet import import_keras_quietly
+
+        if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":  # inherited of the driver, it says enough
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        import_keras_quietly()
+        # What TensorFlow has made lives for ever: collections need not look at it again.
+        gc.freeze()
+    from experiments.trial import run_trial
+
+    return run_trial(task, report, note)

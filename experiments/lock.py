@@ -1,0 +1,80 @@
+"""One process at a time works on a study: a lock that the system drops when its holder dies."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from experiments.errors import UserError
+
+_LOCK = ".lock"
+_HOLDER = ".holder.json"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a study folder.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"study {folder.name!r} is being searched already{_by_whom(folder)}; "
+            f"watch it with `experiments status {folder.name} --watch`"
+        ) from None
+    try:
+        (folder / _HOLDER).write_text(json.dumps(_myself()), encoding="utf-8")
+        yield
+    finally:
+        (folder / _HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _myself() -> dict[str, Any]:
+    process = psutil.Process()
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "created": process.create_time(),
+        "since": time.time(),
+    }
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Returns who was last known to hold the lock of a study folder, without touching it."""
+    try:
+        found = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_running(folder: Path) -> bool | None:
+    """Whether a study is being searched; `None` where another machine would have to be asked."""
+    found = holder(folder)
+    if found is None:
+        return False
+    if found.get("host") != platform.node():
+        return None
+    try:
+        return bool(psutil.Process(int(found["pid"])).create_time() == found.get("created"))
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
+
+
+def _by_whom(folder: Path) -> str:
+    found = holder(folder)
+    if found is None:
+        return ""
+    return f" by process {found.get('pid')} on {found.get('host')}"

@@ -1,0 +1,202 @@
+"""What every mended oracle shares: its record, its seeds, and being rebuilt from trial files."""
+
+import json
+import math
+import time
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import trial as trial_module
+
+from experiments.files import write_json
+from experiments.oracles.combinations import combinations
+
+Status = trial_module.TrialStatus
+_SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
+_MOST_UNTRIED = 1000
+_DIGITS = 4  # of a trial's id; fixed, so that --max-trials can be raised
+
+
+class DurableOracle(keras_tuner.Oracle):
+    """An oracle whose state is what the trial files say.
+
+    Trial files are written whole or not at all. A trial that runs again starts from cleared
+    metrics; a result that comes late or twice is ignored. It is called from one thread.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if kwargs.get("seed") is not None:
+            self.seed = int(kwargs["seed"])  # 0 too, which Keras Tuner takes for "any"
+        self._saved = 0.0
+        self._failures_in_a_row = 0
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """Returns the next trial for `tuner_id`: one to run again, a new one, or an empty one."""
+        if tuner_id in self.ongoing_trials:
+            return self.ongoing_trials[tuner_id]
+        self.tuner_ids.add(tuner_id)
+        if self._retry_queue:
+            return self._start(tuner_id, self._restarted(self._retry_queue.pop(0)))
+        trial_id = self._free_id()
+        response: dict[str, Any] = {"status": Status.STOPPED}
+        if not self.max_trials or len(self.trials) < self.max_trials:
+            self._seed_state = self.derived_seed(int(trial_id))
+            response = self.populate_space(trial_id)
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = response.get("values") or {}
+        trial = trial_module.Trial(hyperparameters, trial_id, response["status"])
+        if trial.status == Status.RUNNING:
+            return self._start(tuner_id, trial)
+        if trial.status == Status.STOPPED:
+            self.tuner_ids.discard(tuner_id)
+            self.flush()
+        return trial
+
+    def _free_id(self) -> str:
+        number = len(self.trials)
+        if f"{number:0{_DIGITS}d}" in self.trials:  # a folder before it was lost: fill the gap
+            number = next(n for n in range(number) if f"{n:0{_DIGITS}d}" not in self.trials)
+        return f"{number:0{_DIGITS}d}"
+
+    def _restarted(self, trial_id: str) -> Any:
+        trial = self.trials[trial_id]
+        trial.status, trial.message, trial.score, trial.best_step = Status.RUNNING, None, None, 0
+        self.clear_metrics(trial_id)
+        return trial
+
+    def _start(self, tuner_id: str, trial: Any) -> Any:
+        self.ongoing_trials[tuner_id] = trial
+        if trial.trial_id not in self.trials:
+            self._record_values(trial)
+            self.trials[trial.trial_id] = trial
+            self.start_order.append(trial.trial_id)
+        self._save_trial(trial)
+        self.save()
+        return trial
+
+    def derived_seed(self, number: int) -> int:
+        """Returns the seed of the proposal for trial `number`."""
+        return int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0] >> 1)
+
+    def _random_values(self) -> dict[str, Any] | None:
+        values: dict[str, Any] | None = super()._random_values()
+        return values if values is not None else self._untried_values()
+
+    def _untried_values(self) -> dict[str, Any] | None:
+        """Draws from what is left of a finite space; `None` if nothing is."""
+        space = combinations(self.hyperparameters.space)
+        untried = list(islice((v for v in space if not self._duplicate(v)), _MOST_UNTRIED))
+        return untried[self._seed_state % len(untried)] if untried else None
+
+    def clear_metrics(self, trial_id: str) -> None:
+        """Forgets what was reported of a trial."""
+        trial = self.trials[trial_id]
+        trial.metrics = type(trial.metrics)()
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
+
+        Nothing is written: an epoch's report is on the disk when the trial ends.
+        """
+        trial = self.trials[trial_id]
+        self._check_objective_found(metrics)
+        for name, value in metrics.items():
+            if not trial.metrics.exists(name):
+                trial.metrics.register(name, direction=self._direction(name))
+            trial.metrics.metrics[name].update(float(value), step=step)
+        return trial
+
+    def _direction(self, name: str) -> str | None:
+        objectives = getattr(self.objective, "objectives", [self.objective])
+        return next((o.direction for o in objectives if o.name == name), None)
+
+    def end_trial(self, trial: Any) -> None:
+        """Records how a trial ended; a trial that is not running is left as it is."""
+        slots = [s for s, t in self.ongoing_trials.items() if t.trial_id == trial.trial_id]
+        if not slots:
+            return
+        ended = self.trials[trial.trial_id]
+        ended.hyperparameters, ended.message = trial.hyperparameters, trial.message
+        ended.status = trial.status
+        self.update_space(ended.hyperparameters)
+        self._record_values(ended)
+        self._settle(ended)
+        self._save_trial(ended)
+        self.ongoing_trials.pop(slots[0])
+        self.save()
+        self._check_failures(ended)
+
+    def _settle(self, trial: Any) -> None:
+        if trial.status == Status.COMPLETED:
+            self.score_trial(trial)
+            if trial.score is None or not math.isfinite(trial.score):
+                trial.status = Status.INVALID
+        self._run_times[trial.trial_id] += 1
+        if trial.status == Status.INVALID:
+            if self._run_times[trial.trial_id] <= self.max_retries_per_trial:
+                self._retry_queue.append(trial.trial_id)
+                return
+            trial.status = Status.FAILED
+        self.end_order.append(trial.trial_id)
+
+    def _check_failures(self, trial: Any) -> None:
+        self._failures_in_a_row = (
+            self._failures_in_a_row + 1 if trial.status == Status.FAILED else 0
+        )
+        if self._failures_in_a_row == self.max_consecutive_failed_trials:
+            raise RuntimeError(
+                f"{self._failures_in_a_row} trials in a row failed, the last one: {trial.message}"
+            )
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """Returns the best completed trials, fewer where there are fewer."""
+        completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
+        most = self.objective.direction == "max"
+        return sorted(completed, key=lambda t: t.score, reverse=most)[:num_trials]
+
+    def wanted(self) -> set[str]:
+        """Returns the trials whose training a later trial may go on from."""
+        return set()
+
+    def save(self) -> None:
+        """Writes `oracle.json`, if it was not written a moment ago."""
+        if time.monotonic() - self._saved > _SAVE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes `oracle.json`."""
+        self._saved = time.monotonic()
+        write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial: Any) -> None:
+        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    def reload(self) -> None:
+        """Rebuilds the state from the trial files; `oracle.json` is not read."""
+        paths = sorted(Path(self._project_dir).glob("trial_*/trial.json"))
+        self.rebuild(
+            trial_module.Trial.from_state(json.loads(path.read_text(encoding="utf-8")))
+            for path in paths
+        )
+
+    def rebuild(self, trials: Iterable[Any]) -> None:
+        """Sets the state to what it was after `trials`; running ones are to be run again."""
+        self.trials = {t.trial_id: t for t in sorted(trials, key=lambda t: int(t.trial_id))}
+        self.start_order = list(self.trials)
+        self.ongoing_trials: dict[str, Any] = {}  # slot -> Trial
+        self._retry_queue, self.end_order = [], []
+        self._tried_so_far.clear()
+        self._id_to_hash.clear()
+        self._run_times.clear()
+        for trial_id, trial in self.trials.items():
+            self._record_values(trial)
+            if trial.status in (Status.COMPLETED, Status.FAILED):
+                self.end_order.append(trial_id)
+                self._run_times[trial_id] = 1
+            else:
+                self._retry_queue.append(trial_id)

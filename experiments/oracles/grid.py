@@ -1,0 +1,32 @@
+"""Grid search that resumes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras_tuner
+
+from experiments.oracles.base import DurableOracle, Status
+from experiments.oracles.combinations import combinations
+
+
+class GridOracle(DurableOracle, keras_tuner.oracles.GridSearchOracle):
+    """Keras Tuner's grid, in its order; the next is the first combination not tried yet."""
+
+    _untried: Iterator[dict[str, Any]] | None = None
+    _size_of_space = 0
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the first combination that no trial has."""
+        if self._untried is None or len(self.hyperparameters.space) != self._size_of_space:
+            self._size_of_space = len(self.hyperparameters.space)
+            self._untried = combinations(self.hyperparameters.space)
+        for values in self._untried:
+            if not self._duplicate(values):
+                return {"status": Status.RUNNING, "values": values}
+        # A running trial may yet bring new hyperparameters.
+        return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
+
+    def rebuild(self, trials: Any) -> None:
+        """Sets the state to what it was after `trials`."""
+        super().rebuild(trials)
+        self._untried = None

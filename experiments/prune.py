@@ -1,0 +1,63 @@
+"""`experiments prune`: frees the disk of weights that are not wanted any more."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.retention import CHECKPOINT, SNAPSHOTS
+
+
+def folder_bytes(folder: Path) -> int:
+    """Returns the bytes of all files in a folder; one that vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+        except OSError:
+            continue
+    return total
+
+
+def prune(folder: Path, num_kept: int) -> tuple[int, int]:
+    """Removes the weights of all but the best trials, and what trials would go on from.
+
+    Histories, scores and the exported model stay. What an interrupted trial needs to go on is
+    removed too: it begins again when the search is resumed.
+
+    Args:
+        folder: The study folder; its lock is held.
+        num_kept: Best trials whose weights stay.
+
+    Returns:
+        Number of files removed, and their bytes.
+    """
+    kept = _best_trials(folder, num_kept)
+    removed = size = 0
+    for path in sorted(folder.glob("trial_*/*")):
+        weights = path.name == CHECKPOINT and path.parent.name not in kept
+        leftover = path.match(SNAPSHOTS) or path.name.startswith(".tmp-")
+        if path.is_file() and not path.is_symlink() and (weights or leftover):
+            size += path.stat().st_size
+            path.unlink()
+            removed += 1
+    return removed, size
+
+
+def _best_trials(folder: Path, number: int) -> set[str]:
+    scores: list[tuple[float, str]] = []
+    try:
+        direction = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"][
+            "direction"
+        ]
+        for path in sorted(folder.glob("trial_*/trial.json")):
+            trial: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if trial["status"] == "COMPLETED" and trial["score"] is not None:
+                scores.append((float(trial["score"]), path.parent.name))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"study {folder.name!r} can't be read ({type(error).__name__}: {error}): "
+            "nothing was removed"
+        ) from None
+    scores.sort(key=lambda pair: pair[0], reverse=direction == "max")
+    return {name for _, name in scores[:number]}

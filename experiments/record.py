@@ -1,0 +1,145 @@
+"""The record of trials: `result.json`, written before the oracle is told, and attempts."""
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine import trial as trial_module
+
+from experiments.executors.base import Job
+from experiments.files import write_json
+from experiments.policy import Attempt
+from experiments.trial import TrialResult
+
+Status = trial_module.TrialStatus
+_ATTEMPTS = "attempts.json"
+
+
+class TrialRecord:
+    """Writes what becomes of each trial into its folder.
+
+    `attempts.json` is there from a trial's second attempt until its end, when `result.json` takes
+    it in: the first attempt began when `trial.json` was written.
+
+    Args:
+        folder: The study folder.
+        oracle: Is told of results once they are written.
+    """
+
+    def __init__(self, folder: Path, oracle: Any) -> None:
+        self.folder = folder
+        self._oracle = oracle
+        self._attempts: dict[str, list[Attempt]] = {}
+        self._cost: dict[str, tuple[int, float]] = {}
+
+    def trial_folder(self, trial_id: str) -> Path:
+        """Returns the folder of a trial."""
+        return self.folder / f"trial_{trial_id}"
+
+    def attempts(self, trial_id: str) -> list[Attempt]:
+        """Returns the attempts at a trial so far."""
+        return self._attempts.setdefault(trial_id, [])
+
+    def restore(self, trial_id: str, attempts: list[Attempt]) -> None:
+        """Takes over what was recorded of a trial that an earlier process had begun."""
+        self._attempts[trial_id] = attempts
+
+    def begin(self, job: Job) -> None:
+        """Takes note that an attempt begins."""
+        attempt = Attempt(job.attempt, started=time.time(), alone=job.alone)
+        self.attempts(job.trial_id).append(attempt)
+        if job.attempt > 1:
+            self._write_attempts(job.trial_id)
+
+    def end_attempt(
+        self, job: Job, outcome: str, worker: str, message: str | None, keep: bool = False
+    ) -> None:
+        """Takes note of how an attempt ended; with `keep` on the disk too."""
+        attempts = self.attempts(job.trial_id)
+        attempts[-1] = replace(
+            attempts[-1], ended=time.time(), outcome=outcome, worker=worker, message=message
+        )
+        if keep:
+            self._write_attempts(job.trial_id)
+
+    def _write_attempts(self, trial_id: str) -> None:
+        attempts = [asdict(attempt) for attempt in self.attempts(trial_id)]
+        write_json(self.trial_folder(trial_id) / _ATTEMPTS, attempts)
+
+    def cost(self, trial_id: str) -> tuple[int, float]:
+        """Returns the epochs and the seconds of a trial that has ended."""
+        return self._cost.pop(trial_id, (0, 0.0))
+
+    def finish(self, job: Job, result: TrialResult) -> float | None:
+        """Writes the result, tells the oracle, and returns the score."""
+        trial = self._oracle.trials[job.trial_id]
+        attempts = self._attempts.pop(job.trial_id)
+        self._cost[job.trial_id] = (
+            sum(len(e.epoch_seconds) for e in result.executions),
+            time.time() - attempts[-1].started,
+        )
+        score = score_of(result)
+        record = result.as_dict() | {
+            "trial_id": job.trial_id,
+            "hyperparameters": dict(trial.hyperparameters.values),
+            "score": score,
+            "started": attempts[0].started,
+            "ended": time.time(),
+            "worker": attempts[-1].worker,
+            "attempts": [asdict(attempt) for attempt in attempts],
+        }
+        write_json(self.trial_folder(job.trial_id) / "result.json", record)
+        tell(self._oracle, trial, record)
+        with suppress(FileNotFoundError):
+            (self.trial_folder(job.trial_id) / _ATTEMPTS).unlink()
+        return score
+
+
+def score_of(result: TrialResult) -> float | None:
+    """Returns the mean score over executions; `None` for a trial without one."""
+    scores = [e.score for e in result.executions if e.score is not None]
+    if result.status == "failed" or not scores:
+        return None
+    return sum(scores) / len(scores)
+
+
+def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
+    """Ends `trial` in the oracle as `record` says; metrics reported before are replaced."""
+    oracle.clear_metrics(trial.trial_id)
+    if record["status"] == "failed":
+        trial.status, trial.message = Status.FAILED, record["traceback"] or record["message"]
+    else:
+        _report(oracle, trial.trial_id, record)
+        trial.status = Status.COMPLETED
+    oracle.end_trial(trial)
+
+
+def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
+    executions = record["executions"]
+    if len(executions) > 1:
+        for execution in executions:  # Keras Tuner averages the observations of one step
+            best = {n: v[execution["best_epoch"]] for n, v in execution["history"].items()}
+            oracle.update_trial(trial_id, best, step=0)
+        return
+    history = executions[0]["history"]
+    for index in range(len(executions[0]["epoch_seconds"])):
+        metrics = {name: values[index] for name, values in history.items()}
+        oracle.update_trial(trial_id, metrics, step=record["initial_epoch"] + index)
+
+
+def read_attempts(folder: Path) -> list[Attempt]:
+    """Returns the attempts of a trial that has not ended, the last one as interrupted."""
+    try:
+        records = json.loads((folder / _ATTEMPTS).read_text(encoding="utf-8"))
+        attempts = [Attempt.from_dict(record) for record in records]
+    except FileNotFoundError:
+        attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]
+    except (ValueError, TypeError, AttributeError):
+        return []
+    if attempts and attempts[-1].outcome is None:
+        message = "the search was ended"
+        attempts[-1] = replace(attempts[-1], outcome="interrupted", message=message)
+    return attempts

@@ -1,0 +1,117 @@
+"""Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine import trial as trial_module
+
+from experiments.record import TrialRecord, read_attempts, tell
+
+Status = trial_module.TrialStatus
+_ENDED = (Status.COMPLETED, Status.FAILED)
+
+
+@dataclass
+class Found:
+    """What the folder of a trial holds.
+
+    Args:
+        folder: The folder.
+        trial: What `trial.json` says.
+        result: What `result.json` says.
+        mended: What was wrong with it.
+    """
+
+    folder: Path
+    trial: Any = None
+    result: dict[str, Any] | None = None
+    mended: list[str] = field(default_factory=list)
+
+
+def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
+    """Sets the state of `oracle` to what the trial files say.
+
+    A file that can't be read is set aside, and costs its trial alone: it is run again.
+
+    Returns:
+        What was mended, and which trials go on.
+    """
+    found = [_read(path, oracle) for path in sorted(folder.glob("trial_*")) if path.is_dir()]
+    trials = [f for f in found if f.trial is not None]
+    oracle.rebuild(f.trial for f in trials)
+    mended = [line for f in found for line in f.mended]
+    for f in trials:
+        trial = oracle.trials[f.trial.trial_id]
+        if trial.status in _ENDED:
+            continue
+        if f.result is not None:
+            _end(oracle, trial, f.result)
+            mended.append(f"trial {trial.trial_id} had ended")
+            continue
+        record.restore(trial.trial_id, read_attempts(f.folder))
+        mended.append(f"trial {trial.trial_id} goes on")
+    oracle.flush()
+    return mended
+
+
+def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
+    with suppress(ValueError):
+        oracle._retry_queue.remove(trial.trial_id)
+    oracle.ongoing_trials["restored"] = trial
+    tell(oracle, trial, result)
+
+
+def _read(folder: Path, oracle: Any) -> Found:
+    found = Found(folder)
+    for leftover in folder.glob(".tmp-*"):
+        leftover.unlink()
+    found.trial = _load(found, "trial.json", _trial)
+    found.result = _load(found, "result.json", _checked)
+    if found.trial is None and found.result is not None:
+        found.trial = _trial_of(found.result, oracle)
+        found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
+    if found.trial is not None and found.result is None and _has_lost_its_result(found):
+        found.trial.status = Status.RUNNING
+    return found
+
+
+def _load(found: Found, name: str, parse: Any) -> Any:
+    path = found.folder / name
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        path.replace(path.with_name(f"{name}.damaged"))
+        found.mended.append(
+            f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"
+        )
+        return None
+
+
+def _trial(state: dict[str, Any]) -> Any:
+    int(state["trial_id"])
+    return trial_module.Trial.from_state(state)
+
+
+def _checked(result: dict[str, Any]) -> dict[str, Any]:
+    int(result["trial_id"])
+    dict(result["hyperparameters"])
+    for execution in result["executions"] if result["status"] != "failed" else []:
+        lengths = {len(values) for values in execution["history"].values()}
+        if lengths != {len(execution["epoch_seconds"])}:
+            raise ValueError("an execution's metrics are of different lengths")
+    return result
+
+
+def _trial_of(result: dict[str, Any], oracle: Any) -> Any:
+    hyperparameters = oracle.get_space()
+    hyperparameters.values = dict(result["hyperparameters"])
+    return trial_module.Trial(hyperparameters, result["trial_id"], Status.RUNNING)
+
+
+def _has_lost_its_result(found: Found) -> bool:
+    return (found.folder / "result.json.damaged").exists() and found.trial.status in _ENDED

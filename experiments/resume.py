@@ -1,0 +1,100 @@
+"""What may change when a search is resumed, and what may not."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.errors import UserError
+from experiments.files import finite
+
+CHANGEABLE = (
+    "max_trials",
+    "max_epochs",
+    "patience",
+    "confirm",
+    "seeds",
+    "data_dir",
+    "cache_dir",
+    "workers",
+    "ray",
+    "ray_cpus",
+    "ray_gpus",
+    "deadline",
+    "max_failures",
+    "keep",
+    "method_settings",
+    "cache_features",
+)
+
+
+def changed_config(
+    record: Mapping[str, Any], folder: Path, changes: Mapping[str, Any]
+) -> SearchConfig:
+    """Returns the config of a study with `changes`.
+
+    Args:
+        record: The content of `study.json`.
+        folder: The study folder, wherever it is now.
+        changes: Fields of `SearchConfig`.
+
+    Raises:
+        UserError: One of them can't change in the midst of a study.
+    """
+    known = {field.name for field in fields(SearchConfig)}
+    recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
+    # A deadline held for the session it was given to.
+    recorded |= {"deadline": None, "name": folder.name, "runs_dir": str(folder.parent)}
+    try:
+        before = SearchConfig(**recorded)
+        after = SearchConfig(**(recorded | dict(changes)))
+    except TypeError as error:
+        raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
+    for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
+        was, now = _plain(before, name), _plain(after, name)
+        if was != now:
+            raise UserError(
+                f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
+                "when it is resumed: start a new study, or leave that option out"
+            )
+    return after
+
+
+def _plain(config: SearchConfig, name: str) -> Any:
+    if name == "objective":
+        return str(config.parsed_objective)
+    value = getattr(config, name)
+    # Values come as text from the command line and as numbers from a file.
+    return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def check_same(record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData) -> None:
+    """Checks that space and data are what they were when the study was begun.
+
+    Raises:
+        UserError: They are not; the difference is named.
+    """
+    was, now = record["dataset"].get("fingerprint"), data.fingerprint
+    if was != now:
+        raise UserError(
+            f"dataset {data.name!r} has changed since the study was begun: its splits had the "
+            f"fingerprint {was}, now it is {now}; restore it, or start a new study"
+        )
+    before = {(hp["name"], str(hp["conditions"])): hp for hp in record["space"]}
+    after = {(hp["name"], str(hp["conditions"])): hp for hp in finite(space)}
+    for key in [*before, *after]:
+        if before.get(key) != after.get(key):
+            raise UserError(
+                f"the search space has changed since the study was begun: hyperparameter "
+                f"{key[0]!r} was {_describe(before.get(key))}, now it is "
+                f"{_describe(after.get(key))}; start a new study"
+            )
+
+
+def _describe(hp: Mapping[str, Any] | None) -> str:
+    if hp is None:
+        return "not there"
+    facts = ", ".join(f"{k} {v}" for k, v in hp.items() if k not in ("name", "conditions", "kind"))
+    return f"{hp['kind']} ({facts})"

@@ -1,0 +1,198 @@
+"""One run of a study, from its first or a later trial to the report."""
+
+import json
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.deadline import Deadline
+from experiments.display import Display
+from experiments.driver import Driver
+from experiments.errors import InterruptedSearchError, UserError
+from experiments.executors import make_executor
+from experiments.files import is_disk_full
+from experiments.methods import make_oracle, plan_of
+from experiments.oracles.bracket import Plan
+from experiments.record import TrialRecord
+from experiments.repair import restore
+from experiments.retention import Retention
+from experiments.study import write_study
+from experiments.tuner import SuiteTuner
+
+_ENDED = ("COMPLETED", "FAILED")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search works on.
+
+    Args:
+        config: The search.
+        data: The prepared dataset.
+        hypermodel: The space, for this dataset.
+        space: Its hyperparameters, some of them fixed.
+        end: When it should be done, by `time.monotonic`; `None` for whenever.
+        notices: What is to be said at its start.
+    """
+
+    config: SearchConfig
+    data: PreparedData
+    hypermodel: Any
+    space: Any
+    end: float | None = None
+    notices: tuple[str, ...] = ()
+
+
+class Session:
+    """Works on a study whose lock is held.
+
+    Args:
+        prepared: What the search works on.
+        folder: The study folder.
+        study: The content of `study.json`; the session is added to it.
+        display: Shows how it goes.
+    """
+
+    def __init__(
+        self, prepared: Prepared, folder: Path, study: dict[str, Any], display: Display
+    ) -> None:
+        self.config, self.folder, self.study = prepared.config, folder, study
+        self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
+        self._display = display
+        self._oracle = make_oracle(self.config, prepared.space, self._plans())
+        num_kept = max(self.config.keep, self.config.confirm, 1)
+        self._retention = Retention(folder, self.config.parsed_objective, num_kept)
+        self.tuner = SuiteTuner(
+            self.config,
+            prepared.data,
+            self._retention,
+            oracle=self._oracle,
+            hypermodel=prepared.hypermodel,
+            directory=str(folder.parent),
+            project_name=folder.name,
+        )
+        self._record = TrialRecord(folder, self._oracle)
+
+    def _plans(self) -> list[Plan]:
+        """Returns Hyperband's plans in this study, one a session that changed it."""
+        plans: list[Plan] = []
+        for session in self.study.get("sessions", []):
+            plan = Plan(session["max_epochs"], session["factor"], session["first_trial"])
+            if not plans or (plans[-1].max_epochs, plans[-1].factor) != (
+                plan.max_epochs,
+                plan.factor,
+            ):
+                plans.append(plan)
+        now = plan_of(self.config, len(list(self.folder.glob("trial_*/trial.json"))))
+        if not plans or (plans[-1].max_epochs, plans[-1].factor) != (now.max_epochs, now.factor):
+            plans.append(now)
+        return plans
+
+    def run(self) -> tuple[float, ...]:
+        """Runs trials, then the finalists.
+
+        Returns:
+            Test scores of the winner, one a seed.
+
+        Raises:
+            InterruptedSearchError: It was interrupted.
+            UserError: There is no room on the disk.
+        """
+        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        try:
+            self._begin()
+            driver = self._driver()
+            self.tuner.search(driver)
+            self._note(search_ended=time.time(), ended_by=driver.ended_by)
+            return self._confirm()
+        except KeyboardInterrupt:
+            with suppress(OSError):
+                self._note(ended_by="interrupted")
+            raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise UserError(
+                f"no space is left for study {self.folder.name!r} in {str(self.folder.parent)!r}; "
+                f"nothing that had ended is lost: free some, then go on with: {how}"
+            ) from None
+
+    def _begin(self) -> None:
+        mended = restore(self.folder, self._record, self._oracle)
+        plan = plan_of(self.config)
+        session = {
+            "started": time.time(),
+            "first_trial": len(self._oracle.trials),
+            "max_trials": self.config.max_trials,
+            "max_epochs": plan.max_epochs,
+            "factor": plan.factor,
+            "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "restored": mended,
+        }
+        self.study.setdefault("sessions", []).append(session)
+        write_study(self.folder, self.study)
+        self._display.search_started(self.folder.name, self.config, self._data)
+        self._display.recalled(*self._so_far())
+        for line in self._notices:
+            self._display.notice(line)
+        if mended:
+            self._display.notice(f"restored: {'; '.join(mended)}")
+
+    def _so_far(self) -> tuple[int, tuple[str, float] | None]:
+        """Returns the number of trials that have ended, and the best with its score."""
+        num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        best = self._oracle.get_best_trials(1)
+        return num_ended, (best[0].trial_id, best[0].score) if best else None
+
+    def _note(self, **facts: Any) -> None:
+        self.study["sessions"][-1] |= facts
+        if "search_ended" in facts:
+            self.study["search_ended"] = facts["search_ended"]
+        write_study(self.folder, self.study)
+
+    def _driver(self) -> Driver:
+        config = self.config
+        workers = None if config.workers == "auto" else int(config.workers)
+        return Driver(
+            self.tuner,
+            make_executor(
+                workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
+            ),
+            self._record,
+            self._display,
+            self._retention,
+            deadline=Deadline(
+                None if self._end is None else self._end - time.monotonic(),
+                config.max_epochs * config.executions_per_trial,
+                config.max_epochs * config.confirm * config.seeds,
+            ),
+            max_failures=config.max_failures,
+        )
+
+    def _confirm(self) -> tuple[float, ...]:
+        from experiments.finalists import confirm
+
+        scores = self._confirmed()
+        if scores is None:
+            scores = confirm(self.config, self._data, self.tuner, self.folder, self._display)
+            self.study["ended"] = time.time()
+        self._note(ended=time.time())
+        return scores
+
+    def _confirmed(self) -> tuple[float, ...] | None:
+        """Returns the test scores of an earlier session, if the same finalists had been tested."""
+        try:
+            path = self.folder / "artifacts" / "finalists.json"
+            finalists = json.loads(path.read_text(encoding="utf-8"))
+            tested = [(f["trial_id"], len(f["runs"]), f["max_epochs"]) for f in finalists]
+            scores = [run["test"]["accuracy"] for f in finalists[:1] for run in f["runs"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        best = self._oracle.get_best_trials(self.config.confirm)
+        asked = [(t.trial_id, self.config.seeds, self.config.max_epochs) for t in best]
+        return tuple(scores) if tested == asked else None

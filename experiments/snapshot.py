@@ -1,0 +1,161 @@
+"""The state of a training after an epoch, so that another process can go on with it.
+
+A snapshot is one `.npz` file: weights, the optimizer's state, the best epoch's weights, and the
+record of the training so far as JSON. It holds no pickles, and is written whole or not at all.
+"""
+
+import json
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.files import atomic, finite
+from experiments.trial import Execution, TrialTask
+
+_SECONDS = 2.0  # between snapshots at least
+_SHARE = 20  # a snapshot may take one part in so many of the time
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training after some of its epochs.
+
+    Args:
+        execution: The record of the training so far.
+        initial_epoch: Epoch that its history begins at.
+        epochs: Epochs done, those before the history too.
+        phase: Number of the phase that it is in.
+        phase_start: Index into the history of the first epoch of that phase.
+        variables: Values of all variables of the model that the phase trains.
+        optimizer: Values of the optimizer's variables.
+        best: Values of the model's weights after its best epoch.
+    """
+
+    execution: Execution
+    initial_epoch: int
+    epochs: int
+    phase: int
+    phase_start: int
+    variables: Arrays
+    optimizer: Arrays
+    best: Arrays
+
+
+def snapshot_path(folder: str | Path, execution: int) -> Path:
+    """Returns the file of an execution's snapshot in the folder of its trial."""
+    return Path(folder) / f"snapshot-{execution}.npz"
+
+
+_GROUPS = ("variables", "optimizer", "best")
+
+
+def write_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Writes a snapshot.
+
+    Raises:
+        OSError: There is no room.
+    """
+    numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
+    facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
+    arrays = {
+        f"{group}_{index}": value
+        for group in _GROUPS
+        for index, value in enumerate(getattr(snapshot, group))
+    }
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, facts=np.frombuffer(facts.encode(), np.uint8), **arrays)
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """Reads a snapshot; `None` if there is none, or none that can be read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            facts = json.loads(stored["facts"].tobytes())
+            names = stored.files
+            groups: dict[str, Any] = {
+                group: [
+                    stored[f"{group}_{index}"]
+                    for index in range(sum(name.startswith(f"{group}_") for name in names))
+                ]
+                for group in _GROUPS
+            }
+        execution = Execution(**facts.pop("execution"))
+        return Snapshot(execution=execution, **facts, **groups)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def assign(variables: Sequence[Any], values: Arrays) -> None:
+    """Sets Keras variables to values.
+
+    Raises:
+        ValueError: They do not fit.
+    """
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+class Keeper:
+    """Keeps one execution of a trial on the disk as it goes, and takes up what is there of it.
+
+    Args:
+        task: The trial.
+        index: Number of the execution.
+        seed: Its seed; a snapshot of another one is not taken up.
+    """
+
+    def __init__(self, task: TrialTask, index: int, seed: int) -> None:
+        self._path = None if task.snapshots is None else snapshot_path(task.snapshots, index)
+        self._keeps_last = task.keep_snapshots
+        own = None if self._path is None else read_snapshot(self._path)
+        self.own = own if own is not None and own.execution.seed == seed else None
+        origin = task.start_snapshots
+        self.origin = None if origin is None else read_snapshot(snapshot_path(origin, index))
+        self.execution = self.own.execution if self.own else Execution(seed)
+        self._last = time.monotonic()
+        self._cost = 0.0
+        self._written = -1
+
+    def take_up(self, bounds: Sequence[tuple[int, int]]) -> Snapshot | None:
+        """Returns the snapshot to go on from: its own, or its origin's; `None` to begin anew.
+
+        A snapshot is of use only if its phase, of the phases that the trial has now, is at the
+        epochs that it has: more epochs than before may move a phase.
+
+        Args:
+            bounds: First epoch and end of each phase.
+        """
+        for found in (self.own, self.origin):
+            if found is not None and found.phase < len(bounds):
+                first, end = bounds[found.phase]
+                if first <= found.epochs <= end:
+                    return found
+            if found is self.own and found is not None:
+                self.execution = Execution(found.execution.seed)
+        return None
+
+    def is_due(self) -> bool:
+        """Whether so long has passed that another snapshot does not cost much."""
+        pause = max(_SECONDS, _SHARE * self._cost)
+        return self._path is not None and time.monotonic() - self._last >= pause
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Writes a snapshot, unless that of the same epoch is written."""
+        if self._path is None or snapshot.epochs == self._written:
+            return
+        started = time.monotonic()
+        write_snapshot(self._path, snapshot)
+        self._last = time.monotonic()
+        self._cost, self._written = self._last - started, snapshot.epochs
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the state after the last epoch is wanted by a trial that goes on from it."""
+        return self._path is not None and self._keeps_last

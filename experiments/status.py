@@ -1,0 +1,53 @@
+"""What a running search is at: a small file that another terminal can read at any time."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.files import finite
+
+_NAME = "status.json"
+_SECONDS = 1.0
+
+
+class StatusFile:
+    """Writes `status.json`, at most once a second; it is renamed into place, not synced.
+
+    Args:
+        folder: The study folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _NAME
+        self._written = 0.0
+        self._trials: dict[str, dict[str, Any]] = {}
+
+    def epoch(self, trial_id: str, execution: int, epoch: int, metrics: dict[str, float]) -> None:
+        """Takes note of the last epoch of a running trial."""
+        self._trials[trial_id] = {"execution": execution, "epoch": epoch + 1, "metrics": metrics}
+
+    def ended(self, trial_id: str) -> None:
+        """Forgets a trial that has ended."""
+        self._trials.pop(trial_id, None)
+
+    def write(self, state: dict[str, Any], force: bool = False) -> None:
+        """Writes `state` and the running trials, unless that was done a moment ago."""
+        if not force and time.monotonic() - self._written < _SECONDS:
+            return
+        self._written = time.monotonic()
+        running = {i: self._trials.get(i, {}) for i in state.get("running", [])}
+        content = state | {"running": running, "written": time.time()}
+        temporary = self._path.with_name(f".tmp-{_NAME}")
+        temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
+        os.replace(temporary, self._path)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Returns what a search last said of itself; empty if nothing can be read."""
+    try:
+        found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

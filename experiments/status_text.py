@@ -1,0 +1,73 @@
+"""`experiments status`: what a study is at, read from its files alone."""
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.lock import holder, is_running
+from experiments.status import read_status
+
+
+def status_text(folder: Path) -> str:
+    """Says what a study is at: trials by state, the best one, those that run."""
+    study = _read(folder / "study.json")
+    trials = [_read(path) for path in sorted(folder.glob("trial_*/trial.json"))]
+    states = [str(trial.get("status", "unreadable")).lower() for trial in trials]
+    config = study.get("config", {})
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
+    lines = [
+        f"study {folder.name}: {_state(folder, study)}",
+        f"trials: {counts}, of {config.get('max_trials', '?')} at most",
+        *_best(study, trials),
+        *_running(folder, config),
+    ]
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _state(folder: Path, study: dict[str, Any]) -> str:
+    running = is_running(folder)
+    who = holder(folder) or {}
+    if running is not False:
+        since = datetime.fromtimestamp(float(who.get("since", 0))).strftime("%Y-%m-%d %H:%M")
+        phase = read_status(folder).get("phase", "starting")
+        return f"{phase} since {since}, process {who.get('pid')} on {who.get('host')}"
+    sessions = study.get("sessions") or [{}]
+    if "ended" in sessions[-1]:
+        early = sessions[-1].get("ended_by")
+        return f"ended by {early}" if early else "ended"
+    return f"interrupted; go on with `experiments resume {folder.name}`"
+
+
+def _best(study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
+    objective = study.get("objective", {})
+    done = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
+    if not done:
+        return []
+    choose = min if objective.get("direction") == "min" else max
+    best = choose(done, key=lambda t: float(t["score"]))
+    name = objective.get("name", "score")
+    return [f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}"]
+
+
+def _running(folder: Path, config: dict[str, Any]) -> list[str]:
+    if is_running(folder) is False:
+        return []
+    status = read_status(folder)
+    lines = []
+    for trial_id, at in status.get("running", {}).items():
+        metrics = ", ".join(f"{n} {v:.4f}" for n, v in at.get("metrics", {}).items())
+        epoch = f"epoch {at['epoch']} of {config.get('max_epochs', '?')}" if at else "starting"
+        lines.append(f"running: trial {trial_id}, {epoch}{': ' if metrics else ''}{metrics}")
+    if status.get("written"):
+        lines.append(f"as of {time.time() - float(status['written']):.0f} s ago")
+    return lines

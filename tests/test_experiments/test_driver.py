@@ -1,0 +1,372 @@
+"""The driver on simulated trials: record, repair, policy by cause, deadline, interruption."""
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import simulated
+from benchmarks.simulated import SimulatedTask, Simulation
+from experiments.deadline import Deadline, parse_deadline
+from experiments.display import SilentDisplay
+from experiments.errors import UserError
+from experiments.executors.base import Answer, Job, Listener, Loss
+from experiments.executors.inline import InlineExecutor
+from experiments.trial import TrialResult
+
+METHODS = ["random", "grid", "hyperband", "bayesian"]
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return Simulation(folder, max_trials=8)
+
+
+def undisturbed(simulation: Simulation) -> list[tuple[Any, ...]]:
+    folder = simulation.folder.with_name("undisturbed")
+    folder.mkdir()
+    other = replace(simulation, folder=folder, workers=0)
+    other.run()
+    return other.table()
+
+
+class Notes(SilentDisplay):
+    """Keeps what the driver says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def result_of(simulation: Simulation, trial_id: str) -> dict[str, Any]:
+    path = simulation.folder / f"trial_{trial_id}" / "result.json"
+    return dict(json.loads(path.read_text()))
+
+
+class Killed(BaseException):
+    """Ends the driver in the midst of things, as `kill -9` would."""
+
+
+# Where the driver is killed: in the training of a trial, or in a write of its record.
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_anywhere_it_goes_on_to_the_same_table(
+    method: str, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = replace(simulation, method=method, max_trials=12, epochs=9)
+    expected = undisturbed(simulation)
+    real = Path.replace
+    countdown = [0]
+
+    def deadly(self: Path, target: Any) -> Any:
+        countdown[0] -= 1
+        if countdown[0] == 0:
+            raise Killed
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", deadly)
+    kills, finished = 0, False
+    while not finished:
+        countdown[0] = 9 + 4 * kills  # far enough for a trial to end, each time elsewhere
+        kills += 1
+        try:
+            simulation.run()
+            finished = True
+        except Killed:
+            assert kills < 200
+    assert kills > 4
+    assert simulation.table() == expected
+    lines = (simulation.folder / "epochs.log").read_text().split("\n")[:-1]
+    epochs = sum(row[-1] for row in expected)
+    # At most the epoch that was running is run again.
+    assert epochs <= len(lines) <= epochs + kills
+
+
+def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed(simulation)
+    monkeypatch.setattr("experiments.record.tell", lambda *a: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        simulation.run()
+    monkeypatch.undo()
+    _, restored = simulation.run()
+    assert restored == ["trial 0000 had ended"]
+    assert simulation.table() == expected
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"trial_id": 3}', "[[[", "null", "\0\0\0"])
+@pytest.mark.parametrize("name", ["trial.json", "result.json", "oracle.json"])
+def test_a_damaged_file_costs_its_trial_alone(
+    name: str, damage: str, simulation: Simulation
+) -> None:
+    simulation.run()
+    expected = simulation.table()
+    path = simulation.folder / ("" if name == "oracle.json" else "trial_0003") / name
+    path.write_text(damage)
+    before = (simulation.folder / "epochs.log").read_text().count("\n")
+    _, restored = simulation.run()
+    assert simulation.table() == expected
+    ran = (simulation.folder / "epochs.log").read_text().count("\n") - before
+    assert ran == 0  # its last state is there, and so is what the other file says
+    if name != "oracle.json":
+        assert f"trial_0003/{name} can't be read, set aside as {name}.damaged" in restored
+        assert path.with_name(f"{name}.damaged").read_text() == damage
+
+
+def test_a_trial_whose_folder_is_gone_is_run_again(simulation: Simulation) -> None:
+    simulation.run()
+    expected = simulation.table()
+    for path in (simulation.folder / "trial_0003").iterdir():
+        path.unlink()
+    simulation.run()
+    assert simulation.table() == expected
+
+
+def test_a_finished_search_is_extended(simulation: Simulation) -> None:
+    simulation.run()
+    longer = replace(simulation, max_trials=12)
+    longer.run()
+    assert longer.table() == undisturbed(longer)
+
+
+def out_of_memory_once(task: Any, report: Any, note: Any) -> TrialResult:
+    marker = Path(task.state).with_name("failed-once")
+    if task.trial_id == "0002" and not marker.exists():
+        marker.touch()
+        return TrialResult(status="failed", cause="out_of_memory", message="no memory")
+    return simulated.train(task, report, note)
+
+
+def always_out_of_memory(task: Any, report: Any, note: Any) -> TrialResult:
+    return TrialResult(status="failed", cause="out_of_memory", message="no memory")
+
+
+def not_a_number(task: Any, report: Any, note: Any) -> TrialResult:
+    if task.trial_id == "0002":
+        return TrialResult(status="failed", cause="nan", message="loss is nan")
+    return simulated.train(task, report, note)
+
+
+class Isolating(InlineExecutor):
+    """Stands for an executor that has processes to run a trial alone in."""
+
+    isolates = True
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(run)
+        self.jobs: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+        super().submit(job)
+
+
+def outcomes(simulation: Simulation, trial_id: str) -> list[str]:
+    return [attempt["outcome"] for attempt in result_of(simulation, trial_id)["attempts"]]
+
+
+def test_out_of_memory_is_tried_again_alone(simulation: Simulation) -> None:
+    executor = Isolating(out_of_memory_once)
+    simulation.run(executor=executor)
+    assert outcomes(simulation, "0002") == ["out_of_memory", "completed"]
+    assert [j.trial_id for j in executor.jobs if j.alone] == ["0002"]
+
+
+def test_out_of_memory_alone_is_a_failure(simulation: Simulation) -> None:
+    simulation = replace(simulation, max_trials=1)
+    simulation.run(executor=Isolating(always_out_of_memory))
+    assert outcomes(simulation, "0000") == ["out_of_memory", "out_of_memory"]
+    assert result_of(simulation, "0000")["cause"] == "out_of_memory"
+
+
+def test_nan_is_not_tried_again(simulation: Simulation) -> None:
+    simulation.run(executor=Isolating(not_a_number))
+    assert outcomes(simulation, "0002") == ["failed"]
+    assert [row[1] for row in simulation.table()].count("FAILED") == 1
+
+
+def test_a_search_that_only_fails_ends_with_the_last_cause(simulation: Simulation) -> None:
+    notes = Notes()
+    driver, _ = simulation.run(always_out_of_memory, observer=notes, max_failures=3)
+    assert driver.ended_by == "failures"
+    assert len(simulation.table()) == 3
+    assert "3 trials in a row failed, the last one: no memory" in notes.lines[-1]
+
+
+class Twice(InlineExecutor):
+    """Delivers every result twice, and a report of an attempt that is over."""
+
+    def wait(self, listener: Listener, timeout: float) -> None:
+        job = self._job
+        super().wait(listener, timeout)
+        if job is not None:
+            late = replace(job, attempt=0)
+            assert listener.epoch_ended(late, 0, 0, {"val_accuracy": 9.0}) == Answer.STOP
+            wrong = TrialResult(status="failed", cause="error", message="late")
+            listener.ended(job, wrong, "late")
+            listener.lost(job, Loss("late"), "late")
+
+
+def test_late_and_double_results_are_ignored(simulation: Simulation) -> None:
+    simulation.run(executor=Twice(simulated.train))
+    assert simulation.table() == undisturbed(simulation)
+
+
+def suicidal(task: SimulatedTask, report: Any, note: Any) -> TrialResult:
+    """Kills its own process in its second epoch, once, or always for trial 1."""
+    marker = Path(str(task.state)).with_name("killed")
+
+    def deadly(execution: int, epoch: int, metrics: Any) -> Answer:
+        answer = report(execution, epoch, metrics)
+        if epoch == 1 and (task.trial_id == "0001" or not marker.exists()):
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Answer(answer)
+
+    if task.trial_id == "0001":
+        Path(str(task.state)).unlink(missing_ok=True)
+    return simulated.train(task, deadly, note)
+
+
+def test_killed_workers_are_replaced_and_their_trials_go_on(simulation: Simulation) -> None:
+    simulation = replace(simulation, max_trials=4, workers=2)
+    notes = Notes()
+    simulation.run(suicidal, observer=notes)
+    assert outcomes(simulation, "0000") == ["lost", "completed"]
+    assert outcomes(simulation, "0001") == ["lost", "lost", "lost"]
+    record = result_of(simulation, "0001")
+    assert (record["status"], record["cause"]) == ("failed", "worker_lost")
+    assert "killed by SIGKILL" in record["message"]
+    log = (simulation.folder / "epochs.log").read_text().splitlines()
+    epochs = [line.split()[1] for line in log if line.startswith("0000")]
+    assert epochs == ["0", "1", "2"]  # none of them twice
+    assert any("it is run again" in line for line in notes.lines)
+
+
+def test_parallel_workers_are_busy_and_come_to_a_whole_table(simulation: Simulation) -> None:
+    simulation = replace(simulation, max_trials=16, workers=4, seconds=0.05, method="hyperband")
+    simulation.run()
+    table = simulation.table()
+    assert len(table) == 16
+    assert all(row[1] == "COMPLETED" for row in table)
+    workers = {result_of(simulation, row[0])["worker"] for row in table}
+    assert len(workers) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_interrupt_ends_after_the_epoch_and_it_can_be_gone_on_with(
+    workers: int, simulation: Simulation
+) -> None:
+    simulation = replace(simulation, seconds=0.05, workers=workers, max_trials=6)
+    expected = undisturbed(replace(simulation, seconds=0.0))
+
+    class Interrupting(Notes):
+        epochs = 0
+
+        def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
+            self.epochs += 1
+            if self.epochs == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    notes = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        simulation.run(observer=notes)
+    assert "stopping after the running epoch" in notes.lines[0]
+    simulation.run()
+    assert simulation.table() == expected
+    log = (simulation.folder / "epochs.log").read_text().splitlines()
+    assert len(log) == len({tuple(line.split()[:2]) for line in log})  # no epoch twice
+
+
+def test_a_second_interrupt_ends_at_once(simulation: Simulation) -> None:
+    simulation = replace(simulation, seconds=20.0, workers=1)
+    started = time.monotonic()
+
+    def interrupt_twice() -> None:
+        time.sleep(2.0)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_twice).start()
+    with pytest.raises(KeyboardInterrupt):
+        simulation.run()
+    assert time.monotonic() - started < 10
+
+
+class Clock:
+    """A clock that the simulated trials move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_no_trial_is_started_that_cannot_end_in_time(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("experiments.record.time.time", clock)
+
+    def takes_ten_seconds(task: Any, report: Any, note: Any) -> TrialResult:
+        clock.now += 10
+        return simulated.train(task, report, note)
+
+    # Trials take 10 s, the finalist as long, the report up to 15 s: of 70 s, 45 are for trials.
+    deadline = Deadline(70, simulation.epochs, simulation.epochs, clock)
+    driver, _ = simulation.run(takes_ten_seconds, deadline=deadline)
+    assert driver.ended_by == "deadline"
+    assert len(simulation.table()) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30m", 1800), ("1h30m", 5400), ("45s", 45), ("18:00", 3600)]
+)
+def test_a_deadline_is_a_duration_or_a_time(text: str, seconds: float) -> None:
+    from datetime import datetime
+
+    assert parse_deadline(text, datetime(2024, 5, 1, 17, 0)) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0m", "-5m", "25:00", "18:60", "1d"])
+def test_a_deadline_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="expected a duration such as 30m"):
+        parse_deadline(text)
+
+
+def test_weights_are_kept_for_the_best_alone(simulation: Simulation) -> None:
+    def leaves_weights(task: Any, report: Any, note: Any) -> TrialResult:
+        Path(task.state).with_name("checkpoint.weights.h5").touch()
+        Path(task.state).with_name("snapshot-0.npz").touch()
+        return simulated.train(task, report, note)
+
+    simulation.run(leaves_weights)
+    best = max(simulation.table(), key=lambda row: row[3])
+    left = [path.parent.name for path in simulation.folder.glob("trial_*/checkpoint.weights.h5")]
+    assert left == [f"trial_{best[0]}"]
+    assert not list(simulation.folder.glob("trial_*/snapshot-0.npz"))
+
+
+def test_states_of_trials_that_may_be_promoted_are_kept(simulation: Simulation) -> None:
+    def leaves_state(task: Any, report: Any, note: Any) -> TrialResult:
+        Path(task.state).with_name("snapshot-0.npz").touch()
+        return simulated.train(task, report, note)
+
+    simulation = replace(simulation, method="hyperband", epochs=9, max_trials=9)
+    simulation.run(leaves_state)
+    assert len(list(simulation.folder.glob("trial_*/snapshot-0.npz"))) == 9
+    replace(simulation, max_trials=13).run(leaves_state)
+    # Three were promoted, then one of them: none of this bracket is wanted any more.
+    assert not list(simulation.folder.glob("trial_*/snapshot-0.npz"))

@@ -1,0 +1,105 @@
+"""Trials on a Ray cluster of three nodes: one is killed in the midst of a trial, one joins."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.simulated import Simulation
+
+ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+# Ray leaves sockets and files to the garbage collector when it is shut down.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning",
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
+def outcomes(simulation: Simulation) -> dict[str, list[str]]:
+    import json
+
+    found = {}
+    for path in sorted(simulation.folder.glob("trial_*/result.json")):
+        record = json.loads(path.read_text())
+        found[record["trial_id"]] = [a["outcome"] for a in record["attempts"]]
+    return found
+
+
+def workers(simulation: Simulation) -> set[str]:
+    import json
+
+    paths = simulation.folder.glob("trial_*/result.json")
+    return {json.loads(path.read_text())["worker"].split()[-1] for path in paths}
+
+
+def test_a_node_is_killed_and_another_joins(tmp_path: Path) -> None:
+    from experiments.executors.on_ray import RayExecutor
+
+    folder = tmp_path / "study"
+    folder.mkdir()
+    simulation = Simulation(folder, max_trials=10, epochs=6, seconds=0.7)
+    cluster = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    doomed = cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1)
+    joined: list[Any] = []
+
+    def kill_and_add() -> None:
+        log = folder / "epochs.log"
+        while not log.exists() or log.read_text().count("\n") < 6:
+            time.sleep(0.05)
+        cluster.remove_node(doomed, allow_graceful=False)
+        joined.append(cluster.add_node(num_cpus=1))
+
+    try:
+        ray.init(address=cluster.address, log_to_driver=False)
+        from benchmarks import simulated
+
+        disturber = threading.Thread(target=kill_and_add)
+        disturber.start()
+        simulation.run(executor=RayExecutor(cluster.address, simulated.train, 1, 0))
+        disturber.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    calm = replace(simulation, folder=tmp_path / "calm", seconds=0.0)
+    calm.folder.mkdir()
+    calm.run()
+    assert simulation.table() == calm.table()
+    ended = outcomes(simulation)
+    assert [o for o in ended.values() if o != ["completed"]] == [["lost", "completed"]]
+    lost = next(trial_id for trial_id, o in ended.items() if len(o) > 1)
+    log = [line.split() for line in (folder / "epochs.log").read_text().splitlines()]
+    epochs = [epoch for trial_id, epoch, _ in log if trial_id == lost]
+    assert sorted(set(epochs)) == [str(n) for n in range(6)]
+    assert len(epochs) <= 7  # it went on from its last epoch: at most one is run twice
+    assert joined[0].node_id[:8] in workers(simulation)
+
+
+def test_ray_on_this_machine_alone_listens_on_the_loopback_address(tmp_path: Path) -> None:
+    import psutil
+
+    from benchmarks import simulated
+    from experiments.executors.on_ray import RayExecutor
+
+    folder = tmp_path / "study"
+    folder.mkdir()
+    executor = RayExecutor("local", simulated.train, 1, 0)
+    family = {p.pid for p in psutil.Process().children(recursive=True)}
+    listening = {
+        c.laddr.ip
+        for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.pid in family
+    }
+    simulation = Simulation(folder, max_trials=3, epochs=2)
+    simulation.run(executor=executor)
+    assert len(simulation.table()) == 3
+    assert listening <= {"127.0.0.1", "::1"}, listening

@@ -1,0 +1,226 @@
+"""Resuming studies: what may change and what may not, locks, full disks, status, prune."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments import SearchConfig, UserError, run_search
+from experiments.cli import main
+from experiments.display import SilentDisplay
+from experiments.lock import is_running, locked
+from experiments.search import resume_search
+from reports import load_study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """A finished study of two trials; tests work on copies."""
+    config = SearchConfig(
+        space="mnist_cnn",
+        dataset="digits",
+        sample=100,
+        max_trials=2,
+        max_epochs=1,
+        name="study",
+        confirm=0,
+        keep=2,
+        fix={"conv_blocks": 1, "filters_0": 16},
+        runs_dir=str(tmp_path_factory.mktemp("finished")),
+        cache_dir=str(cache_dir),
+    )
+    return run_search(config).folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def call(command: str, study: Path, *options: str) -> Result:
+    arguments = [command, study.name, "--runs-dir", str(study.parent), *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*.json"))}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--objective", "val_loss"), "objective 'val_accuracy:max'"),
+        (("--method", "grid"), "method 'random', which can't become 'grid'"),
+        (("--dataset", "mnist"), "dataset 'digits'"),
+        (("--seed", "3"), "seed 0"),
+        (("--split-seed", "3"), "split_seed 0"),
+        (("--fix", "conv_blocks=2"), "fix {'conv_blocks': '1', 'filters_0': '16'}"),
+        (("--executions-per-trial", "2"), "executions_per_trial 1"),
+        (("--max-trials", "0"), "--max-trials"),
+        (("--deadline", "soon"), "--deadline 'soon'"),
+        (("--workers", "many"), "--workers should be auto or 0 or more"),
+        (("--method-set", "beta=1"), "method random has no such setting"),
+    ],
+)
+def test_what_can_not_change_is_refused_and_named(
+    options: tuple[str, ...], named: str, study: Path
+) -> None:
+    before = files_of(study)
+    result = call("resume", study, *options)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert files_of(study) == before
+
+
+def edit(study: Path, change: Any) -> None:
+    path = study / "study.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def test_a_space_that_has_changed_is_refused(study: Path) -> None:
+    edit(study, lambda r: next(h for h in r["space"] if h["name"] == "dropout").update(max_value=9))
+    with pytest.raises(UserError, match=r"'dropout' was .*max_value 9"):
+        resume_search(study)
+
+
+def test_data_that_has_changed_is_refused(study: Path) -> None:
+    edit(study, lambda r: r["dataset"].update(fingerprint="another"))
+    with pytest.raises(UserError, match="fingerprint another"):
+        resume_search(study)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"config": 3}'])
+def test_a_damaged_study_record_is_refused(content: str, study: Path) -> None:
+    (study / "study.json").write_text(content)
+    result = call("resume", study)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "study.json" in result.stderr
+
+
+def test_a_project_of_plain_keras_tuner_is_not_resumed(study: Path) -> None:
+    (study / "study.json").unlink()
+    result = call("resume", study)
+    assert result.exit_code == 2
+    assert "only a study that this suite began can be resumed" in result.stderr
+
+
+def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Path) -> None:
+    with locked(study):
+        result = call("resume", study)
+        assert result.exit_code == 2
+        assert f"is being searched already by process {os.getpid()}" in result.stderr
+        assert is_running(study)
+    assert not is_running(study)
+    holds = "import sys, time, pathlib; from experiments.lock import locked\n" + (
+        "with locked(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holds, study], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert is_running(study)
+        holder.send_signal(signal.SIGKILL)
+    assert not is_running(study)
+    with locked(study):
+        pass
+
+
+def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
+    before = load_study(study).trials
+    result = resume_search(study, changes={"max_trials": 3, "max_epochs": 2})
+    after = load_study(study)
+    assert len(after.trials) == 3
+    assert after.trials["score"].tolist()[:2] == before["score"].tolist()
+    assert after.trials["epochs"].tolist() == [1, 1, 2]
+    assert after.record["config"]["max_trials"] == 3
+    assert [s["first_trial"] for s in after.record["sessions"]] == [0, 2]
+    assert result.report.is_file()
+    # Both trials of before had been kept; so are they now, and the third one with them.
+    assert len(list(study.glob("trial_*/checkpoint.weights.h5"))) == 2
+
+
+class Interrupting(SilentDisplay):
+    """Presses Ctrl-C in the first epoch."""
+
+    def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupted_search_says_how_to_go_on(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.display.make_display", lambda quiet: Interrupting())
+    result = call("resume", study, "--max-trials", "3", "--max-epochs", "2")
+    assert result.exit_code == 130
+    assert f"go on with: experiments resume study --runs-dir {study.parent}" in result.stderr
+    assert "interrupted; go on with" in call("status", study).output
+    monkeypatch.undo()
+    result = call("resume", study, "--quiet")
+    assert result.exit_code == 0, result.output
+    trial = json.loads((study / "trial_0002" / "result.json").read_text())
+    assert [a["outcome"] for a in trial["attempts"]] == ["paused", "completed"]
+    assert len(trial["executions"][0]["epoch_seconds"]) == 2
+    assert "study study: ended" in call("status", study).output
+
+
+def test_status_is_read_from_files_alone(study: Path) -> None:
+    output = call("status", study).output
+    best = load_study(study).completed.iloc[0]
+    assert "trials: 2 completed, of 2 at most" in output
+    assert f"best: trial {best['trial_id']}, val_accuracy {best['score']:.4f}" in output
+
+
+def test_prune_frees_weights_and_leaves_the_record(study: Path) -> None:
+    best = load_study(study).completed.iloc[0]["trial_id"]
+    before = load_study(study).trials
+    result = call("prune", study)
+    assert result.output.startswith("removed 1 files, ")
+    left = [path.parent.name for path in study.glob("trial_*/checkpoint.weights.h5")]
+    assert left == [f"trial_{best}"]
+    assert load_study(study).trials.equals(before)
+    with locked(study):
+        assert call("prune", study).exit_code == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that can be made larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(study: Path, small_disk: Path) -> None:
+    shutil.copytree(study, small_disk / "study", ignore=shutil.ignore_patterns("report"))
+    full = small_disk / "study"
+    before = load_study(full).trials
+    free = shutil.disk_usage(small_disk).free
+    (small_disk / "ballast").write_bytes(bytes(max(0, free - 20_000)))
+    result = call("resume", full, "--max-trials", "4", "--max-epochs", "2", "--workers", "0")
+    assert result.exit_code == 2
+    assert "no space is left for study 'study'" in result.stderr
+    assert f"go on with: experiments resume study --runs-dir {small_disk}" in result.stderr
+    assert not list(full.rglob(".tmp-*"))
+    subprocess.run(["mount", "-o", "remount,size=24m", small_disk], check=True)
+    result = call("resume", full, "--max-trials", "4", "--max-epochs", "2", "--workers", "0")
+    assert result.exit_code == 0, result.output
+    after = load_study(full).trials
+    assert after["status"].tolist() == ["completed"] * 4
+    assert after["score"].tolist()[:2] == before["score"].tolist()

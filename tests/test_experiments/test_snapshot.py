@@ -1,0 +1,159 @@
+"""A training that is broken off and gone on with gives the numbers of one that was not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+import pytest
+
+from experiments.data import prepare
+from experiments.executors.base import Answer
+from experiments.objective import Objective
+from experiments.snapshot import read_snapshot, snapshot_path
+from experiments.trial import TrialResult, TrialTask, run_trial
+from search_spaces import space_class
+
+Stop = Callable[[int, int], Answer]
+
+
+def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **options: Any) -> Any:
+    cls = space_class(space)
+    settings = {"alpha": "0.35", "image_size": 32, "weights": "none"}
+    settings = settings if space == "transfer_head" else {}
+    data = prepare("digits", lambda c: cls.required_shape(c, settings), cache_dir, sample=200)
+    hp = keras_tuner.HyperParameters()
+    cls(data.shape, 10, **settings).declare_hyperparameters(hp)
+    hp.values |= values
+    hp.values |= {h.name: h.default for h in hp.space if h.name not in hp.values}
+    folder.mkdir(parents=True, exist_ok=True)
+    return TrialTask(
+        space=space,
+        settings=settings,
+        hyperparameters=hp.get_config(),
+        data=data,
+        objective=Objective("val_accuracy", "max"),
+        snapshots=str(folder),
+        checkpoint=str(folder / "checkpoint.weights.h5"),
+        cache_dir=str(cache_dir),
+        **({"epochs": 4, "seeds": (5,)} | options),
+    )
+
+
+def run(asked: TrialTask, *stops: tuple[int, int]) -> TrialResult:
+    """Runs a trial, broken off after each (execution, epoch) of `stops` and gone on with."""
+
+    def until(stop: tuple[int, int] | None) -> Any:
+        return lambda execution, epoch, metrics: (
+            Answer.PAUSE if (execution, epoch) == stop else Answer.GO
+        )
+
+    for stop in stops:
+        assert run_trial(asked, until(stop)).status == "paused"
+    return run_trial(asked, until(None))
+
+
+def assert_same(first: TrialResult, second: TrialResult) -> None:
+    assert (first.status, first.message) == (second.status, second.message)
+    for one, other in zip(first.executions, second.executions, strict=True):
+        assert one.history == other.history
+        assert (one.best_epoch, one.score) == (other.best_epoch, other.score)
+
+
+def weights(asked: TrialTask) -> dict[str, Any]:
+    import h5py
+
+    found: dict[str, Any] = {}
+    with h5py.File(str(asked.checkpoint)) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]} if hasattr(item, "shape") else {})
+        )
+    return found
+
+
+MNIST = {
+    "dropout": 0.3,
+    "batch_norm": True,
+    "learning_rate": 0.003,
+    "learning_rate_schedule": "cosine",
+    "batch_size": 32,
+}
+
+
+def test_a_paused_trial_goes_on_to_the_same_numbers_and_weights(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    first, second = (
+        task("mnist_cnn", cache_dir, tmp_path / name, MNIST, seeds=(5, 6), epochs=3)
+        for name in "ab"
+    )
+    assert_same(run(first), run(second, (0, 0), (0, 1), (1, 0)))
+    for name, value in weights(first).items():
+        np.testing.assert_array_equal(value, weights(second)[name], err_msg=name)
+
+
+def test_both_phases_of_fine_tuning_are_gone_on_with(cache_dir: Path, tmp_path: Path) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "dropout": 0.2, "flip": True}
+    first, second = (
+        task("transfer_head", cache_dir, tmp_path / name, values) for name in ("a", "b")
+    )
+    # In the head's phase, between the two, and in the tail's.
+    assert_same(run(first), run(second, (0, 0), (0, 1), (0, 2)))
+
+
+def test_patience_counts_on(cache_dir: Path, tmp_path: Path) -> None:
+    values = MNIST | {"learning_rate": 1e-4, "optimizer": "sgd"}
+    first, second = (
+        task("mnist_cnn", cache_dir, tmp_path / name, values, epochs=8, patience=1) for name in "ab"
+    )
+    undisturbed = run(first)
+    epochs = len(undisturbed.executions[0].epoch_seconds)
+    assert epochs < 8
+    assert_same(undisturbed, run(second, (0, epochs - 2)))
+
+
+def test_a_promoted_trial_goes_on_with_the_optimizer(cache_dir: Path, tmp_path: Path) -> None:
+    whole = task(
+        "mnist_cnn", cache_dir, tmp_path / "whole", MNIST | {"learning_rate_schedule": "constant"}
+    )
+    short = replace(whole, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
+    promoted = replace(whole, snapshots=str(tmp_path / "long"), start_snapshots=short.snapshots)
+    undisturbed, _, result = run(whole), run(short), run(promoted)
+    assert result.initial_epoch == 2
+    tail = {name: values[2:] for name, values in undisturbed.executions[0].history.items()}
+    assert result.executions[0].history == tail
+
+
+def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "block_16_expand"}
+    long = task("transfer_head", cache_dir, tmp_path / "long", values, epochs=6)
+    short = replace(long, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
+    run(short)
+    promoted = run(replace(long, start_snapshots=short.snapshots))
+    assert promoted.initial_epoch == 0
+    assert len(promoted.executions[0].epoch_seconds) == 6
+
+
+def test_a_damaged_snapshot_costs_its_epochs_alone(cache_dir: Path, tmp_path: Path) -> None:
+    asked = task("mnist_cnn", cache_dir, tmp_path / "a", MNIST, epochs=2)
+    undisturbed = run(task("mnist_cnn", cache_dir, tmp_path / "b", MNIST, epochs=2))
+    run_trial(asked, lambda *report: Answer.PAUSE)
+    path = snapshot_path(str(asked.snapshots), 0)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert read_snapshot(path) is None
+    assert_same(undisturbed, run(asked))
+
+
+def test_a_full_disk_is_not_the_trials_fault(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    asked = task("mnist_cnn", cache_dir, tmp_path / "a", MNIST)
+    assert run_trial(asked, lambda *report: Answer.PAUSE).cause == "disk_full"
