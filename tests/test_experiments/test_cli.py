@@ -165,10 +165,10 @@ def test_quiet_prints_nothing(quick: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "x", "space": 3, "objective": 1}'])
 def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder: Path) -> None:
     folder = tmp_path / "damaged"
-    (folder / "trial_0").mkdir(parents=True)
+    (folder / "trial_0000").mkdir(parents=True)
     (folder / "study.json").write_text(content)
-    (folder / "trial_0" / "trial.json").write_text(
-        (study_folder / "trial_0" / "trial.json").read_text()
+    (folder / "trial_0000" / "trial.json").write_text(
+        (study_folder / "trial_0000" / "trial.json").read_text()
     )
     for command in ("report", "show"):
         refused(call(command, "damaged", "--runs-dir", str(tmp_path)), "damaged")
@@ -181,8 +181,8 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder:
         ("study.json", "{}"),
         ("artifacts/finalists.json", "[1]"),
         ("artifacts/predictions.npz", "PK"),
-        ("trial_1/result.json", "{"),
-        ("trial_1/result.json", "[]"),
+        ("trial_0001/result.json", "{"),
+        ("trial_0001/result.json", "[]"),
     ],
 )
 def test_a_damaged_file_of_a_study_costs_itself_alone_and_is_named(
@@ -194,7 +194,7 @@ def test_a_damaged_file_of_a_study_costs_itself_alone_and_is_named(
     written = call("report", "hurt", "--runs-dir", str(tmp_path))
     assert written.exit_code == 0, written.output
     page = Path(written.stdout.strip()).read_text(encoding="utf-8")
-    assert "trial_1" in page if name.startswith("trial_1") else Path(name).name in page
+    assert "trial_0001" in page if name.startswith("trial_0001") else Path(name).name in page
 
 
 def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:
