@@ -21,8 +21,9 @@ _COLORS = (*style.PALETTE, style.RED, style.GREY)
 
 @dataclass(frozen=True)
 class Points:
-    """Test accuracy of every training, by arm."""
+    """Test accuracy of every training, by arm, best first; `arms` are positions, for colours."""
 
+    arms: tuple[int, ...]
     names: tuple[str, ...]
     tests: tuple[tuple[float, ...], ...]
     estimates: tuple[Estimate, ...]
@@ -34,6 +35,7 @@ def seed_points(comparison: Comparison) -> Points | str:
     if not chosen:
         return "No arm was tested."
     return Points(
+        tuple(chosen),
         tuple(comparison.arms[i].name for i in chosen),
         tuple(comparison.arms[i].tests for i in chosen),
         tuple(e for i in chosen if (e := comparison.estimates[i]) is not None),
@@ -57,7 +59,7 @@ def seed_points_finding(info: Points) -> str:
 def draw_seed_points(info: Points, ax: Axes) -> Axes:
     """Draws a point a training, and the mean with its 95 % interval."""
     for row, (tests, estimate) in enumerate(zip(info.tests, info.estimates, strict=True)):
-        color = _COLORS[row % len(_COLORS)]
+        color = _COLORS[info.arms[row] % len(_COLORS)]
         ax.plot(tests, [row - 0.14] * len(tests), "o", color=color, alpha=0.65, ms=6)
         half = [[max(estimate.mean - estimate.low, 0)], [max(estimate.high - estimate.mean, 0)]]
         ax.errorbar(estimate.mean, row + 0.16, xerr=half, fmt="D", color=color, capsize=4, ms=6)
@@ -74,6 +76,7 @@ class Curves:
     """Expected validation performance of each arm."""
 
     objective: str
+    arms: tuple[int, ...]
     names: tuple[str, ...]
     curves: tuple[Expected, ...]
     direction: str
@@ -81,12 +84,14 @@ class Curves:
 
 def expected_curves(comparison: Comparison) -> Curves | str:
     """Estimates the curve of every arm with two completed trials or more."""
-    chosen = [arm for arm in comparison.arms if len(arm.scores) > 1]
-    if not chosen:
+    places = tuple(i for i, arm in enumerate(comparison.arms) if len(arm.scores) > 1)
+    if not places:
         return "No arm has two completed trials."
+    chosen = [comparison.arms[i] for i in places]
     study = chosen[0].study
     return Curves(
         study.objective,
+        places,
         tuple(arm.name for arm in chosen),
         tuple(expected_performance(arm.scores, arm.study.seed, study.direction) for arm in chosen),
         study.direction,
@@ -105,7 +110,8 @@ def expected_curves_finding(info: Curves) -> str:
 
 def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
     """Draws a curve with its band for each arm."""
-    for curve, name, color in zip(info.curves, info.names, _COLORS, strict=False):
+    for curve, name, position in zip(info.curves, info.names, info.arms, strict=True):
+        color = _COLORS[position % len(_COLORS)]
         ax.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
         label = f"{short(name, 30)} (n = {curve.count})"
         ax.plot(curve.trials, curve.mean, color=color, lw=2, label=label)

@@ -87,22 +87,21 @@ def finding(info: Info) -> str:
     panel = info.panels[0]
     best = int(np.argmax(panel.scores if info.direction == "max" else -panel.scores))
     unit = panel.title.partition(",")[0]
-    absent = f" Not recorded: {listed(list(info.missing))}." if info.missing else ""
+    absent = ""
+    if info.missing:
+        absent = f" Not recorded: {listed(list(info.missing))}; `experiments measure` adds costs."
     if panel.knee is None or panel.knee == best:
         return (
             f"{len(panel.front)} of {len(panel.costs)} trials are beaten by none in both score and "
             f"{unit}; the front has no knee short of the best trial.{absent}"
         )
     gap = abs(panel.scores[best] - panel.scores[panel.knee])
+    way = "less" if info.direction == "max" else "more"
     return (
         f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
         f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
-        f"best, for {gap:.4f} less {words(info.objective)}.{absent}"
-        if info.direction == "max" else
-        f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
-        f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
-        f"best, for {gap:.4f} more {words(info.objective)}.{absent}"
-    )  # fmt: skip
+        f"best, for {gap:.4f} {way} {words(info.objective)}.{absent}"
+    )
 
 
 def height(info: Info) -> float:

@@ -221,7 +221,7 @@ def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:
     assert synthetic.completed.iloc[0]["trial_id"] in html
 
 
-@pytest.mark.parametrize(("trials", "seconds", "megabytes"), [(30, 12, 3), (1000, 40, 15)])
+@pytest.mark.parametrize(("trials", "seconds", "megabytes"), [(30, 12, 3), (800, 40, 15)])
 def test_reports_are_quick_and_small(
     trials: int, seconds: float, megabytes: float, tmp_path: Path
 ) -> None:
