@@ -1,0 +1,140 @@
+"""Optuna's samplers behind a Keras Tuner oracle."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.oracles.base import DurableOracle, Status
+from experiments.oracles.distributions import SpaceMap
+from experiments.oracles.proposal import Proposer, frozen
+
+_ATTEMPTS = 10  # proposals in search of a point that was not tried before
+
+
+class OptunaOracle(DurableOracle):
+    """Proposes by Optuna: tree-structured Parzen estimators, Gaussian processes, CMA-ES and more.
+
+    A proposal is a function of the seed, the trial's number and the trials there are, running ones
+    included. Nothing else is remembered, so an oracle that is rebuilt from the trial files goes on
+    as if nothing had happened. A failed trial counts as the worst one seen. Works in plain Keras
+    Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
+
+    Args:
+        sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
+        settings: Settings of the sampler, by name; see `proposal.SAMPLERS`.
+        tries: Values that the first trials get, as far as they are given; defaults for the rest.
+        **kwargs: Arguments of `keras_tuner.Oracle`.
+
+    Raises:
+        UserError: There are several objectives and the sampler takes one, or PyTorch is missing.
+    """
+
+    def __init__(
+        self,
+        sampler: str = "tpe",
+        settings: Mapping[str, Any] | None = None,
+        tries: Sequence[Mapping[str, Any]] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        objectives = getattr(self.objective, "objectives", [self.objective])
+        self._names = [o.name for o in objectives]
+        self._directions = [o.direction for o in objectives]
+        self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
+        self._tries = [dict(values) for values in tries]
+        self._map: SpaceMap | None = None
+        self._size_of_space = 0
+        self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
+
+    @property
+    def space_map(self) -> SpaceMap:
+        """The space as Optuna's parameters; made again when hyperparameters were added."""
+        if self._map is None or len(self.hyperparameters.space) != self._size_of_space:
+            self._map = SpaceMap(self.hyperparameters.space)
+            self._size_of_space = len(self.hyperparameters.space)
+            self._ended.clear()
+        return self._map
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the values of the next trial: given ones first, then the sampler's."""
+        number = int(trial_id)
+        values = self._tried(number) or self._proposed(number) or self._random_values()
+        if values is None:  # every combination of a finite space was tried
+            return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
+        return {"status": Status.RUNNING, "values": values}
+
+    def _tried(self, number: int) -> dict[str, Any] | None:
+        if number >= len(self._tries):
+            return None
+        given = self._tries[number]
+        space = self.space_map
+        chosen = space.parameters(
+            {hp.name: hp.default for hp in self.hyperparameters.space} | given
+        )
+        values = space.values(lambda axis: chosen[axis.key])
+        return None if self._duplicate(values) else values
+
+    def _proposed(self, number: int) -> dict[str, Any] | None:
+        """Returns the sampler's proposal; `None` if it knows nothing but what was tried."""
+        space, trials = self.space_map, self._shown()
+        for attempt in range(_ATTEMPTS):
+            seed = self.derived_seed(number, attempt)
+            draw = self._proposer.propose(trials, space, number, seed)
+            values = space.values(draw)
+            if not self._duplicate(values):
+                return values
+        return None
+
+    def _shown(self) -> list[FrozenTrial]:
+        """Returns all trials as Optuna's, in order."""
+        shown = [self._as_optuna(place, t) for place, t in enumerate(self._in_order())]
+        known = [t.values for t in shown if t.values is not None]
+        if known:
+            worst = [
+                (min if d == "max" else max)(column)
+                for d, column in zip(self._directions, zip(*known, strict=True), strict=True)
+            ]
+            for trial in shown:
+                if trial.state == TrialState.FAIL:
+                    trial.state, trial.values = TrialState.COMPLETE, worst
+        return shown
+
+    def _in_order(self) -> list[Any]:
+        return [self.trials[i] for i in sorted(self.trials, key=int)]
+
+    def _as_optuna(self, place: int, trial: Any) -> FrozenTrial:
+        if trial.trial_id in self._ended:
+            return self._ended[trial.trial_id]
+        space, state = self.space_map, _STATES.get(trial.status, TrialState.RUNNING)
+        values = trial.hyperparameters.values
+        parameters = space.parameters(values, complete=not self._proposer.is_conditional)
+        result = self._result(trial) if state == TrialState.COMPLETE else None
+        made = frozen(place, state, parameters, space.distributions, result)
+        if state == TrialState.COMPLETE:
+            self._ended[trial.trial_id] = made
+        return made
+
+    def _result(self, trial: Any) -> list[float]:
+        if len(self._names) == 1:
+            return [float(trial.score)]
+        return [float(trial.metrics.get_best_value(name)) for name in self._names]
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+        """Takes note of one epoch; several objectives are also summed up, as Keras Tuner does."""
+        if len(self._names) > 1:
+            metrics = metrics | {self.objective.name: self.objective.get_value(metrics)}
+        return super().update_trial(trial_id, metrics, step)
+
+    def derived_seed(self, number: int, attempt: int = 0) -> int:
+        """Returns the seed of the proposal for trial `number`."""
+        seed = super().derived_seed(number)
+        return (seed + attempt * 7919) % (2**31 - 1)
+
+    def rebuild(self, trials: Iterable[Any]) -> None:
+        """Sets the state to what it was after `trials`."""
+        self._ended.clear()
+        super().rebuild(trials)
+
+
+_STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}
