@@ -1,15 +1,16 @@
 """Optuna's samplers behind a Keras Tuner oracle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.oracles.base import DurableOracle, Status
-from experiments.oracles.distributions import SpaceMap
+from experiments.oracles.distributions import Axis, SpaceMap
 from experiments.oracles.proposal import Proposer, frozen
 
-_ATTEMPTS = 10  # proposals in search of a point that was not tried before
+_NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
 
 class OptunaOracle(DurableOracle):
@@ -76,14 +77,15 @@ class OptunaOracle(DurableOracle):
         return None if self._duplicate(values) else values
 
     def _proposed(self, number: int) -> dict[str, Any] | None:
-        """Returns the sampler's proposal; `None` if it knows nothing but what was tried."""
-        space, trials = self.space_map, self._shown()
-        for attempt in range(_ATTEMPTS):
-            seed = self.derived_seed(number, attempt)
-            draw = self._proposer.propose(trials, space, number, seed)
-            values = space.values(draw)
+        """Returns the sampler's proposal, or a neighbour of it if it was tried before."""
+        space, seed = self.space_map, self.derived_seed(number)
+        draw = self._proposer.propose(self._shown(), space, number, seed)
+        values = space.values(draw)
+        rng = np.random.default_rng(seed)
+        for _ in range(_NEIGHBOURS):
             if not self._duplicate(values):
                 return values
+            values = space.values(_beside(space.parameters(values), draw, rng))
         return None
 
     def _shown(self) -> list[FrozenTrial]:
@@ -126,15 +128,24 @@ class OptunaOracle(DurableOracle):
             metrics = metrics | {self.objective.name: self.objective.get_value(metrics)}
         return super().update_trial(trial_id, metrics, step)
 
-    def derived_seed(self, number: int, attempt: int = 0) -> int:
-        """Returns the seed of the proposal for trial `number`."""
-        seed = super().derived_seed(number)
-        return (seed + attempt * 7919) % (2**31 - 1)
-
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`."""
         self._ended.clear()
         super().rebuild(trials)
+
+
+def _beside(
+    parameters: Mapping[str, Any], draw: Callable[[Axis], Any], rng: np.random.Generator
+) -> Callable[[Axis], Any]:
+    """Returns a function that draws one of `parameters` anew, and what becomes active by it."""
+    changed = sorted(parameters)[int(rng.integers(len(parameters)))] if parameters else None
+
+    def drawn(axis: Axis) -> Any:
+        if axis.key == changed:
+            return axis.parameter(axis.hp.prob_to_value(rng.uniform()))
+        return parameters[axis.key] if axis.key in parameters else draw(axis)
+
+    return drawn
 
 
 _STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}

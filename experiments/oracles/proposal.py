@@ -6,7 +6,8 @@ from the trials each time, so a search that was rebuilt from its files goes on a
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -158,7 +159,8 @@ class Proposer:
                 group = self._joint(
                     space.groups[axis.key] if self.is_conditional else space.distributions
                 )
-                drawn.update(sampler.sample_relative(study, trial, group))
+                with _one_thread(self._name == "gp"):
+                    drawn.update(sampler.sample_relative(study, trial, group))
                 done.update({axis.key, *group})
             distribution, parameter = axis.distribution, drawn.get(axis.key)
             if parameter is not None and distribution._contains(
@@ -267,6 +269,22 @@ class Proposer:
         )
         attributes = view.proposed.system_attrs
         return {k: v for k, v in attributes.items() if k.startswith("cma:optimizer")}
+
+
+@contextmanager
+def _one_thread(uses_torch: bool) -> Iterator[None]:
+    """Keeps PyTorch to one thread: on such small matrices, several wait for each other."""
+    if not uses_torch:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _require_torch() -> None:
