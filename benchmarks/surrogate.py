@@ -1,8 +1,8 @@
 """Searches without training: what a trial would score is predicted from trials that were recorded.
 
-`recorded/<space>.csv` holds real trials of random search by this suite, one a row: values as JSON,
-and validation accuracy after each epoch. `python benchmarks/surrogate.py STUDY` makes such a file of
-a study. Where the trials came from:
+`recorded/<space>.csv` holds real trials of a random search by this suite, one a row: values as
+JSON, and validation accuracy after each epoch. `python benchmarks/surrogate.py STUDY` makes such a
+file of a study. Where the trials came from:
 
 - `mnist_cnn`: mnist, 2,500 images (`--sample 2500`), 5 epochs, no early stopping;
 - `transfer_head`: cats_vs_dogs, 500 images, MobileNetV2 0.35 at 224, 4 epochs, no early stopping.
