@@ -13,8 +13,9 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.guidance import chosen_method
 from experiments.lock import locked
-from experiments.methods import parse_method_settings
+from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
 from experiments.resume import changed_config, check_same
 from experiments.session import Prepared, Session
@@ -61,7 +62,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     folder = check_new(config, name)
     prepared = prepare_search(config, display)
     study = describe_study(
-        config,
+        prepared.config,
         name,
         prepared.data,
         describe_space(prepared.space),
@@ -133,9 +134,10 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    notices: list[str] = []
+    config, notices = chosen_method(config, space)
+    make_oracle(config, space)  # what is wrong with the method is said before anything is written
     if config.cache_features:
-        notices = forecast(hypermodel, space, data, cache_folder(config.cache_dir))
+        notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(config, data, hypermodel, space, end, tuple(notices))
 
 

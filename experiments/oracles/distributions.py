@@ -180,13 +180,17 @@ class SpaceMap:
         """Draws a parameter for every hyperparameter that is active; returns their values.
 
         Args:
-            draw: Returns the parameter of an axis.
+            draw: Returns the parameter of an axis; `None` for the default.
         """
         values: dict[str, Any] = {}
         for hp, axis in zip(self._space, self._axes, strict=True):
             if not is_active(hp, values):
                 continue
-            values[hp.name] = only_value(hp) if axis is None else axis.to_value(draw(axis))
+            parameter = None if axis is None else draw(axis)
+            if axis is None or parameter is None:
+                values[hp.name] = only_value(hp) if axis is None else hp.default
+            else:
+                values[hp.name] = axis.to_value(parameter)
         return values
 
     def dropped(self, values: Mapping[str, Any]) -> list[str]:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.oracles.asha import ORIGIN, Halving, is_paused
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.distributions import Axis, SpaceMap
 from experiments.oracles.proposal import Proposer, frozen
+from experiments.oracles.pruning import epochs_of, num_brackets, stops
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
@@ -25,6 +27,12 @@ class OptunaOracle(DurableOracle):
         sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
         settings: Settings of the sampler, by name; see `proposal.SAMPLERS`.
         tries: Values that the first trials get, as far as they are given; defaults for the rest.
+        pruner: `none`, `median`, `asha`, `hyperband` (asynchronous both) or `wilcoxon`. It decides
+            when `update_trial` reports an epoch, which plain Keras Tuner does not do by itself; the
+            answer's status is `STOPPED` then. Such a trial ends as completed, its message begins
+            with `pruned`. Of several objectives, the first named decides.
+        max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
+        factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
@@ -36,6 +44,9 @@ class OptunaOracle(DurableOracle):
         sampler: str = "tpe",
         settings: Mapping[str, Any] | None = None,
         tries: Sequence[Mapping[str, Any]] = (),
+        pruner: str = "none",
+        max_epochs: int = 1,
+        factor: int = 3,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,6 +55,13 @@ class OptunaOracle(DurableOracle):
         self._directions = [o.direction for o in objectives]
         self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
         self._tries = [dict(values) for values in tries]
+        self._pruner, self._max_epochs = pruner, max_epochs
+        self._halving: Halving | None = None
+        if pruner in ("asha", "hyperband"):
+            brackets = num_brackets(pruner, max_epochs, factor)
+            self._halving = Halving(
+                max_epochs, self._names[0], self._directions[0], factor, brackets
+            )
         self._map: SpaceMap | None = None
         self._size_of_space = 0
         self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
@@ -58,12 +76,34 @@ class OptunaOracle(DurableOracle):
         return self._map
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the values of the next trial: given ones first, then the sampler's."""
+        """Returns the values of the next trial: promoted, or given, or the sampler's."""
         number = int(trial_id)
-        values = self._tried(number) or self._proposed(number) or self._random_values()
+        values = self._promoted() or self._tried(number) or self._proposed(number)
+        values = values or self._random_values()
         if values is None:  # every combination of a finite space was tried
             return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
         return {"status": Status.RUNNING, "values": values}
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a trial that was stopped may be promoted: its training has to be kept."""
+        return self._halving is not None
+
+    def wanted(self) -> set[str]:
+        """Returns the trials whose training a later trial may go on from."""
+        return self._halving.wanted(self.trials) if self._halving else set()
+
+    def _promoted(self) -> dict[str, Any] | None:
+        promotion = self._halving.promotable(self.trials) if self._halving else None
+        if promotion is None:
+            return None
+        origin, epochs = promotion
+        values = {n: v for n, v in origin.hyperparameters.values.items() if "/" not in n}
+        return values | {
+            ORIGIN: origin.trial_id,
+            "tuner/initial_epoch": epochs,
+            "tuner/epochs": self._max_epochs,
+        }
 
     def _tried(self, number: int) -> dict[str, Any] | None:
         if number >= len(self._tries):
@@ -73,7 +113,7 @@ class OptunaOracle(DurableOracle):
         chosen = space.parameters(
             {hp.name: hp.default for hp in self.hyperparameters.space} | given
         )
-        values = space.values(lambda axis: chosen[axis.key])
+        values = space.values(lambda axis: chosen.get(axis.key))
         return None if self._duplicate(values) else values
 
     def _proposed(self, number: int) -> dict[str, Any] | None:
@@ -108,14 +148,30 @@ class OptunaOracle(DurableOracle):
     def _as_optuna(self, place: int, trial: Any) -> FrozenTrial:
         if trial.trial_id in self._ended:
             return self._ended[trial.trial_id]
-        space, state = self.space_map, _STATES.get(trial.status, TrialState.RUNNING)
+        space, state = self.space_map, self._state(trial)
         values = trial.hyperparameters.values
         parameters = space.parameters(values, complete=not self._proposer.is_conditional)
         result = self._result(trial) if state == TrialState.COMPLETE else None
-        made = frozen(place, state, parameters, space.distributions, result)
-        if state == TrialState.COMPLETE:
+        curve = epochs_of(trial, self._names[0]) if self._pruner != "none" else None
+        made = frozen(place, state, parameters, space.distributions, result, curve)
+        if trial.status == Status.COMPLETED and not is_paused(trial):
             self._ended[trial.trial_id] = made
         return made
+
+    def _state(self, trial: Any) -> TrialState:
+        """Returns the state of a trial as the sampler is to see it."""
+        if trial.status == Status.FAILED:
+            return TrialState.FAIL
+        if trial.status != Status.COMPLETED:
+            return TrialState.RUNNING
+        if not is_paused(trial):
+            return TrialState.COMPLETE
+        if any(
+            t.hyperparameters.values.get(ORIGIN) == trial.trial_id for t in self.trials.values()
+        ):
+            return TrialState.WAITING  # it is seen as the trial that goes on from it
+        can_rank = self._proposer.is_conditional and len(self._names) == 1
+        return TrialState.PRUNED if can_rank else TrialState.COMPLETE
 
     def _result(self, trial: Any) -> list[float]:
         if len(self._names) == 1:
@@ -123,10 +179,26 @@ class OptunaOracle(DurableOracle):
         return [float(trial.metrics.get_best_value(name)) for name in self._names]
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
-        """Takes note of one epoch; several objectives are also summed up, as Keras Tuner does."""
+        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
+
+        Several objectives are also summed up, as Keras Tuner does.
+        """
         if len(self._names) > 1:
             metrics = metrics | {self.objective.name: self.objective.get_value(metrics)}
-        return super().update_trial(trial_id, metrics, step)
+        trial = super().update_trial(trial_id, metrics, step)
+        if self._pruner != "none" and trial_id in {
+            t.trial_id for t in self.ongoing_trials.values()
+        }:
+            stops = step + 1 < self._max_epochs and self._is_hopeless(trial, step)
+            trial.status = Status.STOPPED if stops else Status.RUNNING
+        return trial
+
+    def _is_hopeless(self, trial: Any, step: int) -> bool:
+        if self._halving is not None:
+            return self._halving.stops(trial, self.trials, step)
+        shown = self._shown()
+        place = [t.trial_id for t in self._in_order()].index(trial.trial_id)
+        return stops(self._pruner, self._proposer.study(shown), shown[place])
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`."""
@@ -146,6 +218,3 @@ def _beside(
         return parameters[axis.key] if axis.key in parameters else draw(axis)
 
     return drawn
-
-
-_STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}

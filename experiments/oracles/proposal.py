@@ -46,6 +46,14 @@ class _View(optuna.storages.InMemoryStorage):
         """Returns the trials in the order of their numbers."""
         return [t for t in self._shown if states is None or t.state in states]
 
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Returns the completed trial with the best value of the first objective."""
+        completed = [t for t in self._shown if t.state == TrialState.COMPLETE and t.values]
+        if not completed:
+            raise ValueError("no trial is completed yet")
+        most = self.get_study_directions(study_id)[0] == StudyDirection.MAXIMIZE
+        return (max if most else min)(completed, key=lambda t: (t.values or [0.0])[0])
+
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Returns one trial."""
         return self._shown[trial_id]
@@ -170,6 +178,10 @@ class Proposer:
             return sampler.sample_independent(study, trial, axis.key, distribution)
 
         return draw
+
+    def study(self, trials: Sequence[FrozenTrial]) -> Study:
+        """Returns a study over `trials`, for a pruner to look at."""
+        return self._study(_View(trials, 0), self._sampler(0, {}))
 
     def _study(self, view: _View, sampler: Any) -> Study:
         level = optuna.logging.get_verbosity()
