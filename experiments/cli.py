@@ -168,6 +168,14 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="values that a first trial gets; defaults for the rest",
         ),
         click.option(
+            "--from",
+            "sources",
+            multiple=True,
+            metavar="STUDY|PROJECT|CSV|URL",
+            help="earlier trials that inform the method: a study, a Keras Tuner project, a CSV "
+            "file, an Optuna storage",
+        ),
+        click.option(
             "--try-default/--no-try-default",
             default=None,
             help="begin with the space's default  [default: yes]",
@@ -212,6 +220,9 @@ def _parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
             if value:
                 points = [_pairs("--try", tuple(text.split(","))) for text in value]
                 chosen[name] = [*chosen.get(name, []), *points]
+        elif name == "sources":
+            if value:
+                chosen[name] = [*chosen.get(name, []), *value]
         elif name in _TABLES:
             of_file = chosen.get(name, {})
             if value and isinstance(of_file, dict):  # else the config says what is wrong with it

@@ -59,6 +59,8 @@ class SearchConfig:
             `hyperband` or `wilcoxon`. If `None`: none, but what `auto` chooses.
         tries: Values that the first trials get, with Optuna's methods; defaults for what is left
             out.
+        sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
+            Keras Tuner projects, CSV files, URLs of Optuna storages.
         try_default: Whether Optuna's methods begin with the space's default.
     """
 
@@ -92,6 +94,7 @@ class SearchConfig:
     method_settings: Mapping[str, Any] = field(default_factory=dict)
     pruner: str | None = None
     tries: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[str] = ()
     try_default: bool = True
 
     def __post_init__(self) -> None:
@@ -141,11 +144,14 @@ class SearchConfig:
         if isinstance(self.tries, str) or not all(isinstance(t, Mapping) for t in self.tries):
             raise UserError(f"tries should be a list of tables of values; got {self.tries!r}")
         object.__setattr__(self, "tries", tuple(dict(values) for values in self.tries))
+        if isinstance(self.sources, str) or not all(isinstance(s, str) for s in self.sources):
+            raise UserError(f"sources should be a list of texts; got {self.sources!r}")
+        object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.try_default, bool):
             raise UserError(f"try_default should be true or false; got {self.try_default!r}")
         prunes = self.pruner not in (None, "none")
-        if self.method in _KERAS_TUNER and (prunes or self.tries):
-            what = f"--pruner {self.pruner}" if prunes else "--try"
+        if self.method in _KERAS_TUNER and (prunes or self.tries or self.sources):
+            what = f"--pruner {self.pruner}" if prunes else "--try" if self.tries else "--from"
             raise UserError(
                 f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
                 f"method {self.method!r} does not take it"

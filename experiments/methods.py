@@ -10,6 +10,7 @@ from experiments.errors import UserError
 from experiments.guidance import parse_tries
 from experiments.oracles.bracket import Plan
 from experiments.trial import derive_seed
+from experiments.warm_start import Earlier
 
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 
@@ -29,7 +30,10 @@ METHOD_SETTINGS: dict[str, dict[str, float | int | None]] = {
 
 
 def make_oracle(
-    config: SearchConfig, space: keras_tuner.HyperParameters, plans: Sequence[Plan] = ()
+    config: SearchConfig,
+    space: keras_tuner.HyperParameters,
+    plans: Sequence[Plan] = (),
+    earlier: Sequence[Earlier] = (),
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
 
@@ -37,6 +41,7 @@ def make_oracle(
         config: The search.
         space: Its hyperparameters.
         plans: Hyperband's plans, where they have changed in the course of the study.
+        earlier: Trials of other searches that inform Optuna's methods.
     """
     objective = config.parsed_objective
     arguments = {
@@ -48,6 +53,8 @@ def make_oracle(
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,
     }
+    if config.method in OPTUNA_METHODS:
+        arguments["earlier"] = [(e.values, e.score) for e in earlier]
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
     return oracle

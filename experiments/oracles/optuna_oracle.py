@@ -33,6 +33,8 @@ class OptunaOracle(DurableOracle):
             with `pruned`. Of several objectives, the first named decides.
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
         factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
+        earlier: Values and score of trials of other searches; the sampler takes them as its own,
+            pruners do not see them.
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
@@ -47,6 +49,7 @@ class OptunaOracle(DurableOracle):
         pruner: str = "none",
         max_epochs: int = 1,
         factor: int = 3,
+        earlier: Sequence[tuple[Mapping[str, Any], float]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -62,6 +65,7 @@ class OptunaOracle(DurableOracle):
             self._halving = Halving(
                 max_epochs, self._names[0], self._directions[0], factor, brackets
             )
+        self._earlier = [(dict(values), float(score)) for values, score in earlier]
         self._map: SpaceMap | None = None
         self._size_of_space = 0
         self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
@@ -130,7 +134,8 @@ class OptunaOracle(DurableOracle):
 
     def _shown(self) -> list[FrozenTrial]:
         """Returns all trials as Optuna's, in order."""
-        shown = [self._as_optuna(place, t) for place, t in enumerate(self._in_order())]
+        shown = self._before()
+        shown += [self._as_optuna(place, t) for place, t in enumerate(self._in_order(), len(shown))]
         known = [t.values for t in shown if t.values is not None]
         if known:
             worst = [
@@ -141,6 +146,20 @@ class OptunaOracle(DurableOracle):
                 if trial.state == TrialState.FAIL:
                     trial.state, trial.values = TrialState.COMPLETE, worst
         return shown
+
+    def _before(self) -> list[FrozenTrial]:
+        """Returns the trials of other searches."""
+        space, complete = self.space_map, not self._proposer.is_conditional
+        return [
+            frozen(
+                place,
+                TrialState.COMPLETE,
+                space.parameters(values, complete),
+                space.distributions,
+                [score],
+            )
+            for place, (values, score) in enumerate(self._earlier)
+        ]
 
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
@@ -196,7 +215,7 @@ class OptunaOracle(DurableOracle):
     def _is_hopeless(self, trial: Any, step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
-        shown = self._shown()
+        shown = self._shown()[len(self._earlier) :]
         place = [t.trial_id for t in self._in_order()].index(trial.trial_id)
         return stops(self._pruner, self._proposer.study(shown), shown[place])
 
