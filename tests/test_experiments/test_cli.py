@@ -144,7 +144,7 @@ def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) ->
     result = call("search", "mnist_cnn", "--name", "first", *quick)
     assert result.exit_code == 0, result.output
     assert "trial 0000 (1/1)" in result.stdout
-    assert "best trial: 0, val_accuracy" in result.stdout
+    assert "best trial: 0000, val_accuracy" in result.stdout
     runs = str(tmp_path / "runs")
     assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
     listed = call("list", "--runs-dir", runs).stdout
