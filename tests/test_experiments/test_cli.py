@@ -143,13 +143,13 @@ def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) ->
 def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) -> None:
     result = call("search", "mnist_cnn", "--name", "first", *quick)
     assert result.exit_code == 0, result.output
-    assert "trial 0 (1/1)" in result.stdout
-    assert "best trial: 0, val_accuracy" in result.stdout
+    assert "trial 0000 (1/1)" in result.stdout
+    assert "best trial: 0000, val_accuracy" in result.stdout
     runs = str(tmp_path / "runs")
     assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
     listed = call("list", "--runs-dir", runs).stdout
     assert "mnist_cnn on digits" in listed
-    assert "best trial 0" in call("show", "first", "--runs-dir", runs).stdout
+    assert "best trial 0000" in call("show", "first", "--runs-dir", runs).stdout
     assert "learning_rate" in call("show", "first", "0", "--runs-dir", runs).stdout
     refused(call("show", "first", "5", "--runs-dir", runs), "there are 0")
     written = call("report", "first", "--runs-dir", runs)
@@ -165,10 +165,10 @@ def test_quiet_prints_nothing(quick: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "x", "space": 3, "objective": 1}'])
 def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder: Path) -> None:
     folder = tmp_path / "damaged"
-    (folder / "trial_0").mkdir(parents=True)
+    (folder / "trial_0000").mkdir(parents=True)
     (folder / "study.json").write_text(content)
-    (folder / "trial_0" / "trial.json").write_text(
-        (study_folder / "trial_0" / "trial.json").read_text()
+    (folder / "trial_0000" / "trial.json").write_text(
+        (study_folder / "trial_0000" / "trial.json").read_text()
     )
     for command in ("report", "show"):
         refused(call(command, "damaged", "--runs-dir", str(tmp_path)), "damaged")
