@@ -64,6 +64,7 @@ def train(task: SimulatedTask, report: Any, note: Any = None) -> TrialResult:
             result.status = "paused"
             break
         if answer == Answer.STOP:
+            result.status = "pruned"
             break
     result.executions = [_execution(history, task.seconds)]
     return result
@@ -156,6 +157,7 @@ class Simulation:
         workers: Worker processes; 0 for none.
         keeps_state: Whether interrupted trials go on from their last epoch.
         seed: Seed of the search.
+        pruner: What stops hopeless trials.
     """
 
     folder: Path
@@ -166,6 +168,7 @@ class Simulation:
     workers: int = 0
     keeps_state: bool = True
     seed: int = 0
+    pruner: str | None = None
 
     def run(
         self, run: Any = train, executor: Any = None, observer: Any = None, **limits: Any
@@ -186,6 +189,7 @@ class Simulation:
             max_trials=self.max_trials,
             max_epochs=self.epochs,
             seed=self.seed,
+            pruner=self.pruner,
         )
         oracle = make_oracle(config, space())
         oracle._set_project_dir(str(self.folder.parent), self.folder.name)

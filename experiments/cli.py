@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from experiments.commands import add_commands
-from experiments.config import METHODS, SearchConfig, load_toml
+from experiments.config import METHODS, PRUNERS, SearchConfig, load_toml
 from experiments.errors import UserError
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
@@ -155,7 +155,32 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "method_settings",
             multiple=True,
             metavar="NAME=VALUE",
-            help="setting of the method: factor, num_initial_points, beta, alpha",
+            help="setting of the method, such as factor or startup_trials",
+        ),
+        click.option(
+            "--pruner",
+            shell_complete=lambda c, p, text: [n for n in PRUNERS if n.startswith(text)],
+            help=f"what stops hopeless trials: {', '.join(PRUNERS)}  [default: none]",
+        ),
+        click.option(
+            "--try",
+            "tries",
+            multiple=True,
+            metavar="NAME=VALUE,...",
+            help="values that a first trial gets; defaults for the rest",
+        ),
+        click.option(
+            "--from",
+            "sources",
+            multiple=True,
+            metavar="STUDY|PROJECT|CSV|URL",
+            help="earlier trials that inform the method: a study, a Keras Tuner project, a CSV "
+            "file, an Optuna storage",
+        ),
+        click.option(
+            "--try-default/--no-try-default",
+            default=None,
+            help="begin with the space's default  [default: yes]",
         ),
         click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
         click.option("--quiet", is_flag=True, help="print nothing but errors"),
@@ -193,7 +218,14 @@ def _parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
     """Returns fields of `SearchConfig`, from the file first, then from the options."""
     chosen = load_toml(config_file) if config_file else {}
     for name, value in options.items():
-        if name in _TABLES:
+        if name == "tries":
+            if value:
+                points = [_pairs("--try", tuple(text.split(","))) for text in value]
+                chosen[name] = [*chosen.get(name, []), *points]
+        elif name == "sources":
+            if value:
+                chosen[name] = [*chosen.get(name, []), *value]
+        elif name in _TABLES:
             of_file = chosen.get(name, {})
             if value and isinstance(of_file, dict):  # else the config says what is wrong with it
                 chosen[name] = of_file | _pairs(_TABLES[name], value)

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from experiments.datasets.names import check_name
 from experiments.errors import UserError
 from experiments.objective import Objective, parse_objective
 
-METHODS = ("random", "grid", "hyperband", "bayesian")
+_KERAS_TUNER = ("random", "grid", "hyperband", "bayesian")
+OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
+METHODS = (*_KERAS_TUNER, *OPTUNA_METHODS, "auto")
+PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -23,7 +26,8 @@ class SearchConfig:
     Args:
         space: Name of the search space.
         dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>` or `folder:<path>`.
-        method: Search method: `random`, `grid`, `hyperband` or `bayesian`.
+        method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
+            `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
         max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
             at this number at the latest).
         max_epochs: Most epochs of one trial, at least 1.
@@ -51,6 +55,13 @@ class SearchConfig:
         max_failures: Failures in a row that end the search.
         keep: Best trials whose weights are kept; at least those that are confirmed.
         method_settings: Settings of the method, by name.
+        pruner: What stops hopeless trials, with Optuna's methods: `none`, `median`, `asha`,
+            `hyperband` or `wilcoxon`. If `None`: none, but what `auto` chooses.
+        tries: Values that the first trials get, with Optuna's methods; defaults for what is left
+            out.
+        sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
+            Keras Tuner projects, CSV files, URLs of Optuna storages.
+        try_default: Whether Optuna's methods begin with the space's default.
     """
 
     space: str
@@ -81,6 +92,10 @@ class SearchConfig:
     max_failures: int = 10
     keep: int = 3
     method_settings: Mapping[str, Any] = field(default_factory=dict)
+    pruner: str | None = None
+    tries: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[str] = ()
+    try_default: bool = True
 
     def __post_init__(self) -> None:
         from search_spaces import names
@@ -95,6 +110,7 @@ class SearchConfig:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_numbers()
         self._check_execution()
+        self._check_guidance()
         if self.patience == 0:
             object.__setattr__(self, "patience", None)
         parse_objective(self.objective)
@@ -121,6 +137,30 @@ class SearchConfig:
 
         if not isinstance(self.cache_features, bool):
             raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
+
+    def _check_guidance(self) -> None:
+        if self.pruner not in (None, *PRUNERS):
+            raise UserError(f"unknown pruner {self.pruner!r}: there are {', '.join(PRUNERS)}")
+        if isinstance(self.tries, str) or not all(isinstance(t, Mapping) for t in self.tries):
+            raise UserError(f"tries should be a list of tables of values; got {self.tries!r}")
+        object.__setattr__(self, "tries", tuple(dict(values) for values in self.tries))
+        if isinstance(self.sources, str) or not all(isinstance(s, str) for s in self.sources):
+            raise UserError(f"sources should be a list of texts; got {self.sources!r}")
+        object.__setattr__(self, "sources", tuple(self.sources))
+        if not isinstance(self.try_default, bool):
+            raise UserError(f"try_default should be true or false; got {self.try_default!r}")
+        prunes = self.pruner not in (None, "none")
+        if self.method in _KERAS_TUNER and (prunes or self.tries or self.sources):
+            what = f"--pruner {self.pruner}" if prunes else "--try" if self.tries else "--from"
+            raise UserError(
+                f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
+                f"method {self.method!r} does not take it"
+            )
+        if prunes and self.executions_per_trial > 1:
+            raise UserError(
+                f"--pruner {self.pruner} compares single trainings; "
+                "leave out --executions-per-trial, or take --pruner none"
+            )
 
     def _check_numbers(self) -> None:
         least = {

@@ -5,10 +5,12 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.config import SearchConfig
+from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.errors import UserError
+from experiments.guidance import parse_tries
 from experiments.oracles.bracket import Plan
 from experiments.trial import derive_seed
+from experiments.warm_start import Earlier
 
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 
@@ -18,11 +20,20 @@ METHOD_SETTINGS: dict[str, dict[str, float | int | None]] = {
     "grid": {},
     "hyperband": {"factor": 3},
     "bayesian": {"num_initial_points": None, "beta": 2.6, "alpha": 1e-4},
+    "tpe": {"startup_trials": 10, "candidates": 24, "factor": 3},
+    "gp": {"startup_trials": 10, "factor": 3},
+    "cmaes": {"population_size": None, "factor": 3},
+    "nsga2": {"population_size": 20, "factor": 3},
+    "qmc": {"factor": 3},
+    "auto": {},
 }
 
 
 def make_oracle(
-    config: SearchConfig, space: keras_tuner.HyperParameters, plans: Sequence[Plan] = ()
+    config: SearchConfig,
+    space: keras_tuner.HyperParameters,
+    plans: Sequence[Plan] = (),
+    earlier: Sequence[Earlier] = (),
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
 
@@ -30,6 +41,7 @@ def make_oracle(
         config: The search.
         space: Its hyperparameters.
         plans: Hyperband's plans, where they have changed in the course of the study.
+        earlier: Trials of other searches that inform Optuna's methods.
     """
     objective = config.parsed_objective
     arguments = {
@@ -41,6 +53,8 @@ def make_oracle(
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,
     }
+    if config.method in OPTUNA_METHODS:
+        arguments["earlier"] = [(e.values, e.score) for e in earlier]
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
     return oracle
@@ -65,7 +79,13 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
 
 
 def _parse(name: str, value: Any, whole: bool) -> float | int:
-    least = {"factor": 2, "num_initial_points": 1}.get(name, 1e-12)
+    least = {
+        "factor": 2,
+        "num_initial_points": 1,
+        "startup_trials": 1,
+        "candidates": 1,
+        "population_size": 2,
+    }.get(name, 1e-12)
     try:
         number = int(str(value)) if whole else float(str(value))
     except ValueError:
@@ -114,10 +134,27 @@ def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> ke
     return BayesianOracle(**arguments, **parse_method_settings(config))
 
 
+def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
+    from experiments.oracles.optuna_oracle import OptunaOracle
+
+    settings: dict[str, Any] = dict(parse_method_settings(config))
+    factor = int(settings.pop("factor", 3))
+    return OptunaOracle(
+        config.method,
+        settings=settings,
+        tries=parse_tries(config, arguments["hyperparameters"]),
+        pruner=config.pruner or "none",
+        max_epochs=config.max_epochs,
+        factor=factor,
+        **arguments,
+    )
+
+
 _Make = Callable[[SearchConfig, dict[str, Any], Sequence[Plan]], keras_tuner.Oracle]
 _METHODS: Mapping[str, _Make] = {
     "random": _random,
     "grid": _grid,
     "hyperband": _hyperband,
     "bayesian": _bayesian,
+    **dict.fromkeys(OPTUNA_METHODS, _optuna),
 }

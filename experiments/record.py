@@ -114,6 +114,8 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
     else:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
+        if record["status"] == "pruned":
+            trial.message = f"pruned after {len(record['executions'][-1]['epoch_seconds'])} epochs"
     oracle.end_trial(trial)
 
 

@@ -46,7 +46,13 @@ def changed_config(
     known = {field.name for field in fields(SearchConfig)}
     recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
     # A deadline held for the session it was given to.
-    recorded |= {"deadline": None, "name": folder.name, "runs_dir": str(folder.parent)}
+    # Earlier trials were taken into the record when the study was begun.
+    recorded |= {
+        "sources": (),
+        "deadline": None,
+        "name": folder.name,
+        "runs_dir": str(folder.parent),
+    }
     try:
         before = SearchConfig(**recorded)
         after = SearchConfig(**(recorded | dict(changes)))

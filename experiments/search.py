@@ -13,13 +13,15 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.guidance import chosen_method
 from experiments.lock import locked
-from experiments.methods import parse_method_settings
+from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
 from experiments.resume import changed_config, check_same
 from experiments.session import Prepared, Session
 from experiments.space import explore, fixed
 from experiments.study import check_new, describe_study, read_study, write_study
+from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
 from search_spaces import space_class
 
@@ -61,13 +63,14 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     folder = check_new(config, name)
     prepared = prepare_search(config, display)
     study = describe_study(
-        config,
+        prepared.config,
         name,
         prepared.data,
         describe_space(prepared.space),
         prepared.hypermodel.architecture,
     )
     study["started"] = time.time()
+    study["earlier"] = as_record(prepared.earlier)
     _make_folder(folder)
     with locked(folder):
         try:
@@ -105,7 +108,8 @@ def resume_search(
         config = changed_config(record, folder, changes or {})
         prepared = prepare_search(config, display)
         check_same(record, describe_space(prepared.space), prepared.data)
-        record["config"] = config.as_dict() | {"name": folder.name}
+        kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
+        record["config"] = config.as_dict() | kept
         return _run(prepared, folder, record, display)
 
 
@@ -133,10 +137,13 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    notices: list[str] = []
+    config, notices = chosen_method(config, space)
+    earlier, lines = warm_start(config.sources, space, config.parsed_objective, config.runs_dir)
+    make_oracle(config, space)  # what is wrong with the method is said before anything is written
+    notices += lines
     if config.cache_features:
-        notices = forecast(hypermodel, space, data, cache_folder(config.cache_dir))
-    return Prepared(config, data, hypermodel, space, end, tuple(notices))
+        notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
+    return Prepared(config, data, hypermodel, space, end, tuple(notices), tuple(earlier))
 
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:

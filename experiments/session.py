@@ -23,6 +23,7 @@ from experiments.repair import restore
 from experiments.retention import Retention
 from experiments.study import write_study
 from experiments.tuner import SuiteTuner
+from experiments.warm_start import Earlier, from_record
 
 _ENDED = ("COMPLETED", "FAILED")
 
@@ -38,6 +39,7 @@ class Prepared:
         space: Its hyperparameters, some of them fixed.
         end: When it should be done, by `time.monotonic`; `None` for whenever.
         notices: What is to be said at its start.
+        earlier: Trials of other searches that inform the method.
     """
 
     config: SearchConfig
@@ -46,6 +48,7 @@ class Prepared:
     space: Any
     end: float | None = None
     notices: tuple[str, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
 
 class Session:
@@ -64,7 +67,7 @@ class Session:
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display = display
-        self._oracle = make_oracle(self.config, prepared.space, self._plans())
+        self._oracle = make_oracle(self.config, prepared.space, self._plans(), from_record(study))
         num_kept = max(self.config.keep, self.config.confirm, 1)
         self._retention = Retention(folder, self.config.parsed_objective, num_kept)
         self.tuner = SuiteTuner(

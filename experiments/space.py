@@ -53,8 +53,13 @@ def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
             )
 
 
-def parse_value(hp: Any, value: Any) -> Any:
+def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
     """Parses text (or a plain value) as a value of `hp`.
+
+    Args:
+        hp: The hyperparameter.
+        value: Its value.
+        option: What is said to be wrong if it does not fit.
 
     Raises:
         UserError: The value is outside the hyperparameter's range.
@@ -69,7 +74,7 @@ def parse_value(hp: Any, value: Any) -> Any:
     elif isinstance(hp, hp_module.Int | hp_module.Float):
         parsed = _parse_number(hp, text)
     if parsed is None:
-        raise UserError(f"--fix {hp.name}={value}: expected {describe(hp)}")
+        raise UserError(f"{option} {hp.name}={value}: expected {describe(hp)}")
     return parsed
 
 

@@ -81,7 +81,7 @@ class SuiteTuner(keras_tuner.Tuner):
             patience=self.config.patience,
             snapshots=self.get_trial_dir(trial.trial_id),
             start_snapshots=self.get_trial_dir(earlier) if earlier else None,
-            keep_snapshots="tuner/round" in values,
+            keep_snapshots="tuner/round" in values or getattr(self.oracle, "pauses", False),
             checkpoint=self._get_checkpoint_fname(trial.trial_id),
             checkpoint_above=self.retention.score_to_beat,
             cache_dir=str(cache_folder(self.config.cache_dir))

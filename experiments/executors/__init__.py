@@ -1,5 +1,6 @@
 """Where trials run: in this process, in worker processes, or on a Ray cluster."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,10 @@ def make_executor(
 
         run = run_trial_quietly
     if ray_address is not None:
+        if ray_address == "local":
+            # Read when Ray is imported: the loopback address alone, as Ray does by itself where
+            # it knows no clusters. Nothing of it can be reached from elsewhere.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         from experiments.executors.on_ray import RayExecutor
 
         return RayExecutor(ray_address, run, cpus_per_trial, gpus_per_trial)

@@ -19,7 +19,6 @@ except ImportError:
     ) from None
 
 _TRIALS_A_PROCESS = 20  # before TensorFlow has grown too large
-_LOOPBACK = "127.0.0.1"
 
 
 class _Mailbox:
@@ -199,8 +198,7 @@ class RayExecutor:
 def _connect(address: str) -> None:
     try:
         if address == "local":
-            # The loopback address alone: nothing of it can be reached from elsewhere.
-            ray.init(include_dashboard=False, log_to_driver=False, _node_ip_address=_LOOPBACK)
+            ray.init(include_dashboard=False, log_to_driver=False)
         else:
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:

@@ -143,13 +143,13 @@ def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) ->
 def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) -> None:
     result = call("search", "mnist_cnn", "--name", "first", *quick)
     assert result.exit_code == 0, result.output
-    assert "trial 0 (1/1)" in result.stdout
-    assert "best trial: 0, val_accuracy" in result.stdout
+    assert "trial 0000 (1/1)" in result.stdout
+    assert "best trial: 0000, val_accuracy" in result.stdout
     runs = str(tmp_path / "runs")
     assert (tmp_path / "runs" / "first" / "report" / "index.html").is_file()
     listed = call("list", "--runs-dir", runs).stdout
     assert "mnist_cnn on digits" in listed
-    assert "best trial 0" in call("show", "first", "--runs-dir", runs).stdout
+    assert "best trial 0000" in call("show", "first", "--runs-dir", runs).stdout
     assert "learning_rate" in call("show", "first", "0", "--runs-dir", runs).stdout
     refused(call("show", "first", "5", "--runs-dir", runs), "there are 0")
     written = call("report", "first", "--runs-dir", runs)

@@ -18,9 +18,10 @@ from experiments.cli import main
 from experiments.data import PreparedData, prepare
 from experiments.features import Entry, FeatureStore
 from experiments.objective import parse_objective
+from experiments.snapshot import Keeper
 from experiments.space import explore, fixed
 from experiments.training import Network, train
-from experiments.trial import Execution, TrialResult, TrialTask, run_trial
+from experiments.trial import TrialResult, TrialTask, run_trial
 from search_spaces import space_class
 from search_spaces._mobilenet import BaseKey, pooled_part
 from search_spaces.frozen import FLIPPED
@@ -114,8 +115,8 @@ def test_joined_model_predicts_as_the_trained_part_on_features(
     values: dict[str, Any], small: PreparedData, tmp_path: Path
 ) -> None:
     task = replace(task_of(small, **values), cache_dir=str(tmp_path))
-    execution = Execution(11)
-    model, _ = train(task, execution, lambda *_: False)
+    trained = train(task, Keeper(task, 0, 11), lambda *_: 0)
+    model, execution = trained.model, trained.execution
     assert model.input_shape == (None, SIDE, SIDE, 3)
     scores = model.evaluate(
         np.asarray(small.open("validation").images, "float32"),

@@ -1,7 +1,9 @@
 """Trials on a Ray cluster of three nodes: one is killed in the midst of a trial, one joins."""
 
-import threading
-import time
+import ipaddress
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.simulated import Simulation
+from experiments.display import SilentDisplay
 
 ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -23,8 +26,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def outcomes(simulation: Simulation) -> dict[str, list[str]]:
-    import json
-
     found = {}
     for path in sorted(simulation.folder.glob("trial_*/result.json")):
         record = json.loads(path.read_text())
@@ -33,8 +34,6 @@ def outcomes(simulation: Simulation) -> dict[str, list[str]]:
 
 
 def workers(simulation: Simulation) -> set[str]:
-    import json
-
     paths = simulation.folder.glob("trial_*/result.json")
     return {json.loads(path.read_text())["worker"].split()[-1] for path in paths}
 
@@ -52,21 +51,20 @@ def test_a_node_is_killed_and_another_joins(tmp_path: Path) -> None:
     cluster.add_node(num_cpus=1)
     joined: list[Any] = []
 
-    def kill_and_add() -> None:
-        log = folder / "epochs.log"
-        while not log.exists() or log.read_text().count("\n") < 6:
-            time.sleep(0.05)
-        cluster.remove_node(doomed, allow_graceful=False)
-        joined.append(cluster.add_node(num_cpus=1))
+    class Disturbing(SilentDisplay):
+        """Kills a node once all are at work, and adds another."""
+
+        def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
+            if not joined and (folder / "epochs.log").read_text().count("\n") >= 6:
+                cluster.remove_node(doomed, allow_graceful=False)
+                joined.append(cluster.add_node(num_cpus=1))
 
     try:
         ray.init(address=cluster.address, log_to_driver=False)
         from benchmarks import simulated
 
-        disturber = threading.Thread(target=kill_and_add)
-        disturber.start()
-        simulation.run(executor=RayExecutor(cluster.address, simulated.train, 1, 0))
-        disturber.join()
+        executor = RayExecutor(cluster.address, simulated.train, 1, 0)
+        simulation.run(executor=executor, observer=Disturbing())
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -84,22 +82,31 @@ def test_a_node_is_killed_and_another_joins(tmp_path: Path) -> None:
     assert joined[0].node_id[:8] in workers(simulation)
 
 
+_LISTENS = """
+import json, pathlib, sys
+import psutil
+from benchmarks.simulated import Simulation, train
+from experiments.executors import make_executor
+executor = make_executor(None, "local", run=train)
+family = {p.pid for p in psutil.Process().children(recursive=True)}
+listening = {
+    c.laddr.ip
+    for c in psutil.net_connections("tcp")
+    if c.status == psutil.CONN_LISTEN and c.pid in family
+}
+simulation = Simulation(pathlib.Path(sys.argv[1]), max_trials=3, epochs=2)
+simulation.run(executor=executor)
+print(json.dumps([len(simulation.table()), sorted(listening)]))
+"""
+
+
 def test_ray_on_this_machine_alone_listens_on_the_loopback_address(tmp_path: Path) -> None:
-    import psutil
-
-    from benchmarks import simulated
-    from experiments.executors.on_ray import RayExecutor
-
-    folder = tmp_path / "study"
-    folder.mkdir()
-    executor = RayExecutor("local", simulated.train, 1, 0)
-    family = {p.pid for p in psutil.Process().children(recursive=True)}
-    listening = {
-        c.laddr.ip
-        for c in psutil.net_connections("tcp")
-        if c.status == psutil.CONN_LISTEN and c.pid in family
-    }
-    simulation = Simulation(folder, max_trials=3, epochs=2)
-    simulation.run(executor=executor)
-    assert len(simulation.table()) == 3
-    assert listening <= {"127.0.0.1", "::1"}, listening
+    said = subprocess.run(
+        [sys.executable, "-c", _LISTENS, tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    num_trials, listening = json.loads(said.splitlines()[-1])
+    assert num_trials == 3
+    assert listening
+    for text in listening:
+        address = ipaddress.ip_address(text)
+        assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, text

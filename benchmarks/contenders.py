@@ -1,0 +1,100 @@
+"""Search methods side by side: this suite's, plain Keras Tuner's, and Optuna itself."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras_tuner
+import optuna
+
+from experiments.oracles.distributions import Axis, SpaceMap
+from experiments.oracles.optuna_oracle import OptunaOracle
+
+OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
+Score = Callable[[dict[str, Any]], float]
+
+OURS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
+KERAS_TUNER = {
+    "Keras Tuner random": keras_tuner.oracles.RandomSearchOracle,
+    "Keras Tuner Bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+}
+OPTUNA = "Optuna itself (TPE)"
+
+
+def search(method: str, space: Any, score: Score, num_trials: int, seed: int) -> list[float]:
+    """Returns the scores of a search, in order of its trials."""
+    if method == OPTUNA:
+        return _optuna(space, score, num_trials, seed)
+    scores = []
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = make_oracle(method, space, seed, folder, num_trials)
+        while len(scores) < num_trials:
+            trial = oracle.create_trial("one")
+            if trial.status != "RUNNING":
+                break
+            scores.append(score(dict(trial.hyperparameters.values)))
+            end(oracle, trial, scores[-1])
+    return scores
+
+
+def make_oracle(method: str, space: Any, seed: int, folder: str, num_trials: int) -> Any:
+    """Returns the oracle of a method; `seed` from 0."""
+    options = {
+        "objective": OBJECTIVE,
+        "hyperparameters": space.copy(),
+        "seed": seed + 1,  # Keras Tuner takes 0 for any
+        "max_trials": num_trials,
+    }
+    cls = KERAS_TUNER.get(method)
+    oracle = cls(**options) if cls else OptunaOracle(method, **options)
+    oracle.verbose = 0
+    oracle._set_project_dir(folder, "project")
+    return oracle
+
+
+def end(oracle: Any, trial: Any, score: float) -> None:
+    """Ends a trial with its score."""
+    oracle.update_trial(trial.trial_id, {OBJECTIVE.name: score})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+
+
+def _optuna(space: Any, score: Score, num_trials: int, seed: int) -> list[float]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    mapped = SpaceMap(space.space)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(
+        lambda trial: score(mapped.values(lambda axis: suggest(trial, axis))), num_trials
+    )
+    return [float(trial.value) for trial in study.trials]
+
+
+def suggest(trial: Any, axis: Axis) -> Any:
+    """Asks Optuna for a parameter the way its users do."""
+    distribution: Any = axis.distribution
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return trial.suggest_categorical(axis.key, distribution.choices)
+    ask = trial.suggest_float
+    if isinstance(distribution, optuna.distributions.IntDistribution):
+        ask = trial.suggest_int
+        if not distribution.log:
+            return ask(axis.key, distribution.low, distribution.high, step=distribution.step)
+    return ask(axis.key, distribution.low, distribution.high, log=distribution.log)
+
+
+def seconds_to_propose(oracle: Any, worth: Score, num_before: int, num_timed: int) -> list[float]:
+    """Returns the seconds of proposals made after as many trials, which are drawn at random."""
+    propose = oracle.populate_space
+    oracle.populate_space = lambda _: {"status": "RUNNING", "values": oracle._random_values()}
+    for _ in range(num_before):
+        trial = oracle.create_trial("one")
+        end(oracle, trial, worth(trial.hyperparameters.values))
+    oracle.populate_space = propose
+    seconds = []
+    for _ in range(num_timed):
+        started = time.perf_counter()
+        trial = oracle.create_trial("one")
+        seconds.append(time.perf_counter() - started)
+        end(oracle, trial, worth(trial.hyperparameters.values))
+    return seconds

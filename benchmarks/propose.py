@@ -1,0 +1,44 @@
+"""Time to propose a trial after many: every method, Keras Tuner's Bayesian beside it."""
+
+import argparse
+import os
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from contenders import KERAS_TUNER, make_oracle, seconds_to_propose
+from surrogate import full_space
+
+_NUM_TIMED = 9
+_SLOW = ("Keras Tuner Bayesian", "gp")  # seconds a proposal: fewer trials, fewer proposals
+
+
+def main() -> None:
+    """Times proposals and prints them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    arguments = parser.parse_args()
+    space, medians = full_space("mnist_cnn"), {}
+    print("milliseconds to propose a trial of mnist_cnn, median (range)")
+    for method in (*KERAS_TUNER, "tpe", "gp", "cmaes", "nsga2", "qmc"):
+        slow = method in _SLOW
+        before = (60 if slow else 1000) if arguments.quick else (200 if slow else 1000)
+        timed = 2 if arguments.quick and slow else _NUM_TIMED
+        with tempfile.TemporaryDirectory() as folder:
+            oracle = make_oracle(method, space, 0, folder, 10**6)
+            # What a trial is worth does not change how long it takes.
+            rng = np.random.default_rng(0)
+            oracle.save = lambda: None  # writing is not proposing
+            seconds = seconds_to_propose(oracle, lambda _, r=rng: float(r.uniform()), before, timed)
+        medians[method] = float(np.median(seconds))
+        low, middle, high = (1000 * f(seconds) for f in (min, np.median, max))
+        print(
+            f"{method:22} after {before:5} trials {middle:9.1f} ({low:.1f}..{high:.1f})", flush=True
+        )
+    print("Keras Tuner's Bayesian, after fewer trials, over tpe")
+    print(f"ratio: {medians['Keras Tuner Bayesian'] / medians['tpe']:.1f}")
+
+
+if __name__ == "__main__":
+    main()

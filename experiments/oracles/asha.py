@@ -1,0 +1,133 @@
+"""Asynchronous successive halving: who goes on at each rung, decided without waiting for others."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.oracles.base import Status
+
+_SPARE = 2  # paused trials whose training is kept, per one that the rung has room for
+PAUSED = "pruned"  # what the message of a trial that was stopped begins with
+ORIGIN = "tuner/trial_id"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A trial at a rung.
+
+    Args:
+        trial_id: The trial.
+        value: Its best objective until then.
+    """
+
+    trial_id: str
+    value: float
+
+
+class Halving:
+    """Asynchronous successive halving, and asynchronous Hyperband where there are several brackets.
+
+    A trial that reaches a rung goes on if it is among the best one in `factor` of those that have
+    reached it so far; else it is stopped there. One that was stopped is promoted later, if it then
+    is among them: it goes on where it was. No trial waits for another one. Source: Li et al., "A
+    System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
+
+    Args:
+        max_epochs: Epochs of a trial that is never stopped.
+        objective: Name of what trials are compared by.
+        direction: `"max"` or `"min"`.
+        factor: One in so many goes on.
+        num_brackets: Brackets that trials are put in by turns; each begins a rung later.
+    """
+
+    def __init__(
+        self,
+        max_epochs: int,
+        objective: str,
+        direction: str,
+        factor: int = 3,
+        num_brackets: int = 1,
+    ) -> None:
+        self._objective, self._sign = objective, 1.0 if direction == "max" else -1.0
+        self._factor = factor
+        rungs = []  # epochs after which there is a decision
+        epochs = 1
+        while epochs < max_epochs:
+            rungs.append(epochs)
+            epochs *= factor
+        self._brackets = [rungs[first:] for first in range(min(num_brackets, len(rungs)) or 1)]
+
+    def stops(self, trial: Any, trials: Mapping[str, Any], step: int) -> bool:
+        """Whether `trial`, which has just ended epoch `step` (from 0), is to be stopped."""
+        rungs = self._rungs(trial, trials)
+        if step + 1 not in rungs:
+            return False
+        places = self._places(step + 1, self._bracket(trial, trials), trials)
+        return trial.trial_id not in self._best(places)
+
+    def promotable(self, trials: Mapping[str, Any]) -> tuple[Any, int] | None:
+        """Returns a stopped trial that is to go on, and its epochs so far; highest rungs first."""
+        for bracket, rungs in enumerate(self._brackets):
+            for epochs in reversed(rungs):
+                places = self._places(epochs, bracket, trials)
+                for trial_id in self._best(places):
+                    if self._is_paused(trial_id, epochs, trials):
+                        return trials[trial_id], epochs
+        return None
+
+    def wanted(self, trials: Mapping[str, Any]) -> set[str]:
+        """Returns the stopped trials that have a chance to be promoted."""
+        found: set[str] = set()
+        for bracket, rungs in enumerate(self._brackets):
+            for epochs in rungs:
+                places = self._places(epochs, bracket, trials)
+                near = self._ranked(places)[: _SPARE * (len(places) // self._factor + 1)]
+                found.update(
+                    p.trial_id for p in near if self._is_paused(p.trial_id, epochs, trials)
+                )
+        return found
+
+    def _rungs(self, trial: Any, trials: Mapping[str, Any]) -> list[int]:
+        return self._brackets[self._bracket(trial, trials)]
+
+    def _bracket(self, trial: Any, trials: Mapping[str, Any]) -> int:
+        while (origin := trial.hyperparameters.values.get(ORIGIN)) in trials:
+            trial = trials[origin]
+        return int(trial.trial_id) % len(self._brackets)
+
+    def _places(self, epochs: int, bracket: int, trials: Mapping[str, Any]) -> list[Place]:
+        """Returns the trials that have reached a rung; one that was promoted stands for itself."""
+        places = []
+        for trial in trials.values():
+            values = trial.hyperparameters.values
+            if int(values.get("tuner/initial_epoch", 0)) >= epochs:
+                continue  # it reached this rung as the trial it goes on from
+            history = self._history(trial)
+            if epochs in history and self._bracket(trial, trials) == bracket:
+                best = max(self._sign * v for step, v in history.items() if step <= epochs)
+                places.append(Place(trial.trial_id, best))
+        return places
+
+    def _history(self, trial: Any) -> dict[int, float]:
+        if trial.status == Status.FAILED or not trial.metrics.exists(self._objective):
+            return {}
+        observations = trial.metrics.get_history(self._objective)
+        return {o.step + 1: float(o.mean()) for o in observations}
+
+    def _ranked(self, places: Iterable[Place]) -> list[Place]:
+        return sorted(places, key=lambda p: (-p.value, int(p.trial_id)))
+
+    def _best(self, places: list[Place]) -> list[str]:
+        """Returns who goes on; of the first few, the best alone."""
+        room = max(1, len(places) // self._factor)
+        return [place.trial_id for place in self._ranked(places)[:room]]
+
+    def _is_paused(self, trial_id: str, epochs: int, trials: Mapping[str, Any]) -> bool:
+        trial = trials[trial_id]
+        promoted = any(t.hyperparameters.values.get(ORIGIN) == trial_id for t in trials.values())
+        return is_paused(trial) and max(self._history(trial), default=0) == epochs and not promoted
+
+
+def is_paused(trial: Any) -> bool:
+    """Whether a trial was stopped before its last epoch."""
+    return trial.status == Status.COMPLETED and str(trial.message or "").startswith(PAUSED)

@@ -1,0 +1,201 @@
+"""Keras Tuner's hyperparameters as Optuna's distributions, and back, without loss."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_tuner.engine import hyperparameters as hp_module
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from experiments.oracles.combinations import is_active
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyperparameter as one of Optuna's parameters.
+
+    Args:
+        key: Name of the parameter: the hyperparameter's, but for one that is declared again under
+            other conditions.
+        hp: The hyperparameter.
+        distribution: What its parameter is drawn from.
+        to_parameter: Value of the hyperparameter -> parameter.
+        to_value: Parameter -> value of the hyperparameter.
+    """
+
+    key: str
+    hp: Any
+    distribution: BaseDistribution
+    to_parameter: Callable[[Any], Any]
+    to_value: Callable[[Any], Any]
+
+    def parameter(self, value: Any) -> Any:
+        """Returns the parameter of `value`; `None` if `value` is outside the range."""
+        try:
+            parameter = self.to_parameter(value)
+            inside = self.distribution._contains(self.distribution.to_internal_repr(parameter))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return parameter if inside else None
+
+
+def axis_of(hp: Any, key: str) -> Axis | None:
+    """Returns the axis of a hyperparameter; `None` for one that has one value only.
+
+    What has steps, and a choice among ordered numbers, becomes the number of its step, so that
+    values are Keras Tuner's own to the last bit. What has none keeps its value and its scale. The
+    reversed log scale is the log scale of the mirrored value.
+    """
+    if isinstance(hp, hp_module.Fixed):
+        return None
+    if isinstance(hp, hp_module.Boolean):
+        return Axis(key, hp, CategoricalDistribution((False, True)), bool, bool)
+    if isinstance(hp, hp_module.Choice):
+        values = tuple(dict.fromkeys(hp.values))
+        if hp.ordered:
+            return _indexed(hp, key, values)
+        axis = Axis(key, hp, CategoricalDistribution(values), _same, _same)
+        return axis if len(values) > 1 else None
+    if hp.min_value == hp.max_value:
+        return None
+    if hp.step is not None and not _is_plain(hp):
+        kind = int if isinstance(hp, hp_module.Int) else float
+        return _indexed(hp, key, tuple(kind(value) for value in hp.values))
+    return _ranged(hp, key)
+
+
+def only_value(hp: Any) -> Any:
+    """Returns the value of a hyperparameter that has no axis."""
+    if isinstance(hp, hp_module.Fixed):
+        return hp.value
+    return hp.prob_to_value(0.5)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _is_plain(hp: Any) -> bool:
+    return isinstance(hp, hp_module.Int) and hp.sampling == "linear"
+
+
+def _indexed(hp: Any, key: str, values: tuple[Any, ...]) -> Axis | None:
+    """Returns an axis of the values' places; neighbours are a step apart."""
+    if len(values) == 1:
+        return None
+
+    def place(value: Any) -> int:
+        if value in values:
+            return values.index(value)
+        found = [i for i, v in enumerate(values) if math.isclose(v, value, rel_tol=1e-9)]
+        return found[0] if found else -1
+
+    return Axis(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
+
+
+def _ranged(hp: Any, key: str) -> Axis:
+    low, high, log = hp.min_value, hp.max_value, hp.sampling != "linear"
+    mirrored = hp.sampling == "reverse_log"
+    if isinstance(hp, hp_module.Int):
+        step = 1 if log else int(hp.step)
+        last = low + (high - low) // step * step
+        distribution: BaseDistribution = IntDistribution(low, last, log=log, step=step)
+        turn: Callable[[Any], Any] = (lambda v: low + high - int(v)) if mirrored else int
+    else:
+        distribution = FloatDistribution(low, high, log=log)
+        turn = _mirror(low, high) if mirrored else float
+    return Axis(key, hp, distribution, turn, turn)
+
+
+def _possible(hp: Any) -> tuple[Any, ...]:
+    """Returns the values a parent can take: none that a condition names, if there is no end."""
+    if hp is None or (hasattr(hp, "step") and hp.step is None):
+        return (None,)
+    return (hp.value,) if isinstance(hp, hp_module.Fixed) else tuple(hp.values)
+
+
+def _mirror(low: float, high: float) -> Callable[[Any], float]:
+    return lambda value: min(max(low + high - float(value), low), high)
+
+
+class SpaceMap:
+    """A space of Keras Tuner as parameters of Optuna.
+
+    Args:
+        space: Hyperparameters, parents before those that depend on them.
+    """
+
+    def __init__(self, space: Sequence[Any]) -> None:
+        self._space = list(space)
+        seen: dict[str, int] = {}  # name -> times it was declared
+        self._axes: list[Axis | None] = []
+        for hp in self._space:
+            seen[hp.name] = seen.get(hp.name, 0) + 1
+            key = hp.name if seen[hp.name] == 1 else f"{hp.name}#{seen[hp.name]}"
+            self._axes.append(axis_of(hp, key))
+        self.axes = {axis.key: axis for axis in self._axes if axis is not None}
+        self.distributions = {key: axis.distribution for key, axis in self.axes.items()}
+        groups: dict[Any, dict[str, BaseDistribution]] = {}
+        for axis in self.axes.values():
+            groups.setdefault(self._needs(axis.hp), {})[axis.key] = axis.distribution
+        # key -> distributions of the parameters that are active when it is
+        self.groups = {key: group for group in groups.values() for key in group}
+
+    def _needs(self, hp: Any) -> frozenset[Any]:
+        """Returns the conditions of `hp` that are not met by every value of their parent."""
+        parents = {parent.name: parent for parent in self._space}
+        return frozenset(
+            (condition.name, tuple(condition.values))
+            for condition in hp.conditions
+            if not set(_possible(parents.get(condition.name))) <= set(condition.values)
+        )
+
+    def parameters(self, values: Mapping[str, Any], complete: bool = False) -> dict[str, Any]:
+        """Returns the parameters of a trial: those that are active and inside their ranges.
+
+        Args:
+            values: Its values.
+            complete: Whether inactive ones are wanted too, each at its default, so that all trials
+                have the same parameters.
+        """
+        found = {}
+        for hp, axis in zip(self._space, self._axes, strict=True):
+            if axis is None:
+                continue
+            active = hp.name in values and is_active(hp, dict(values))
+            parameter = axis.parameter(values[hp.name]) if active else None
+            if complete and not active:
+                parameter = axis.parameter(hp.default)
+            if parameter is not None:
+                found[axis.key] = parameter
+        return found
+
+    def values(self, draw: Callable[[Axis], Any]) -> dict[str, Any]:
+        """Draws a parameter for every hyperparameter that is active; returns their values.
+
+        Args:
+            draw: Returns the parameter of an axis; `None` for the default.
+        """
+        values: dict[str, Any] = {}
+        for hp, axis in zip(self._space, self._axes, strict=True):
+            if not is_active(hp, values):
+                continue
+            parameter = None if axis is None else draw(axis)
+            if axis is None or parameter is None:
+                values[hp.name] = only_value(hp) if axis is None else hp.default
+            else:
+                values[hp.name] = axis.to_value(parameter)
+        return values
+
+    def dropped(self, values: Mapping[str, Any]) -> list[str]:
+        """Returns the names in `values` that are unknown here or outside their ranges."""
+        known = {hp.name for hp in self._space}
+        inside = {axis.hp.name for key, axis in self.axes.items() if key in self.parameters(values)}
+        variable = {axis.hp.name for axis in self.axes.values()}
+        return [n for n in values if n not in known or (n in variable and n not in inside)]

@@ -1,0 +1,239 @@
+"""Optuna's samplers behind a Keras Tuner oracle."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.oracles.asha import ORIGIN, Halving, is_paused
+from experiments.oracles.base import DurableOracle, Status
+from experiments.oracles.distributions import Axis, SpaceMap
+from experiments.oracles.proposal import Proposer, frozen
+from experiments.oracles.pruning import epochs_of, num_brackets, stops
+
+_NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
+
+
+class OptunaOracle(DurableOracle):
+    """Proposes by Optuna: tree-structured Parzen estimators, Gaussian processes, CMA-ES and more.
+
+    A proposal is a function of the seed, the trial's number and the trials there are, running ones
+    included. Nothing else is remembered, so an oracle that is rebuilt from the trial files goes on
+    as if nothing had happened. A failed trial counts as the worst one seen. Works in plain Keras
+    Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
+
+    Args:
+        sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
+        settings: Settings of the sampler, by name; see `proposal.SAMPLERS`.
+        tries: Values that the first trials get, as far as they are given; defaults for the rest.
+        pruner: `none`, `median`, `asha`, `hyperband` (asynchronous both) or `wilcoxon`. It decides
+            when `update_trial` reports an epoch, which plain Keras Tuner does not do by itself; the
+            answer's status is `STOPPED` then. Such a trial ends as completed, its message begins
+            with `pruned`. Of several objectives, the first named decides.
+        max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
+        factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
+        earlier: Values and score of trials of other searches; the sampler takes them as its own,
+            pruners do not see them.
+        **kwargs: Arguments of `keras_tuner.Oracle`.
+
+    Raises:
+        UserError: There are several objectives and the sampler takes one, or PyTorch is missing.
+    """
+
+    def __init__(
+        self,
+        sampler: str = "tpe",
+        settings: Mapping[str, Any] | None = None,
+        tries: Sequence[Mapping[str, Any]] = (),
+        pruner: str = "none",
+        max_epochs: int = 1,
+        factor: int = 3,
+        earlier: Sequence[tuple[Mapping[str, Any], float]] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        objectives = getattr(self.objective, "objectives", [self.objective])
+        self._names = [o.name for o in objectives]
+        self._directions = [o.direction for o in objectives]
+        self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
+        self._tries = [dict(values) for values in tries]
+        self._pruner, self._max_epochs = pruner, max_epochs
+        self._halving: Halving | None = None
+        if pruner in ("asha", "hyperband"):
+            brackets = num_brackets(pruner, max_epochs, factor)
+            self._halving = Halving(
+                max_epochs, self._names[0], self._directions[0], factor, brackets
+            )
+        self._earlier = [(dict(values), float(score)) for values, score in earlier]
+        self._map: SpaceMap | None = None
+        self._size_of_space = 0
+        self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
+
+    @property
+    def space_map(self) -> SpaceMap:
+        """The space as Optuna's parameters; made again when hyperparameters were added."""
+        if self._map is None or len(self.hyperparameters.space) != self._size_of_space:
+            self._map = SpaceMap(self.hyperparameters.space)
+            self._size_of_space = len(self.hyperparameters.space)
+            self._ended.clear()
+        return self._map
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the values of the next trial: promoted, or given, or the sampler's."""
+        number = int(trial_id)
+        values = self._promoted() or self._tried(number) or self._proposed(number)
+        values = values or self._random_values()
+        if values is None:  # every combination of a finite space was tried
+            return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
+        return {"status": Status.RUNNING, "values": values}
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a trial that was stopped may be promoted: its training has to be kept."""
+        return self._halving is not None
+
+    def wanted(self) -> set[str]:
+        """Returns the trials whose training a later trial may go on from."""
+        return self._halving.wanted(self.trials) if self._halving else set()
+
+    def _promoted(self) -> dict[str, Any] | None:
+        promotion = self._halving.promotable(self.trials) if self._halving else None
+        if promotion is None:
+            return None
+        origin, epochs = promotion
+        values = {n: v for n, v in origin.hyperparameters.values.items() if "/" not in n}
+        return values | {
+            ORIGIN: origin.trial_id,
+            "tuner/initial_epoch": epochs,
+            "tuner/epochs": self._max_epochs,
+        }
+
+    def _tried(self, number: int) -> dict[str, Any] | None:
+        if number >= len(self._tries):
+            return None
+        given = self._tries[number]
+        space = self.space_map
+        chosen = space.parameters(
+            {hp.name: hp.default for hp in self.hyperparameters.space} | given
+        )
+        values = space.values(lambda axis: chosen.get(axis.key))
+        return None if self._duplicate(values) else values
+
+    def _proposed(self, number: int) -> dict[str, Any] | None:
+        """Returns the sampler's proposal, or a neighbour of it if it was tried before."""
+        space, seed = self.space_map, self.derived_seed(number)
+        draw = self._proposer.propose(self._shown(), space, number, seed)
+        values = space.values(draw)
+        rng = np.random.default_rng(seed)
+        for _ in range(_NEIGHBOURS):
+            if not self._duplicate(values):
+                return values
+            values = space.values(_beside(space.parameters(values), draw, rng))
+        return None
+
+    def _shown(self) -> list[FrozenTrial]:
+        """Returns all trials as Optuna's, in order."""
+        shown = self._before()
+        shown += [self._as_optuna(place, t) for place, t in enumerate(self._in_order(), len(shown))]
+        known = [t.values for t in shown if t.values is not None]
+        if known:
+            worst = [
+                (min if d == "max" else max)(column)
+                for d, column in zip(self._directions, zip(*known, strict=True), strict=True)
+            ]
+            for trial in shown:
+                if trial.state == TrialState.FAIL:
+                    trial.state, trial.values = TrialState.COMPLETE, worst
+        return shown
+
+    def _before(self) -> list[FrozenTrial]:
+        """Returns the trials of other searches."""
+        space, complete = self.space_map, not self._proposer.is_conditional
+        return [
+            frozen(
+                place,
+                TrialState.COMPLETE,
+                space.parameters(values, complete),
+                space.distributions,
+                [score],
+            )
+            for place, (values, score) in enumerate(self._earlier)
+        ]
+
+    def _in_order(self) -> list[Any]:
+        return [self.trials[i] for i in sorted(self.trials, key=int)]
+
+    def _as_optuna(self, place: int, trial: Any) -> FrozenTrial:
+        if trial.trial_id in self._ended:
+            return self._ended[trial.trial_id]
+        space, state = self.space_map, self._state(trial)
+        values = trial.hyperparameters.values
+        parameters = space.parameters(values, complete=not self._proposer.is_conditional)
+        result = self._result(trial) if state == TrialState.COMPLETE else None
+        curve = epochs_of(trial, self._names[0]) if self._pruner != "none" else None
+        made = frozen(place, state, parameters, space.distributions, result, curve)
+        if trial.status == Status.COMPLETED and not is_paused(trial):
+            self._ended[trial.trial_id] = made
+        return made
+
+    def _state(self, trial: Any) -> TrialState:
+        """Returns the state of a trial as the sampler is to see it."""
+        if trial.status == Status.FAILED:
+            return TrialState.FAIL
+        if trial.status != Status.COMPLETED:
+            return TrialState.RUNNING
+        if not is_paused(trial):
+            return TrialState.COMPLETE
+        if any(
+            t.hyperparameters.values.get(ORIGIN) == trial.trial_id for t in self.trials.values()
+        ):
+            return TrialState.WAITING  # it is seen as the trial that goes on from it
+        can_rank = self._proposer.is_conditional and len(self._names) == 1
+        return TrialState.PRUNED if can_rank else TrialState.COMPLETE
+
+    def _result(self, trial: Any) -> list[float]:
+        if len(self._names) == 1:
+            return [float(trial.score)]
+        return [float(trial.metrics.get_best_value(name)) for name in self._names]
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
+
+        Several objectives are also summed up, as Keras Tuner does.
+        """
+        if len(self._names) > 1:
+            metrics = metrics | {self.objective.name: self.objective.get_value(metrics)}
+        trial = super().update_trial(trial_id, metrics, step)
+        if self._pruner != "none" and trial_id in {
+            t.trial_id for t in self.ongoing_trials.values()
+        }:
+            stops = step + 1 < self._max_epochs and self._is_hopeless(trial, step)
+            trial.status = Status.STOPPED if stops else Status.RUNNING
+        return trial
+
+    def _is_hopeless(self, trial: Any, step: int) -> bool:
+        if self._halving is not None:
+            return self._halving.stops(trial, self.trials, step)
+        shown = self._shown()[len(self._earlier) :]
+        place = [t.trial_id for t in self._in_order()].index(trial.trial_id)
+        return stops(self._pruner, self._proposer.study(shown), shown[place])
+
+    def rebuild(self, trials: Iterable[Any]) -> None:
+        """Sets the state to what it was after `trials`."""
+        self._ended.clear()
+        super().rebuild(trials)
+
+
+def _beside(
+    parameters: Mapping[str, Any], draw: Callable[[Axis], Any], rng: np.random.Generator
+) -> Callable[[Axis], Any]:
+    """Returns a function that draws one of `parameters` anew, and what becomes active by it."""
+    changed = sorted(parameters)[int(rng.integers(len(parameters)))] if parameters else None
+
+    def drawn(axis: Axis) -> Any:
+        if axis.key == changed:
+            return axis.parameter(axis.hp.prob_to_value(rng.uniform()))
+        return parameters[axis.key] if axis.key in parameters else draw(axis)
+
+    return drawn

@@ -1,0 +1,309 @@
+"""One proposal by one of Optuna's samplers, as a function of the trials that are shown to it.
+
+Optuna keeps what a sampler remembers in attributes of trials and of the study. Here every proposal
+is made in a study of its own, which is thrown away: what a sampler must remember is worked out
+from the trials each time, so a search that was rebuilt from its files goes on as if undisturbed.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.errors import UserError
+from experiments.oracles.distributions import Axis, SpaceMap
+
+# sampler -> its own settings, with their defaults
+SAMPLERS: dict[str, dict[str, int | None]] = {
+    "tpe": {"startup_trials": 10, "candidates": 24},
+    "gp": {"startup_trials": 10},
+    "cmaes": {"population_size": None},
+    "nsga2": {"population_size": 20},
+    "qmc": {},
+}
+_START = datetime(2000, 1, 1)  # the same in every study; no sampler looks at it
+
+
+class _View(optuna.storages.InMemoryStorage):
+    """A study over given trials, and one that is being proposed."""
+
+    def __init__(self, trials: Sequence[FrozenTrial], number: int) -> None:
+        super().__init__()
+        self.proposed = frozen(len(trials), TrialState.RUNNING, {}, {})
+        self._shown = [*trials, self.proposed]
+        self._attributes = _Attributes(number)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Any = None
+    ) -> list[FrozenTrial]:
+        """Returns the trials in the order of their numbers."""
+        return [t for t in self._shown if states is None or t.state in states]
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Returns the completed trial with the best value of the first objective."""
+        completed = [t for t in self._shown if t.state == TrialState.COMPLETE and t.values]
+        if not completed:
+            raise ValueError("no trial is completed yet")
+        most = self.get_study_directions(study_id)[0] == StudyDirection.MAXIMIZE
+        return (max if most else min)(completed, key=lambda t: (t.values or [0.0])[0])
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Returns one trial."""
+        return self._shown[trial_id]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Notes what a sampler remembers of a trial; gone with this view."""
+        self._shown[trial_id].system_attrs[key] = value
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Returns what a sampler remembers of the study."""
+        return self._attributes
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Notes what a sampler remembers of the study; gone with this view."""
+        self._attributes[key] = value
+
+
+class _Attributes(dict[str, Any]):
+    """Attributes of a study; points of a quasi-random sequence are counted by trial."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._number - 1 if key.startswith("qmc:") else super().get(key, default)
+
+
+def frozen(
+    place: int,
+    state: TrialState,
+    parameters: dict[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    values: Sequence[float] | None = None,
+    intermediate: dict[int, float] | None = None,
+) -> FrozenTrial:
+    """Returns a trial as Optuna keeps it, at a place among the others."""
+    return FrozenTrial(
+        number=place,
+        trial_id=place,
+        state=state,
+        value=None,
+        values=values,
+        datetime_start=_START,
+        datetime_complete=_START if state.is_finished() else None,
+        params=parameters,
+        distributions={name: distributions[name] for name in parameters},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=intermediate or {},
+    )
+
+
+class Proposer:
+    """Proposes parameters by one of Optuna's samplers.
+
+    Args:
+        sampler: `tpe`, `gp`, `cmaes`, `nsga2` or `qmc`.
+        directions: `"max"` or `"min"` for each objective.
+        settings: Settings of the sampler, by name; see `SAMPLERS`.
+        seed: Seed of what all proposals share: scrambling, and the generations of CMA-ES.
+
+    Raises:
+        UserError: The sampler does not handle several objectives, or needs what is not installed.
+    """
+
+    def __init__(
+        self, sampler: str, directions: Sequence[str], settings: Mapping[str, Any], seed: int
+    ) -> None:
+        if len(directions) > 1 and sampler not in ("tpe", "nsga2"):
+            raise UserError(f"method {sampler} takes one objective; for several take nsga2 or tpe")
+        self._name, self._seed = sampler, seed
+        self._settings = SAMPLERS[sampler] | {k: v for k, v in settings.items() if v is not None}
+        self._directions = [
+            StudyDirection.MAXIMIZE if d == "max" else StudyDirection.MINIMIZE for d in directions
+        ]
+        self._generations: dict[Any, dict[str, Any]] = {}  # trials told of -> state of CMA-ES
+        if sampler == "gp":
+            _require_torch()
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the sampler models conditions; others are shown inactive values too."""
+        return self._name == "tpe"
+
+    def propose(
+        self,
+        trials: Sequence[FrozenTrial],
+        space: SpaceMap,
+        number: int,
+        seed: int,
+    ) -> Callable[[Axis], Any]:
+        """Returns a function that draws the parameter of an axis.
+
+        Args:
+            trials: All trials there are, in order.
+            space: The parameters. Those that are active under the same conditions are drawn
+                together, by a sampler that does not model conditions all of them.
+            number: Number of the proposed trial.
+            seed: Seed of this proposal.
+        """
+        shown = self._prepared(trials, space.distributions)
+        sampler, view = self._sampler(seed, space.distributions), _View(shown, number)
+        study = self._study(view, sampler)
+        trial = view.proposed
+        drawn: dict[str, Any] = {}
+        done: set[str] = set()
+
+        def draw(axis: Axis) -> Any:
+            if axis.key not in done:
+                group = self._joint(
+                    space.groups[axis.key] if self.is_conditional else space.distributions
+                )
+                with _one_thread(self._name == "gp"):
+                    drawn.update(sampler.sample_relative(study, trial, group))
+                done.update({axis.key, *group})
+            distribution, parameter = axis.distribution, drawn.get(axis.key)
+            if parameter is not None and distribution._contains(
+                distribution.to_internal_repr(parameter)
+            ):
+                return parameter
+            return sampler.sample_independent(study, trial, axis.key, distribution)
+
+        return draw
+
+    def study(self, trials: Sequence[FrozenTrial]) -> Study:
+        """Returns a study over `trials`, for a pruner to look at."""
+        return self._study(_View(trials, 0), self._sampler(0, {}))
+
+    def _study(self, view: _View, sampler: Any) -> Study:
+        level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it announces every study
+        try:
+            view.create_new_study(self._directions, "proposal")
+        finally:
+            optuna.logging.set_verbosity(level)
+        return Study("proposal", view, sampler)
+
+    def _joint(self, distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+        """Returns the parameters that are drawn jointly; CMA-ES wants an order on each."""
+        return {
+            name: distribution
+            for name, distribution in sorted(distributions.items())
+            if self._name != "cmaes" or not isinstance(distribution, CategoricalDistribution)
+        }
+
+    def _sampler(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+        with warnings.catch_warnings():
+            # Quasi-random points are marked as experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return self._made(seed, distributions)
+
+    def _made(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+        samplers, settings = optuna.samplers, self._settings
+        if self._name == "tpe":
+            return samplers.TPESampler(
+                seed=seed,
+                n_startup_trials=settings["startup_trials"],
+                n_ei_candidates=settings["candidates"],
+                multivariate=True,
+                constant_liar=True,
+            )
+        if self._name == "gp":
+            return samplers.GPSampler(
+                seed=seed,
+                n_startup_trials=settings["startup_trials"],
+                warn_independent_sampling=False,
+            )
+        if self._name == "cmaes":
+            return samplers.CmaEsSampler(
+                seed=seed, popsize=self._population(distributions), warn_independent_sampling=False
+            )
+        if self._name == "nsga2":
+            return samplers.NSGAIISampler(seed=seed, population_size=settings["population_size"])
+        return samplers.QMCSampler(scramble=True, seed=self._seed, warn_independent_sampling=False)
+
+    def _population(self, distributions: Mapping[str, BaseDistribution]) -> int:
+        """Returns the size of a generation; of CMA-ES, Hansen's: 4 + 3 ln of the dimensions."""
+        given = self._settings.get("population_size")
+        dimensions = max(1, len(self._joint(distributions)))
+        return given if given is not None else 4 + int(3 * np.log(dimensions))
+
+    def _prepared(
+        self, trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]
+    ) -> list[FrozenTrial]:
+        """Returns `trials` with the generations that evolutionary samplers put them in.
+
+        A generation is made of completed trials in order of their numbers, whichever ended first.
+        """
+        trials = list(trials)
+        if self._name == "nsga2":
+            key = optuna.samplers.NSGAIISampler._get_generation_key()
+            self._number(trials, key, self._population(distributions))
+        elif self._name == "cmaes" and self._joint(distributions):
+            self._number(trials, "cma:generation", self._population(distributions))
+            self._tell(trials, distributions)
+        return trials
+
+    @staticmethod
+    def _number(trials: Sequence[FrozenTrial], key: str, size: int) -> None:
+        completed = [t for t in trials if t.state == TrialState.COMPLETE]
+        for index, trial in enumerate(completed):
+            trial.system_attrs.clear()
+            trial.system_attrs[key] = index // size
+
+    def _tell(
+        self, trials: list[FrozenTrial], distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Tells CMA-ES of each whole generation, unless it was told before."""
+        size = self._population(distributions)
+        completed = [t for t in trials if t.state == TrialState.COMPLETE]
+        for end in range(size, len(completed) + 1, size):
+            told = completed[:end]
+            key = tuple((t.number, t.value) for t in told)
+            if key not in self._generations:
+                self._generations[key] = self._told(told, distributions)
+            told[-1].system_attrs.update(self._generations[key])
+
+    def _told(
+        self, told: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        sampler, view = self._sampler(self._seed, distributions), _View(told, 0)
+        sampler.sample_relative(
+            self._study(view, sampler), view.proposed, self._joint(distributions)
+        )
+        attributes = view.proposed.system_attrs
+        return {k: v for k, v in attributes.items() if k.startswith("cma:optimizer")}
+
+
+@contextmanager
+def _one_thread(uses_torch: bool) -> Iterator[None]:
+    """Keeps PyTorch to one thread: on such small matrices, several wait for each other."""
+    if not uses_torch:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "method gp needs PyTorch, which is not installed: "
+            "pip install 'keras-tuner-experiments[gp]', or choose method tpe"
+        ) from None

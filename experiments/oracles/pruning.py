@@ -1,0 +1,48 @@
+"""Stopping hopeless trials: a pruner sees every epoch of every trial."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+_NUM_UNPRUNED = 5  # trials that are completed before a median says anything
+_NUM_EPOCHS = 3  # epochs that two curves are compared by, at least
+
+
+def stops(pruner: str, study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether one of Optuna's pruners stops `trial` after its last reported epoch.
+
+    Args:
+        pruner: `median` (worse than half of the completed trials were at this epoch) or `wilcoxon`
+            (worse than the best trial at the same epochs, by a signed-rank test at 0.1).
+        study: Holds all trials.
+        trial: The trial, with the epochs reported so far.
+    """
+    with warnings.catch_warnings():
+        # The Wilcoxon pruner is marked as experimental, and speaks of epochs that the best trial
+        # has not had: it was stopped by patience.
+        warnings.simplefilter("ignore")
+        made: Any = (
+            optuna.pruners.MedianPruner(n_startup_trials=_NUM_UNPRUNED)
+            if pruner == "median"
+            else optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_NUM_EPOCHS)
+        )
+        return bool(made.prune(study, trial))
+
+
+def num_brackets(pruner: str, max_epochs: int, factor: int) -> int:
+    """Returns the brackets of successive halving: one of `asha`, of `hyperband` all there are."""
+    count, epochs = 1, factor
+    while pruner == "hyperband" and epochs < max_epochs:
+        count, epochs = count + 1, epochs * factor
+    return count
+
+
+def epochs_of(trial: Any, objective: str) -> dict[int, float]:
+    """Returns what a trial of Keras Tuner has reported of an objective, by epoch from 0."""
+    if not trial.metrics.exists(objective):
+        return {}
+    observations: Sequence[Any] = trial.metrics.get_history(objective)
+    return {o.step: float(o.mean()) for o in observations}

@@ -1,0 +1,225 @@
+"""Earlier trials that inform a search: from studies, Keras Tuner projects, CSV files, Optuna."""
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+from experiments.errors import UserError
+from experiments.objective import Objective
+from experiments.oracles.distributions import SpaceMap
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A trial of another search.
+
+    Args:
+        values: Its hyperparameters, as far as this search has them.
+        score: Its objective.
+    """
+
+    values: dict[str, Any]
+    score: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read of one source.
+
+    Args:
+        trials: Values and score of each completed trial.
+        skipped: Why other trials are of no use -> how many.
+    """
+
+    trials: list[Earlier]
+    skipped: Counter[str]
+
+
+def warm_start(
+    sources: Sequence[str],
+    space: keras_tuner.HyperParameters,
+    objective: Objective,
+    runs_dir: str | Path,
+) -> tuple[list[Earlier], list[str]]:
+    """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
+
+    Args:
+        sources: Names or folders of studies, folders of Keras Tuner projects, CSV files, or URLs of
+            Optuna storages (`URL#STUDY` where it holds several).
+        space: Hyperparameters of this search.
+        objective: Its objective; that of the sources has to be the same.
+        runs_dir: Where studies are looked for by name.
+
+    Raises:
+        UserError: A source can't be read, or is of another objective.
+    """
+    mapped, used, lines = SpaceMap(space.space), [], []
+    for name in sources:
+        source = _read(name, objective, Path(runs_dir))
+        fitting, dropped = [], Counter(source.skipped)
+        unknown: set[str] = set()
+        known = {hp.name for hp in space.space}
+        for trial in source.trials:
+            unknown |= {n for n in trial.values if n not in known and "/" not in n}
+            values = {n: v for n, v in trial.values.items() if n in known}
+            outside = mapped.dropped(values)
+            if outside or not mapped.parameters(values):
+                dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
+            else:
+                fitting.append(Earlier(values, trial.score))
+        used += fitting
+        lines.append(_line(name, len(fitting), dropped, unknown))
+    return used, lines
+
+
+def _line(name: str, num_used: int, dropped: Counter[str], unknown: set[str]) -> str:
+    line = f"--from {name}: {num_used} trials used"
+    if dropped:
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
+        line += f", {dropped.total()} dropped ({reasons})"
+    if unknown:
+        line += f"; not in this space and ignored: {', '.join(sorted(unknown))}"
+    return line
+
+
+def _read(name: str, objective: Objective, runs_dir: Path) -> Source:
+    if "://" in name:
+        return _read_optuna(name, objective)
+    path = Path(name)
+    if path.suffix == ".csv":
+        return _read_csv(path, objective)
+    folder = path if path.is_dir() else runs_dir / name
+    if not any(folder.glob("trial_*/trial.json")):
+        raise UserError(
+            f"--from {name}: expected a study, a folder of a Keras Tuner project, a CSV file or "
+            f"the URL of an Optuna storage; there are no trials in {str(folder)!r}"
+        )
+    return _read_project(name, folder, objective)
+
+
+def _read_project(name: str, folder: Path, objective: Objective) -> Source:
+    _check_objective(name, _objective_of(folder), objective)
+    trials, skipped = [], Counter[str]()
+    for path in sorted(folder.glob("trial_*/trial.json")):
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            values, score = dict(state["hyperparameters"]["values"]), state["score"]
+            status, message = state["status"], str(state.get("message") or "")
+        except (OSError, ValueError, KeyError, TypeError):
+            skipped["damaged"] += 1
+            continue
+        if message.startswith("pruned"):
+            status = "stopped early"
+        if status != "COMPLETED" or not _is_number(score):
+            skipped[status.lower()] += 1
+        else:
+            trials.append(Earlier(values, float(score)))
+    return Source(trials, skipped)
+
+
+def _objective_of(folder: Path) -> Objective | None:
+    """Returns the objective that a study or a Keras Tuner project says it had."""
+    try:
+        if (folder / "study.json").is_file():
+            stated = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"]
+        else:
+            stated = json.loads((folder / "oracle.json").read_text(encoding="utf-8"))
+            stated = stated.get("objective")  # Keras Tuner itself does not say
+        return Objective(str(stated["name"]), str(stated["direction"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _check_objective(name: str, found: Objective | None, objective: Objective) -> None:
+    if found is not None and found != objective:
+        raise UserError(
+            f"--from {name}: its objective is {found}, that of this search {objective}; "
+            "their scores can't be compared"
+        )
+
+
+def _read_csv(path: Path, objective: Objective) -> Source:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--from {path}: can't be read: {error}") from None
+    columns = list(rows[0]) if rows else []
+    column = next((c for c in (objective.name, "score") if c in columns), None)
+    if column is None:
+        raise UserError(
+            f"--from {path}: expected a column {objective.name!r} or 'score' with the results, "
+            f"and one for each hyperparameter; got {', '.join(map(str, columns)) or 'no rows'}"
+        )
+    trials, skipped = [], Counter[str]()
+    for row in rows:
+        score = _parsed(row.pop(column) or "")
+        if not _is_number(score):
+            skipped["without a score"] += 1
+            continue
+        values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        trials.append(Earlier(values, float(score)))
+    return Source(trials, skipped)
+
+
+def _parsed(text: str) -> Any:
+    """Returns the number or truth value that a cell holds, or its text."""
+    truth = {"true": True, "false": False}.get(text.strip().lower())
+    if truth is not None:
+        return truth
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _read_optuna(name: str, objective: Objective) -> Source:
+    import optuna
+
+    url, _, chosen = name.partition("#")
+    try:
+        storage = optuna.storages.get_storage(url)
+        names = optuna.get_all_study_names(storage)
+        if not chosen and len(names) != 1:
+            there = ", ".join(names) or "none"
+            raise UserError(f"--from {name}: choose a study as {url}#STUDY; there are {there}")
+        study = optuna.load_study(study_name=chosen or names[0], storage=storage)
+    except UserError:
+        raise
+    except Exception as error:  # databases fail in as many ways as there are databases
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"--from {name}: can't be read: {lines[0][:200]}") from None
+    if len(study.directions) > 1:
+        raise UserError(f"--from {name}: it has several objectives, this search {objective}")
+    direction = "max" if study.direction == optuna.study.StudyDirection.MAXIMIZE else "min"
+    _check_objective(name, Objective(objective.name, direction), objective)
+    trials, skipped = [], Counter[str]()
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == optuna.trial.TrialState.COMPLETE and _is_number(trial.value):
+            trials.append(Earlier(dict(trial.params), float(trial.value or 0.0)))
+        else:
+            skipped[trial.state.name.lower()] += 1
+    return Source(trials, skipped)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
+    """Returns earlier trials as plain data for `study.json`."""
+    return [{"values": e.values, "score": e.score} for e in earlier]
+
+
+def from_record(study: Mapping[str, Any]) -> list[Earlier]:
+    """Returns the earlier trials that `study.json` holds, so that a resume needs no source."""
+    return [Earlier(dict(e["values"]), float(e["score"])) for e in study.get("earlier", [])]

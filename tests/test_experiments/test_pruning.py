@@ -1,0 +1,203 @@
+"""Hopeless trials are stopped at their epoch, by comparison with others, in every executor."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import pytest
+
+from benchmarks.simulated import SimulatedTask, Simulation, train
+from experiments import SearchConfig, run_search
+from experiments.errors import UserError
+from experiments.guidance import chosen_method
+from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.space import explore
+from search_spaces.mnist_cnn import MnistCnn
+
+
+def oracle(folder: Path, **options: Any) -> OptunaOracle:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    objective = keras_tuner.Objective("score", "max")
+    made = OptunaOracle("qmc", objective=objective, hyperparameters=hp, seed=1, **options)
+    made.verbose = 0
+    made._set_project_dir(str(folder), "project")
+    return made
+
+
+def feed(made: Any, curve: list[float], begin: int = 0) -> tuple[Any, int]:
+    """Runs a trial along `curve` until it is stopped; returns it and its number of epochs."""
+    trial = made.create_trial("one")
+    for epoch, score in enumerate(curve, begin):
+        answer = made.update_trial(trial.trial_id, {"score": score}, step=epoch)
+        if answer.status == "STOPPED":
+            trial.message = f"pruned after {epoch + 1} epochs"
+            break
+    trial.status = "COMPLETED"
+    made.end_trial(trial)
+    return trial, epoch + 1
+
+
+def test_a_trial_below_the_median_is_stopped(tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="median", max_epochs=6)
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9):
+        assert feed(made, [level] * 6)[1] == 6
+    assert feed(made, [0.1] * 6)[1] == 1
+    assert feed(made, [0.95] * 6)[1] == 6
+    trial, epochs = feed(made, [0.95, 0.95, 0.2, 0.2, 0.2, 0.2])
+    assert epochs == 6  # Optuna's median compares the best so far
+    assert trial.score == 0.95
+
+
+def test_a_trial_clearly_worse_than_the_best_is_stopped(tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="wilcoxon", max_epochs=12)
+    feed(made, [0.5 + 0.02 * epoch for epoch in range(12)])
+    assert feed(made, [0.3 + 0.02 * epoch for epoch in range(12)])[1] == 4  # 2^-4 < 0.1
+    assert feed(made, [0.6 + 0.02 * epoch for epoch in range(12)])[1] == 12
+
+
+def test_halving_stops_and_promotes_without_waiting(tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="asha", max_epochs=9, factor=3)
+    assert feed(made, [0.5] * 9)[1] == 9  # the first is the best of its rungs
+    second, epochs = feed(made, [0.4] * 9)
+    assert epochs == 1
+    assert feed(made, [0.3] * 9)[1] == 1
+    assert feed(made, [0.1] * 9)[1] == 1
+    assert feed(made, [0.2] * 9)[1] == 1
+    assert second.trial_id in made.wanted()
+    assert feed(made, [0.1] * 9)[1] == 1  # six have reached the first rung: two may go on
+    promoted = made.create_trial("one")
+    values = promoted.hyperparameters.values
+    assert values["tuner/trial_id"] == second.trial_id
+    assert (values["tuner/initial_epoch"], values["tuner/epochs"]) == (1, 9)
+    assert values["x"] == second.hyperparameters.values["x"]
+    assert second.trial_id not in made.wanted()
+
+
+def test_what_was_stopped_is_known_to_a_rebuilt_oracle(tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="hyperband", max_epochs=9)
+    for index in range(20):
+        level = 0.5 + 0.4 * math.sin(7 * index)
+        trial = made.create_trial("one")
+        begin = int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
+        made.ongoing_trials.clear()
+        made.trials.pop(trial.trial_id)
+        made.start_order.pop()
+        feed(made, [level] * (9 - begin), begin)
+    again = oracle(tmp_path, pruner="hyperband", max_epochs=9)
+    again.reload()
+    assert again.wanted() == made.wanted()
+    fresh = made.create_trial("one").hyperparameters.values
+    assert again.create_trial("one").hyperparameters.values == fresh
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_trials_are_stopped_and_promoted_in_every_executor(workers: int, tmp_path: Path) -> None:
+    simulation = Simulation(
+        tmp_path / "study", method="tpe", max_trials=24, epochs=9, workers=workers, pruner="asha"
+    )
+    simulation.run()
+    paths = sorted((tmp_path / "study").glob("trial_*/result.json"))
+    results = [json.loads(path.read_text()) for path in paths]
+    pruned = [r for r in results if r["status"] == "pruned"]
+    assert len(results) == 24
+    assert {len(r["executions"][0]["epoch_seconds"]) for r in pruned} <= {1, 2, 3}
+    assert len(pruned) > 10
+    trial = json.loads(
+        (paths[0].parent.parent / f"trial_{pruned[0]['trial_id']}/trial.json").read_text()
+    )
+    assert trial["status"] == "COMPLETED"
+    assert trial["message"] == "pruned after 1 epochs"
+    promoted = [r for r in results if "tuner/trial_id" in r["hyperparameters"]]
+    assert promoted
+    for result in promoted:  # they went on: no epoch was run twice
+        assert result["initial_epoch"] == result["hyperparameters"]["tuner/initial_epoch"]
+    log = (tmp_path / "study" / "epochs.log").read_text().splitlines()
+    assert len(log) == sum(len(r["executions"][0]["epoch_seconds"]) for r in results)
+
+
+def _interrupted(task: SimulatedTask, report: Any, note: Any = None) -> Any:
+    if int(task.trial_id) == 11:
+        raise KeyboardInterrupt
+    return train(task, report, note)
+
+
+def test_a_pruned_search_ends_the_same_after_an_interruption(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "tpe", "max_trials": 20, "epochs": 9, "pruner": "asha"}
+    whole = Simulation(tmp_path / "whole", **options)
+    whole.run()
+    parts = Simulation(tmp_path / "parts", **options)
+    with pytest.raises(KeyboardInterrupt):
+        parts.run(_interrupted)
+    parts.run()
+    assert parts.table() == whole.table()
+
+
+def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> None:
+    config = SearchConfig(
+        "mnist_cnn",
+        dataset="digits",
+        method="tpe",
+        pruner="asha",
+        sample=200,
+        max_trials=5,
+        max_epochs=4,
+        confirm=0,
+        name="pruned",
+        runs_dir=str(tmp_path / "runs"),
+        cache_dir=str(tmp_path / "cache"),
+        tries=({"conv_blocks": "2", "learning_rate": "0.002"},),
+        fix={"batch_size": "64", "dense_layers": "0"},
+    )
+    result = run_search(config)
+    trials = {
+        path.parent.name: json.loads(path.read_text())
+        for path in sorted(result.folder.glob("trial_*/result.json"))
+    }
+    assert len(trials) == 5
+    assert trials["trial_0000"]["hyperparameters"]["learning_rate"] == 0.001  # the default
+    assert trials["trial_0001"]["hyperparameters"]["learning_rate"] == 0.002
+    assert any(t["status"] == "pruned" for t in trials.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pruner": "asha"}, "goes with methods tpe"),
+        ({"method": "tpe", "pruner": "best"}, "unknown pruner 'best': there are none, median"),
+        ({"method": "tpe", "pruner": "asha", "executions_per_trial": 2}, "single trainings"),
+        ({"method": "grid", "tries": [{}]}, "--try goes with methods tpe"),
+        ({"method": "tpe", "tries": [{"depth": "1"}]}, "--try depth: no such hyperparameter"),
+        ({"method": "tpe", "tries": [{"filters_0": "48"}]}, "--try filters_0=48: expected"),
+        ({"method": "tpe", "tries": [{"filters_3": "32"}]}, "it is not active with the other"),
+        ({"method": "tpe", "method_settings": {"beta": "1"}}, "has no such setting"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_one_line(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run_search(
+            SearchConfig("mnist_cnn", dataset="digits", runs_dir=str(tmp_path / "runs"), **options)
+        )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_auto_chooses_by_budget_and_space() -> None:
+    def choice(space: Any, **options: Any) -> tuple[str, str | None]:
+        asked = SearchConfig("mnist_cnn", method="auto", **options)
+        config, said = chosen_method(asked, space)
+        assert said[0].startswith(f"auto: --method {config.method}")
+        return config.method, config.pruner
+
+    wide = explore(MnistCnn((28, 28, 1), 10))
+    small = keras_tuner.HyperParameters()
+    small.Int("layers", 1, 4)
+    assert choice(small, max_trials=4) == ("grid", None)
+    assert choice(small, max_trials=3) == ("qmc", None)
+    assert choice(wide, max_trials=10) == ("qmc", None)
+    assert choice(wide, max_trials=30, max_epochs=2) == ("tpe", None)
+    assert choice(wide, max_trials=30, max_epochs=9) == ("tpe", "asha")
+    assert choice(wide, max_trials=30, max_epochs=9, executions_per_trial=2) == ("tpe", None)

@@ -1,0 +1,134 @@
+"""Earlier trials inform a search, wherever they come from, and it is said what was used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import optuna
+import pytest
+
+from experiments.errors import UserError
+from experiments.objective import Objective
+from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.warm_start import warm_start
+
+ACCURACY = Objective("val_accuracy", "max")
+
+
+def space() -> keras_tuner.HyperParameters:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    hp.Boolean("deep")
+    with hp.conditional_scope("deep", [True]):
+        hp.Int("layers", 1, 3)
+    return hp
+
+
+def project(folder: Path, hp: Any, scores: int = 6) -> Path:
+    """Leaves a project of plain Keras Tuner."""
+
+    class Plain(keras_tuner.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            return {"val_accuracy": 0.5 + int(trial.trial_id) / 100}
+
+    def hypermodel(_: Any) -> None: ...
+
+    tuner = Plain(
+        hypermodel,
+        objective=keras_tuner.Objective("val_accuracy", "max"),
+        hyperparameters=hp,
+        max_trials=scores,
+        directory=folder,
+        project_name="plain",
+        seed=1,
+    )
+    tuner.search(verbose=0)
+    return folder / "plain"
+
+
+def test_a_project_of_keras_tuner(tmp_path: Path) -> None:
+    wider = space()
+    wider.Choice("color", ["red", "blue"])
+    folder = project(tmp_path, wider)
+    path = folder / "trial_3" / "trial.json"
+    state = json.loads(path.read_text())
+    state["hyperparameters"]["values"]["rate"] = 5.0
+    path.write_text(json.dumps(state))
+    (folder / "trial_4" / "trial.json").write_text("{")
+    used, lines = warm_start([str(folder)], space(), ACCURACY, tmp_path)
+    assert lines == [
+        f"--from {folder}: 4 trials used, 2 dropped (1 damaged, 1 rate out of range); "
+        "not in this space and ignored: color"
+    ]
+    assert [e.score for e in used] == [0.5, 0.51, 0.52, 0.55]
+    assert all({"rate", "deep"} <= set(e.values) <= {"rate", "deep", "layers"} for e in used)
+
+
+def test_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(
+        "rate,deep,layers,val_accuracy\n0.01,true,2,0.9\n0.02,False,,0.8\n0.5,true,1,1\n"
+    )
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert [e.values for e in used] == [
+        {"rate": 0.01, "deep": True, "layers": 2},
+        {"rate": 0.02, "deep": False},
+    ]
+    assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
+
+
+def test_an_optuna_storage(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'earlier.db'}"
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=url, study_name="one", direction="maximize")
+    study.optimize(lambda t: t.suggest_float("rate", 1e-3, 1e-2, log=True), n_trials=4)
+    study.enqueue_trial({"rate": 0.005})
+    used, lines = warm_start([url], space(), ACCURACY, tmp_path)
+    assert len(used) == 4
+    assert "1 dropped (1 waiting)" in lines[0]
+    with pytest.raises(UserError, match="its objective is val_loss:max, that of this search"):
+        warm_start([url], space(), Objective("val_loss", "min"), tmp_path)
+    optuna.create_study(storage=url, study_name="two")
+    with pytest.raises(UserError, match=r"choose a study as .*#STUDY; there are one, two"):
+        warm_start([url], space(), ACCURACY, tmp_path)
+    assert len(warm_start([f"{url}#one"], space(), ACCURACY, tmp_path)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n", "expected a column 'val_accuracy' or 'score'"),
+        ("", "got no rows"),
+        (None, "there are no trials in"),
+    ],
+)
+def test_what_can_not_be_read(content: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        warm_start([str(path) if content is not None else "nothing"], space(), ACCURACY, tmp_path)
+    with pytest.raises(UserError, match="can't be read"):
+        warm_start(["sqlite:////nowhere/at/all.db"], space(), ACCURACY, tmp_path)
+
+
+def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
+    def first_rate(earlier: Any, seed: int) -> float:
+        oracle = OptunaOracle(
+            "tpe",
+            objective=keras_tuner.Objective("score", "max"),
+            hyperparameters=space(),
+            seed=seed,
+            earlier=earlier,
+        )
+        oracle._set_project_dir(str(tmp_path / f"{len(earlier)}-{seed}"), "project")
+        return float(oracle.create_trial("one").hyperparameters.values["rate"])
+
+    def num_near(earlier: Any) -> int:
+        return sum(0.003 < first_rate(earlier, seed) < 0.03 for seed in range(12))
+
+    good = [({"rate": 0.01 * (1 + n / 50), "deep": False}, 0.9) for n in range(5)]
+    bad = [({"rate": 1e-4 * 1.3**n, "deep": False}, 0.1) for n in range(25)]
+    assert num_near([*good, *bad]) > 8
+    assert num_near([]) < 7
