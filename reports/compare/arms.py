@@ -31,6 +31,7 @@ class Arm:
         test_size: Images of the test split; 0 where nothing was tested.
         right: `(num_images,)`, whether the finalist's training with the best validation score is
             right on each test image; `None` where predictions were not kept.
+        share: `(num_images,)`, share of its kept trainings that are right on each test image.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Arm:
     tests: tuple[float, ...]
     test_size: int
     right: npt.NDArray[np.bool_] | None
+    share: npt.NDArray[np.float64] | None = None
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:
@@ -138,6 +140,7 @@ def _best(done: pd.DataFrame) -> str | None:
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None) -> Arm:
     runs = _runs(study, trial_id)
+    right, share = _right(study, trial_id, runs)
     return Arm(
         name=name,
         study=study,
@@ -145,7 +148,8 @@ def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None) ->
         trial_id=trial_id,
         tests=tuple(number(run["test"]["accuracy"]) for run in runs),
         test_size=int(number(runs[0]["test_size"])) if runs else 0,
-        right=_right(study, trial_id, runs),
+        right=right,
+        share=share,
     )
 
 
@@ -161,8 +165,8 @@ def _runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
 
 def _right(
     study: Study, trial_id: str | None, runs: list[dict[str, Any]]
-) -> npt.NDArray[np.bool_] | None:
-    """Returns what the training with the best validation score, of those kept, gets right."""
+) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.float64] | None]:
+    """Returns what the kept training with the best validation score gets right, and the share."""
     path = study.folder / "artifacts" / "confirmed" / f"{trial_id}.npz"
     if trial_id in study.trials["trial_id"].values or trial_id == DEFAULT:
         kept = read_arrays(path) if path.is_file() else {}
@@ -171,10 +175,11 @@ def _right(
         if labels is not None and said is not None and scores is not None and len(scores):
             pick = int((np.argmax if study.direction == "max" else np.argmin)(scores))
             if said.ndim == 2 and said.shape == (len(scores), len(labels)):
-                return np.asarray(said[pick] == labels)
+                return said[pick] == labels, (said == labels).mean(axis=0)
     exported = study.finalists[0]["trial_id"] if study.finalists else None
     found = predictions(study)
     if not runs or trial_id != exported or isinstance(found, str):
-        return None
+        return None, None
     labels, chances = found
-    return np.asarray(chances.argmax(axis=1) == labels)
+    right = np.asarray(chances.argmax(axis=1) == labels)
+    return right, right.astype(float)

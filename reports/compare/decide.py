@@ -2,7 +2,8 @@
 
 Two kinds of luck can make an arm look better: the seeds it was trained with, and the images it was
 tested on. An arm wins where both are ruled out for every other arm: by Welch's test over trainings,
-and by McNemar's over images, each at 5 % after Holm's correction for the number of pairs.
+with the variance of the sample of images added to theirs, and by McNemar's test over the images,
+each at 5 % after Holm's correction for the number of pairs.
 """
 
 import math
@@ -41,7 +42,8 @@ class Pair:
         superiority: Probability that a training of the first beats one of the second.
         superiority_low: Lower end of its 95 % interval.
         superiority_high: Upper end.
-        seeds_p: Welch's p-value over trainings, corrected; NaN where an arm has one training.
+        p: Welch's p-value over trainings and images, corrected; NaN where an arm has one training.
+        seeds_p: Welch's p-value over trainings alone, corrected likewise.
         images: McNemar's test, uncorrected; `None` where predictions were not kept.
         images_p: Its p-value, corrected; of the mean accuracies as two samples of images that do
             not pair (a z test, weaker) where predictions were not kept.
@@ -55,6 +57,7 @@ class Pair:
     superiority: float
     superiority_low: float
     superiority_high: float
+    p: float
     seeds_p: float
     images: McNemar | None
     images_p: float
@@ -63,7 +66,7 @@ class Pair:
     @property
     def separable(self) -> bool:
         """Whether neither the luck of seeds nor that of images explains the difference."""
-        return self.seeds_p < LEVEL and self.images_p < LEVEL
+        return self.p < LEVEL and self.images_p < LEVEL
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,16 @@ def _winner(ranking: list[int], pairs: list[Pair], num_arms: int) -> int | None:
 def _pairs(arms: Sequence[Arm], tested: list[int], seed: int, same_images: bool) -> list[Pair]:
     places = list(combinations(tested, 2))
     tests = [_mcnemar(arms[a], arms[b]) if same_images else None for a, b in places]
+    variances = [
+        _image_variance(arms[a], arms[b], t) for (a, b), t in zip(places, tests, strict=True)
+    ]
     seeds_p = holm([welch_p(arms[a].tests, arms[b].tests) for a, b in places])
+    both_p = holm(
+        [
+            welch_p(arms[a].tests, arms[b].tests, v)
+            for (a, b), v in zip(places, variances, strict=True)
+        ]
+    )
     images_p = holm(
         [_images_p(arms[a], arms[b], t) for (a, b), t in zip(places, tests, strict=True)]
     )
@@ -131,7 +143,7 @@ def _pairs(arms: Sequence[Arm], tested: list[int], seed: int, same_images: bool)
     for index, ((a, b), test) in enumerate(zip(places, tests, strict=True)):
         first, second = arms[a].tests, arms[b].tests
         low, high = superiority_interval(first, second, seed)
-        gap = difference(first, second, _image_variance(arms[a], arms[b], test))
+        gap = difference(first, second, variances[index])
         pairs.append(
             Pair(
                 first=a,
@@ -140,6 +152,7 @@ def _pairs(arms: Sequence[Arm], tested: list[int], seed: int, same_images: bool)
                 superiority=superiority(first, second),
                 superiority_low=low,
                 superiority_high=high,
+                p=both_p[index],
                 seeds_p=seeds_p[index],
                 images=test,
                 images_p=images_p[index],
@@ -163,13 +176,13 @@ def _images_p(first: Arm, second: Arm, test: McNemar | None) -> float:
 
 
 def _image_variance(first: Arm, second: Arm, test: McNemar | None) -> float:
-    if test is None or first.right is None or second.right is None or test.count < 2:
+    if test is None or first.share is None or second.share is None or test.count < 2:
         return sum(
             share * (1 - share) / arm.test_size
             for arm in (first, second)
             if 0 <= (share := float(np.mean(arm.tests))) <= 1
         )
-    return image_variance(first.right.astype(float), second.right.astype(float))
+    return image_variance(first.share, second.share)
 
 
 def _deviation(first: Sequence[float], second: Sequence[float]) -> float:

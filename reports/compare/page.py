@@ -121,7 +121,7 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "first beats second": _interval(
                     pair.superiority, pair.superiority_low, pair.superiority_high, ".0%"
                 ),
-                "p over seeds (Welch)": _p(pair.seeds_p),
+                "p over seeds and images (Welch)": _p(pair.p),
                 "p over test images (McNemar)": _mcnemar_words(pair),
                 "can be told apart": "yes" if pair.separable else "no",
             }

@@ -181,8 +181,8 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder:
         ("study.json", "{}"),
         ("artifacts/finalists.json", "[1]"),
         ("artifacts/predictions.npz", "PK"),
-        ("trial_1/result.json", "{"),
-        ("trial_1/result.json", "[]"),
+        ("trial_0001/result.json", "{"),
+        ("trial_0001/result.json", "[]"),
     ],
 )
 def test_a_damaged_file_of_a_study_costs_itself_alone_and_is_named(
@@ -194,7 +194,7 @@ def test_a_damaged_file_of_a_study_costs_itself_alone_and_is_named(
     written = call("report", "hurt", "--runs-dir", str(tmp_path))
     assert written.exit_code == 0, written.output
     page = Path(written.stdout.strip()).read_text(encoding="utf-8")
-    assert "trial_1" in page if name.startswith("trial_1") else Path(name).name in page
+    assert "trial_0001" in page if name.startswith("trial_0001") else Path(name).name in page
 
 
 def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_a_trial_is_reproduced_exactly(runs: Path, cache_dir: Path) -> None:
 
 def test_a_disagreement_names_what_differs(runs: Path, cache_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "small", tmp_path / "altered")
-    path = tmp_path / "altered" / "trial_1" / "result.json"
+    trial_id = load_study(runs / "small").trial("1")["trial_id"]
+    path = tmp_path / "altered" / f"trial_{trial_id}" / "result.json"
     result = json.loads(path.read_text())
     result["executions"][0]["history"]["val_accuracy"][0] += 0.2
     path.write_text(json.dumps(result))

@@ -32,7 +32,8 @@ def simulate(
             right.append(noisy <= np.quantile(noisy, skill) + rng.normal(0, 0.05))
         tests = tuple(float(r.mean()) for r in right)
         best = right[int(rng.integers(seeds))]
-        arms.append(Arm(f"arm {index}", EMPTY, pd.DataFrame(), "0", tests, images, best))
+        share = np.mean(right, axis=0)
+        arms.append(Arm(f"arm {index}", EMPTY, pd.DataFrame(), "0", tests, images, best, share))
     return arms
 
 
@@ -63,6 +64,15 @@ def test_verdicts_say_what_is_missing() -> None:
     assert "would" in close
     apart = verdict(compare(simulate(rng, (0.7, 0.95), 4), seed=0))
     assert apart.startswith("arm 1 wins")
+
+
+def test_a_winners_interval_excludes_zero() -> None:
+    rng = np.random.default_rng(15)
+    for _ in range(60):
+        comparison = compare(simulate(rng, (0.88, 0.92), 4), seed=0)
+        gap = comparison.pairs[0].difference
+        if comparison.winner is not None:
+            assert gap.high < 0 or gap.low > 0
 
 
 def test_unkept_predictions_weaken_the_test_of_images() -> None:
