@@ -11,7 +11,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/install
 	@touch $(STAMP)
 
 search: install  ## a first search and its report: no data is downloaded
-	$(VENV)/bin/experiments search mnist_cnn --dataset digits --max-trials 8 --max-epochs 5 \
+	$(VENV)/bin/experiments search mnist_cnn --dataset digits --max-trials 8 --max-epochs 15 \
 	    --name first-search-$$(date +%Y%m%d-%H%M%S) $(ARGS)
 
 test: install

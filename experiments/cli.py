@@ -202,6 +202,10 @@ def search(quiet: bool, **options: Any) -> int:
     import_keras_quietly()
     # What Keras and TensorFlow have made lives for ever: collections need not look at it again.
     gc.freeze()
+    if quiet:
+        import keras
+
+        keras.config.disable_interactive_logging()  # of downloads
     from experiments.display import make_display
     from experiments.search import run_search
 

@@ -97,7 +97,8 @@ class PlainDisplay(SilentDisplay):
         self._started: dict[str, float] = {}  # trial id -> when it was started
         self._num_ended = 0
         self._config: SearchConfig | None = None
-        self._computing: tuple[str, float, int] | None = None
+        # what is being computed -> since when, and how much was done then
+        self._computing: dict[str, tuple[float, int]] = {}
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Says what is searched."""
@@ -133,13 +134,14 @@ class PlainDisplay(SilentDisplay):
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Says what was computed, once it is done."""
-        if self._computing is None or self._computing[0] != what:
-            self._computing = what, time.monotonic(), done
+        started, before = self._computing.setdefault(what, (time.monotonic(), done))
         if done == total:
-            seconds = time.monotonic() - self._computing[1]
-            images = done - self._computing[2]
-            click.echo(f"{what}: {images:,} images in {seconds:.1f} s")
-            self._computing = None
+            seconds = max(time.monotonic() - started, 1e-3)
+            images = done - before
+            click.echo(
+                f"{what}: {images:,} images in {seconds:.1f} s ({images / seconds:.0f} images/s)"
+            )
+            del self._computing[what]
 
 
 def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:

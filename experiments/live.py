@@ -50,7 +50,7 @@ class LiveDisplay(SilentDisplay):
         self._preparing: Any = None
         self._num_recalled = 0
         self._num_confirmed = 0
-        self._computing: Any = None
+        self._computing: dict[str, Any] = {}  # what is being computed -> its bar
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -158,14 +158,14 @@ class LiveDisplay(SilentDisplay):
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Moves the bar of features, with their rate."""
-        if self._computing is None:
-            self._computing = self._progress.add_task(f"  {what}", total=total, note="")
-        self._progress.update(self._computing, completed=done)
-        speed = self._progress.tasks[-1].speed
-        self._progress.update(self._computing, note=f"{speed:.0f} images/s" if speed else "")
+        if what not in self._computing:
+            self._computing[what] = self._progress.add_task(f"  {what}", total=total, note="")
+        bar = self._computing[what]
+        self._progress.update(bar, completed=done)
+        speed = next(task.speed for task in self._progress.tasks if task.id == bar)
+        self._progress.update(bar, note=f"{speed:.0f} images/s" if speed else "")
         if done == total:
-            self._progress.remove_task(self._computing)
-            self._computing = None
+            self._progress.remove_task(self._computing.pop(what))
 
     def _table(self) -> Table:
         assert self._config is not None

@@ -1,0 +1,134 @@
+"""How busy workers are with trials of unequal length: asha, and Keras Tuner's Hyperband.
+
+Time is simulated: a trial's epochs take between one and ten seconds each, and workers ask for the
+next trial as soon as one has ended. Keras Tuner's own oracle is asked in the same way, by as many
+workers; where it answers that they have to wait (for a round to end), they ask again when the next
+trial has ended.
+"""
+
+import argparse
+import heapq
+import os
+import random
+import tempfile
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras_tuner
+import numpy as np
+from contenders import OBJECTIVE
+from simulated import score, space
+
+from experiments.oracles.hyperband import HyperbandOracle
+from experiments.oracles.optuna_oracle import OptunaOracle
+
+_EPOCHS = 27
+_OURS = "tpe + asha"
+_KERAS_TUNER = "Keras Tuner Hyperband"  # one sweep over its brackets is its default
+_ENDLESS = "endless sweeps"
+
+
+def main() -> None:
+    """Runs the simulations and prints how busy the workers were."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--workers", type=int, default=8)
+    arguments = parser.parse_args()
+    num_trials, seeds = (60, 2) if arguments.quick else (300, 10)
+    print(f"{arguments.workers} workers, {num_trials} trials, up to {_EPOCHS} epochs of 1 to 10 s")
+    print("share of their time that workers are busy, median (range), until ...")
+    print(f"{'':38}{'the last trial begins':>26}{'the search ends':>26}")
+    busy = {}
+    for name in (_OURS, "Hyperband of this suite", _KERAS_TUNER, f"{_KERAS_TUNER}, {_ENDLESS}"):
+        runs = [run(name, arguments.workers, num_trials, seed) for seed in range(seeds)]
+        columns = list(zip(*runs, strict=True))
+        busy[name] = float(np.median(columns[1]))
+        cells = [f"{np.median(c):.1%} ({min(c):.1%}..{max(c):.1%})" for c in columns]
+        print(f"{name:38}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
+    print(f"busy to the end with {_OURS} over busy with {_KERAS_TUNER}")
+    print(f"ratio: {busy[_OURS] / busy[_KERAS_TUNER]:.2f}")
+
+
+def make(name: str, folder: str, num_trials: int, seed: int) -> Any:
+    """Returns the oracle of a method."""
+    options: dict[str, Any] = {"objective": OBJECTIVE, "hyperparameters": space(), "seed": seed + 1}
+    if name == _OURS:
+        oracle: Any = OptunaOracle(
+            "tpe", pruner="asha", max_epochs=_EPOCHS, max_trials=num_trials, **options
+        )
+    elif name == "Hyperband of this suite":
+        oracle = HyperbandOracle(
+            _EPOCHS, hyperband_iterations=None, max_trials=num_trials, **options
+        )
+    else:
+        oracle = keras_tuner.oracles.HyperbandOracle(
+            max_epochs=_EPOCHS, hyperband_iterations=100 if _ENDLESS in name else 1, **options
+        )
+    oracle.verbose = 0
+    oracle.save = lambda: None
+    oracle._set_project_dir(folder, "project")
+    return oracle
+
+
+def run(name: str, num_workers: int, num_trials: int, seed: int) -> tuple[float, ...]:
+    """Simulates a search; returns the shares of the workers' time spent on trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = make(name, folder, num_trials, seed)
+        # One sweep is as many trials as it is.
+        return simulate(oracle, num_workers, 10**6 if name == _KERAS_TUNER else num_trials)
+
+
+def simulate(oracle: Any, num_workers: int, num_trials: int) -> tuple[float, ...]:
+    """Runs trials on workers in simulated time, an epoch at a time, in the order of their ends.
+
+    Returns:
+        Busy seconds over all seconds of the workers: until the last trial begins, and to the end.
+    """
+    now, busy, begun, at_last_begin = 0.0, 0.0, 0, (0.0, 0.0)
+    idle = list(range(num_workers))
+    events: list[tuple[float, int, Any, int]] = []  # end of an epoch, worker, trial, epoch
+    while True:
+        for worker in list(idle) if begun < num_trials else []:
+            trial = oracle.create_trial(f"worker{worker}")
+            if trial.status != "RUNNING":
+                continue
+            begun, at_last_begin = begun + 1, (busy, now)
+            idle.remove(worker)
+            first = int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
+            heapq.heappush(events, (now + seconds(trial), worker, trial, first))
+        if not events:
+            spans = (at_last_begin, (busy, now))
+            return tuple(worked / (span * num_workers) for worked, span in spans)
+        before = now
+        now, worker, trial, epoch = heapq.heappop(events)
+        busy += (now - before) * (num_workers - len(idle))
+        if goes_on(oracle, trial, epoch):
+            heapq.heappush(events, (now + seconds(trial), worker, trial, epoch + 1))
+        else:
+            idle.append(worker)
+
+
+def goes_on(oracle: Any, trial: Any, epoch: int) -> bool:
+    """Reports an epoch; ends the trial if it was the last, or if it is to be stopped."""
+    values = trial.hyperparameters.values
+    reached = score(values, epoch + 1)
+    answer = oracle.update_trial(trial.trial_id, {OBJECTIVE.name: reached}, step=epoch)
+    if epoch + 1 < int(values.get("tuner/epochs", _EPOCHS)):
+        if answer.status != "STOPPED":
+            return True
+        trial.message = f"pruned after {epoch + 1} epochs"
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+    return False
+
+
+def seconds(trial: Any) -> float:
+    """Returns the seconds of an epoch of a trial."""
+    values = trial.hyperparameters.values
+    key = sorted((n, v) for n, v in values.items() if "/" not in n)
+    return random.Random(str(key)).uniform(1.0, 10.0)
+
+
+if __name__ == "__main__":
+    main()
