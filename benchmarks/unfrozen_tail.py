@@ -18,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--cut", default="block_13_expand")
     arguments.add_argument("--alpha", type=float, default=0.35)
     arguments.add_argument("--epochs", type=int, default=4)
-    arguments.add_argument("--images", type=int, default=5000)
+    arguments.add_argument("--images", type=int, default=2500)
     given = arguments.parse_args()
     if given.quick:
         given.epochs, given.images = 2, 300
