@@ -43,12 +43,17 @@ _cache_dir = click.option("--cache-dir", type=click.Path(), help="folder of prep
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
     help="write the search that the health section advises, instead of the report",
 )  # fmt: skip
-def report(study: str, next_file: str | None, runs_dir: str) -> None:
+@click.option("--png", is_flag=True, help="write the figures as PNG too, not as SVG alone")
+def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     """Write the report of STUDY (a name, or a folder) and print its path."""
     from reports import load_study, write_report
 
     if next_file is None:
         click.echo(write_report(study, runs_dir))
+        if png:
+            from reports.png import write_pngs
+
+            write_pngs(study, runs_dir)
         return
     from reports.next_search import write_next
 

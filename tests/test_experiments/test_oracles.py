@@ -240,8 +240,9 @@ def test_a_result_that_comes_twice_is_ignored(cls: Any, tmp_path: Path) -> None:
     oracle = make(cls, tmp_path, wide(), max_trials=2)
     trial = oracle.create_trial("one")
     end(oracle, trial, 0.5)
-    trial.status = "FAILED"
-    oracle.end_trial(trial)
+    late = keras_tuner.engine.trial.Trial.from_state(trial.get_state())
+    late.status = "FAILED"
+    oracle.end_trial(late)
     assert oracle.trials[trial.trial_id].status == "COMPLETED"
     assert oracle.end_order == [trial.trial_id]
 

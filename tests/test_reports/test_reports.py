@@ -263,3 +263,12 @@ def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
     assert compared.exit_code == 0, compared.output
     assert compared.stdout.startswith("No verdict: plain and other were not tested")
     assert "not recorded" in compared.stdout
+
+
+def test_figures_are_written_as_png_too(study: Study) -> None:
+    from reports.png import write_pngs
+
+    written = write_pngs(study)
+    assert len(written) >= 8
+    for path in written:
+        assert path.read_bytes().startswith(b"\x89PNG")
