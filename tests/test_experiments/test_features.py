@@ -336,7 +336,7 @@ def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: 
     assert said[1].startswith("features of MobileNetV2 0.35, pooled: 160 images, about ")
     assert "images/s), 1.6 MB" in said[1]
     assert any("train, flipped: 70 images in" in line for line in said)
-    record = json.loads((tmp_path / "runs" / "t" / "trial_0" / "result.json").read_text())
+    record = json.loads((tmp_path / "runs" / "t" / "trial_0000" / "result.json").read_text())
     assert record["features"] == {"cached": True, "parts": ["MobileNetV2 0.35, pooled"]}
 
 
