@@ -33,7 +33,7 @@ def refused(result: Result, *words: str) -> None:
 def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
     return (
         "--dataset", "digits", "--sample", "100", "--max-trials", "1", "--max-epochs", "1",
-        "--runs-dir", str(tmp_path / "runs"), "--cache-dir", str(cache_dir),
+        "--runs-dir", str(tmp_path / "runs"), "--cache-dir", str(cache_dir), "--workers", "0",
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) ->
 
 
 def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) -> None:
-    result = call("search", "mnist_cnn", "--name", "first", *quick)
+    result = call("search", "mnist_cnn", "--name", "first", *quick, "--workers", "1")
     assert result.exit_code == 0, result.output
     assert "trial 0000 (1/1)" in result.stdout
     assert "best trial: 0000, val_accuracy" in result.stdout

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras_tuner
@@ -221,16 +220,10 @@ def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:
     assert synthetic.completed.iloc[0]["trial_id"] in html
 
 
-@pytest.mark.parametrize(("trials", "seconds", "megabytes"), [(30, 12, 3), (800, 40, 15)])
-def test_reports_are_quick_and_small(
-    trials: int, seconds: float, megabytes: float, tmp_path: Path
-) -> None:
-    # Twice the time that is promised, for machines that do other work besides.
+@pytest.mark.parametrize(("trials", "megabytes"), [(30, 3), (800, 15)])
+def test_reports_are_small(trials: int, megabytes: float, tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(trials, name="s", num_epochs=8, num_failed=2))
-    started = time.process_time()
-    page = write_report(folder)
-    assert time.process_time() - started < seconds
-    assert page.stat().st_size < megabytes * 1e6
+    assert write_report(folder).stat().st_size < megabytes * 1e6
 
 
 def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
