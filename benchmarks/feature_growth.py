@@ -28,7 +28,7 @@ from experiments import SearchConfig
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000])
+    arguments.add_argument("--sizes", type=int, nargs="+", default=[500, 1000, 2000])
     arguments.add_argument("--plot", default="feature_growth.png")
     arguments.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = arguments.parse_args()
@@ -101,16 +101,16 @@ def own_memory() -> int:
 
 def plot(rows: list[dict[str, Any]], path: str) -> None:
     """Draws the three measures against the number of images."""
-    from reports.figures._style import BLUE, subplots
+    from matplotlib.figure import Figure
 
     panels = (
         ("features", "seconds to compute features"),
         ("overhead", "seconds of a trial outside fit"),
         ("memory_mb", "own memory of the worker, MB"),
     )
-    figure, axes = subplots(1, len(panels), 2.8)
-    for ax, (name, label) in zip(axes[0], panels, strict=True):
-        ax.plot([r["images"] for r in rows], [r[name] for r in rows], "o-", color=BLUE)
+    figure = Figure((8.0, 2.8), layout="constrained")
+    for ax, (name, label) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        ax.plot([r["images"] for r in rows], [r[name] for r in rows], "o-")
         ax.set_ylim(bottom=0)
         ax.set_xlim(left=0)
         ax.set_xlabel("images")
