@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -78,6 +79,18 @@ def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[A
         with path.open("rb+") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def check_room(folder: Path, num_bytes: float) -> None:
+    """Checks that the disk of `folder` has room, for writers that do not survive a full one.
+
+    HDF5 crashes the process when it closes a file that it could not write.
+
+    Raises:
+        OSError: It has not.
+    """
+    if shutil.disk_usage(folder).free < num_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def is_disk_full(error: BaseException) -> bool:

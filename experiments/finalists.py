@@ -8,9 +8,9 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.files import atomic, write_json
+from experiments.files import atomic, check_room, write_json
 from experiments.snapshot import Keeper
-from experiments.trial import derive_seed
+from experiments.trial import derive_seed, room_for
 from experiments.tuner import SuiteTuner
 
 _CONFIRM_STREAM = 2
@@ -89,5 +89,6 @@ def _export(folder: Path, model: Any) -> None:
     # With Keras' own metric alone: the file has to load where the suite is not.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # or loading the file warns of its absence
+    check_room(folder, room_for(model))
     with atomic(folder / "best_model.keras") as temporary:
         model.save(temporary)

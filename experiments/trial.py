@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.data import PreparedData
 from experiments.executors.base import Answer
-from experiments.files import atomic, is_disk_full
+from experiments.files import atomic, check_room, is_disk_full
 from experiments.objective import Objective
 
 # Called with (execution, epoch from 0, metrics); answers with an `Answer`, 0 for going on.
@@ -207,9 +207,17 @@ def save_weights(model: Any, path: Path) -> None:
     """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
     from experiments.training import without_optimizer
 
+    check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
     without_optimizer(model).save_weights(written, overwrite=True)
     written.replace(path)
+
+
+def room_for(model: Any) -> float:
+    """Returns the bytes that a file of the model's and its optimizer's variables takes at most."""
+    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+    content = sum(int(np.prod(v.shape)) * 8 for v in variables)
+    return 1.2 * content + 4096 * len(variables) + 2**18
 
 
 def count_parameters(model: Any, result: TrialResult) -> None:
