@@ -44,6 +44,25 @@ def workplace() -> Iterator[Path]:
         yield Path(folder)
 
 
+def search_config(folder: Path, given_dir: str | None, **options: Any) -> SearchConfig:
+    """Returns a search whose every trial trains to its end and whose finalists are not confirmed.
+
+    Args:
+        folder: Where its studies and its cache go.
+        given_dir: Folder of tensorflow-datasets, if one was given.
+        **options: The other fields of `SearchConfig`.
+    """
+    fields: dict[str, Any] = {
+        "data_dir": data_dir(given_dir),
+        "patience": 0,
+        "confirm": 0,
+        "name": "suite",
+        "runs_dir": str(folder / "runs"),
+        "cache_dir": str(folder / "cache"),
+    }
+    return SearchConfig(**(fields | options))
+
+
 def prepared(config: SearchConfig) -> PreparedData:
     """Prepares the dataset, so that neither side is charged for it."""
     from experiments.display import SilentDisplay

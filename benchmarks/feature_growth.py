@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from common import (
-    data_dir,
     outside_fit,
     parser,
     phase_seconds,
@@ -20,10 +19,9 @@ from common import (
     proposals_of,
     run_plain,
     run_suite,
+    search_config,
     workplace,
 )
-
-from experiments import SearchConfig
 
 
 def main() -> None:
@@ -60,20 +58,16 @@ def _in_a_process(size: int, folder: str | None) -> dict[str, Any]:
 def measure(size: int, given_dir: str | None) -> dict[str, Any]:
     """Runs two frozen trials of the suite, then one of plain Keras Tuner, on `size` images."""
     with workplace() as folder:
-        config = SearchConfig(
+        config = search_config(
+            folder,
+            given_dir,
             space="transfer_head",
             dataset="cats_vs_dogs",
-            data_dir=data_dir(given_dir),
             sample=size,
             settings={"alpha": 0.35, "weights": "none"},
             fix={"unfreeze": False, "flip": False, "dense_layers": 0, "batch_size": 32},
             max_trials=3,
             max_epochs=2,
-            patience=0,
-            confirm=0,
-            name="suite",
-            runs_dir=str(folder / "runs"),
-            cache_dir=str(folder / "cache"),
         )
         data = prepared(config)
         study, _ = run_suite(config)

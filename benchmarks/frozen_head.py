@@ -6,7 +6,6 @@ the same trials; the rest is extrapolated from their mean, for it would take hou
 
 import numpy as np
 from common import (
-    data_dir,
     outside_fit,
     parser,
     phase_seconds,
@@ -14,10 +13,9 @@ from common import (
     proposals_of,
     run_plain,
     run_suite,
+    search_config,
     workplace,
 )
-
-from experiments import SearchConfig
 
 
 def main() -> None:
@@ -31,20 +29,16 @@ def main() -> None:
     if given.quick:
         given.trials, given.plain_trials, given.epochs, given.images = 6, 1, 2, 400
     with workplace() as folder:
-        config = SearchConfig(
+        config = search_config(
+            folder,
+            given.data_dir,
             space="transfer_head",
             dataset="cats_vs_dogs",
-            data_dir=data_dir(given.data_dir),
             sample=given.images,
             settings={"alpha": given.alpha, "weights": "none"},
             fix={"unfreeze": False},
             max_trials=given.trials,
             max_epochs=given.epochs,
-            patience=0,
-            confirm=0,
-            name="suite",
-            runs_dir=str(folder / "runs"),
-            cache_dir=str(folder / "cache"),
         )
         data = prepared(config)
         study, suite = run_suite(config)

@@ -1,7 +1,6 @@
 """Trials of a small CNN, one process: the suite against plain Keras Tuner."""
 
 from common import (
-    data_dir,
     outside_fit,
     parser,
     phase_seconds,
@@ -9,10 +8,9 @@ from common import (
     proposals_of,
     run_plain,
     run_suite,
+    search_config,
     workplace,
 )
-
-from experiments import SearchConfig
 
 
 def main() -> None:
@@ -24,10 +22,11 @@ def main() -> None:
     if given.quick:
         given.trials, given.images = 3, 3000
     with workplace() as folder:
-        config = SearchConfig(
+        config = search_config(
+            folder,
+            given.data_dir,
             space="mnist_cnn",
             dataset="mnist",
-            data_dir=data_dir(given.data_dir),
             sample=given.images,
             # The tutorial's model, its learning rate searched: every trial costs the same.
             fix={
@@ -43,11 +42,6 @@ def main() -> None:
             },
             max_trials=given.trials,
             max_epochs=given.epochs,
-            patience=0,
-            confirm=0,
-            name="suite",
-            runs_dir=str(folder / "runs"),
-            cache_dir=str(folder / "cache"),
         )
         data = prepared(config)
         study, suite = run_suite(config)

@@ -8,9 +8,15 @@ is printed beside it.
 from dataclasses import replace
 
 import numpy as np
-from common import data_dir, parser, prepared, proposals_of, run_plain, run_suite, workplace
-
-from experiments import SearchConfig
+from common import (
+    parser,
+    prepared,
+    proposals_of,
+    run_plain,
+    run_suite,
+    search_config,
+    workplace,
+)
 
 
 def main() -> None:
@@ -23,20 +29,17 @@ def main() -> None:
     if given.quick:
         given.epochs, given.images = 2, 300
     with workplace() as folder:
-        config = SearchConfig(
+        config = search_config(
+            folder,
+            given.data_dir,
             space="transfer_head",
             dataset="cats_vs_dogs",
-            data_dir=data_dir(given.data_dir),
             sample=given.images,
             settings={"alpha": given.alpha, "weights": "none"},
             fix={"unfreeze": True, "unfreeze_from": given.cut, "flip": False, "batch_size": 32},
             max_trials=1,
             max_epochs=given.epochs,
-            patience=0,
-            confirm=0,
             name="first",
-            runs_dir=str(folder / "runs"),
-            cache_dir=str(folder / "cache"),
         )
         data = prepared(config)
         _, first = run_suite(config)

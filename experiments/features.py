@@ -11,6 +11,7 @@ Vectors are kept as float32. Feature maps, some hundred times larger, are kept a
 `docs/architecture.md` for what that costs.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -218,7 +219,7 @@ def check_space(folder: Path, num_bytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes + _SPARE_BYTES:
         raise NoSpaceError(
-            28,
+            errno.ENOSPC,
             f"no room for {what}: {megabytes(num_bytes)} are needed and {megabytes(_SPARE_BYTES)} "
             f"to spare, {megabytes(free)} are free in {str(folder)!r}; make room with "
             "`experiments cache --prune`, or choose another --cache-dir",
