@@ -17,6 +17,7 @@ from experiments.callbacks import EpochClock, EpochRecorder
 from experiments.executors.base import Answer
 from experiments.features import Entry, FeatureStore, NoSpaceError
 from experiments.feed import Feed, Rows, rows_of
+from experiments.graphs import released_afterwards
 from experiments.snapshot import Keeper, Snapshot, assign
 from experiments.trial import BuildError, Execution, Note, TrialTask
 from search_spaces import space_class
@@ -98,6 +99,7 @@ class Trained:
     answer: int
 
 
+@released_afterwards()
 def train(
     task: TrialTask,
     keeper: Keeper,

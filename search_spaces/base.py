@@ -54,7 +54,8 @@ class ImageSpace(keras_tuner.HyperModel):
     architecture: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
-        super().__init__(name=type(self).__module__.rpartition(".")[2])
+        # TensorFlow takes no name that begins with an underscore, as `__main__` does.
+        super().__init__(name=type(self).__module__.rpartition(".")[2].strip("_"))
         if len(input_shape) != 3 or min(input_shape) < 1:
             raise ValueError(
                 f"input_shape should be (height, width, channels), it is {input_shape}"

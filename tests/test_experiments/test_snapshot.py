@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -157,3 +158,20 @@ def test_a_full_disk_is_not_the_trials_fault(
     monkeypatch.setattr(np, "savez", full)
     asked = task("mnist_cnn", cache_dir, tmp_path / "a", MNIST)
     assert run_trial(asked, lambda *report: Answer.PAUSE).cause == "disk_full"
+
+
+def test_no_graph_outlives_its_trial(cache_dir: Path, tmp_path: Path) -> None:
+    """Keras Tuner's memory grows with every trial, for TensorFlow keeps each graph it was at."""
+    import gc
+
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    def graphs() -> int:
+        keras.backend.clear_session()
+        return sum(isinstance(o, FuncGraph) and o.name == "run" for o in gc.get_objects())
+
+    before = graphs()
+    for number in range(2):
+        asked = task("mnist_cnn", cache_dir, tmp_path / f"{number}", {"filters_0": 8}, epochs=1)
+        assert run(asked).status == "completed"
+    assert graphs() <= before
