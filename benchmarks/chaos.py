@@ -100,7 +100,7 @@ def main() -> None:
     for method in _METHODS:
         done: Counter[str] = Counter()
         number = 0
-        with TemporaryDirectory(dir=".") as name:
+        with TemporaryDirectory(dir="/var/tmp") as name:
             while sum(done.values()) < rounds:
                 made = Simulation(
                     Path(name) / f"{number}", method, 14, 9, 0.03, workers=1, seed=number

@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="500 trials instead of 5,000")
     largest = 500 if parser.parse_args().quick else 5000
-    with TemporaryDirectory(dir=".") as folder:
+    with TemporaryDirectory(dir="/var/tmp") as folder:
         (Path(folder) / "suite").mkdir()
         ours = suite(Path(folder) / "suite", largest)
         theirs = plain(Path(folder), largest)

@@ -113,7 +113,7 @@ def main() -> None:
     made = parser(__doc__)
     num_trials = 9 if made.parse_args().quick else 300
     rows: dict[str, list[int]] = {}
-    with TemporaryDirectory(dir=".") as folder:
+    with TemporaryDirectory(dir="/var/tmp") as folder:
         gauge = apart(suite, num_trials, Path(folder), 1)
         rows["driver"], rows["worker"] = gauge.driver, gauge.workers
         rows["driver, --workers 0"] = apart(suite, num_trials, Path(folder), 0).driver

@@ -77,7 +77,7 @@ def main() -> None:
     made = parser(__doc__)
     quick = made.parse_args().quick
     num_trials, seconds = (5, 0.8) if quick else (16, 4.0)
-    with TemporaryDirectory(dir=".") as name:
+    with TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
         share = busy_share(16, seconds, folder)
         print(f"16 workers, trials that sleep {seconds:g} s: {100 * share:.1f} % busy")

@@ -11,14 +11,13 @@ def import_keras_quietly() -> None:
 
     They are written to file descriptor 2 before any setting is heard, so that is turned away
     during the import; if the import fails, what was written is shown. A `TF_CPP_MIN_LOG_LEVEL`
-    that the user has set wins and shows all.
+    of 0 or 1 that the user has set wins and shows all.
     """
     for name in ("tensorflow", "absl"):
         # A filter, for TensorFlow sets the level anew when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:

@@ -198,9 +198,9 @@ class RayExecutor:
 def _connect(address: str) -> None:
     try:
         if address == "local":
-            ray.init(include_dashboard=False, log_to_driver=False)
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
         else:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"--ray {address}: {_first_line(error)}") from None
 

@@ -61,8 +61,6 @@ def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
     if "tensorflow" not in sys.modules:
         from experiments.quiet import import_keras_quietly
 
-        if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":  # inherited of the driver, it says enough
-            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
         import_keras_quietly()
         # What TensorFlow has made lives for ever: collections need not look at it again.
         gc.freeze()

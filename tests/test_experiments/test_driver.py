@@ -263,6 +263,36 @@ def test_parallel_workers_are_busy_and_come_to_a_whole_table(simulation: Simulat
     assert len(workers) == 4
 
 
+def gpu_of_process(task: SimulatedTask, report: Any, note: Any) -> TrialResult:
+    """Ends with the GPUs that its process was given as the worker's message."""
+    simulated.train(task, report, note)
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return TrialResult(status="failed", cause="error", message=f"GPU {gpu}")
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [(None, {"GPU 0", "GPU 1"}), ("3,5", {"GPU 3", "GPU 5"})]
+)
+def test_each_worker_is_given_a_gpu_of_its_own(
+    visible: str | None,
+    expected: set[str],
+    simulation: Simulation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A100 (UUID: a)'\necho 'GPU 1: A100 (UUID: b)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    replace(simulation, max_trials=8, seconds=0.05, workers=2).run(gpu_of_process)
+    found = {result_of(simulation, f"{n:04}")["message"] for n in range(8)}
+    assert found == expected
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible  # the driver's own is as it was
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_one_interrupt_ends_after_the_epoch_and_it_can_be_gone_on_with(
     workers: int, simulation: Simulation
