@@ -109,9 +109,10 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-epochs", type=int, help="epochs of a trial at most  [default: 10]"),
         click.option(
             "--objective",
+            multiple=True,
             metavar="METRIC[:max|min]",
-            help="what ranks trials, and whether more or less of it is better "
-            "[default: val_accuracy]",
+            help="what ranks trials, and whether more or less of it is better; repeatable: the "
+            "others may be metrics too, or params, flops, latency_ms  [default: val_accuracy]",
         ),
         click.option("--seed", type=int, help="seed of everything random  [default: 0]"),
         click.option(
@@ -226,6 +227,9 @@ def _parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
             if value:
                 points = [_pairs("--try", tuple(text.split(","))) for text in value]
                 chosen[name] = [*chosen.get(name, []), *points]
+        elif name == "objective":
+            if value:
+                chosen[name] = list(value)
         elif name == "sources":
             if value:
                 chosen[name] = [*chosen.get(name, []), *value]
@@ -247,6 +251,8 @@ def _show_result(result: Any, quiet: bool) -> int:
     if not quiet:
         tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
         tested = f", test accuracy {tests}" if tests else ""
+        for line in result.front_lines:
+            click.echo(line)
         click.echo(
             f"best trial: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}"
         )

@@ -10,10 +10,11 @@ from typing import Any
 
 from experiments.datasets.names import check_name
 from experiments.errors import UserError
-from experiments.objective import Objective, parse_objective
+from experiments.objective import Objective, parse_objectives
 
 _KERAS_TUNER = ("random", "grid", "hyperband", "bayesian")
 OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
+MULTI_OBJECTIVE = ("tpe", "nsga2")  # methods that take several objectives
 METHODS = (*_KERAS_TUNER, *OPTUNA_METHODS, "auto")
 PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -31,7 +32,9 @@ class SearchConfig:
         max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
             at this number at the latest).
         max_epochs: Most epochs of one trial, at least 1.
-        objective: Metric and direction, for example `val_accuracy` or `val_loss:min`.
+        objective: Metric and direction, for example `val_accuracy` or `val_loss:min`; or several
+            in a list, the first of which ranks trials, for methods `tpe` and `nsga2`. After the
+            first, `params`, `flops` and `latency_ms` (less is better) can be named.
         seed: Seed of everything random, 0 or more.
         fix: Hyperparameters held at a value, by name.
         settings: Settings of the space, by name.
@@ -69,7 +72,7 @@ class SearchConfig:
     method: str = "random"
     max_trials: int = 10
     max_epochs: int = 10
-    objective: str = "val_accuracy"
+    objective: str | Sequence[str] = "val_accuracy"
     seed: int = 0
     fix: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -113,7 +116,7 @@ class SearchConfig:
         self._check_guidance()
         if self.patience == 0:
             object.__setattr__(self, "patience", None)
-        parse_objective(self.objective)
+        self._check_objectives()
         check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
@@ -122,7 +125,7 @@ class SearchConfig:
             )
 
     def _check_kinds(self) -> None:
-        texts = ("space", "dataset", "method", "objective", "name", "runs_dir")
+        texts = ("space", "dataset", "method", "name", "runs_dir")
         optionals = ("data_dir", "cache_dir", "ray", "deadline")
         tables = ("fix", "settings", "method_settings")
         for name in (*texts, *optionals, *tables):
@@ -137,6 +140,20 @@ class SearchConfig:
 
         if not isinstance(self.cache_features, bool):
             raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
+
+    def _check_objectives(self) -> None:
+        given: Any = self.objective
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+            raise UserError(f"objective should be a text or a list of texts; got {given!r}")
+        # One objective is recorded as a text, as it was before there could be several.
+        object.__setattr__(self, "objective", texts[0] if len(texts) == 1 else tuple(texts))
+        several = len(parse_objectives(texts)) > 1
+        if several and self.method not in (*MULTI_OBJECTIVE, "auto"):
+            raise UserError(
+                f"method {self.method!r} takes one objective; for several take "
+                f"{', '.join(MULTI_OBJECTIVE)} or auto"
+            )
 
     def _check_guidance(self) -> None:
         if self.pruner not in (None, *PRUNERS):
@@ -206,8 +223,14 @@ class SearchConfig:
 
     @property
     def parsed_objective(self) -> Objective:
-        """The objective with its direction."""
-        return parse_objective(self.objective)
+        """The objective that ranks trials, the first named, with its direction."""
+        return self.objectives[0]
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives with their directions, in the order they were named."""
+        texts = [self.objective] if isinstance(self.objective, str) else self.objective
+        return parse_objectives(texts)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import click
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
+from experiments.objective import shown_value
 
 
 class Display(Protocol):
@@ -37,6 +38,8 @@ class Display(Protocol):
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None: ...
+
+    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
 
     def confirming(self, trial_id: str, seed: int) -> None: ...
 
@@ -80,6 +83,9 @@ class SilentDisplay:
     ) -> None:
         """Ignored."""
 
+    def measured(self, trial_id: str, values: Sequence[float]) -> None:
+        """Ignored."""
+
     def confirming(self, trial_id: str, seed: int) -> None:
         """Ignored."""
 
@@ -96,6 +102,7 @@ class PlainDisplay(SilentDisplay):
     def __init__(self) -> None:
         self._started: dict[str, float] = {}  # trial id -> when it was started
         self._num_ended = 0
+        self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
         self._config: SearchConfig | None = None
         # what is being computed -> since when, and how much was done then
         self._computing: dict[str, tuple[float, int]] = {}
@@ -122,7 +129,19 @@ class PlainDisplay(SilentDisplay):
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
         outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
+        outcome += self._others(trial_id)
         click.echo(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
+
+    def measured(self, trial_id: str, values: Sequence[float]) -> None:
+        """Notes what the trial came to by each of several objectives."""
+        self._values[trial_id] = values
+
+    def _others(self, trial_id: str) -> str:
+        if self._config is None or trial_id not in self._values:
+            return ""
+        objectives, values = self._config.objectives, self._values.pop(trial_id)
+        others = zip(objectives[1:], values[1:], strict=True)
+        return "".join(f"  {o.name} {shown_value(v, o)}" for o, v in others)
 
     def confirming(self, trial_id: str, seed: int) -> None:
         """Says which finalist is trained again."""

@@ -4,6 +4,7 @@ The oracle lives here alone, in one thread. Each trial is recorded exactly once:
 attempt that is not the running one is ignored.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.deadline import Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.interrupt import Interruption
+from experiments.oracles.asha import is_paused
 from experiments.policy import Fate, after_failure, after_loss
 from experiments.record import TrialRecord
 from experiments.retention import Retention
@@ -36,6 +38,8 @@ class Observer(Protocol):
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None: ...
+
+    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
 
     def notice(self, line: str) -> None: ...
 
@@ -115,10 +119,17 @@ class Driver:
 
     def _recall(self) -> None:
         """Takes in what earlier sessions came to, and removes the weights that they left over."""
-        for trial in self._oracle.trials.values():
-            if trial.status in (Status.COMPLETED, Status.FAILED):
-                self._retention.ended(trial.trial_id, trial.score)
+        ended = (Status.COMPLETED, Status.FAILED)
+        trials = [trial for trial in self._oracle.trials.values() if trial.status in ended]
+        self._retention.recall([(t.trial_id, t.score, self._values(t)) for t in trials])
         self._retention.release(wanted_states(self._oracle))
+
+    def _values(self, trial: Any) -> list[float] | None:
+        """Returns a trial's values by objective; `None` unless it was trained whole."""
+        if trial.status != Status.COMPLETED or is_paused(trial):
+            return None
+        values: list[float] = self._oracle.values_of(trial)
+        return values
 
     def _state(self) -> dict[str, Any]:
         return {"phase": "searching", "running": sorted(self._running)}
@@ -248,10 +259,13 @@ class Driver:
     def _finish(self, job: Job, result: TrialResult) -> None:
         score = self._record.finish(job, result)
         del self._running[job.trial_id]
-        self._retention.ended(job.trial_id, score)
+        values = self._values(self._oracle.trials[job.trial_id])
+        self._retention.ended(job.trial_id, score, values)
         self._retention.release(wanted_states(self._oracle))
         self._deadline.learn(*self._record.cost(job.trial_id))
         self._status.ended(job.trial_id)
+        if values is not None and len(values) > 1:
+            self._observer.measured(job.trial_id, values)
         self._observer.trial_ended(job.trial_id, result.status, score, result.message)
         self._count_failure(result)
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.errors import UserError
 from experiments.files import atomic
 from reports.embedded import csv_of, trials_json
+from reports.front import value_of_trials
 from reports.reading import number
 from reports.statistics.space import axis
 from reports.study import Study
@@ -64,13 +66,15 @@ def _optuna(study: Study, out: Path) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    direction: Any = "maximize" if study.direction == "max" else "minimize"
+    directions: list[Any] = [
+        "maximize" if o.direction == "max" else "minimize" for o in study.objectives
+    ]
     with atomic(out) as temporary:
         storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
-        target = optuna.create_study(study_name=study.name, storage=storage, direction=direction)
+        target = optuna.create_study(study_name=study.name, storage=storage, directions=directions)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names of metrics are an experimental part of Optuna
-            target.set_metric_names([study.objective])
+            target.set_metric_names([o.name for o in study.objectives])
         target.add_trials(_optuna_trials(study))
         storage.remove_session()
         storage.engine.dispose()
@@ -84,18 +88,19 @@ def _optuna_trials(study: Study) -> list[Any]:
         "running": TrialState.RUNNING,
     }  # fmt: skip
     distributions = _distributions(study)
-    curves = _curves(study)
+    # Optuna's trials of several objectives report no epochs.
+    curves = _curves(study) if len(study.objectives) == 1 else {}
+    columns = [value_of_trials(study, study.trials, o.name) for o in study.objectives]
     trials = []
-    for _, row in study.trials.iterrows():
+    for (_, row), *values in zip(study.trials.iterrows(), *columns, strict=True):
         state = states.get(row["status"], TrialState.FAIL)
-        score = number(row["score"])
-        if state == TrialState.COMPLETE and math.isnan(score):
+        if state == TrialState.COMPLETE and not np.isfinite(values).all():
             state = TrialState.FAIL
         used = {name: row[name] for name in distributions if not is_missing(row[name])}
         trials.append(
             create_trial(
                 state=state,
-                value=score if state == TrialState.COMPLETE else None,
+                values=[float(v) for v in values] if state == TrialState.COMPLETE else None,
                 params={name: _native(study, name, value) for name, value in used.items()},
                 distributions={name: distributions[name] for name in used},
                 intermediate_values=curves.get(str(row["trial_id"]), {}),
@@ -172,7 +177,9 @@ def api_config(study: Study, api: Any) -> Any:
     from tensorboard.plugins.hparams import summary_v2
 
     hparams = [api.HParam(name) for name in study.hyperparameters]
-    return summary_v2.hparams_config_pb(hparams=hparams, metrics=[api.Metric(study.objective)])
+    return summary_v2.hparams_config_pb(
+        hparams=hparams, metrics=[api.Metric(o.name) for o in study.objectives]
+    )
 
 
 def _file_name(trial_id: Any) -> str:
@@ -206,6 +213,12 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
     if study.objective not in metrics and not math.isnan(score):
         events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
         steps.append(0)
+    for objective in study.objectives[1:]:
+        (value,) = value_of_trials(study, row.to_frame().T, objective.name)
+        if objective.name not in metrics and not math.isnan(value):
+            tag = Summary.Value(tag=objective.name, simple_value=value)
+            events.append(Summary(value=[tag]))
+            steps.append(0)
     _write_events(folder, events, start, steps)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.files import atomic, check_room, write_json
+from experiments.front import finalists
 from experiments.snapshot import Keeper
 from experiments.trial import derive_seed, room_for
 from experiments.tuner import SuiteTuner
@@ -21,7 +22,8 @@ def confirm(
 ) -> tuple[float, ...]:
     """Trains the best trials again, tests them, exports the winner and writes artifacts.
 
-    Finalists are ranked by their validation scores of the search; the test split ranks nothing.
+    Finalists are ranked by their validation scores of the search, of several objectives as
+    `front.finalists` says; the test split ranks nothing.
     The exported model is the winner's training with the best validation score.
 
     Returns:
@@ -29,7 +31,7 @@ def confirm(
     """
     from experiments.artifacts import write_artifacts
 
-    best = [t for t in tuner.oracle.get_best_trials(config.confirm) if t.status == "COMPLETED"]
+    best = finalists(tuner.oracle, config.confirm)
     records = []
     for rank, trial in enumerate(best):
         runs, exported = [], None

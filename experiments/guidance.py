@@ -14,6 +14,7 @@ from experiments.oracles.combinations import combinations
 from experiments.space import describe, parse_value
 
 _FEW = 10  # trials that are too few for a model to learn from
+_GENERATIONS = 200  # trials from which on there are generations enough to evolve a front
 _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 
 
@@ -28,8 +29,9 @@ def chosen_method(
     """
     if config.method != "auto":
         return config, []
-    method, why = _method(config, space)
-    can_stop = config.max_epochs >= _SHORT and config.executions_per_trial == 1
+    several = len(config.objectives) > 1
+    method, why = _for_several(config) if several else _method(config, space)
+    can_stop = not several and config.max_epochs >= _SHORT and config.executions_per_trial == 1
     pruner, tries = config.pruner, config.tries
     if method == "grid":  # it tries all there is, whole
         pruner, tries = None, ()
@@ -49,6 +51,13 @@ def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[s
     if most <= _FEW:
         return "qmc", f"{most} trials are too few to learn from, so they are spread evenly"
     return "tpe", f"{most} trials are enough to learn from"
+
+
+def _for_several(config: SearchConfig) -> tuple[str, str]:
+    most = config.max_trials
+    if most >= _GENERATIONS:
+        return "nsga2", f"{most} trials are enough to breed a front of several objectives from"
+    return "tpe", f"there are several objectives and {most} trials; it models them one by one"
 
 
 def _size(space: keras_tuner.HyperParameters, enough: int) -> int | None:

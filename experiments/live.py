@@ -1,7 +1,7 @@
 """The live display of a search in a terminal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.display import SilentDisplay, introduction
+from experiments.objective import shown_value
 
 _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4
@@ -50,6 +51,7 @@ class LiveDisplay(SilentDisplay):
         self._preparing: Any = None
         self._num_recalled = 0
         self._num_confirmed = 0
+        self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
         self._computing: dict[str, Any] = {}  # what is being computed -> its bar
 
     def __enter__(self) -> Self:
@@ -132,6 +134,10 @@ class LiveDisplay(SilentDisplay):
             self._best = (score, trial_id)
         self._progress.update(self._trials, advance=1, note=self._remaining())
 
+    def measured(self, trial_id: str, values: Sequence[float]) -> None:
+        """Notes what a trial came to by each of several objectives."""
+        self._values[trial_id] = values
+
     def _remaining(self) -> str:
         assert self._config is not None
         mean = sum(row[3] for row in self._rows) / len(self._rows)
@@ -171,8 +177,9 @@ class LiveDisplay(SilentDisplay):
         assert self._config is not None
         table = Table(box=None, pad_edge=False, header_style="bold")
         names = self._names()
-        for name in ("trial", self._config.parsed_objective.name, "seconds", *names):
-            right = name == "seconds"
+        objectives = [o.name for o in self._config.objectives]
+        for name in ("trial", *objectives, "seconds", *names):
+            right = name in ("seconds", *objectives[1:])
             table.add_column(name, no_wrap=True, justify="right" if right else "left")
         rows = self._rows[-_NUM_ROWS:]
         best = [row for row in self._rows if self._best and row[0] == self._best[1]]
@@ -182,14 +189,28 @@ class LiveDisplay(SilentDisplay):
             if trial_id is not None:
                 cells = [_text(running.values.get(name)) for name in names]
                 seconds = f"{time.monotonic() - running.started:.1f}"
-                table.add_row(trial_id, "running", seconds, *cells, style="dim")
+                blank = [""] * (len(objectives) - 1)
+                table.add_row(trial_id, "running", *blank, seconds, *cells, style="dim")
         return table
 
     def _cells(self, row: Any, names: list[str]) -> list[str]:
         trial_id, status, score, seconds, values = row
         mark = " *" if self._best and trial_id == self._best[1] else ""
         outcome = status if score is None else f"{score:.4f}{mark}"
-        return [trial_id, outcome, f"{seconds:.1f}", *(_text(values.get(name)) for name in names)]
+        return [
+            trial_id,
+            outcome,
+            *self._others(trial_id),
+            f"{seconds:.1f}",
+            *(_text(values.get(name)) for name in names),
+        ]
+
+    def _others(self, trial_id: str) -> list[str]:
+        """Returns a trial's values by the objectives after the first."""
+        assert self._config is not None
+        objectives = self._config.objectives
+        values = self._values.get(trial_id, [None] * len(objectives))
+        return [shown_value(v, o) for v, o in zip(values[1:], objectives[1:], strict=True)]
 
     def _style(self, row: Any) -> str:
         if row[1] != "completed":

@@ -43,9 +43,9 @@ def make_oracle(
         plans: Hyperband's plans, where they have changed in the course of the study.
         earlier: Trials of other searches that inform Optuna's methods.
     """
-    objective = config.parsed_objective
+    objectives = [keras_tuner.Objective(o.name, o.direction) for o in config.objectives]
     arguments = {
-        "objective": keras_tuner.Objective(objective.name, objective.direction),
+        "objective": objectives if len(objectives) > 1 else objectives[0],
         "hyperparameters": space,
         # Never 0, which Keras Tuner takes for "any".
         "seed": 1 + derive_seed(config.seed, _ORACLE_STREAM) % (2**31 - 2),

@@ -1,24 +1,39 @@
-"""The objective: a metric and its direction, never guessed."""
+"""Objectives: a metric or a cost, and its direction, never guessed."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from experiments.errors import UserError
 
 # metric without "val_" -> direction
 _KNOWN = {"accuracy": "max", "f1_score": "max", "loss": "min"}
+LATENCY = "latency_ms"
+# what a network costs, less of which is better -> what it is
+COSTS = {
+    "params": "all parameters, trainable and frozen",
+    "flops": "floating-point operations of one image",
+    LATENCY: "milliseconds of one image, alone in its batch",
+}
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric of the training history and whether more of it is better.
+    """A metric of the training history, or a cost, and whether more of it is better.
 
     Args:
-        name: Name in the history, for example `val_accuracy`.
+        name: Name in the history, for example `val_accuracy`; or one of `COSTS`.
         direction: `"max"` or `"min"`.
     """
 
     name: str
     direction: str
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is a property of the network, the same in every epoch."""
+        return self.name in COSTS
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than`; anything beats `None`."""
@@ -44,11 +59,77 @@ def parse_objective(text: str) -> Objective:
         raise UserError(
             f"objective {text!r}: the direction should be max or min, got {direction!r}"
         )
+    if name in COSTS:
+        if direction == "max":
+            raise UserError(f"objective {text!r}: less of a cost is better; write {name}:min")
+        return Objective(name, "min")
     if not colon and metric not in _KNOWN:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
         )
     return Objective(name, direction or _KNOWN[metric])
+
+
+def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
+    """Parses several objectives; the first named ranks trials.
+
+    Raises:
+        UserError: One of them is no objective, is named twice, or the first is a cost.
+    """
+    found: dict[str, Objective] = {}
+    for text in texts:
+        objective = parse_objective(text)
+        if objective.name in found:
+            raise UserError(
+                f"objective {objective.name} is named twice, as {found[objective.name]} and "
+                f"{objective}: name each once"
+            )
+        found[objective.name] = objective
+    if not found:
+        raise UserError("objective is an empty list: name at least one, such as val_accuracy")
+    first = next(iter(found.values()))
+    if first.is_cost:
+        raise UserError(
+            f"objective {first.name}: the first objective decides the best epoch, so it has to be "
+            f"a metric of the training; write --objective val_accuracy --objective {first.name}"
+        )
+    return tuple(found.values())
+
+
+def objective_values(
+    objectives: Sequence[Objective], record: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Returns what a trial came to by each objective.
+
+    Metrics are those of the epoch that was best by the first objective, the mean over executions.
+
+    Args:
+        objectives: The first one ranks trials.
+        record: The content of `result.json`.
+
+    Returns:
+        name -> value; `None` where it is not known.
+    """
+    return {o.name: _value(o, record) for o in objectives}
+
+
+def _value(objective: Objective, record: Mapping[str, Any]) -> float | None:
+    if objective.name == "params":
+        return _sum(record["trainable_parameters"], record["frozen_parameters"])
+    if objective.is_cost:
+        value: float | None = record.get(objective.name)
+        return value
+    found = [
+        execution["history"][objective.name][execution["best_epoch"]]
+        for execution in record["executions"]
+        if execution["history"].get(objective.name)
+    ]
+    return math.fsum(found) / len(found) if found else None
+
+
+def _sum(*numbers: float | None) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
 
 
 def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
@@ -57,9 +138,25 @@ def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
     Raises:
         UserError: They do not.
     """
-    if objective.name.removeprefix("val_") not in metrics:
+    if not objective.is_cost and objective.name.removeprefix("val_") not in metrics:
         reported = ", ".join(f"{prefix}{m}" for m in metrics for prefix in ("val_", ""))
         raise UserError(
             f"objective {objective.name!r}: no model of this space reports it; "
-            f"they report {reported}"
+            f"they report {reported}; after the first, costs can be named: {', '.join(COSTS)}"
         )
+
+
+def described(
+    values: Mapping[str, float | None], objectives: Sequence[Objective], digits: int = 4
+) -> str:
+    """Returns values of objectives as text: `val_accuracy 0.9810, params 12,330`."""
+    return ", ".join(f"{o.name} {shown_value(values.get(o.name), o, digits)}" for o in objectives)
+
+
+def shown_value(value: float | None, objective: Objective, digits: int = 4) -> str:
+    """Returns a value as a reader writes it: counts whole, milliseconds with two decimals."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    if objective.name == LATENCY:
+        return f"{value:.2f}"
+    return f"{value:,.0f}" if objective.is_cost else f"{value:.{digits}f}"

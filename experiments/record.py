@@ -11,6 +11,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.executors.base import Job
 from experiments.files import write_json
+from experiments.objective import Objective, objective_values
 from experiments.policy import Attempt
 from experiments.trial import TrialResult
 
@@ -91,6 +92,9 @@ class TrialRecord:
             "worker": attempts[-1].worker,
             "attempts": [asdict(attempt) for attempt in attempts],
         }
+        objectives = objectives_of(self._oracle)
+        if len(objectives) > 1:
+            record["objectives"] = objective_values(objectives, record)
         write_json(self.trial_folder(job.trial_id) / "result.json", record)
         tell(self._oracle, trial, record)
         with suppress(FileNotFoundError):
@@ -104,6 +108,12 @@ def score_of(result: TrialResult) -> float | None:
     if result.status == "failed" or not scores:
         return None
     return sum(scores) / len(scores)
+
+
+def objectives_of(oracle: Any) -> list[Objective]:
+    """Returns the objectives of an oracle; the first ranks trials."""
+    named = getattr(oracle.objective, "objectives", [oracle.objective])
+    return [Objective(o.name, o.direction) for o in named]
 
 
 def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
@@ -121,15 +131,18 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
 
 def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
     executions = record["executions"]
+    costs: dict[str, Any] = objective_values(
+        [o for o in objectives_of(oracle) if o.is_cost], record
+    )
     if len(executions) > 1:
         for execution in executions:  # Keras Tuner averages the observations of one step
             best = {n: v[execution["best_epoch"]] for n, v in execution["history"].items()}
-            oracle.update_trial(trial_id, best, step=0)
+            oracle.update_trial(trial_id, best | costs, step=0)
         return
     history = executions[0]["history"]
     for index in range(len(executions[0]["epoch_seconds"])):
         metrics = {name: values[index] for name, values in history.items()}
-        oracle.update_trial(trial_id, metrics, step=record["initial_epoch"] + index)
+        oracle.update_trial(trial_id, metrics | costs, step=record["initial_epoch"] + index)
 
 
 def read_attempts(folder: Path) -> list[Attempt]:

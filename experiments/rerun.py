@@ -11,6 +11,7 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.objective import LATENCY
 from experiments.search import parse_settings, prepare_data
 from experiments.space import explore, fixed
 from experiments.trial import TrialTask
@@ -44,6 +45,7 @@ class Opened:
         defaults: dict[str, Any] = {
             "epochs": config.max_epochs,
             "patience": config.patience,
+            "further": tuple(o.name for o in config.objectives[1:] if o.name != LATENCY),
             "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
         }
         return TrialTask(

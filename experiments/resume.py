@@ -70,7 +70,7 @@ def changed_config(
 
 def _plain(config: SearchConfig, name: str) -> Any:
     if name == "objective":
-        return str(config.parsed_objective)
+        return ", ".join(map(str, config.objectives))
     value = getattr(config, name)
     # Values come as text from the command line and as numbers from a file.
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value

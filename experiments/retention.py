@@ -1,5 +1,6 @@
 """Which weights stay on the disk: those of the best trials and of trials not done with."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,20 +31,36 @@ class Retention:
         """The score that a trial's weights need to be kept; `None` while there is room."""
         return self._best[-1][0] if len(self._best) >= self._num_kept > 0 else None
 
-    def ended(self, trial_id: str, score: float | None) -> None:
-        """Takes note of a trial's end, and removes the weights that are not wanted any more."""
+    def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
+        """Takes note of the trials of earlier sessions: id, score and values by objective."""
+        for trial in trials:
+            self.ended(*trial)
+
+    def ended(
+        self, trial_id: str, score: float | None, values: Sequence[float] | None = None
+    ) -> None:
+        """Takes note of a trial's end, and removes the weights that are not wanted any more.
+
+        Args:
+            trial_id: The trial.
+            score: Its score; `None` if it has none.
+            values: What it came to by each of several objectives; not looked at here.
+        """
         self._held.add(trial_id)
         if score is None or not self._num_kept:
             self._remove(trial_id, CHECKPOINT)
             return
+        self._rank(trial_id, score)
+        for _, dropped in self._best[self._num_kept :]:
+            self._remove(dropped, CHECKPOINT)
+        del self._best[self._num_kept :]
+
+    def _rank(self, trial_id: str, score: float) -> None:
         position = next(
             (i for i, (s, _) in enumerate(self._best) if self._objective.better(score, s)),
             len(self._best),
         )
         self._best.insert(position, (score, trial_id))
-        for _, dropped in self._best[self._num_kept :]:
-            self._remove(dropped, CHECKPOINT)
-        del self._best[self._num_kept :]
 
     def release(self, wanted: set[str]) -> None:
         """Removes the training state of ended trials that are not among `wanted`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
@@ -39,6 +40,9 @@ class SearchResult:
         report: The report's page.
         objective: Name of the metric that the score is of.
         ended_by: `deadline` or `failures`, if that ended the search.
+        front: Ids of the trials that no other beats in all of several objectives, the best by the
+            first one first; the best trial is the front's knee, if it bends.
+        front_lines: The front in words; empty for one objective.
     """
 
     folder: Path
@@ -49,6 +53,8 @@ class SearchResult:
     report: Path
     objective: str
     ended_by: str | None = None
+    front: tuple[str, ...] = ()
+    front_lines: tuple[str, ...] = ()
 
 
 def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
@@ -125,7 +131,8 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
     settings = parse_settings(config)
     parse_method_settings(config)
     cls = space_class(config.space)
-    check_reported(config.parsed_objective, cls.metrics)
+    for objective in config.objectives:
+        check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
     fixed(explore(_make(config, cls.required_shape(3, settings), 2, settings)), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
@@ -140,7 +147,7 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
     config, notices = chosen_method(config, space)
     earlier, lines = warm_start(config.sources, space, config.parsed_objective, config.runs_dir)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
-    notices += lines
+    notices += [*lines, *front.notices(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(config, data, hypermodel, space, end, tuple(notices), tuple(earlier))
@@ -217,15 +224,17 @@ def _run(prepared: Prepared, folder: Path, study: dict[str, Any], display: Displ
 
     session = Session(prepared, folder, study, display)
     scores = session.run()
-    trials = list(session.tuner.oracle.trials.values())
-    best = session.tuner.oracle.get_best_trials(1)
+    oracle = session.tuner.oracle
+    best = front.finalists(oracle, 1)
     return SearchResult(
         folder=folder,
         best_trial=best[0].trial_id if best else None,
         best_score=best[0].score if best else None,
         test_scores=scores,
-        num_failed=sum(t.status == "FAILED" for t in trials),
+        num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
         report=write_report(folder),
         objective=prepared.config.parsed_objective.name,
         ended_by=study["sessions"][-1].get("ended_by"),
+        front=front.members(oracle),
+        front_lines=front.described_front(oracle),
     )

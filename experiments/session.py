@@ -16,11 +16,11 @@ from experiments.driver import Driver
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors import make_executor
 from experiments.files import is_disk_full
+from experiments.front import finalists, make_retention
 from experiments.methods import make_oracle, plan_of
 from experiments.oracles.bracket import Plan
 from experiments.record import TrialRecord
 from experiments.repair import restore
-from experiments.retention import Retention
 from experiments.study import write_study
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import Earlier, from_record
@@ -68,8 +68,7 @@ class Session:
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display = display
         self._oracle = make_oracle(self.config, prepared.space, self._plans(), from_record(study))
-        num_kept = max(self.config.keep, self.config.confirm, 1)
-        self._retention = Retention(folder, self.config.parsed_objective, num_kept)
+        self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
             self.config,
             prepared.data,
@@ -191,11 +190,11 @@ class Session:
         """Returns the test scores of an earlier session, if the same finalists had been tested."""
         try:
             path = self.folder / "artifacts" / "finalists.json"
-            finalists = json.loads(path.read_text(encoding="utf-8"))
-            tested = [(f["trial_id"], len(f["runs"]), f["max_epochs"]) for f in finalists]
-            scores = [run["test"]["accuracy"] for f in finalists[:1] for run in f["runs"]]
+            records = json.loads(path.read_text(encoding="utf-8"))
+            tested = [(f["trial_id"], len(f["runs"]), f["max_epochs"]) for f in records]
+            scores = [run["test"]["accuracy"] for f in records[:1] for run in f["runs"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        best = self._oracle.get_best_trials(self.config.confirm)
+        best = finalists(self._oracle, self.config.confirm)
         asked = [(t.trial_id, self.config.seeds, self.config.max_epochs) for t in best]
         return tuple(scores) if tested == asked else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.lock import holder, is_running
+from experiments.objective import Objective, described
 from experiments.status import read_status
 
 
@@ -20,7 +21,7 @@ def status_text(folder: Path) -> str:
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
         f"trials: {counts}, of {config.get('max_trials', '?')} at most",
-        *_best(study, trials),
+        *_best(folder, study, trials),
         *_running(folder, config),
     ]
     return "\n".join(lines)
@@ -48,7 +49,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     return f"interrupted; go on with `experiments resume {folder.name}`"
 
 
-def _best(study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
+def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
     objective = study.get("objective", {})
     done = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
     if not done:
@@ -56,7 +57,28 @@ def _best(study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
     choose = min if objective.get("direction") == "min" else max
     best = choose(done, key=lambda t: float(t["score"]))
     name = objective.get("name", "score")
-    return [f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}"]
+    return [
+        f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}",
+        *_front(folder, study),
+    ]
+
+
+def _front(folder: Path, study: dict[str, Any]) -> list[str]:
+    """Says what the front of several objectives is so far."""
+    objectives = [Objective(o["name"], o["direction"]) for o in study.get("objectives", [])]
+    results = [_read(path) for path in sorted(folder.glob("trial_*/result.json"))]
+    done = [r for r in results if r.get("status") == "completed" and r.get("objectives")]
+    if not objectives or not done:
+        return []
+    from reports.front import front_of
+
+    front = front_of([[r["objectives"].get(o.name) for o in objectives] for r in done], objectives)
+    ids = ", ".join(str(done[position]["trial_id"]) for position in front.members)
+    lines = [f"front: {len(front.members)} of {len(done)} trials: {ids}"]
+    if front.knee is not None:
+        knee = done[front.knee]
+        lines.append(f"knee: trial {knee['trial_id']}, {described(knee['objectives'], objectives)}")
+    return lines
 
 
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:

@@ -51,12 +51,13 @@ def describe_study(
     architecture: tuple[str, ...],
 ) -> dict[str, Any]:
     """Returns the content of `study.json`."""
-    objective = config.parsed_objective
+    objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
         "format": 1,
         "name": name,
         "config": config.as_dict() | {"name": name},
-        "objective": {"name": objective.name, "direction": objective.direction},
+        "objective": objective,
+        **({"objectives": [objective, *others]} if others else {}),
         "space": space,
         "architecture": list(architecture),
         "dataset": {

@@ -47,7 +47,8 @@ class Network:
         self.space = space_class(task.space)(
             task.data.shape, len(task.data.class_names), **task.settings
         )
-        self.space.report(task.objective.name.removeprefix("val_"))
+        for name in (task.objective.name, *task.further):
+            self.space.report(name.removeprefix("val_"))
         # A copy: Keras Tuner deserializes conditions in place.
         self.hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
         try:

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.data import PreparedData
 from experiments.executors.base import Answer
 from experiments.files import atomic, check_room, is_disk_full
-from experiments.objective import Objective
+from experiments.objective import LATENCY, Objective
 
 # Called with (execution, epoch from 0, metrics); answers with an `Answer`, 0 for going on.
 Report = Callable[[int, int, dict[str, float]], int]
@@ -43,6 +43,7 @@ class TrialTask:
         checkpoint_above: Score that a trial must beat for its checkpoint to be written; written in
             any case if `None`.
         cache_dir: Where features of frozen parts are kept; nowhere if `None`.
+        further: Names of the search's further objectives, metrics and costs.
     """
 
     space: str
@@ -59,6 +60,7 @@ class TrialTask:
     checkpoint: str | None = None
     checkpoint_above: float | None = None
     cache_dir: str | None = None
+    further: tuple[str, ...] = ()
 
     def keeps(self, score: float, best: float | None) -> bool:
         """Whether a training with `score` is to be kept, after one with `best`."""
@@ -80,7 +82,7 @@ class Execution:
         score: The objective at that epoch.
         seconds: Seconds by phase: `clear` (what the training before left), `build`, `features`
             (opening or computing them), `trace`, `fit`, of which `evaluate` was spent on
-            validation, and `save`.
+            validation, `latency` (where it is an objective) and `save`.
         epoch_seconds: Seconds of each epoch.
     """
 
@@ -102,6 +104,10 @@ class TrialResult:
         trainable_parameters: Number of weights that training changes at its end.
         frozen_parameters: Number of all other weights.
         flops: Floating-point operations of one image, see `costs.flops`.
+        latency_ms: Median milliseconds of one image, alone in its batch, where that is an
+            objective; measured as `costs.latency` does, by the process that ran the trial.
+        latency_low_ms: One call in ten was quicker.
+        latency_high_ms: Nine calls in ten were quicker.
         cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `worker_lost` or `error`.
         message: On failure: what happened in one line.
         traceback: On failure: where.
@@ -115,6 +121,9 @@ class TrialResult:
     trainable_parameters: int | None = None
     frozen_parameters: int | None = None
     flops: int | None = None
+    latency_ms: float | None = None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
     cause: str | None = None
     message: str | None = None
     traceback: str | None = None
@@ -182,6 +191,9 @@ def _run_executions(
             return
         if trained.answer == Answer.STOP:
             result.status = "pruned"
+        if LATENCY in task.further and index == len(task.seeds) - 1:
+            with timed(execution, "latency"):
+                measure_latency(model, task.data, result)
         assert execution.score is not None
         if task.keeps(execution.score, best):
             best = execution.score
@@ -227,3 +239,12 @@ def count_parameters(model: Any, result: TrialResult) -> None:
     result.trainable_parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     result.frozen_parameters = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
     result.flops = flops(model)
+
+
+def measure_latency(model: Any, data: PreparedData, result: TrialResult) -> None:
+    """Notes how long one image takes, here and now."""
+    from experiments.costs import latency
+
+    measured = latency(model, np.asarray(data.open("validation").images[0]))
+    result.latency_ms = measured.median
+    result.latency_low_ms, result.latency_high_ms = measured.low, measured.high

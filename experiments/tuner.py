@@ -73,6 +73,7 @@ class SuiteTuner(keras_tuner.Tuner):
             hyperparameters=trial.hyperparameters.get_config(),
             data=self.data,
             objective=self.config.parsed_objective,
+            further=tuple(o.name for o in self.config.objectives[1:]),
             epochs=int(values.get("tuner/epochs", self.config.max_epochs)),
             seeds=tuple(
                 derive_seed(self.config.seed, _TRIAL_STREAM, number, execution)

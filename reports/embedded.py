@@ -29,9 +29,11 @@ def trials_json(study: Study) -> str:
     """Returns all trials as JSON that may stand in a script element."""
     left_out = {"traceback", "scores"}
     columns = [name for name in study.trials.columns if name not in left_out]
+    objectives = [{"name": o.name, "direction": o.direction} for o in study.objectives]
     payload = {
         "study": study.name,
         "objective": {"name": study.objective, "direction": study.direction},
+        **({"objectives": objectives} if len(objectives) > 1 else {}),
         "trials": {
             "columns": columns,
             "rows": [

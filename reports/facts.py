@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from reports.reading import as_dict, clean, dig, number
+from reports.reading import as_dict, clean, dicts, dig, number
 from reports.study import Study
 from reports.words import duration, listed, plural, text
 from reports.words import number as shown
@@ -22,7 +22,9 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     environment = as_dict(record.get("environment"))
     yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
     yield "method", _said(config.get("method"))
-    yield "objective", ", ".join(str(v) for v in as_dict(record.get("objective")).values())
+    stated = dicts(record.get("objectives")) or [as_dict(record.get("objective"))]
+    label = "objectives" if len(stated) > 1 else "objective"
+    yield label, "; ".join(", ".join(str(v) for v in o.values()) for o in stated)
     yield "budget", _budget(config)
     yield "took", _took(record)
     yield "seed", _said(config.get("seed"))

@@ -1,6 +1,7 @@
 """Trials and epochs as pandas frames."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ def trials_frame(
     states: list[Trial],
     hyperparameters: dict[str, dict[str, Any]],
     measured: dict[str, dict[str, Any]],
+    metrics: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Returns one row a trial, in order of start; see `Study.trials`.
 
@@ -28,13 +30,17 @@ def trials_frame(
         states: The trials' files.
         hyperparameters: column -> description.
         measured: trial id -> costs that were measured after the search.
+        metrics: Objectives after the first that are metrics.
     """
-    rows = [_trial_row(*trial, hyperparameters) for trial in states]
+    rows = [_trial_row(*trial, hyperparameters) | _metrics(trial, metrics) for trial in states]
+    # Latencies of the search and of later are not mixed: all are taken anew, or none.
+    timed = {row["trial_id"] for row in rows if not math.isnan(row["latency_ms"])}
+    costs = ("flops", "latency_ms") if timed <= set(measured) else ("flops",)
     for row in rows:
-        for cost in ("flops", "latency_ms"):
+        for cost in costs:
             found = number(dig(measured, row["trial_id"], cost))
             row[cost] = row[cost] if math.isnan(found) else found
-    trials = pd.DataFrame(rows, columns=[*_FIELDS, *hyperparameters])
+    trials = pd.DataFrame(rows, columns=[*_FIELDS, *metrics, *hyperparameters])
     trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
     trials.insert(1, "number", range(1, len(trials) + 1))
     return trials
@@ -74,6 +80,10 @@ def _trial_row(
         for column, hp in hyperparameters.items()
         if _active(hp, values)
     }
+
+
+def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:
+    return {name: number(dig(trial[2], "objectives", name)) for name in names}
 
 
 def value_of(hp: dict[str, Any], value: Any) -> Any:

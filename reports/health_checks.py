@@ -202,7 +202,8 @@ def _resolution(study: Study) -> float:
 
 def _close(study: Study) -> Iterator[Finding]:
     scores = scores_of(study)
-    if len(scores) < 3 or "accuracy" not in study.objective:
+    # Of several objectives, those that are equal in the first are told apart by the others.
+    if len(scores) < 3 or "accuracy" not in study.objective or len(study.objectives) > 1:
         return
     step = _resolution(study)
     equal = int((np.abs(scores - scores[0]) <= step).sum())

@@ -1,17 +1,20 @@
 """Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.errors import UserError
+from experiments.objective import COSTS, Objective
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
 
 _BOOKKEEPING = "tuner/"  # Hyperband keeps its rounds among the hyperparameters
+_MOST_OBJECTIVES = 20
 _PARTS = ("config", "objective", "dataset", "environment")
 
 
@@ -59,9 +62,12 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
     loaded = [_read_trial(path, problems) for path in paths]
     states = [trial for trial in loaded if trial is not None]
     space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
-    hyperparameters = _columns(space)
     objective, direction = _objective(record, states)
-    trials = trials_frame(states, hyperparameters, _measured(folder, problems))
+    objectives = _objectives(record, Objective(objective, direction), problems)
+    metrics = [o.name for o in objectives[1:] if not o.is_cost]
+    hyperparameters = _columns(space, metrics)
+    measured = _measured(folder, problems)
+    trials = trials_frame(states, hyperparameters, measured, metrics)
     return Study(
         folder=folder,
         name=clean(record.get("name", folder.name)),
@@ -74,6 +80,7 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
         finalists=_runs_of(folder / "artifacts" / "finalists.json", problems),
         confirmed=_confirmed(folder, problems),
         problems=tuple(problems),
+        objectives=objectives,
     )
 
 
@@ -120,14 +127,14 @@ def _plain_space(states: list[Trial]) -> list[dict[str, Any]]:
     return list(space.values())
 
 
-def _columns(space: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _columns(space: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Names a column for each hyperparameter; none takes the place of a field of the trial."""
     columns: dict[str, dict[str, Any]] = {}
     for hp in space:
         if hp["name"].startswith(_BOOKKEEPING):
             continue
         column = clean(hp["name"], 120)
-        while column in RESERVED or column in columns:
+        while column in RESERVED or column in metrics or column in columns:
             column += " (hyperparameter)"
         columns[column] = _describe(hp)
     return columns
@@ -170,6 +177,24 @@ def _objective(record: dict[str, Any], states: list[Trial]) -> tuple[str, str]:
             if direction in ("min", "max") and math.isclose(_best(metric), score):
                 return clean(name), direction
     return "score", "max"
+
+
+def _objectives(
+    record: dict[str, Any], first: Objective, problems: list[str]
+) -> tuple[Objective, ...]:
+    """Returns all objectives; further ones that can't be read are named and left out."""
+    found = {first.name: first}
+    for stated in dicts(record.get("objectives"))[:_MOST_OBJECTIVES]:
+        name, direction = stated.get("name"), stated.get("direction")
+        if (
+            isinstance(name, str)
+            and direction in ("max", "min")
+            and name not in RESERVED - {*COSTS}
+        ):
+            found.setdefault(clean(name, 60), Objective(clean(name, 60), direction))
+        else:
+            problems.append(f"study.json names an objective that is none: {clean(stated)}")
+    return tuple(found.values())
 
 
 def _best(metric: Any) -> float:

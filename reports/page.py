@@ -64,6 +64,7 @@ def _write(study: Study, folder: Path) -> Path:
         "best": tables.best_trials(study),
         "finalists": tables.finalists(study),
         "layers": tables.layers(study),
+        **({"front": tables.front(study)} if len(study.objectives) > 1 else {}),
     }
     page = _render(study, pictures, csvs, shown)
     write_figures(folder, pictures)

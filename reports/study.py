@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.errors import UserError
+from experiments.objective import Objective
 from reports.reading import as_dict, clean, dig, read_arrays, read_json
 
 
@@ -21,12 +22,14 @@ class Study:
         record: `study.json`; empty for a project of plain Keras Tuner.
         objective: Name of the metric that ranks trials.
         direction: `"max"` or `"min"`.
+        objectives: All objectives; the first is `objective` with its direction.
         trials: One row a trial: `trial_id`, `number` (from 1, in order of start), `status`
             (`completed`, `pruned`, `failed`, `running`), `score`, `scores` (one an execution),
             `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
             `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
-            (of one image), `latency_ms`, and one column a hyperparameter, missing where it was
-            inactive.
+            (of one image), `latency_ms`, one column for each further objective that is a metric
+            (at the epoch that was best by the first), and one column a hyperparameter, missing
+            where it was inactive.
         epochs: One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1),
             `seconds` and one column a metric.
         hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.
@@ -48,6 +51,7 @@ class Study:
     finalists: list[dict[str, Any]] = field(default_factory=list)
     confirmed: list[dict[str, Any]] = field(default_factory=list)
     problems: tuple[str, ...] = ()
+    objectives: tuple[Objective, ...] = ()
 
     @cached_property
     def completed(self) -> pd.DataFrame:

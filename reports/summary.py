@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.front import study_front
 from reports.reading import clean, dig, number
 from reports.statistics.estimates import Estimate, accuracy
 from reports.study import Study
@@ -33,7 +34,8 @@ class Verdict:
     """The answer of a study.
 
     Args:
-        trial_id: The best trial, or `None` if none was completed.
+        trial_id: The best trial, of several objectives the front's knee; `None` if none was
+            completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
         test_size: Images of the test split; `None` where nothing was tested.
@@ -68,7 +70,9 @@ class Verdict:
 def verdict(study: Study) -> Verdict:
     """Sums `study` up."""
     completed = study.completed
-    best = completed.iloc[0] if len(completed) else None
+    front = study_front(study)
+    place = 0 if front is None else front.recommended or 0
+    best = completed.iloc[place] if len(completed) else None
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     model = study.folder / "best_model.keras"
     return Verdict(
@@ -76,7 +80,7 @@ def verdict(study: Study) -> Verdict:
         score=math.nan if best is None else float(best["score"]),
         tests=tuple((finalist["trial_id"], _test(finalist)) for finalist in tested),
         test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
-        gain=_gain(study, tested[0] if tested else None),
+        gain=_gain(study, best, tested[0] if tested else None),
         trainable_parameters=_known(study, best, "trainable_parameters"),
         frozen_parameters=_known(study, best, "frozen_parameters"),
         flops=_known(study, best, "flops"),
@@ -110,15 +114,15 @@ def _known(study: Study, best: Any, name: str) -> float:
     return float(best[name])
 
 
-def _gain(study: Study, winner: dict[str, Any] | None) -> Gain | None:
+def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None:
     tested = _gain_on_test(study)
     if winner is not None and tested is not None:
         return tested
     row = default_trial(study)
-    if row is None or study.completed.empty:
+    if row is None or best is None:
         return None
     sign = 1 if study.direction == "max" else -1
-    gap_value = sign * float(study.completed.iloc[0]["score"] - row["score"])
+    gap_value = sign * float(best["score"] - row["score"])
     return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
 
 

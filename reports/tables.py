@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from experiments.objective import shown_value
+from reports.front import study_front, value_of_trials
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
 from reports.words import number as shown
@@ -17,6 +20,19 @@ def best_trials(study: Study) -> pd.DataFrame:
     return readable(study, study.completed.head(NUM_BEST))
 
 
+def front(study: Study) -> pd.DataFrame:
+    """The trials of the front of several objectives, best first by the first; else empty."""
+    found = study_front(study)
+    if found is None:
+        return pd.DataFrame()
+    table = readable(study, found.trials.iloc[found.front.members])
+    losses = [f"{100 * distance:.0f} %" for distance in found.front.distance]
+    table.insert(len(study.objectives) + 1, "given away", losses)
+    roles = ["knee" if p == found.front.knee else "" for p in found.front.members]
+    table.insert(1, "role", roles)
+    return table
+
+
 def all_trials(study: Study) -> pd.DataFrame:
     """Every trial in order of start."""
     return readable(study, study.trials, with_status=True)
@@ -28,12 +44,18 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
     if with_status:
         columns["status"] = trials["status"]
     columns[words(study.objective)] = [shown(v, 4) for v in trials["score"]]
+    for objective in study.objectives[1:]:
+        values = value_of_trials(study, trials, objective.name)
+        columns[words(objective.name)] = [
+            "" if np.isnan(v) else shown_value(v, objective) for v in values
+        ]
     if any(len(scores) > 1 for scores in trials["scores"]):
         columns["each execution"] = [" ".join(shown(s, 4) for s in t) for t in trials["scores"]]
     columns["epochs"] = [shown(v) for v in trials["epochs"]]
     columns["seconds"] = [shown(v, 1) for v in trials["seconds"]]
-    parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
-    columns["parameters"] = [shown(v) for v in parameters]
+    if "parameters" not in columns:
+        parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
+        columns["parameters"] = [shown(v) for v in parameters]
     for name in study.hyperparameters:
         if trials[name].notna().any():
             columns[_free(words(name), columns)] = [text(v) for v in trials[name]]

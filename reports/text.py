@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.errors import UserError
+from experiments.objective import shown_value
 from experiments.prune import folder_bytes
 from reports import tables
+from reports.front import study_front, value_of_trials
 from reports.load import load_study
 from reports.reading import dig, number
 from reports.study import Study
@@ -46,7 +48,7 @@ def _study_row(study: Study) -> dict[str, object]:
         "what": what,
         "method": dig(study.record, "config", "method") or "",
         "trials": f"{answer.num_completed}{failed}",
-        "objective": study.objective,
+        "objective": ", ".join(o.name for o in study.objectives),
         "best": shown(answer.score, 4),
         "test": shown(answer.tests[0][1].mean, 4) if answer.tests else "",
         "started": _when(started),
@@ -66,6 +68,7 @@ def study_text(study: Study) -> str:
     answer = verdict(study)
     head = [f"{study.name}: {answer.num_completed} completed, {answer.num_failed} failed"]
     if answer.trial_id is not None:
+        head += _front(study)
         head.append(f"best trial {answer.trial_id}: {study.objective} {answer.score:.4f}")
     for trial, test in answer.tests:
         head.append(
@@ -74,6 +77,18 @@ def study_text(study: Study) -> str:
         )
     frame = tables.best_trials(study)
     return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")
+
+
+def _front(study: Study) -> list[str]:
+    found = study_front(study)
+    if found is None:
+        return []
+    count, total = len(found.front.members), len(found.trials)
+    lines = [f"front: {count} of {total} trials: {', '.join(found.ids)}"]
+    if found.front.knee is not None:
+        knee = found.trials.iloc[found.front.knee]["trial_id"]
+        lines.append(f"knee: trial {knee}, {found.described(found.front.knee)}")
+    return lines
 
 
 def trial_text(study: Study, trial_id: str) -> str:
@@ -86,6 +101,11 @@ def trial_text(study: Study, trial_id: str) -> str:
     lines = [f"trial {row['trial_id']} of {study.name}: {row['status']}"]
     if pd.notna(row["score"]):
         lines.append(f"{words(study.objective)} {row['score']:.4f}, {row['seconds']:.1f} s")
+        lines += [
+            f"{words(o.name)} {shown_value(float(value), o)}"
+            for o in study.objectives[1:]
+            for value in value_of_trials(study, row.to_frame().T, o.name)
+        ]
     shown = [n for n in study.hyperparameters if text(row[n])]
     lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
     epochs = study.epochs[study.epochs["trial_id"] == row["trial_id"]]

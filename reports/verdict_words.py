@@ -3,6 +3,8 @@
 import math
 
 from reports.facts import NO, PARTLY, checklist
+from reports.front import study_front
+from reports.front_words import front_sentence
 from reports.reading import dig
 from reports.study import Study
 from reports.summary import Verdict
@@ -13,10 +15,15 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     """The answer of the study in a sentence or two."""
     if answer.trial_id is None:
         return f"No trial was completed; {answer.num_failed} failed."
+    front = study_front(study)
     text = (
-        f"Train the network of trial {answer.trial_id}, the best of "
-        f"{plural(answer.num_completed, 'completed trial')} with a {words(study.objective)} of "
-        f"{number(answer.score, 4)}"
+        front_sentence(front)
+        if front is not None
+        else (
+            f"Train the network of trial {answer.trial_id}, the best of "
+            f"{plural(answer.num_completed, 'completed trial')} with a {words(study.objective)} of "
+            f"{number(answer.score, 4)}"
+        )
     )
     if not answer.tests:
         return text + "; it was not confirmed on test, so expect less of it."

@@ -3,9 +3,13 @@
 import math
 from typing import Any
 
+_SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
+
 
 def words(name: str) -> str:
     """`val_accuracy` -> `validation accuracy`."""
+    if name in _SHORT_NAMES:
+        return _SHORT_NAMES[name]
     text = name.removeprefix("val_").replace("_", " ")
     return f"validation {text}" if name.startswith("val_") else text
 

@@ -112,8 +112,14 @@ class DurableOracle(keras_tuner.Oracle):
         return trial
 
     def _direction(self, name: str) -> str | None:
-        objectives = getattr(self.objective, "objectives", [self.objective])
-        return next((o.direction for o in objectives if o.name == name), None)
+        return next((o.direction for o in self._objectives() if o.name == name), None)
+
+    def _objectives(self) -> list[Any]:
+        return list(getattr(self.objective, "objectives", [self.objective]))
+
+    def values_of(self, trial: Any) -> list[float]:
+        """Returns what a completed trial came to by each objective."""
+        return [float(trial.score)]
 
     def end_trial(self, trial: Any) -> None:
         """Records how a trial ended; a trial that is not running is left as it is."""
@@ -154,9 +160,9 @@ class DurableOracle(keras_tuner.Oracle):
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """Returns the best completed trials, fewer where there are fewer."""
+        """Returns the best completed trials by the first objective, fewer where there are fewer."""
         completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
-        most = self.objective.direction == "max"
+        most = self._objectives()[0].direction == "max"
         return sorted(completed, key=lambda t: t.score, reverse=most)[:num_trials]
 
     def wanted(self) -> set[str]:

@@ -23,6 +23,9 @@ class OptunaOracle(DurableOracle):
     as if nothing had happened. A failed trial counts as the worst one seen. Works in plain Keras
     Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
 
+    `tpe` and `nsga2` take a list of objectives. The first named decides a trial's best epoch, its
+    score, its rank and what the pruner stops; values of the others are those of that epoch.
+
     Args:
         sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
         settings: Settings of the sampler, by name; see `proposal.SAMPLERS`.
@@ -30,7 +33,7 @@ class OptunaOracle(DurableOracle):
         pruner: `none`, `median`, `asha`, `hyperband` (asynchronous both) or `wilcoxon`. It decides
             when `update_trial` reports an epoch, which plain Keras Tuner does not do by itself; the
             answer's status is `STOPPED` then. Such a trial ends as completed, its message begins
-            with `pruned`. Of several objectives, the first named decides.
+            with `pruned`.
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
         factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
         earlier: Values and score of trials of other searches; the sampler takes them as its own,
@@ -53,9 +56,8 @@ class OptunaOracle(DurableOracle):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        objectives = getattr(self.objective, "objectives", [self.objective])
-        self._names = [o.name for o in objectives]
-        self._directions = [o.direction for o in objectives]
+        self._names = [o.name for o in self._objectives()]
+        self._directions = [o.direction for o in self._objectives()]
         self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
         self._tries = [dict(values) for values in tries]
         self._pruner, self._max_epochs = pruner, max_epochs
@@ -170,7 +172,7 @@ class OptunaOracle(DurableOracle):
         space, state = self.space_map, self._state(trial)
         values = trial.hyperparameters.values
         parameters = space.parameters(values, complete=not self._proposer.is_conditional)
-        result = self._result(trial) if state == TrialState.COMPLETE else None
+        result = self.values_of(trial) if state == TrialState.COMPLETE else None
         curve = epochs_of(trial, self._names[0]) if self._pruner != "none" else None
         made = frozen(place, state, parameters, space.distributions, result, curve)
         if trial.status == Status.COMPLETED and not is_paused(trial):
@@ -192,18 +194,36 @@ class OptunaOracle(DurableOracle):
         can_rank = self._proposer.is_conditional and len(self._names) == 1
         return TrialState.PRUNED if can_rank else TrialState.COMPLETE
 
-    def _result(self, trial: Any) -> list[float]:
+    def values_of(self, trial: Any) -> list[float]:
+        """Returns what a completed trial came to by each objective.
+
+        Of several, all are of the epoch that was best by the first: that is the network it leaves.
+        """
         if len(self._names) == 1:
-            return [float(trial.score)]
-        return [float(trial.metrics.get_best_value(name)) for name in self._names]
+            return super().values_of(trial)
+        curves = [epochs_of(trial, name) for name in self._names]
+        return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
+
+    def score_trial(self, trial: Any) -> None:
+        """Scores a trial by the first objective, which ranks trials.
+
+        Raises:
+            ValueError: One of several objectives was not reported.
+        """
+        if len(self._names) == 1:
+            super().score_trial(trial)
+            return
+        super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
+        trial.score = trial.metrics.get_best_value(self._names[0])
+        trial.best_step = trial.metrics.get_best_step(self._names[0])
+
+    def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
+        """Checks an epoch's report; of several objectives, costs come with the trial's end."""
+        if len(self._names) == 1 or self._names[0] not in metrics:
+            super()._check_objective_found(metrics)
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
-        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
-
-        Several objectives are also summed up, as Keras Tuner does.
-        """
-        if len(self._names) > 1:
-            metrics = metrics | {self.objective.name: self.objective.get_value(metrics)}
+        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         if self._pruner != "none" and trial_id in {
             t.trial_id for t in self.ongoing_trials.values()

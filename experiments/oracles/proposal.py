@@ -5,6 +5,7 @@ is made in a study of its own, which is thrown away: what a sampler must remembe
 from the trials each time, so a search that was rebuilt from its files goes on as if undisturbed.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -180,14 +181,19 @@ class Proposer:
         return draw
 
     def study(self, trials: Sequence[FrozenTrial]) -> Study:
-        """Returns a study over `trials`, for a pruner to look at."""
-        return self._study(_View(trials, 0), self._sampler(0, {}))
+        """Returns a study over `trials`, for a pruner to look at: by the first objective alone."""
+        shown = [copy.copy(trial) for trial in trials]
+        for trial in shown:
+            trial.values = trial.values and trial.values[:1]
+        return self._study(_View(shown, 0), self._sampler(0, {}), self._directions[:1])
 
-    def _study(self, view: _View, sampler: Any) -> Study:
+    def _study(
+        self, view: _View, sampler: Any, directions: Sequence[StudyDirection] | None = None
+    ) -> Study:
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it announces every study
         try:
-            view.create_new_study(self._directions, "proposal")
+            view.create_new_study(directions or self._directions, "proposal")
         finally:
             optuna.logging.set_verbosity(level)
         return Study("proposal", view, sampler)

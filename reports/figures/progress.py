@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from reports.figures import _style as style
+from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
 from reports.words import number, plural, words
@@ -30,6 +31,7 @@ class Info:
         best: `(n,)`, best so far.
         failed_numbers: Trials that failed.
         expected: Expected best of 1..n of these trials in random order.
+        last_arrival: Which trial to end was the last to join the front of several objectives.
     """
 
     objective: str
@@ -40,6 +42,7 @@ class Info:
     best: tuple[float, ...]
     failed_numbers: tuple[int, ...]
     expected: Expected
+    last_arrival: int | None = None
 
 
 def info(study: Study) -> Info | str:
@@ -58,11 +61,20 @@ def info(study: Study) -> Info | str:
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
         expected=expected_performance(list(done["score"]), study.seed, study.direction),
+        last_arrival=last_arrival(study),
     )
 
 
 def finding(info: Info) -> str:
     """Says when the best was found, and by how much it last improved."""
+    text = _best_finding(info)
+    if info.last_arrival is None:
+        return text
+    last = f"the front last gained the trial that was number {info.last_arrival} to end."
+    return f"{text} That is by {words(info.objective)} alone; {last}"
+
+
+def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
     text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
     text += f"was number {first + 1} to end"

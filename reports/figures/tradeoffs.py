@@ -1,6 +1,7 @@
 """Score against what it costs: parameters, FLOPs, latency, training time."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.figures import _style as style
+from reports.front import StudyFront, study_front
+from reports.front_words import exchange
 from reports.statistics.pareto import front, knee
 from reports.study import Study
 from reports.words import compact, listed, words
 
+_BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50
 TITLE = "Score against cost"
 _Array = npt.NDArray[np.float64]
@@ -28,6 +32,8 @@ class Panel:
         numbers: `(n,)`, trials.
         front: Positions of the Pareto front, cheapest first.
         knee: Position of the knee, if the front bends.
+        steps: Where the front's steps rise; `None` where it is one of more objectives than two,
+            and is no line in this panel.
     """
 
     title: str
@@ -36,17 +42,23 @@ class Panel:
     numbers: tuple[int, ...]
     front: npt.NDArray[np.int64]
     knee: int | None
+    steps: Literal["pre", "post"] | None = "post"
 
 
 @dataclass(frozen=True)
 class Info:
-    """One panel a recorded cost; `missing` names the others."""
+    """One panel a recorded cost; `missing` names the others.
+
+    Of several objectives: one panel an objective after the first, all with one front and knee,
+    which `exchange` compares with the best by the first.
+    """
 
     objective: str
     direction: str
     panels: tuple[Panel, ...]
     missing: tuple[str, ...]
     ids: dict[int, str]
+    exchange: str | None = None
 
 
 def costs_of(study: Study) -> dict[str, _Array]:
@@ -62,7 +74,10 @@ def costs_of(study: Study) -> dict[str, _Array]:
 
 
 def info(study: Study) -> Info | str:
-    """Finds the Pareto front for each recorded cost."""
+    """Finds the Pareto front for each recorded cost, or that of several objectives."""
+    found = study_front(study)
+    if found is not None:
+        return _of_objectives(study, found)
     scores = study.completed["score"].to_numpy(dtype=float)
     numbers = study.completed["number"].to_numpy(dtype=int)
     panels, missing = [], []
@@ -82,8 +97,50 @@ def info(study: Study) -> Info | str:
     return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
 
 
+def _of_objectives(study: Study, found: StudyFront) -> Info:
+    numbers = tuple(int(n) for n in found.trials["number"])
+    panels = tuple(_panel(found, column, numbers) for column in range(1, len(found.objectives)))
+    ids = {n: str(t) for n, t in zip(numbers, found.trials["trial_id"], strict=True)}
+    knee, best = found.front.knee, int(found.front.members[0])
+    return Info(
+        study.objective, study.direction, panels, (), ids,
+        "" if knee is None or knee == best else exchange(found, knee, best),
+    )  # fmt: skip
+
+
+def _panel(found: StudyFront, column: int, numbers: tuple[int, ...]) -> Panel:
+    objective = found.objectives[column]
+    costs, members = found.values[:, column], found.front.members
+    known = np.isfinite(costs) & np.isfinite(found.values[:, 0])
+    place = {int(p): i for i, p in enumerate(np.flatnonzero(known))}
+    ordered = members[np.argsort(costs[members], kind="stable")]
+    rising: Literal["pre", "post"] = "post" if objective.direction == "min" else "pre"
+    return Panel(
+        title=f"{words(objective.name)}, {_BETTER[objective.direction]}",
+        costs=costs[known],
+        scores=found.values[known, 0],
+        numbers=tuple(n for n, k in zip(numbers, known, strict=True) if k),
+        front=np.array([place[int(p)] for p in ordered], dtype=np.int64),
+        knee=None if found.front.knee is None else place[found.front.knee],
+        steps=rising if len(found.objectives) == 2 else None,
+    )
+
+
+def _front_finding(info: Info) -> str:
+    panel = info.panels[0]
+    count = f"{len(panel.front)} of {len(panel.costs)} trials are the front over all objectives"
+    if panel.knee is None:
+        return f"{count}; it has no knee."
+    trial = info.ids[panel.numbers[panel.knee]]
+    if not info.exchange:
+        return f"{count}; its knee is trial {trial}, the best by {words(info.objective)} too."
+    return f"{count}; its knee, trial {trial}, gives away {info.exchange}."
+
+
 def finding(info: Info) -> str:
-    """Says what the knee of the first cost costs and gives away."""
+    """Says what the knee of the first cost, or of several objectives, costs and gives away."""
+    if info.exchange is not None:
+        return _front_finding(info)
     panel = info.panels[0]
     best = int(np.argmax(panel.scores if info.direction == "max" else -panel.scores))
     unit = panel.title.partition(",")[0]
@@ -126,13 +183,17 @@ def draw(info: Info, ax: Axes) -> Axes:
 def _cost(ax: Axes, panel: Panel) -> None:
     style.scatter(ax, panel.numbers, panel.costs, panel.scores, style.GREY, label="trial")
     x, y = panel.costs[panel.front], panel.scores[panel.front]
-    ax.step(x, y, where="post", color=style.BLUE, lw=2, marker="o", ms=4, label="Pareto front")
+    look: dict[str, Any] = {"color": style.BLUE, "marker": "o", "ms": 4}
+    if panel.steps is None:
+        ax.plot(x, y, ls="", label="front over all objectives", **look)
+    else:
+        ax.step(x, y, where=panel.steps, lw=2, label="Pareto front", **look)
     if panel.knee is not None:
         ax.plot(
             panel.costs[panel.knee], panel.scores[panel.knee], "D", color=style.ORANGE, ms=8,
             label="knee", zorder=4,
         )  # fmt: skip
-    if panel.costs.max() / panel.costs.min() > 5:
+    if panel.costs.min() > 0 and panel.costs.max() / panel.costs.min() > 5:
         ax.set_xscale("log")
         wide = panel.costs.max() / panel.costs.min() > 300
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
