@@ -54,7 +54,7 @@ def make_oracle(
         "max_trials": config.max_trials,
     }
     if config.method in OPTUNA_METHODS:
-        arguments["earlier"] = [(e.values, e.score) for e in earlier]
+        arguments["earlier"] = [(e.values, (e.score, *e.further)) for e in earlier]
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
     return oracle

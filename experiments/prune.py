@@ -1,10 +1,12 @@
 """`experiments prune`: frees the disk of weights that are not wanted any more."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import UserError
+from experiments.objective import Objective
 from experiments.retention import CHECKPOINT, SNAPSHOTS
 
 
@@ -45,19 +47,34 @@ def prune(folder: Path, num_kept: int) -> tuple[int, int]:
 
 
 def _best_trials(folder: Path, number: int) -> set[str]:
+    """Returns folders of the best trials; of several objectives, the front's first."""
     scores: list[tuple[float, str]] = []
     try:
-        direction = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"][
-            "direction"
-        ]
+        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        direction = study["objective"]["direction"]
         for path in sorted(folder.glob("trial_*/trial.json")):
             trial: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
                 scores.append((float(trial["score"]), path.parent.name))
+        scores.sort(key=lambda pair: pair[0], reverse=direction == "max")
+        ranked = [name for _, name in scores]
+        first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"study {folder.name!r} can't be read ({type(error).__name__}: {error}): "
             "nothing was removed"
         ) from None
-    scores.sort(key=lambda pair: pair[0], reverse=direction == "max")
-    return {name for _, name in scores[:number]}
+    return set(list(dict.fromkeys([*first, *ranked]))[:number])
+
+
+def _front(folder: Path, ranked: Sequence[str], objectives: Sequence[Objective]) -> list[str]:
+    """Returns folders of the front's trials, the knee first; none for one objective."""
+    if not objectives:
+        return []
+    from reports.front import front_of  # reports.text imports this module
+
+    paths = [folder / name / "result.json" for name in ranked]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    whole = [i for i, record in enumerate(records) if record["status"] == "completed"]
+    values = [[records[i]["objectives"][o.name] for o in objectives] for i in whole]
+    return [ranked[whole[position]] for position in front_of(values, objectives).ranked()]

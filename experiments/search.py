@@ -145,7 +145,8 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
     config, notices = chosen_method(config, space)
-    earlier, lines = warm_start(config.sources, space, config.parsed_objective, config.runs_dir)
+    first, *further = config.objectives
+    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config)]
     if config.cache_features:

@@ -5,14 +5,14 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
 from experiments.errors import UserError
-from experiments.objective import Objective
+from experiments.objective import Objective, objective_values
 from experiments.oracles.distributions import SpaceMap
 
 
@@ -23,10 +23,12 @@ class Earlier:
     Args:
         values: Its hyperparameters, as far as this search has them.
         score: Its objective.
+        further: What it came to by the search's further objectives, in their order.
     """
 
     values: dict[str, Any]
     score: float
+    further: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def warm_start(
     space: keras_tuner.HyperParameters,
     objective: Objective,
     runs_dir: str | Path,
+    further: Sequence[Objective] = (),
 ) -> tuple[list[Earlier], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
@@ -56,13 +59,14 @@ def warm_start(
         space: Hyperparameters of this search.
         objective: Its objective; that of the sources has to be the same.
         runs_dir: Where studies are looked for by name.
+        further: Its further objectives; trials of which one of them is not known are dropped.
 
     Raises:
         UserError: A source can't be read, or is of another objective.
     """
     mapped, used, lines = SpaceMap(space.space), [], []
     for name in sources:
-        source = _read(name, objective, Path(runs_dir))
+        source = _read(name, (objective, *further), Path(runs_dir))
         fitting, dropped = [], Counter(source.skipped)
         unknown: set[str] = set()
         known = {hp.name for hp in space.space}
@@ -73,7 +77,7 @@ def warm_start(
             if outside or not mapped.parameters(values):
                 dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
             else:
-                fitting.append(Earlier(values, trial.score))
+                fitting.append(replace(trial, values=values))
         used += fitting
         lines.append(_line(name, len(fitting), dropped, unknown))
     return used, lines
@@ -89,23 +93,23 @@ def _line(name: str, num_used: int, dropped: Counter[str], unknown: set[str]) ->
     return line
 
 
-def _read(name: str, objective: Objective, runs_dir: Path) -> Source:
+def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
     if "://" in name:
-        return _read_optuna(name, objective)
+        return _read_optuna(name, objectives)
     path = Path(name)
     if path.suffix == ".csv":
-        return _read_csv(path, objective)
+        return _read_csv(path, objectives)
     folder = path if path.is_dir() else runs_dir / name
     if not any(folder.glob("trial_*/trial.json")):
         raise UserError(
             f"--from {name}: expected a study, a folder of a Keras Tuner project, a CSV file or "
             f"the URL of an Optuna storage; there are no trials in {str(folder)!r}"
         )
-    return _read_project(name, folder, objective)
+    return _read_project(name, folder, objectives)
 
 
-def _read_project(name: str, folder: Path, objective: Objective) -> Source:
-    _check_objective(name, _objective_of(folder), objective)
+def _read_project(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
+    _check_objective(name, _objective_of(folder), objectives[0])
     trials, skipped = [], Counter[str]()
     for path in sorted(folder.glob("trial_*/trial.json")):
         try:
@@ -119,9 +123,28 @@ def _read_project(name: str, folder: Path, objective: Objective) -> Source:
             status = "stopped early"
         if status != "COMPLETED" or not _is_number(score):
             skipped[status.lower()] += 1
+        elif (missing := _missing(others := _others(path.parent, objectives[1:]))) is not None:
+            skipped[f"without {missing}"] += 1
         else:
-            trials.append(Earlier(values, float(score)))
+            trials.append(Earlier(values, float(score), tuple(others.values())))
     return Source(trials, skipped)
+
+
+def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
+    """Returns what a trial came to by further objectives, as far as its record says."""
+    unknown = dict.fromkeys(o.name for o in objectives)
+    if not objectives:
+        return unknown
+    try:
+        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return objective_values(objectives, record)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return unknown
+
+
+def _missing(values: Mapping[str, Any]) -> str | None:
+    """Names a value that is no number."""
+    return next((name for name, value in values.items() if not _is_number(value)), None)
 
 
 def _objective_of(folder: Path) -> Objective | None:
@@ -145,7 +168,8 @@ def _check_objective(name: str, found: Objective | None, objective: Objective) -
         )
 
 
-def _read_csv(path: Path, objective: Objective) -> Source:
+def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
+    objective, *further = objectives
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -158,14 +182,19 @@ def _read_csv(path: Path, objective: Objective) -> Source:
             f"--from {path}: expected a column {objective.name!r} or 'score' with the results, "
             f"and one for each hyperparameter; got {', '.join(map(str, columns)) or 'no rows'}"
         )
+    absent = [o.name for o in further if o.name not in columns]
+    if absent:
+        raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
     trials, skipped = [], Counter[str]()
     for row in rows:
         score = _parsed(row.pop(column) or "")
-        if not _is_number(score):
-            skipped["without a score"] += 1
+        others = {o.name: _parsed(row.pop(o.name) or "") for o in further}
+        missing = "a score" if not _is_number(score) else _missing(others)
+        if missing is not None:
+            skipped[f"without {missing}"] += 1
             continue
         values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
-        trials.append(Earlier(values, float(score)))
+        trials.append(Earlier(values, float(score), tuple(others.values())))
     return Source(trials, skipped)
 
 
@@ -182,7 +211,7 @@ def _parsed(text: str) -> Any:
     return text
 
 
-def _read_optuna(name: str, objective: Objective) -> Source:
+def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
     import optuna
 
     url, _, chosen = name.partition("#")
@@ -198,14 +227,21 @@ def _read_optuna(name: str, objective: Objective) -> Source:
     except Exception as error:  # databases fail in as many ways as there are databases
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"--from {name}: can't be read: {lines[0][:200]}") from None
-    if len(study.directions) > 1:
-        raise UserError(f"--from {name}: it has several objectives, this search {objective}")
-    direction = "max" if study.direction == optuna.study.StudyDirection.MAXIMIZE else "min"
-    _check_objective(name, Objective(objective.name, direction), objective)
+    if len(study.directions) != len(objectives):
+        raise UserError(
+            f"--from {name}: it has {len(study.directions)} objective(s), this search "
+            f"{len(objectives)}: {', '.join(map(str, objectives))}"
+        )
+    stated = study.metric_names if len(objectives) > 1 else None
+    names = stated or [o.name for o in objectives]
+    for named, direction, objective in zip(names, study.directions, objectives, strict=True):
+        most = direction == optuna.study.StudyDirection.MAXIMIZE
+        _check_objective(name, Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
     for trial in study.get_trials(deepcopy=False):
-        if trial.state == optuna.trial.TrialState.COMPLETE and _is_number(trial.value):
-            trials.append(Earlier(dict(trial.params), float(trial.value or 0.0)))
+        values = trial.values or []
+        if trial.state == optuna.trial.TrialState.COMPLETE and all(map(_is_number, values)):
+            trials.append(Earlier(dict(trial.params), values[0], tuple(values[1:])))
         else:
             skipped[trial.state.name.lower()] += 1
     return Source(trials, skipped)
@@ -217,9 +253,15 @@ def _is_number(value: Any) -> bool:
 
 def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
     """Returns earlier trials as plain data for `study.json`."""
-    return [{"values": e.values, "score": e.score} for e in earlier]
+    return [
+        {"values": e.values, "score": e.score} | ({"further": list(e.further)} if e.further else {})
+        for e in earlier
+    ]
 
 
 def from_record(study: Mapping[str, Any]) -> list[Earlier]:
     """Returns the earlier trials that `study.json` holds, so that a resume needs no source."""
-    return [Earlier(dict(e["values"]), float(e["score"])) for e in study.get("earlier", [])]
+    return [
+        Earlier(dict(e["values"]), float(e["score"]), tuple(map(float, e.get("further", ()))))
+        for e in study.get("earlier", [])
+    ]

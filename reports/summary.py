@@ -108,10 +108,23 @@ def _test(finalist: dict[str, Any]) -> Estimate:
 
 
 def _known(study: Study, best: Any, name: str) -> float:
+    if best is not None and (_is_objective(study, name) or not _is_exported(study, best)):
+        return float(best[name])
     value = number(dig(study.model, name))
     if math.isfinite(value) or best is None:
         return value
     return float(best[name])
+
+
+def _is_objective(study: Study, name: str) -> bool:
+    return name in {objective.name for objective in study.objectives[1:]}
+
+
+def _is_exported(study: Study, best: Any) -> bool:
+    """Whether the exported model is of the recommended trial; of one objective it always was."""
+    return len(study.objectives) < 2 or [best["trial_id"]] == [
+        finalist["trial_id"] for finalist in study.finalists[:1]
+    ]
 
 
 def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None:

@@ -29,8 +29,12 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         return text + "; it was not confirmed on test, so expect less of it."
     test = answer.tests[0][1]
     over = "over seeds" if test.kind == "seeds" else "over images, one training only"
+    # Of several objectives the knee can be another one since: trials were added, or measured again.
+    tested = answer.tests[0][0]
+    which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
     return (
-        f"{text}; trained again from scratch with {plural(test.count, 'seed')}, it reaches a test "
+        f"{text}; {which}trained again from scratch with {plural(test.count, 'seed')}, it reaches "
+        f"a test "
         f"accuracy of {test.mean:.4f} (95 % interval {between(test.low, test.high)}, {over}, "
         f"{plural(answer.test_size or 0, 'test image')})."
     )

@@ -36,8 +36,8 @@ class OptunaOracle(DurableOracle):
             with `pruned`.
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
         factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
-        earlier: Values and score of trials of other searches; the sampler takes them as its own,
-            pruners do not see them.
+        earlier: Values and score (of several objectives a sequence of scores) of trials of other
+            searches; the sampler takes them as its own, pruners do not see them.
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
@@ -52,7 +52,7 @@ class OptunaOracle(DurableOracle):
         pruner: str = "none",
         max_epochs: int = 1,
         factor: int = 3,
-        earlier: Sequence[tuple[Mapping[str, Any], float]] = (),
+        earlier: Sequence[tuple[Mapping[str, Any], float | Sequence[float]]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,7 +67,10 @@ class OptunaOracle(DurableOracle):
             self._halving = Halving(
                 max_epochs, self._names[0], self._directions[0], factor, brackets
             )
-        self._earlier = [(dict(values), float(score)) for values, score in earlier]
+        self._earlier = [
+            (dict(values), list(score) if isinstance(score, Sequence) else [float(score)])
+            for values, score in earlier
+        ]
         self._map: SpaceMap | None = None
         self._size_of_space = 0
         self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
@@ -158,9 +161,9 @@ class OptunaOracle(DurableOracle):
                 TrialState.COMPLETE,
                 space.parameters(values, complete),
                 space.distributions,
-                [score],
+                scores,
             )
-            for place, (values, score) in enumerate(self._earlier)
+            for place, (values, scores) in enumerate(self._earlier)
         ]
 
     def _in_order(self) -> list[Any]:

@@ -46,6 +46,7 @@ class Synthetic:
     test_accuracy: float = 0.93
     seed_spread: float = 0.004
     changes: dict[str, Any] = field(default_factory=dict)  # of study.json, by key
+    further: tuple[tuple[str, str], ...] = ()  # objectives after val_accuracy, with directions
 
 
 def write_study(runs: Path, plan: Synthetic) -> Path:
@@ -54,12 +55,18 @@ def write_study(runs: Path, plan: Synthetic) -> Path:
     folder = runs / plan.name
     folder.mkdir(parents=True)
     scores = [_write_trial(folder, index, plan, rng) for index in range(plan.num_trials)]
-    _dump(folder / "study.json", _record(plan) | plan.changes)
+    _dump(folder / "study.json", _record(plan) | _several(plan) | plan.changes)
     _dump(folder / "oracle.json", {})
     if plan.num_seeds and scores:
         best = max(range(len(scores)), key=lambda i: scores[i])
         _write_artifacts(folder, _trial_id(best, plan), plan, rng)
     return folder
+
+
+def _several(plan: Synthetic) -> dict[str, Any]:
+    named = [("val_accuracy", "max"), *plan.further]
+    objectives = [{"name": name, "direction": direction} for name, direction in named]
+    return {"objectives": objectives} if plan.further else {}
 
 
 def _dump(path: Path, data: Any) -> None:
@@ -139,6 +146,8 @@ def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Gener
              "seconds": {"build": 1.0, "fit": 7.0}, "epoch_seconds": [1.4] * plan.num_epochs}
         ],
     }  # fmt: skip
+    if plan.further and not failed:
+        _add_objectives(result, plan, rng)
     state = {
         "trial_id": trial_id, "status": "FAILED" if failed else "COMPLETED", "score": score,
         "hyperparameters": {"space": [], "values": values}, "metrics": {"metrics": {}},
@@ -147,6 +156,17 @@ def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Gener
     _dump(folder / f"trial_{trial_id}" / "trial.json", state)
     _dump(folder / f"trial_{trial_id}" / "result.json", result)
     return -1.0 if score is None else score
+
+
+def _add_objectives(result: dict[str, Any], plan: Synthetic, rng: np.random.Generator) -> None:
+    parameters = result["trainable_parameters"] + result["frozen_parameters"]
+    result["latency_ms"] = float(0.4 + parameters / 40_000 + rng.uniform(0, 0.2))
+    known = {
+        "params": parameters, "flops": result["flops"], "latency_ms": result["latency_ms"],
+        "val_loss": 1.1 - result["score"],
+    }  # fmt: skip
+    names = ["val_accuracy", *(name for name, _ in plan.further)]
+    result["objectives"] = {name: known.get(name, result["score"]) for name in names}
 
 
 def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Generator) -> None:
