@@ -29,14 +29,16 @@ def front_sentence(found: StudyFront) -> str:
 
 
 def exchange(found: StudyFront, position: int, other: int) -> str:
-    """Says what a trial gives away by the first objective, and gets in the others for it."""
+    """Says what a trial gives away by the first objective, what it gets for it, and at what."""
     first, *others = found.objectives
     gap = abs(found.values[position, 0] - found.values[other, 0])
-    got = [
-        _change(o, float(found.values[position, i]), float(found.values[other, i]))
-        for i, o in enumerate(others, 1)
-    ]
-    return f"{gap:.4f} {words(first.name)} for {listed(got)}"
+    got, lost = [], []
+    for column, objective in enumerate(others, 1):
+        value, instead = float(found.values[position, column]), float(found.values[other, column])
+        worse = objective.better(instead, value)
+        (lost if worse else got).append(_change(objective, value, instead))
+    text = f"{gap:.4f} {words(first.name)} for {listed(got)}"
+    return f"{text}, at {listed(lost)}" if lost else text
 
 
 def _id(found: StudyFront, position: int | None) -> str:
