@@ -253,8 +253,9 @@ def _show_result(result: Any, quiet: bool) -> int:
         tested = f", test accuracy {tests}" if tests else ""
         for line in result.front_lines:
             click.echo(line)
+        label = "recommended trial" if result.front_lines else "best trial"
         click.echo(
-            f"best trial: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}"
+            f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}"
         )
         if tests:
             click.echo(f"model:  {result.folder / 'best_model.keras'}")

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-_WARM_UP, _REPEATS = 5, 30
+_WARM_UP, _LEAST = 5, 30  # calls
+_SECONDS = 0.3  # of calls at least: what disturbs a machine comes in bursts of some milliseconds
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,12 @@ def latency(model: keras.Model, image: npt.NDArray[np.uint8]) -> Latency:
         image: `(height, width, channels)`, uint8.
     """
     batch = image[None].astype("float32")
-    seconds = []
-    for call in range(_WARM_UP + _REPEATS):
+    for _ in range(_WARM_UP):
+        model.predict_on_batch(batch)
+    seconds: list[float] = []
+    while len(seconds) < _LEAST or sum(seconds) < _SECONDS:
         started = time.perf_counter()
         model.predict_on_batch(batch)
-        if call >= _WARM_UP:
-            seconds.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
     low, median, high = (float(q) * 1000 for q in np.quantile(seconds, [0.1, 0.5, 0.9]))
-    return Latency(median, low, high, _REPEATS)
+    return Latency(median, low, high, len(seconds))

@@ -176,8 +176,8 @@ def notices(config: SearchConfig) -> list[str]:
 
 def _latency_notice(config: SearchConfig) -> str:
     text = (
-        f"{LATENCY} is measured at each trial's end (one image, median of 30 calls): it differs "
-        "from run to run, and with it what is proposed"
+        f"{LATENCY} is measured at each trial's end (one image, median of 30 calls or more): it "
+        "differs from run to run, and with it what is proposed"
     )
     if config.ray is not None:
         return f"{text}; nodes of the cluster differ in speed, and trials beside disturb it"

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
+from experiments.objective import LATENCY
 from experiments.quiet import import_keras_quietly
 
 _DISAGREES = 1
@@ -208,4 +209,10 @@ def measure(
     from experiments.rerun import open_study
 
     run(open_study(loaded, data_dir, cache_dir), top, click.echo)
+    total = len(loaded.completed)
+    if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
+        click.echo(
+            f"{LATENCY} is an objective: the report goes on with those of the search until all "
+            f"{total} completed trials are measured anew (--top {total})"
+        )
     click.echo(f"report: {write_report(study, runs_dir)}")

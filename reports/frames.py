@@ -34,7 +34,8 @@ def trials_frame(
     """
     rows = [_trial_row(*trial, hyperparameters) | _metrics(trial, metrics) for trial in states]
     # Latencies of the search and of later are not mixed: all are taken anew, or none.
-    timed = {row["trial_id"] for row in rows if not math.isnan(row["latency_ms"])}
+    whole = [row for row in rows if row["status"] == "completed"]
+    timed = {row["trial_id"] for row in whole if not math.isnan(row["latency_ms"])}
     costs = ("flops", "latency_ms") if timed <= set(measured) else ("flops",)
     for row in rows:
         for cost in costs:

@@ -32,7 +32,8 @@ def exchange(found: StudyFront, position: int, other: int) -> str:
     """Says what a trial gives away by the first objective, what it gets for it, and at what."""
     first, *others = found.objectives
     gap = abs(found.values[position, 0] - found.values[other, 0])
-    got, lost = [], []
+    got: list[str] = []
+    lost: list[str] = []
     for column, objective in enumerate(others, 1):
         value, instead = float(found.values[position, column]), float(found.values[other, column])
         worse = objective.better(instead, value)

@@ -176,7 +176,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
-    axes[0][0].legend(loc="lower right", fontsize=7.5)
+    place = "lower right" if info.exchange is None else "best"
+    axes[0][0].legend(loc=place, fontsize=7.5)
     return ax
 
 
