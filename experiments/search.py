@@ -33,7 +33,8 @@ class SearchResult:
 
     Args:
         folder: The study folder.
-        best_trial: Id of the best trial, or `None` if none was completed.
+        best_trial: Id of the best trial, of several objectives of the recommended one (the front's
+            knee, if it bends); `None` if none was completed.
         best_score: Its score on the validation split.
         test_scores: Test accuracy of the winner's trainings, one a seed.
         num_failed: Trials that failed.
@@ -41,7 +42,7 @@ class SearchResult:
         objective: Name of the metric that the score is of.
         ended_by: `deadline` or `failures`, if that ended the search.
         front: Ids of the trials that no other beats in all of several objectives, the best by the
-            first one first; the best trial is the front's knee, if it bends.
+            first one first; empty for one objective.
         front_lines: The front in words; empty for one objective.
     """
 

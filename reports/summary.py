@@ -128,7 +128,7 @@ def _is_exported(study: Study, best: Any) -> bool:
 
 
 def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None:
-    tested = _gain_on_test(study)
+    tested = _gain_on_test(study, best)
     if winner is not None and tested is not None:
         return tested
     row = default_trial(study)
@@ -139,13 +139,14 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
     return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
 
 
-def _gain_on_test(study: Study) -> Gain | None:
+def _gain_on_test(study: Study, best: Any) -> Gain | None:
     from reports.compare import arms_of_default, compare
 
     if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
         return None
     comparison = compare(arms_of_default(study), study.seed)
-    if not comparison.pairs:
+    # Of several objectives, the recommended trial may be another one than that with the best score.
+    if not comparison.pairs or best is None or comparison.arms[0].trial_id != best["trial_id"]:
         return None
     default = comparison.estimates[1]
     return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)

@@ -69,7 +69,8 @@ def study_text(study: Study) -> str:
     head = [f"{study.name}: {answer.num_completed} completed, {answer.num_failed} failed"]
     if answer.trial_id is not None:
         head += _front(study)
-        head.append(f"best trial {answer.trial_id}: {study.objective} {answer.score:.4f}")
+        label = "best trial" if len(study.objectives) < 2 else "recommended trial"
+        head.append(f"{label} {answer.trial_id}: {study.objective} {answer.score:.4f}")
     for trial, test in answer.tests:
         head.append(
             f"trial {trial} on test: {test.mean:.4f} (95 % interval {test.low:.4f} to "

@@ -102,11 +102,13 @@ def test_latency_is_said_to_be_noisy() -> None:
     assert notices(SearchConfig("mnist_cnn")) == []
 
 
-def search_oracle(folder: Path, names: tuple[str, ...] = NAMES, **options: Any) -> Any:
+def search_oracle(
+    folder: Path, names: tuple[str, ...] = NAMES, sampler: str = "tpe", **options: Any
+) -> Any:
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 0.0, 1.0)
     objectives = [keras_tuner.Objective(o.name, o.direction) for o in parse_objectives(names)]
-    made = OptunaOracle("tpe", objective=objectives, hyperparameters=hp, seed=1, **options)
+    made = OptunaOracle(sampler, objective=objectives, hyperparameters=hp, seed=1, **options)
     made.verbose = 0
     made._set_project_dir(str(folder), "project")
     return made
@@ -149,11 +151,16 @@ def test_hopeless_is_who_is_behind_by_the_first_objective(pruner: str, tmp_path:
     assert feed(made, [0.95 + 0.001 * e for e in range(9)], params=9e9, latency_ms=9e9)[1] == 9
 
 
-def test_a_rebuilt_oracle_proposes_the_same(tmp_path: Path) -> None:
-    made = search_oracle(tmp_path, settings={"startup_trials": 3})
+@pytest.mark.parametrize(
+    ("sampler", "settings"), [("tpe", {"startup_trials": 3}), ("nsga2", {"population_size": 3})]
+)
+def test_a_rebuilt_oracle_proposes_the_same(
+    sampler: str, settings: dict[str, int], tmp_path: Path
+) -> None:
+    made = search_oracle(tmp_path, sampler=sampler, settings=settings)
     for n in range(8):
         feed(made, [0.5 + 0.05 * n], params=1000.0 * (n + 1), latency_ms=3.0 - n / 10)
-    again = search_oracle(tmp_path, settings={"startup_trials": 3})
+    again = search_oracle(tmp_path, sampler=sampler, settings=settings)
     again.reload()
     expected = made.create_trial("one").hyperparameters.values
     assert again.create_trial("two").hyperparameters.values == expected
@@ -161,6 +168,25 @@ def test_a_rebuilt_oracle_proposes_the_same(tmp_path: Path) -> None:
         [pytest.approx(0.5 + 0.05 * n), 1000.0 * (n + 1), pytest.approx(3.0 - n / 10)]
         for n in range(8)
     ]
+
+
+def test_plain_keras_tuner_runs_several_objectives(tmp_path: Path) -> None:
+    class Plain(keras_tuner.Tuner):  # type: ignore[misc]
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            x = trial.hyperparameters.Float("x", 0.0, 1.0)
+            # Keras Tuner itself asks for the sum of a dictionary's objectives; it is not looked at.
+            return {"val_accuracy": x, "params": 10 ** (6 * x), "multi_objective": 0.0}
+
+    oracle = search_oracle(tmp_path, NAMES[:2], max_trials=6)
+    tuner = Plain(
+        oracle=oracle, hypermodel=lambda hp: hp.Float("x", 0.0, 1.0), directory=tmp_path,
+        project_name="plain",
+    )  # fmt: skip
+    tuner.search(verbose=0)
+    values = [oracle.values_of(t) for t in oracle.trials.values()]
+    assert len(values) == 6
+    best = tuner.get_best_hyperparameters(1)[0].get("x")
+    assert best == max(accuracy for accuracy, _ in values)
 
 
 def test_finalists_are_of_the_front_the_knee_first(tmp_path: Path) -> None:
