@@ -51,14 +51,14 @@ def ledger(comparison: Comparison) -> Ledger:
 def finding(book: Ledger) -> str:
     """Says whether the budgets are equal."""
     unequal = []
-    for what, spent in (
-        ("trials", book.completed),
-        ("epochs", book.epochs),
-        ("time", book.seconds),
+    for what, spent, shown in (
+        ("trials", book.completed, number),
+        ("epochs", book.epochs, number),
+        ("time", book.seconds, duration),
     ):
         known = [float(v) for v in spent if v == v]
         if len(known) > 1 and max(known) > _TOLERANCE * max(min(known), 1e-9):
-            unequal.append(f"{what} ({number(min(known))} to {number(max(known))})")
+            unequal.append(f"{what} ({shown(min(known))} to {shown(max(known))})")
     if not unequal:
         return "All arms were given the same budget, within a tenth."
     return (
