@@ -120,6 +120,13 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--fix", multiple=True, metavar="NAME=VALUE", help="hold a hyperparameter"),
         click.option(
+            "--range",
+            "ranges",
+            multiple=True,
+            metavar="NAME=LO:HI|a,b,c",
+            help="search a number from LO to HI, or these choices",
+        ),
+        click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="setting of the space"
         ),
         click.option("--name", help="name of the study  [default: space and time]"),
@@ -216,7 +223,12 @@ def search(quiet: bool, **options: Any) -> int:
     return _show_result(result, quiet)
 
 
-_TABLES = {"fix": "--fix", "settings": "--set", "method_settings": "--method-set"}
+_TABLES = {
+    "fix": "--fix",
+    "ranges": "--range",
+    "settings": "--set",
+    "method_settings": "--method-set",
+}
 
 
 def _parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:

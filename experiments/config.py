@@ -37,6 +37,8 @@ class SearchConfig:
             first, `params`, `flops` and `latency_ms` (less is better) can be named.
         seed: Seed of everything random, 0 or more.
         fix: Hyperparameters held at a value, by name.
+        ranges: Ranges in place of the space's own, by name: `LO:HI` for numbers, `a,b,c` or a list
+            for choices.
         settings: Settings of the space, by name.
         name: Name of the study; made of space, dataset and time if empty.
         runs_dir: Folder that holds studies.
@@ -99,6 +101,7 @@ class SearchConfig:
     tries: Sequence[Mapping[str, Any]] = ()
     sources: Sequence[str] = ()
     try_default: bool = True
+    ranges: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from search_spaces import names
@@ -127,7 +130,7 @@ class SearchConfig:
     def _check_kinds(self) -> None:
         texts = ("space", "dataset", "method", "name", "runs_dir")
         optionals = ("data_dir", "cache_dir", "ray", "deadline")
-        tables = ("fix", "settings", "method_settings")
+        tables = ("fix", "settings", "method_settings", "ranges")
         for name in (*texts, *optionals, *tables):
             value = getattr(self, name)
             kind, words = (Mapping, "a table") if name in tables else (str, "a text")

@@ -12,8 +12,8 @@ from experiments.data import PreparedData
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.objective import LATENCY
+from experiments.ranges import searched_space
 from experiments.search import parse_settings, prepare_data
-from experiments.space import explore, fixed
 from experiments.trial import TrialTask
 from reports.reading import as_dict, dig, read_json
 from reports.study import Study
@@ -76,7 +76,7 @@ class Opened:
         space = space_class(self.config.space)(
             self.data.shape, len(self.data.class_names), **parse_settings(self.config)
         )
-        config: dict[str, Any] = fixed(explore(space), self.config.fix).get_config()
+        config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
 
     def build(self, hyperparameters: dict[str, Any], **settings: Any) -> Any:

@@ -9,6 +9,7 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
+from experiments.ranges import Widened, widened
 
 CHANGEABLE = (
     "max_trials",
@@ -27,6 +28,7 @@ CHANGEABLE = (
     "keep",
     "method_settings",
     "cache_features",
+    "ranges",  # which may become wider: `check_same` sees to it
 )
 
 
@@ -53,9 +55,12 @@ def changed_config(
         "name": folder.name,
         "runs_dir": str(folder.parent),
     }
+    changes = dict(changes)
+    if isinstance(changes.get("ranges"), Mapping):  # those of before hold on
+        changes["ranges"] = {**recorded.get("ranges", {}), **changes["ranges"]}
     try:
         before = SearchConfig(**recorded)
-        after = SearchConfig(**(recorded | dict(changes)))
+        after = SearchConfig(**(recorded | changes))
     except TypeError as error:
         raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
@@ -76,11 +81,16 @@ def _plain(config: SearchConfig, name: str) -> Any:
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
 
 
-def check_same(record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData) -> None:
-    """Checks that space and data are what they were when the study was begun.
+def check_same(
+    record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData
+) -> list[Widened]:
+    """Checks that the data are what they were, and the space too, but for wider ranges.
+
+    Returns:
+        The ranges that are wider now.
 
     Raises:
-        UserError: They are not; the difference is named.
+        UserError: Something else has changed; the difference is named.
     """
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
     if was != now:
@@ -88,19 +98,4 @@ def check_same(record: Mapping[str, Any], space: list[dict[str, Any]], data: Pre
             f"dataset {data.name!r} has changed since the study was begun: its splits had the "
             f"fingerprint {was}, now it is {now}; restore it, or start a new study"
         )
-    before = {(hp["name"], str(hp["conditions"])): hp for hp in record["space"]}
-    after = {(hp["name"], str(hp["conditions"])): hp for hp in finite(space)}
-    for key in [*before, *after]:
-        if before.get(key) != after.get(key):
-            raise UserError(
-                f"the search space has changed since the study was begun: hyperparameter "
-                f"{key[0]!r} was {_describe(before.get(key))}, now it is "
-                f"{_describe(after.get(key))}; start a new study"
-            )
-
-
-def _describe(hp: Mapping[str, Any] | None) -> str:
-    if hp is None:
-        return "not there"
-    facts = ", ".join(f"{k} {v}" for k, v in hp.items() if k not in ("name", "conditions", "kind"))
-    return f"{hp['kind']} ({facts})"
+    return widened(record["space"], finite(space))

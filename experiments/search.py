@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from experiments.guidance import chosen_method
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
+from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same
 from experiments.session import Prepared, Session
-from experiments.space import explore, fixed
 from experiments.study import check_new, describe_study, read_study, write_study
 from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
@@ -114,7 +114,11 @@ def resume_search(
         record = read_study(folder)
         config = changed_config(record, folder, changes or {})
         prepared = prepare_search(config, display)
-        check_same(record, describe_space(prepared.space), prepared.data)
+        space = describe_space(prepared.space)
+        widened = check_same(record, space, prepared.data)
+        if widened:
+            prepared = replace(prepared, widened=tuple(widened))
+            record["space"] = space
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
         record["config"] = config.as_dict() | kept
         return _run(prepared, folder, record, display)
@@ -135,16 +139,17 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
-    fixed(explore(_make(config, cls.required_shape(3, settings), 2, settings)), config.fix)
+    searched_space(_make(config, cls.required_shape(3, settings), 2, settings), config)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display)
     hypermodel = _make(config, data.shape, len(data.class_names), settings)
-    space = fixed(explore(hypermodel), config.fix)
+    space = searched_space(hypermodel, config)
     try:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
+    check_buildable(hypermodel, space, config.ranges)
     config, notices = chosen_method(config, space)
     first, *further = config.objectives
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from experiments.files import is_disk_full
 from experiments.front import finalists, make_retention
 from experiments.methods import make_oracle, plan_of
 from experiments.oracles.bracket import Plan
+from experiments.ranges import Widened
 from experiments.record import TrialRecord
 from experiments.repair import restore
 from experiments.study import write_study
@@ -40,6 +41,7 @@ class Prepared:
         end: When it should be done, by `time.monotonic`; `None` for whenever.
         notices: What is to be said at its start.
         earlier: Trials of other searches that inform the method.
+        widened: Ranges that are wider from now on.
     """
 
     config: SearchConfig
@@ -49,6 +51,7 @@ class Prepared:
     end: float | None = None
     notices: tuple[str, ...] = ()
     earlier: tuple[Earlier, ...] = ()
+    widened: tuple[Widened, ...] = ()
 
 
 class Session:
@@ -66,7 +69,7 @@ class Session:
     ) -> None:
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
-        self._display = display
+        self._display, self._widened = display, prepared.widened
         self._oracle = make_oracle(self.config, prepared.space, self._plans(), from_record(study))
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
@@ -136,10 +139,14 @@ class Session:
             "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "restored": mended,
         }
+        if self._widened:
+            session["widened"] = [asdict(change) for change in self._widened]
         self.study.setdefault("sessions", []).append(session)
         write_study(self.folder, self.study)
         self._display.search_started(self.folder.name, self.config, self._data)
         self._display.recalled(*self._so_far())
+        for change in self._widened:
+            self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
         for line in self._notices:
             self._display.notice(line)
         if mended:

@@ -118,7 +118,11 @@ def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
     cls = space_class(name)
     space = explore(cls(cls.required_shape(3, {}), 10))
-    lines = [f"{name}: {cls.summary}", "", "  hyperparameters (--fix NAME=VALUE), with defaults:"]
+    lines = [
+        f"{name}: {cls.summary}",
+        "",
+        "  hyperparameters (--fix NAME=VALUE, --range NAME=LO:HI or a,b,c), with defaults:",
+    ]
     for hp in space.space:
         lines += _entry(f"{hp.name} = {_text(hp.default)}: {describe(hp)}", _meaning(cls, hp))
     lines += ["", "  settings (--set NAME=VALUE), with defaults:"]

@@ -34,13 +34,28 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(skipped, list) and skipped:
         named = listed([str(name) for name in skipped])
         yield "skipped", f"{len(skipped)} (unreadable images, folders without one): {named}"
-    for label, key in (("held", "fix"), ("set", "settings")):
-        yield label, ", ".join(f"{k} = {text(v)}" for k, v in as_dict(config.get(key)).items())
+    for label, key in (("held", "fix"), ("ranges", "ranges"), ("set", "settings")):
+        yield label, ", ".join(f"{k} = {_given(v)}" for k, v in as_dict(config.get(key)).items())
+    yield "widened", "; ".join(widenings(record))
     yield "machine", _machine(environment)
     versions = as_dict(environment.get("packages")).items()
     python = [f"Python {environment['python']}"] if "python" in environment else []
     yield "versions", ", ".join([*python, *(f"{name} {version}" for name, version in versions)])
     yield "git", _git(as_dict(environment.get("git")))
+
+
+def _given(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else text(value)
+
+
+def widenings(record: dict[str, Any]) -> list[str]:
+    """Says which ranges were widened in the course of a study, and from which trial on."""
+    return [
+        f"{change.get('name')} from trial {session.get('first_trial')} on: {change.get('now')} "
+        f"(before: {change.get('was')})"
+        for session in dicts(record.get("sessions"))
+        for change in dicts(session.get("widened"))
+    ]
 
 
 def _said(value: Any) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from reports.analysis import axes_of, importances_of, scores_of
-from reports.reading import dig, number
+from reports.facts import widenings
+from reports.reading import clean, dig, number
 from reports.statistics.expected import expected_best
 from reports.study import Study
+from reports.widening import is_parent, wider
 from reports.words import listed, plural, text, words
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
@@ -31,6 +33,7 @@ class Finding:
         advice: What to do.
         change: Options of the next search that do it, by name.
         fix: Hyperparameters that the next search should hold.
+        ranges: Ranges that the next search should have.
     """
 
     level: str
@@ -38,6 +41,7 @@ class Finding:
     advice: str = ""
     change: dict[str, Any] = field(default_factory=dict)
     fix: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[str, str] = field(default_factory=dict)
 
 
 def _files(study: Study) -> Iterator[Finding]:
@@ -108,13 +112,35 @@ def _edges(study: Study) -> Iterator[Finding]:
         top = axis.unit[:count][axis.active[:count]]
         for end, inside in (("lower", top <= 0.03), ("upper", top >= 0.97)):
             if len(top) and inside[0] and inside.sum() >= least:
-                value = text(hp["min_value" if end == "lower" else "max_value"])
-                yield Finding(
-                    DOUBT,
-                    f"the best trials have {words(axis.name)} at the {end} end of its range, "
-                    f"{value}",
-                    f"widen the range of {axis.name} in the search space beyond {value}",
-                )
+                yield _edge(study, axis.name, end)
+
+
+def _edge(study: Study, column: str, end: str) -> Finding:
+    """Says what to do about an optimum at an end of a range."""
+    hp = study.hyperparameters[column]
+    value = text(hp["min_value" if end == "lower" else "max_value"])
+    title = f"the best trials have {words(column)} at the {end} end of its range, {value}"
+    if not study.record:
+        return Finding(DOUBT, title, f"widen the range of {column} beyond {value}")
+    if is_parent(hp["name"], study.hyperparameters.values()):
+        advice = f"others depend on {column}: widen it in the search space, beyond {value}"
+        return Finding(DOUBT, title, advice)
+    wide = wider(hp, end)
+    if wide is None:
+        return Finding(GOOD, f"{title}, beyond which it means nothing")
+    advice = f"widen it: --range {hp['name']}={wide}"
+    return Finding(DOUBT, title, advice, ranges={hp["name"]: wide})
+
+
+def _widened(study: Study) -> Iterator[Finding]:
+    lines = widenings(study.record)
+    if lines:
+        yield Finding(
+            GOOD,
+            f"{plural(len(lines), 'range')} became wider in the course of the search: "
+            f"{clean(listed(lines))}",
+            "trials before saw the narrower range only: compare methods or progress with care",
+        )
 
 
 def _last_epoch(study: Study) -> Iterator[Finding]:
@@ -259,6 +285,6 @@ def _unimportant(study: Study) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
-    _files, _running, _states, _one_seed, _edges, _last_epoch, _overfitting, _too_few, _close,
-    _unimportant,
+    _files, _running, _states, _one_seed, _edges, _widened, _last_epoch, _overfitting,
+    _too_few, _close, _unimportant,
 )  # fmt: skip

@@ -32,6 +32,7 @@ def write_next(study: Study, path: str | Path) -> Path:
         )
     known = {f.name for f in fields(SearchConfig)} - set(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}
+    options |= _informed(study, options)
     findings = health(study)
     path = Path(path)
     try:
@@ -42,8 +43,24 @@ def write_next(study: Study, path: str | Path) -> Path:
     return path
 
 
+def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
+    """Lets the trials of the study inform the next one, where its method takes them.
+
+    Then what that study began with is known, and not tried again.
+    """
+    from experiments.config import OPTUNA_METHODS
+
+    if options.get("method") not in (*OPTUNA_METHODS, "auto"):
+        return {}
+    sources = options.get("sources")
+    before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
+    own = str(study.folder.resolve())
+    return {"sources": [*before, own], "tries": [], "try_default": False}
+
+
 def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
     fix = dict(as_dict(options.pop("fix", {})))
+    ranges = dict(as_dict(options.pop("ranges", {})))
     settings = as_dict(options.pop("settings", {}))
     lines = [f"# What the report of {_comment(name)} advises to run next."]
     for finding in findings:
@@ -52,7 +69,9 @@ def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
         options |= finding.change
         fix |= {k: v for k, v in finding.fix.items() if k not in fix}
     lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]
-    for title, table in (("fix", fix), ("settings", settings)):
+    wanted = {k: v for finding in findings for k, v in finding.ranges.items()}
+    ranges |= {k: v for k, v in wanted.items() if k not in fix}
+    for title, table in (("fix", fix), ("ranges", ranges), ("settings", settings)):
         if table:
             lines += ["", f"[{title}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
     return "\n".join(lines) + "\n"

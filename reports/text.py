@@ -10,9 +10,10 @@ from experiments.errors import UserError
 from experiments.objective import shown_value
 from experiments.prune import folder_bytes
 from reports import tables
+from reports.facts import widenings
 from reports.front import study_front, value_of_trials
 from reports.load import load_study
-from reports.reading import dig, number
+from reports.reading import clean, dig, number
 from reports.study import Study
 from reports.summary import verdict
 from reports.words import number as shown
@@ -76,6 +77,7 @@ def study_text(study: Study) -> str:
             f"trial {trial} on test: {test.mean:.4f} (95 % interval {test.low:.4f} to "
             f"{test.high:.4f}, {test.count} seed{'s' if test.count > 1 else ''})"
         )
+    head += [f"widened: {clean(line)}" for line in widenings(study.record)]
     frame = tables.best_trials(study)
     return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")
 

@@ -1,6 +1,7 @@
 """Names and numbers as a reader writes them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
@@ -28,6 +29,21 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.3g}"
     return str(value)
+
+
+def range_text(hp: Mapping[str, Any]) -> str:
+    """The range of a hyperparameter: `0.0001 to 0.01`, or its choices."""
+    if "min_value" in hp and "max_value" in hp:
+        return f"{plain(hp['min_value'])} to {plain(hp['max_value'])}"
+    values = hp.get("values")
+    return ", ".join(map(plain, values)) if isinstance(values, list | tuple) else "no range"
+
+
+def plain(value: Any) -> str:
+    """A value as an option takes it: `0.1`, `1e-05`, `64`."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def short(value: str, limit: int = 22) -> str:

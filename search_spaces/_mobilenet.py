@@ -108,7 +108,9 @@ def pooling_layer(kind: str, name: str = "head_pooling") -> keras.layers.Layer:
     """Makes a feature map `(batch, height, width, channels)` a vector `(batch, channels)`."""
     if kind == "average":
         return keras.layers.GlobalAveragePooling2D(name=name)
-    return keras.layers.GlobalMaxPooling2D(name=name)
+    if kind == "max":
+        return keras.layers.GlobalMaxPooling2D(name=name)
+    raise ValueError(f"head_pooling {kind!r}: there are average, max")
 
 
 class TransferNetwork:
@@ -201,6 +203,7 @@ def unfreeze_from(base: keras.Model, cut: str) -> None:
     Batch normalisation stays frozen everywhere: its parameters belong to the statistics that
     inference mode uses.
     """
+    base.get_layer(cut)  # which raises where there is none
     base.trainable = True
     reached = False
     for layer in base.layers:

@@ -10,6 +10,11 @@ import keras_tuner
 from search_spaces.base import ImageSpace, draw_sizes
 
 _MAX_BLOCKS = 4
+_KNOWN = {
+    "pooling": ("max", "average", "stride"),
+    "optimizer": ("adam", "sgd", "rmsprop"),
+    "learning_rate_schedule": ("constant", "cosine"),
+}
 
 
 class MnistCnn(ImageSpace):
@@ -72,17 +77,19 @@ class MnistCnn(ImageSpace):
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         values: dict[str, Any] = {
             "kernel_size": hp.Choice("kernel_size", [3, 5], default=3),
-            "pooling": hp.Choice("pooling", ["max", "average", "stride"], default="max"),
+            "pooling": hp.Choice("pooling", list(_KNOWN["pooling"]), default="max"),
             "batch_norm": hp.Boolean("batch_norm", default=False),
             "filters": draw_sizes(
                 hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 64, 32)
             ),
             "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 1, 2), (32, 256, 128)),
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
-            "optimizer": hp.Choice("optimizer", ["adam", "sgd", "rmsprop"], default="adam"),
+            "optimizer": hp.Choice("optimizer", list(_KNOWN["optimizer"]), default="adam"),
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
             "learning_rate_schedule": hp.Choice(
-                "learning_rate_schedule", ["constant", "cosine"], default="constant"
+                "learning_rate_schedule",
+                list(_KNOWN["learning_rate_schedule"]),
+                default="constant",
             ),
             "batch_size": hp.Choice("batch_size", [32, 64, 128, 256], default=64),
         }
@@ -91,6 +98,7 @@ class MnistCnn(ImageSpace):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds and compiles the network that `hp` describes."""
         values = self.draw(hp)
+        _check(values)
         inputs = keras.Input(self.input_shape, name="image")
         x = keras.layers.Rescaling(1 / 255, name="rescale")(inputs)
         for index, filters in enumerate(values["filters"]):
@@ -121,6 +129,13 @@ def _block(x: Any, index: int, filters: int, values: Mapping[str, Any]) -> Any:
     if values["pooling"] == "average":
         return keras.layers.AveragePooling2D(2, name=f"pool_{index}")(x)
     return x
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuses choices that mean nothing here, which a wider range may bring."""
+    for name, known in _KNOWN.items():
+        if values[name] not in known:
+            raise ValueError(f"{name} {values[name]!r}: there are {', '.join(known)}")
 
 
 def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:

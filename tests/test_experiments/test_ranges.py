@@ -1,0 +1,247 @@
+"""Ranges that are changed: `--range` on search and resume, in every method and in the record."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import pytest
+from click.testing import CliRunner, Result
+from keras_tuner.engine import trial as trial_module
+
+from experiments import SearchConfig, UserError, run_search
+from experiments.cli import main
+from experiments.methods import make_oracle
+from experiments.ranges import check_buildable, ranged, searched_space
+from experiments.search import resume_search
+from experiments.space import explore
+from reports import load_study
+from reports.facts import facts
+from reports.health import health
+from reports.text import study_text
+from search_spaces.mnist_cnn import MnistCnn
+from search_spaces.transfer_head import TransferHead
+
+RUNNING, COMPLETED = trial_module.TrialStatus.RUNNING, trial_module.TrialStatus.COMPLETED
+
+
+def hyperparameter(space: keras_tuner.HyperParameters, name: str) -> Any:
+    return next(hp for hp in space.space if hp.name == name)
+
+
+def mnist(**ranges: Any) -> keras_tuner.HyperParameters:
+    return ranged(explore(MnistCnn((28, 28, 1), 10)), ranges)
+
+
+def test_steps_scales_conditions_and_order_stay() -> None:
+    space = mnist(
+        filters_1="8:256", learning_rate="1e-5:1", batch_size="128,16", pooling="max,stride"
+    )
+    filters, own = hyperparameter(space, "filters_1"), hyperparameter(mnist(), "filters_1")
+    assert tuple(map(int, filters.values)) == (8, 16, 32, 64, 128, 256)
+    assert (filters.conditions, filters.sampling) == (own.conditions, "log")
+    rate = hyperparameter(space, "learning_rate")
+    assert (rate.min_value, rate.max_value, rate.sampling, rate.default) == (1e-5, 1, "log", 1e-3)
+    assert hyperparameter(space, "batch_size").values == [16, 128]
+    assert hyperparameter(space, "pooling").values == ["max", "stride"]
+    assert [hp.name for hp in space.space] == [hp.name for hp in mnist().space]
+
+
+def test_a_default_outside_moves_to_the_nearest_value() -> None:
+    space = mnist(
+        learning_rate="2e-3:1e-2",
+        filters_0="64:256",
+        pooling="average,stride",
+        batch_size="128,256",
+    )
+    defaults = {hp.name: hp.default for hp in space.space}
+    assert (defaults["learning_rate"], defaults["filters_0"]) == (2e-3, 64)
+    assert (defaults["pooling"], defaults["batch_size"]) == ("average", 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("learning_rat", "1:2", "no such hyperparameter; there are kernel_size"),
+        ("learning_rate", "0:1", "expected values above 0"),
+        ("learning_rate", "1e-2:1e-3", "the lower one first"),
+        ("learning_rate", "1e-3", "expected LO:HI"),
+        ("learning_rate", "nan:1", "expected LO:HI"),
+        ("learning_rate", "1e-3:inf", "expected LO:HI"),
+        ("filters_0", "16:100", "100 is not reached from 16 times 2; 64 or 128 would be"),
+        ("filters_0", "16.5:64", "two whole numbers"),
+        ("dropout", "0:0.75", "in steps of 0.1; 0.7 or 0.8 would be"),
+        ("dropout", "-0.1:0.5", "0 or more"),
+        ("batch_norm", "true,false", "true or false; hold it with --fix"),
+        ("pooling", "max", "two or more texts"),
+        ("batch_size", "32,many", "two or more whole numbers"),
+        ("batch_size", "0,32", "expected values above 0"),
+        ("conv_blocks", "1:6", "other hyperparameters depend on it"),
+    ],
+)
+def test_what_is_no_range_is_refused_in_one_line(name: str, given: str, words: str) -> None:
+    with pytest.raises(UserError, match=f"^--range {name}.*{words}") as caught:
+        mnist(**{name: given})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("pooling", "max,median", "pooling 'median': there are max, average, stride"),
+        ("optimizer", ["adam", "lion"], "optimizer 'lion'"),
+        ("learning_rate_schedule", "constant,linear", "'linear'"),
+        ("dropout", "0:1.6", "can't build a network with dropout 1.6"),
+        ("filters_2", "16:256", None),
+        ("kernel_size", "3,5,7", None),
+    ],
+)
+def test_the_network_is_built_at_values_the_space_has_not(
+    name: str, given: Any, words: str | None
+) -> None:
+    space = MnistCnn((28, 28, 1), 10)
+    wide = ranged(explore(space), {name: given})
+    if words is None:
+        check_buildable(space, wide, {name: given})
+        return
+    with pytest.raises(UserError, match=words):
+        check_buildable(space, wide, {name: given})
+
+
+@pytest.mark.parametrize("cut", ["block_1_expand", "no_such_layer", "block_8_project"])
+def test_a_new_cut_of_the_base_is_tried(cut: str) -> None:
+    space = TransferHead((32, 32, 3), 2, weights="none", alpha=0.35)
+    ranges = {"unfreeze_from": ["block_16_expand", cut]}
+    wide = ranged(explore(space), ranges)
+    if cut == "block_1_expand":
+        check_buildable(space, wide, ranges)
+    else:
+        with pytest.raises(UserError, match=f"can't build a network with unfreeze_from {cut}"):
+            check_buildable(space, wide, ranges)
+
+
+METHODS = ("random", "grid", "hyperband", "bayesian", "tpe", "cmaes", "nsga2", "qmc")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on_in_a_wider_range(method: str, tmp_path: Path) -> None:
+    space = MnistCnn((28, 28, 1), 10)
+    held = {"conv_blocks": 1, "dense_layers": 0, "batch_norm": False, "optimizer": "adam"}
+    narrow = SearchConfig(
+        "mnist_cnn", dataset="digits", method=method, max_trials=60, max_epochs=9, fix=held,
+        ranges={"learning_rate": "1e-3:2e-3", "filters_0": "16:32"},
+    )  # fmt: skip
+    before = opened(narrow, space, tmp_path)
+    run(before, 14)
+    wide = SearchConfig(**(narrow.as_dict() | {"ranges": {"filters_0": "8:128"}}))
+    after = opened(wide, space, tmp_path)
+    after.reload()
+    kept = {i: dict(t.hyperparameters.values) for i, t in before.trials.items()}
+    assert {i: dict(t.hyperparameters.values) for i, t in after.trials.items()} == kept
+    run(after, 30)
+    assert {i: dict(after.trials[i].hyperparameters.values) for i in kept} == kept
+    new = [t.hyperparameters.values for i, t in after.trials.items() if i not in kept]
+    drawn = [v for v in new if not v.get("tuner/round")]
+    if method == "grid":  # in its order: what comes first and was not tried yet
+        assert any(not 1e-3 <= v["learning_rate"] <= 2e-3 for v in drawn)
+    else:
+        assert any(v["filters_0"] in (8, 64, 128) for v in drawn)
+    assert {v["filters_0"] for v in new} <= {8, 16, 32, 64, 128}
+    again = opened(wide, space, tmp_path)
+    again.reload()
+    number = f"{len(after.trials):04d}"
+    for oracle in (after, again):
+        oracle._seed_state = oracle.derived_seed(int(number))
+    assert again.populate_space(number) == after.populate_space(number)
+
+
+def test_points_to_begin_with_are_those_of_the_range() -> None:
+    def tried(**ranges: str) -> Any:
+        config = SearchConfig(
+            "mnist_cnn", method="tpe", tries=[{"learning_rate": "0.5"}], ranges=ranges
+        )
+        return make_oracle(config, searched_space(MnistCnn((28, 28, 1), 10), config))
+
+    assert tried(learning_rate="1e-4:1").populate_space("0001")["values"]["learning_rate"] == 0.5
+    with pytest.raises(UserError, match=r"--try learning_rate=0.5: expected number from 0.0001"):
+        tried()
+
+
+def opened(config: SearchConfig, space: MnistCnn, folder: Path) -> Any:
+    oracle = make_oracle(config, searched_space(space, config))
+    oracle._set_project_dir(str(folder), "project")
+    return oracle
+
+
+def run(oracle: Any, num_trials: int) -> None:
+    while len(oracle.end_order) < num_trials:
+        trial = oracle.create_trial("slot0")
+        if trial.status != RUNNING:
+            return
+        values = trial.hyperparameters.values
+        score = values["filters_0"] / 100 - abs(values["learning_rate"] - 0.005)
+        oracle.update_trial(trial.trial_id, {"val_accuracy": score})
+        trial.status = COMPLETED
+        oracle.end_trial(trial)
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """A study of two trials in a range of its own."""
+    config = SearchConfig(
+        "mnist_cnn", dataset="digits", sample=100, max_trials=2, max_epochs=1, name="narrow",
+        confirm=0, fix={"conv_blocks": 1, "dense_layers": 0},
+        ranges={"learning_rate": "1e-3:2e-3", "pooling": ["max", "stride"]},
+        runs_dir=str(tmp_path_factory.mktemp("narrow")), cache_dir=str(cache_dir),
+    )  # fmt: skip
+    return run_search(config).folder
+
+
+def call(command: str, study: Path, *options: str) -> Result:
+    arguments = [command, study.name, "--runs-dir", str(study.parent), *options]
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("learning_rate=1e-3:1.5e-3", "'learning_rate' was .*max_value 0.002.*max_value 0.0015"),
+        ("learning_rate=1.5e-3:1", "not by wider ranges alone"),
+        ("pooling=max,average", "'pooling' was .*'stride'"),
+        ("filters_0=12:96", "'filters_0'"),  # 16 and 32 would not be in it
+        ("dropout=0:2.5", "can't build"),
+    ],
+)
+def test_a_range_is_not_narrowed_on_resume(option: str, words: str, narrow: Path) -> None:
+    before = (narrow / "study.json").read_bytes()
+    result = call("resume", narrow, "--range", option, "--workers", "0")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert re.search(words, result.stderr), result.stderr
+    assert (narrow / "study.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_range_is_widened_on_resume_and_recorded(narrow: Path) -> None:
+    first = load_study(narrow)
+    assert first.trials["learning_rate"].between(1e-3, 2e-3).all()
+    assert ("ranges", "learning_rate = 1e-3:2e-3, pooling = max, stride") in facts(first)
+    trials = [(narrow / f"trial_{i}" / "trial.json").read_bytes() for i in ("0000", "0001")]
+    changes = {"ranges": {"learning_rate": "1e-3:1e-1"}, "max_trials": 5}
+    resume_search(narrow, changes=changes)
+    study = load_study(narrow)
+    assert study.trials["learning_rate"].max() > 2e-3
+    assert set(study.trials["pooling"]) <= {"max", "stride"}  # the other range holds on
+    assert study.hyperparameters["learning_rate"]["max_value"] == 0.1
+    assert [(narrow / f"trial_{i}" / "trial.json").read_bytes() for i in ("0000", "0001")] == trials
+    sessions = json.loads((narrow / "study.json").read_text())["sessions"]
+    change = {"name": "learning_rate", "was": "0.001 to 0.002", "now": "0.001 to 0.1"}
+    assert [s.get("widened") for s in sessions] == [None, [change]]
+    said = "learning_rate from trial 2 on: 0.001 to 0.1 (before: 0.001 to 0.002)"
+    assert ("widened", said) in facts(study)
+    assert f"widened: {said}" in study_text(study)
+    assert any(said in finding.title for finding in health(study))
+    # The study can be opened by plain Keras Tuner as before, and resumed without saying it again.
+    resume_search(narrow, changes={"max_trials": 6})
+    assert len(load_study(narrow).trials) == 6
