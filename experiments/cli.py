@@ -143,6 +143,11 @@ def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--confirm", type=int, help="finalists trained again, tested  [default: 1]"),
         click.option("--seeds", type=int, help="trainings of each finalist  [default: 1]"),
         click.option(
+            "--race/--no-race",
+            default=None,
+            help="spend --confirm times --seeds trainings on finalists that may yet be the best",
+        ),
+        click.option(
             "--cache-features/--no-cache-features",
             default=None,
             help="compute what frozen layers make of images once, and keep it  [default: yes]",

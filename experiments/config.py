@@ -49,6 +49,8 @@ class SearchConfig:
         executions_per_trial: Trainings of each trial, with seeds of their own.
         confirm: Number of finalists trained again and tested.
         seeds: Trainings of each finalist.
+        race: Whether `confirm` times `seeds` trainings are spent on those finalists alone that may
+            yet be the best.
         split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
@@ -102,6 +104,7 @@ class SearchConfig:
     sources: Sequence[str] = ()
     try_default: bool = True
     ranges: Mapping[str, Any] = field(default_factory=dict)
+    race: bool = False
 
     def __post_init__(self) -> None:
         from search_spaces import names
@@ -120,6 +123,7 @@ class SearchConfig:
         if self.patience == 0:
             object.__setattr__(self, "patience", None)
         self._check_objectives()
+        self._check_race()
         check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
@@ -156,6 +160,17 @@ class SearchConfig:
             raise UserError(
                 f"method {self.method!r} takes one objective; for several take "
                 f"{', '.join(MULTI_OBJECTIVE)} or auto"
+            )
+
+    def _check_race(self) -> None:
+        if not isinstance(self.race, bool):
+            raise UserError(f"race should be true or false; got {self.race!r}")
+        if self.race and len(self.objectives) > 1:
+            raise UserError("--race compares by one objective, so that there is one best: name one")
+        if self.race and (self.confirm < 2 or self.seeds < 3):
+            raise UserError(
+                "--race spends K times S trainings (--confirm K, --seeds S) on the best K trials: "
+                f"K should be 2 or more and S 3 or more; got {self.confirm} and {self.seeds}"
             )
 
     def _check_guidance(self) -> None:

@@ -43,6 +43,8 @@ class Display(Protocol):
 
     def confirming(self, trial_id: str, seed: int) -> None: ...
 
+    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None: ...
+
     def notice(self, line: str) -> None: ...
 
     def computing(self, what: str, done: int, total: int) -> None: ...
@@ -87,6 +89,9 @@ class SilentDisplay:
         """Ignored."""
 
     def confirming(self, trial_id: str, seed: int) -> None:
+        """Ignored."""
+
+    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
         """Ignored."""
 
     def notice(self, line: str) -> None:

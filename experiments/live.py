@@ -28,6 +28,7 @@ class _Running:
     values: Mapping[str, Any]
     bar: Any
     epochs: int
+    is_trial: bool = True  # not a finalist's training
 
 
 class LiveDisplay(SilentDisplay):
@@ -46,7 +47,7 @@ class LiveDisplay(SilentDisplay):
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
         self._best: tuple[float, str] | None = None
-        self._running: dict[str | None, _Running] = {}  # trial id -> it; None for a finalist
+        self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> it
         self._trials: Any = None
         self._preparing: Any = None
         self._num_recalled = 0
@@ -94,8 +95,8 @@ class LiveDisplay(SilentDisplay):
         if best is not None:
             self._best = best[1], best[0]
 
-    def _end_bar(self, trial_id: str | None) -> _Running | None:
-        running = self._running.pop(trial_id, None)
+    def _end_bar(self, key: str) -> _Running | None:
+        running = self._running.pop(key, None)
         if running is not None:
             self._progress.remove_task(running.bar)
         return running
@@ -108,7 +109,7 @@ class LiveDisplay(SilentDisplay):
         trial_id: str | None = None,
     ) -> None:
         """Moves the bar of epochs."""
-        running = self._running.get(trial_id)
+        running = self._running.get(str(trial_id))
         if running is None:
             return
         assert self._config is not None
@@ -153,10 +154,14 @@ class LiveDisplay(SilentDisplay):
         total = self._config.confirm * self._config.seeds
         self._progress.update(self._trials, note="")
         name = f"confirming {trial_id} ({self._num_confirmed}/{total})"
-        self._end_bar(None)
         epochs = self._config.max_epochs
         bar = self._progress.add_task(f"  {name}", total=epochs, note="")
-        self._running[None] = _Running(time.monotonic(), {}, bar, epochs)
+        key = f"{trial_id}-{seed}"
+        self._running[key] = _Running(time.monotonic(), {}, bar, epochs, is_trial=False)
+
+    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
+        """Ends that bar."""
+        self._end_bar(f"{trial_id}-{seed}")
 
     def notice(self, line: str) -> None:
         """Prints it above the table."""
@@ -186,7 +191,7 @@ class LiveDisplay(SilentDisplay):
         for row in [r for r in best if r not in rows] + rows:
             table.add_row(*self._cells(row, names), style=self._style(row))
         for trial_id, running in self._running.items():
-            if trial_id is not None:
+            if running.is_trial:
                 cells = [_text(running.values.get(name)) for name in names]
                 seconds = f"{time.monotonic() - running.started:.1f}"
                 blank = [""] * (len(objectives) - 1)
@@ -219,7 +224,7 @@ class LiveDisplay(SilentDisplay):
 
     def _names(self) -> list[str]:
         """Returns the hyperparameters that differ between trials, as many as there is room for."""
-        running = [r.values for trial_id, r in self._running.items() if trial_id is not None]
+        running = [r.values for r in self._running.values() if r.is_trial]
         values = [row[4] for row in self._rows] + running
         names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]

@@ -17,6 +17,7 @@ CHANGEABLE = (
     "patience",
     "confirm",
     "seeds",
+    "race",
     "data_dir",
     "cache_dir",
     "workers",

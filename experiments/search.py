@@ -34,7 +34,7 @@ class SearchResult:
     Args:
         folder: The study folder.
         best_trial: Id of the best trial, of several objectives of the recommended one (the front's
-            knee, if it bends); `None` if none was completed.
+            knee, if it bends), with `race` of the one that won; `None` if none was completed.
         best_score: Its score on the validation split.
         test_scores: Test accuracy of the winner's trainings, one a seed.
         num_failed: Trials that failed.
@@ -230,14 +230,16 @@ def _run(prepared: Prepared, folder: Path, study: dict[str, Any], display: Displ
     from reports import write_report
 
     session = Session(prepared, folder, study, display)
-    scores = session.run()
+    confirmed = session.run()
     oracle = session.tuner.oracle
     best = front.finalists(oracle, 1)
+    if confirmed.winner is not None:  # of a race, it may not be the best of the search
+        best = [oracle.trials[confirmed.winner]]
     return SearchResult(
         folder=folder,
         best_trial=best[0].trial_id if best else None,
         best_score=best[0].score if best else None,
-        test_scores=scores,
+        test_scores=confirmed.scores,
         num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
         report=write_report(folder),
         objective=prepared.config.parsed_objective.name,

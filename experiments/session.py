@@ -1,6 +1,5 @@
 """One run of a study, from its first or a later trial to the report."""
 
-import json
 import sys
 import time
 from contextlib import suppress
@@ -16,7 +15,8 @@ from experiments.driver import Driver
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors import make_executor
 from experiments.files import is_disk_full
-from experiments.front import finalists, make_retention
+from experiments.finalists_record import Confirmed
+from experiments.front import make_retention
 from experiments.methods import make_oracle, plan_of
 from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
@@ -98,11 +98,11 @@ class Session:
             plans.append(now)
         return plans
 
-    def run(self) -> tuple[float, ...]:
+    def run(self) -> Confirmed:
         """Runs trials, then the finalists.
 
         Returns:
-            Test scores of the winner, one a seed.
+            The winner of the finalists and its test scores.
 
         Raises:
             InterruptedSearchError: It was interrupted.
@@ -183,25 +183,15 @@ class Session:
             max_failures=config.max_failures,
         )
 
-    def _confirm(self) -> tuple[float, ...]:
-        from experiments.finalists import confirm
+    def _confirm(self) -> Confirmed:
+        from experiments.finalists import Confirmation
 
-        scores = self._confirmed()
-        if scores is None:
-            scores = confirm(self.config, self._data, self.tuner, self.folder, self._display)
+        confirmation = Confirmation(
+            self.config, self._data, self.tuner, self.folder, self._display, self._end
+        )
+        was_done = confirmation.is_done
+        confirmed = confirmation.run()
+        if not was_done:
             self.study["ended"] = time.time()
         self._note(ended=time.time())
-        return scores
-
-    def _confirmed(self) -> tuple[float, ...] | None:
-        """Returns the test scores of an earlier session, if the same finalists had been tested."""
-        try:
-            path = self.folder / "artifacts" / "finalists.json"
-            records = json.loads(path.read_text(encoding="utf-8"))
-            tested = [(f["trial_id"], len(f["runs"]), f["max_epochs"]) for f in records]
-            scores = [run["test"]["accuracy"] for f in records[:1] for run in f["runs"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        best = finalists(self._oracle, self.config.confirm)
-        asked = [(t.trial_id, self.config.seeds, self.config.max_epochs) for t in best]
-        return tuple(scores) if tested == asked else None
+        return confirmed

@@ -1,0 +1,40 @@
+"""A race in words, for the terminal."""
+
+from collections.abc import Sequence
+
+from experiments.racing import Drop, Race
+
+
+def round_line(race: Race, drops: Sequence[Drop]) -> str:
+    """Says how the contenders stand after a round, and who was dropped."""
+    names = [*race.alive, *(drop.name for drop in drops)]
+    stand = sorted(
+        (name for name in race.contenders if name in names),
+        key=race.mean,
+        reverse=race.direction == "max",
+    )
+    means = ", ".join(f"{name} {race.mean(name):.4f}" for name in stand)
+    line = f"race, round {race.rounds}, {race.spent} of {race.budget} trainings: {means}"
+    return "; ".join([line, *map(drop_line, drops)])
+
+
+def drop_line(drop: Drop) -> str:
+    """Says why a contender was dropped."""
+    if not drop.against:
+        return f"{drop.name} is out: its training failed"
+    return (
+        f"{drop.name} is out: {drop.difference:.4f} worse than {drop.against} "
+        f"(p {drop.p_value:.2g}, {drop.level:.2g} needed)"
+    )
+
+
+def end_line(race: Race, ended_by: str) -> str:
+    """Says what a race came to."""
+    best = race.best()
+    if best is None:
+        return "race: every contender failed"
+    if ended_by == "separated":
+        return f"race: {best} is separated from all others after {race.spent} trainings"
+    others = [name for name in race.alive if name != best]
+    why = {"budget": "the budget ended", "deadline": "the deadline came"}[ended_by]
+    return f"race: {why} before {best} was separated from {', '.join(others)}; it has the best mean"

@@ -1,0 +1,189 @@
+"""Finalists: raced or not, interrupted and resumed, extended; what had ended is not repeated."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from experiments import SearchConfig, UserError, run_search
+from experiments.cli import main
+from experiments.display import SilentDisplay
+from experiments.errors import InterruptedSearchError
+from experiments.search import SearchResult, resume_search
+from experiments.trainings import Trainings
+
+pytestmark = pytest.mark.usefixtures("without_report", "without_artifacts")
+
+
+@pytest.fixture
+def without_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the report shows of the exported model takes seconds, and no test here looks at it."""
+    monkeypatch.setattr("experiments.artifacts.write_artifacts", lambda *arguments: None)
+
+
+class Watching(SilentDisplay):
+    """Notes what is trained again, and presses Ctrl-C in a training of some number."""
+
+    def __init__(self, interrupt_at: int = 0) -> None:
+        self.trained: list[tuple[str, int]] = []
+        self.lines: list[str] = []
+        self._interrupt_at = interrupt_at
+
+    def confirming(self, trial_id: str, seed: int) -> None:
+        self.trained.append((trial_id, seed))
+
+    def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
+        if self.trained and len(self.trained) == self._interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def notice(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """A search of three trials whose finalists are not confirmed: a good one and two hopeless."""
+    config = SearchConfig(
+        "mnist_cnn", dataset="digits", sample=150, max_trials=3, max_epochs=2, confirm=0,
+        method="tpe", try_default=False, name="s", seed=1,
+        fix={"conv_blocks": 1, "filters_0": 16, "dense_layers": 0, "optimizer": "adam",
+             "batch_size": 32, "dropout": 0, "kernel_size": 3, "pooling": "max",
+             "batch_norm": False, "learning_rate_schedule": "constant"},
+        tries=[{"learning_rate": v} for v in ("0.01", "0.009", "0.0001")],
+        runs_dir=str(tmp_path_factory.mktemp("finalists")), cache_dir=str(cache_dir),
+    )  # fmt: skip
+    from unittest.mock import patch
+
+    with patch("reports.write_report", lambda folder: folder):
+        return run_search(config).folder
+
+
+@pytest.fixture
+def study(searched: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(searched, tmp_path / "s"))
+
+
+def go_on(study: Path, display: Watching, **changes: Any) -> SearchResult:
+    return resume_search(study, changes=changes, display=display)
+
+
+def finalists(study: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads((study / "artifacts" / "finalists.json").read_text())
+    return records
+
+
+def what_matters(records: list[dict[str, Any]]) -> Any:
+    """Returns the records without the seconds that things took."""
+    for run in (run for record in records for run in record["runs"]):
+        del run["seconds"], run["epoch_seconds"]
+    return records
+
+
+def test_an_interrupted_confirmation_goes_on_and_repeats_nothing(study: Path) -> None:
+    undisturbed = Path(shutil.copytree(study, study.with_name("undisturbed")))
+    whole, first, second = Watching(), Watching(interrupt_at=3), Watching()
+    expected = go_on(undisturbed, whole, confirm=2, seeds=2)
+    with pytest.raises(InterruptedSearchError, match="go on with: experiments resume s"):
+        go_on(study, first, confirm=2, seeds=2)
+    assert len(list((study / "artifacts" / "finalists").glob("*/result.json"))) == 2
+    result = go_on(study, second)
+    assert first.trained == whole.trained[:3]
+    assert second.trained == whole.trained[2:]
+    assert result.test_scores == expected.test_scores
+    assert what_matters(finalists(study)) == what_matters(finalists(undisturbed))
+    assert not (study / "artifacts" / "finalists").exists()
+
+
+def test_a_longer_confirmation_trains_what_is_new_alone(study: Path) -> None:
+    before, after, again = Watching(), Watching(), Watching()
+    go_on(study, before, confirm=1, seeds=2)
+    kept = finalists(study)[0]["runs"]
+    result = go_on(study, after, seeds=3, confirm=2)
+    winner = finalists(study)[0]
+    assert winner["runs"][:2] == kept
+    new = [t for t in after.trained if t not in before.trained]
+    # Two of the three seeds of the winner were known. The exported one may be among them.
+    assert len(new) == 1 + 3
+    assert len(result.test_scores) == 3
+    go_on(study, again)
+    assert again.trained == []
+    go_on(study, again, max_epochs=1, confirm=1, seeds=1)  # other epochs are other trainings
+    assert len(again.trained) == 1
+
+
+def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
+    display = Watching()
+    result = go_on(study, display, confirm=3, seeds=4, race=True)
+    records = finalists(study)
+    races = {record["trial_id"]: record["race"] for record in records}
+    assert races["0002"]["outcome"] == "dropped"  # with a learning rate of 0.0001
+    assert races["0002"]["against"] in ("0000", "0001")
+    assert races["0002"]["p_value"] < races["0002"]["level"]
+    spent = {record["trial_id"]: len(record["runs"]) for record in records}
+    assert spent["0002"] == races["0002"]["round"] < max(spent.values())
+    assert sum(spent.values()) == records[0]["race"]["spent"] <= 12
+    seeds = [[run["seed"] for run in record["runs"]] for record in records]
+    assert seeds[-1] == seeds[0][: len(seeds[-1])]  # rounds are paired
+    assert [run["round"] for run in records[0]["runs"]] == list(range(1, len(seeds[0]) + 1))
+    assert result.best_trial == records[0]["trial_id"]
+    assert records[0]["race"]["mean"] == max(race["mean"] for race in races.values())
+    assert all(run["test_size"] == 15 for record in records for run in record["runs"])
+    assert any("0002 is out: " in line for line in display.lines)
+    again = Watching()
+    assert go_on(study, again).best_trial == result.best_trial
+    assert again.trained == []
+
+
+def test_a_race_ends_at_the_deadline(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.finalists._REPORT_SECONDS", 3600.0)
+    display = Watching()
+    go_on(study, display, confirm=2, seeds=3, race=True, deadline="1h")
+    assert len(display.trained) == 2  # a first round there is in any case
+    assert finalists(study)[0]["race"]["ended_by"] == "deadline"
+    assert display.lines[-1].startswith("race: the deadline came before ")
+    monkeypatch.undo()
+    go_on(study, display)  # without a deadline, it goes on, and repeats nothing
+    assert finalists(study)[0]["race"]["rounds"] == 3
+    assert len(set(display.trained[:6])) == 6
+
+
+def test_a_training_that_fails_costs_itself_alone(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, failing = Trainings._begin, []
+
+    def spoilt(self: Trainings, training: Any) -> None:
+        if not failing:
+            failing.append(training.key)
+            training.task.hyperparameters["values"]["learning_rate"] = float("nan")
+        begin(self, training)
+
+    monkeypatch.setattr(Trainings, "_begin", spoilt)
+    display = Watching()
+    result = go_on(study, display, confirm=1, seeds=2)
+    (record,) = finalists(study)
+    assert len(record["runs"]) == len(record["failed"]) == len(result.test_scores) == 1
+    assert "NotANumberError" in record["failed"][0]["message"]
+    assert any("failed: NotANumberError" in line for line in display.lines)
+
+
+def test_finalists_are_trained_by_worker_processes(study: Path) -> None:
+    display = Watching()
+    go_on(study, display, confirm=1, seeds=2, workers=2)
+    assert len(finalists(study)[0]["runs"]) == 2
+    assert not (study / "artifacts" / "finalists").exists()
+
+
+@pytest.mark.parametrize("given", [["--confirm", "1"], ["--seeds", "2", "--confirm", "3"]])
+def test_a_race_of_one_or_of_two_rounds_is_refused(given: list[str]) -> None:
+    result = CliRunner().invoke(main, ["search", "mnist_cnn", "--race", *given])
+    assert result.exit_code == 2
+    assert "K should be 2 or more and S 3 or more" in result.stderr
+    assert result.stderr.count("\n") == 1
+    with pytest.raises(UserError, match="race should be true or false"):
+        SearchConfig("mnist_cnn", race="yes")  # type: ignore[arg-type]

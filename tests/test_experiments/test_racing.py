@@ -1,0 +1,122 @@
+"""The rule of a race, on scores whose truth is known."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.race_words import end_line, round_line
+from experiments.racing import Race
+
+
+def simulated(
+    rng: np.random.Generator, means: Sequence[float], spreads: Sequence[float], budget: int
+) -> Race:
+    """Runs a race of contenders with these means; a round shares a part of its luck."""
+    race = Race([str(i) for i in range(len(means))], budget, resolution=1e-4)
+    while names := race.next_round():
+        luck = rng.normal(0, 0.002)
+        drawn = {n: means[int(n)] + luck + rng.normal(0, spreads[int(n)]) for n in names}
+        race.record({n: round(score, 4) for n, score in drawn.items()})
+    return race
+
+
+@pytest.mark.parametrize(
+    ("spreads", "budget"),
+    [
+        ([0.004] * 2, 20),
+        ([0.004] * 4, 20),
+        ([0.004] * 8, 40),
+        ([0.001, 0.001, 0.001, 0.02], 40),
+    ],
+)
+def test_equal_contenders_are_not_separated(spreads: list[float], budget: int) -> None:
+    rng = np.random.default_rng(0)
+    races = [simulated(rng, [0.97] * len(spreads), spreads, budget) for _ in range(1000)]
+    assert sum(bool(race.drops) for race in races) <= 0.05 * len(races)
+    assert all(race.spent <= budget for race in races)
+    assert sum(len(race.alive) == 1 for race in races) <= 0.05 * len(races)
+
+
+def test_clearly_better_ones_are_separated_and_the_rest_of_the_budget_is_saved() -> None:
+    rng = np.random.default_rng(0)
+    races = [simulated(rng, [0.97, 0.95, 0.95, 0.95], [0.004] * 4, 40) for _ in range(200)]
+    assert all(race.alive == ["0"] for race in races)
+    assert np.mean([race.spent for race in races]) < 25
+
+
+def test_contenders_get_the_trainings_of_those_that_were_dropped() -> None:
+    rng = np.random.default_rng(0)
+    races = [simulated(rng, [0.97, 0.97, 0.9, 0.9, 0.9, 0.9], [0.004] * 6, 30) for _ in range(200)]
+    assert np.mean([race.rounds for race in races]) > 7  # without a race, five each
+    assert all(not {"2", "3", "4", "5"} & set(race.alive) for race in races)
+
+
+def run(race: Race, *rounds: Sequence[float | None]) -> list[Any]:
+    return [
+        drop
+        for scores in rounds
+        for drop in race.record(dict(zip(race.alive, scores, strict=True)))
+    ]
+
+
+def test_nothing_is_dropped_before_the_third_round_and_never_without_a_gap() -> None:
+    race = Race(["a", "b"], 40)
+    assert not run(race, [0.9, 0.1], [0.9, 0.1])
+    (drop,) = run(race, [0.9, 0.1])
+    assert (drop.name, drop.round, drop.against, drop.p_value) == (
+        "b",
+        3,
+        "a",
+        pytest.approx(0, abs=1e-20),
+    )
+    assert race.next_round() == []
+    same = Race(["a", "b"], 40)
+    assert not run(same, *[[0.9, 0.9]] * 20)
+    assert same.best() == "a"
+
+
+def test_a_gap_below_the_resolution_is_none() -> None:
+    rounds = [[0.9, 0.899]] * 3
+    assert run(Race(["a", "b"], 20), *rounds)
+    assert not run(Race(["a", "b"], 20, resolution=0.01), *rounds)
+
+
+def test_p_values_are_those_of_scipy() -> None:
+    from scipy import stats
+
+    race = Race(["a", "b"], 20)
+    run(race, [0.9, 0.87], [0.91, 0.9], [0.92, 0.9], [0.9, 0.91])
+    expected = stats.ttest_rel([0.9, 0.91, 0.92, 0.9], [0.87, 0.9, 0.9, 0.91]).pvalue
+    assert race._p_values("a")["b"] == pytest.approx(expected)
+
+
+def test_less_is_better_where_the_direction_says_so_and_failures_leave() -> None:
+    race = Race(["a", "b", "c"], 30, direction="min")
+    drops = run(race, [0.5, None, 0.1])
+    assert [(drop.name, drop.against) for drop in drops] == [("b", "")]
+    run(race, [0.5, 0.1], [0.51, 0.11])
+    assert (race.best(), race.ranking()) == ("c", ["c", "a", "b"])
+    assert race.place("b") == {"mean": pytest.approx(float("nan"), nan_ok=True),
+                               "outcome": "failed", "round": 1}  # fmt: skip
+    assert race.place("a")["outcome"] == "dropped"
+    assert race.place("c") == {"mean": pytest.approx(0.31 / 3), "outcome": "won"}
+
+
+def test_it_is_told_in_words() -> None:
+    race = Race(["0003", "0001"], 8)
+    drops = run(race, [0.9, 0.8], [0.91, 0.8], [0.9, 0.81])
+    assert round_line(race, drops) == (
+        "race, round 3, 6 of 8 trainings: 0003 0.9033, 0001 0.8033; "
+        f"0001 is out: 0.1000 worse than 0003 (p {drops[0].p_value:.2g}, 0.03 needed)"
+    )
+    assert end_line(race, "separated") == (
+        "race: 0003 is separated from all others after 6 trainings"
+    )
+    open_race = Race(["a", "b"], 3)
+    run(open_race, [0.9, 0.9])
+    assert open_race.next_round() == []
+    assert end_line(open_race, "budget") == (
+        "race: the budget ended before a was separated from b; it has the best mean"
+    )
