@@ -63,7 +63,8 @@ def described_front(oracle: Any) -> tuple[str, ...]:
         return ()
     front = _front_over(whole, oracle)
     names = ", ".join(o.name for o in objectives)
-    lines = [f"front: {len(front.members)} of {len(whole)} trials are beaten by none in {names}"]
+    verb = "is" if len(front.members) == 1 else "are"
+    lines = [f"front: {len(front.members)} of {len(whole)} trials {verb} beaten by none in {names}"]
     best = int(front.members[0])
     roles = {} if front.knee is None else {front.knee: "knee"}
     roles[best] = " and ".join([*filter(None, [roles.get(best)]), f"best {objectives[0].name}"])

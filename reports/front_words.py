@@ -12,12 +12,17 @@ _SAME = 1.05  # ratios below it are no difference worth a number
 def front_sentence(found: StudyFront) -> str:
     """Says which trial of the front to train and why, without its full stop."""
     count, names = len(found.front.members), [words(o.name) for o in found.objectives]
-    opening = (
-        f"{count:,} of {plural(len(found.trials), 'completed trial')} "
-        f"{'is' if count == 1 else 'are'} beaten by none in {listed(names)}: the front. "
-        f"Train the network of trial {_id(found, found.recommended)}"
-    )
     knee, best, first = found.front.knee, int(found.front.members[0]), names[0]
+    if count == 1:
+        return (
+            f"Train the network of trial {_id(found, best)}: none of "
+            f"{plural(len(found.trials), 'completed trial')} is better in any of {listed(names)} "
+            f"({_values(found, best)})"
+        )
+    opening = (
+        f"{count:,} of {plural(len(found.trials), 'completed trial')} are beaten by none in "
+        f"{listed(names)}: the front. Train the network of trial {_id(found, found.recommended)}"
+    )
     if knee is None:
         return f"{opening}, the best by {first}, for the front has no knee ({_values(found, best)})"
     if knee == best:

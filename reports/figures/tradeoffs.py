@@ -128,6 +128,9 @@ def _panel(found: StudyFront, column: int, numbers: tuple[int, ...]) -> Panel:
 
 def _front_finding(info: Info) -> str:
     panel = info.panels[0]
+    if len(panel.front) == 1:
+        alone = info.ids[panel.numbers[int(panel.front[0])]]
+        return f"No other trial is better than trial {alone} in any objective: it is the front."
     count = f"{len(panel.front)} of {len(panel.costs)} trials are the front over all objectives"
     if panel.knee is None:
         return f"{count}; it has no knee."

@@ -99,6 +99,15 @@ def test_verdict_names_front_and_knee(study: Study) -> None:
     assert answer.trainable_parameters == row["trainable_parameters"]
 
 
+def test_one_trial_that_is_best_in_everything_is_said_to_be(tmp_path: Path) -> None:
+    plan = Synthetic(80, name="alone", seed=4, further=COSTS[1:])
+    study = load_study(write_study(tmp_path, plan))
+    answer, module = verdict(study), figures()["tradeoffs"]
+    said = verdict_sentence(study, answer)
+    assert f"trial {answer.trial_id}: none of 79 completed trials is better in any of" in said
+    assert f"better than trial {answer.trial_id} in any" in module.finding(module.info(study))
+
+
 def test_the_page_shows_the_front(study: Study) -> None:
     page = write_report(study)
     text = page.read_text(encoding="utf-8")
