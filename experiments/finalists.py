@@ -62,8 +62,8 @@ class Confirmation:
     """Trains the best trials again, tests them, exports the winner and writes artifacts.
 
     Finalists are ranked by their validation scores: of the search (of several objectives as
-    `front.finalists` says) or, with `race`, of the race. The test split ranks nothing, and is opened
-    when all trainings are done. The exported model is the winner's training with the best
+    `front.finalists` says) or, with `race`, of the race. The test split ranks nothing, and is
+    opened when all trainings are done. The exported model is the winner's training with the best
     validation score.
 
     Args:

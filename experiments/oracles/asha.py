@@ -56,6 +56,8 @@ class Halving:
             rungs.append(epochs)
             epochs *= factor
         self._brackets = [rungs[first:] for first in range(min(num_brackets, len(rungs)) or 1)]
+        # trial id -> metrics of a trial that has ended, and what they come to
+        self._ended: dict[str, tuple[Any, dict[int, float]]] = {}
 
     def stops(self, trial: Any, trials: Mapping[str, Any], step: int) -> bool:
         """Whether `trial`, which has just ended epoch `step` (from 0), is to be stopped."""
@@ -67,25 +69,27 @@ class Halving:
 
     def promotable(self, trials: Mapping[str, Any]) -> tuple[Any, int] | None:
         """Returns a stopped trial that is to go on, and its epochs so far; highest rungs first."""
+        promoted = _origins(trials)
         for bracket, rungs in enumerate(self._brackets):
             for epochs in reversed(rungs):
                 places = self._places(epochs, bracket, trials)
                 for trial_id in self._best(places):
-                    if self._is_paused(trial_id, epochs, trials):
+                    if trial_id not in promoted and self._is_paused(trials[trial_id], epochs):
                         return trials[trial_id], epochs
         return None
 
     def wanted(self, trials: Mapping[str, Any]) -> set[str]:
         """Returns the stopped trials that have a chance to be promoted."""
         found: set[str] = set()
+        promoted = _origins(trials)
         for bracket, rungs in enumerate(self._brackets):
             for epochs in rungs:
                 places = self._places(epochs, bracket, trials)
                 near = self._ranked(places)[: _SPARE * (len(places) // self._factor + 1)]
                 found.update(
-                    p.trial_id for p in near if self._is_paused(p.trial_id, epochs, trials)
+                    p.trial_id for p in near if self._is_paused(trials[p.trial_id], epochs)
                 )
-        return found
+        return found - promoted
 
     def _rungs(self, trial: Any, trials: Mapping[str, Any]) -> list[int]:
         return self._brackets[self._bracket(trial, trials)]
@@ -102,17 +106,26 @@ class Halving:
             values = trial.hyperparameters.values
             if int(values.get("tuner/initial_epoch", 0)) >= epochs:
                 continue  # it reached this rung as the trial it goes on from
-            history = self._history(trial)
-            if epochs in history and self._bracket(trial, trials) == bracket:
-                best = max(self._sign * v for step, v in history.items() if step <= epochs)
-                places.append(Place(trial.trial_id, best))
+            reached = self._reached(trial)
+            if epochs in reached and self._bracket(trial, trials) == bracket:
+                places.append(Place(trial.trial_id, reached[epochs]))
         return places
 
-    def _history(self, trial: Any) -> dict[int, float]:
-        if trial.status == Status.FAILED or not trial.metrics.exists(self._objective):
-            return {}
-        observations = trial.metrics.get_history(self._objective)
-        return {o.step + 1: float(o.mean()) for o in observations}
+    def _reached(self, trial: Any) -> dict[int, float]:
+        """Returns the best objective until each epoch, from 1, that was reported."""
+        metrics, known = self._ended.get(trial.trial_id, (None, {}))
+        if metrics is trial.metrics:
+            return known
+        reached = {}
+        if trial.status != Status.FAILED and trial.metrics.exists(self._objective):
+            best = float("-inf")
+            for observation in trial.metrics.get_history(self._objective):
+                mean = sum(observation.value) / len(observation.value)
+                best = max(best, self._sign * mean)
+                reached[observation.step + 1] = best
+        if trial.status == Status.COMPLETED:
+            self._ended[trial.trial_id] = (trial.metrics, reached)
+        return reached
 
     def _ranked(self, places: Iterable[Place]) -> list[Place]:
         return sorted(places, key=lambda p: (-p.value, int(p.trial_id)))
@@ -122,10 +135,13 @@ class Halving:
         room = max(1, len(places) // self._factor)
         return [place.trial_id for place in self._ranked(places)[:room]]
 
-    def _is_paused(self, trial_id: str, epochs: int, trials: Mapping[str, Any]) -> bool:
-        trial = trials[trial_id]
-        promoted = any(t.hyperparameters.values.get(ORIGIN) == trial_id for t in trials.values())
-        return is_paused(trial) and max(self._history(trial), default=0) == epochs and not promoted
+    def _is_paused(self, trial: Any, epochs: int) -> bool:
+        return is_paused(trial) and max(self._reached(trial), default=0) == epochs
+
+
+def _origins(trials: Mapping[str, Any]) -> set[str]:
+    """Returns the trials that others go on from."""
+    return {t.hyperparameters.values.get(ORIGIN) for t in trials.values()} - {None}
 
 
 def is_paused(trial: Any) -> bool:
