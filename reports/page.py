@@ -19,6 +19,7 @@ from reports.figures import figures
 from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
+from reports.race import race_sentence, race_table
 from reports.reading import clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS
@@ -58,11 +59,13 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
 
 
 def _write(study: Study, folder: Path) -> Path:
-    pictures = [picture(study, name, module) for name, module in figures().items()]
+    drawn = [picture(study, name, module) for name, module in figures().items()]
+    pictures = [p for p in drawn if p.finding]  # what a study has not asked for is not missed
     csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
     shown = {
         "best": tables.best_trials(study),
         "finalists": tables.finalists(study),
+        "race": race_table(study),
         "layers": tables.layers(study),
         **({"front": tables.front(study)} if len(study.objectives) > 1 else {}),
     }
@@ -151,6 +154,7 @@ def _render(
         findings=_findings(study, by_section),
         health=health(study),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
+        race=race_sentence(study),
         outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
         all=tables.all_trials(study).to_dict("split"),
         numbers=dict(zip(study.trials["trial_id"], study.trials["number"], strict=True)),

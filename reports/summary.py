@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.front import study_front
+from reports.race import winner
 from reports.reading import clean, dig, number
 from reports.statistics.estimates import Estimate, accuracy
 from reports.study import Study
@@ -34,8 +35,8 @@ class Verdict:
     """The answer of a study.
 
     Args:
-        trial_id: The best trial, of several objectives the front's knee; `None` if none was
-            completed.
+        trial_id: The best trial; the winner, if the finalists raced; of several objectives the
+            front's knee; `None` if none was completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
         test_size: Images of the test split; `None` where nothing was tested.
@@ -73,6 +74,8 @@ def verdict(study: Study) -> Verdict:
     front = study_front(study)
     place = 0 if front is None else front.recommended or 0
     best = completed.iloc[place] if len(completed) else None
+    raced = completed[completed["trial_id"] == winner(study)]
+    best = raced.iloc[0] if len(raced) else best
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     model = study.folder / "best_model.keras"
     return Verdict(

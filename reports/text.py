@@ -13,6 +13,7 @@ from reports import tables
 from reports.facts import widenings
 from reports.front import study_front, value_of_trials
 from reports.load import load_study
+from reports.race import contenders, race_sentence, race_table
 from reports.reading import clean, dig, number
 from reports.study import Study
 from reports.summary import verdict
@@ -77,6 +78,8 @@ def study_text(study: Study) -> str:
             f"trial {trial} on test: {test.mean:.4f} (95 % interval {test.low:.4f} to "
             f"{test.high:.4f}, {test.count} seed{'s' if test.count > 1 else ''})"
         )
+    if contenders(study):
+        head += [race_sentence(study), "", _plain(race_table(study)), ""]
     head += [f"widened: {clean(line)}" for line in widenings(study.record)]
     frame = tables.best_trials(study)
     return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")

@@ -5,6 +5,7 @@ import math
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
+from reports.race import contenders
 from reports.reading import dig
 from reports.study import Study
 from reports.summary import Verdict
@@ -20,7 +21,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         front_sentence(front)
         if front is not None
         else (
-            f"Train the network of trial {answer.trial_id}, the best of "
+            f"Train the network of trial {answer.trial_id}, {_chosen(study)} "
             f"{plural(answer.num_completed, 'completed trial')} with a {words(study.objective)} of "
             f"{number(answer.score, 4)}"
         )
@@ -38,6 +39,11 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         f"accuracy of {test.mean:.4f} (95 % interval {between(test.low, test.high)}, {over}, "
         f"{plural(answer.test_size or 0, 'test image')})."
     )
+
+
+def _chosen(study: Study) -> str:
+    raced = len(contenders(study))
+    return f"ahead in a race of {raced} finalists of" if raced else "the best of"
 
 
 def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:

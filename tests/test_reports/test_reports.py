@@ -71,6 +71,8 @@ def test_every_figure_draws_on_given_axes(synthetic: Study) -> None:
     from matplotlib.figure import Figure
 
     for name, module in figures().items():
+        if name == "race":  # which this study had none of, see test_race.py
+            continue
         info = module.info(synthetic)
         assert not isinstance(info, str), f"{name}: {info}"
         figure = Figure()

@@ -1,0 +1,114 @@
+"""The race of the finalists, as the record has it: who won, who was dropped, and why."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from reports.reading import as_dict, clean, number
+from reports.study import Study
+from reports.words import number as shown
+from reports.words import plural, words
+
+_ENDS = {
+    "separated": "the winner was separated from all others",
+    "budget": "the budget ended",
+    "deadline": "the deadline came",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A contender of a race.
+
+    Args:
+        trial_id: The trial.
+        rounds: `(round, score on validation)` of each training.
+        mean: Mean of the scores; NaN without one.
+        outcome: `won`, `ahead` and `left` (best, and not separated from it, when the race ended),
+            `dropped` or `failed`.
+        round: After which it left the race; NaN if it did not.
+        why: What it left for, in words.
+    """
+
+    trial_id: str
+    rounds: tuple[tuple[int, float], ...]
+    mean: float
+    outcome: str
+    round: float
+    why: str
+
+
+def contenders(study: Study) -> list[Contender]:
+    """Returns the contenders of the race, the winner first; none if the finalists did not race."""
+    found = [_contender(f) for f in study.finalists if as_dict(f.get("race"))]
+    if found and found[0].outcome == "left":
+        found[0] = replace(found[0], outcome="ahead", why="the best mean, but not separated")
+    return found
+
+
+def _contender(finalist: dict[str, Any]) -> Contender:
+    race = as_dict(finalist["race"])
+    rounds = tuple(
+        (place, number(run.get("score"))) for place, run in enumerate(finalist["runs"], 1)
+    )
+    outcome = race.get("outcome")
+    return Contender(
+        trial_id=finalist["trial_id"],
+        rounds=rounds,
+        mean=number(race.get("mean")),
+        outcome=outcome if outcome in ("won", "left", "dropped", "failed") else "unknown",
+        round=number(race.get("round")),
+        why=_why(race),
+    )
+
+
+def _why(race: dict[str, Any]) -> str:
+    if race.get("outcome") == "dropped":
+        gap, against = shown(number(race.get("difference")), 4), clean(race.get("against"), 40)
+        p_value, level = number(race.get("p_value")), number(race.get("level"))
+        return f"{gap} worse than {against} (p {p_value:.2g}, below {level:.2g})"
+    return {
+        "failed": "its training failed",
+        "won": "separated from all others",
+        "left": "not separated from the best",
+    }.get(str(race.get("outcome")), "")
+
+
+def winner(study: Study) -> str | None:
+    """Returns the trial that won the race; `None` if the finalists did not race."""
+    found = contenders(study)
+    return found[0].trial_id if found and found[0].rounds else None
+
+
+def race_sentence(study: Study) -> str:
+    """Says how the race went; empty if there was none."""
+    found = contenders(study)
+    if not found:
+        return ""
+    race = as_dict(study.finalists[0].get("race"))
+    end = _ENDS.get(str(race.get("ended_by")), "the race ended")
+    beside = [c.trial_id for c in found[1:] if c.outcome == "left"]
+    open_end = f"; not separated from trial {', '.join(beside)}" if beside else ""
+    spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")))
+    return (
+        f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
+        f"trainings {end}, and trial {found[0].trial_id} has the best mean{open_end}."
+    )
+
+
+def race_table(study: Study) -> pd.DataFrame:
+    """Each contender with its trainings and why it left the race."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": contender.trial_id,
+                "trainings": len(contender.rounds),
+                f"mean {words(study.objective)}": shown(contender.mean, 4),
+                "outcome": contender.outcome,
+                "after round": shown(contender.round),
+                "why": contender.why,
+            }
+            for contender in contenders(study)
+        ]
+    )
