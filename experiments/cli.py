@@ -10,11 +10,13 @@ import click
 from experiments.commands import add_commands
 from experiments.config import METHODS, PRUNERS, SearchConfig, load_toml
 from experiments.errors import UserError
+from experiments.output import close, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
 
 _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
+_OUTPUT_CLOSED = 1
 _INTERRUPTED = 130
 
 
@@ -32,6 +34,9 @@ class _Refusing(click.Command):
             self._refuse(error.format_message())
         except UserError as error:
             self._refuse(str(error))
+        except BrokenPipeError:  # who reads has seen enough
+            close()
+            sys.exit(_OUTPUT_CLOSED)
         except OSError as error:
             named = f"{error.filename!r}: " if error.filename else ""
             self._refuse(f"{named}{error.strerror or error}")
@@ -269,14 +274,12 @@ def _show_result(result: Any, quiet: bool) -> int:
         tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
         tested = f", test accuracy {tests}" if tests else ""
         for line in result.front_lines:
-            click.echo(line)
+            say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        click.echo(
-            f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}"
-        )
+        say(f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}")
         if tests:
-            click.echo(f"model:  {result.folder / 'best_model.keras'}")
-        click.echo(f"report: {result.report}")
+            say(f"model:  {result.folder / 'best_model.keras'}")
+        say(f"report: {result.report}")
     return 0
 
 

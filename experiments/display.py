@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
-import click
-
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.objective import shown_value
+from experiments.output import say
 
 
 class Display(Protocol):
@@ -116,7 +115,7 @@ class PlainDisplay(SilentDisplay):
         """Says what is searched."""
         self._config = config
         for line in introduction(name, config, data):
-            click.echo(line)
+            say(line)
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Notes the time."""
@@ -135,7 +134,7 @@ class PlainDisplay(SilentDisplay):
         outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
         outcome += self._others(trial_id)
-        click.echo(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
+        say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
         """Notes what the trial came to by each of several objectives."""
@@ -150,11 +149,11 @@ class PlainDisplay(SilentDisplay):
 
     def confirming(self, trial_id: str, seed: int) -> None:
         """Says which finalist is trained again."""
-        click.echo(f"confirming trial {trial_id} with seed {seed}")
+        say(f"confirming trial {trial_id} with seed {seed}")
 
     def notice(self, line: str) -> None:
         """Says it."""
-        click.echo(line)
+        say(line)
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Says what was computed, once it is done."""
@@ -162,9 +161,7 @@ class PlainDisplay(SilentDisplay):
         if done == total:
             seconds = max(time.monotonic() - started, 1e-3)
             images = done - before
-            click.echo(
-                f"{what}: {images:,} images in {seconds:.1f} s ({images / seconds:.0f} images/s)"
-            )
+            say(f"{what}: {images:,} images in {seconds:.1f} s ({images / seconds:.0f} images/s)")
             del self._computing[what]
 
 

@@ -1,15 +1,18 @@
 """Trains a recorded trial again, and says whether it agrees."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.errors import UserError
+from experiments.executors.base import Answer
 from experiments.rerun import Opened
 from experiments.study import environment
-from experiments.trial import Execution, run_trial
+from experiments.trial import Execution, TrialResult, run_trial
 from reports.reading import as_dict, dicts, dig, number, read_json
 
 TOLERANCE = 0.005
@@ -26,6 +29,7 @@ class Reproduction:
         largest: Largest difference of the objective in any epoch of any training.
         tolerance: What difference counts as agreement.
         differences: What differs in the environment, one line each.
+        origins: Trials that it was promoted from, in order; their epochs were compared too.
     """
 
     trial_id: str
@@ -34,6 +38,7 @@ class Reproduction:
     largest: float
     tolerance: float
     differences: tuple[str, ...]
+    origins: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -49,6 +54,8 @@ class Reproduction:
             f"trial {self.trial_id} {answer}: recorded {self.recorded:.6f}, now {self.score:.6f}; "
             f"largest difference in any epoch {self.largest:.2g} (tolerance {self.tolerance:g})"
         ]
+        if self.origins:
+            lines.append(f"  trained through trial {', then '.join(self.origins)}, as it was")
         lines += [f"  differs: {difference}" for difference in self.differences]
         if not self.agrees and not self.differences:
             lines.append("  nothing recorded differs: number of threads, or an operation whose "
@@ -56,42 +63,124 @@ class Reproduction:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Link:
+    """A trial of a chain of promotions.
+
+    Args:
+        trial_id: The trial.
+        result: Its `result.json`.
+        hyperparameters: Its `HyperParameters` config.
+    """
+
+    trial_id: str
+    result: dict[str, Any]
+    hyperparameters: dict[str, Any]
+
+    @property
+    def executions(self) -> list[dict[str, Any]]:
+        """Its trainings, as recorded."""
+        return dicts(self.result.get("executions"))
+
+    @property
+    def initial_epoch(self) -> int:
+        """The epoch that it went on from, 0 if it began anew."""
+        return int(number(self.result.get("initial_epoch") or 0))
+
+    @property
+    def origin(self) -> Any:
+        """The trial that it was promoted from."""
+        return self.hyperparameters["values"].get("tuner/trial_id")
+
+
 def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Reproduction:
     """Trains a trial again with its recorded seeds, and compares every epoch.
 
+    A trial that was promoted is trained from the first epoch of the one that its chain began with:
+    each trial of the chain for its own epochs, with its own seeds.
+
     Raises:
-        UserError: The trial was not completed, or goes on from another trial's weights.
+        UserError: The trial did not end, or its chain can't be trained as it was.
     """
-    trial_id = str(opened.study.trial(trial_id)["trial_id"])
-    result = as_dict(read_json(opened.folder / f"trial_{trial_id}" / "result.json"))
-    _check(opened, trial_id, result)
-    recorded = dicts(result["executions"])
-    hyperparameters = opened.hyperparameters(trial_id)
-    epochs = int(hyperparameters["values"].get("tuner/epochs", opened.config.max_epochs))
-    seeds = tuple(int(execution["seed"]) for execution in recorded)
-    task = opened.task(hyperparameters, seeds=seeds, epochs=epochs)
-    again = run_trial(task, lambda execution, epoch, metrics: False)
-    if again.status != "completed":
-        raise UserError(f"trial {trial_id} fails now ({again.cause}): {again.message}")
+    chain = _chain(opened, str(opened.study.trial(trial_id)["trial_id"]))
+    objective, largest = opened.config.parsed_objective.name, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for place, link in enumerate(chain):
+            before = chain[place - 1] if place else None
+            again = _train(opened, link, Path(folder), before)
+            largest = max(largest, _largest(link.executions, again.executions, objective))
     scores = [execution.score for execution in again.executions]
     return Reproduction(
-        trial_id=trial_id,
-        recorded=number(result["score"]),
+        trial_id=chain[-1].trial_id,
+        recorded=number(chain[-1].result["score"]),
         score=float(np.mean([s for s in scores if s is not None])),
-        largest=_largest(recorded, again.executions, opened.config.parsed_objective.name),
+        largest=largest,
         tolerance=tolerance,
         differences=tuple(_differences(as_dict(opened.study.record.get("environment")))),
+        origins=tuple(link.trial_id for link in chain[:-1]),
     )
 
 
-def _check(opened: Opened, trial_id: str, result: dict[str, Any]) -> None:
-    if result.get("status") != "completed" or not dicts(result.get("executions")):
+def _chain(opened: Opened, trial_id: str) -> list[Link]:
+    """Returns the trials whose training `trial_id` went on with, in order, and itself."""
+    chain = [_link(opened, trial_id)]
+    while chain[0].initial_epoch:
+        origin = chain[0].origin
+        if not isinstance(origin, str) or origin in [link.trial_id for link in chain]:
+            raise UserError(
+                f"trial {chain[0].trial_id} went on from epoch {chain[0].initial_epoch} of another "
+                "trial, and its record does not say of which"
+            )
+        chain.insert(0, _link(opened, origin))
+    return chain
+
+
+def _link(opened: Opened, trial_id: str) -> Link:
+    path = opened.folder / f"trial_{trial_id}" / "result.json"
+    link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
+    if link.result.get("status") not in ("completed", "pruned") or not link.executions:
         raise UserError(f"trial {trial_id} was not completed: there is nothing to agree with")
-    if result.get("initial_epoch"):
+    return link
+
+
+def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> TrialResult:
+    """Trains a link again, from where the one before it was left."""
+    task = opened.task(
+        link.hyperparameters,
+        seeds=tuple(int(execution["seed"]) for execution in link.executions),
+        epochs=_epochs(opened, link),
+        snapshots=str(folder / link.trial_id),
+        start_snapshots=None if before is None else str(folder / before.trial_id),
+        keep_snapshots=True,
+    )
+    # One that was stopped would have gone on: it is stopped where it was.
+    last = link.initial_epoch + len(link.executions[0].get("epoch_seconds") or [])
+    was_stopped = link.result["status"] == "pruned"
+
+    def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
+        return Answer.STOP if was_stopped and epoch + 1 >= last else Answer.GO
+
+    again = run_trial(task, report)
+    if again.status == "failed":
+        raise UserError(f"trial {link.trial_id} fails now ({again.cause}): {again.message}")
+    if again.initial_epoch != link.initial_epoch:
         raise UserError(
-            f"trial {trial_id} went on from another trial's weights (Hyperband): only trials that "
-            "began at their first epoch can be reproduced"
+            f"trial {link.trial_id} went on from epoch {link.initial_epoch} of its origin, and now "
+            f"from epoch {again.initial_epoch}: the phases of its training are not where they were"
         )
+    return again
+
+
+def _epochs(opened: Opened, link: Link) -> int:
+    """Returns the epochs that a trial was to be trained for: those of its session, where given."""
+    own = link.hyperparameters["values"].get("tuner/epochs")
+    if own is not None:
+        return int(own)
+    sessions = dicts(opened.study.record.get("sessions"))
+    begun = [s for s in sessions if number(s.get("first_trial")) <= int(link.trial_id)]
+    if len({s.get("max_epochs") for s in sessions}) > 1 and begun:
+        return int(number(begun[-1].get("max_epochs")))
+    return opened.config.max_epochs
 
 
 def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: str) -> float:

@@ -26,6 +26,8 @@ from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
 from search_spaces import space_class
 
+_MOST_ATTEMPTS = 1000
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -66,19 +68,18 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
     display = display or SilentDisplay()
-    name = config.name or f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = check_new(config, name)
+    check_new(config)
     prepared = prepare_search(config, display)
     study = describe_study(
         prepared.config,
-        name,
         prepared.data,
         describe_space(prepared.space),
         prepared.hypermodel.architecture,
     )
     study["started"] = time.time()
     study["earlier"] = as_record(prepared.earlier)
-    _make_folder(folder)
+    folder = _make_folder(config)
+    study["name"] = study["config"]["name"] = folder.name
     with locked(folder):
         try:
             write_study(folder, study)
@@ -206,14 +207,27 @@ def _size(name: str, value: Any) -> int:
     return int(text)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"study folder {str(folder)!r} can't be made "
-            f"({error.strerror}): choose another --runs-dir"
-        ) from None
+def _name(config: SearchConfig, attempt: int) -> str:
+    """Returns the name of a study that was given none; another one for each attempt."""
+    suffix = "" if attempt == 1 else f"-{attempt}"
+    return f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
+
+
+def _make_folder(config: SearchConfig) -> Path:
+    """Makes the folder of a new study; two that are named in the same second get one each."""
+    for attempt in range(1, _MOST_ATTEMPTS):
+        folder = Path(config.runs_dir) / (config.name or _name(config, attempt))
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            check_new(config)  # of a name that was given, another process was quicker
+        except OSError as error:
+            raise UserError(
+                f"study folder {str(folder)!r} can't be made "
+                f"({error.strerror}): choose another --runs-dir"
+            ) from None
+    raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 
 
 def describe_space(space: Any) -> list[dict[str, Any]]:

@@ -121,7 +121,7 @@ def describe_space(name: str) -> str:
     lines = [
         f"{name}: {cls.summary}",
         "",
-        "  hyperparameters (--fix NAME=VALUE, --range NAME=LO:HI or a,b,c), with defaults:",
+        "  hyperparameters (--fix NAME=VALUE, --range NAME=LO:HI|a,b,c), with defaults:",
     ]
     for hp in space.space:
         lines += _entry(f"{hp.name} = {_text(hp.default)}: {describe(hp)}", _meaning(cls, hp))

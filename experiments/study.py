@@ -25,27 +25,25 @@ _PACKAGES = (
 )
 
 
-def check_new(config: SearchConfig, name: str) -> Path:
-    """Returns the folder of a new study, without making it.
+def check_new(config: SearchConfig) -> None:
+    """Checks that a new study can be made.
 
     Raises:
-        UserError: A study of that name exists, or the runs folder can't be written.
+        UserError: A study of its name exists, or the runs folder can't be written.
     """
     runs = Path(config.runs_dir)
-    folder = runs / name
-    if folder.exists():
+    if config.name and (runs / config.name).exists():
         raise UserError(
-            f"study {name!r} exists already in {str(runs)!r}: choose another --name, or remove it"
+            f"study {config.name!r} exists already in {str(runs)!r}: choose another --name, or "
+            "remove it"
         )
     nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
-    return folder
 
 
 def describe_study(
     config: SearchConfig,
-    name: str,
     data: PreparedData,
     space: list[dict[str, Any]],
     architecture: tuple[str, ...],
@@ -54,8 +52,8 @@ def describe_study(
     objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
         "format": 1,
-        "name": name,
-        "config": config.as_dict() | {"name": name},
+        "name": config.name,
+        "config": config.as_dict(),
         "objective": objective,
         **({"objectives": [objective, *others]} if others else {}),
         "space": space,

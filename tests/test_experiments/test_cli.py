@@ -251,3 +251,35 @@ def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
         [sys.executable, "-m", "reports", "--help"], capture_output=True, text=True, check=True
     )
     assert "Usage: python -m reports [OPTIONS] STUDY" in usage.stdout
+
+
+def test_a_search_whose_output_is_closed_goes_on(quick: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ["search", "mnist_cnn", *quick, "--name", "piped", "--confirm", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("study piped: ")
+        process.stdout.close()  # as `head -1` does
+        said = process.stderr.read()
+    assert process.returncode == 0
+    assert said.splitlines() == ["the output was closed: the search goes on without it"]
+    record = json.loads((tmp_path / "runs" / "piped" / "study.json").read_text())
+    assert "ended" in record["sessions"][0]
+
+
+@pytest.mark.usefixtures("without_report")
+def test_studies_that_are_named_in_the_same_second_get_one_folder_each(
+    quick: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.search.time.strftime", lambda text: "now")
+    (tmp_path / "runs" / "mnist_cnn-now").mkdir(parents=True)
+    result = call("search", "mnist_cnn", *quick, "--confirm", "0")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "runs" / "mnist_cnn-now-2" / "study.json").read_text())
+    assert record["name"] == record["config"]["name"] == "mnist_cnn-now-2"
+    assert not list((tmp_path / "runs" / "mnist_cnn-now").iterdir())

@@ -1,0 +1,72 @@
+"""Trials that were promoted are reproduced through the trials that they went on from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from experiments import SearchConfig, UserError, run_search
+from experiments.cli import main
+from experiments.reproduce import reproduce
+from experiments.rerun import open_study
+from reports import load_study
+
+pytestmark = pytest.mark.usefixtures("without_report")
+
+
+def searched(runs: Path, cache_dir: Path, **options: Any) -> Path:
+    config = SearchConfig(
+        "mnist_cnn", dataset="digits", sample=150, name="s", confirm=0, runs_dir=str(runs),
+        cache_dir=str(cache_dir), fix={"conv_blocks": 1, "filters_0": 16, "dense_layers": 0},
+        patience=None, **options,
+    )  # fmt: skip
+    return run_search(config).folder
+
+
+def values_of(study: Path, trial_id: str) -> dict[str, Any]:
+    record = json.loads((study / f"trial_{trial_id}" / "result.json").read_text())
+    values: dict[str, Any] = record["hyperparameters"]
+    return values
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "hyperband", "max_trials": 6, "max_epochs": 4},
+        # The second one is stopped beside the first, and promoted once six have come so far.
+        {
+            "method": "tpe",
+            "pruner": "asha",
+            "max_trials": 7,
+            "max_epochs": 3,
+            "try_default": False,
+            "tries": [{"learning_rate": r} for r in (1e-2, 8e-3, 1e-4, 1.1e-4, 1.2e-4, 1.3e-4)],
+        },
+    ],
+)
+def test_a_promoted_trial_is_trained_through_its_origins(
+    options: dict[str, Any], tmp_path: Path, cache_dir: Path
+) -> None:
+    study = searched(tmp_path, cache_dir, **options)
+    ids = [path.name.removeprefix("trial_") for path in sorted(study.glob("trial_*"))]
+    promoted = [i for i in ids if "tuner/trial_id" in values_of(study, i)]
+    assert promoted
+    last = promoted[-1]
+    origin = values_of(study, last)["tuner/trial_id"]
+    call = ["reproduce", "s", last, "--runs-dir", str(tmp_path), "--cache-dir", str(cache_dir)]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 0, result.output
+    assert f"trial {last} agrees, exactly" in result.output
+    assert f"trained through trial {origin}, as it was" in result.output
+    # A promoted trial is not what its own seeds would have made of it from the first epoch on.
+    path = study / f"trial_{origin}" / "result.json"
+    record = json.loads(path.read_text())
+    record["executions"][0]["seed"] += 1
+    path.write_text(json.dumps(record))
+    assert not reproduce(open_study(load_study(study)), last, tolerance=0).agrees
+    record["status"], record["executions"] = "failed", []
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=f"trial {origin} was not completed"):
+        reproduce(open_study(load_study(study)), last)
