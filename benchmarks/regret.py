@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--space", choices=SPACES, help="of one space alone")
     arguments = parser.parse_args()
     checkpoints, seeds = ((25, 50, 100), arguments.seeds)
     methods = [*KERAS_TUNER, OPTUNA, *OURS]
@@ -30,7 +31,7 @@ def main() -> None:
         methods.remove("gp")
         print("quick: 30 trials, 3 seeds, without gp; Keras Tuner's Bayesian is still at random")
     factors = []
-    for name in SPACES:
+    for name in [arguments.space] if arguments.space else SPACES:
         regrets = measure(Surrogate(name), methods, checkpoints, seeds)
         factors.append(
             np.median(regrets[_BASELINE][:, -1]) / max(np.median(regrets[_CONTENDER][:, -1]), 1e-6)
