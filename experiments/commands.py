@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
+from experiments.search_options import parse_options, search_options
 
 _WATCH_SECONDS = 1.0
 
@@ -14,8 +15,6 @@ _WATCH_SECONDS = 1.0
 def add_commands(
     main: click.Group,
     *,
-    search_options: Callable[..., Any],
-    parse_options: Callable[..., dict[str, Any]],
     show_result: Callable[..., int],
     complete_studies: Callable[..., Any],
     runs_dir: Callable[..., Any],
@@ -24,8 +23,6 @@ def add_commands(
 
     Args:
         main: The command line.
-        search_options: Decorator that gives a command the options of `search`.
-        parse_options: Makes fields of `SearchConfig` of these options.
         show_result: Prints what a search came to, and returns the exit code.
         complete_studies: Completes names of studies.
         runs_dir: Decorator that gives a command the option `--runs-dir`.
