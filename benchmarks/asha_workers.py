@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras_tuner
 import numpy as np
-from contenders import OBJECTIVE
+from contenders import OBJECTIVE, keras_tuner_seed
 from simulated import score, space
 
 from experiments.oracles.hyperband import HyperbandOracle
@@ -52,7 +52,8 @@ def main() -> None:
 
 def make(name: str, folder: str, num_trials: int, seed: int) -> Any:
     """Returns the oracle of a method."""
-    options: dict[str, Any] = {"objective": OBJECTIVE, "hyperparameters": space(), "seed": seed + 1}
+    options: dict[str, Any] = {"objective": OBJECTIVE, "hyperparameters": space()}
+    options["seed"] = keras_tuner_seed(seed)
     if name == _OURS:
         oracle: Any = OptunaOracle(
             "tpe", pruner="asha", max_epochs=_EPOCHS, max_trials=num_trials, **options

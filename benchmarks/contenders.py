@@ -38,12 +38,20 @@ def search(method: str, space: Any, score: Score, num_trials: int, seed: int) ->
     return scores
 
 
+def keras_tuner_seed(seed: int) -> int:
+    """Returns a seed for Keras Tuner, from 0: it takes 0 for any, and counts on from its seed.
+
+    With seeds side by side, its searches would be the same but for a shift by one trial.
+    """
+    return 10_000 * seed + 1
+
+
 def make_oracle(method: str, space: Any, seed: int, folder: str, num_trials: int) -> Any:
     """Returns the oracle of a method; `seed` from 0."""
     options = {
         "objective": OBJECTIVE,
         "hyperparameters": space.copy(),
-        "seed": seed + 1,  # Keras Tuner takes 0 for any
+        "seed": keras_tuner_seed(seed),
         "max_trials": num_trials,
     }
     cls = KERAS_TUNER.get(method)

@@ -19,6 +19,7 @@ import keras
 import keras_tuner
 import numpy as np
 from common import parser, prepared, search_config, workplace
+from contenders import keras_tuner_seed
 
 from experiments import SearchConfig, run_search
 from experiments.data import PreparedData
@@ -118,7 +119,7 @@ def plain(
     tuner = make(
         Plain(data.shape, len(data.class_names), **parse_settings(config)),
         objective=keras_tuner.Objective("val_accuracy", "max"),
-        seed=config.seed + 1,  # Keras Tuner takes 0 for any
+        seed=keras_tuner_seed(config.seed),
         directory=folder,
         project_name="plain",
     )
