@@ -1,5 +1,6 @@
 """The finalists: trained again from scratch over seeds, judged on the test split."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
+from experiments.errors import UserError
 from experiments.executors import make_executor
 from experiments.files import write_json
 from experiments.finalists_record import Confirmed, confirmed, exported, is_done, read_finalists
@@ -96,7 +98,10 @@ class Confirmation:
 
     def run(self) -> Confirmed:
         """Confirms the best trials, as far as that was not done before."""
+        if self._config.confirm == 0:  # what an earlier session has confirmed stays in the record
+            return confirmed([])
         if self.is_done:
+            shutil.rmtree(self._folder / "artifacts" / "finalists", ignore_errors=True)
             return confirmed(self._recorded)
         best = self._best()
         trainings = Trainings(self._folder, self._executor(), self._display, self._known())
@@ -198,7 +203,7 @@ class Confirmation:
             self._display.notice(round_line(race, drops))
             if self._is_due(time.monotonic() - began) and race.next_round():
                 ended_by = "deadline"
-        ended_by = ended_by or ("separated" if len(race.alive) < 2 else "budget")
+        ended_by = ended_by or race.ending
         self._display.notice(end_line(race, ended_by))
         facts = {n: getattr(race, n) for n in ("budget", "spent", "rounds")} | {
             "ended_by": ended_by
@@ -261,7 +266,13 @@ class Confirmation:
     def _trained_again(self, training: Training) -> Outcome:
         """Trains what was trained and tested before, and not exported: its weights are gone."""
         trainings = Trainings(self._folder, make_executor(0), self._display, {})
-        return trainings.run([training])[0]
+        outcome = trainings.run([training])[0]
+        if outcome.weights is None:
+            raise UserError(
+                f"trial {training.trial_id} was to be trained once more with seed {training.seed} "
+                f"for its model, and fails now: {outcome.failure}"
+            )
+        return outcome
 
     def _record(
         self, finalist: Finalist, runs: list[dict[str, Any]], chosen: int | None

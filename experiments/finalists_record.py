@@ -63,7 +63,7 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
         config: The search.
         asked: Ids of the finalists, the best first.
     """
-    if not records or any(record["max_epochs"] != config.max_epochs for record in records):
+    if not records or any(_differs(record, config) for record in records):
         return False
     if config.race:
         return sorted(asked) == sorted(record["trial_id"] for record in records) and all(
@@ -73,6 +73,12 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     return tested == [(name, config.seeds) for name in asked] and not any(
         "race" in record for record in records
     )
+
+
+def _differs(record: dict[str, Any], config: SearchConfig) -> bool:
+    """Whether a finalist was trained for other epochs, or with another patience, than now."""
+    patience = record.get("patience", config.patience)  # missing in older records
+    return bool(record["max_epochs"] != config.max_epochs or patience != config.patience)
 
 
 def _is_of_race(record: dict[str, Any], config: SearchConfig) -> bool:

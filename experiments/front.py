@@ -20,7 +20,8 @@ MOST_KEPT = 20  # trials of the front whose weights are kept
 def finalists(oracle: Any, count: int) -> list[Any]:
     """Returns the trials that are confirmed, the recommended one first.
 
-    Of one objective they are the best. Of several they are of the front: the knee, the best by the
+    They are of different networks, and trained whole where there are such trials. Of one objective
+    they are the best. Of several they are of the front: the knee, the best by the
     first objective, then those nearest to the ideal point; fewer where the front has fewer.
 
     Args:
@@ -28,11 +29,20 @@ def finalists(oracle: Any, count: int) -> list[Any]:
         count: How many, at most.
     """
     whole = _whole(oracle)
-    if len(objectives_of(oracle)) == 1 or not whole:
-        best: list[Any] = oracle.get_best_trials(count)
-        return best
-    front = _front_over(whole, oracle)
-    return [whole[position] for position in front.ranked()[:count]]
+    ranked: list[Any] = whole or oracle.get_best_trials(max(len(oracle.trials), 1))
+    if len(objectives_of(oracle)) > 1 and whole:
+        front = _front_over(whole, oracle)
+        ranked = [whole[position] for position in front.ranked()] or whole
+    return _networks(ranked)[:count]
+
+
+def _networks(trials: Sequence[Any]) -> list[Any]:
+    """Returns the first trial of each network: one that was promoted is that of its origin."""
+    found: dict[str, Any] = {}
+    for trial in trials:
+        values = {n: v for n, v in trial.hyperparameters.values.items() if "/" not in n}
+        found.setdefault(repr(sorted(values.items())), trial)
+    return list(found.values())
 
 
 def _whole(oracle: Any) -> list[Any]:
@@ -62,6 +72,8 @@ def described_front(oracle: Any) -> tuple[str, ...]:
     if len(objectives) == 1 or not whole:
         return ()
     front = _front_over(whole, oracle)
+    if not len(front.members):  # no trial has a number for every objective
+        return ()
     names = ", ".join(o.name for o in objectives)
     verb = "is" if len(front.members) == 1 else "are"
     lines = [f"front: {len(front.members)} of {len(whole)} trials {verb} beaten by none in {names}"]

@@ -35,6 +35,8 @@ def end_line(race: Race, ended_by: str) -> str:
         return "race: every contender failed"
     if ended_by == "separated":
         return f"race: {best} is separated from all others after {race.spent} trainings"
+    if ended_by == "failed":
+        return f"race: only {best} is left, for the others' trainings failed; it was not compared"
     others = [name for name in race.alive if name != best]
     why = {"budget": "the budget ended", "deadline": "the deadline came"}[ended_by]
     return f"race: {why} before {best} was separated from {', '.join(others)}; it has the best mean"

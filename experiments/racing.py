@@ -102,6 +102,14 @@ class Race:
         self.drops += drops
         return drops
 
+    @property
+    def ending(self) -> str:
+        """Why a race is over: `separated`, `budget`, or `failed` where failures left one alone."""
+        if len(self.alive) > 1:
+            return "budget"
+        last = [drop for drop in self.drops if drop.round == self.rounds]
+        return "separated" if any(drop.against for drop in last) else "failed"
+
     def mean(self, name: str) -> float:
         """Returns the mean score of a contender over its rounds; NaN without one."""
         return float(np.mean(self._scores[name])) if self._scores[name] else math.nan
@@ -129,7 +137,7 @@ class Race:
         drop = next((drop for drop in self.drops if drop.name == name), None)
         place: dict[str, Any] = {"mean": self.mean(name)}
         if drop is None:
-            won = len(self.alive) == 1
+            won = len(self.alive) == 1 and self.ending == "separated"
             return place | {"outcome": "won" if won else "left"}
         if not drop.against:
             return place | {"outcome": "failed", "round": drop.round}

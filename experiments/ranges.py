@@ -38,6 +38,12 @@ def searched_space(hypermodel: ImageSpace, config: SearchConfig) -> keras_tuner.
     Raises:
         UserError: One of them does not fit the space.
     """
+    for name in config.ranges:
+        if name in config.fix:
+            raise UserError(
+                f"--range {name}={config.ranges[name]}: it is held by --fix {name}="
+                f"{config.fix[name]}; leave one of them out"
+            )
     return fixed(ranged(explore(hypermodel), config.ranges), config.fix)
 
 
@@ -123,6 +129,8 @@ def _number(hp: Any, given: Any) -> Any:
     _check_sign(hp, given, hp.min_value, low)
     if hp.step is not None:
         _check_step(hp, given, low, high)
+    if hp.step is not None and hp.sampling == "linear" and not whole:
+        high = _within_reach(low, high, hp.step)
     options = {"step": hp.step, "sampling": hp.sampling, "conditions": hp.conditions}
     make = hp_module.Int if whole else hp_module.Float
     made = make(hp.name, low, high, **options)
@@ -134,13 +142,24 @@ def _number(hp: Any, given: Any) -> Any:
     return make(hp.name, low, high, default=default, **options)
 
 
+def _within_reach(low: float, high: float, step: float) -> float:
+    """Returns `high`, a hair higher where Keras Tuner's count of steps would miss it.
+
+    It counts `(high - low) // step`, which of 0.3, 0 and 0.1 is 2.
+    """
+    while (high - low) // step < round((high - low) / step):
+        high = math.nextafter(high, math.inf)
+    return high
+
+
 def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
     low, _, high = str(given).partition(":")
     try:
         ends = kind(low), kind(high)
-    except ValueError:
-        ends = (math.nan, math.nan)
-    if not (ends[0] < ends[1] and math.isfinite(ends[0]) and math.isfinite(ends[1])):
+        finite = math.isfinite(ends[0]) and math.isfinite(ends[1])
+    except (ValueError, OverflowError):
+        ends, finite = (0, 0), False
+    if not (finite and ends[0] < ends[1]):
         words = "whole numbers" if kind is int else "numbers"
         _refuse(
             hp, given, f"expected LO:HI, two {words}, the lower one first; the space has "
@@ -270,7 +289,7 @@ def widened(
     return changes
 
 
-_RANGE = ("min_value", "max_value", "values")
+_RANGE = ("min_value", "max_value", "values", "default")  # a default is moved into its range
 
 
 def _widens(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -91,6 +91,7 @@ class TrialRecord:
             "ended": time.time(),
             "worker": attempts[-1].worker,
             "attempts": [asdict(attempt) for attempt in attempts],
+            "asked": {name: getattr(job.task, name, None) for name in ("epochs", "patience")},
         }
         objectives = objectives_of(self._oracle)
         if len(objectives) > 1:

@@ -149,6 +149,7 @@ def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> Tri
         link.hyperparameters,
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
         epochs=_epochs(opened, link),
+        patience=as_dict(link.result.get("asked")).get("patience", opened.config.patience),
         snapshots=str(folder / link.trial_id),
         start_snapshots=None if before is None else str(folder / before.trial_id),
         keep_snapshots=True,
@@ -173,7 +174,8 @@ def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> Tri
 
 def _epochs(opened: Opened, link: Link) -> int:
     """Returns the epochs that a trial was to be trained for: those of its session, where given."""
-    own = link.hyperparameters["values"].get("tuner/epochs")
+    own = dig(link.result, "asked", "epochs")  # older studies do not have it
+    own = link.hyperparameters["values"].get("tuner/epochs") if own is None else own
     if own is not None:
         return int(own)
     sessions = dicts(opened.study.record.get("sessions"))

@@ -135,7 +135,9 @@ class Trainings:
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return self._known.get(training.key)
         weights = folder / CHECKPOINT
-        return Outcome(training, execution, weights) if weights.is_file() else None
+        if not weights.is_file():
+            return self._known.get(training.key)
+        return Outcome(training, execution, weights)
 
     def remove(self) -> None:
         """Removes what was kept, once all of it is in the record."""

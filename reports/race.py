@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.reading import as_dict, clean, number
+from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
 from reports.words import number as shown
 from reports.words import plural, words
@@ -14,6 +14,7 @@ _ENDS = {
     "separated": "the winner was separated from all others",
     "budget": "the budget ended",
     "deadline": "the deadline came",
+    "failed": "the others' trainings had failed",
 }
 
 
@@ -76,7 +77,10 @@ def _why(race: dict[str, Any]) -> str:
 
 
 def winner(study: Study) -> str | None:
-    """Returns the trial that won the race; `None` if the finalists did not race."""
+    """Returns the trial that won the race; `None` without one, or if trials were added since."""
+    sessions = dicts(study.record.get("sessions"))
+    if sessions and "ended" not in sessions[-1]:
+        return None
     found = contenders(study)
     return found[0].trial_id if found and found[0].rounds else None
 

@@ -5,7 +5,7 @@ import math
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
-from reports.race import contenders
+from reports.race import contenders, winner
 from reports.reading import dig
 from reports.study import Study
 from reports.summary import Verdict
@@ -21,7 +21,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         front_sentence(front)
         if front is not None
         else (
-            f"Train the network of trial {answer.trial_id}, {_chosen(study)} "
+            f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
             f"{plural(answer.num_completed, 'completed trial')} with a {words(study.objective)} of "
             f"{number(answer.score, 4)}"
         )
@@ -41,8 +41,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     )
 
 
-def _chosen(study: Study) -> str:
-    raced = len(contenders(study))
+def _chosen(study: Study, answer: Verdict) -> str:
+    raced = len(contenders(study)) if winner(study) == answer.trial_id else 0
     return f"ahead in a race of {raced} finalists of" if raced else "the best of"
 
 

@@ -400,3 +400,20 @@ def test_states_of_trials_that_may_be_promoted_are_kept(simulation: Simulation) 
     replace(simulation, max_trials=13).run(leaves_state)
     # Three were promoted, then one of them: none of this bracket is wanted any more.
     assert not list(simulation.folder.glob("trial_*/snapshot-0.npz"))
+
+
+@pytest.mark.parametrize(("method", "pruner"), [("hyperband", None), ("tpe", "asha")])
+def test_finalists_are_different_networks_trained_whole(
+    method: str, pruner: str | None, simulation: Simulation
+) -> None:
+    from experiments.front import finalists
+
+    driver, _ = replace(simulation, method=method, pruner=pruner, max_trials=40, epochs=9).run()
+    found = finalists(driver._oracle, 5)
+    networks = [
+        {n: v for n, v in trial.hyperparameters.values.items() if "/" not in n} for trial in found
+    ]
+    assert len(found) > 1
+    assert all(networks.count(network) == 1 for network in networks)
+    assert not any(str(trial.message or "").startswith("pruned") for trial in found)
+    assert [t.score for t in found] == sorted((t.score for t in found), reverse=True)

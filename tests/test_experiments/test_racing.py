@@ -120,3 +120,12 @@ def test_it_is_told_in_words() -> None:
     assert end_line(open_race, "budget") == (
         "race: the budget ended before a was separated from b; it has the best mean"
     )
+
+
+def test_one_that_is_left_alone_by_failures_has_not_been_separated() -> None:
+    race = Race(["a", "b"], 10)
+    race.record({"a": 0.9, "b": None})
+    assert race.next_round() == []
+    assert race.ending == "failed"
+    assert race.place("a")["outcome"] == "left"
+    assert "only a is left" in end_line(race, race.ending)

@@ -13,8 +13,8 @@ from keras_tuner.engine import trial as trial_module
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.methods import make_oracle
-from experiments.ranges import check_buildable, ranged, searched_space
-from experiments.search import resume_search
+from experiments.ranges import check_buildable, ranged, searched_space, widened
+from experiments.search import describe_space, resume_search
 from experiments.space import explore
 from reports import load_study
 from reports.facts import facts
@@ -60,6 +60,37 @@ def test_a_default_outside_moves_to_the_nearest_value() -> None:
     assert (defaults["pooling"], defaults["batch_size"]) == ("average", 128)
 
 
+@pytest.mark.parametrize("given", ["0:0.3", "0.1:0.3", "0.2:0.3", "0:0.7", "0.1:0.5"])
+def test_the_upper_end_of_a_stepped_range_is_reached(given: str) -> None:
+    """Keras Tuner counts steps by a division that rounds down: 0.3 / 0.1 is 2 to it."""
+    values = list(hyperparameter(mnist(dropout=given), "dropout").values)
+    low, high = map(float, given.split(":"))
+    assert values[0] == low
+    assert values[-1] == pytest.approx(high)
+    assert len(values) == round((high - low) / 0.1) + 1
+
+
+def test_what_is_held_has_no_range() -> None:
+    config = SearchConfig(
+        "mnist_cnn", fix={"learning_rate": 0.001}, ranges={"learning_rate": "1e-4:1e-1"}
+    )
+    with pytest.raises(UserError, match="it is held by --fix learning_rate"):
+        searched_space(MnistCnn((28, 28, 1), 10), config)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [({"learning_rate": "2e-3:1e-2"}, {"learning_rate": "1e-4:1e-2"}),
+     ({"pooling": "average,stride"}, {"pooling": "max,average,stride"}),
+     ({"dropout": "0.1:0.4"}, {"dropout": "0:0.4"})],
+)  # fmt: skip
+def test_a_range_without_the_default_can_become_wider(
+    narrow: dict[str, str], wide: dict[str, str]
+) -> None:
+    before, after = (describe_space(mnist(**ranges)) for ranges in (narrow, wide))
+    assert [change.name for change in widened(before, after)] == list(wide)
+
+
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
@@ -73,6 +104,7 @@ def test_a_default_outside_moves_to_the_nearest_value() -> None:
         ("filters_0", "16.5:64", "two whole numbers"),
         ("dropout", "0:0.75", "in steps of 0.1; 0.7 or 0.8 would be"),
         ("dropout", "-0.1:0.5", "0 or more"),
+        ("dense_units_0", f"32:1{'0' * 400}", "two whole numbers"),
         ("batch_norm", "true,false", "true or false; hold it with --fix"),
         ("pooling", "max", "two or more texts"),
         ("batch_size", "32,many", "two or more whole numbers"),
