@@ -68,7 +68,8 @@ def _when(seconds: float) -> str:
 def study_text(study: Study) -> str:
     """The verdict and the best trials."""
     answer = verdict(study)
-    head = [f"{study.name}: {answer.num_completed} completed, {answer.num_failed} failed"]
+    stopped = f", {answer.num_pruned} stopped early" if answer.num_pruned else ""
+    head = [f"{study.name}: {answer.num_completed} completed, {answer.num_failed} failed{stopped}"]
     if answer.trial_id is not None:
         head += _front(study)
         label = "best trial" if len(study.objectives) < 2 else "recommended trial"
