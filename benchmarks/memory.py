@@ -111,7 +111,7 @@ def apart(run: Callable[..., Any], *arguments: Any) -> Any:
 
 def main() -> None:
     made = parser(__doc__)
-    num_trials = 9 if made.parse_args().quick else 300
+    num_trials = 6 if made.parse_args().quick else 300
     rows: dict[str, list[int]] = {}
     with TemporaryDirectory(dir="/var/tmp") as folder:
         gauge = apart(suite, num_trials, Path(folder), 1)

@@ -4,15 +4,15 @@ One worker uses all cores; two share them. Plain Keras Tuner has no workers on o
 servers of its own, so it runs the same trials beside, one after the other.
 """
 
+import argparse
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common import parser
 from simulated import Simulation
 
-from experiments import SearchConfig, run_search
+from experiments import SearchConfig
 from experiments.display import SilentDisplay
 
 
@@ -44,6 +44,8 @@ class Clock(SilentDisplay):
 
 def training_rate(workers: int, num_trials: int, folder: Path) -> float:
     """Returns trials per hour of `mnist_cnn` on the embedded digits."""
+    from experiments import run_search
+
     clock = Clock()
     config = SearchConfig(
         "mnist_cnn",
@@ -74,7 +76,9 @@ def busy_share(workers: int, seconds: float, folder: Path) -> float:
 
 
 def main() -> None:
-    made = parser(__doc__)
+    # Worker processes import this file too: TensorFlow would take each of them some seconds.
+    made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    made.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
     quick = made.parse_args().quick
     num_trials, seconds = (5, 0.8) if quick else (16, 4.0)
     with TemporaryDirectory(dir="/var/tmp") as name:
