@@ -14,7 +14,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.deadline import Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.interrupt import Interruption
-from experiments.oracles.asha import is_paused
+from experiments.oracles.asha import is_paused, origins
 from experiments.policy import Fate, after_failure, after_loss
 from experiments.record import TrialRecord
 from experiments.retention import Retention
@@ -283,6 +283,5 @@ class Driver:
 def wanted_states(oracle: Any) -> set[str]:
     """Returns the trials whose training a running or a later one goes on from."""
     unfinished = [*oracle.ongoing_trials.values(), *(oracle.trials[i] for i in oracle._retry_queue)]
-    origins = {trial.hyperparameters.values.get("tuner/trial_id") for trial in unfinished}
     wanted: set[str] = oracle.wanted()
-    return {i for i in origins if i is not None} | wanted
+    return origins(unfinished) | wanted

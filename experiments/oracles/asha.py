@@ -69,7 +69,7 @@ class Halving:
 
     def promotable(self, trials: Mapping[str, Any]) -> tuple[Any, int] | None:
         """Returns a stopped trial that is to go on, and its epochs so far; highest rungs first."""
-        promoted = _origins(trials)
+        promoted = origins(trials.values())
         for bracket, rungs in enumerate(self._brackets):
             for epochs in reversed(rungs):
                 places = self._places(epochs, bracket, trials)
@@ -81,7 +81,7 @@ class Halving:
     def wanted(self, trials: Mapping[str, Any]) -> set[str]:
         """Returns the stopped trials that have a chance to be promoted."""
         found: set[str] = set()
-        promoted = _origins(trials)
+        promoted = origins(trials.values())
         for bracket, rungs in enumerate(self._brackets):
             for epochs in rungs:
                 places = self._places(epochs, bracket, trials)
@@ -139,9 +139,9 @@ class Halving:
         return is_paused(trial) and max(self._reached(trial), default=0) == epochs
 
 
-def _origins(trials: Mapping[str, Any]) -> set[str]:
+def origins(trials: Iterable[Any]) -> set[str]:
     """Returns the trials that others go on from."""
-    return {t.hyperparameters.values.get(ORIGIN) for t in trials.values()} - {None}
+    return {t.hyperparameters.values.get(ORIGIN) for t in trials} - {None}
 
 
 def is_paused(trial: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.oracles.asha import ORIGIN, Halving, is_paused
+from experiments.oracles.asha import ORIGIN, Halving, is_paused, origins
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.distributions import Axis, SpaceMap
 from experiments.oracles.proposal import Proposer, frozen
@@ -139,8 +139,11 @@ class OptunaOracle(DurableOracle):
 
     def _shown(self) -> list[FrozenTrial]:
         """Returns all trials as Optuna's, in order."""
-        shown = self._before()
-        shown += [self._as_optuna(place, t) for place, t in enumerate(self._in_order(), len(shown))]
+        shown, promoted = self._before(), origins(self.trials.values())
+        shown += [
+            self._as_optuna(place, t, promoted)
+            for place, t in enumerate(self._in_order(), len(shown))
+        ]
         known = [t.values for t in shown if t.values is not None]
         if known:
             worst = [
@@ -169,10 +172,10 @@ class OptunaOracle(DurableOracle):
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
 
-    def _as_optuna(self, place: int, trial: Any) -> FrozenTrial:
+    def _as_optuna(self, place: int, trial: Any, promoted: set[str]) -> FrozenTrial:
         if trial.trial_id in self._ended:
             return self._ended[trial.trial_id]
-        space, state = self.space_map, self._state(trial)
+        space, state = self.space_map, self._state(trial, promoted)
         values = trial.hyperparameters.values
         parameters = space.parameters(values, complete=not self._proposer.is_conditional)
         result = self.values_of(trial) if state == TrialState.COMPLETE else None
@@ -182,7 +185,7 @@ class OptunaOracle(DurableOracle):
             self._ended[trial.trial_id] = made
         return made
 
-    def _state(self, trial: Any) -> TrialState:
+    def _state(self, trial: Any, promoted: set[str]) -> TrialState:
         """Returns the state of a trial as the sampler is to see it."""
         if trial.status == Status.FAILED:
             return TrialState.FAIL
@@ -190,9 +193,7 @@ class OptunaOracle(DurableOracle):
             return TrialState.RUNNING
         if not is_paused(trial):
             return TrialState.COMPLETE
-        if any(
-            t.hyperparameters.values.get(ORIGIN) == trial.trial_id for t in self.trials.values()
-        ):
+        if trial.trial_id in promoted:
             return TrialState.WAITING  # it is seen as the trial that goes on from it
         can_rank = self._proposer.is_conditional and len(self._names) == 1
         return TrialState.PRUNED if can_rank else TrialState.COMPLETE
