@@ -5,7 +5,11 @@ run. Keras Tuner's Hyperband is not among the methods: it spends epochs, which a
 """
 
 import argparse
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,8 +17,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from contenders import KERAS_TUNER, OPTUNA, OURS, search
 from surrogate import SPACES, Surrogate
+from threadpoolctl import threadpool_limits
+
+from experiments.executors.hardware import num_cores
 
 _BASELINE, _CONTENDER = "Keras Tuner Bayesian", "tpe"
+_SLOWEST_FIRST = (_BASELINE, "gp")
 
 
 def main() -> None:
@@ -32,7 +40,7 @@ def main() -> None:
         print("quick: 30 trials, 3 seeds, without gp; Keras Tuner's Bayesian is still at random")
     factors = []
     for name in [arguments.space] if arguments.space else SPACES:
-        regrets = measure(Surrogate(name), methods, checkpoints, seeds)
+        regrets = measure(name, methods, checkpoints, seeds)
         factors.append(
             np.median(regrets[_BASELINE][:, -1]) / max(np.median(regrets[_CONTENDER][:, -1]), 1e-6)
         )
@@ -42,22 +50,13 @@ def main() -> None:
 
 
 def measure(
-    surrogate: Surrogate, methods: list[str], checkpoints: tuple[int, ...], num_seeds: int
+    name: str, methods: list[str], checkpoints: tuple[int, ...], num_seeds: int
 ) -> dict[str, Any]:
     """Returns regrets, (seeds, checkpoints), by method, and prints them."""
-    best_so_far = {
-        method: np.array(
-            [
-                np.maximum.accumulate(
-                    search(method, surrogate.space, surrogate.score, checkpoints[-1], seed)
-                )[np.array(checkpoints) - 1]
-                for seed in range(num_seeds)
-            ]
-        )
-        for method in methods
-    }
+    best_so_far = run(name, methods, checkpoints, num_seeds)
+    surrogate = surrogate_of(name)
     optimum = max(surrogate.best_known(), *(scores.max() for scores in best_so_far.values()))
-    print(f"\n{surrogate.name}: {surrogate.num_recorded} recorded trials, best {optimum:.4f};")
+    print(f"\n{name}: {surrogate.num_recorded} recorded trials, best {optimum:.4f};")
     print(f"regret in points of accuracy: median of {num_seeds} seeds (range)")
     print(f"{'method':22}" + "".join(f"{f'{n} trials':>22}" for n in checkpoints))
     for method, scores in best_so_far.items():
@@ -67,6 +66,36 @@ def measure(
         ]
         print(f"{method:22}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
     return {method: optimum - scores for method, scores in best_so_far.items()}
+
+
+def run(
+    name: str, methods: list[str], checkpoints: tuple[int, ...], num_seeds: int
+) -> dict[str, Any]:
+    """Returns the best scores so far, (seeds, checkpoints), by method; a process a core."""
+    slowest_first = sorted(methods, key=lambda m: m not in _SLOWEST_FIRST)
+    searches = list(product(slowest_first, range(num_seeds)))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_cores(), context, _one_thread) as pool:
+        futures = {s: pool.submit(best_scores, name, *s, checkpoints) for s in searches}
+        return {m: np.array([futures[m, s].result() for s in range(num_seeds)]) for m in methods}
+
+
+def best_scores(name: str, method: str, seed: int, checkpoints: tuple[int, ...]) -> Any:
+    """Returns the best scores of one search after so many trials."""
+    surrogate = surrogate_of(name)
+    scores = search(method, surrogate.space, surrogate.score, checkpoints[-1], seed)
+    return np.maximum.accumulate(scores)[np.array(checkpoints) - 1]
+
+
+@cache
+def surrogate_of(name: str) -> Surrogate:
+    """Returns the surrogate of a space, which is fitted once a process."""
+    return Surrogate(name)
+
+
+def _one_thread() -> None:
+    """Keeps linear algebra in this process to its own core."""
+    threadpool_limits(1)
 
 
 if __name__ == "__main__":

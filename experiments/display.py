@@ -133,7 +133,7 @@ class PlainDisplay(SilentDisplay):
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
         outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
-        outcome += self._others(trial_id)
+        outcome += self._others(trial_id) + ("  pruned" if status == "pruned" else "")
         say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:

@@ -60,6 +60,8 @@ class LiveDisplay(SilentDisplay):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._trials is not None:
+            self._progress.update(self._trials, note="")  # nothing is left
         self._live.stop()
 
     def __rich__(self) -> Group:
@@ -201,7 +203,8 @@ class LiveDisplay(SilentDisplay):
     def _cells(self, row: Any, names: list[str]) -> list[str]:
         trial_id, status, score, seconds, values = row
         mark = " *" if self._best and trial_id == self._best[1] else ""
-        outcome = status if score is None else f"{score:.4f}{mark}"
+        pruned = " pruned" if status == "pruned" else ""
+        outcome = status if score is None else f"{score:.4f}{mark}{pruned}"
         return [
             trial_id,
             outcome,
@@ -218,9 +221,9 @@ class LiveDisplay(SilentDisplay):
         return [shown_value(v, o) for v, o in zip(values[1:], objectives[1:], strict=True)]
 
     def _style(self, row: Any) -> str:
-        if row[1] != "completed":
-            return "red"
-        return "bold green" if self._best and row[0] == self._best[1] else ""
+        if self._best and row[0] == self._best[1]:
+            return "bold green"
+        return {"completed": "", "pruned": "dim"}.get(row[1], "red")
 
     def _names(self) -> list[str]:
         """Returns the hyperparameters that differ between trials, as many as there is room for."""
