@@ -72,13 +72,19 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
     """Returns the points to begin with, each with its values for all active hyperparameters.
 
     Raises:
-        UserError: One of them is not in the space.
+        UserError: One of them is not in the space, or there are more of them than trials.
     """
     from experiments.oracles.distributions import SpaceMap
 
     mapped, defaults = SpaceMap(space.space), {hp.name: hp.default for hp in space.space}
     points: list[dict[str, Any]] = []
     default: list[Mapping[str, Any]] = [{}] if config.try_default else []
+    if config.tries and len(default) + len(config.tries) > config.max_trials:
+        begin = " after the space's default (leave it out with --no-try-default)" if default else ""
+        raise UserError(
+            f"--try: {len(config.tries)} points to begin with{begin}, but --max-trials is "
+            f"{config.max_trials}: give more trials"
+        )
     for given in [*default, *config.tries]:
         parsed = {name: _parsed(space, name, value) for name, value in given.items()}
         wanted = mapped.parameters(defaults | parsed)

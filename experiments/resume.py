@@ -29,6 +29,7 @@ CHANGEABLE = (
     "keep",
     "method_settings",
     "cache_features",
+    "tries",  # which are added to those of before
     "ranges",  # which may become wider: `check_same` sees to it
 )
 
@@ -59,6 +60,8 @@ def changed_config(
     changes = dict(changes)
     if isinstance(changes.get("ranges"), Mapping):  # those of before hold on
         changes["ranges"] = {**recorded.get("ranges", {}), **changes["ranges"]}
+    if isinstance(changes.get("tries"), list | tuple):
+        changes["tries"] = [*recorded.get("tries", []), *changes["tries"]]
     try:
         before = SearchConfig(**recorded)
         after = SearchConfig(**(recorded | changes))
@@ -71,7 +74,18 @@ def changed_config(
                 f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
                 "when it is resumed: start a new study, or leave that option out"
             )
+    _check_room(folder, after, len(after.tries) - len(before.tries))
     return after
+
+
+def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:
+    """Checks that there are trials left for points that were added."""
+    begun = len(list(folder.glob("trial_*/trial.json")))
+    if num_new > config.max_trials - begun:
+        raise UserError(
+            f"--try: {num_new} points are added to study {folder.name!r}, which has begun {begun} "
+            f"of {config.max_trials} trials: give --max-trials {begun + num_new} or more"
+        )
 
 
 def _plain(config: SearchConfig, name: str) -> Any:

@@ -87,7 +87,7 @@ class OptunaOracle(DurableOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial: promoted, or given, or the sampler's."""
         number = int(trial_id)
-        values = self._promoted() or self._tried(number) or self._proposed(number)
+        values = self._promoted() or self._tried() or self._proposed(number)
         values = values or self._random_values()
         if values is None:  # every combination of a finite space was tried
             return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
@@ -114,16 +114,16 @@ class OptunaOracle(DurableOracle):
             "tuner/epochs": self._max_epochs,
         }
 
-    def _tried(self, number: int) -> dict[str, Any] | None:
-        if number >= len(self._tries):
-            return None
-        given = self._tries[number]
+    def _tried(self) -> dict[str, Any] | None:
+        """Returns the first of the given points that no trial has had yet."""
         space = self.space_map
-        chosen = space.parameters(
-            {hp.name: hp.default for hp in self.hyperparameters.space} | given
-        )
-        values = space.values(lambda axis: chosen.get(axis.key))
-        return None if self._duplicate(values) else values
+        defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if self._tries else {}
+        for given in self._tries:
+            chosen = space.parameters(defaults | given)
+            values = space.values(lambda axis, c=chosen: c.get(axis.key))  # type: ignore[misc]
+            if not self._duplicate(values):
+                return values
+        return None
 
     def _proposed(self, number: int) -> dict[str, Any] | None:
         """Returns the sampler's proposal, or a neighbour of it if it was tried before."""

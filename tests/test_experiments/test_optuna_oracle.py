@@ -220,6 +220,23 @@ def test_given_points_come_first_with_defaults_for_the_rest(tmp_path: Path) -> N
     assert other == default | {"conv_blocks": 2, "dropout": pytest.approx(0.2), "filters_1": 32}
 
 
+def test_a_promotion_takes_no_given_point_away(tmp_path: Path) -> None:
+    rates = [0.001, 0.002, 0.003]
+    tries = [{"learning_rate": rate} for rate in rates]
+    oracle = make(tmp_path, "tpe", tries=tries, pruner="asha", max_epochs=9)
+    better, worse = oracle.create_trial("one"), oracle.create_trial("two")
+    oracle.update_trial(better.trial_id, {"score": 0.9}, step=0)
+    assert oracle.update_trial(worse.trial_id, {"score": 0.8}, step=0).status == "STOPPED"
+    worse.status, worse.message = "COMPLETED", "pruned after 1 epoch"
+    better.status, better.message = "FAILED", "it ran out of memory"
+    oracle.end_trial(worse)
+    oracle.end_trial(better)
+    promoted, last = oracle.create_trial("one"), oracle.create_trial("two")
+    assert promoted.hyperparameters.values["tuner/trial_id"] == worse.trial_id
+    trials = (better, worse, last)
+    assert [t.hyperparameters.values["learning_rate"] for t in trials] == rates
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_several_objectives_find_the_front(sampler: str, tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()

@@ -13,6 +13,7 @@ from experiments import SearchConfig, run_search
 from experiments.errors import UserError
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.search import resume_search
 from experiments.space import explore
 from search_spaces.mnist_cnn import MnistCnn
 
@@ -163,6 +164,16 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
     assert trials["trial_0001"]["hyperparameters"]["learning_rate"] == 0.002
     assert any(t["status"] == "pruned" for t in trials.values())
 
+    more = [{"conv_blocks": "3", "learning_rate": "0.003"}]
+    with pytest.raises(UserError, match="has begun 5 of 5 trials: give --max-trials 6 or more"):
+        resume_search(result.folder, changes={"tries": more})
+    resume_search(result.folder, changes={"tries": more, "max_trials": 7})
+    added = [json.loads(p.read_text()) for p in sorted(result.folder.glob("trial_*/result.json"))]
+    rates = [t["hyperparameters"]["learning_rate"] for t in added]
+    assert len(added) == 7
+    assert rates.count(0.003) == 1
+    assert 0.003 in rates[5:]
+
 
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -174,6 +185,7 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
         ({"method": "tpe", "tries": [{"depth": "1"}]}, "--try depth: no such hyperparameter"),
         ({"method": "tpe", "tries": [{"filters_0": "48"}]}, "--try filters_0=48: expected"),
         ({"method": "tpe", "tries": [{"filters_3": "32"}]}, "it is not active with the other"),
+        ({"method": "tpe", "tries": [{}] * 10}, "10 points to begin with after the space's def"),
         ({"method": "tpe", "method_settings": {"beta": "1"}}, "has no such setting"),
     ],
 )

@@ -191,11 +191,15 @@ def test_every_method_goes_on_in_a_wider_range(method: str, tmp_path: Path) -> N
 def test_points_to_begin_with_are_those_of_the_range() -> None:
     def tried(**ranges: str) -> Any:
         config = SearchConfig(
-            "mnist_cnn", method="tpe", tries=[{"learning_rate": "0.5"}], ranges=ranges
+            "mnist_cnn",
+            method="tpe",
+            tries=[{"learning_rate": "0.5"}],
+            try_default=False,
+            ranges=ranges,
         )
         return make_oracle(config, searched_space(MnistCnn((28, 28, 1), 10), config))
 
-    assert tried(learning_rate="1e-4:1").populate_space("0001")["values"]["learning_rate"] == 0.5
+    assert tried(learning_rate="1e-4:1").populate_space("0000")["values"]["learning_rate"] == 0.5
     with pytest.raises(UserError, match=r"--try learning_rate=0.5: expected number from 0.0001"):
         tried()
 
