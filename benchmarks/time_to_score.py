@@ -30,6 +30,7 @@ from experiments.search import parse_settings
 from search_spaces import space_class
 
 _PARTS = 10_000  # trials at most; time ends the search
+_ENOUGH = "there is nothing left to learn"
 
 
 @dataclass
@@ -68,10 +69,13 @@ class Progress:
         return next((at for at, s in self.steps if s >= score), None)
 
 
+Enough = Callable[[Progress], bool]
+
+
 class _Watch(SilentDisplay):
     """Follows a search of the suite, and interrupts it when there is nothing left to learn."""
 
-    def __init__(self, enough: Callable[[Progress], bool]) -> None:
+    def __init__(self, enough: Enough) -> None:
         self.progress, self._enough = Progress(), enough
 
     def epoch_ended(
@@ -94,28 +98,32 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
     """Follows a search of plain Keras Tuner."""
 
     progress: Progress
-    most_seconds = float("inf")
+    enough: Enough
 
     def __deepcopy__(self, memo: Any) -> "_Epochs":
         return self  # Keras Tuner trains with copies
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.progress.epoch((logs or {})["val_accuracy"])
-        if self.progress.seconds > self.most_seconds:
+        if self.enough(self.progress):
             # Keras Tuner takes any other exception for a trial that failed.
-            raise keras_tuner.errors.FatalError("the search has had its time")
+            raise keras_tuner.errors.FatalError(_ENOUGH)
 
 
 def plain(
-    make: Callable[..., Any], config: SearchConfig, data: PreparedData, folder: Path, most: float
+    make: Callable[..., Any],
+    config: SearchConfig,
+    data: PreparedData,
+    folder: Path,
+    enough: Enough = lambda _: False,
 ) -> Progress:
-    """Searches by plain Keras Tuner, on arrays in memory, for `most` seconds."""
+    """Searches by plain Keras Tuner, on arrays in memory, to its end or until it is enough."""
 
     class Plain(space_class(config.space)):  # type: ignore[misc]
         steps_per_execution = 1
 
     watch = _Epochs()
-    watch.progress, watch.most_seconds = Progress(), most
+    watch.progress, watch.enough = Progress(), enough
     tuner = make(
         Plain(data.shape, len(data.class_names), **parse_settings(config)),
         objective=keras_tuner.Objective("val_accuracy", "max"),
@@ -135,8 +143,8 @@ def plain(
             callbacks=[watch],
             verbose=0,
         )
-    except keras_tuner.errors.FatalError:
-        if watch.progress.seconds <= most:
+    except keras_tuner.errors.FatalError as error:
+        if str(error) != _ENOUGH:
             raise
     return watch.progress
 
@@ -159,10 +167,15 @@ def compete(seed: int, given: Any, folder: Path) -> dict[str, Any]:
     )
     data = prepared(config)
     random = partial(keras_tuner.RandomSearch, max_trials=given.trials)
-    theirs = plain(random, config, data, folder / f"random-{seed}", float("inf"))
-    hyperband = partial(keras_tuner.Hyperband, max_epochs=given.epochs, hyperband_iterations=100)
-    banded = plain(hyperband, config, data, folder / f"hyperband-{seed}", theirs.seconds)
+    theirs = plain(random, config, data, folder / f"random-{seed}")
     ours = suite(config, theirs.best, 2 * theirs.seconds)
+    hyperband = partial(keras_tuner.Hyperband, max_epochs=given.epochs, hyperband_iterations=100)
+
+    def enough(progress: Progress) -> bool:
+        over = progress.best >= theirs.best and progress.seconds >= ours.seconds
+        return over or progress.seconds > theirs.seconds
+
+    banded = plain(hyperband, config, data, folder / f"hyperband-{seed}", enough)
     row = {
         "score": theirs.best,
         "random, all trials": theirs.seconds,
@@ -195,9 +208,17 @@ def main() -> None:
         rows = [compete(seed, given, folder) for seed in seeds]
     for name in ("random, all trials", "random, first reached", "hyperband", "tpe + asha"):
         print(f"{name:24} {_summary([row[name] for row in rows])}")
+    held = [f"{100 * (r['hyperband then'] - r['score']):+.2f}" for r in rows]
+    print("Hyperband by the time that tpe + asha was there, points from the score:", *held)
+    first = [(r["random, first reached"] or np.inf) / (r["tpe + asha"] or np.inf) for r in rows]
+    print("time until random search first had it over tpe + asha:", _listed(first))
     ratios = [r["random, all trials"] / (r["tpe + asha"] or np.inf) for r in rows]
-    print("random search of all trials over tpe + asha:", ", ".join(f"{r:.1f}" for r in ratios))
+    print("random search of all trials over tpe + asha:", _listed(ratios))
     print(f"ratio: {np.median(ratios):.2f}")
+
+
+def _listed(ratios: list[float]) -> str:
+    return f"median {np.median(ratios):.1f} of " + ", ".join(f"{r:.1f}" for r in ratios)
 
 
 def _summary(seconds: list[float | None]) -> str:
