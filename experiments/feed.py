@@ -74,6 +74,11 @@ class Feed:
             return inputs, labels
 
         dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
+        # There is nothing to tune, and an iterator that is let go of waits until the tuner wakes up
+        # next: it sleeps for 10 ms at first, then twice as long each time, for up to a minute.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = dataset.with_options(options)
         return dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
 
 

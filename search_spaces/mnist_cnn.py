@@ -10,6 +10,9 @@ import keras_tuner
 from search_spaces.base import ImageSpace, draw_sizes
 
 _MAX_BLOCKS = 4
+# Keras' own is 0.99: after an epoch of some hundred steps the averages are mostly what they began
+# as, networks score as if they guessed, and a pruner stops those that would have become the best.
+_BATCH_NORM_MOMENTUM = 0.9
 _KNOWN = {
     "pooling": ("max", "average", "stride"),
     "optimizer": ("adam", "sgd", "rmsprop"),
@@ -122,7 +125,9 @@ def _block(x: Any, index: int, filters: int, values: Mapping[str, Any]) -> Any:
         name=f"conv_{index}",
     )(x)
     if values["batch_norm"]:
-        x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
+        x = keras.layers.BatchNormalization(
+            momentum=_BATCH_NORM_MOMENTUM, name=f"batch_norm_{index}"
+        )(x)
     x = keras.layers.ReLU(name=f"relu_{index}")(x)
     if values["pooling"] == "max":
         return keras.layers.MaxPooling2D(2, name=f"pool_{index}")(x)
