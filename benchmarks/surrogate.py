@@ -4,7 +4,8 @@
 JSON, and validation accuracy after each epoch. `python benchmarks/surrogate.py STUDY` makes such a
 file of a study. Where the trials came from:
 
-- `mnist_cnn`: mnist, 2,500 images (`--sample 2500`), 5 epochs, no early stopping;
+- `mnist_cnn`: mnist, 2,500 images (`--sample 2500`), 5 epochs, no early stopping, when batch norm
+  still had a momentum of 0.99;
 - `transfer_head`: cats_vs_dogs, 3,000 images, MobileNetV2 0.35 at 224, 4 epochs, no early stopping.
 
 A forest of randomised trees (400 of them) is fitted to the logarithm of the error of every epoch:
