@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import keras_tuner
@@ -14,7 +15,8 @@ from experiments.oracles.optuna_oracle import OptunaOracle
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 Score = Callable[[dict[str, Any]], float]
 
-OURS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
+OURS = ("tpe", *(("gp",) if find_spec("torch") else ()), "cmaes", "nsga2", "qmc")
+NOTE = "" if "gp" in OURS else "without gp: PyTorch is not installed (pip install '.[gp]')"
 KERAS_TUNER = {
     "Keras Tuner random": keras_tuner.oracles.RandomSearchOracle,
     "Keras Tuner Bayesian": keras_tuner.oracles.BayesianOptimizationOracle,

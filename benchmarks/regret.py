@@ -15,7 +15,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from contenders import KERAS_TUNER, OPTUNA, OURS, search
+from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
 from surrogate import SPACES, Surrogate
 from threadpoolctl import threadpool_limits
 
@@ -36,8 +36,10 @@ def main() -> None:
     methods = [*KERAS_TUNER, OPTUNA, *OURS]
     if arguments.quick:
         checkpoints, seeds = (10, 20, 30), 3
-        methods.remove("gp")
+        methods = [m for m in methods if m != "gp"]
         print("quick: 30 trials, 3 seeds, without gp; Keras Tuner's Bayesian is still at random")
+    elif NOTE:
+        print(NOTE)
     factors = []
     for name in [arguments.space] if arguments.space else SPACES:
         regrets = measure(name, methods, checkpoints, seeds)

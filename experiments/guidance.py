@@ -82,7 +82,7 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
     if config.tries and len(default) + len(config.tries) > config.max_trials:
         begin = " after the space's default (leave it out with --no-try-default)" if default else ""
         raise UserError(
-            f"--try: {len(config.tries)} points to begin with{begin}, but --max-trials is "
+            f"--try: points to begin with: {len(config.tries)}{begin}, but --max-trials is "
             f"{config.max_trials}: give more trials"
         )
     for given in [*default, *config.tries]:

@@ -83,7 +83,7 @@ def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:
     begun = len(list(folder.glob("trial_*/trial.json")))
     if num_new > config.max_trials - begun:
         raise UserError(
-            f"--try: {num_new} points are added to study {folder.name!r}, which has begun {begun} "
+            f"--try: {num_new} more for study {folder.name!r}, which has begun {begun} "
             f"of {config.max_trials} trials: give --max-trials {begun + num_new} or more"
         )
 

@@ -185,7 +185,7 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
         ({"method": "tpe", "tries": [{"depth": "1"}]}, "--try depth: no such hyperparameter"),
         ({"method": "tpe", "tries": [{"filters_0": "48"}]}, "--try filters_0=48: expected"),
         ({"method": "tpe", "tries": [{"filters_3": "32"}]}, "it is not active with the other"),
-        ({"method": "tpe", "tries": [{}] * 10}, "10 points to begin with after the space's def"),
+        ({"method": "tpe", "tries": [{}] * 10}, "points to begin with: 10 after the space's def"),
         ({"method": "tpe", "method_settings": {"beta": "1"}}, "has no such setting"),
     ],
 )
