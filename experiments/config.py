@@ -73,7 +73,7 @@ class SearchConfig:
 
     space: str
     dataset: str = "mnist"
-    method: str = "random"
+    method: str = "auto"
     max_trials: int = 10
     max_epochs: int = 10
     objective: str | Sequence[str] = "val_accuracy"

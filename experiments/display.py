@@ -9,6 +9,7 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.objective import shown_value
 from experiments.output import say
+from reports.words import plural
 
 
 class Display(Protocol):
@@ -170,7 +171,7 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     lines = [
         f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "
-        f"up to {config.max_trials} trials of {config.max_epochs} epochs"
+        f"up to {plural(config.max_trials, 'trial')} of {plural(config.max_epochs, 'epoch')}"
     ]
     if data.skipped:
         more = ", ..." if len(data.skipped) > 5 else ""

@@ -8,10 +8,11 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.config import SearchConfig
+from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.errors import UserError
 from experiments.oracles.combinations import combinations
 from experiments.space import describe, parse_value
+from reports.words import plural
 
 _FEW = 10  # trials that are too few for a model to learn from
 _GENERATIONS = 200  # trials from which on there are generations enough to evolve a front
@@ -19,38 +20,57 @@ _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 
 
 def chosen_method(
-    config: SearchConfig, space: keras_tuner.HyperParameters
+    config: SearchConfig, space: keras_tuner.HyperParameters, begun_with: str | None = None
 ) -> tuple[SearchConfig, list[str]]:
     """Returns `config` with a method in place of `auto`, and what is to be said of it.
 
     Args:
         config: The search.
         space: Its hyperparameters.
+        begun_with: The method that was chosen when the study was begun. Another one takes its place
+            if both are Optuna's, which go on from any trials.
     """
     if config.method != "auto":
         return config, []
+    chosen, said = _chosen(config, space)
+    if begun_with in (None, chosen.method):
+        return chosen, [] if begun_with else said
+    if not {begun_with, chosen.method} <= {*OPTUNA_METHODS}:
+        return replace(config, method=begun_with), []
+    return chosen, [f"{said[0]}; trials so far were by {begun_with}"]
+
+
+def _chosen(
+    config: SearchConfig, space: keras_tuner.HyperParameters
+) -> tuple[SearchConfig, list[str]]:
     several = len(config.objectives) > 1
     method, why = _for_several(config) if several else _method(config, space)
     can_stop = not several and config.max_epochs >= _SHORT and config.executions_per_trial == 1
-    pruner, tries = config.pruner, config.tries
-    if method == "grid":  # it tries all there is, whole
-        pruner, tries = None, ()
-    elif pruner is None and method == "tpe" and can_stop:
+    pruner = config.pruner
+    if pruner is None and method == "tpe" and can_stop:
         pruner = "asha"
         why += f", and hopeless ones can be stopped before their {config.max_epochs} epochs"
     shown = f"--method {method}" + (f" --pruner {pruner}" if pruner else "")
-    chosen = replace(config, method=method, pruner=pruner, tries=tries)
+    chosen = replace(config, method=method, pruner=pruner)
     return chosen, [f"auto: {shown}, because {why}"]
 
 
 def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
     most = config.max_trials
     size = _size(space, most + 1)
-    if size is not None and size <= most:
-        return "grid", f"the space has {size} combinations and there are {most} trials"
+    if size is not None and size <= most and not _is_guided(config):
+        return "grid", f"there is room for all {plural(size, 'combination')} of the space"
+    if config.sources:
+        return "tpe", "there are earlier trials to learn from"
     if most <= _FEW:
-        return "qmc", f"{most} trials are too few to learn from, so they are spread evenly"
+        few = plural(most, "trial")
+        return "qmc", f"a model can't learn much from {few}; points are spread evenly instead"
     return "tpe", f"{most} trials are enough to learn from"
+
+
+def _is_guided(config: SearchConfig) -> bool:
+    """Returns whether something was asked for that goes with Optuna's methods alone."""
+    return bool(config.pruner not in (None, "none") or config.tries or config.sources)
 
 
 def _for_several(config: SearchConfig) -> tuple[str, str]:

@@ -71,6 +71,8 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
     for name, value in config.method_settings.items():
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "it has none"
+            if config.method == "auto":
+                there = "name the --method that it is of"
             raise UserError(
                 f"--method-set {name}: method {config.method} has no such setting; {there}"
             )

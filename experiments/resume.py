@@ -10,6 +10,7 @@ from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
 from experiments.ranges import Widened, widened
+from reports.reading import dicts
 
 CHANGEABLE = (
     "max_trials",
@@ -58,6 +59,8 @@ def changed_config(
         "runs_dir": str(folder.parent),
     }
     changes = dict(changes)
+    if changes.get("method") == "auto" and _was_picked(record):
+        del changes["method"]
     if isinstance(changes.get("ranges"), Mapping):  # those of before hold on
         changes["ranges"] = {**recorded.get("ranges", {}), **changes["ranges"]}
     if isinstance(changes.get("tries"), list | tuple):
@@ -76,6 +79,20 @@ def changed_config(
             )
     _check_room(folder, after, len(after.tries) - len(before.tries))
     return after
+
+
+def _was_picked(record: Mapping[str, Any]) -> bool:
+    return any(session.get("picked") for session in dicts(record.get("sessions")))
+
+
+def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
+    """Returns whether `auto` picked the method of a study, and nothing speaks for keeping it.
+
+    Args:
+        record: The content of `study.json`.
+        config: What is asked now.
+    """
+    return _was_picked(record) and not config.method_settings and not record.get("earlier")
 
 
 def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:

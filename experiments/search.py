@@ -19,7 +19,7 @@ from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
 from experiments.ranges import check_buildable, searched_space
-from experiments.resume import changed_config, check_same
+from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
 from experiments.study import check_new, describe_study, read_study, write_study
 from experiments.warm_start import as_record, warm_start
@@ -114,7 +114,11 @@ def resume_search(
     with locked(folder):
         record = read_study(folder)
         config = changed_config(record, folder, changes or {})
-        prepared = prepare_search(config, display)
+        begun_with = config.method
+        if may_be_picked_again(record, config):
+            config = replace(config, method="auto")  # more trials may ask for another
+        prepared = prepare_search(config, display, begun_with)
+        config = prepared.config
         space = describe_space(prepared.space)
         widened = check_same(record, space, prepared.data)
         if widened:
@@ -125,8 +129,15 @@ def resume_search(
         return _run(prepared, folder, record, display)
 
 
-def prepare_search(config: SearchConfig, display: Display) -> Prepared:
+def prepare_search(
+    config: SearchConfig, display: Display, begun_with: str | None = None
+) -> Prepared:
     """Checks `config` against its space and its dataset, which is prepared.
+
+    Args:
+        config: The search.
+        display: Shows how it goes.
+        begun_with: The method of the trials there are, if the study has been begun.
 
     Raises:
         UserError: The input can't be used.
@@ -151,14 +162,17 @@ def prepare_search(config: SearchConfig, display: Display) -> Prepared:
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
     check_buildable(hypermodel, space, config.ranges)
-    config, notices = chosen_method(config, space)
+    config, notices = chosen_method(config, space, begun_with)
+    picked = notices[0] if notices else None
     first, *further = config.objectives
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
-    return Prepared(config, data, hypermodel, space, end, tuple(notices), tuple(earlier))
+    return Prepared(
+        config, data, hypermodel, space, end, tuple(notices), tuple(earlier), (), picked
+    )
 
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--method",
             shell_complete=lambda c, p, text: [m for m in METHODS if m.startswith(text)],
-            help=f"{', '.join(METHODS)}  [default: random]",
+            help=f"{', '.join(METHODS)}  [default: auto]",
         ),
         click.option("--max-trials", type=int, help="trials at most  [default: 10]"),
         click.option("--max-epochs", type=int, help="epochs of a trial at most  [default: 10]"),

@@ -42,6 +42,7 @@ class Prepared:
         notices: What is to be said at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
+        picked: What `auto` picked and why, if it picked the method anew.
     """
 
     config: SearchConfig
@@ -52,6 +53,7 @@ class Prepared:
     notices: tuple[str, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     widened: tuple[Widened, ...] = ()
+    picked: str | None = None
 
 
 class Session:
@@ -69,7 +71,7 @@ class Session:
     ) -> None:
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
-        self._display, self._widened = display, prepared.widened
+        self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
         self._oracle = make_oracle(self.config, prepared.space, self._plans(), from_record(study))
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
@@ -139,6 +141,8 @@ class Session:
             "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "restored": mended,
         }
+        if self._picked:
+            session["picked"] = self._picked
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
         self.study.setdefault("sessions", []).append(session)

@@ -21,7 +21,7 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     config, dataset = as_dict(record.get("config")), as_dict(record.get("dataset"))
     environment = as_dict(record.get("environment"))
     yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
-    yield "method", _said(config.get("method"))
+    yield "method", _method(record)
     stated = dicts(record.get("objectives")) or [as_dict(record.get("objective"))]
     label = "objectives" if len(stated) > 1 else "objective"
     yield label, "; ".join(", ".join(str(v) for v in o.values()) for o in stated)
@@ -42,6 +42,15 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     python = [f"Python {environment['python']}"] if "python" in environment else []
     yield "versions", ", ".join([*python, *(f"{name} {version}" for name, version in versions)])
     yield "git", _git(as_dict(environment.get("git")))
+
+
+def _method(record: dict[str, Any]) -> str:
+    config = as_dict(record.get("config"))
+    method, pruner = _said(config.get("method")), config.get("pruner")
+    if pruner and pruner != "none":
+        method += f", pruner {pruner}"
+    picked = [s["picked"] for s in dicts(record.get("sessions")) if s.get("picked")]
+    return f"{method} ({'; then '.join(map(str, picked))})" if picked else method
 
 
 def _given(value: Any) -> str:

@@ -178,7 +178,7 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pruner": "asha"}, "goes with methods tpe"),
+        ({"method": "random", "pruner": "asha"}, "goes with methods tpe"),
         ({"method": "tpe", "pruner": "best"}, "unknown pruner 'best': there are none, median"),
         ({"method": "tpe", "pruner": "asha", "executions_per_trial": 2}, "single trainings"),
         ({"method": "grid", "tries": [{}]}, "--try goes with methods tpe"),
@@ -211,7 +211,10 @@ def test_auto_chooses_by_budget_and_space() -> None:
     small.Int("layers", 1, 4)
     assert choice(small, max_trials=4) == ("grid", None)
     assert choice(small, max_trials=3) == ("qmc", None)
+    assert choice(small, max_trials=4, pruner="median") == ("qmc", "median")
+    assert choice(small, max_trials=4, tries=[{"layers": 1}]) == ("qmc", None)
     assert choice(wide, max_trials=10) == ("qmc", None)
+    assert choice(wide, max_trials=10, sources=["earlier"]) == ("tpe", "asha")
     assert choice(wide, max_trials=30, max_epochs=2) == ("tpe", None)
     assert choice(wide, max_trials=30, max_epochs=9) == ("tpe", "asha")
     assert choice(wide, max_trials=30, max_epochs=9, executions_per_trial=2) == ("tpe", None)

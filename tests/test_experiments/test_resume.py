@@ -19,6 +19,7 @@ from experiments.display import SilentDisplay
 from experiments.lock import is_running, locked
 from experiments.search import resume_search
 from reports import load_study
+from reports.facts import facts
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         space="mnist_cnn",
         dataset="digits",
         sample=100,
+        method="random",
         max_trials=2,
         max_epochs=1,
         name="study",
@@ -134,6 +136,30 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Pat
     assert not is_running(study)
     with locked(study):
         pass
+
+
+def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> None:
+    fixed = [f"--fix={f}" for f in ("conv_blocks=1", "filters_0=16", "dense_layers=0")]
+    small = ["--dataset=digits", "--sample=100", "--max-trials=1", "--max-epochs=4", "--confirm=0"]
+    folders = [f"--runs-dir={tmp_path}", f"--cache-dir={cache_dir}", "--workers=0", "--name=study"]
+    begun = CliRunner().invoke(main, ["search", "mnist_cnn", *small, *fixed, *folders])
+    assert "auto: --method qmc, because " in begun.stdout
+    study = tmp_path / "study"
+    first = load_study(study).trials.iloc[0]
+
+    again = call("resume", study, "--workers=0", "--max-trials=2", "--method=auto")
+    assert again.exit_code == 0, again.stderr
+    assert "auto: " not in again.stdout
+    more = call("resume", study, "--workers=0", "--max-trials=11")
+    assert "auto: --method tpe --pruner asha, because 11 trials" in more.stdout
+    assert "; trials so far were by qmc" in more.stdout
+    whole = load_study(study)
+    assert set(whole.trials["status"]) == {"completed", "pruned"}
+    assert len(whole.trials) == 11
+    assert whole.trials.iloc[0]["score"] == first["score"]
+    (method,) = [text for label, text in facts(whole) if label == "method"]
+    assert method.startswith("tpe, pruner asha (auto: --method qmc, because ")
+    assert "; then auto: --method tpe --pruner asha, because " in method
 
 
 def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
