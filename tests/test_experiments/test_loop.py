@@ -74,3 +74,11 @@ def test_every_image_is_fed_once_an_epoch_in_one_of_its_views() -> None:
         seen += positions.tolist()
     assert sorted(seen) == list(range(100))
     assert 30 < flipped < 70
+
+
+def test_an_iterator_is_let_go_of_at_once() -> None:
+    feed = Feed([rows_of(np.zeros((8, 2), np.float32))], np.zeros(8, np.int64), 4)
+    dataset = feed.dataset()
+    assert [len(labels) for _, labels in dataset] == [4, 4]
+    # tf.data's tuner, if it ran, would be waited for: up to seconds in processes that live long.
+    assert dataset.options().autotune.enabled is False
