@@ -59,7 +59,7 @@ def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[s
     most = config.max_trials
     size = _size(space, most + 1)
     if size is not None and size <= most and not _is_guided(config):
-        return "grid", f"there is room for all {plural(size, 'combination')} of the space"
+        return "grid", f"the whole space fits in: {plural(size, 'combination')}"
     if config.sources:
         return "tpe", "there are earlier trials to learn from"
     if most <= _FEW:
