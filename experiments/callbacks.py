@@ -65,6 +65,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
 
+    def replay(self) -> None:
+        """Reports the epochs of the attempt that is gone on with, for who asks has forgotten them.
+
+        It was told to go on after all but the last: that answer may have been lost.
+        """
+        history, count = self.execution.history, len(self.execution.epoch_seconds)
+        for index in range(count):
+            values = {name: history[name][index] for name in history}
+            metrics = {n: math.nan if v is None else float(v) for n, v in values.items()}
+            answer = self.report(self.initial_epoch + index, metrics)
+            if answer == Answer.PAUSE or index == count - 1:
+                self.answer = answer
+                return
+
     def begin_phase(self, number: int, goes_on: Snapshot | None) -> None:
         """Takes note that a phase begins, or is gone on with."""
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)

@@ -17,6 +17,7 @@ OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
 MULTI_OBJECTIVE = ("tpe", "nsga2")  # methods that take several objectives
 METHODS = (*_KERAS_TUNER, *OPTUNA_METHODS, "auto")
 PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon")
+HALVING = ("asha", "hyperband")  # pruners that may promote what they stopped
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -176,10 +177,10 @@ class SearchConfig:
     def _check_guidance(self) -> None:
         if self.pruner not in (None, *PRUNERS):
             raise UserError(f"unknown pruner {self.pruner!r}: there are {', '.join(PRUNERS)}")
-        if isinstance(self.tries, str) or not all(isinstance(t, Mapping) for t in self.tries):
+        if not _is_list_of(self.tries, Mapping):
             raise UserError(f"tries should be a list of tables of values; got {self.tries!r}")
         object.__setattr__(self, "tries", tuple(dict(values) for values in self.tries))
-        if isinstance(self.sources, str) or not all(isinstance(s, str) for s in self.sources):
+        if not _is_list_of(self.sources, str):
             raise UserError(f"sources should be a list of texts; got {self.sources!r}")
         object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.try_default, bool):
@@ -190,6 +191,11 @@ class SearchConfig:
             raise UserError(
                 f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
                 f"method {self.method!r} does not take it"
+            )
+        if self.sources and self.method == "qmc":
+            raise UserError(
+                "--from informs methods that learn from trials; qmc spreads points evenly, "
+                "whatever there was: take tpe, gp, cmaes, nsga2 or auto"
             )
         if prunes and self.executions_per_trial > 1:
             raise UserError(
@@ -275,3 +281,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
             f"there are {', '.join(sorted(known))}"
         )
     return options
+
+
+def _is_list_of(given: Any, kind: type) -> bool:
+    return isinstance(given, list | tuple) and all(isinstance(one, kind) for one in given)

@@ -95,6 +95,8 @@ class Driver:
         self._failures_in_a_row = 0
         self._interruption = Interruption(observer.notice)
         self.ended_by: str | None = None  # why the search ended before the oracle was done
+        self._exhausted = False  # the oracle had no more trials when it was last asked
+        self._is_full = False  # another trial would not end in time; those that run may
 
     def run(self) -> None:
         """Drives the search to its end.
@@ -135,11 +137,10 @@ class Driver:
         return {"phase": "searching", "running": sorted(self._running)}
 
     def _loop(self) -> None:
-        exhausted = False
         while True:
             if not self._ending():
-                exhausted = self._fill()
-            if not self._running and (exhausted or self._ending()):
+                self._exhausted = self._fill()
+            if not self._running and (self._exhausted or self._ending()):
                 return
             waits = _TICK_SECONDS if self._running else _IDLE_SECONDS
             self._executor.wait(self, waits)
@@ -162,8 +163,11 @@ class Driver:
                     return False
                 self._start(self._again.pop(0))
                 continue
-            if not self._deadline.fits():
-                self.ended_by = "deadline"
+            if not self._deadline.fits() and not self._exhausted:
+                self._is_full = True
+            if self._is_full:
+                if not self._running:
+                    self.ended_by = "deadline"
                 return False
             trial = self._oracle.create_trial(self._free_slot())
             if trial.status != Status.RUNNING:

@@ -12,6 +12,7 @@ from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.errors import UserError
 from experiments.oracles.combinations import combinations
 from experiments.space import describe, parse_value
+from reports.reading import dicts
 from reports.words import plural
 
 _FEW = 10  # trials that are too few for a model to learn from
@@ -20,24 +21,28 @@ _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 
 
 def chosen_method(
-    config: SearchConfig, space: keras_tuner.HyperParameters, begun_with: str | None = None
+    config: SearchConfig, space: keras_tuner.HyperParameters, begun: SearchConfig | None = None
 ) -> tuple[SearchConfig, list[str]]:
     """Returns `config` with a method in place of `auto`, and what is to be said of it.
 
     Args:
         config: The search.
         space: Its hyperparameters.
-        begun_with: The method that was chosen when the study was begun. Another one takes its place
-            if both are Optuna's, which go on from any trials.
+        begun: The search as it was, if it has begun. Another method takes the place of the
+            one it had if both are Optuna's, which go on from any trials.
     """
     if config.method != "auto":
         return config, []
     chosen, said = _chosen(config, space)
-    if begun_with in (None, chosen.method):
-        return chosen, [] if begun_with else said
-    if not {begun_with, chosen.method} <= {*OPTUNA_METHODS}:
-        return replace(config, method=begun_with), []
-    return chosen, [f"{said[0]}; trials so far were by {begun_with}"]
+    if begun is None:
+        return chosen, said
+    if not {begun.method, chosen.method} <= {*OPTUNA_METHODS} or _shown(begun) == _shown(chosen):
+        return begun, []
+    return chosen, [f"{said[0]}; trials so far: {_shown(begun)}"]
+
+
+def _shown(config: SearchConfig) -> str:
+    return f"--method {config.method}" + (f" --pruner {config.pruner}" if config.pruner else "")
 
 
 def _chosen(
@@ -50,9 +55,8 @@ def _chosen(
     if pruner is None and method == "tpe" and can_stop:
         pruner = "asha"
         why += f", and hopeless ones can be stopped before their {config.max_epochs} epochs"
-    shown = f"--method {method}" + (f" --pruner {pruner}" if pruner else "")
     chosen = replace(config, method=method, pruner=pruner)
-    return chosen, [f"auto: {shown}, because {why}"]
+    return chosen, [f"auto: {_shown(chosen)}, because {why}"]
 
 
 def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
@@ -119,6 +123,28 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
                 raise UserError(f"--try {name}={given[name]}: expected {_range(space, name)}")
         points.append(point)
     return points
+
+
+def given_points(
+    study: Mapping[str, Any], config: SearchConfig, space: keras_tuner.HyperParameters
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the points to begin with that `study` was given in all, and those that are new.
+
+    Earlier ones are what they were then: a default may have moved with a range since.
+
+    Args:
+        study: The content of `study.json`.
+        config: The search.
+        space: Its hyperparameters.
+    """
+    sessions = [s for s in dicts(study.get("sessions")) if "points" in s]
+    if not sessions:
+        points = parse_tries(config, space)
+        return points, points
+    known = [point for session in sessions for point in dicts(session["points"])]
+    added = config.tries[len(known) - config.try_default :]
+    new = parse_tries(replace(config, tries=added, try_default=False), space)
+    return [*known, *new], new
 
 
 def _parsed(space: keras_tuner.HyperParameters, name: str, value: Any) -> Any:

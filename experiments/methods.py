@@ -5,7 +5,7 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.config import OPTUNA_METHODS, SearchConfig
+from experiments.config import HALVING, OPTUNA_METHODS, SearchConfig
 from experiments.errors import UserError
 from experiments.guidance import parse_tries
 from experiments.oracles.bracket import Plan
@@ -34,6 +34,7 @@ def make_oracle(
     space: keras_tuner.HyperParameters,
     plans: Sequence[Plan] = (),
     earlier: Sequence[Earlier] = (),
+    points: Sequence[Mapping[str, Any]] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
 
@@ -42,6 +43,7 @@ def make_oracle(
         space: Its hyperparameters.
         plans: Hyperband's plans, where they have changed in the course of the study.
         earlier: Trials of other searches that inform Optuna's methods.
+        points: What Optuna's methods begin with, if it is not what `config` says.
     """
     objectives = [keras_tuner.Objective(o.name, o.direction) for o in config.objectives]
     arguments = {
@@ -55,6 +57,7 @@ def make_oracle(
     }
     if config.method in OPTUNA_METHODS:
         arguments["earlier"] = [(e.values, (e.score, *e.further)) for e in earlier]
+        arguments["tries"] = parse_tries(config, space) if points is None else points
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
     return oracle
@@ -76,6 +79,8 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
             raise UserError(
                 f"--method-set {name}: method {config.method} has no such setting; {there}"
             )
+        if name == "factor" and config.method != "hyperband" and config.pruner not in HALVING:
+            raise UserError(f"--method-set factor goes with --pruner {' and '.join(HALVING)}")
         parsed[name] = _parse(name, value, whole=not isinstance(known[name], float))
     return parsed
 
@@ -144,7 +149,6 @@ def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> kera
     return OptunaOracle(
         config.method,
         settings=settings,
-        tries=parse_tries(config, arguments["hyperparameters"]),
         pruner=config.pruner or "none",
         max_epochs=config.max_epochs,
         factor=factor,

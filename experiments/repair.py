@@ -70,12 +70,20 @@ def _read(folder: Path, oracle: Any) -> Found:
         leftover.unlink()
     found.trial = _load(found, "trial.json", _trial)
     found.result = _load(found, "result.json", _checked)
+    if found.trial is None and found.result is None:
+        _clear(folder)
     if found.trial is None and found.result is not None:
         found.trial = _trial_of(found.result, oracle)
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
     return found
+
+
+def _clear(folder: Path) -> None:
+    """Removes what another trial would take up that gets the number of a lost one."""
+    for leftover in (*folder.glob("snapshot-*"), *folder.glob("attempts.json")):
+        leftover.unlink()
 
 
 def _load(found: Found, name: str, parse: Any) -> Any:

@@ -1,7 +1,7 @@
 """What may change when a search is resumed, and what may not."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,7 @@ def changed_config(
     known = {field.name for field in fields(SearchConfig)}
     recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
     # A deadline held for the session it was given to.
-    # Earlier trials were taken into the record when the study was begun.
     recorded |= {
-        "sources": (),
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),
@@ -61,10 +59,11 @@ def changed_config(
     changes = dict(changes)
     if changes.get("method") == "auto" and _was_picked(record):
         del changes["method"]
-    if isinstance(changes.get("ranges"), Mapping):  # those of before hold on
-        changes["ranges"] = {**recorded.get("ranges", {}), **changes["ranges"]}
+    for table in ("ranges", "method_settings"):  # what was given before holds on
+        if isinstance(changes.get(table), Mapping):
+            changes[table] = {**recorded.get(table, {}), **changes[table]}
     if isinstance(changes.get("tries"), list | tuple):
-        changes["tries"] = [*recorded.get("tries", []), *changes["tries"]]
+        changes["tries"] = _with_added(recorded.get("tries", []), changes["tries"])
     try:
         before = SearchConfig(**recorded)
         after = SearchConfig(**(recorded | changes))
@@ -78,7 +77,8 @@ def changed_config(
                 "when it is resumed: start a new study, or leave that option out"
             )
     _check_room(folder, after, len(after.tries) - len(before.tries))
-    return after
+    # Earlier trials were taken into the record when the study was begun.
+    return replace(after, sources=())
 
 
 def _was_picked(record: Mapping[str, Any]) -> bool:
@@ -86,13 +86,27 @@ def _was_picked(record: Mapping[str, Any]) -> bool:
 
 
 def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
-    """Returns whether `auto` picked the method of a study, and nothing speaks for keeping it.
+    """Returns whether `auto` picked the method of a study, which gets more trials now.
+
+    It is kept if it was given settings, or earlier trials.
 
     Args:
         record: The content of `study.json`.
         config: What is asked now.
     """
-    return _was_picked(record) and not config.method_settings and not record.get("earlier")
+    grows = config.max_trials > int(record["config"]["max_trials"])
+    held = config.method_settings or record.get("earlier")
+    return grows and not held and _was_picked(record)
+
+
+def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """Returns the points of before and of now; a file's list may begin with those of before."""
+
+    def plain(points: Sequence[Any]) -> list[Any]:
+        return [{n: str(v) for n, v in dict(point).items()} for point in points]
+
+    same = plain(given[: len(before)]) == plain(before)
+    return list(given) if same else [*before, *given]
 
 
 def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:

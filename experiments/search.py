@@ -114,10 +114,10 @@ def resume_search(
     with locked(folder):
         record = read_study(folder)
         config = changed_config(record, folder, changes or {})
-        begun_with = config.method
+        begun = config
         if may_be_picked_again(record, config):
             config = replace(config, method="auto")  # more trials may ask for another
-        prepared = prepare_search(config, display, begun_with)
+        prepared = prepare_search(config, display, begun)
         config = prepared.config
         space = describe_space(prepared.space)
         widened = check_same(record, space, prepared.data)
@@ -130,14 +130,14 @@ def resume_search(
 
 
 def prepare_search(
-    config: SearchConfig, display: Display, begun_with: str | None = None
+    config: SearchConfig, display: Display, begun: SearchConfig | None = None
 ) -> Prepared:
     """Checks `config` against its space and its dataset, which is prepared.
 
     Args:
         config: The search.
         display: Shows how it goes.
-        begun_with: The method of the trials there are, if the study has been begun.
+        begun: The search as it was until now, if it has begun.
 
     Raises:
         UserError: The input can't be used.
@@ -162,7 +162,7 @@ def prepare_search(
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
     check_buildable(hypermodel, space, config.ranges)
-    config, notices = chosen_method(config, space, begun_with)
+    config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
     first, *further = config.objectives
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)

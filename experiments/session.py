@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
+from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import PreparedData
 from experiments.deadline import Deadline
 from experiments.display import Display
@@ -17,6 +17,7 @@ from experiments.executors import make_executor
 from experiments.files import is_disk_full
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
+from experiments.guidance import given_points
 from experiments.methods import make_oracle, plan_of
 from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
@@ -72,7 +73,13 @@ class Session:
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
-        self._oracle = make_oracle(self.config, prepared.space, self._plans(), from_record(study))
+        points: list[dict[str, Any]] = []
+        self._new_points: list[dict[str, Any]] | None = None
+        if self.config.method in OPTUNA_METHODS:
+            points, self._new_points = given_points(study, self.config, prepared.space)
+        self._oracle = make_oracle(
+            self.config, prepared.space, self._plans(), from_record(study), points
+        )
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
             self.config,
@@ -141,6 +148,8 @@ class Session:
             "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "restored": mended,
         }
+        if self._new_points is not None:
+            session["points"] = self._new_points
         if self._picked:
             session["picked"] = self._picked
         if self._widened:

@@ -73,13 +73,15 @@ def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
         parsed = matches[0] if matches else None
     elif isinstance(hp, hp_module.Int | hp_module.Float):
         parsed = _parse_number(hp, text)
+    elif isinstance(hp, hp_module.Fixed) and _same(hp.value, text):
+        parsed = hp.value
     if parsed is None:
         raise UserError(f"{option} {hp.name}={value}: expected {describe(hp)}")
     return parsed
 
 
 def _same(choice: Any, text: str) -> bool:
-    if str(choice) == text:
+    if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
         return True
     try:
         return not isinstance(choice, str) and float(choice) == float(text)

@@ -211,6 +211,8 @@ def _fit_phases(
     bounds = _bounds(network)
     first = 0 if taken_up is None else taken_up.epochs
     recorder.begin(taken_up)
+    if taken_up is not None and taken_up is recorder.keeper.own:
+        recorder.replay()
     whole = network.trained_whole() if sources[0].cut is None else None
     for number, phase in enumerate(network.space.phases(network.hp, network.task.epochs)):
         source = sources[min(number, len(sources) - 1)]
@@ -225,7 +227,8 @@ def _fit_phases(
                     phase.prepare(model)
         goes_on = taken_up if taken_up is not None and taken_up.phase == number else None
         recorder.begin_phase(number, goes_on)
-        if goes_on is not None and (begin >= end or recorder.is_exhausted()):
+        ends_there = begin >= end or recorder.stopped or recorder.is_exhausted()
+        if goes_on is not None and ends_there:
             assign(model.variables, goes_on.variables)
             recorder.adopt(model, goes_on)
         elif begin < end and not recorder.stopped:

@@ -2,10 +2,10 @@
 
 import csv
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,10 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
         raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
     trials, skipped = [], Counter[str]()
     for row in rows:
+        status = (row.pop("status", None) or "completed").strip().lower()
+        if status != "completed":  # of a table that this suite has written
+            skipped[status] += 1
+            continue
         score = _parsed(row.pop(column) or "")
         others = {o.name: _parsed(row.pop(o.name) or "") for o in further}
         missing = "a score" if not _is_number(score) else _missing(others)
@@ -216,7 +220,9 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
 
     url, _, chosen = name.partition("#")
     try:
-        storage = optuna.storages.get_storage(url)
+        _check_file(name, url)
+        # Not a table is made in a database that is not Optuna's.
+        storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
         names = optuna.get_all_study_names(storage)
         if not chosen and len(names) != 1:
             there = ", ".join(names) or "none"
@@ -247,8 +253,21 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
     return Source(trials, skipped)
 
 
+def _check_file(name: str, url: str) -> None:
+    """Checks that there is a database, which SQLite would make if there were none."""
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    file = parsed.database
+    if parsed.get_backend_name() == "sqlite" and not (file and Path(file).is_file()):
+        raise UserError(f"--from {name}: there is no database {str(file)!r}")
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)
+    except OverflowError:
+        return False  # a whole number of hundreds of digits
 
 
 def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:

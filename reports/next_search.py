@@ -9,7 +9,7 @@ from typing import Any
 from experiments.errors import UserError
 from experiments.files import atomic
 from reports.health import GOOD, Finding, health
-from reports.reading import as_dict
+from reports.reading import as_dict, dicts
 from reports.study import Study
 
 _OWN = ("name", "runs_dir")  # of the study that was, not of the next
@@ -55,7 +55,10 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
     sources = options.get("sources")
     before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     own = str(study.folder.resolve())
-    return {"sources": [*before, own], "tries": [], "try_default": False}
+    picked = any(session.get("picked") for session in dicts(study.record.get("sessions")))
+    # Points that are spread evenly can't be informed, and now there is something to learn from.
+    again = {"method": "auto"} if picked or options["method"] == "qmc" else {}
+    return {"sources": [*before, own], "tries": [], "try_default": False, **again}
 
 
 def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:

@@ -62,8 +62,8 @@ class Halving:
     def stops(self, trial: Any, trials: Mapping[str, Any], step: int) -> bool:
         """Whether `trial`, which has just ended epoch `step` (from 0), is to be stopped."""
         rungs = self._rungs(trial, trials)
-        if step + 1 not in rungs:
-            return False
+        if step + 1 not in rungs or step + 1 <= _initial_epoch(trial):
+            return False  # a promoted trial that had to begin again was there as its origin
         places = self._places(step + 1, self._bracket(trial, trials), trials)
         return trial.trial_id not in self._best(places)
 
@@ -103,8 +103,7 @@ class Halving:
         """Returns the trials that have reached a rung; one that was promoted stands for itself."""
         places = []
         for trial in trials.values():
-            values = trial.hyperparameters.values
-            if int(values.get("tuner/initial_epoch", 0)) >= epochs:
+            if _initial_epoch(trial) >= epochs:
                 continue  # it reached this rung as the trial it goes on from
             reached = self._reached(trial)
             if epochs in reached and self._bracket(trial, trials) == bracket:
@@ -137,6 +136,10 @@ class Halving:
 
     def _is_paused(self, trial: Any, epochs: int) -> bool:
         return is_paused(trial) and max(self._reached(trial), default=0) == epochs
+
+
+def _initial_epoch(trial: Any) -> int:
+    return int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
 
 
 def origins(trials: Iterable[Any]) -> set[str]:

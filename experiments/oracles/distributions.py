@@ -40,7 +40,7 @@ class Axis:
         try:
             parameter = self.to_parameter(value)
             inside = self.distribution._contains(self.distribution.to_internal_repr(parameter))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return None
         return parameter if inside else None
 
@@ -55,7 +55,7 @@ def axis_of(hp: Any, key: str) -> Axis | None:
     if isinstance(hp, hp_module.Fixed):
         return None
     if isinstance(hp, hp_module.Boolean):
-        return Axis(key, hp, CategoricalDistribution((False, True)), bool, bool)
+        return Axis(key, hp, CategoricalDistribution((False, True)), _truth, bool)
     if isinstance(hp, hp_module.Choice):
         values = tuple(dict.fromkeys(hp.values))
         if hp.ordered:
@@ -79,6 +79,18 @@ def only_value(hp: Any) -> Any:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _truth(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"{value!r} is no truth value")
+    return bool(value)
+
+
+def _whole(value: Any) -> int:
+    if int(value) != float(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)
 
 
 def _is_plain(hp: Any) -> bool:
@@ -106,7 +118,7 @@ def _ranged(hp: Any, key: str) -> Axis:
         step = 1 if log else int(hp.step)
         last = low + (high - low) // step * step
         distribution: BaseDistribution = IntDistribution(low, last, log=log, step=step)
-        turn: Callable[[Any], Any] = (lambda v: low + high - int(v)) if mirrored else int
+        turn: Callable[[Any], Any] = (lambda v: low + high - _whole(v)) if mirrored else _whole
     else:
         distribution = FloatDistribution(low, high, log=log)
         turn = _mirror(low, high) if mirrored else float
@@ -194,8 +206,12 @@ class SpaceMap:
         return values
 
     def dropped(self, values: Mapping[str, Any]) -> list[str]:
-        """Returns the names in `values` that are unknown here or outside their ranges."""
+        """Returns the names in `values` that are unknown here or outside their ranges.
+
+        Values that are not active with the others mean nothing, so they may be anything.
+        """
         known = {hp.name for hp in self._space}
+        active = {hp.name for hp in self._space if is_active(hp, dict(values))}
         inside = {axis.hp.name for key, axis in self.axes.items() if key in self.parameters(values)}
         variable = {axis.hp.name for axis in self.axes.values()}
-        return [n for n in values if n not in known or (n in variable and n not in inside)]
+        return [n for n in values if n not in known or (n in variable & active and n not in inside)]

@@ -85,9 +85,9 @@ class OptunaOracle(DurableOracle):
         return self._map
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the values of the next trial: promoted, or given, or the sampler's."""
+        """Returns the values of the next trial: given, or promoted, or the sampler's."""
         number = int(trial_id)
-        values = self._promoted() or self._tried() or self._proposed(number)
+        values = self._tried() or self._promoted() or self._proposed(number)
         values = values or self._random_values()
         if values is None:  # every combination of a finite space was tried
             return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
@@ -179,7 +179,7 @@ class OptunaOracle(DurableOracle):
         values = trial.hyperparameters.values
         parameters = space.parameters(values, complete=not self._proposer.is_conditional)
         result = self.values_of(trial) if state == TrialState.COMPLETE else None
-        curve = epochs_of(trial, self._names[0]) if self._pruner != "none" else None
+        curve = epochs_of(trial, self._names[0]) if state == TrialState.PRUNED else None
         made = frozen(place, state, parameters, space.distributions, result, curve)
         if trial.status == Status.COMPLETED and not is_paused(trial):
             self._ended[trial.trial_id] = made
@@ -239,9 +239,19 @@ class OptunaOracle(DurableOracle):
     def _is_hopeless(self, trial: Any, step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
-        shown = self._shown()[len(self._earlier) :]
+        shown = [self._as_compared(place, t) for place, t in enumerate(self._in_order())]
         place = [t.trial_id for t in self._in_order()].index(trial.trial_id)
         return stops(self._pruner, self._proposer.study(shown), shown[place])
+
+    def _as_compared(self, place: int, trial: Any) -> FrozenTrial:
+        """Returns a trial as a pruner is to see it: what was stopped or failed is not completed."""
+        state = TrialState.RUNNING
+        if trial.status == Status.FAILED:
+            state = TrialState.FAIL
+        elif trial.status == Status.COMPLETED:
+            state = TrialState.PRUNED if is_paused(trial) else TrialState.COMPLETE
+        value = [trial.score] if state == TrialState.COMPLETE else None
+        return frozen(place, state, {}, {}, value, epochs_of(trial, self._names[0]))
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`."""

@@ -5,7 +5,6 @@ is made in a study of its own, which is thrown away: what a sampler must remembe
 from the trials each time, so a search that was rebuilt from its files goes on as if undisturbed.
 """
 
-import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -182,10 +181,7 @@ class Proposer:
 
     def study(self, trials: Sequence[FrozenTrial]) -> Study:
         """Returns a study over `trials`, for a pruner to look at: by the first objective alone."""
-        shown = [copy.copy(trial) for trial in trials]
-        for trial in shown:
-            trial.values = trial.values and trial.values[:1]
-        return self._study(_View(shown, 0), self._sampler(0, {}), self._directions[:1])
+        return self._study(_View(trials, 0), self._sampler(0, {}), self._directions[:1])
 
     def _study(
         self, view: _View, sampler: Any, directions: Sequence[StudyDirection] | None = None

@@ -18,7 +18,7 @@ from experiments.display import SilentDisplay
 from experiments.errors import UserError
 from experiments.executors.base import Answer, Job, Listener, Loss
 from experiments.executors.inline import InlineExecutor
-from experiments.trial import TrialResult
+from experiments.trial import Execution, TrialResult
 
 METHODS = ["random", "grid", "hyperband", "bayesian"]
 
@@ -121,6 +121,24 @@ def test_a_damaged_file_costs_its_trial_alone(
     if name != "oracle.json":
         assert f"trial_0003/{name} can't be read, set aside as {name}.damaged" in restored
         assert path.with_name(f"{name}.damaged").read_text() == damage
+
+
+def test_a_lost_number_takes_nothing_of_the_trial_that_had_it(simulation: Simulation) -> None:
+    simulation.run()
+    folder = simulation.folder / "trial_0003"
+    for name in ("trial.json", "result.json"):
+        (folder / name).write_text("{")
+    for name in ("snapshot-0.npz", "attempts.json"):
+        (folder / name).write_text("of the network that was lost")
+    left = []
+
+    def looks(task: Any, report: Any, note: Any) -> TrialResult:
+        left.extend(path.name for path in folder.glob("snapshot-*"))
+        return simulated.train(task, report, note)
+
+    simulation.run(looks)
+    assert left == []
+    assert len(json.loads((folder / "result.json").read_text())["attempts"]) == 1
 
 
 def test_a_trial_whose_folder_is_gone_is_run_again(simulation: Simulation) -> None:
@@ -359,6 +377,49 @@ def test_no_trial_is_started_that_cannot_end_in_time(
     driver, _ = simulation.run(takes_ten_seconds, deadline=deadline)
     assert driver.ended_by == "deadline"
     assert len(simulation.table()) == 4
+
+
+class _Slots:
+    """Two slots; an epoch takes a second, odd trials have six epochs, even ones three."""
+
+    isolates = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._jobs = clock, dict[str, tuple[Any, list[float]]]()
+
+    def free(self) -> int:
+        return 2 - len(self._jobs)
+
+    def submit(self, job: Any) -> None:
+        self._jobs[job.trial_id] = job, []
+
+    def wait(self, listener: Any, timeout: float) -> None:
+        self._clock.now += 1
+        for job, curve in list(self._jobs.values()):
+            curve.append(0.5)
+            answer = listener.epoch_ended(job, 0, len(curve) - 1, {"val_accuracy": 0.5})
+            whole = len(curve) == (6 if int(job.trial_id) % 2 else 3)
+            if whole or answer:
+                del self._jobs[job.trial_id]
+                execution = Execution(0, {"val_accuracy": curve}, 0, 0.5, {}, [1.0] * len(curve))
+                status = "completed" if whole else "paused"
+                listener.ended(job, TrialResult(status=status, executions=[execution]), "slot")
+
+    def close(self, at_once: bool) -> None: ...
+
+
+def test_a_trial_that_can_end_in_time_is_not_paused_because_another_can_not(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("experiments.record.time.time", clock)
+    # The finalist takes 6 s, the report 15 s: 9 s are for trials, of which three are gone when the
+    # first has ended; a third one would take 6 s at the pace of the first, and 1 s are kept free.
+    deadline = Deadline(29.5, 6, 6, clock)
+    deadline.learn(6, 6.0)
+    driver, _ = replace(simulation, epochs=6).run(executor=_Slots(clock), deadline=deadline)
+    assert driver.ended_by == "deadline"
+    assert [(row[1], row[4]) for row in simulation.table()] == [("COMPLETED", 3), ("COMPLETED", 6)]
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_promotion_takes_no_given_point_away(tmp_path: Path) -> None:
     better.status, better.message = "FAILED", "it ran out of memory"
     oracle.end_trial(worse)
     oracle.end_trial(better)
-    promoted, last = oracle.create_trial("one"), oracle.create_trial("two")
+    last, promoted = oracle.create_trial("one"), oracle.create_trial("two")
     assert promoted.hyperparameters.values["tuner/trial_id"] == worse.trial_id
     trials = (better, worse, last)
     assert [t.hyperparameters.values["learning_rate"] for t in trials] == rates

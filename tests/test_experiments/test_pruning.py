@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ import pytest
 
 from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
-from experiments.errors import UserError
+from experiments.display import SilentDisplay
+from experiments.errors import InterruptedSearchError, UserError
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.search import resume_search
@@ -50,6 +54,18 @@ def test_a_trial_below_the_median_is_stopped(tmp_path: Path) -> None:
     trial, epochs = feed(made, [0.95, 0.95, 0.2, 0.2, 0.2, 0.2])
     assert epochs == 6  # Optuna's median compares the best so far
     assert trial.score == 0.95
+
+
+def test_the_median_is_that_of_completed_trials(tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="median", max_epochs=6)
+    for _ in range(2):
+        made.create_trial("one").status = "FAILED"
+        made.end_trial(made.ongoing_trials["one"])
+    for level in (0.9, 0.8, 0.7, 0.6, 0.5):  # of four that were completed it says nothing yet
+        assert feed(made, [level] * 6)[1] == 6
+    for _ in range(6):
+        assert feed(made, [0.1] * 6)[1] == 1
+    assert feed(made, [0.65] * 6)[1] == 1  # that of what was stopped is far lower
 
 
 def test_a_trial_clearly_worse_than_the_best_is_stopped(tmp_path: Path) -> None:
@@ -138,6 +154,86 @@ def test_a_pruned_search_ends_the_same_after_an_interruption(tmp_path: Path) -> 
     assert parts.table() == whole.table()
 
 
+def test_a_promoted_trial_whose_state_is_gone_gets_as_far_again(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "tpe", "epochs": 9, "pruner": "asha", "seed": 2}
+    search = Simulation(tmp_path / "study", max_trials=20, **options)
+    search.run()
+    for path in search.folder.glob("trial_*/state.json"):  # as `experiments prune` does
+        path.unlink()
+    replace(search, max_trials=60).run()
+    paths = search.folder.glob("trial_002*/result.json")
+    records = [r for r in (json.loads(p.read_text()) for p in paths) if r["initial_epoch"] == 0]
+    again = [r for r in records if "tuner/trial_id" in r["hyperparameters"]]
+    assert again
+    for record in again:
+        epochs = len(record["executions"][0]["epoch_seconds"])
+        assert epochs > record["hyperparameters"]["tuner/initial_epoch"]
+
+
+class _Dies(SilentDisplay):
+    """Ends a search at its `count`-th epoch, after which the trial is kept on the disk."""
+
+    def __init__(self, count: int, how: str) -> None:
+        self._left, self._how = count, how
+
+    def epoch_ended(
+        self, execution: int, epoch: int, metrics: dict[str, float], trial_id: str | None = None
+    ) -> None:
+        self._left -= 1
+        if self._left == 0 and self._how == "Ctrl-C":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif self._left == 0:
+            raise SystemExit
+
+
+@pytest.mark.parametrize("pruner", ["asha", "median"])
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill"])
+def test_what_an_interrupted_epoch_decides_is_decided_on_resume(
+    how: str, pruner: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"method": "tpe", "max_trials": 12, "epochs": 9, "pruner": pruner}
+    whole = Simulation(tmp_path / "whole", **options)
+    whole.run()
+    assert any(row[4] < 9 for row in whole.table())
+    for count in range(10, 48, 5):
+        parts = Simulation(tmp_path / f"parts{count}", **options)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            parts.run(observer=_Dies(count, how))
+        parts.run()
+        assert parts.table() == whole.table()
+
+
+def test_a_real_training_is_stopped_where_it_was_interrupted(
+    tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    asked = SearchConfig(
+        "mnist_cnn",
+        dataset="digits",
+        method="tpe",
+        pruner="asha",
+        sample=200,
+        max_trials=4,
+        max_epochs=4,
+        confirm=0,
+        fix={"batch_size": "64", "dense_layers": "0", "conv_blocks": "1"},
+        runs_dir=str(tmp_path),
+        cache_dir=str(cache_dir),
+    )
+
+    def ended(folder: Path) -> list[tuple[str, float, list[float]]]:
+        records = [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/result.json"))]
+        curves = [r["executions"][0]["history"]["val_accuracy"] for r in records]
+        return [(r["status"], r["score"], c) for r, c in zip(records, curves, strict=True)]
+
+    whole = ended(run_search(replace(asked, name="whole")).folder)
+    before = next(i for i, (status, *_) in enumerate(whole) if status == "pruned")
+    epochs = sum(len(curve) for _, _, curve in whole[: before + 1])
+    with pytest.raises(InterruptedSearchError):  # in the epoch that decides
+        run_search(replace(asked, name="parts"), _Dies(epochs, "Ctrl-C"))
+    assert len(ended(tmp_path / "parts")) == before
+    assert ended(resume_search(tmp_path / "parts").folder) == whole
+
+
 def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> None:
     config = SearchConfig(
         "mnist_cnn",
@@ -187,6 +283,12 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
         ({"method": "tpe", "tries": [{"filters_3": "32"}]}, "it is not active with the other"),
         ({"method": "tpe", "tries": [{}] * 10}, "points to begin with: 10 after the space's def"),
         ({"method": "tpe", "method_settings": {"beta": "1"}}, "has no such setting"),
+        ({"method": "tpe", "method_settings": {"factor": "4"}}, "factor goes with --pruner asha"),
+        ({"method_settings": {"beta": "1"}}, "name the --method that it is of"),
+        ({"method": "qmc", "sources": ["a"]}, "qmc spreads points evenly"),
+        ({"sources": 5}, "sources should be a list of texts; got 5"),
+        ({"tries": 5}, "tries should be a list of tables of values; got 5"),
+        ({"tries": [{"pooling": "min"}], "fix": {"pooling": "max"}}, "pooling=min: expected max"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line(

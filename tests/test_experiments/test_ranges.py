@@ -259,6 +259,24 @@ def test_a_range_is_not_narrowed_on_resume(option: str, words: str, narrow: Path
 
 
 @pytest.mark.usefixtures("without_report")
+def test_points_of_before_are_not_tried_again_when_a_default_has_moved(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    config = SearchConfig(
+        "mnist_cnn", dataset="digits", method="tpe", sample=100, max_trials=2, max_epochs=1,
+        name="points", confirm=0, fix={"conv_blocks": 1, "dense_layers": 0},
+        ranges={"learning_rate": "1e-4:5e-4"}, tries=[{"filters_0": "16"}],
+        runs_dir=str(tmp_path), cache_dir=str(cache_dir),
+    )  # fmt: skip
+    run_search(config)
+    wider = {"ranges": {"learning_rate": "1e-4:1e-2"}, "tries": [{"filters_0": "64"}]}
+    resume_search(tmp_path / "points", changes=wider | {"max_trials": 3})
+    trials = load_study(tmp_path / "points").trials
+    assert list(trials["filters_0"]) == [32, 16, 64]
+    assert list(trials["learning_rate"]) == [5e-4, 5e-4, 1e-3]
+
+
+@pytest.mark.usefixtures("without_report")
 def test_a_range_is_widened_on_resume_and_recorded(narrow: Path) -> None:
     first = load_study(narrow)
     assert first.trials["learning_rate"].between(1e-3, 2e-3).all()

@@ -17,6 +17,7 @@ from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.display import SilentDisplay
 from experiments.lock import is_running, locked
+from experiments.resume import changed_config, may_be_picked_again
 from experiments.search import resume_search
 from reports import load_study
 from reports.facts import facts
@@ -152,7 +153,7 @@ def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> N
     assert "auto: " not in again.stdout
     more = call("resume", study, "--workers=0", "--max-trials=11")
     assert "auto: --method tpe --pruner asha, because 11 trials" in more.stdout
-    assert "; trials so far were by qmc" in more.stdout
+    assert "; trials so far: --method qmc" in more.stdout
     whole = load_study(study)
     assert set(whole.trials["status"]) == {"completed", "pruned"}
     assert len(whole.trials) == 11
@@ -160,6 +161,37 @@ def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> N
     (method,) = [text for label, text in facts(whole) if label == "method"]
     assert method.startswith("tpe, pruner asha (auto: --method qmc, because ")
     assert "; then auto: --method tpe --pruner asha, because " in method
+
+
+def test_a_method_that_was_picked_is_kept_unless_trials_are_added(study: Path) -> None:
+    def picked(record: dict[str, Any]) -> None:
+        record["sessions"][0]["picked"] = "auto"
+        record["config"] |= {"method": "tpe", "max_trials": 40}
+
+    edit(study, picked)
+    record = json.loads((study / "study.json").read_text())
+    fewer = changed_config(record, study, {"max_trials": 10, "max_epochs": 9})
+    assert not may_be_picked_again(record, fewer)
+    assert may_be_picked_again(record, changed_config(record, study, {"max_trials": 41}))
+    settings = {"max_trials": 41, "method_settings": {"startup_trials": "3"}}
+    assert not may_be_picked_again(record, changed_config(record, study, settings))
+
+
+def test_what_was_given_before_holds_on(study: Path) -> None:
+    def given(record: dict[str, Any]) -> None:
+        settings = {"factor": "4", "startup_trials": "5"}
+        record["config"] |= {"method": "tpe", "pruner": "asha", "max_trials": 9}
+        record["config"] |= {"method_settings": settings, "sources": ["a"], "tries": [{"x": 1}]}
+
+    edit(study, given)
+    record = json.loads((study / "study.json").read_text())
+    changed = changed_config(record, study, {"method_settings": {"startup_trials": "8"}})
+    assert changed.method_settings == {"factor": "4", "startup_trials": "8"}
+    # A file that the study was begun with may be given again.
+    again = {"sources": ["a"], "tries": [{"x": "1"}, {"x": "2"}], "method": "tpe"}
+    assert changed_config(record, study, again).tries == ({"x": "1"}, {"x": "2"})
+    with pytest.raises(UserError, match=r"sources \('a',\), which can't become \('b',\)"):
+        changed_config(record, study, {"sources": ["b"]})
 
 
 def test_a_finished_search_is_extended_and_reported(study: Path) -> None:

@@ -1,6 +1,8 @@
 """Earlier trials inform a search, wherever they come from, and it is said what was used."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,35 @@ def test_a_csv_file(tmp_path: Path) -> None:
     assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
 
 
+def test_a_table_of_the_suite_has_trials_that_were_not_completed(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(
+        "trial,status,score,rate\n0,completed,0.9,0.01\n1,pruned,0.3,0.02\n2,failed,,0.03\n"
+    )
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.9]
+    assert "1 trials used, 2 dropped (1 failed, 1 pruned)" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("0.01,false,9,0.9", None),  # not active: it may be anything
+        ("0.01,true,9,0.9", "layers out of range"),
+        ("0.01,true,1.5,0.9", "layers out of range"),
+        ("0.01,true,inf,0.9", "layers out of range"),
+        ("0.01,off,1,0.9", "deep out of range"),
+        (f"0.01,true,1,{'9' * 400}", "without a score"),
+    ],
+)
+def test_a_value_of_the_wrong_kind(row: str, why: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(f"rate,deep,layers,score\n{row}\n")
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert len(used) == (why is None)
+    assert why is None or f"1 dropped (1 {why})" in lines[0]
+
+
 def test_an_optuna_storage(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'earlier.db'}"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -109,8 +140,16 @@ def test_what_can_not_be_read(content: str | None, message: str, tmp_path: Path)
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         warm_start([str(path) if content is not None else "nothing"], space(), ACCURACY, tmp_path)
+    database = tmp_path / "all.db"
+    with pytest.raises(UserError, match=r"there is no database '/.*all\.db'"):
+        warm_start([f"sqlite:///{database}"], space(), ACCURACY, tmp_path)
+    assert not database.exists()
+    with closing(sqlite3.connect(database)) as connection:  # not Optuna's: left as it is
+        connection.execute("create table mine (a)")
+    before = database.read_bytes()
     with pytest.raises(UserError, match="can't be read"):
-        warm_start(["sqlite:////nowhere/at/all.db"], space(), ACCURACY, tmp_path)
+        warm_start([f"sqlite:///{database}"], space(), ACCURACY, tmp_path)
+    assert database.read_bytes() == before
 
 
 def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
