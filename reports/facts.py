@@ -44,11 +44,14 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "git", _git(as_dict(environment.get("git")))
 
 
-def _method(record: dict[str, Any]) -> str:
-    config = as_dict(record.get("config"))
+def method_words(config: dict[str, Any]) -> str:
+    """Names the method of a search, and its pruner."""
     method, pruner = _said(config.get("method")), config.get("pruner")
-    if pruner and pruner != "none":
-        method += f", pruner {pruner}"
+    return f"{method} with {pruner}" if method and pruner not in (None, "none") else method
+
+
+def _method(record: dict[str, Any]) -> str:
+    method = method_words(as_dict(record.get("config")))
     picked = [s["picked"] for s in dicts(record.get("sessions")) if s.get("picked")]
     return f"{method} ({'; then '.join(map(str, picked))})" if picked else method
 
@@ -145,7 +148,7 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Range of hyperparameters considered", YES if study.hyperparameters else NO,
          f"{len(ranges)} of {len(study.hyperparameters)} with their ranges, under Hyperparameters"),
         ("Method to select the best configuration", YES if config.get("method") else NO,
-         f"{clean(_said(config.get('method')))}, ranked by {study.objective}"
+         f"{clean(method_words(config))}, ranked by {study.objective}"
          if config else "not recorded"),
         ("Specification of all hyperparameters used", YES, "of every trial, under All trials"),
         ("Exact number of training and evaluation runs", YES,

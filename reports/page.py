@@ -14,13 +14,13 @@ from experiments.errors import UserError
 from experiments.files import atomic
 from reports import tables
 from reports.embedded import csv_link, csv_of, in_script, trials_json
-from reports.facts import checklist, command_line, facts
+from reports.facts import checklist, command_line, facts, method_words
 from reports.figures import figures
 from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
 from reports.race import race_sentence, race_table
-from reports.reading import clean, dig
+from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS
 from reports.sparkline import sparklines
@@ -177,7 +177,7 @@ def _section_of(drawn: Picture) -> str:
 def _verdict(study: Study) -> dict[str, Any]:
     answer = verdict(study)
     space, dataset = dig(study.record, "config", "space"), dig(study.record, "dataset", "name")
-    method = dig(study.record, "config", "method")
+    method = method_words(as_dict(study.record.get("config")))
     return {
         "verdict": answer,
         "what": clean(f"{space} on {dataset}, method {method}") if space else "",

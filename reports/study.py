@@ -59,6 +59,11 @@ class Study:
         done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
         return done.sort_values("score", ascending=self.direction == "min", kind="stable")
 
+    @cached_property
+    def pruned(self) -> pd.DataFrame:
+        """Trials that were stopped as hopeless, in order of start."""
+        return self.trials[self.trials["status"] == "pruned"]
+
     @property
     def failed(self) -> pd.DataFrame:
         """Trials that failed, in order of start."""

@@ -91,7 +91,7 @@ def verdict(study: Study) -> Verdict:
         model_bytes=float(model.stat().st_size) if model.is_file() else math.nan,
         num_completed=len(completed),
         num_failed=len(study.failed),
-        num_pruned=int((study.trials["status"] == "pruned").sum()),
+        num_pruned=len(study.pruned),
         num_running=int((study.trials["status"] == "running").sum()),
     )
 

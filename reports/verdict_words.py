@@ -17,13 +17,14 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     if answer.trial_id is None:
         return f"No trial was completed; {answer.num_failed} failed."
     front = study_front(study)
+    stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
     text = (
         front_sentence(front)
         if front is not None
         else (
             f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
-            f"{plural(answer.num_completed, 'completed trial')} with a {words(study.objective)} of "
-            f"{number(answer.score, 4)}"
+            f"{plural(answer.num_completed, 'completed trial')}{stopped} with a "
+            f"{words(study.objective)} of {number(answer.score, 4)}"
         )
     )
     if not answer.tests:

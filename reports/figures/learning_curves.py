@@ -1,4 +1,4 @@
-"""Loss and objective by epoch, of the best and the worst trials."""
+"""Loss and objective by epoch, of the best and the worst trials, and of those stopped early."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from reports.words import number, words
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"
 NUM_BEST, NUM_WORST = 3, 3
+NUM_PRUNED = 60  # of more, the last
 
 _Array = npt.NDArray[np.float64]
 Curve = tuple[_Array, _Array]  # epochs, values
@@ -26,6 +27,7 @@ class Info:
     objective: str
     best: tuple[str, ...]
     worst: tuple[str, ...]
+    pruned: tuple[str, ...]
     numbers: dict[str, int]
     metrics: tuple[str, ...]
     curves: dict[tuple[str, str], Curve]
@@ -33,7 +35,7 @@ class Info:
 
 
 def info(study: Study) -> Info | str:
-    """Collects the curves of the best and the worst completed trials."""
+    """Collects the curves of the best and the worst completed trials, and of pruned ones."""
     done = study.completed
     first = study.epochs[study.epochs["execution"] == 0] if len(study.epochs) else study.epochs
     recorded = done[done["trial_id"].isin(set(first["trial_id"]))]
@@ -42,15 +44,17 @@ def info(study: Study) -> Info | str:
     ids = [str(t) for t in recorded["trial_id"]]
     best = ids[:NUM_BEST]
     worst = ids[max(len(ids) - NUM_WORST, len(best)) :]
+    pruned = [str(t) for t in study.pruned["trial_id"]][-NUM_PRUNED:]
     score = study.objective.removeprefix("val_")
     metrics = tuple(dict.fromkeys(("loss", "accuracy" if score == "loss" else score)))
     return Info(
         study.objective,
         tuple(best),
         tuple(worst),
-        {str(t): int(n) for t, n in zip(done["trial_id"], done["number"], strict=True)},
+        tuple(pruned),
+        {str(t): int(n) for _, t, n in study.trials[["trial_id", "number"]].itertuples()},
         metrics,
-        _curves(first, [*best, *worst], metrics),
+        _curves(first, [*best, *worst, *pruned], metrics),
         len(done),
     )
 
@@ -92,10 +96,16 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws validation as solid lines and training as dotted ones."""
+    """Draws validation as solid lines and training as dotted ones; pruned trials end in a cross."""
     axes = style.panels(ax, 1, 2)[0]
     shades = dict(zip(info.best, style.PALETTE, strict=False))
     for panel, metric in zip(axes, info.metrics, strict=False):
+        for trial in info.pruned:
+            if (trial, f"val_{metric}") in info.curves:
+                x, y = info.curves[trial, f"val_{metric}"]
+                panel.plot(x, y, color=style.GREY, linewidth=0.8, alpha=0.6)
+                panel.plot(x[-1:], y[-1:], "x", color=style.GREY, markersize=4)
+                style.track(panel, [info.numbers[trial]], x[None], y[None])
         for trial in (*info.worst, *info.best):
             for name, line in ((metric, ":"), (f"val_{metric}", "-")):
                 if (trial, name) in info.curves:
@@ -110,9 +120,9 @@ def draw(info: Info, ax: Axes) -> Axes:
     if len(info.metrics) < 2:
         axes[1].set_visible(False)
     _legend(axes[0], info, shades)
-    style.note(
-        axes[-1], f"n = {len(info.best) + len(info.worst)} of {number(info.num_trials)} trials"
-    )
+    shown = f"n = {len(info.best) + len(info.worst)} of {number(info.num_trials)} trials"
+    stopped = f", {len(info.pruned)} stopped early" if info.pruned else ""
+    style.note(axes[-1], shown + stopped)
     return ax
 
 
@@ -121,6 +131,9 @@ def _legend(ax: Axes, info: Info, shades: dict[str, str]) -> None:
     if info.worst:
         names = f"the worst {len(info.worst)}" if len(info.worst) > 1 else "the worst"
         handles.append(Line2D([], [], color=style.GREY, label=names))
+    if info.pruned:
+        label = "stopped early"
+        handles.append(Line2D([], [], color=style.GREY, lw=0.8, marker="x", ms=4, label=label))
     handles.append(Line2D([], [], color=style.INK, linestyle="-", label="validation"))
     handles.append(Line2D([], [], color=style.INK, linestyle=":", label="training"))
     ax.legend(handles=handles, loc="best", fontsize=7.5)

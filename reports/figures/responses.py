@@ -12,7 +12,7 @@ from reports.analysis import by_importance
 from reports.figures import _style as style
 from reports.statistics.space import Axis, axis
 from reports.study import Study
-from reports.words import text, words
+from reports.words import plural, text, words
 
 SECTION, ORDER = "hyperparameters", 31
 TITLE = "Score against each hyperparameter"
@@ -21,7 +21,7 @@ _COLUMNS, _MOST, _BINS = 3, 12, 6
 
 @dataclass(frozen=True)
 class Panel:
-    """One hyperparameter: values of completed trials (best first), scores, values of failures.
+    """One hyperparameter: values of completed trials (best first), scores, values of the others.
 
     `best_x` and `best_y` are its isolation plot: the best score in each stretch of its range,
     whatever the other hyperparameters were.
@@ -34,6 +34,7 @@ class Panel:
     scores: npt.NDArray[np.float64]
     numbers: tuple[int, ...]
     failed: npt.NDArray[np.float64]
+    pruned: npt.NDArray[np.float64]
     best_x: tuple[float, ...]
     best_y: tuple[float, ...]
 
@@ -45,6 +46,7 @@ class Info:
     objective: str
     panels: tuple[Panel, ...]
     hidden: int
+    num_pruned: int
 
 
 def info(study: Study) -> Info | str:
@@ -53,16 +55,19 @@ def info(study: Study) -> Info | str:
     panels = [_panel(study, name) for name in names[:_MOST]]
     if not panels:
         return "No hyperparameter took more than one value among the completed trials."
-    return Info(study.objective, tuple(panels), max(len(names) - _MOST, 0))
+    hidden = max(len(names) - _MOST, 0)
+    return Info(study.objective, tuple(panels), hidden, len(study.pruned))
 
 
 def _panel(study: Study, name: str) -> Panel:
     hp = study.hyperparameters[name]
     done = study.completed[study.completed[name].notna()]
     failed = study.failed[study.failed[name].notna()]
-    column = axis(hp | {"name": name}, [*done[name], *failed[name]])
+    pruned = study.pruned[study.pruned[name].notna()]
+    column = axis(hp | {"name": name}, [*done[name], *failed[name], *pruned[name]])
     is_log = style.is_log(hp) and not column.labels
     places = 10**column.values if is_log else column.values
+    ended = len(done) + len(failed)
     scores = done["score"].to_numpy(dtype=float)
     best_x, best_y = _isolated(column, len(done), scores, study.direction)
     return Panel(
@@ -72,7 +77,8 @@ def _panel(study: Study, name: str) -> Panel:
         x=places[: len(done)],
         scores=scores,
         numbers=tuple(int(n) for n in done["number"]),
-        failed=places[len(done) :],
+        failed=places[len(done) : ended],
+        pruned=places[ended:],
         best_x=tuple(10**v if is_log else v for v in best_x),
         best_y=best_y,
     )
@@ -102,7 +108,13 @@ def finding(info: Info) -> str:
         value = panel.x[0]
         shown = panel.labels[int(value)] if panel.labels else text(float(value))
         said.append(f"{words(panel.name)} {shown}")
-    return f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
+    found = (
+        f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
+    )
+    if info.num_pruned:
+        stopped = f"{plural(info.num_pruned, 'trial')} stopped early"
+        found += f" Ticks at the bottom are the values of {stopped}."
+    return found
 
 
 def height(info: Info) -> float:
@@ -134,6 +146,9 @@ def _response(ax: Axes, panel: Panel, low: float) -> None:
     style.scatter(ax, panel.numbers, panel.x, panel.scores)
     ax.plot(panel.best_x, panel.best_y, color=style.ORANGE, lw=1.5, marker=".", zorder=3)
     style.circle(ax, panel.x[0], panel.scores[0])
+    bottom = ax.get_xaxis_transform()
+    rug = [0.03] * len(panel.pruned)
+    ax.plot(panel.pruned, rug, "|", color=style.GREY, markersize=7, transform=bottom)
     ax.scatter(panel.failed, [low] * len(panel.failed), marker="x", color=style.RED, s=22)
     if not panel.labels:
         style.scale_x(ax, panel.hp, panel.x)

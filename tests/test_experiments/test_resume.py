@@ -159,7 +159,7 @@ def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> N
     assert len(whole.trials) == 11
     assert whole.trials.iloc[0]["score"] == first["score"]
     (method,) = [text for label, text in facts(whole) if label == "method"]
-    assert method.startswith("tpe, pruner asha (auto: --method qmc, because ")
+    assert method.startswith("tpe with asha (auto: --method qmc, because ")
     assert "; then auto: --method tpe --pruner asha, because " in method
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -21,6 +22,7 @@ from reports.next_search import write_next
 from reports.render import picture, render
 from reports.sections import SECTIONS
 from reports.summary import verdict
+from reports.verdict_words import verdict_sentence
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -104,6 +106,29 @@ def test_axes_are_in_the_scale_of_the_hyperparameter(synthetic: Study) -> None:
     scales = {ax.get_xlabel(): ax.get_xscale() for ax in figure.axes}
     assert scales["learning rate"] == "log"
     assert scales["dropout"] == "linear"
+
+
+def test_trials_stopped_early_are_shown(synthetic: Study) -> None:
+    from matplotlib.figure import Figure
+
+    trials = synthetic.trials.copy()
+    stopped = list(trials.index[trials["status"] == "completed"][:4])
+    trials.loc[stopped, "status"] = "pruned"
+    pruned = replace(synthetic, trials=trials)
+    module, figure = figures()["responses"], Figure()
+    info = module.info(pruned)
+    module.draw(info, figure.subplots())
+    assert "4 trials stopped early" in module.finding(info)
+    rate = next(panel for panel in info.panels if panel.name == "learning_rate")
+    assert list(rate.pruned) == pytest.approx(list(trials.loc[stopped, "learning_rate"]))
+    low, high = figure.axes[1].get_ylim()  # ticks at the bottom leave the scale as it is
+    scores = pruned.completed["score"]
+    assert low > scores.min() - np.ptp(scores)
+    assert high < scores.max() + np.ptp(scores)
+    curves = figures()["learning_curves"].info(pruned)
+    assert list(curves.pruned) == list(trials.loc[stopped, "trial_id"])
+    assert all((trial, "val_accuracy") in curves.curves for trial in curves.pruned)
+    assert "(4 stopped early)" in verdict_sentence(pruned, verdict(pruned))
 
 
 def test_what_matters_comes_first(synthetic: Study) -> None:
