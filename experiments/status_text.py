@@ -10,12 +10,14 @@ from experiments.lock import holder, is_running
 from experiments.objective import Objective, described
 from experiments.status import read_status
 
+_PRUNED = "pruned"  # what the message of a trial that was stopped begins with
+
 
 def status_text(folder: Path) -> str:
     """Says what a study is at: trials by state, the best one, those that run."""
     study = _read(folder / "study.json")
     trials = [_read(path) for path in sorted(folder.glob("trial_*/trial.json"))]
-    states = [str(trial.get("status", "unreadable")).lower() for trial in trials]
+    states = [_status(trial) for trial in trials]
     config = study.get("config", {})
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
@@ -25,6 +27,12 @@ def status_text(folder: Path) -> str:
         *_running(folder, config),
     ]
     return "\n".join(lines)
+
+
+def _status(trial: dict[str, Any]) -> str:
+    status = str(trial.get("status", "unreadable")).lower()
+    stopped = str(trial.get("message") or "").startswith(_PRUNED)
+    return _PRUNED if status == "completed" and stopped else status
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -51,7 +59,8 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
 
 def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
     objective = study.get("objective", {})
-    done = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
+    scored = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
+    done = [t for t in scored if _status(t) != _PRUNED] or scored
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max

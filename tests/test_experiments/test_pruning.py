@@ -19,6 +19,7 @@ from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.search import resume_search
 from experiments.space import explore
+from experiments.status_text import status_text
 from search_spaces.mnist_cnn import MnistCnn
 
 
@@ -256,6 +257,9 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
         for path in sorted(result.folder.glob("trial_*/result.json"))
     }
     assert len(trials) == 5
+    num_pruned = sum(t["status"] == "pruned" for t in trials.values())
+    counts = f"trials: {5 - num_pruned} completed, {num_pruned} pruned, of 5 at most"
+    assert counts in status_text(result.folder)
     assert trials["trial_0000"]["hyperparameters"]["learning_rate"] == 0.001  # the default
     assert trials["trial_0001"]["hyperparameters"]["learning_rate"] == 0.002
     assert any(t["status"] == "pruned" for t in trials.values())
