@@ -201,7 +201,8 @@ def _too_few(study: Study) -> Iterator[Finding]:
     step = _resolution(study)
     few = len(scores) < 3 * varied or (gain > step and len(scores) < 200)
     if few:
-        wanted = int(max(2 * len(scores), 5 * varied))
+        # Of those that are pruned only some are completed: as many more are needed for each.
+        wanted = int(max(2 * len(scores), 5 * varied) * (1 + len(study.pruned) / len(scores)))
         change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
         yield Finding(
             DOUBT,

@@ -36,13 +36,15 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Compares the best score up to each epoch with the final one."""
+    if len(study.pruned):
+        return "Trials were stopped early: those that are left can't say what that has cost."
     table = _best_so_far(study)
     if table is None:
         return "The objective was not recorded epoch by epoch."
     rows = []
     final = np.nanmax(table, axis=1) if len(table) else np.array([])
     for epoch in range(table.shape[1] - 1):
-        longer = np.isfinite(table[:, epoch + 1])
+        longer = np.isfinite(table[:, epoch]) & np.isfinite(table[:, epoch + 1])
         if longer.sum() < LEAST_TRIALS:
             break
         early, late = table[longer, epoch], final[longer]
