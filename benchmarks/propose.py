@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
     arguments = parser.parse_args()
     space, medians = full_space("mnist_cnn"), {}
-    print(NOTE, end="\n" if NOTE else "")
+    if NOTE:
+        print(NOTE)
     print("milliseconds to propose a trial of mnist_cnn, median (range)")
     for method in (*KERAS_TUNER, *OURS):
         slow = method in _SLOW

@@ -59,13 +59,15 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         return self.answer != Answer.GO
 
     def begin(self, taken_up: Snapshot | None) -> None:
-        """Takes note of what the training goes on from."""
+        """Takes note of what the training goes on from; of an own attempt, reports its epochs."""
         if taken_up is not None:
             own = taken_up is self.keeper.own
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
+            if own:
+                self._replay()
 
-    def replay(self) -> None:
+    def _replay(self) -> None:
         """Reports the epochs of the attempt that is gone on with, for who asks has forgotten them.
 
         It was told to go on after all but the last: that answer may have been lost.

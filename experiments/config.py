@@ -152,7 +152,7 @@ class SearchConfig:
     def _check_objectives(self) -> None:
         given: Any = self.objective
         texts = [given] if isinstance(given, str) else given
-        if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+        if not _is_list_of(texts, str):
             raise UserError(f"objective should be a text or a list of texts; got {given!r}")
         # One objective is recorded as a text, as it was before there could be several.
         object.__setattr__(self, "objective", texts[0] if len(texts) == 1 else tuple(texts))
@@ -185,9 +185,8 @@ class SearchConfig:
         object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.try_default, bool):
             raise UserError(f"try_default should be true or false; got {self.try_default!r}")
-        prunes = self.pruner not in (None, "none")
-        if self.method in _KERAS_TUNER and (prunes or self.tries or self.sources):
-            what = f"--pruner {self.pruner}" if prunes else "--try" if self.tries else "--from"
+        if self.method in _KERAS_TUNER and self.needs_optuna:
+            what = f"--pruner {self.pruner}" if self.prunes else "--try" if self.tries else "--from"
             raise UserError(
                 f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
                 f"method {self.method!r} does not take it"
@@ -197,7 +196,7 @@ class SearchConfig:
                 "--from informs methods that learn from trials; qmc spreads points evenly, "
                 "whatever there was: take tpe, gp, cmaes, nsga2 or auto"
             )
-        if prunes and self.executions_per_trial > 1:
+        if self.prunes and self.executions_per_trial > 1:
             raise UserError(
                 f"--pruner {self.pruner} compares single trainings; "
                 "leave out --executions-per-trial, or take --pruner none"
@@ -249,6 +248,16 @@ class SearchConfig:
     def parsed_objective(self) -> Objective:
         """The objective that ranks trials, the first named, with its direction."""
         return self.objectives[0]
+
+    @property
+    def prunes(self) -> bool:
+        """Whether a pruner was asked for."""
+        return self.pruner not in (None, "none")
+
+    @property
+    def needs_optuna(self) -> bool:
+        """Whether something was asked for that goes with Optuna's methods alone."""
+        return bool(self.prunes or self.tries or self.sources)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

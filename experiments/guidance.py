@@ -62,7 +62,7 @@ def _chosen(
 def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
     most = config.max_trials
     size = _size(space, most + 1)
-    if size is not None and size <= most and not _is_guided(config):
+    if size is not None and size <= most and not config.needs_optuna:
         return "grid", f"the whole space fits in: {plural(size, 'combination')}"
     if config.sources:
         return "tpe", "there are earlier trials to learn from"
@@ -70,11 +70,6 @@ def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[s
         few = plural(most, "trial")
         return "qmc", f"a model can't learn much from {few}; points are spread evenly instead"
     return "tpe", f"{most} trials are enough to learn from"
-
-
-def _is_guided(config: SearchConfig) -> bool:
-    """Returns whether something was asked for that goes with Optuna's methods alone."""
-    return bool(config.pruner not in (None, "none") or config.tries or config.sources)
 
 
 def _for_several(config: SearchConfig) -> tuple[str, str]:

@@ -13,10 +13,11 @@ from experiments.executors.base import Job
 from experiments.files import write_json
 from experiments.objective import Objective, objective_values
 from experiments.policy import Attempt
+from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
 
 Status = trial_module.TrialStatus
-_ATTEMPTS = "attempts.json"
+ATTEMPTS = "attempts.json"
 
 
 class TrialRecord:
@@ -68,7 +69,7 @@ class TrialRecord:
 
     def _write_attempts(self, trial_id: str) -> None:
         attempts = [asdict(attempt) for attempt in self.attempts(trial_id)]
-        write_json(self.trial_folder(trial_id) / _ATTEMPTS, attempts)
+        write_json(self.trial_folder(trial_id) / ATTEMPTS, attempts)
 
     def cost(self, trial_id: str) -> tuple[int, float]:
         """Returns the epochs and the seconds of a trial that has ended."""
@@ -99,7 +100,7 @@ class TrialRecord:
         write_json(self.trial_folder(job.trial_id) / "result.json", record)
         tell(self._oracle, trial, record)
         with suppress(FileNotFoundError):
-            (self.trial_folder(job.trial_id) / _ATTEMPTS).unlink()
+            (self.trial_folder(job.trial_id) / ATTEMPTS).unlink()
         return score
 
 
@@ -126,7 +127,9 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
         if record["status"] == "pruned":
-            trial.message = f"pruned after {len(record['executions'][-1]['epoch_seconds'])} epochs"
+            trial.message = (
+                f"{PRUNED} after {len(record['executions'][-1]['epoch_seconds'])} epochs"
+            )
     oracle.end_trial(trial)
 
 
@@ -149,7 +152,7 @@ def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
 def read_attempts(folder: Path) -> list[Attempt]:
     """Returns the attempts of a trial that has not ended, the last one as interrupted."""
     try:
-        records = json.loads((folder / _ATTEMPTS).read_text(encoding="utf-8"))
+        records = json.loads((folder / ATTEMPTS).read_text(encoding="utf-8"))
         attempts = [Attempt.from_dict(record) for record in records]
     except FileNotFoundError:
         attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]

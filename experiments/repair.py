@@ -8,7 +8,8 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.record import TrialRecord, read_attempts, tell
+from experiments.record import ATTEMPTS, TrialRecord, read_attempts, tell
+from experiments.retention import SNAPSHOTS
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -82,7 +83,7 @@ def _read(folder: Path, oracle: Any) -> Found:
 
 def _clear(folder: Path) -> None:
     """Removes what another trial would take up that gets the number of a lost one."""
-    for leftover in (*folder.glob("snapshot-*"), *folder.glob("attempts.json")):
+    for leftover in (*folder.glob(SNAPSHOTS), *folder.glob(ATTEMPTS)):
         leftover.unlink()
 
 

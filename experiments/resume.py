@@ -10,7 +10,7 @@ from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
 from experiments.ranges import Widened, widened
-from reports.reading import dicts
+from reports.facts import picks
 
 CHANGEABLE = (
     "max_trials",
@@ -57,7 +57,7 @@ def changed_config(
         "runs_dir": str(folder.parent),
     }
     changes = dict(changes)
-    if changes.get("method") == "auto" and _was_picked(record):
+    if changes.get("method") == "auto" and picks(record):
         del changes["method"]
     for table in ("ranges", "method_settings"):  # what was given before holds on
         if isinstance(changes.get(table), Mapping):
@@ -81,10 +81,6 @@ def changed_config(
     return replace(after, sources=())
 
 
-def _was_picked(record: Mapping[str, Any]) -> bool:
-    return any(session.get("picked") for session in dicts(record.get("sessions")))
-
-
 def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
     """Returns whether `auto` picked the method of a study, which gets more trials now.
 
@@ -96,7 +92,7 @@ def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool
     """
     grows = config.max_trials > int(record["config"]["max_trials"])
     held = config.method_settings or record.get("earlier")
-    return grows and not held and _was_picked(record)
+    return bool(grows and not held and picks(record))
 
 
 def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:

@@ -114,18 +114,16 @@ def resume_search(
     with locked(folder):
         record = read_study(folder)
         config = changed_config(record, folder, changes or {})
-        begun = config
-        if may_be_picked_again(record, config):
-            config = replace(config, method="auto")  # more trials may ask for another
-        prepared = prepare_search(config, display, begun)
-        config = prepared.config
+        again = may_be_picked_again(record, config)  # more trials may ask for another method
+        asked = replace(config, method="auto") if again else config
+        prepared = prepare_search(asked, display, begun=config)
         space = describe_space(prepared.space)
         widened = check_same(record, space, prepared.data)
         if widened:
             prepared = replace(prepared, widened=tuple(widened))
             record["space"] = space
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
-        record["config"] = config.as_dict() | kept
+        record["config"] = prepared.config.as_dict() | kept
         return _run(prepared, folder, record, display)
 
 
@@ -171,7 +169,7 @@ def prepare_search(
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(
-        config, data, hypermodel, space, end, tuple(notices), tuple(earlier), (), picked
+        config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
     )
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from experiments.lock import holder, is_running
 from experiments.objective import Objective, described
+from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
-
-_PRUNED = "pruned"  # what the message of a trial that was stopped begins with
 
 
 def status_text(folder: Path) -> str:
@@ -30,9 +29,8 @@ def status_text(folder: Path) -> str:
 
 
 def _status(trial: dict[str, Any]) -> str:
-    status = str(trial.get("status", "unreadable")).lower()
-    stopped = str(trial.get("message") or "").startswith(_PRUNED)
-    return _PRUNED if status == "completed" and stopped else status
+    status = str(trial.get("status", "unreadable"))
+    return PRUNED if was_pruned(status, trial.get("message")) else status.lower()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
 def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
     objective = study.get("objective", {})
     scored = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
-    done = [t for t in scored if _status(t) != _PRUNED] or scored
+    done = [t for t in scored if _status(t) != PRUNED] or scored
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max

@@ -211,8 +211,6 @@ def _fit_phases(
     bounds = _bounds(network)
     first = 0 if taken_up is None else taken_up.epochs
     recorder.begin(taken_up)
-    if taken_up is not None and taken_up is recorder.keeper.own:
-        recorder.replay()
     whole = network.trained_whole() if sources[0].cut is None else None
     for number, phase in enumerate(network.space.phases(network.hp, network.task.epochs)):
         source = sources[min(number, len(sources) - 1)]

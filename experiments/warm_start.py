@@ -14,6 +14,7 @@ import keras_tuner
 from experiments.errors import UserError
 from experiments.objective import Objective, objective_values
 from experiments.oracles.distributions import SpaceMap
+from experiments.pruned import was_pruned
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,11 @@ def _read_project(name: str, folder: Path, objectives: Sequence[Objective]) -> S
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
             values, score = dict(state["hyperparameters"]["values"]), state["score"]
-            status, message = state["status"], str(state.get("message") or "")
+            status, message = state["status"], state.get("message")
         except (OSError, ValueError, KeyError, TypeError):
             skipped["damaged"] += 1
             continue
-        if message.startswith("pruned"):
+        if was_pruned(status, message):
             status = "stopped early"
         if status != "COMPLETED" or not _is_number(score):
             skipped[status.lower()] += 1

@@ -1,7 +1,7 @@
 """How a study was run, as pairs of label and text, and the reproducibility checklist."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reports.reading import as_dict, clean, dicts, dig, number
@@ -50,10 +50,14 @@ def method_words(config: dict[str, Any]) -> str:
     return f"{method} with {pruner}" if method and pruner not in (None, "none") else method
 
 
+def picks(record: Mapping[str, Any]) -> list[str]:
+    """Returns what `auto` said when it picked the method, once a pick; empty if it did not."""
+    return [str(s["picked"]) for s in dicts(record.get("sessions")) if s.get("picked")]
+
+
 def _method(record: dict[str, Any]) -> str:
-    method = method_words(as_dict(record.get("config")))
-    picked = [s["picked"] for s in dicts(record.get("sessions")) if s.get("picked")]
-    return f"{method} ({'; then '.join(map(str, picked))})" if picked else method
+    method, picked = method_words(as_dict(record.get("config"))), picks(record)
+    return f"{method} ({'; then '.join(picked)})" if picked else method
 
 
 def _given(value: Any) -> str:

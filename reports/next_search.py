@@ -8,8 +8,9 @@ from typing import Any
 
 from experiments.errors import UserError
 from experiments.files import atomic
+from reports.facts import picks
 from reports.health import GOOD, Finding, health
-from reports.reading import as_dict, dicts
+from reports.reading import as_dict
 from reports.study import Study
 
 _OWN = ("name", "runs_dir")  # of the study that was, not of the next
@@ -55,9 +56,8 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
     sources = options.get("sources")
     before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     own = str(study.folder.resolve())
-    picked = any(session.get("picked") for session in dicts(study.record.get("sessions")))
     # Points that are spread evenly can't be informed, and now there is something to learn from.
-    again = {"method": "auto"} if picked or options["method"] == "qmc" else {}
+    again = {"method": "auto"} if picks(study.record) or options["method"] == "qmc" else {}
     return {"sources": [*before, own], "tries": [], "try_default": False, **again}
 
 

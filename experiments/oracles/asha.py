@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.oracles.base import Status
+from experiments.pruned import was_pruned
 
 _SPARE = 2  # paused trials whose training is kept, per one that the rung has room for
-PAUSED = "pruned"  # what the message of a trial that was stopped begins with
 ORIGIN = "tuner/trial_id"
 
 
@@ -149,4 +149,4 @@ def origins(trials: Iterable[Any]) -> set[str]:
 
 def is_paused(trial: Any) -> bool:
     """Whether a trial was stopped before its last epoch."""
-    return trial.status == Status.COMPLETED and str(trial.message or "").startswith(PAUSED)
+    return was_pruned(trial.status, trial.message)

@@ -212,6 +212,6 @@ class SpaceMap:
         """
         known = {hp.name for hp in self._space}
         active = {hp.name for hp in self._space if is_active(hp, dict(values))}
-        inside = {axis.hp.name for key, axis in self.axes.items() if key in self.parameters(values)}
+        inside = {self.axes[key].hp.name for key in self.parameters(values)}
         variable = {axis.hp.name for axis in self.axes.values()}
         return [n for n in values if n not in known or (n in variable & active and n not in inside)]

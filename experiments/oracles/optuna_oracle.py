@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.config import HALVING
 from experiments.oracles.asha import ORIGIN, Halving, is_paused, origins
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.distributions import Axis, SpaceMap
@@ -62,7 +63,7 @@ class OptunaOracle(DurableOracle):
         self._tries = [dict(values) for values in tries]
         self._pruner, self._max_epochs = pruner, max_epochs
         self._halving: Halving | None = None
-        if pruner in ("asha", "hyperband"):
+        if pruner in HALVING:
             brackets = num_brackets(pruner, max_epochs, factor)
             self._halving = Halving(
                 max_epochs, self._names[0], self._directions[0], factor, brackets
@@ -187,12 +188,9 @@ class OptunaOracle(DurableOracle):
 
     def _state(self, trial: Any, promoted: set[str]) -> TrialState:
         """Returns the state of a trial as the sampler is to see it."""
-        if trial.status == Status.FAILED:
-            return TrialState.FAIL
-        if trial.status != Status.COMPLETED:
-            return TrialState.RUNNING
-        if not is_paused(trial):
-            return TrialState.COMPLETE
+        state = _state_of(trial)
+        if state != TrialState.PRUNED:
+            return state
         if trial.trial_id in promoted:
             return TrialState.WAITING  # it is seen as the trial that goes on from it
         can_rank = self._proposer.is_conditional and len(self._names) == 1
@@ -239,17 +237,13 @@ class OptunaOracle(DurableOracle):
     def _is_hopeless(self, trial: Any, step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
-        shown = [self._as_compared(place, t) for place, t in enumerate(self._in_order())]
-        place = [t.trial_id for t in self._in_order()].index(trial.trial_id)
-        return stops(self._pruner, self._proposer.study(shown), shown[place])
+        trials = self._in_order()
+        shown = [self._as_compared(place, t) for place, t in enumerate(trials)]
+        return stops(self._pruner, self._proposer.study(shown), shown[trials.index(trial)])
 
     def _as_compared(self, place: int, trial: Any) -> FrozenTrial:
         """Returns a trial as a pruner is to see it: what was stopped or failed is not completed."""
-        state = TrialState.RUNNING
-        if trial.status == Status.FAILED:
-            state = TrialState.FAIL
-        elif trial.status == Status.COMPLETED:
-            state = TrialState.PRUNED if is_paused(trial) else TrialState.COMPLETE
+        state = _state_of(trial)
         value = [trial.score] if state == TrialState.COMPLETE else None
         return frozen(place, state, {}, {}, value, epochs_of(trial, self._names[0]))
 
@@ -257,6 +251,14 @@ class OptunaOracle(DurableOracle):
         """Sets the state to what it was after `trials`."""
         self._ended.clear()
         super().rebuild(trials)
+
+
+def _state_of(trial: Any) -> TrialState:
+    if trial.status == Status.FAILED:
+        return TrialState.FAIL
+    if trial.status != Status.COMPLETED:
+        return TrialState.RUNNING
+    return TrialState.PRUNED if is_paused(trial) else TrialState.COMPLETE
 
 
 def _beside(

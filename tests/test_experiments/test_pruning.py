@@ -204,22 +204,19 @@ def test_what_an_interrupted_epoch_decides_is_decided_on_resume(
         assert parts.table() == whole.table()
 
 
+def pruned_search(**options: Any) -> SearchConfig:
+    """Returns a short real search by `tpe` with `asha`."""
+    same: dict[str, Any] = {"sample": 200, "max_epochs": 4, "confirm": 0}
+    return SearchConfig(
+        "mnist_cnn", dataset="digits", method="tpe", pruner="asha", **same, **options
+    )
+
+
 def test_a_real_training_is_stopped_where_it_was_interrupted(
     tmp_path: Path, cache_dir: Path, without_report: None
 ) -> None:
-    asked = SearchConfig(
-        "mnist_cnn",
-        dataset="digits",
-        method="tpe",
-        pruner="asha",
-        sample=200,
-        max_trials=4,
-        max_epochs=4,
-        confirm=0,
-        fix={"batch_size": "64", "dense_layers": "0", "conv_blocks": "1"},
-        runs_dir=str(tmp_path),
-        cache_dir=str(cache_dir),
-    )
+    fixed = {"batch_size": "64", "dense_layers": "0", "conv_blocks": "1"}
+    asked = pruned_search(runs_dir=tmp_path, cache_dir=cache_dir, max_trials=4, fix=fixed)
 
     def ended(folder: Path) -> list[tuple[str, float, list[float]]]:
         records = [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/result.json"))]
@@ -236,18 +233,11 @@ def test_a_real_training_is_stopped_where_it_was_interrupted(
 
 
 def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> None:
-    config = SearchConfig(
-        "mnist_cnn",
-        dataset="digits",
-        method="tpe",
-        pruner="asha",
-        sample=200,
-        max_trials=5,
-        max_epochs=4,
-        confirm=0,
+    config = pruned_search(
+        runs_dir=tmp_path / "runs",
+        cache_dir=tmp_path / "cache",
         name="pruned",
-        runs_dir=str(tmp_path / "runs"),
-        cache_dir=str(tmp_path / "cache"),
+        max_trials=5,
         tries=({"conv_blocks": "2", "learning_rate": "0.002"},),
         fix={"batch_size": "64", "dense_layers": "0"},
     )
