@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from experiments.compare_command import cache_dir_option, compare, data_dir_option
 from experiments.errors import UserError
 from experiments.objective import LATENCY
 from experiments.quiet import import_keras_quietly
@@ -35,10 +36,6 @@ def add_report_commands(
         main.add_command(command)
 
 
-_data_dir = click.option("--data-dir", type=click.Path(), help="folder of tensorflow-datasets")
-_cache_dir = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
-
-
 @click.argument("study")
 @click.option(
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
@@ -62,87 +59,14 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     click.echo(f"{path}: run it with `experiments search --config {path}`")
 
 
-@click.argument("studies", nargs=-1, required=True)
-@click.option("--by", metavar="NAME", help="compare the values of a hyperparameter in one study")
-@click.option("--default", "default", is_flag=True, help="compare the best with the default")
-@click.option(
-    "--seeds", type=click.IntRange(1), help="train each arm's best over so many seeds, and test it"
-)
-@click.option(
-    "--allow-different-splits", is_flag=True, help="compare although other images were seen"
-)
-@click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
-@_data_dir
-@_cache_dir
-def compare(
-    studies: tuple[str, ...],
-    by: str | None,
-    default: bool,
-    seeds: int | None,
-    runs_dir: str,
-    **options: Any,
-) -> None:
-    """Compare STUDIES on test, or the values of one hyperparameter in one study."""
-    from reports import load_study
-    from reports.compare import compare as decide
-    from reports.compare import write_comparison
-    from reports.compare.page import comparison_text
-
-    allow, out = options["allow_different_splits"], options["out"]
-    loaded = [load_study(study, runs_dir) for study in studies]
-    arms = _arms(loaded, by, default, allow)
-    if seeds is not None:
-        _confirm(arms, seeds, options)
-        loaded = [load_study(study, runs_dir) for study in studies]
-        arms = _arms(loaded, by, default, allow)
-    comparison = decide(arms, loaded[0].seed, _same_images(loaded))
-    page = write_comparison(comparison, Path(out) if out else None)
-    click.echo(comparison_text(comparison))
-    click.echo(f"\ncomparison: {page}")
-
-
-def _arms(studies: list[Any], by: str | None, default: bool, allow: bool) -> list[Any]:
-    from reports.compare import arms_by, arms_of_default, arms_of_studies
-
-    if by is not None and default:
-        raise UserError("--by and --default ask for different arms: give one of them")
-    if (by is not None or default) and len(studies) > 1:
-        raise UserError(f"{'--by' if by else '--default'} compares within one study; name one")
-    if by is not None:
-        return arms_by(studies[0], by)
-    return arms_of_default(studies[0]) if default else arms_of_studies(studies, allow)
-
-
-def _same_images(studies: list[Any]) -> bool:
-    from reports.compare.arms import fingerprint
-
-    prints = {fingerprint(study) for study in studies}
-    return len(studies) == 1 or (len(prints) == 1 and None not in prints)
-
-
-def _confirm(arms: list[Any], seeds: int, options: dict[str, Any]) -> None:
-    import_keras_quietly()
-    from experiments.confirming import confirm_trial
-    from experiments.rerun import open_study
-
-    opened: dict[Path, Any] = {}
-    for arm in arms:
-        folder = arm.study.folder
-        if folder not in opened:
-            opened[folder] = open_study(arm.study, options["data_dir"], options["cache_dir"])
-        if arm.trial_id is None:
-            raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
-        confirm_trial(opened[folder], arm.trial_id, seeds, click.echo)
-
-
 @click.argument("study")
 @click.argument("trial")
 @click.option(
     "--tolerance", type=click.FloatRange(0), default=0.005, show_default=True,
     help="difference of the objective in any epoch that counts as agreement",
 )  # fmt: skip
-@_data_dir
-@_cache_dir
+@data_dir_option
+@cache_dir_option
 def reproduce(
     study: str,
     trial: str,
@@ -195,8 +119,8 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
 
 @click.argument("study")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
-@_data_dir
-@_cache_dir
+@data_dir_option
+@cache_dir_option
 def measure(
     study: str, top: int, data_dir: str | None, cache_dir: str | None, runs_dir: str
 ) -> None:

@@ -1,6 +1,12 @@
 """Compares arms: studies, or the values of one hyperparameter within a study."""
 
-from reports.compare.arms import Arm, arms_by, arms_of_default, arms_of_studies
+from reports.compare.arms import (
+    Arm,
+    arms_by,
+    arms_of_default,
+    arms_of_searches,
+    arms_of_studies,
+)
 from reports.compare.decide import Comparison, compare
 from reports.compare.page import write_comparison
 
@@ -9,6 +15,7 @@ __all__ = [
     "Comparison",
     "arms_by",
     "arms_of_default",
+    "arms_of_searches",
     "arms_of_studies",
     "compare",
     "write_comparison",

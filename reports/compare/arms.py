@@ -1,7 +1,7 @@
 """The arms of a comparison: what was tried in each, and how its finalist did on test."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from experiments.errors import UserError
 from reports.figures._predictions import predictions
 from reports.reading import clean, dig, number, read_arrays
+from reports.recommended import recommended
+from reports.statistics.crossed import Sample
 from reports.study import Study
 from reports.summary import DEFAULT
 from reports.words import short, text
@@ -24,14 +26,16 @@ class Arm:
 
     Args:
         name: What it is called.
-        study: The study it is of.
+        study: The study it is of; of several searches the first.
         trials: Its trials, as in `Study.trials`.
-        trial_id: Its finalist, the best trial by validation score; `None` without one.
-        tests: `(num_seeds,)`, test accuracies of the finalist's trainings.
+        trial_id: The trial whose network stands for it; `None` without one.
+        tests: `(num_units,)`, test accuracies: of the network's trainings, or of several searches
+            the mean of each one's network.
         test_size: Images of the test split; 0 where nothing was tested.
-        right: `(num_images,)`, whether the finalist's training with the best validation score is
-            right on each test image; `None` where predictions were not kept.
-        share: `(num_images,)`, share of its kept trainings that are right on each test image.
+        right: `(num_kept, num_images)`, how each training, or search, whose predictions were kept
+            is right on each test image; `None` without any.
+        network: What the verdict calls it.
+        searches: The arms of single searches that this one is made of; empty for one study.
     """
 
     name: str
@@ -40,8 +44,19 @@ class Arm:
     trial_id: str | None
     tests: tuple[float, ...]
     test_size: int
-    right: npt.NDArray[np.bool_] | None
-    share: npt.NDArray[np.float64] | None = None
+    right: npt.NDArray[np.float64] | None = None
+    network: str = ""
+    searches: tuple["Arm", ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """What `tests` has one of: `seed` or `search`."""
+        return "search" if self.searches else "seed"
+
+    @property
+    def sample(self) -> Sample:
+        """Its test scores, as the statistics take them."""
+        return Sample(np.array(self.tests), self.test_size, self.right)
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:
@@ -51,6 +66,9 @@ class Arm:
     @property
     def completed(self) -> pd.DataFrame:
         """Its completed trials, best first."""
+        if self.searches:
+            found = pd.concat([arm.completed for arm in self.searches], ignore_index=True)
+            return found.sort_values("score", ascending=self.study.direction == "min")
         done = self.study.completed
         return done[done["trial_id"].isin(set(self.trials["trial_id"]))]
 
@@ -70,7 +88,46 @@ def arms_of_studies(studies: Sequence[Study], allow_different_splits: bool = Fal
     labels = [
         n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)
     ]  # fmt: skip
-    return [_arm(n, s, s.trials, _best(s.completed)) for n, s in zip(labels, studies, strict=True)]
+    return [
+        _arm(name, study, study.trials, recommended(study), f"the network that {name} found")
+        for name, study in zip(labels, studies, strict=True)
+    ]
+
+
+def arms_of_searches(
+    named: Mapping[str, Sequence[Study]], allow_different_splits: bool = False
+) -> list[Arm]:
+    """Makes arms of several searches each, such as those of one method with other seeds.
+
+    Args:
+        named: The studies of each arm. A search counts once, by the network it recommends.
+        allow_different_splits: Whether studies of different splits may be compared.
+
+    Raises:
+        UserError: They saw different splits, or were ranked by different objectives.
+    """
+    studies = [study for several in named.values() for study in several]
+    _check_objectives(studies)
+    if not allow_different_splits:
+        _check_splits(studies)
+    return [_arm_of_searches(name, several) for name, several in named.items()]
+
+
+def _arm_of_searches(name: str, studies: Sequence[Study]) -> Arm:
+    found = tuple(_arm(s.name, s, s.trials, recommended(s), s.name) for s in studies)
+    tested = all(arm.tests for arm in found)
+    kept = [arm.right.mean(axis=0) for arm in found if arm.right is not None]
+    whole = tested and len(kept) == len(found) and len({len(row) for row in kept}) == 1
+    return replace(
+        found[0],
+        name=name,
+        trials=pd.concat([arm.trials for arm in found], ignore_index=True),
+        tests=tuple(float(np.mean(arm.tests)) for arm in found) if tested else (),
+        test_size=min(arm.test_size for arm in found),
+        right=np.stack(kept) if whole else None,
+        network=name,
+        searches=found,
+    )
 
 
 def _check_objectives(studies: Sequence[Study]) -> None:
@@ -124,32 +181,31 @@ def arms_by(study: Study, name: str) -> list[Arm]:
     for value in groups:
         trials = study.trials[values == value]
         done = study.completed[study.completed["trial_id"].isin(set(trials["trial_id"]))]
-        arms.append(_arm(f"{name} {short(value, 40)}", study, trials, _best(done)))
+        label = f"{name} {short(value, 40)}"
+        best = str(done.iloc[0]["trial_id"]) if len(done) else None
+        arms.append(_arm(label, study, trials, best, f"the best network with {label}"))
     return arms
 
 
 def arms_of_default(study: Study) -> list[Arm]:
     """Makes two arms of a study: its best trial and the space's default."""
-    best = _arm("best", study, study.trials, _best(study.completed))
-    return [best, _arm(DEFAULT, study, study.trials[:0], DEFAULT)]
+    best = _arm("best", study, study.trials, recommended(study), "the recommended network")
+    return [best, _arm(DEFAULT, study, study.trials[:0], DEFAULT, "the space's default")]
 
 
-def _best(done: pd.DataFrame) -> str | None:
-    return str(done.iloc[0]["trial_id"]) if len(done) else None
-
-
-def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None) -> Arm:
+def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
     runs = _runs(study, trial_id)
-    right, share = _right(study, trial_id, runs)
+    size = int(number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,
         study=study,
         trials=trials,
         trial_id=trial_id,
-        tests=tuple(number(run["test"]["accuracy"]) for run in runs),
-        test_size=int(number(runs[0]["test_size"])) if runs else 0,
-        right=right,
-        share=share,
+        # As shares of whole images: equal counts are equal scores, in whatever precision.
+        tests=tuple(round(number(run["test"]["accuracy"]) * size) / size for run in runs),
+        test_size=size,
+        right=_right(study, trial_id, size),
+        network=network,
     )
 
 
@@ -163,23 +219,24 @@ def _runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
     return list(runs.values())
 
 
-def _right(
-    study: Study, trial_id: str | None, runs: list[dict[str, Any]]
-) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.float64] | None]:
-    """Returns what the kept training with the best validation score gets right, and the share."""
+def _right(study: Study, trial_id: str | None, size: int) -> npt.NDArray[np.float64] | None:
+    """Returns `(num_kept, num_images)`: what kept trainings get right; `None` without any."""
     path = study.folder / "artifacts" / "confirmed" / f"{trial_id}.npz"
     if trial_id in study.trials["trial_id"].values or trial_id == DEFAULT:
         kept = read_arrays(path) if path.is_file() else {}
-        labels, said = kept.get("labels"), kept.get("predicted")
-        scores = kept.get("scores")
-        if labels is not None and said is not None and scores is not None and len(scores):
-            pick = int((np.argmax if study.direction == "max" else np.argmin)(scores))
-            if said.ndim == 2 and said.shape == (len(scores), len(labels)):
-                return said[pick] == labels, (said == labels).mean(axis=0)
+        right = _matrix(kept.get("labels"), kept.get("predicted"), size)
+        if right is not None:
+            return right
     exported = study.finalists[0]["trial_id"] if study.finalists else None
     found = predictions(study)
-    if not runs or trial_id != exported or isinstance(found, str):
-        return None, None
-    labels, chances = found
-    right = np.asarray(chances.argmax(axis=1) == labels)
-    return right, right.astype(float)
+    if trial_id != exported or isinstance(found, str) or len(found[0]) != size:
+        return None
+    return np.asarray(found[1].argmax(axis=1) == found[0], dtype=np.float64)[None]
+
+
+def _matrix(labels: Any, predicted: Any, size: int) -> npt.NDArray[np.float64] | None:
+    if labels is None or predicted is None or predicted.ndim != 2 or not len(predicted):
+        return None
+    if labels.shape != (size,) or predicted.shape[1] != size:
+        return None
+    return np.asarray(predicted == labels, dtype=np.float64)

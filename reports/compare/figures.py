@@ -57,7 +57,7 @@ def seed_points_finding(info: Points) -> str:
 
 
 def draw_seed_points(info: Points, ax: Axes) -> Axes:
-    """Draws a point a training, and the mean with its 95 % interval."""
+    """Draws a point a training, and the mean with the interval of another training."""
     for row, (tests, estimate) in enumerate(zip(info.tests, info.estimates, strict=True)):
         color = _COLORS[info.arms[row] % len(_COLORS)]
         ax.plot(tests, [row - 0.14] * len(tests), "o", color=color, alpha=0.65, ms=6)
@@ -67,7 +67,10 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel("test accuracy (points: trainings; diamond: mean with 95 % interval)")
+    ax.set_xlabel(
+        "test accuracy (points: trainings; diamond: mean; bar: 95 % interval,\n"
+        "of another training on other images)"
+    )
     return ax
 
 

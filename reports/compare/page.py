@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from reports.compare.decide import Comparison, Pair, verdict
+from reports.compare.arms import Arm
+from reports.compare.decide import Comparison, Pair
 from reports.compare.figures import FIGURES
 from reports.compare.ledger import finding as ledger_finding
 from reports.compare.ledger import ledger, table
+from reports.compare.words import verdict
 from reports.embedded import csv_link, csv_of
 from reports.page import assets, check_writable, environment, write_figures, write_text
 from reports.render import Picture, picture
@@ -84,7 +86,14 @@ def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
         csv=csv_link(csv_of(pairs)),
         tests_csv=csv_link(csv_of(tests_frame(comparison))),
         objective=comparison.arms[0].study.objective,
+        arm_counts=[_count(arm) for arm in comparison.arms],
     )  # fmt: skip
+
+
+def _count(arm: Arm) -> str:
+    if arm.unit == "search":
+        return f"{len(arm.tests)} search{'es' if len(arm.tests) != 1 else ''}"
+    return f"{plural(len(arm.tests), 'seed')}, trial {arm.trial_id}"
 
 
 def tests_frame(comparison: Comparison) -> pd.DataFrame:
@@ -102,8 +111,8 @@ def _pairs_finding(comparison: Comparison) -> str:
         return "Fewer than two arms were tested."
     apart = sum(pair.separable for pair in comparison.pairs)
     return (
-        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: both tests below "
-        "5 % after Holm's correction."
+        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p below "
+        f"{comparison.pairs[0].level:.2g}, which this look may spend, after Holm's correction."
     )
 
 
@@ -121,8 +130,9 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "first beats second": _interval(
                     pair.superiority, pair.superiority_low, pair.superiority_high, ".0%"
                 ),
-                "p over seeds and images (Welch)": _p(pair.p),
-                "p over test images (McNemar)": _mcnemar_words(pair),
+                "p": _p(pair.p),
+                "variance from": _sources(pair),
+                "to show a difference": _needed(pair),
                 "can be told apart": "yes" if pair.separable else "no",
             }
             for pair in comparison.pairs
@@ -142,14 +152,22 @@ def _p(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _mcnemar_words(pair: Pair) -> str:
-    if pair.images is None:
-        return f"{_p(pair.images_p)} (z test: predictions were not kept, so images do not pair)"
-    kind = "exact" if pair.images.exact else "chi-square"
-    return (
-        f"{_p(pair.images_p)} ({kind}; {number(pair.images.only_first)} against "
-        f"{number(pair.images.only_second)} of {number(pair.images.count)} images)"
-    )
+def _sources(pair: Pair) -> str:
+    """Which part of the difference's variance comes from trainings, and which from images."""
+    if pair.spread is None:
+        return "unknown: one training"
+    if pair.spread.variance == 0:
+        return "none seen"
+    images = pair.spread.images / pair.spread.num_images / pair.spread.variance
+    return f"images {images:.0%}, trainings {1 - images:.0%}"
+
+
+def _needed(pair: Pair) -> str:
+    if pair.spread is None:
+        return "unknown"
+    if pair.needed is None:
+        return "out of reach"
+    return f"{pair.needed.units:,} an arm, {number(pair.needed.images)} images"
 
 
 def _matrix(comparison: Comparison) -> list[dict[str, Any]]:

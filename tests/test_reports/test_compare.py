@@ -1,89 +1,94 @@
 """Comparisons: they refuse what can't be compared, see what is there, and don't see what isn't."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.believing.comparisons import arms
 from experiments.cli import main
 from experiments.errors import UserError
-from reports import Study, load_study
-from reports.compare import Arm, arms_by, arms_of_studies, compare, write_comparison
-from reports.compare.decide import verdict
+from reports import load_study
+from reports.compare import (
+    arms_by,
+    arms_of_searches,
+    arms_of_studies,
+    compare,
+    write_comparison,
+)
 from reports.compare.figures import FIGURES
+from reports.compare.words import verdict
 from tests.test_reports.synthetic import Synthetic, write_study
 
-EMPTY = Study(Path(), "s", {}, "val_accuracy", "max", pd.DataFrame(), pd.DataFrame(), {})
+SPREAD = 0.004
 
 
-def simulate(
-    rng: np.random.Generator, accuracies: tuple[float, ...], seeds: int, images: int = 500
-) -> list[Arm]:
-    """Makes arms whose images share their difficulty and whose trainings vary."""
-    difficulty = rng.normal(size=images)
-    arms = []
-    for index, accuracy in enumerate(accuracies):
-        right = []
-        for _ in range(seeds):
-            skill = accuracy + rng.normal(0, 0.004)
-            noisy = difficulty + rng.normal(0, 0.6, images)
-            right.append(noisy <= np.quantile(noisy, skill) + rng.normal(0, 0.05))
-        tests = tuple(float(r.mean()) for r in right)
-        best = right[int(rng.integers(seeds))]
-        share = np.mean(right, axis=0)
-        arms.append(Arm(f"arm {index}", EMPTY, pd.DataFrame(), "0", tests, images, best, share))
-    return arms
-
-
-@pytest.mark.parametrize(("num_arms", "seeds"), [(2, 3), (2, 5), (4, 4)])
-def test_equal_arms_have_a_winner_in_at_most_one_of_twenty(num_arms: int, seeds: int) -> None:
+@pytest.mark.parametrize("seeds", [(3, 3), (2, 10), (4, 4, 4, 4)])
+def test_equal_arms_have_a_winner_in_at_most_one_of_twenty(seeds: tuple[int, ...]) -> None:
     rng = np.random.default_rng(11)
     won = sum(
-        compare(simulate(rng, (0.9,) * num_arms, seeds), seed=0).winner is not None
-        for _ in range(200)
+        compare(arms(rng, (0.9,) * len(seeds), seeds, 500, SPREAD)).winner is not None
+        for _ in range(150)
     )
-    assert won <= 10
+    assert won <= 7
 
 
 def test_arms_apart_have_a_winner() -> None:
     rng = np.random.default_rng(12)
-    won = [compare(simulate(rng, (0.80, 0.93), 5), seed=0).winner for _ in range(50)]
+    won = [compare(arms(rng, (0.80, 0.93), (5, 5), 500, SPREAD)).winner for _ in range(50)]
     assert won.count(1) >= 48
     assert 0 not in won
 
 
 def test_verdicts_say_what_is_missing() -> None:
     rng = np.random.default_rng(13)
-    untested = Arm("new", EMPTY, pd.DataFrame(), "1", (), 0, None)
-    assert "new was not tested" in verdict(compare([*simulate(rng, (0.9,), 3), untested], seed=0))
-    assert "one training" in verdict(compare(simulate(rng, (0.7, 0.95), 1), seed=0))
-    close = verdict(compare(simulate(rng, (0.90, 0.905), 3), seed=0))
-    assert close.startswith("Not separable with 3 seeds")
-    assert "would" in close
-    apart = verdict(compare(simulate(rng, (0.7, 0.95), 4), seed=0))
+    untested = replace(arms(rng, (0.9,), (3,), 100, 0)[0], name="new", tests=())
+    both = [*arms(rng, (0.9,), (3,), 500, SPREAD), untested]
+    assert "new was not tested" in verdict(compare(both))
+    assert "one training" in verdict(compare(arms(rng, (0.7, 0.95), (1, 1), 500, SPREAD)))
+    close = verdict(compare(arms(rng, (0.97, 0.975), (5, 5), 500, 0.001)))
+    assert close.startswith("Not separable with 5 seeds and 500 test images: ")
+    assert "Test images are short: with 500 not even 100 seeds will do" in close
+    apart = verdict(compare(arms(rng, (0.7, 0.95), (4, 4), 500, SPREAD)))
     assert apart.startswith("arm 1 wins")
+
+
+def test_arms_that_tie_and_one_behind_are_groups() -> None:
+    rng = np.random.default_rng(16)
+    found = compare(arms(rng, (0.95, 0.95, 0.70), (5, 5, 5), 500, SPREAD))
+    assert found.winner is None
+    assert [set(group) for group in found.groups] == [{0, 1}, {2}]
+    said = verdict(found)
+    assert said.startswith("In groups, best first: ")
+    assert "can't be told apart" in said
+    assert "arm 2 is behind arm" in said
+
+
+def test_a_difference_must_be_clearer_at_a_later_look() -> None:
+    rng = np.random.default_rng(17)
+    pairs = [arms(rng, (0.90, 0.93), (4, 4), 500, SPREAD) for _ in range(60)]
+    won = [[compare(pair, look=look).winner is not None for pair in pairs] for look in (1, 4)]
+    assert sum(won[0]) > sum(won[1])
+    assert all(first or not later for first, later in zip(*won, strict=True))
 
 
 def test_a_winners_interval_excludes_zero() -> None:
     rng = np.random.default_rng(15)
     for _ in range(60):
-        comparison = compare(simulate(rng, (0.88, 0.92), 4), seed=0)
+        comparison = compare(arms(rng, (0.86, 0.92), (4, 4), 500, SPREAD))
         gap = comparison.pairs[0].difference
         if comparison.winner is not None:
             assert gap.high < 0 or gap.low > 0
 
 
-def test_unkept_predictions_weaken_the_test_of_images() -> None:
-    rng = np.random.default_rng(14)
-    kept = simulate(rng, (0.88, 0.93), 5)
-    lost = [Arm(a.name, a.study, a.trials, a.trial_id, a.tests, a.test_size, None) for a in kept]
-    with_images, without = compare(kept, seed=0).pairs[0], compare(lost, seed=0).pairs[0]
-    assert without.images is None
+def test_unkept_predictions_weaken_the_test() -> None:
+    kept = arms(np.random.default_rng(14), (0.88, 0.93), (5, 5), 500, SPREAD)
+    lost = [replace(arm, right=None) for arm in kept]
+    with_images, without = compare(kept).pairs[0], compare(lost).pairs[0]
     assert without.difference.low < with_images.difference.low
-    assert with_images.images is not None
-    assert with_images.images.count == 500
+    assert without.p > with_images.p
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +116,14 @@ def test_other_splits_and_other_objectives_are_refused(studies: Path) -> None:
 
 
 def test_studies_apart_are_told_apart_on_the_page(studies: Path) -> None:
-    arms = arms_of_studies([load_study(studies / n) for n in ("low", "high", "same")])
-    comparison = compare(arms, seed=0)
+    named = arms_of_studies([load_study(studies / n) for n in ("low", "high", "same")])
+    comparison = compare(named)
     assert comparison.winner == 1
     assert comparison.pair(0, 2) is not None
     page = write_comparison(comparison)
     assert page.parent == studies / "low" / "report"
     text = page.read_text(encoding="utf-8")
-    assert "high wins" in text
+    assert "The network that high found wins" in text
     for figure in FIGURES:
         assert f'id="figure-{figure}"' in text
     assert write_comparison(comparison).read_bytes() == page.read_bytes()
@@ -126,10 +131,10 @@ def test_studies_apart_are_told_apart_on_the_page(studies: Path) -> None:
 
 def test_by_a_hyperparameter(studies: Path) -> None:
     study = load_study(studies / "low")
-    arms = arms_by(study, "pooling")
-    assert [arm.name for arm in arms] == ["pooling average", "pooling max"]
-    assert sum(len(arm.trials) for arm in arms) == 14
-    assert sum(bool(arm.tests) for arm in arms) == 1  # the winner's alone is confirmed
+    values = arms_by(study, "pooling")
+    assert [arm.name for arm in values] == ["pooling average", "pooling max"]
+    assert sum(len(arm.trials) for arm in values) == 14
+    assert sum(bool(arm.tests) for arm in values) == 1  # the winner's alone is confirmed
     with pytest.raises(UserError, match="no such hyperparameter"):
         arms_by(study, "colour")
     with pytest.raises(UserError, match="2 to 8 values"):
@@ -144,6 +149,12 @@ def test_by_a_hyperparameter(studies: Path) -> None:
         (["low", "high", "--by", "pooling"], "within one study"),
         (["low", "--by", "pooling", "--default"], "give one of them"),
         (["nothing", "low"], "no study 'nothing'"),
+        ([], "say what to compare"),
+        (["--arm", "a=low"], "give --arm twice"),
+        (["--arm", "a=low", "--arm", "a=high"], "same name"),
+        (["--arm", "a=low,low", "--arm", "b=high"], "named twice"),
+        (["--arm", "a", "--arm", "b=high"], "expected NAME=STUDY"),
+        (["low", "--arm", "a=low", "--arm", "b=high"], "names all that is compared"),
     ],
 )
 def test_bad_input_is_one_line(studies: Path, arguments: list[str], words: str) -> None:
@@ -156,5 +167,17 @@ def test_bad_input_is_one_line(studies: Path, arguments: list[str], words: str) 
 def test_command_prints_verdict_and_page(studies: Path) -> None:
     result = CliRunner().invoke(main, ["compare", "low", "high", "--runs-dir", str(studies)])
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("high wins")
+    assert result.stdout.startswith("The network that high found wins")
     assert Path(result.stdout.rsplit("comparison: ")[1].strip()).is_file()
+
+
+def test_arms_of_several_searches_count_searches(studies: Path) -> None:
+    options = ["--arm", "first=low,same", "--arm", "second=high", "--runs-dir", str(studies)]
+    result = CliRunner().invoke(main, ["compare", *options])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("No verdict: second has one search")
+    loaded = [load_study(studies / name) for name in ("low", "same", "high")]
+    low, high = arms_of_searches({"first": loaded[:2], "second": loaded[2:]})
+    assert (len(low.tests), len(high.tests)) == (2, 1)
+    assert low.tests[0] == pytest.approx(np.mean(arms_of_studies(loaded[:2])[0].tests))
+    assert len(low.completed) == 26

@@ -207,7 +207,7 @@ def test_gain_over_the_default_needs_the_default(synthetic: Study, tmp_path: Pat
     gain = verdict(load_study(copy)).gain
     assert gain is not None
     best = np.mean([r["test"]["accuracy"] for r in synthetic.finalists[0]["runs"]])
-    assert gain.estimate.mean == pytest.approx(best - 0.81)
+    assert gain.estimate.mean == pytest.approx(best - 0.81, abs=1 / 200)  # whole images
     assert gain.estimate.low < gain.estimate.mean < gain.estimate.high
 
 

@@ -5,10 +5,8 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
-from statsmodels.stats.proportion import proportion_confint, proportions_ztest
+from statsmodels.stats.proportion import proportion_confint
 
 from reports.statistics import estimates, paired
 from reports.statistics.ablation import ablation
@@ -28,41 +26,11 @@ def test_wilson_against_statsmodels(right: int, count: int) -> None:
     assert estimates.wilson(right, count) == pytest.approx(expected, abs=1e-12)
 
 
-def test_mean_and_difference_against_scipy() -> None:
+def test_mean_against_scipy() -> None:
     mean = estimates.mean(FIRST)
     low, high = stats.t.interval(0.95, len(FIRST) - 1, np.mean(FIRST), stats.sem(FIRST))
     assert (mean.low, mean.high) == pytest.approx((low, high))
-    reference = stats.ttest_ind(FIRST, SECOND, equal_var=False)
-    gap = estimates.difference(FIRST, SECOND)
-    assert (gap.low, gap.high) == pytest.approx(tuple(reference.confidence_interval()))
-    assert estimates.welch_p(FIRST, SECOND) == pytest.approx(reference.pvalue)
-
-
-def test_single_scores_have_no_interval_over_seeds() -> None:
-    assert not estimates.difference([0.9], [0.8, 0.81]).has_interval
-    assert math.isnan(estimates.welch_p([0.9], [0.8, 0.81]))
-    one = estimates.accuracy([0.95], 100)
-    assert (one.kind, one.low) == ("images", pytest.approx(0.88825, abs=1e-5))
-
-
-def test_extra_variance_widens_the_interval() -> None:
-    narrow = estimates.difference(FIRST, SECOND)
-    wide = estimates.difference(FIRST, SECOND, extra_variance=0.01)
-    assert wide.high - wide.low > narrow.high - narrow.low
-
-
-@pytest.mark.parametrize(("b", "c"), [(3, 12), (0, 5), (0, 0), (12, 12), (40, 20), (13, 12)])
-def test_mcnemar_against_statsmodels(b: int, c: int) -> None:
-    first = np.array([True] * (50 + b) + [False] * (c + 9))
-    second = np.array([True] * 50 + [False] * b + [True] * c + [False] * 9)
-    answer = paired.mcnemar(first, second)
-    assert (answer.only_first, answer.only_second, answer.exact) == (b, c, b + c < 25)
-    if b + c:
-        table = [[50, b], [c, 9]]
-        reference = reference_mcnemar(table, exact=answer.exact, correction=True)
-        assert answer.p == pytest.approx(reference.pvalue)
-    else:
-        assert answer.p == 1.0
+    assert not estimates.mean([0.9]).has_interval
 
 
 def test_holm_against_statsmodels_and_missing_values_do_not_count() -> None:
@@ -74,29 +42,23 @@ def test_holm_against_statsmodels_and_missing_values_do_not_count() -> None:
     assert [with_missing[i] for i in (0, 2, 3, 4)] == pytest.approx(list(reference))
 
 
-def test_two_proportions_against_statsmodels() -> None:
-    reference = proportions_ztest([90, 160], [100, 200])[1]
-    assert paired.two_proportions(0.9, 0.8, (100, 200)) == pytest.approx(reference)
-
-
 def test_superiority_against_mann_whitney() -> None:
     reference = stats.mannwhitneyu(FIRST, SECOND).statistic / (len(FIRST) * len(SECOND))
     assert paired.superiority(FIRST, SECOND) == pytest.approx(reference)
-    low, high = paired.superiority_interval(FIRST, SECOND, seed=3)
-    assert low <= reference <= high
-    assert paired.superiority_interval(FIRST, SECOND, seed=3) == (low, high)
+    low, high = paired.superiority_interval(FIRST, SECOND)
+    assert low < reference < high
 
 
-@pytest.mark.parametrize("effect", [0.3, 0.5, 1.0, 2.0])
-def test_seeds_needed_against_statsmodels(effect: float) -> None:
-    reference = TTestIndPower().solve_power(effect, power=0.8, alpha=0.05)
-    assert paired.seeds_needed(effect, 1.0) == math.ceil(reference)
+def test_superiority_of_two_seeds_has_a_width() -> None:
+    low, high = paired.superiority_interval([0.9, 0.91], [0.8, 0.81])
+    assert low < 0.6
+    assert high == 1.0
 
 
-def test_seeds_needed_at_its_limits() -> None:
-    assert paired.seeds_needed(0.01, 1.0) is None
-    assert paired.seeds_needed(0.0, 1.0) is None
-    assert paired.seeds_needed(0.1, 0.0) == 2
+def test_groups_of_arms_that_tie() -> None:
+    assert paired.groups([1, 0, 2], [(1, 2), (0, 2)]) == [(1, 0), (2,)]
+    assert paired.groups([0, 1, 2], [(0, 2)]) == [(0, 1), (1, 2)]
+    assert paired.groups([0, 1], []) == [(0, 1)]
 
 
 def test_expected_best_by_hand() -> None:

@@ -1,0 +1,58 @@
+"""Whether what the reports claim can be believed: every claim simulated, on seeds of your choice.
+
+    python benchmarks/believe.py [--seed 100] [--quick] [--only comparisons]
+
+Prints a row a case and, last, the worst of each figure. Nothing was tuned on seeds of 100 and more.
+"""
+
+import argparse
+import importlib
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.believing.rows import Row
+
+KINDS = ("comparisons",)
+
+
+def main() -> int:
+    """Runs the simulations; the exit code is 1 where a figure does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--quick", action="store_true", help="within a minute, and noisier")
+    parser.add_argument("--only", choices=KINDS)
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for kind in KINDS if options.only is None else (options.only,):
+        for simulate in importlib.import_module(f"benchmarks.believing.{kind}").SIMULATIONS:
+            began = time.monotonic()
+            found = simulate(options.seed, options.quick)
+            rows += found
+            for row in found:
+                print(_line(row.figure, row.case, row.value, row.asked, row.holds), flush=True)
+            print(f"  ({simulate.__name__}: {time.monotonic() - began:.0f} s)", flush=True)
+    print("\nThe worst of each figure:")
+    for row in worst(rows):
+        print(_line(row.figure, row.case, row.value, row.asked, row.holds))
+    return 0 if all(row.holds for row in rows) else 1
+
+
+def worst(rows: list[Row]) -> list[Row]:
+    """Returns the worst row of each figure, in order."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        sign = 1 if row.asked.startswith("<") else -1
+        if row.figure not in found or sign * row.value > sign * found[row.figure].value:
+            found[row.figure] = row
+    return list(found.values())
+
+
+def _line(figure: str, case: str, value: float, asked: str, holds: bool) -> str:
+    return f"{figure:42} {value:7.1%}  asked {asked:8} {'' if holds else 'MISSED '} ({case})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The command `compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments.errors import UserError
+from experiments.quiet import import_keras_quietly
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
+)
+cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
+
+
+@click.argument("studies", nargs=-1)
+@click.option(
+    "--arm", "arms", multiple=True, metavar="NAME=STUDY,STUDY,...",
+    help="an arm of several searches, each of which counts once; repeatable",
+)  # fmt: skip
+@click.option("--by", metavar="NAME", help="compare the values of a hyperparameter in one study")
+@click.option("--default", "default", is_flag=True, help="compare the best with the default")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="train each arm's network over so many seeds, and test"
+)
+@click.option(
+    "--difference", type=click.FloatRange(0, 1, min_open=True), default=0.005, show_default=True,
+    help="smallest difference of interest: what would show it is worked out",
+)  # fmt: skip
+@click.option(
+    "--allow-different-splits", is_flag=True, help="compare although other images were seen"
+)
+@click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
+@data_dir_option
+@cache_dir_option
+def compare(runs_dir: str, **options: Any) -> None:
+    """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
+    from reports.compare import compare as decide
+    from reports.compare import write_comparison
+    from reports.compare.page import comparison_text
+
+    named = _named(options)
+    arms = _arms(named, runs_dir, options)
+    if options["seeds"] is not None:
+        _confirm(arms, options)
+        arms = _arms(named, runs_dir, options)
+    studies = [arm.study for arm in _single(arms)]
+    comparison = decide(arms, _same_images(studies), smallest=options["difference"])
+    page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
+    click.echo(comparison_text(comparison))
+    click.echo(f"\ncomparison: {page}")
+
+
+def _named(options: dict[str, Any]) -> dict[str, list[str]]:
+    """Returns the studies of each `--arm`; empty without any.
+
+    Raises:
+        UserError: What is named can't be compared.
+    """
+    studies, by, default = options["studies"], options["by"], options["default"]
+    if not options["arms"] and not studies:
+        raise UserError("say what to compare: two studies, one study with --by NAME, or --arm")
+    if by is not None and default:
+        raise UserError("--by and --default ask for different arms: give one of them")
+    if (by is not None or default) and len(studies) > 1:
+        raise UserError(f"{'--by' if by else '--default'} compares within one study; name one")
+    if options["arms"] and (studies or by is not None or default):
+        raise UserError("--arm names all that is compared: leave out STUDIES, --by and --default")
+    named = dict(map(_named_arm, options["arms"]))
+    if len(named) < len(options["arms"]):
+        raise UserError("two --arm have the same name: give each its own")
+    if len(named) == 1:
+        raise UserError("one arm can't be compared with itself: give --arm twice or more")
+    twice = [s for several in named.values() for s in several]
+    for study in twice:
+        if twice.count(study) > 1:
+            raise UserError(f"--arm: study {study!r} is named twice, and would count twice")
+    return named
+
+
+def _named_arm(text: str) -> tuple[str, list[str]]:
+    name, _, listed = text.partition("=")
+    studies = [part.strip() for part in listed.split(",") if part.strip()]
+    if not name.strip() or not studies:
+        raise UserError(f"--arm {text}: expected NAME=STUDY,STUDY,...")
+    return name.strip(), studies
+
+
+def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -> list[Any]:
+    from reports import load_study
+    from reports.compare import arms_by, arms_of_default, arms_of_searches, arms_of_studies
+
+    allow = options["allow_different_splits"]
+    if named:
+        loaded = {n: [load_study(s, runs_dir) for s in several] for n, several in named.items()}
+        return arms_of_searches(loaded, allow)
+    studies = [load_study(study, runs_dir) for study in options["studies"]]
+    if options["by"] is not None:
+        return arms_by(studies[0], options["by"])
+    return arms_of_default(studies[0]) if options["default"] else arms_of_studies(studies, allow)
+
+
+def _single(arms: Sequence[Any]) -> list[Any]:
+    """Returns the arms of single searches that `arms` are or are made of."""
+    return [part for arm in arms for part in (arm.searches or (arm,))]
+
+
+def _same_images(studies: Sequence[Any]) -> bool:
+    from reports.compare.arms import fingerprint
+
+    folders = {study.folder for study in studies}
+    prints = {fingerprint(study) for study in studies}
+    return len(folders) == 1 or (len(prints) == 1 and None not in prints)
+
+
+def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
+    for arm in _single(arms):
+        if arm.trial_id is None:
+            raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+    import_keras_quietly()
+    from experiments.confirming import confirm_trial
+    from experiments.rerun import open_study
+
+    opened: dict[Path, Any] = {}
+    for arm in _single(arms):
+        folder = arm.study.folder
+        if folder not in opened:
+            opened[folder] = open_study(arm.study, options["data_dir"], options["cache_dir"])
+        confirm_trial(opened[folder], arm.trial_id, options["seeds"], click.echo)

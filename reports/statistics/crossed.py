@@ -1,0 +1,248 @@
+"""Two arms whose trainings are crossed with the same test images: one test, and what it takes.
+
+Every training of an arm is judged on every image, so a difference of mean accuracies varies with
+the trainings of each arm, with the images, and with what a training does on an image by chance.
+This is the design of readers and cases in diagnostic imaging, with a training as a reader.
+
+Sources: Obuchowski and Rockette 1995, "Hypothesis testing of diagnostic accuracy for multiple
+readers and multiple tests"; Hillis 2014, "A marginal-mean ANOVA approach for analyzing multireader
+multicase radiological imaging data", for the split of the variance. Degrees of freedom are of
+Satterthwaite's kind, with those of the arm that has the fewest trainings for all trainings: Welch's
+own are too many where one arm has two and the other ten.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+from reports.statistics.estimates import Estimate, t_quantile
+
+POWER = 0.8
+MOST_UNITS = 100  # trainings an arm; nobody trains more to tell two networks apart
+_MOST_IMAGES = 10_000_000
+_PILOT = 0.7  # see `_pilot_variance`
+_DOUBT = 0.3  # standard errors of what chance adds to the variance of a unit
+_MARGIN = 0.7  # standard errors of the variance of one image
+_ROOM = 2.0  # times the images that the most trainings need, so that fewer trainings do
+_UNBOUNDED = 1e9
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured of an arm.
+
+    Args:
+        scores: `(num_units,)`, accuracies: of trainings, or of searches (means over trainings).
+        num_images: Test images.
+        right: `(num_units, num_images)`, 0, 1 or a share: how each is right on each image; `None`
+            where that was not kept.
+    """
+
+    scores: _Array
+    num_images: int
+    right: _Array | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where the variance of a difference comes from.
+
+    Args:
+        gap: The difference of the mean scores.
+        counts: Units of each arm.
+        units: Variance of one unit's score, of each arm.
+        images: Variance of one image's difference that more units do not reduce.
+        noise: Variance of one unit on one image, of each arm: a part of `units`, times the images.
+        num_images: Images, of the smaller test split.
+    """
+
+    gap: float
+    counts: tuple[int, int]
+    units: tuple[float, float]
+    images: float
+    noise: tuple[float, float]
+    num_images: int
+
+    @property
+    def variance(self) -> float:
+        """Variance of the difference."""
+        return self._between + self.images / self.num_images
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the variance."""
+        return _degrees(self.variance, self._between, min(self.counts))
+
+    @property
+    def _between(self) -> float:
+        return sum(v / n for v, n in zip(self.units, self.counts, strict=True))
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would show a difference, in 80 % of cases.
+
+    Args:
+        units: Units an arm.
+        images: Test images.
+    """
+
+    units: int
+    images: int
+
+
+def spread(first: Sample, second: Sample, same_images: bool = True) -> Spread | None:
+    """Splits the variance of the difference of two arms; `None` where an arm has a single unit.
+
+    Args:
+        first: One arm.
+        second: The other.
+        same_images: Whether both were judged on the same images.
+    """
+    counts = len(first.scores), len(second.scores)
+    if min(counts) < 2:
+        return None
+    size = min(first.num_images, second.num_images)
+    noise = _noise(first), _noise(second)
+    units = [
+        max(float(np.var(arm.scores, ddof=1)), part / arm.num_images)
+        for arm, part in zip((first, second), noise, strict=True)
+    ]
+    return Spread(
+        gap=float(first.scores.mean() - second.scores.mean()),
+        counts=counts,
+        units=(units[0], units[1]),
+        images=_image_variance(first, second, noise, same_images),
+        noise=noise,
+        num_images=size,
+    )
+
+
+def _noise(arm: Sample) -> float:
+    if arm.right is None or len(arm.right) < 2:
+        return 0.0
+    return float(arm.right.var(axis=0, ddof=1).mean())
+
+
+def _image_variance(
+    first: Sample, second: Sample, noise: tuple[float, float], same_images: bool
+) -> float:
+    if first.right is None or second.right is None:
+        return sum(_binomial(arm) for arm in (first, second))
+    parts = [
+        n / len(a.right) for a, n in zip((first, second), noise, strict=True) if a.right is not None
+    ]
+    shares = first.right.mean(axis=0), second.right.mean(axis=0)
+    if same_images and len(shares[0]) == len(shares[1]):
+        return max(float(np.var(shares[0] - shares[1], ddof=1)) - sum(parts), 0.0)
+    return sum(
+        max(float(np.var(share, ddof=1)) - part, 0.0)
+        for share, part in zip(shares, parts, strict=True)
+    )
+
+
+def _binomial(arm: Sample) -> float:
+    share = float(np.clip(arm.scores.mean(), 0, 1))
+    return share * (1 - share)
+
+
+def p_value(found: Spread) -> float:
+    """Returns the two-sided p-value of equal mean accuracies, for other units and other images."""
+    if found.variance == 0:
+        return 1.0 if found.gap == 0 else 0.0
+    return float(2 * special.stdtr(found.degrees, -abs(found.gap) / math.sqrt(found.variance)))
+
+
+def difference(found: Spread) -> Estimate:
+    """Returns the difference with its 95 % interval."""
+    half = math.sqrt(found.variance) * t_quantile(found.degrees)
+    return Estimate(found.gap, found.gap - half, found.gap + half, min(found.counts), "both")
+
+
+def power(found: Spread, gap: float, needed: Needed, level: float) -> float:
+    """Returns the chance to find a true difference, in its direction.
+
+    Args:
+        found: Where the variance comes from.
+        gap: The true difference.
+        needed: Units an arm and images.
+        level: Two-sided level of the test.
+    """
+    between = (_pilot_variance(found) + sum(found.noise) / needed.images) / needed.units
+    variance = between + _pilot_images(found) / needed.images
+    if variance == 0:
+        return 1.0
+    degrees = _degrees(variance, between, needed.units)
+    limit, shift = -float(special.stdtrit(degrees, level / 2)), abs(gap) / math.sqrt(variance)
+    if degrees > 1e5:
+        return float(special.ndtr(shift - limit))
+    return float(np.nan_to_num(stats.nct.sf(limit, degrees, shift), nan=1.0))
+
+
+def _degrees(variance: float, between: float, units: int) -> float:
+    if between == 0 or units < 2:
+        return _UNBOUNDED
+    return min(variance**2 * (units - 1) / between**2, _UNBOUNDED)
+
+
+def _pilot_variance(found: Spread) -> float:
+    """Returns the sum of both arms' variances of a unit on endless images, rather too large.
+
+    The 70 % limit of a variance known from few units (Browne 1995, "On the use of a pilot sample
+    for sample size determination"): with its mean value, half of all plans would fall short. What
+    a unit does by chance on the images that there are is known better, and is taken off before.
+    """
+    degrees = sum(found.counts) - 2
+    chance = sum(found.noise) / found.num_images
+    own = max(sum(found.units) - chance, 0.0)
+    doubt = _DOUBT * chance * math.sqrt(2 / degrees)
+    return own * degrees / float(special.chdtri(degrees, _PILOT)) + doubt
+
+
+def _pilot_images(found: Spread) -> float:
+    """Returns the variance of one image, rather too large, with half an image more."""
+    total = found.images + sum(v / n for v, n in zip(found.noise, found.counts, strict=True))
+    return found.images + _MARGIN * math.sqrt(total / found.num_images) + 0.5 / found.num_images
+
+
+def needed(found: Spread, gap: float, level: float) -> Needed | None:
+    """Returns what would show a difference of `gap` with a power of 80 %.
+
+    More units where they do it on these images; else more images too, with so few units that at
+    most twice the images are needed that the most units would need.
+
+    Args:
+        found: Where the variance comes from.
+        gap: The true difference.
+        level: Two-sided level of the test.
+
+    Returns:
+        Units an arm and images; `None` if not even 100 units and any number of images would do.
+    """
+    have = max(min(found.counts), 2)
+
+    def enough(units: int, images: int) -> bool:
+        return power(found, gap, Needed(units, images), level) >= POWER
+
+    if enough(MOST_UNITS, found.num_images):
+        units = _least(lambda n: enough(n, found.num_images), 1, MOST_UNITS)
+        return Needed(max(units, have + 1), found.num_images)
+    if not enough(MOST_UNITS, _MOST_IMAGES):
+        return None
+    least = _least(lambda n: enough(MOST_UNITS, n), found.num_images, _MOST_IMAGES)
+    most = int(_ROOM * least)
+    units = max(have, _least(lambda n: enough(n, most), 1, MOST_UNITS))
+    return Needed(units, _least(lambda n: enough(units, n), found.num_images, most))
+
+
+def _least(enough: Callable[[int], bool], short: int, most: int) -> int:
+    """Returns the least number above `short` that is enough, where `most` is, to one in 100."""
+    while most - short > max(1, most // 200):
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(middle) else (middle, most)
+    return most

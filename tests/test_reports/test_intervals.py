@@ -1,0 +1,119 @@
+"""Intervals and tests of test accuracy cover what their words say: trainings and images."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks.believing.comparisons import arms, trainings
+from reports.compare import compare
+from reports.compare.decide import level
+from reports.statistics import crossed, estimates
+from reports.statistics.crossed import Needed, Sample
+
+
+def test_without_variance_of_trainings_the_interval_is_wilsons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimates, "PRIOR_SPREAD", 1e-9)
+    found = estimates.accuracy([0.95], 200)
+    low, high = proportion_confint(190, 200, method="wilson")
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, 1.0], [0.98, 0.98, 0.98], [0.0, 0.0]])
+def test_an_interval_has_a_width(scores: list[float]) -> None:
+    found = estimates.accuracy(scores, 500)
+    assert found.high - found.low > 0.005
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert "of another training on other images" in found.scope
+
+
+def test_more_seeds_do_not_make_the_images_certain() -> None:
+    many = estimates.accuracy([0.97] * 1000, 500)
+    low, high = proportion_confint(485, 500, method="wilson")
+    assert many.high - many.low > 0.9 * (high - low)
+
+
+@pytest.mark.parametrize(("seeds", "deviation"), [(1, 0.003), (2, 0.003), (3, 0.0), (5, 0.006)])
+def test_the_interval_covers_the_accuracy_on_new_images(seeds: int, deviation: float) -> None:
+    rng = np.random.default_rng(21)
+    hits = np.zeros(2)
+    for _ in range(150):
+        right, true = trainings(rng, rng.standard_normal(500), 0.97, seeds + 1, deviation)
+        found = estimates.accuracy(right[:seeds].mean(axis=1), 500, right[:seeds])
+        hits += [found.low <= target <= found.high for target in (true[0], true[seeds])]
+    assert (hits / 150 >= 0.9).all()
+
+
+def _samples(first: list[list[int]], second: list[list[int]]) -> tuple[Sample, Sample]:
+    tables = [np.array(rows, dtype=float) for rows in (first, second)]
+    made = [Sample(table.mean(axis=1), table.shape[1], table) for table in tables]
+    return made[0], made[1]
+
+
+def test_the_variance_is_split_as_by_hand() -> None:
+    # Two trainings an arm on four images. Scores .75 and .5; .25 and .25.
+    first, second = _samples([[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 0, 0, 0], [0, 1, 0, 0]])
+    found = crossed.spread(first, second)
+    assert found is not None
+    assert found.gap == pytest.approx(0.375)
+    # Within images: one of four differs in the first arm (variance 1/2), two in the second.
+    assert found.noise == pytest.approx((0.125, 0.25))
+    # Scores vary by 1/32 in the first arm; not in the second, where noise / images is the floor.
+    assert found.units == pytest.approx((1 / 32, 0.25 / 4))
+    # Differences of shares: .5, .5, .5, 0; their variance, less the noise of two trainings each.
+    assert found.images == pytest.approx(max(np.var([0.5, 0.5, 0.5, 0], ddof=1) - 0.1875, 0))
+    assert found.variance == pytest.approx(1 / 64 + 1 / 32)
+
+
+def test_many_images_leave_a_t_test_over_trainings() -> None:
+    scores = np.array([0.91, 0.95, 0.93, 0.96]), np.array([0.90, 0.89, 0.94, 0.91])
+    samples = [Sample(s, 10**12) for s in scores]
+    found = crossed.spread(samples[0], samples[1])
+    assert found is not None
+    reference = stats.ttest_ind(*scores, equal_var=False)
+    t = abs(float(reference.statistic))
+    assert crossed.p_value(found) == pytest.approx(2 * stats.t.sf(t, 3), rel=1e-6)
+    assert crossed.spread(Sample(scores[0][:1], 100), samples[1]) is None
+
+
+def test_what_is_needed_has_the_power_that_is_said() -> None:
+    rng = np.random.default_rng(5)
+    pair = arms(rng, (0.975, 0.97), (5, 5), 2000, 0.002)
+    found = crossed.spread(pair[0].sample, pair[1].sample)
+    assert found is not None
+    more = crossed.needed(found, 0.005, level(2))
+    assert more is not None
+    assert crossed.power(found, 0.005, more, level(2)) >= 0.8
+    fewer = Needed(more.units, int(more.images * 0.95))
+    assert more.images > 2000
+    assert crossed.power(found, 0.005, fewer, level(2)) < 0.8
+    right = sum(
+        compare(
+            arms(rng, (0.975, 0.97), (more.units, more.units), more.images, 0.002), look=2
+        ).winner
+        == 0
+        for _ in range(20)
+    )
+    assert right >= 15
+
+
+def test_trainings_are_asked_for_where_they_are_short_and_images_where_those_are() -> None:
+    wide = [np.array([0.970, 0.973, 0.976, 0.972, 0.968]) + d for d in (0.0, 0.001)]
+    seeds = crossed.spread(Sample(wide[0], 10**9), Sample(wide[1], 10**9))
+    assert seeds is not None
+    more = crossed.needed(seeds, 0.005, 0.0125)
+    assert more is not None
+    assert (more.images, more.units > 5) == (10**9, True)
+    narrow = [np.array([0.970, 0.971, 0.970, 0.9705, 0.9703]) + d for d in (0.0, 0.001)]
+    images = crossed.spread(Sample(narrow[0], 500), Sample(narrow[1], 500))
+    assert images is not None
+    more = crossed.needed(images, 0.005, 0.0125)
+    assert more is not None
+    assert more.images > 5000
+    assert more.units <= 10
+
+
+def test_all_looks_together_spend_five_percent() -> None:
+    assert sum(level(look) for look in range(1, 50)) == pytest.approx(0.05)
