@@ -5,6 +5,7 @@ import math
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
+from reports.plain_objective import is_unusual
 from reports.race import contenders, winner
 from reports.reading import dig
 from reports.study import Study
@@ -16,6 +17,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     """The answer of the study in a sentence or two."""
     if answer.trial_id is None:
         return f"No trial was completed; {answer.num_failed} failed."
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return _either_way(study)
     front = study_front(study)
     stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
     text = (
@@ -42,6 +45,19 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     )
 
 
+def _either_way(study: Study) -> str:
+    """Names the best trial for both directions, where that of the record is an unusual one."""
+    best, worst = study.completed.iloc[0], study.completed.iloc[-1]
+    less, more = ("less", "more") if study.direction == "min" else ("more", "less")
+    name = words(study.objective)
+    return (
+        f"By the record of Keras Tuner {less} {name} is better: then the best of "
+        f"{plural(len(study.completed), 'completed trial')} is trial {best['trial_id']}, "
+        f"{number(best['score'], 4)}. If {more} is better, which is usual, it is trial "
+        f"{worst['trial_id']}, {number(worst['score'], 4)}. Neither was confirmed on test."
+    )
+
+
 def _chosen(study: Study, answer: Verdict) -> str:
     raced = len(contenders(study)) if winner(study) == answer.trial_id else 0
     return f"ahead in a race of {raced} finalists of" if raced else "the best of"
@@ -53,6 +69,8 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
         return []
     parameters = answer.trainable_parameters + answer.frozen_parameters
     size = answer.model_bytes / 1e6
+    if study.is_plain:  # it records neither parameters nor latency
+        return [_test_tile(study, answer), *([_gain_tile(answer)] if answer.gain else [])]
     return [
         _test_tile(study, answer),
         _gain_tile(answer),
