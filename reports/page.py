@@ -165,7 +165,7 @@ def _render(
         failures=failures,
         causes={f["trial"]: _cause(f) for f in failures},
         csv=csv_link(csvs["trials"]),
-        epochs_csv=csv_link(csvs["epochs"]),
+        epochs_csv=csv_link(csvs["epochs"]) if len(study.epochs) else "",
         trials_json=trials_json(study),
         marks=in_script({p.name: p.marks for p in pictures if p.marks}),
     )  # fmt: skip
@@ -209,5 +209,7 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
             lead = next((p for p in drawn if p.svg), None)
             if lead is not None:  # the sentence stands above it
                 drawn.sort(key=lambda p: p is not lead)
+            elif drawn:  # the reason of the first is the section's
+                lead = drawn.pop(0)
             found[section] = lead.finding if lead else "Nothing could be found of it."
     return found

@@ -1,7 +1,7 @@
-"""Advice for projects of plain Keras Tuner, whose searches take none of this suite's options."""
+"""Verdict and advice for projects of plain Keras Tuner, which takes no options of this suite."""
 
 from reports.study import DOUBT, Note, Study
-from reports.words import plural
+from reports.words import plural, words
 
 
 def advised(study: Study, ours: str, plain: str) -> str:
@@ -20,3 +20,15 @@ def untested(study: Study) -> list[Note]:
     )
     advice = "train the best trials again with other seeds, and evaluate them on data of their own"
     return [Note(DOUBT, title, advice)]
+
+
+def either_way(study: Study) -> str:
+    """Names the best trial for both directions, where that of the record is an unusual one."""
+    best, worst = study.completed.iloc[0], study.completed.iloc[-1]
+    less, more = ("less", "more") if study.direction == "min" else ("more", "less")
+    return (
+        f"By the record of Keras Tuner {less} {words(study.objective)} is better: then the best of "
+        f"{plural(len(study.completed), 'completed trial')} is trial {best['trial_id']}, "
+        f"{best['score']:.4g}. If {more} is better, which is usual, it is trial "
+        f"{worst['trial_id']}, {worst['score']:.4g}. Neither was confirmed on test."
+    )

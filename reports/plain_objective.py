@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -132,24 +131,29 @@ def _several(
     """Says what became of trials that were ranked by another objective."""
     if not others:
         return
-    by = Counter(str(_by(voters, trial_id)) for trial_id in others)
+    by = sorted({str(c) for c in (_by(voters, i) for i in others) if c is not None})
     left_out = sum(trial_id not in scores for trial_id in others)
     here = len(others) - left_out
     fate = f"{here} of them ranked here by their own record of {chosen.name}" if here else ""
     lost = f"{left_out} left out of the ranking, for want of one" if left_out else ""
+    count = plural(len(others), "trial")
+    what = (
+        f"the folder holds searches by different objectives: most by {chosen}, {count} by "
+        f"{listed(by)}"
+        if by
+        else f"most scores are of {chosen}, those of {count} of nothing that is recorded"
+    )
     yield Note(
         PROBLEM,
-        f"the folder holds searches by different objectives: most by {chosen}, "
-        f"{plural(len(others), 'trial')} by {listed(sorted(by))}; "
-        + " and ".join(filter(None, (fate, lost))),
-        "their records are of the epoch that was best by their own objective: give every search "
-        "a project_name of its own",
+        f"{what}; {' and '.join(filter(None, (fate, lost)))}",
+        "such records are of the epoch that was best by another objective: give every search a "
+        "project_name of its own",
     )
 
 
-def _by(voters: dict[Candidate, set[str]], trial_id: str) -> Candidate | str:
+def _by(voters: dict[Candidate, set[str]], trial_id: str) -> Candidate | None:
     found = [c for c, ids in voters.items() if trial_id in ids]
-    return min(found, key=lambda c: _preference(c.name)) if found else "none that is recorded"
+    return min(found, key=lambda c: _preference(c.name), default=None)
 
 
 def _unusual(chosen: Candidate) -> Iterable[Note]:

@@ -11,7 +11,7 @@ from reports.frames import Trial
 from reports.plain_objective import Ranking, ranking
 from reports.reading import as_dict, clean, dicts, dig, number, read_json
 from reports.study import DOUBT, Note
-from reports.words import plural
+from reports.words import listed, plural
 
 NOT_RECORDED = "not recorded"
 _OUT_OF_MEMORY = ("ResourceExhausted", "OOM when", "out of memory", "MemoryError")
@@ -62,7 +62,7 @@ def read_project(folder: Path, trials: list[Trial], problems: list[str]) -> Plai
         ranking=ranked,
         is_ordered=bool(order),
         end_order=tuple(ended) if order and _all_that_ended(rows) <= set(ended) else (),
-        notes=(*ranked.notes, *_unscored(rows)),
+        notes=(*ranked.notes, *_unscored(rows), *_found_late(rows)),
     )
 
 
@@ -176,3 +176,29 @@ def _unscored(rows: list[Trial]) -> list[Note]:
         return []
     title = f"{plural(len(lacking), 'completed trial')} without a score: left out of the ranking"
     return [Note(DOUBT, title)]
+
+
+def _found_late(rows: list[Trial]) -> list[Note]:
+    """Names hyperparameters that only some builds ask for, and no condition says when."""
+    spaces = [
+        {hp["name"]: hp for hp in plain_space([row])}
+        for row in rows
+        if row[2]["status"] != "running"
+    ]
+    names = {name: hp for space in spaces for name, hp in space.items()}
+    late = [
+        clean(name, 60)
+        for name, hp in names.items()
+        if not hp["conditions"] and any(space and name not in space for space in spaces)
+    ]
+    if not late:
+        return []
+    title = (
+        f"{plural(len(late), 'hyperparameter')} ({listed(late)}) came up in the course of the "
+        "search, so not every network may use them"
+    )
+    advice = (
+        "Keras Tuner gives them to trials that don't use them as well, which blurs what is said of "
+        "them here: declare them in a hp.conditional_scope"
+    )
+    return [Note(DOUBT, title, advice)]

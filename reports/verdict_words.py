@@ -5,6 +5,7 @@ import math
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
+from reports.plain_advice import either_way
 from reports.plain_objective import is_unusual
 from reports.race import contenders, winner
 from reports.reading import dig
@@ -18,7 +19,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     if answer.trial_id is None:
         return f"No trial was completed; {answer.num_failed} failed."
     if study.is_plain and is_unusual(study.objective, study.direction):
-        return _either_way(study)
+        return either_way(study)
     front = study_front(study)
     stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
     text = (
@@ -42,19 +43,6 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         f"a test "
         f"accuracy of {test.mean:.4f} (95 % interval {between(test.low, test.high)}, {over}, "
         f"{plural(answer.test_size or 0, 'test image')})."
-    )
-
-
-def _either_way(study: Study) -> str:
-    """Names the best trial for both directions, where that of the record is an unusual one."""
-    best, worst = study.completed.iloc[0], study.completed.iloc[-1]
-    less, more = ("less", "more") if study.direction == "min" else ("more", "less")
-    name = words(study.objective)
-    return (
-        f"By the record of Keras Tuner {less} {name} is better: then the best of "
-        f"{plural(len(study.completed), 'completed trial')} is trial {best['trial_id']}, "
-        f"{number(best['score'], 4)}. If {more} is better, which is usual, it is trial "
-        f"{worst['trial_id']}, {number(worst['score'], 4)}. Neither was confirmed on test."
     )
 
 
