@@ -151,7 +151,7 @@ def _render(
         **assets(),
         **_verdict(study),
         study=study,
-        sections=sections_of(study.is_plain, filled),
+        sections=sections_of(study.is_plain, filled, len(study.completed) > 0),
         pictures=by_section,
         findings=_findings(study, by_section),
         health=health(study),

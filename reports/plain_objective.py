@@ -134,8 +134,11 @@ def _several(
     by = sorted({str(c) for c in (_by(voters, i) for i in others) if c is not None})
     left_out = sum(trial_id not in scores for trial_id in others)
     here = len(others) - left_out
-    fate = f"{here} of them ranked here by their own record of {chosen.name}" if here else ""
-    lost = f"{left_out} left out of the ranking, for want of one" if left_out else ""
+    own = f"their own record of {chosen.name}, which is of the epoch that was best by the other"
+    fate = f"{here} of them ranked here by {own}" if here else ""
+    lost = (
+        f"{left_out} left out of the ranking, without a record of {chosen.name}" if left_out else ""
+    )
     count = plural(len(others), "trial")
     what = (
         f"the folder holds searches by different objectives: most by {chosen}, {count} by "
@@ -146,8 +149,7 @@ def _several(
     yield Note(
         PROBLEM,
         f"{what}; {' and '.join(filter(None, (fate, lost)))}",
-        "such records are of the epoch that was best by another objective: give every search a "
-        "project_name of its own",
+        "give every search a project_name of its own",
     )
 
 

@@ -57,6 +57,8 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
         return []
     parameters = answer.trainable_parameters + answer.frozen_parameters
     size = answer.model_bytes / 1e6
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return []
     if study.is_plain:  # it records neither parameters nor latency
         return [_test_tile(study, answer), *([_gain_tile(answer)] if answer.gain else [])]
     return [
@@ -113,9 +115,15 @@ def trials_sentence(study: Study, answer: Verdict) -> str:
         (answer.num_pruned, "stopped early"),
         (answer.num_failed, "failed"),
         (answer.num_running, "not ended"),
+        (len(study.trials) - _told(answer), "without a score to rank by"),
     ):
         parts += [f"{count:,} {what}"] if count else []
     return f"{plural(len(study.trials), 'trial')}: {', '.join(parts)}."
+
+
+def _told(answer: Verdict) -> int:
+    counted = (answer.num_completed, answer.num_pruned, answer.num_failed, answer.num_running)
+    return sum(counted)
 
 
 def run_sentence(study: Study) -> str:

@@ -14,7 +14,7 @@ from reports.health import health, sentence
 from reports.study import Study
 from reports.summary import verdict
 from reports.text import studies_table, study_text, trial_text
-from reports.verdict_words import verdict_sentence
+from reports.verdict_words import tiles, trials_sentence, verdict_sentence
 from tests.test_reports.plain import PlainTrial, by_loss, choice, number, write_plain
 
 HASHES = ["f3" * 16, "0a" * 16, "9c" * 16, "51" * 16]
@@ -52,6 +52,9 @@ def test_the_objective_is_that_of_most_trials(tmp_path: Path) -> None:
     assert "different objectives" in said
     assert "2 trials by val_precision:max" in said
     assert "1 left out" in said
+    assert trials_sentence(study, verdict(study)) == (
+        "5 trials: 4 completed, 1 without a score to rank by."
+    )
 
 
 def test_scores_of_nothing_that_is_recorded(tmp_path: Path) -> None:
@@ -134,6 +137,7 @@ def test_a_direction_that_keras_tuner_guessed_wrong(tmp_path: Path) -> None:
     assert "is trial 0, 0.3." in said
     assert "If more is better, which is usual, it is trial 1, 0.9." in said
     assert "Train the network" not in said
+    assert not tiles(study, verdict(study))
     told = CliRunner().invoke(main, ["status", "p", "--runs-dir", str(tmp_path)])
     assert "problem: by its record the search took less val_f1_score for better" in told.output
 
@@ -206,6 +210,9 @@ def test_scores_that_are_no_numbers_are_failures(tmp_path: Path) -> None:
     assert "5 of 5 trials (100%) failed with cause nan" in seen(study, "problem")
     assert sentence(health(study)) != "Nothing speaks against this search."
     assert verdict_sentence(study, verdict(study)) == "No trial was completed; 5 failed."
+    page = write_report(study).read_text()
+    assert "in which nothing was scored" in page
+    assert 'id="hyperparameters"' not in page
     good = load_study(write_plain(tmp_path / "q", [*lost[:1], *by_loss(2.0, 1.0)]))
     assert (good.objective, ranked(good)) == ("val_loss", ["2", "1"])
 
