@@ -15,7 +15,7 @@ from reports.front import study_front, value_of_trials
 from reports.load import load_study
 from reports.race import contenders, race_sentence, race_table
 from reports.reading import clean, dig, number
-from reports.study import Study
+from reports.study import PROBLEM, Study
 from reports.summary import verdict
 from reports.words import number as shown
 from reports.words import text, words
@@ -81,6 +81,7 @@ def study_text(study: Study) -> str:
         )
     if contenders(study):
         head += [race_sentence(study), "", _plain(race_table(study)), ""]
+    head += [f"problem: {note.title}" for note in study.notes if note.level == PROBLEM]
     head += [f"widened: {clean(line)}" for line in widenings(study.record)]
     frame = tables.best_trials(study)
     return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")

@@ -1,5 +1,6 @@
 """What is said of projects that plain Keras Tuner left is what their record holds, and no more."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,7 +140,8 @@ def test_a_direction_that_keras_tuner_guessed_wrong(tmp_path: Path) -> None:
     assert "Train the network" not in said
     assert not tiles(study, verdict(study))
     told = CliRunner().invoke(main, ["status", "p", "--runs-dir", str(tmp_path)])
-    assert "problem: by its record the search took less val_f1_score for better" in told.output
+    for text in (told.output, study_text(study)):
+        assert "problem: by its record the search took less val_f1_score for better" in text
 
 
 def test_keras_tuner_guesses_them_so() -> None:
@@ -192,6 +194,19 @@ def test_hashes_say_nothing_of_time(tmp_path: Path) -> None:
     assert page.count("order of its trials is not recorded") == 1
     assert "to end" not in page
     assert not (folder / "report" / "figures" / "progress.svg").exists()
+
+
+def test_what_version_1_0_lacks(tmp_path: Path) -> None:
+    folder = write_plain(tmp_path / "p", by_loss(2, 1), HASHES[:2], {"tried_so_far": HASHES})
+    for path in folder.glob("trial_*/trial.json"):
+        state = json.loads(path.read_text())
+        del state["message"]
+        state["hyperparameters"]["space"] = [number("units", 1, 9, sampling=None)]
+        state["hyperparameters"]["values"] = {"units": 3, "tuner/round": 0}
+        path.write_text(json.dumps(state))
+    study = load_study(folder)
+    assert (ranked(study), study.is_ordered) == ([HASHES[1], HASHES[0]], False)
+    assert list(study.hyperparameters) == ["units"]
 
 
 # Failures
