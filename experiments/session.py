@@ -12,6 +12,7 @@ from experiments.data import PreparedData
 from experiments.deadline import Deadline
 from experiments.display import Display
 from experiments.driver import Driver
+from experiments.earlier import Earlier
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors import make_executor
 from experiments.files import is_disk_full
@@ -25,7 +26,7 @@ from experiments.record import TrialRecord
 from experiments.repair import restore
 from experiments.study import write_study
 from experiments.tuner import SuiteTuner
-from experiments.warm_start import Earlier, from_record
+from experiments.warm_start import from_record
 
 _ENDED = ("COMPLETED", "FAILED")
 

@@ -14,6 +14,9 @@ from experiments.status import read_status
 
 def status_text(folder: Path) -> str:
     """Says what a study is at: trials by state, the best one, those that run."""
+    plain = not (folder / "study.json").is_file() and any(folder.glob("trial_*/trial.json"))
+    if plain:
+        return _plain_text(folder)
     study = _read(folder / "study.json")
     trials = [_read(path) for path in sorted(folder.glob("trial_*/trial.json"))]
     states = [_status(trial) for trial in trials]
@@ -26,6 +29,28 @@ def status_text(folder: Path) -> str:
         *_running(folder, config),
     ]
     return "\n".join(lines)
+
+
+def _plain_text(folder: Path) -> str:
+    """Says what a project of plain Keras Tuner came to; nothing tells whether one is running."""
+    from reports.load import load_study
+    from reports.study import PROBLEM
+
+    study = load_study(folder)
+    counts = study.trials["status"].replace({"running": "not ended"}).value_counts().sort_index()
+    lines = [
+        f"study {folder.name}: a project of plain Keras Tuner, which alone can go on with it",
+        f"trials: {', '.join(f'{n} {status}' for status, n in counts.items()) or 'none'}",
+    ]
+    if len(study.completed):
+        best = study.completed.iloc[0]
+        better = "more" if study.direction == "max" else "less"
+        lines.append(
+            f"best: trial {best['trial_id']}, {study.objective} {best['score']:.6g} "
+            f"({better} is better)"
+        )
+    lines += [f"problem: {note.title}" for note in study.notes if note.level == PROBLEM]
+    return "\n".join([*lines, *(f"problem: {problem}" for problem in study.problems)])
 
 
 def _status(trial: dict[str, Any]) -> str:

@@ -117,7 +117,9 @@ def read_study(folder: Path) -> dict[str, Any]:
     path = folder / "study.json"
     if not path.is_file():
         raise UserError(
-            f"{str(folder)!r} has no study.json: only a study that this suite began can be resumed"
+            f"{str(folder)!r} has no study.json: only a study that this suite began can be "
+            "resumed; a project of plain Keras Tuner goes on in Keras Tuner (overwrite=False), or "
+            "informs a new search: experiments search --from FOLDER"
         )
     record = read_json(path)
     keys = ("config", "objective", "space", "dataset")

@@ -1,48 +1,20 @@
 """Earlier trials that inform a search: from studies, Keras Tuner projects, CSV files, Optuna."""
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
+from experiments.earlier import Earlier, Source, check_objective, is_number
+from experiments.earlier import missing as missing_of
+from experiments.earlier_projects import read_folder
 from experiments.errors import UserError
-from experiments.objective import Objective, objective_values
+from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
-from experiments.pruned import was_pruned
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A trial of another search.
-
-    Args:
-        values: Its hyperparameters, as far as this search has them.
-        score: Its objective.
-        further: What it came to by the search's further objectives, in their order.
-    """
-
-    values: dict[str, Any]
-    score: float
-    further: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was read of one source.
-
-    Args:
-        trials: Values and score of each completed trial.
-        skipped: Why other trials are of no use -> how many.
-    """
-
-    trials: list[Earlier]
-    skipped: Counter[str]
 
 
 def warm_start(
@@ -72,7 +44,7 @@ def warm_start(
         unknown: set[str] = set()
         known = {hp.name for hp in space.space}
         for trial in source.trials:
-            unknown |= {n for n in trial.values if n not in known and "/" not in n}
+            unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
             values = {n: v for n, v in trial.values.items() if n in known}
             outside = mapped.dropped(values)
             if outside or not mapped.parameters(values):
@@ -106,67 +78,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
             f"--from {name}: expected a study, a folder of a Keras Tuner project, a CSV file or "
             f"the URL of an Optuna storage; there are no trials in {str(folder)!r}"
         )
-    return _read_project(name, folder, objectives)
-
-
-def _read_project(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
-    _check_objective(name, _objective_of(folder), objectives[0])
-    trials, skipped = [], Counter[str]()
-    for path in sorted(folder.glob("trial_*/trial.json")):
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            values, score = dict(state["hyperparameters"]["values"]), state["score"]
-            status, message = state["status"], state.get("message")
-        except (OSError, ValueError, KeyError, TypeError):
-            skipped["damaged"] += 1
-            continue
-        if was_pruned(status, message):
-            status = "stopped early"
-        if status != "COMPLETED" or not _is_number(score):
-            skipped[status.lower()] += 1
-        elif (missing := _missing(others := _others(path.parent, objectives[1:]))) is not None:
-            skipped[f"without {missing}"] += 1
-        else:
-            trials.append(Earlier(values, float(score), tuple(others.values())))
-    return Source(trials, skipped)
-
-
-def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns what a trial came to by further objectives, as far as its record says."""
-    unknown = dict.fromkeys(o.name for o in objectives)
-    if not objectives:
-        return unknown
-    try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        return objective_values(objectives, record)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return unknown
-
-
-def _missing(values: Mapping[str, Any]) -> str | None:
-    """Names a value that is no number."""
-    return next((name for name, value in values.items() if not _is_number(value)), None)
-
-
-def _objective_of(folder: Path) -> Objective | None:
-    """Returns the objective that a study or a Keras Tuner project says it had."""
-    try:
-        if (folder / "study.json").is_file():
-            stated = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"]
-        else:
-            stated = json.loads((folder / "oracle.json").read_text(encoding="utf-8"))
-            stated = stated.get("objective")  # Keras Tuner itself does not say
-        return Objective(str(stated["name"]), str(stated["direction"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _check_objective(name: str, found: Objective | None, objective: Objective) -> None:
-    if found is not None and found != objective:
-        raise UserError(
-            f"--from {name}: its objective is {found}, that of this search {objective}; "
-            "their scores can't be compared"
-        )
+    return read_folder(name, folder, objectives)
 
 
 def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
@@ -194,7 +106,7 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
             continue
         score = _parsed(row.pop(column) or "")
         others = {o.name: _parsed(row.pop(o.name) or "") for o in further}
-        missing = "a score" if not _is_number(score) else _missing(others)
+        missing = "a score" if not is_number(score) else missing_of(others)
         if missing is not None:
             skipped[f"without {missing}"] += 1
             continue
@@ -243,11 +155,11 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
     names = stated or [o.name for o in objectives]
     for named, direction, objective in zip(names, study.directions, objectives, strict=True):
         most = direction == optuna.study.StudyDirection.MAXIMIZE
-        _check_objective(name, Objective(named, "max" if most else "min"), objective)
+        check_objective(name, Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
     for trial in study.get_trials(deepcopy=False):
         values = trial.values or []
-        if trial.state == optuna.trial.TrialState.COMPLETE and all(map(_is_number, values)):
+        if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
             trials.append(Earlier(dict(trial.params), values[0], tuple(values[1:])))
         else:
             skipped[trial.state.name.lower()] += 1
@@ -262,13 +174,6 @@ def _check_file(name: str, url: str) -> None:
     file = parsed.database
     if parsed.get_backend_name() == "sqlite" and not (file and Path(file).is_file()):
         raise UserError(f"--from {name}: there is no database {str(file)!r}")
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)
-    except OverflowError:
-        return False  # a whole number of hundreds of digits
 
 
 def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ def trials_frame(
     hyperparameters: dict[str, dict[str, Any]],
     measured: dict[str, dict[str, Any]],
     metrics: Sequence[str] = (),
+    by_start: bool = True,
 ) -> pd.DataFrame:
     """Returns one row a trial, in order of start; see `Study.trials`.
 
@@ -31,6 +32,7 @@ def trials_frame(
         hyperparameters: column -> description.
         measured: trial id -> costs that were measured after the search.
         metrics: Objectives after the first that are metrics.
+        by_start: Whether to sort by their times; else they stay in the order that they are in.
     """
     rows = [_trial_row(*trial, hyperparameters) | _metrics(trial, metrics) for trial in states]
     # Latencies of the search and of later are not mixed: all are taken anew, or none.
@@ -42,7 +44,8 @@ def trials_frame(
             found = number(dig(measured, row["trial_id"], cost))
             row[cost] = row[cost] if math.isnan(found) else found
     trials = pd.DataFrame(rows, columns=[*_FIELDS, *metrics, *hyperparameters])
-    trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
+    if by_start:
+        trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
     trials.insert(1, "number", range(1, len(trials) + 1))
     return trials
 
@@ -69,7 +72,7 @@ def _trial_row(
         "started": started,
         "ended": ended,
         "seconds": ended - started,
-        "epochs": float(sum(len(_epoch_seconds(e)) for e in executions)) if result else math.nan,
+        "epochs": _epochs(executions) if "executions" in result else math.nan,
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
         **{
@@ -81,6 +84,10 @@ def _trial_row(
         for column, hp in hyperparameters.items()
         if _active(hp, values)
     }
+
+
+def _epochs(executions: list[dict[str, Any]]) -> float:
+    return float(sum(len(_epoch_seconds(execution)) for execution in executions))
 
 
 def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:

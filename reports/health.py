@@ -1,7 +1,7 @@
 """What is wrong or doubtful in a study, and what to do about it."""
 
-from reports.health_checks import CHECKS, DOUBT, GOOD, PROBLEM, Finding
-from reports.study import Study
+from reports.health_checks import CHECKS, Finding
+from reports.study import DOUBT, GOOD, PROBLEM, Study
 from reports.words import plural
 
 __all__ = ["GOOD", "Finding", "health", "sentence"]

@@ -9,17 +9,19 @@ import numpy as np
 
 from reports.analysis import axes_of, importances_of, scores_of
 from reports.facts import widenings
+from reports.plain_advice import advised, untested
+from reports.plain_project import NOT_RECORDED
 from reports.reading import clean, dig, number
 from reports.statistics.expected import expected_best
-from reports.study import Study
+from reports.study import DOUBT, GOOD, PROBLEM, Note, Study
 from reports.widening import is_parent, wider
 from reports.words import listed, plural, text, words
 
-PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
 _ADVICE = {
     "nan": "lower the upper end of the learning rate, or clip gradients",
     "out_of_memory": "lower the batch size or the largest layers, or run fewer workers",
     "build": "the space draws models that can't be built: mend its ranges",
+    NOT_RECORDED: "no message was kept: build and train their values by hand to see why",
 }
 
 
@@ -51,6 +53,11 @@ def _files(study: Study) -> Iterator[Finding]:
             f"{plural(len(study.problems), 'file')} could not be read: {study.problems[0]}",
             "restore them from a copy; what they held is missing from this report",
         )
+
+
+def _notes(study: Study) -> Iterator[Finding]:
+    notes: list[Note] = [*study.notes, *untested(study)]
+    yield from (Finding(note.level, note.title, note.advice) for note in notes)
 
 
 def _running(study: Study) -> Iterator[Finding]:
@@ -120,15 +127,17 @@ def _edge(study: Study, column: str, end: str) -> Finding:
     hp = study.hyperparameters[column]
     value = text(hp["min_value" if end == "lower" else "max_value"])
     title = f"the best trials have {words(column)} at the {end} end of its range, {value}"
-    if not study.record:
-        return Finding(DOUBT, title, f"widen the range of {column} beyond {value}")
     if is_parent(hp["name"], study.hyperparameters.values()):
         advice = f"others depend on {column}: widen it in the search space, beyond {value}"
         return Finding(DOUBT, title, advice)
     wide = wider(hp, end)
     if wide is None:
         return Finding(GOOD, f"{title}, beyond which it means nothing")
-    advice = f"widen it: --range {hp['name']}={wide}"
+    advice = advised(
+        study,
+        f"widen it: --range {hp['name']}={wide}",
+        f"widen it in the code of the search, to {wide.replace(':', ' to ')}",
+    )
     return Finding(DOUBT, title, advice, ranges={hp["name"]: wide})
 
 
@@ -209,7 +218,8 @@ def _too_few(study: Study) -> Iterator[Finding]:
             f"{plural(len(scores), 'completed trial')} are few for "
             f"{plural(varied, 'hyperparameter')}: half of them would be expected to "
             f"reach {gain:.4f} less",
-            f"run more: about {wanted} trials",
+            f"run more: about {wanted} trials"
+            + advised(study, "", " (max_trials; Hyperband: hyperband_iterations)"),
             change,
         )
     else:
@@ -241,7 +251,11 @@ def _close(study: Study) -> Iterator[Finding]:
             DOUBT,
             f"{equal} trials are within one standard error (±{step:.4f}) of the best: which "
             "of them is first is luck",
-            f"confirm more of them over seeds: --confirm {wanted} --seeds 3",
+            advised(
+                study,
+                f"confirm more of them over seeds: --confirm {wanted} --seeds 3",
+                f"train the best {wanted} again with three seeds each, and compare the means",
+            ),
             {"confirm": wanted, "seeds": max(3, _seeds(study))},
         )
 
@@ -286,6 +300,6 @@ def _unimportant(study: Study) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
-    _files, _running, _states, _one_seed, _edges, _widened, _last_epoch, _overfitting,
+    _files, _notes, _running, _states, _one_seed, _edges, _widened, _last_epoch, _overfitting,
     _too_few, _close, _unimportant,
 )  # fmt: skip

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
+from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
 
@@ -59,15 +58,16 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
 
 def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
     problems = _absent(folder, record)
-    loaded = [_read_trial(path, problems) for path in paths]
-    states = [trial for trial in loaded if trial is not None]
-    space = _check_space(record["space"]) if record.get("space") else _plain_space(states)
-    objective, direction = _objective(record, states)
+    states = read_trials(paths, problems)
+    plain = None if "objective" in record else read_project(folder, states, problems)
+    states = states if plain is None else plain.trials
+    space = _check_space(record["space"]) if record.get("space") else plain_space(states)
+    objective, direction = _objective(record, plain)
     objectives = _objectives(record, Objective(objective, direction), problems)
     metrics = [o.name for o in objectives[1:] if not o.is_cost]
     hyperparameters = _columns(space, metrics)
     measured = _measured(folder, problems)
-    trials = trials_frame(states, hyperparameters, measured, metrics)
+    trials = trials_frame(states, hyperparameters, measured, metrics, plain is None)
     return Study(
         folder=folder,
         name=clean(record.get("name", folder.name)),
@@ -81,6 +81,9 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
         confirmed=_confirmed(folder, problems),
         problems=tuple(problems),
         objectives=objectives,
+        notes=() if plain is None else plain.notes,
+        is_ordered=plain is None or plain.is_ordered,
+        end_order=() if plain is None else plain.end_order,
     )
 
 
@@ -90,6 +93,12 @@ def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
         return []  # plain Keras Tuner writes none
     lacking = [n for n in _PARTS if not isinstance(record.get(n), dict) or not record[n]]
     return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
+
+
+def read_trials(paths: Sequence[Path], problems: list[str]) -> list[Trial]:
+    """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
+    found = (_read_trial(path, problems) for path in paths)
+    return [trial for trial in found if trial is not None]
 
 
 def _read_trial(path: Path, problems: list[str]) -> Trial | None:
@@ -115,18 +124,6 @@ def _check_space(space: Any) -> list[dict[str, Any]]:
     return space
 
 
-def _plain_space(states: list[Trial]) -> list[dict[str, Any]]:
-    space: dict[str, dict[str, Any]] = {}
-    for _, state, _ in states:
-        for hp in dicts(dig(state, "hyperparameters", "space")):
-            config = as_dict(hp.get("config"))
-            conditions = [as_dict(c.get("config")) for c in dicts(config.get("conditions"))]
-            if isinstance(config.get("name"), str):
-                kind = {"kind": clean(hp.get("class_name", "")), "conditions": conditions}
-                space[config["name"]] = config | kind
-    return list(space.values())
-
-
 def _columns(space: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Names a column for each hyperparameter; none takes the place of a field of the trial."""
     columns: dict[str, dict[str, Any]] = {}
@@ -146,7 +143,7 @@ def _describe(hp: dict[str, Any]) -> dict[str, Any]:
         "conditions": dicts(hp.get("conditions")),
     }
     if "default" in hp:
-        described["default"] = value_of(described, hp["default"])
+        described["default"] = value_of(described, _default(described))
     for end in ("min_value", "max_value"):
         if end in hp:
             described[end] = number(hp[end])
@@ -159,24 +156,26 @@ def _describe(hp: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _objective(record: dict[str, Any], states: list[Trial]) -> tuple[str, str]:
-    if "objective" in record:
-        objective = record["objective"]
-        name, direction = dig(objective, "name"), dig(objective, "direction")
-        if not isinstance(name, str) or direction not in ("max", "min"):
-            raise UserError(
-                "the study record is damaged: `objective` should have a name and a direction, "
-                f"max or min; got {clean(objective)}"
-            )
-        return clean(name), direction
-    for _, state, _ in states:  # plain Keras Tuner records the score, not what it is the score of
-        score = number(state.get("score"))
-        metrics = as_dict(dig(state, "metrics", "metrics"))
-        for name, metric in sorted(metrics.items(), key=lambda m: not m[0].startswith("val_")):
-            direction = dig(metric, "direction")
-            if direction in ("min", "max") and math.isclose(_best(metric), score):
-                return clean(name), direction
-    return "score", "max"
+def _default(hp: dict[str, Any]) -> Any:
+    """Returns a default; where none was given, Keras Tuner takes the least or first value."""
+    if hp["default"] is not None:
+        return hp["default"]
+    values = hp.get("values")
+    first = values[0] if isinstance(values, list) and values else None
+    return {"Choice": first, "Boolean": False}.get(hp["kind"], hp.get("min_value"))
+
+
+def _objective(record: dict[str, Any], plain: PlainProject | None) -> tuple[str, str]:
+    if plain is not None:
+        return plain.ranking.name, plain.ranking.direction
+    objective = record["objective"]
+    name, direction = dig(objective, "name"), dig(objective, "direction")
+    if not isinstance(name, str) or direction not in ("max", "min"):
+        raise UserError(
+            "the study record is damaged: `objective` should have a name and a direction, "
+            f"max or min; got {clean(objective)}"
+        )
+    return clean(name), direction
 
 
 def _objectives(
@@ -195,15 +194,6 @@ def _objectives(
         else:
             problems.append(f"study.json names an objective that is none: {clean(stated)}")
     return tuple(found.values())
-
-
-def _best(metric: Any) -> float:
-    values = [
-        float(np.mean([number(v) for v in o["value"]]))
-        for o in dicts(dig(metric, "observations"))
-        if isinstance(o.get("value"), list) and o["value"]
-    ]
-    return (min if dig(metric, "direction") == "min" else max)(values, default=math.nan)
 
 
 def _measured(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:

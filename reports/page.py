@@ -22,7 +22,7 @@ from reports.load import load_study
 from reports.race import race_sentence, race_table
 from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
-from reports.sections import SECTIONS
+from reports.sections import SECTIONS, can_have, sections_of
 from reports.sparkline import sparklines
 from reports.study import Study
 from reports.summary import model_path, study_path, verdict
@@ -60,7 +60,8 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
 
 def _write(study: Study, folder: Path) -> Path:
     drawn = [picture(study, name, module) for name, module in figures().items()]
-    pictures = [p for p in drawn if p.finding]  # what a study has not asked for is not missed
+    # What a study has not asked for, or can't have, is not missed.
+    pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study.is_plain))]
     csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
     shown = {
         "best": tables.best_trials(study),
@@ -144,12 +145,13 @@ def _render(
 ) -> str:
     failures = tables.failures(study)
     by_section = {s.id: [p for p in pictures if _section_of(p) == s.id] for s in SECTIONS}
+    filled = frozenset(name for name, drawn in by_section.items() if any(p.svg for p in drawn))
     layers = shown["layers"]
     return environment().get_template("report.html.jinja").render(
         **assets(),
         **_verdict(study),
         study=study,
-        sections=SECTIONS,
+        sections=sections_of(study.is_plain, filled, len(study.completed) > 0),
         pictures=by_section,
         findings=_findings(study, by_section),
         health=health(study),
@@ -161,12 +163,16 @@ def _render(
         statuses=sorted(study.trials["status"].unique()),
         sparks=sparklines(study),
         failures=failures,
-        causes={f["trial"]: f"{f['cause']}: {f['message']}"[:300] for f in failures},
+        causes={f["trial"]: _cause(f) for f in failures},
         csv=csv_link(csvs["trials"]),
-        epochs_csv=csv_link(csvs["epochs"]),
+        epochs_csv=csv_link(csvs["epochs"]) if len(study.epochs) else "",
         trials_json=trials_json(study),
         marks=in_script({p.name: p.marks for p in pictures if p.marks}),
     )  # fmt: skip
+
+
+def _cause(failure: dict[str, str]) -> str:
+    return ": ".join(filter(None, (failure["cause"], failure["message"])))[:300]
 
 
 def _section_of(drawn: Picture) -> str:
@@ -201,7 +207,9 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
     for section, drawn in pictures.items():
         if section not in found:
             lead = next((p for p in drawn if p.svg), None)
-            found[section] = lead.finding if lead else "Nothing could be found of it."
             if lead is not None:  # the sentence stands above it
                 drawn.sort(key=lambda p: p is not lead)
+            elif drawn:  # the reason of the first is the section's
+                lead = drawn.pop(0)
+            found[section] = lead.finding if lead else "Nothing could be found of it."
     return found

@@ -34,13 +34,27 @@ def read_json(path: Path) -> Any:
         if path.stat().st_size > _MOST_BYTES:
             raise OSError(f"it is larger than {_MOST_BYTES // 1_000_000} MB")
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text)
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise ValueError(_why(text) or str(error)) from None
         return _mend(data) if _SURROGATE.search(text) else data
     except (OSError, ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError(
             f"{str(path)!r} can't be read: {reason}; restore it from a copy, or remove the study"
         ) from None
+
+
+def _why(text: str) -> str:
+    """Says what a file is that is no JSON, where it is one of those that repositories hold."""
+    if not text.strip():
+        return "it is empty"
+    if text.startswith("version https://git-lfs"):
+        return "it is a pointer of Git LFS (fetch the file itself: git lfs pull)"
+    if text.startswith("<<<<<<< ") or "\n<<<<<<< " in text:
+        return "it has an unresolved merge conflict of Git"
+    return ""
 
 
 def _mend(data: Any) -> Any:

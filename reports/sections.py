@@ -26,3 +26,28 @@ SECTIONS = (
     Section("all-trials", "All trials", "What was tried, and what came of it?"),
     Section("how-it-was-run", "How it was run", "What would run it again?"),
 )  # fmt: skip
+
+_ALWAYS = frozenset({"verdict", "health", "all-trials"})
+_OF_SCORES = frozenset({"progress", "hyperparameters"})
+# Figures of what the suite alone records.
+_OF_THE_SUITE = frozenset(
+    {"workers", "learning_curves", "early_stopping", "tradeoffs", "confusion", "mistakes",
+     "calibration", "network", "predictions"}
+)  # fmt: skip
+
+
+def can_have(figure: str, is_plain: bool) -> bool:
+    """Whether a study can have a figure; if it can, and has not, its place says why."""
+    return not is_plain or figure not in _OF_THE_SUITE
+
+
+def sections_of(is_plain: bool, filled: frozenset[str], is_scored: bool) -> tuple[Section, ...]:
+    """Returns the sections of a report.
+
+    Args:
+        is_plain: Whether plain Keras Tuner left the study.
+        filled: Ids of the sections that have figures.
+        is_scored: Whether a trial has a score.
+    """
+    shown = _ALWAYS | filled | (_OF_SCORES if is_scored else frozenset())
+    return tuple(s for s in SECTIONS if not is_plain or s.id in shown)

@@ -11,6 +11,23 @@ from experiments.errors import UserError
 from experiments.objective import Objective
 from reports.reading import as_dict, clean, dig, read_arrays, read_json
 
+PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that a reader of a record has to know.
+
+    Args:
+        level: `problem` (mend it before you trust the result), `doubt`, or `good`.
+        title: What it is.
+        advice: What to do.
+    """
+
+    level: str
+    title: str
+    advice: str = ""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -23,8 +40,9 @@ class Study:
         objective: Name of the metric that ranks trials.
         direction: `"max"` or `"min"`.
         objectives: All objectives; the first is `objective` with its direction.
-        trials: One row a trial: `trial_id`, `number` (from 1, in order of start), `status`
-            (`completed`, `pruned`, `failed`, `running`), `score`, `scores` (one an execution),
+        trials: One row a trial: `trial_id`, `number` (from 1, in order of start where
+            `is_ordered`), `status` (`completed`, `pruned`, `failed`, `running`), `score`, `scores`
+            (one an execution),
             `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
             `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
             (of one image), `latency_ms`, one column for each further objective that is a metric
@@ -38,6 +56,9 @@ class Study:
         confirmed: Likewise, trained for a comparison; `trial_id` is `default` for the space's own
             default.
         problems: What of the folder could not be read, one line each.
+        notes: How the record was read where it can be read in several ways (plain Keras Tuner).
+        is_ordered: Whether the order in which trials were started is known.
+        end_order: Ids of trials in order of their end, where times are not recorded and it is.
     """
 
     folder: Path
@@ -52,12 +73,27 @@ class Study:
     confirmed: list[dict[str, Any]] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     objectives: tuple[Objective, ...] = ()
+    notes: tuple[Note, ...] = ()
+    is_ordered: bool = True
+    end_order: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether plain Keras Tuner left it: it has no record of how it was run."""
+        return not self.record
 
     @cached_property
     def completed(self) -> pd.DataFrame:
         """Trials with a score, best first; of equal ones the earlier is first."""
         done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
         return done.sort_values("score", ascending=self.direction == "min", kind="stable")
+
+    @cached_property
+    def by_end(self) -> pd.DataFrame:
+        """Completed trials in order of their end; of their start, where that alone is known."""
+        place = {trial_id: index for index, trial_id in enumerate(self.end_order)}
+        done = self.completed.assign(_place=self.completed["trial_id"].map(place))
+        return done.sort_values(["_place", "ended", "number"], kind="stable").drop(columns="_place")
 
     @cached_property
     def pruned(self) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from experiments.objective import shown_value
 from reports.front import study_front, value_of_trials
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
+from reports.words import is_missing, text, words
 from reports.words import number as shown
-from reports.words import text, words
 
 NUM_BEST = 10
 
@@ -51,15 +51,21 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
         ]
     if any(len(scores) > 1 for scores in trials["scores"]):
         columns["each execution"] = [" ".join(shown(s, 4) for s in t) for t in trials["scores"]]
-    columns["epochs"] = [shown(v) for v in trials["epochs"]]
-    columns["seconds"] = [shown(v, 1) for v in trials["seconds"]]
-    if "parameters" not in columns:
+    for name, digits in (("epochs", 0), ("seconds", 1)):
+        if _is_told(study, name):
+            columns[name] = [shown(v, digits) for v in trials[name]]
+    if "parameters" not in columns and _is_told(study, "trainable_parameters"):
         parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
         columns["parameters"] = [shown(v) for v in parameters]
     for name in study.hyperparameters:
         if trials[name].notna().any():
             columns[_free(words(name), columns)] = [text(v) for v in trials[name]]
     return pd.DataFrame(columns, index=trials.index)
+
+
+def _is_told(study: Study, name: str) -> bool:
+    """Whether a column has a place: plain Keras Tuner records neither times nor parameters."""
+    return not study.is_plain or bool(study.trials[name].notna().any())
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:
@@ -71,12 +77,16 @@ def failures(study: Study) -> list[dict[str, str]]:
     return [
         {
             "trial": str(row["trial_id"]),
-            "cause": str(row["cause"] or "unknown").replace("_", " "),
-            "message": (str(row["message"] or "").strip().splitlines() or [""])[-1],
-            "traceback": str(row["traceback"] or row["message"] or ""),
+            "cause": (_said(row["cause"]) or "unknown").replace("_", " "),
+            "message": (_said(row["message"]).strip().splitlines() or [""])[-1],
+            "traceback": _said(row["traceback"]) or _said(row["message"]),
         }
         for _, row in study.failed.iterrows()
     ]
+
+
+def _said(value: Any) -> str:
+    return "" if is_missing(value) else str(value)
 
 
 def finalists(study: Study) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from reports.front import study_front, value_of_trials
 from reports.load import load_study
 from reports.race import contenders, race_sentence, race_table
 from reports.reading import clean, dig, number
-from reports.study import Study
+from reports.study import PROBLEM, Study
 from reports.summary import verdict
 from reports.words import number as shown
 from reports.words import text, words
@@ -41,7 +41,7 @@ def studies_table(runs_dir: str | Path) -> str:
 def _study_row(study: Study) -> dict[str, object]:
     answer = verdict(study)
     space, dataset = dig(study.record, "config", "space"), dig(study.record, "config", "dataset")
-    started = number(study.record.get("started"))
+    started = number(study.record.get("started", study.trials["started"].min()))
     what = f"{space} on {dataset}" if space else "plain Keras Tuner"
     failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
     return {
@@ -81,6 +81,7 @@ def study_text(study: Study) -> str:
         )
     if contenders(study):
         head += [race_sentence(study), "", _plain(race_table(study)), ""]
+    head += [f"problem: {note.title}" for note in study.notes if note.level == PROBLEM]
     head += [f"widened: {clean(line)}" for line in widenings(study.record)]
     frame = tables.best_trials(study)
     return "\n".join(head) + ("\n\n" + _plain(frame) if len(frame) else "")
@@ -107,7 +108,8 @@ def trial_text(study: Study, trial_id: str) -> str:
     row = study.trial(trial_id)
     lines = [f"trial {row['trial_id']} of {study.name}: {row['status']}"]
     if pd.notna(row["score"]):
-        lines.append(f"{words(study.objective)} {row['score']:.4f}, {row['seconds']:.1f} s")
+        took = f", {row['seconds']:.1f} s" if pd.notna(row["seconds"]) else ""
+        lines.append(f"{words(study.objective)} {row['score']:.4f}{took}")
         lines += [
             f"{words(o.name)} {shown_value(float(value), o)}"
             for o in study.objectives[1:]
@@ -118,8 +120,9 @@ def trial_text(study: Study, trial_id: str) -> str:
     epochs = study.epochs[study.epochs["trial_id"] == row["trial_id"]]
     if len(epochs):
         lines += ["", _plain(epochs.drop(columns="trial_id").round(4))]
-    if row["status"] == "failed":
-        lines += ["", f"cause: {row['cause']}", str(row["traceback"] or row["message"])]
+    for failure in tables.failures(study):
+        if failure["trial"] == row["trial_id"]:
+            lines += ["", f"cause: {failure['cause']}", *filter(None, [failure["traceback"]])]
     return "\n".join(lines)
 
 

@@ -5,6 +5,8 @@ import math
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
+from reports.plain_advice import either_way
+from reports.plain_objective import is_unusual
 from reports.race import contenders, winner
 from reports.reading import dig
 from reports.study import Study
@@ -16,6 +18,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     """The answer of the study in a sentence or two."""
     if answer.trial_id is None:
         return f"No trial was completed; {answer.num_failed} failed."
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return either_way(study)
     front = study_front(study)
     stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
     text = (
@@ -53,6 +57,10 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
         return []
     parameters = answer.trainable_parameters + answer.frozen_parameters
     size = answer.model_bytes / 1e6
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return []
+    if study.is_plain:  # it records neither parameters nor latency
+        return [_test_tile(study, answer), *([_gain_tile(answer)] if answer.gain else [])]
     return [
         _test_tile(study, answer),
         _gain_tile(answer),
@@ -107,9 +115,15 @@ def trials_sentence(study: Study, answer: Verdict) -> str:
         (answer.num_pruned, "stopped early"),
         (answer.num_failed, "failed"),
         (answer.num_running, "not ended"),
+        (len(study.trials) - _told(answer), "without a score to rank by"),
     ):
         parts += [f"{count:,} {what}"] if count else []
     return f"{plural(len(study.trials), 'trial')}: {', '.join(parts)}."
+
+
+def _told(answer: Verdict) -> int:
+    counted = (answer.num_completed, answer.num_pruned, answer.num_failed, answer.num_running)
+    return sum(counted)
 
 
 def run_sentence(study: Study) -> str:

@@ -31,6 +31,7 @@ class Info:
         best: `(n,)`, best so far.
         failed_numbers: Trials that failed.
         expected: Expected best of 1..n of these trials in random order.
+        by_end: Whether the order is that of their end; else of their start.
         last_arrival: Which trial to end was the last to join the front of several objectives.
     """
 
@@ -42,14 +43,17 @@ class Info:
     best: tuple[float, ...]
     failed_numbers: tuple[int, ...]
     expected: Expected
+    by_end: bool = True
     last_arrival: int | None = None
 
 
 def info(study: Study) -> Info | str:
     """Collects the running best."""
-    done = study.completed.sort_values(["ended", "number"], kind="stable")
+    done = study.by_end
     if done.empty:
         return "No trial was completed."
+    if not study.is_ordered:
+        return "The order of its trials is not recorded: whether it got better can't be said."
     running = done["score"].cummax() if study.direction == "max" else done["score"].cummin()
     start = study.trials["started"].min()
     return Info(
@@ -61,6 +65,7 @@ def info(study: Study) -> Info | str:
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
         expected=expected_performance(list(done["score"]), study.seed, study.direction),
+        by_end=bool(study.end_order) or not done["ended"].isna().all(),
         last_arrival=last_arrival(study),
     )
 
@@ -77,7 +82,7 @@ def finding(info: Info) -> str:
 def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
     text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
-    text += f"was number {first + 1} to end"
+    text += f"was number {first + 1} to {'end' if info.by_end else 'start'}"
     if first == 0:
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
@@ -97,22 +102,25 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws scores as points, the best so far as steps, and what random order would give."""
-    left, right = style.panels(ax, 1, 2, sharey=True)[0]
+    timed = bool(np.isfinite(info.minutes).any())
+    left, *rest = style.panels(ax, 1, 1 + timed, sharey=True)[0]
     order = np.arange(1, len(info.scores) + 1)
     curve = info.expected
     left.fill_between(curve.trials, curve.low, curve.high, color=style.ORANGE, alpha=0.18, lw=0)
     expected = "random-search expectation" if info.is_random else "same trials in random order"
     left.plot(curve.trials, curve.mean, color=style.ORANGE, lw=1.5, label=f"{expected}, 95 %")
-    for panel, x in ((left, order), (right, info.minutes)):
+    for panel, x in zip((left, *rest), (order, info.minutes), strict=False):
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
         style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
         style.count_note(panel, len(info.scores))
     _zoom(left, info)
     style.whole_numbers(left)
-    left.set_xlabel(f"trials ended ({number(len(info.failed_numbers))} failed)")
-    right.set_xlabel("minutes since the search began")
-    if not np.isfinite(info.minutes).any():
-        right.text(0.5, 0.5, "times are not recorded", transform=right.transAxes, ha="center")
+    left.set_xlabel(
+        f"trials {'ended' if info.by_end else 'started'} "
+        f"({number(len(info.failed_numbers))} failed)"
+    )
+    for right in rest:
+        right.set_xlabel("minutes since the search began")
     left.set_ylabel(words(info.objective))
     left.legend(loc="best", fontsize=7.5)
     return ax

@@ -1,6 +1,7 @@
 """Earlier trials inform a search, wherever they come from, and it is said what was used."""
 
 import json
+import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.warm_start import warm_start
+from tests.test_reports.plain import PlainTrial, write_plain
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -65,6 +67,46 @@ def test_a_project_of_keras_tuner(tmp_path: Path) -> None:
     ]
     assert [e.score for e in used] == [0.5, 0.51, 0.52, 0.55]
     assert all({"rate", "deep"} <= set(e.values) <= {"rate", "deep", "layers"} for e in used)
+
+
+def test_a_project_of_another_objective(tmp_path: Path) -> None:
+    both = [
+        PlainTrial({"val_loss": ("min", s), "val_accuracy": ("max", 1 - s)}, s, {"rate": 0.01})
+        for s in (0.3, 0.2)
+    ]
+    folder = str(write_plain(tmp_path / "p", both))
+    with pytest.raises(UserError, match="its objective is val_loss:min, that of this search val_a"):
+        warm_start([folder], space(), ACCURACY, tmp_path)
+    used, _ = warm_start([folder], space(), Objective("val_loss", "min"), tmp_path)
+    assert [e.score for e in used] == [0.3, 0.2]
+    used, _ = warm_start([folder], space(), Objective("val_loss", "min"), tmp_path, [ACCURACY])
+    assert [e.further for e in used] == [(0.7,), (0.8,)]
+    guessed = PlainTrial({"val_f1_score": ("min", 0.4)}, 0.4, {"rate": 0.01})
+    folder = str(write_plain(tmp_path / "q", [guessed]))
+    with pytest.raises(UserError, match="its objective is val_f1_score:min"):
+        warm_start([folder], space(), Objective("val_f1_score", "max"), tmp_path)
+    nothing = PlainTrial({"val_accuracy": ("max", 0.4)}, 7.0, {"rate": 0.01})
+    folder = str(write_plain(tmp_path / "r", [nothing]))
+    with pytest.raises(UserError, match="no metric that it records equals its scores"):
+        warm_start([folder], space(), ACCURACY, tmp_path)
+
+
+def test_trials_of_a_project_that_are_of_no_use(tmp_path: Path) -> None:
+    def trial(metric: str, score: float, **values: Any) -> PlainTrial:
+        return PlainTrial({metric: ("max", score)}, score, {"rate": 0.01, **values})
+
+    trials = [
+        trial("val_accuracy", 0.5, **{"tuner/epochs": 3, "block/units": 8}),
+        trial("val_accuracy", 0.6),
+        trial("val_auc", 0.9),
+        trial("val_accuracy", math.nan),
+        PlainTrial(status="RUNNING"),
+    ]
+    folder = write_plain(tmp_path / "p", trials)
+    used, (line,) = warm_start([str(folder)], space(), ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.5, 0.6]
+    assert "3 dropped (1 failed, 1 ranked by another objective, 1 running)" in line
+    assert line.endswith("not in this space and ignored: block/units")
 
 
 def test_a_csv_file(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""A trial of another search, as a search takes it up."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.objective import Objective
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A trial of another search.
+
+    Args:
+        values: Its hyperparameters, as far as this search has them.
+        score: Its objective.
+        further: What it came to by the search's further objectives, in their order.
+    """
+
+    values: dict[str, Any]
+    score: float
+    further: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read of one source.
+
+    Args:
+        trials: Values and score of each completed trial.
+        skipped: Why other trials are of no use -> how many.
+    """
+
+    trials: list[Earlier]
+    skipped: Counter[str]
+
+
+def check_objective(name: str, found: Objective | None, objective: Objective) -> None:
+    """Checks that a source has the objective of the search, where it says which it had.
+
+    Raises:
+        UserError: It has another one.
+    """
+    if found is not None and found != objective:
+        raise UserError(
+            f"--from {name}: its objective is {found}, that of this search {objective}; "
+            "their scores can't be compared"
+        )
+
+
+def missing(values: Mapping[str, Any]) -> str | None:
+    """Names a value that is no number."""
+    return next((name for name, value in values.items() if not is_number(value)), None)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)
+    except OverflowError:
+        return False  # a whole number of hundreds of digits
