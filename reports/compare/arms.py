@@ -15,7 +15,7 @@ from reports.recommended import recommended
 from reports.statistics.crossed import Sample
 from reports.study import Study
 from reports.summary import DEFAULT
-from reports.words import short, text
+from reports.words import plural, short, text
 
 _MOST_ARMS = 8
 
@@ -52,6 +52,16 @@ class Arm:
     def unit(self) -> str:
         """What `tests` has one of: `seed` or `search`."""
         return "search" if self.searches else "seed"
+
+    @property
+    def tested(self) -> str:
+        """`3 seeds`, `2 searches`: what its test scores are of."""
+        count = len(self.tests)
+        return (
+            f"{count} searches"
+            if self.unit == "search" and count != 1
+            else plural(count, self.unit)
+        )
 
     @property
     def sample(self) -> Sample:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.compare.decide import Comparison
-from reports.words import duration, number, plural
+from reports.words import duration, number
 
 _TOLERANCE = 1.1
 
@@ -21,7 +21,7 @@ class Ledger:
         pruned: Trials stopped early.
         epochs: Epochs of all trials; NaN where not recorded.
         seconds: Seconds of all trials; NaN where not recorded.
-        seeds: Trainings of the finalist that were tested.
+        tested: Trainings of the network, or searches, that were tested, as text.
     """
 
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ class Ledger:
     pruned: tuple[int, ...]
     epochs: tuple[float, ...]
     seconds: tuple[float, ...]
-    seeds: tuple[int, ...]
+    tested: tuple[str, ...]
 
 
 def ledger(comparison: Comparison) -> Ledger:
@@ -44,7 +44,7 @@ def ledger(comparison: Comparison) -> Ledger:
         pruned=tuple(int((s == "pruned").sum()) for s in status),
         epochs=tuple(float(arm.trials["epochs"].sum(min_count=1)) for arm in arms),
         seconds=tuple(float(arm.trials["seconds"].sum(min_count=1)) for arm in arms),
-        seeds=tuple(len(arm.tests) for arm in arms),
+        tested=tuple(arm.tested for arm in arms),
     )
 
 
@@ -77,6 +77,6 @@ def table(book: Ledger) -> pd.DataFrame:
             "stopped early": [number(n) for n in book.pruned],
             "epochs": [number(n) or "not recorded" for n in book.epochs],
             "time": [duration(s) if s == s else "not recorded" for s in book.seconds],
-            "tested": [plural(n, "seed") for n in book.seeds],
+            "tested": book.tested,
         }
     )

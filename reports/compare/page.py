@@ -91,9 +91,8 @@ def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
 
 
 def _count(arm: Arm) -> str:
-    if arm.unit == "search":
-        return f"{len(arm.tests)} search{'es' if len(arm.tests) != 1 else ''}"
-    return f"{plural(len(arm.tests), 'seed')}, trial {arm.trial_id}"
+    tested = arm.tested
+    return tested if arm.unit == "search" else f"{tested}, trial {arm.trial_id}"
 
 
 def tests_frame(comparison: Comparison) -> pd.DataFrame:
@@ -111,8 +110,8 @@ def _pairs_finding(comparison: Comparison) -> str:
         return "Fewer than two arms were tested."
     apart = sum(pair.separable for pair in comparison.pairs)
     return (
-        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p below "
-        f"{comparison.pairs[0].level:.2g}, which this look may spend, after Holm's correction."
+        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p after Holm's "
+        f"correction below {comparison.pairs[0].level:.2g}."
     )
 
 

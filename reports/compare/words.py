@@ -20,8 +20,9 @@ def verdict(comparison: Comparison) -> str:
     beside = "" if comparison.same_images else " The test images differ: take it with care."
     if comparison.winner is not None:
         name = arms[ranking[0]].network
-        others = "" if len(ranking) == 2 else ", and further ahead of the others"
-        return f"{_capital(name)} wins: {ahead}{others}.{_looks(comparison)}{beside}"
+        others = "" if len(ranking) == 2 else ", and ahead of the other arms too"
+        it_is = ahead.replace(name, "it", 1)
+        return f"{_capital(name)} wins: {it_is}{others}.{beside}"
     if len(comparison.groups) > 1:
         return f"{_grouped(comparison)} {_what_it_takes(comparison, pair)}{beside}"
     return (
@@ -34,9 +35,15 @@ def _missing(comparison: Comparison) -> str:
     arms = comparison.arms
     untested = [arm.name for i, arm in enumerate(arms) if i not in comparison.ranking]
     if untested:
+        plain = any(arm.study.is_plain for arm in arms)
+        advice = (
+            "Plain Keras Tuner keeps no test scores: run the search with `experiments search`."
+            if plain
+            else "Add --seeds 5 to train the network of each arm on fresh seeds and test it."
+        )
         return (
             f"No verdict: {listed(untested)} {'was' if len(untested) == 1 else 'were'} not tested. "
-            "Add --seeds 5 to train the network of each arm on fresh seeds and test it."
+            f"{advice}"
         )
     few = [arm.name for arm in arms if len(arm.tests) < 2]
     if not few:
@@ -60,7 +67,8 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     low, high = sorted((sign * gap.low, sign * gap.high))
     arms = comparison.arms
     names = arms[first].network, arms[second].network
-    told = f"p {pair.p:.2g}, this look may spend {pair.level:.2g}"
+    look = "" if comparison.look == 1 else f"at look {comparison.look} "
+    told = f"p {pair.p:.2g}; {look}a winner needs less than {pair.level:.2g}"
     interval = f"95 % interval {low:+.4f} to {high:+.4f}, of other {_units(arms)} and other images"
     if sign * gap.mean == 0:
         return f"{names[0]} and {names[1]} are level on test ({interval}; {told})"
@@ -98,12 +106,6 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] if text.startswith("the ") else text
 
 
-def _looks(comparison: Comparison) -> str:
-    if comparison.look == 1:
-        return ""
-    return f" This is look {comparison.look} at these arms, and each spends a share of the error."
-
-
 def _counts(arms: Sequence[Arm]) -> str:
     counts = sorted({len(arm.tests) for arm in arms})
     unit = arms[0].unit
@@ -121,12 +123,12 @@ def _what_it_takes(comparison: Comparison, pair: Pair) -> str:
     what = "seed" if arms[0].unit == "seed" else "search"
     unit = f"{what}{'es' if what == 'search' else 's'}"
     have, size = min(len(arm.tests) for arm in arms), min(arm.test_size for arm in arms)
-    gap = f"a difference of {comparison.difference:.4g}"
     if pair.needed is None:
         return (
             f"{unit.capitalize()} vary too much: not even {MOST_UNITS} {unit} an arm and any "
-            f"number of test images would show {gap}."
+            f"number of test images would show a difference of {comparison.difference:.4g}."
         )
+    gap = f"a difference of {pair.needed.gap:.2g}"
     if pair.needed.images <= size:
         more = pair.needed.units - have
         return (

@@ -90,10 +90,12 @@ class Needed:
     Args:
         units: Units an arm.
         images: Test images.
+        gap: The true difference that it would show.
     """
 
     units: int
     images: int
+    gap: float
 
 
 def spread(first: Sample, second: Sample, same_images: bool = True) -> Spread | None:
@@ -164,13 +166,12 @@ def difference(found: Spread) -> Estimate:
     return Estimate(found.gap, found.gap - half, found.gap + half, min(found.counts), "both")
 
 
-def power(found: Spread, gap: float, needed: Needed, level: float) -> float:
+def power(found: Spread, needed: Needed, level: float) -> float:
     """Returns the chance to find a true difference, in its direction.
 
     Args:
         found: Where the variance comes from.
-        gap: The true difference.
-        needed: Units an arm and images.
+        needed: Units an arm, images, and the true difference.
         level: Two-sided level of the test.
     """
     between = (_pilot_variance(found) + sum(found.noise) / needed.images) / needed.units
@@ -178,7 +179,7 @@ def power(found: Spread, gap: float, needed: Needed, level: float) -> float:
     if variance == 0:
         return 1.0
     degrees = _degrees(variance, between, needed.units)
-    limit, shift = -float(special.stdtrit(degrees, level / 2)), abs(gap) / math.sqrt(variance)
+    limit, shift = -float(special.stdtrit(degrees, level / 2)), needed.gap / math.sqrt(variance)
     if degrees > 1e5:
         return float(special.ndtr(shift - limit))
     return float(np.nan_to_num(stats.nct.sf(limit, degrees, shift), nan=1.0))
@@ -227,17 +228,18 @@ def needed(found: Spread, gap: float, level: float) -> Needed | None:
     have = max(min(found.counts), 2)
 
     def enough(units: int, images: int) -> bool:
-        return power(found, gap, Needed(units, images), level) >= POWER
+        return power(found, Needed(units, images, gap), level) >= POWER
 
     if enough(MOST_UNITS, found.num_images):
         units = _least(lambda n: enough(n, found.num_images), 1, MOST_UNITS)
-        return Needed(max(units, have + 1), found.num_images)
+        return Needed(max(units, have + 1), found.num_images, gap)
     if not enough(MOST_UNITS, _MOST_IMAGES):
         return None
     least = _least(lambda n: enough(MOST_UNITS, n), found.num_images, _MOST_IMAGES)
     most = int(_ROOM * least)
     units = max(have, _least(lambda n: enough(n, most), 1, MOST_UNITS))
-    return Needed(units, _least(lambda n: enough(units, n), found.num_images, most))
+    images = _least(lambda n: enough(units, n), found.num_images, most)
+    return Needed(units, images, gap)
 
 
 def _least(enough: Callable[[int], bool], short: int, most: int) -> int:

@@ -85,10 +85,10 @@ def test_what_is_needed_has_the_power_that_is_said() -> None:
     assert found is not None
     more = crossed.needed(found, 0.005, level(2))
     assert more is not None
-    assert crossed.power(found, 0.005, more, level(2)) >= 0.8
-    fewer = Needed(more.units, int(more.images * 0.95))
+    assert crossed.power(found, more, level(2)) >= 0.8
+    fewer = Needed(more.units, int(more.images * 0.95), 0.005)
     assert more.images > 2000
-    assert crossed.power(found, 0.005, fewer, level(2)) < 0.8
+    assert crossed.power(found, fewer, level(2)) < 0.8
     right = sum(
         compare(
             arms(rng, (0.975, 0.97), (more.units, more.units), more.images, 0.002), look=2
