@@ -9,6 +9,7 @@ and so on (Lan and DeMets 1983, "Discrete sequential boundaries for clinical tri
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -41,7 +42,8 @@ class Pair:
         superiority_high: Upper end.
         p: p-value of equal arms, corrected for all pairs; NaN where an arm has one training.
         level: What `p` must be below, at this look.
-        needed: What would show the difference of interest; `None` if nothing within reason.
+        next_level: What it must be below at the next look, before Holm's correction.
+        smallest: Smallest difference of interest.
     """
 
     first: int
@@ -53,7 +55,20 @@ class Pair:
     superiority_high: float
     p: float
     level: float
-    needed: Needed | None
+    next_level: float
+    smallest: float
+
+    @cached_property
+    def needed(self) -> Needed | None:
+        """What would show the difference of interest at the next look; `None` if nothing would.
+
+        A larger difference only where the data leave no doubt of it: the observed one is the
+        luckiest guess (Hoenig and Heisey 2001, "The abuse of power").
+        """
+        if self.spread is None:
+            return None
+        sure = abs(self.spread.gap) - 2 * self.spread.variance**0.5
+        return needed(self.spread, max(self.smallest, sure), self.next_level)
 
     @property
     def separable(self) -> bool:
@@ -142,7 +157,7 @@ def _pairs(
     found = [spread(arms[a].sample, arms[b].sample, same_images) for a, b in places]
     corrected = holm([p_value(f) if f is not None else float("nan") for f in found])
     return [
-        _pair(arms, place, f, p, look, _next(f, smallest, level(look + 1) / len(places)))
+        _pair(arms, place, f, p, look, smallest, len(places))
         for place, f, p in zip(places, found, corrected, strict=True)
     ]
 
@@ -153,7 +168,8 @@ def _pair(
     found: Spread | None,
     p: float,
     look: int,
-    more: Needed | None,
+    smallest: float,
+    num_pairs: int,
 ) -> Pair:
     first, second = (arms[i].tests for i in place)
     gap = float(np.mean(first) - np.mean(second))
@@ -169,17 +185,6 @@ def _pair(
         superiority_high=high,
         p=p,
         level=level(look),
-        needed=more,
+        next_level=level(look + 1) / num_pairs,
+        smallest=smallest,
     )
-
-
-def _next(found: Spread | None, smallest: float, next_level: float) -> Needed | None:
-    """Returns what would show the difference of interest at the next look.
-
-    A larger one only where the data leave no doubt of it: the observed difference is the luckiest
-    guess (Hoenig and Heisey 2001, "The abuse of power").
-    """
-    if found is None:
-        return None
-    sure = abs(found.gap) - 2 * found.variance**0.5
-    return needed(found, max(smallest, sure), next_level)
