@@ -117,6 +117,8 @@ def race_sentence(study: Study) -> str:
     spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")) - kept_back)
     fresh = len(study.finalists[0]["runs"]) if was_chosen(study) else 0
     tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
+    if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more
+        tested = " Its test is of the trainings that made it win, which flatter it."
     return (
         f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
         f"trainings {end}, and trial {found[0].trial_id} has the best mean{open_end}.{tested}"

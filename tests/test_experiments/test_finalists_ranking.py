@@ -1,19 +1,26 @@
 """Which finalist wins, on scores that are given: nothing is trained."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from experiments import SearchConfig
+from experiments.confirming import confirm_trial
 from experiments.data import PreparedData
-from experiments.finalists_plan import FRESH_STREAM, num_trainings, seeds_of
-from experiments.finalists_ranking import Finalist, Ranking
+from experiments.finalists_plan import CONFIRM_STREAM, FRESH_STREAM, num_trainings, seeds_of
+from experiments.finalists_ranking import Finalist, Ranking, mean_score
 from experiments.finalists_record import is_done
+from experiments.rerun import Opened
 from experiments.test_uses import note_look, note_test_use
+from experiments.testing import write_predictions
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.trial import Execution
+from reports import load_study
 from reports.test_uses import look_digest, looks_before, read_looks, read_uses
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -175,8 +182,6 @@ def test_each_opening_of_test_is_noted_once(tmp_path: Path, data: PreparedData) 
 
 
 def test_the_same_look_again_is_no_other_look(tmp_path: Path) -> None:
-    from reports import load_study
-
     folder = write_study(tmp_path, Synthetic(num_trials=4))
     study = load_study(folder)
     arms = [("b", "0001"), ("a", "0002")]
@@ -200,3 +205,57 @@ def test_a_look_at_a_folder_that_can_not_be_written_is_no_error(tmp_path: Path) 
     (tmp_path / "artifacts").write_text("a file")
     facts = {"trainings": {}, "images": 1, "digest": "d"}
     assert not note_look(tmp_path, [("a", "1"), ("b", "2")], facts)
+
+
+def test_trainings_that_chose_the_winner_flatter_it_and_its_fresh_ones_do_not() -> None:
+    rng = np.random.default_rng(5)
+    ranking, fresh = [], []
+    for _ in range(400):
+        scores: Any = {f"t{name}": list(rng.normal(0.9, 0.01, 4)) for name in NAMES}
+        winner = rank(Given(**scores))[0]
+        ranking.append(mean_score(winner.ranking))
+        fresh.append(mean_score(winner.outcomes))
+    assert np.mean(ranking) > 0.904  # by 0.85 standard errors of a mean of two
+    assert np.mean(fresh) == pytest.approx(0.9, abs=3 * 0.01 / np.sqrt(2 * 400))
+
+
+def confirmed_seeds(folder: Path, patch: pytest.MonkeyPatch, trial_id: str, data: Any) -> set[int]:
+    """Returns the seeds with which `compare --seeds 2` trains a trial."""
+    predicted = np.zeros(15, np.uint8)
+
+    def train(opened: Any, config: Any, trial_id: str, seed: int) -> Any:
+        test = {"accuracy": 1.0, "loss": 0.1}
+        return {"seed": seed, "score": 0.9, "test": test, "test_size": 15}, predicted
+
+    patch.setattr("experiments.confirming._train_and_test", train)
+    labels = SimpleNamespace(labels=np.zeros(15, int))
+    patch.setattr(PreparedData, "open", lambda self, split: labels)
+    opened = Opened(load_study(folder), config(seed=7, seeds=2, max_epochs=5), data)
+    before = {training["seed"] for use in read_uses(folder) for training in use["trainings"]}
+    confirm_trial(opened, trial_id, 2)
+    after = {training["seed"] for use in read_uses(folder) for training in use["trainings"]}
+    return after - before
+
+
+def test_a_comparison_tests_what_was_ranked_on_seeds_that_did_not_rank_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: PreparedData
+) -> None:
+    folder = write_study(tmp_path, Synthetic(num_trials=6))
+    best, other, third = load_study(folder).completed["trial_id"][:3]
+    ranking = {n: seeds_of(7, CONFIRM_STREAM, n, 2) for n in (best, other)}
+    fresh = {n: seeds_of(7, FRESH_STREAM, n, 2) for n in (best, other)}
+    tested = {"test": {"accuracy": 1.0}, "test_size": 15, "score": 0.9}
+    records = [
+        {"trial_id": n, "runs": [{"seed": s, **tested} for s in fresh[n] if n == best],
+         "ranking": [{"seed": s, "score": 0.9} for s in ranking[n]],
+         "max_epochs": 5, "patience": 3, "exported_run": 0 if n == best else None}
+        for n in (best, other)
+    ]  # fmt: skip
+    (folder / "artifacts" / "finalists.json").write_text(json.dumps(records))
+    said: Any = {best: dict.fromkeys(fresh[best], np.zeros(15, np.uint8))}
+    write_predictions(folder / "artifacts" / "finalists.npz", np.zeros(15, int), said)
+    assert confirmed_seeds(folder, monkeypatch, best, data) == set()  # tested as a finalist
+    assert confirmed_seeds(folder, monkeypatch, other, data) == set(fresh[other])
+    assert confirmed_seeds(folder, monkeypatch, other, data) == set()
+    expected = set(seeds_of(7, CONFIRM_STREAM, third, 2))  # as ever: it was never ranked
+    assert confirmed_seeds(folder, monkeypatch, third, data) == expected
