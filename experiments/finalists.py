@@ -117,7 +117,19 @@ class Confirmation:
             records.append(self._record(finalist, runs, chosen))
         return records
 
+    def _note_earlier(self) -> None:
+        """Notes what was tested before there was a record of uses: it may leave the finalists."""
+        tested = [
+            (r["trial_id"], t) for r in self._recorded for t in trainings_of(r) if "test" in t
+        ]
+        if tested:
+            how = {"patience": self._config.patience} | self._recorded[0]
+            named = [(trial_id, training["seed"]) for trial_id, training in tested]
+            when = self._path.stat().st_mtime
+            note_test_use(self._folder, "finalists", self._data, how, named, when)
+
     def _note_test(self, ranked: Sequence[Finalist]) -> None:
+        self._note_earlier()
         new = [o.training for f in ranked for o in f.trained if o.test is None]
         how = {"max_epochs": self._config.max_epochs, "patience": self._config.patience}
         named = [(training.trial_id, training.seed) for training in new]

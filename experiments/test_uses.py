@@ -30,6 +30,7 @@ def note_test_use(
     data: PreparedData,
     how: Mapping[str, Any],
     trainings: Iterable[tuple[str, int]],
+    when: float | None = None,
 ) -> None:
     """Notes that the test split is about to be opened on trainings.
 
@@ -42,6 +43,7 @@ def note_test_use(
         data: The prepared dataset.
         how: `max_epochs` and `patience` of the trainings.
         trainings: Trial and seed of each.
+        when: Seconds since 1970; now if `None`.
     """
     uses = read_uses(folder)
     facts = {name: how[name] for name in _HOW}
@@ -54,7 +56,8 @@ def note_test_use(
     new = [{"trial_id": t, "seed": s} for t, s in trainings if (t, s) not in noted]
     if not new:
         return
-    entry = {"time": time.time(), "by": by, "fingerprint": data.fingerprint}
+    entry = {"time": time.time() if when is None else when, "by": by}
+    entry["fingerprint"] = data.fingerprint
     entry |= {"images": data.counts.get("test", 0), **facts, "trainings": new}
     write_json(folder / "artifacts" / "test_uses.json", [*uses, entry])
 

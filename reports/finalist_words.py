@@ -6,7 +6,7 @@ from reports.test_uses import opened_words
 
 _CHOSEN = (
     "The best trials of the search were trained again from scratch, and ranked by these trainings "
-    "on validation. Such trainings are not tested: they flatter the winner and belittle the "
+    "on validation. Such trainings are no test: they flatter the winner and belittle the "
     "others. The winner was trained once more with fresh seeds, and its test score comes from "
     "those alone."
 )

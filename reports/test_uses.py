@@ -138,6 +138,7 @@ def _num_uncounted(study: Study) -> int:
     tested = {
         (record["trial_id"], str(run.get("seed")))
         for record in [*study.finalists, *study.confirmed]
-        for run in record["runs"]
+        for run in [*record["runs"], *dicts(record.get("ranking"))]
+        if "test" in run
     }
     return len(tested - {(trial_id, str(seed)) for trial_id, seed in counted})

@@ -154,8 +154,12 @@ def test_a_longer_confirmation_trains_what_is_new_alone(study: Path) -> None:
     go_on(study, again)
     assert again.trained == []
     assert load_study(study).test_uses == uses
+    (study / "artifacts" / "test_uses.json").unlink()  # as an earlier version left it
     go_on(study, again, max_epochs=1, confirm=1, seeds=1)  # other epochs are other trainings
     assert len(again.trained) == 1
+    uses = load_study(study).test_uses
+    assert [len(use["trainings"]) for use in uses] == [5, 1]
+    assert uses[0]["time"] < uses[1]["time"]
 
 
 def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
