@@ -48,10 +48,12 @@ class SearchConfig:
         sample: Number of images of a class-balanced subset; all if `None`.
         patience: Epochs without improvement before a trial stops; never if `None` or 0.
         executions_per_trial: Trainings of each trial, with seeds of their own.
-        confirm: Number of finalists trained again and tested.
-        seeds: Trainings of each finalist.
+        confirm: Number of finalists trained again. Of several, the one with the best mean on
+            validation is trained once more on fresh seeds, and tested; of several objectives all
+            are tested.
+        seeds: Trainings of each finalist, and of the one that is tested.
         race: Whether `confirm` times `seeds` trainings are spent on those finalists alone that may
-            yet be the best.
+            yet be the best; `seeds` of them are kept for the winner's test.
         split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as

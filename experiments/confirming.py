@@ -9,23 +9,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.artifacts import class_probabilities
 from experiments.errors import UserError
 from experiments.files import atomic, write_json
+from experiments.finalists_plan import CONFIRM_STREAM, DEFAULT_STREAM, FRESH_STREAM, seeds_of
 from experiments.rerun import Opened
+from experiments.test_uses import note_test_use
+from experiments.testing import Predicted, tested
+from experiments.trained import build_network, load_weights
 from experiments.trial import derive_seed, run_trial
 from reports.reading import dicts, read_arrays, read_json
 from reports.summary import DEFAULT
-
-_CONFIRM_STREAM = 2  # as in finalists.py: the same seeds, whoever confirms
-_DEFAULT_STREAM = 3
+from reports.test_predictions import ranking_seeds, test_predictions
 
 
 def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:
     """Trains a trial over seeds, tests it, and keeps scores and predictions in the study.
 
-    Trainings that are there already are not done again. `artifacts/confirmed/<trial>.json` holds
-    scores as `finalists.json` does; `<trial>.npz` what each training says of each test image.
+    Trainings that are there already, with their predictions, are not done again, be they of a
+    comparison or of a finalist. A trial that was ranked among finalists gets the fresh seeds of
+    finalists: the trainings that ranked it are no fair test of it. In `artifacts/confirmed/`,
+    `<trial>.json` holds scores as `finalists.json` does; `<trial>.npz` what each training says of
+    each test image.
 
     Args:
         opened: The study.
@@ -38,9 +42,12 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     """
     path = opened.folder / "artifacts" / "confirmed" / f"{trial_id}.json"
     runs, kept = _done(path)
-    wanted = [seed for seed in _seeds(opened, trial_id, num_seeds) if seed not in kept]
+    there = {*kept, *_of_finalists(opened, trial_id)}
+    wanted = [seed for seed in _seeds(opened, trial_id, num_seeds) if seed not in there]
     is_default = trial_id == DEFAULT
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
+    named = [(trial_id, seed) for seed in wanted]
+    note_test_use(opened.folder, "compare", opened.data, _how(opened), named)
     for seed in wanted:
         run, said = _train_and_test(opened, config, trial_id, seed)
         runs.append(run)
@@ -51,11 +58,24 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
 
 
 def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:
+    seed = opened.config.seed
     if trial_id == DEFAULT:
-        parts: tuple[int, ...] = (_DEFAULT_STREAM,)
-    else:
-        parts = (_CONFIRM_STREAM, int(trial_id))
-    return [derive_seed(opened.config.seed, *parts, index) for index in range(num_seeds)]
+        return [derive_seed(seed, DEFAULT_STREAM, index) for index in range(num_seeds)]
+    was_ranked = bool(ranking_seeds(opened.study, trial_id))
+    return seeds_of(seed, FRESH_STREAM if was_ranked else CONFIRM_STREAM, trial_id, num_seeds)
+
+
+def _of_finalists(opened: Opened, trial_id: str) -> set[int]:
+    """Returns the seeds of a finalist's trainings that are as they would be here."""
+    for record in opened.study.finalists:
+        if record["trial_id"] == trial_id and _how(opened).items() <= record.items():
+            found = test_predictions(opened.study, trial_id)
+            return set() if found is None else set(found.seeds.tolist())
+    return set()
+
+
+def _how(opened: Opened) -> dict[str, Any]:
+    return {"max_epochs": opened.config.max_epochs, "patience": opened.config.patience}
 
 
 def _done(path: Path) -> tuple[list[dict[str, Any]], dict[int, npt.NDArray[Any]]]:
@@ -71,7 +91,7 @@ def _done(path: Path) -> tuple[list[dict[str, Any]], dict[int, npt.NDArray[Any]]
 
 def _train_and_test(
     opened: Opened, config: dict[str, Any], trial_id: str, seed: int
-) -> tuple[dict[str, Any], npt.NDArray[np.int32]]:
+) -> tuple[dict[str, Any], Predicted]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.weights.h5"
         task = opened.task(config, seeds=(seed,), checkpoint=str(checkpoint))
@@ -81,27 +101,10 @@ def _train_and_test(
                 f"trial {trial_id} of study {opened.study.name!r} failed when it was trained again "
                 f"({result.cause}): {result.message}"
             )
-        model = opened.build(config)
-        _load(model, checkpoint)
-    from experiments.feed import dataset_of
-
-    test = opened.data.open("test")
-    labels = np.asarray(test.labels)
-    chances = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
-    said = chances.argmax(axis=1).astype(np.int32)
-    truth = np.clip(chances[np.arange(len(labels)), labels], 1e-7, 1)
-    run = asdict(result.executions[0]) | {
-        "test": {"accuracy": float((said == labels).mean()), "loss": float(-np.log(truth).mean())},
-        "test_size": len(labels),
-    }
-    return run, said
-
-
-def _load(model: Any, checkpoint: Path) -> None:
-    import keras
-
-    # Checkpoints hold weights alone, no optimizer.
-    keras.Model(model.inputs, model.outputs).load_weights(checkpoint)
+        model = build_network(task)
+        load_weights(model, checkpoint)
+    found = tested(model, opened.data)
+    return asdict(result.executions[0]) | found.record, found.predicted
 
 
 def _write(

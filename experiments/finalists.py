@@ -1,10 +1,8 @@
-"""The finalists: trained again from scratch over seeds, judged on the test split."""
+"""The finalists: trained again from scratch over seeds, the winner judged on the test split."""
 
 import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +13,34 @@ from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.executors import make_executor
 from experiments.files import write_json
-from experiments.finalists_record import Confirmed, confirmed, exported, is_done, read_finalists
+from experiments.finalists_ranking import Finalist, Ranking
+from experiments.finalists_record import (
+    Confirmed,
+    confirmed,
+    exported,
+    is_done,
+    read_finalists,
+    trainings_of,
+)
 from experiments.front import finalists
 from experiments.objective import LATENCY
-from experiments.race_words import end_line, round_line
-from experiments.racing import Race
-from experiments.trained import build_network, export, load_weights
+from experiments.test_uses import note_test_use
+from experiments.testing import Predicted, known_execution, tested, write_predictions
+from experiments.trained import export
 from experiments.trainings import Outcome, Training, Trainings
-from experiments.trial import Execution, derive_seed
 from experiments.tuner import SuiteTuner
-
-_CONFIRM_STREAM = 2
-_RACE_STREAM = 4  # seeds of rounds: the same for all contenders
-_REPORT_SECONDS = 15.0  # what testing and reporting are expected to take
-
-
-@dataclass
-class Finalist:
-    """A finalist with its trainings.
-
-    Args:
-        trial_id: The trial.
-        outcomes: What its trainings came to.
-        race: What became of it in a race; empty without one.
-    """
-
-    trial_id: str
-    outcomes: list[Outcome]
-    race: dict[str, Any]
-
-    @property
-    def trained(self) -> list[Outcome]:
-        """The trainings that did not fail."""
-        return [outcome for outcome in self.outcomes if outcome.execution is not None]
-
-    @cached_property
-    def _model(self) -> Any:
-        return build_network(self.outcomes[0].training.task)
-
-    def network(self, outcome: Outcome) -> Any:
-        """Returns the network of a training; the same object for all, built and traced once."""
-        assert outcome.weights is not None
-        load_weights(self._model, outcome.weights)
-        return self._model
+from reports.test_predictions import read_finalists_predictions
 
 
 class Confirmation:
-    """Trains the best trials again, tests them, exports the winner and writes artifacts.
+    """Trains the best trials again, ranks them, tests the winner, exports it, writes artifacts.
 
-    Finalists are ranked by their validation scores: of the search (of several objectives as
-    `front.finalists` says) or, with `race`, of the race. The test split ranks nothing, and is
-    opened when all trainings are done. The exported model is the winner's training with the best
-    validation score.
+    Finalists are ranked by their trainings on validation, by mean or in a race, and the winner is
+    trained again on fresh seeds: of these trainings alone is its test score. The trainings that
+    ranked are not tested at all: they flatter the winner, and belittle the others. Of several
+    objectives, and of one finalist, no training decides anything, and all are tested. The test
+    split ranks nothing, and is opened when all trainings are done. The exported model is the
+    winner's tested training with the best validation score.
 
     Args:
         config: The search.
@@ -90,6 +64,8 @@ class Confirmation:
         self._folder, self._display, self._end = folder, display, end
         self._path = folder / "artifacts" / "finalists.json"
         self._recorded = read_finalists(self._path)
+        # trial id -> seed -> what that training says of each test image
+        self._said: dict[str, dict[int, Predicted]] = {}
 
     @property
     def is_done(self) -> bool:
@@ -103,31 +79,61 @@ class Confirmation:
         if self.is_done:
             shutil.rmtree(self._folder / "artifacts" / "finalists", ignore_errors=True)
             return confirmed(self._recorded)
-        best = self._best()
+        best = [trial.trial_id for trial in self._best()]
         trainings = Trainings(self._folder, self._executor(), self._display, self._known())
+        ranked = self._ranked(trainings, best)
+        records = self._tested(ranked)
+        labels = np.asarray(self._data.open("test").labels)
+        write_predictions(self._path.with_suffix(".npz"), labels, self._said)
+        write_json(self._path, records)
+        trainings.remove()
+        return confirmed(records)
+
+    def _ranked(self, trainings: Trainings, best: Sequence[str]) -> list[Finalist]:
+        """Trains the finalists, and returns them ranked."""
+        say = self._display.notice
+        ranking = Ranking(
+            self._config, trainings, self._training, say, self._resolution(), self._end
+        )
+        done = False
+        try:
+            ranked = ranking.of(best) if best else []
+            done = True
+        finally:
+            trainings.close(not done)
+        return ranked
+
+    def _tested(self, ranked: Sequence[Finalist]) -> list[dict[str, Any]]:
+        """Tests what is to be tested, exports the winner, and returns the record."""
         records: list[dict[str, Any]] = []
         winner = None
-        for finalist in self._finalists(trainings, best):
+        self._note_test(ranked)
+        for finalist in ranked:
             runs = self._runs(finalist)
             chosen = self._choose(runs) if winner is None else None
             if chosen is not None:
                 winner = finalist.trial_id
                 self._export(finalist, finalist.trained[chosen])
             records.append(self._record(finalist, runs, chosen))
-        write_json(self._path, records)
-        trainings.remove()
-        return confirmed(records)
+        return records
 
-    def _finalists(self, trainings: Trainings, best: Sequence[Any]) -> list[Finalist]:
-        """Trains the finalists, and returns them ranked."""
-        done = False
-        try:
-            races = self._config.race and len(best) > 1
-            trained = (self._raced if races else self._trained)(trainings, best)
-            done = True
-        finally:
-            trainings.close(not done)
-        return trained
+    def _note_earlier(self) -> None:
+        """Notes what was tested before there was a record of uses: it may leave the finalists."""
+        tested = [
+            (r["trial_id"], t) for r in self._recorded for t in trainings_of(r) if "test" in t
+        ]
+        if tested:
+            how = {"patience": self._config.patience} | self._recorded[0]
+            named = [(trial_id, training["seed"]) for trial_id, training in tested]
+            when = self._path.stat().st_mtime
+            note_test_use(self._folder, "finalists", self._data, how, named, when)
+
+    def _note_test(self, ranked: Sequence[Finalist]) -> None:
+        self._note_earlier()
+        new = [o.training for f in ranked for o in f.trained if o.test is None]
+        how = {"max_epochs": self._config.max_epochs, "patience": self._config.patience}
+        named = [(training.trial_id, training.seed) for training in new]
+        note_test_use(self._folder, "finalists", self._data, how, named)
 
     def _best(self) -> list[Any]:
         return finalists(self._tuner.oracle, self._config.confirm)
@@ -139,17 +145,16 @@ class Confirmation:
         return make_executor(0 if alone else workers)
 
     def _known(self) -> dict[str, Outcome]:
-        """Returns the trainings that an earlier session has tested."""
+        """Returns the trainings of an earlier session, those that were tested with their test."""
         found = {}
         for record in self._recorded:
             if record["trial_id"] not in self._tuner.oracle.trials:
                 continue
-            for run in record["runs"]:
+            for run in trainings_of(record):
                 training = self._training(record["trial_id"], run["seed"])
                 if training.facts.items() <= ({**record, "seed": run["seed"]}).items():
-                    known = {n: run[n] for n in Execution.__dataclass_fields__ if n in run}
-                    test = {n: run[n] for n in ("test", "test_size")}
-                    found[training.key] = Outcome(training, Execution(**known), test=test)
+                    test = {n: run[n] for n in run if n in ("test", "test_size")} or None
+                    found[training.key] = Outcome(training, known_execution(run), test=test)
         return found
 
     def _training(self, trial_id: str, seed: int) -> Training:
@@ -167,78 +172,27 @@ class Confirmation:
         )
         return Training(trial_id, seed, task)
 
-    def _trained(self, trainings: Trainings, best: Sequence[Any]) -> list[Finalist]:
-        """Trains each finalist with seeds of its own."""
-        config = self._config
-        wanted = [
-            self._training(
-                t.trial_id, derive_seed(config.seed, _CONFIRM_STREAM, int(t.trial_id), i)
-            )
-            for t in best
-            for i in range(config.seeds)
-        ]
-        outcomes = trainings.run(wanted)
-        return [
-            Finalist(t.trial_id, [o for o in outcomes if o.training.trial_id == t.trial_id], {})
-            for t in best
-        ]
-
-    def _raced(self, trainings: Trainings, best: Sequence[Any]) -> list[Finalist]:
-        """Trains round by round, with the same seed for all that are left."""
-        config, names = self._config, [trial.trial_id for trial in best]
-        race = Race(
-            names,
-            config.confirm * config.seeds,
-            config.parsed_objective.direction,
-            self._resolution(),
-        )
-        outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
-        ended_by = None
-        while ended_by is None and (left := race.next_round()):
-            began = time.monotonic()
-            seed = derive_seed(config.seed, _RACE_STREAM, race.rounds)
-            for outcome in trainings.run([self._training(name, seed) for name in left]):
-                outcomes[outcome.training.trial_id].append(outcome)
-            drops = race.record({name: outcomes[name][-1].score for name in left})
-            self._display.notice(round_line(race, drops))
-            if self._is_due(time.monotonic() - began) and race.next_round():
-                ended_by = "deadline"
-        ended_by = ended_by or race.ending
-        self._display.notice(end_line(race, ended_by))
-        facts = {n: getattr(race, n) for n in ("budget", "spent", "rounds")} | {
-            "ended_by": ended_by
-        }
-        return [Finalist(n, outcomes[n], facts | race.place(n)) for n in race.ranking()]
-
     def _resolution(self) -> float:
         if "accuracy" not in self._config.parsed_objective.name:
             return 0.0
         return 1 / max(1, self._data.counts.get("validation", 1))
 
-    def _is_due(self, round_seconds: float) -> bool:
-        """Whether another round would not end in time."""
-        left = None if self._end is None else self._end - time.monotonic()
-        return left is not None and left < round_seconds + _REPORT_SECONDS
-
     def _runs(self, finalist: Finalist) -> list[dict[str, Any]]:
-        """Returns the record of each training, tested; in a race each with its round, from 1."""
-        runs = [self._run(finalist, outcome) for outcome in finalist.trained]
-        if finalist.race:
-            return [run | {"round": index} for index, run in enumerate(runs, 1)]
+        """Returns the record of each training that is tested."""
+        _, kept = read_finalists_predictions(self._folder)
+        earlier = kept.get(finalist.trial_id, {})
+        said = self._said.setdefault(finalist.trial_id, {})
+        runs = []
+        for outcome in finalist.trained:
+            seed = outcome.training.seed
+            if outcome.test is None:
+                found = tested(finalist.network(outcome), self._data)
+                said[seed] = found.predicted
+                runs.append(_run(outcome) | found.record)
+            else:
+                said |= {seed: earlier[seed]} if seed in earlier else {}
+                runs.append(_run(outcome))
         return runs
-
-    def _run(self, finalist: Finalist, outcome: Outcome) -> dict[str, Any]:
-        assert outcome.execution is not None
-        if outcome.test is not None:
-            return asdict(outcome.execution) | outcome.test
-        from experiments.feed import dataset_of
-
-        test = self._data.open("test")
-        model = finalist.network(outcome)
-        scores = model.evaluate(dataset_of(test, 64), verbose=0, return_dict=True)
-        tested = {name: float(value) for name, value in scores.items()}
-        size = int(np.shape(test.labels)[0])
-        return asdict(outcome.execution) | {"test": tested, "test_size": size}
 
     def _choose(self, runs: Sequence[dict[str, Any]]) -> int | None:
         """Returns the training with the best validation score; the first of equal ones."""
@@ -284,11 +238,30 @@ class Confirmation:
             "max_epochs": self._config.max_epochs,
             "patience": self._config.patience,
         }
-        failed = [
-            {"seed": o.training.seed, "message": o.failure} for o in finalist.outcomes if o.failure
-        ]
+        if finalist.ranking:
+            record["ranking"] = _ranking(finalist)
+        failed = [*_failed(finalist.ranking, ranking=True), *_failed(finalist.outcomes)]
         return (
             record
             | ({"failed": failed} if failed else {})
             | ({"race": finalist.race} if finalist.race else {})
         )
+
+
+def _run(outcome: Outcome) -> dict[str, Any]:
+    """Returns the record of a training, with its test where it is known."""
+    assert outcome.execution is not None
+    return asdict(outcome.execution) | (outcome.test or {})
+
+
+def _ranking(finalist: Finalist) -> list[dict[str, Any]]:
+    """Returns the record of each training that ranked; in a race each with its round, from 1."""
+    runs = [_run(outcome) for outcome in finalist.ranking if outcome.execution is not None]
+    if finalist.race:
+        return [run | {"round": index} for index, run in enumerate(runs, 1)]
+    return runs
+
+
+def _failed(outcomes: Sequence[Outcome], **facts: Any) -> list[dict[str, Any]]:
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    return [{"seed": o.training.seed, "message": o.failure} | facts for o in failed]

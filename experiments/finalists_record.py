@@ -30,49 +30,85 @@ def read_finalists(path: Path) -> list[dict[str, Any]]:
         records = json.loads(path.read_text(encoding="utf-8"))
         for record in records:
             str(record["trial_id"]), int(record["max_epochs"]), record["exported_run"]
+            for run in trainings_of(record):
+                int(run["seed"]), float(run["score"])
             for run in record["runs"]:
-                int(run["seed"]), float(run["score"]), int(run["test_size"])
-                float(run["test"]["accuracy"])
+                int(run["test_size"]), float(run["test"]["accuracy"])
+            for failed in record.get("failed", ()):
+                failed["seed"], failed["message"]
         return list(records)
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
+def trainings_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the trainings of a finalist: those that were tested, then those that ranked it."""
+    return [*record["runs"], *record.get("ranking", ())]
+
+
 def confirmed(records: Records) -> Confirmed:
     """Returns the winner and its test scores."""
-    for record in records:
-        if record["exported_run"] is not None:
-            scores = tuple(run["test"]["accuracy"] for run in record["runs"])
-            return Confirmed(record["trial_id"], scores)
-    return Confirmed()
+    record = _exported(records)
+    if record is None:
+        return Confirmed()
+    scores = tuple(run["test"]["accuracy"] for run in record["runs"])
+    return Confirmed(record["trial_id"], scores)
 
 
 def exported(records: Records) -> tuple[str, int] | None:
     """Returns trial and seed of the training that was exported."""
-    for record in records:
-        if record["exported_run"] is not None:
-            return record["trial_id"], record["runs"][record["exported_run"]]["seed"]
-    return None
+    record = _exported(records)
+    if record is None:
+        return None
+    return record["trial_id"], record["runs"][record["exported_run"]]["seed"]
+
+
+def _exported(records: Records) -> dict[str, Any] | None:
+    return next((record for record in records if record["exported_run"] is not None), None)
 
 
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:
     """Whether the record is of the finalists that are asked for, trained as they are now.
 
+    Records of before finalists were ranked have their trainings in `runs` alone, all tested: they
+    count as well.
+
     Args:
         records: The record.
         config: The search.
-        asked: Ids of the finalists, the best first.
+        asked: Ids of the finalists, in the order of the search.
     """
     if not records or any(_differs(record, config) for record in records):
         return False
-    if config.race:
-        return sorted(asked) == sorted(record["trial_id"] for record in records) and all(
-            _is_of_race(record, config) for record in records
-        )
-    tested = [(r["trial_id"], len(r["runs"]) + len(r.get("failed", ()))) for r in records]
-    return tested == [(name, config.seeds) for name in asked] and not any(
-        "race" in record for record in records
-    )
+    names = [record["trial_id"] for record in records]
+    if sorted(asked) != sorted(names):
+        return False
+    is_fresh = _is_winner_tested(records, config.seeds)
+    if config.race and len(asked) > 1:
+        return is_fresh and all(_is_of_race(record, config) for record in records)
+    if any("race" in record for record in records):
+        return False
+    if any("ranking" in record for record in records):
+        return is_fresh and all(_num_ranking(record) == config.seeds for record in records)
+    counts = {len(record["runs"]) + len(record.get("failed", ())) for record in records}
+    return names[0] == asked[0] and counts == {config.seeds}
+
+
+def _is_winner_tested(records: Records, num_seeds: int) -> bool:
+    """Whether the winner among those that were ranked has its fresh trainings."""
+    winner = _exported(records)
+    chosen = [winner] if winner is not None else records
+    return all(not r.get("ranking") or _num_tested(r) == num_seeds for r in chosen)
+
+
+def _num_ranking(record: dict[str, Any]) -> int:
+    failed = [f for f in record.get("failed", ()) if f.get("ranking")]
+    return len(record.get("ranking", ())) + len(failed)
+
+
+def _num_tested(record: dict[str, Any]) -> int:
+    failed = [f for f in record.get("failed", ()) if not f.get("ranking")]
+    return len(record["runs"]) + len(failed)
 
 
 def _differs(record: dict[str, Any], config: SearchConfig) -> bool:

@@ -14,6 +14,7 @@ from rich.text import Text
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.display import SilentDisplay, introduction
+from experiments.finalists_plan import num_trainings
 from experiments.objective import shown_value
 
 _NUM_ROWS = 12
@@ -144,7 +145,7 @@ class LiveDisplay(SilentDisplay):
     def _remaining(self) -> str:
         assert self._config is not None
         mean = sum(row[3] for row in self._rows) / len(self._rows)
-        trainings = self._config.confirm * self._config.seeds / self._config.executions_per_trial
+        trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
         beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"
@@ -153,7 +154,7 @@ class LiveDisplay(SilentDisplay):
         """Begins the bar of a finalist's training."""
         assert self._config is not None
         self._num_confirmed += 1
-        total = self._config.confirm * self._config.seeds
+        total = num_trainings(self._config)
         self._progress.update(self._trials, note="")
         name = f"confirming {trial_id} ({self._num_confirmed}/{total})"
         epochs = self._config.max_epochs

@@ -1,8 +1,9 @@
-"""A race in words, for the terminal."""
+"""How finalists were ranked, in words, for the terminal."""
 
 from collections.abc import Sequence
 
 from experiments.racing import Drop, Race
+from reports.words import plural
 
 
 def round_line(race: Race, drops: Sequence[Drop]) -> str:
@@ -40,3 +41,20 @@ def end_line(race: Race, ended_by: str) -> str:
     others = [name for name in race.alive if name != best]
     why = {"budget": "the budget ended", "deadline": "the deadline came"}[ended_by]
     return f"race: {why} before {best} was separated from {', '.join(others)}; it has the best mean"
+
+
+def ranking_line(objective: str, names: Sequence[str], means: Sequence[float]) -> str:
+    """Says how finalists stand after they were trained again, the best first."""
+    stand = ", ".join(
+        f"{name} {'failed' if mean != mean else format(mean, '.4f')}"
+        for name, mean in zip(names, means, strict=True)
+    )
+    return f"finalists by mean {objective}, trained again: {stand}"
+
+
+def fresh_line(name: str, count: int) -> str:
+    """Says that the winner is trained once more, and why."""
+    return (
+        f"{name} is trained again with {plural(count, 'fresh seed')} for its test: the trainings "
+        "that chose it flatter it"
+    )

@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from experiments.finalists_plan import FIRST_TEST
+
 # Chance that the best one is dropped in a whole race. Of 3,000 simulated races of two to eight
 # equals 3 to 5 % dropped any; 7 % where half of them spread twenty times as much as the others.
 ERROR = 0.04
-_FIRST_TEST = 3  # rounds; the spread of two differences says nothing
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Race:
 
     Args:
         contenders: Their names, the most promising first.
-        budget: Trainings in all.
+        budget: Trainings of all rounds.
         direction: `"max"` or `"min"`.
         resolution: What two scores differ by at least, if they differ: one validation image. Equal
             scores are taken to be known no better than that.
@@ -95,7 +96,7 @@ class Race:
         self._remove(failed)
         for name in self.alive:
             self._scores[name].append(float(scores[name] or 0.0))
-        if self.rounds >= _FIRST_TEST and len(self.alive) > 1:
+        if self.rounds >= FIRST_TEST and len(self.alive) > 1:
             share = min(1.0, self.spent / self.budget)
             drops += self._losers(ERROR * (share - self._tested))
             self._tested = share

@@ -9,6 +9,7 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
+from experiments.finalists_plan import check_race
 from experiments.ranges import Widened, widened
 from reports.facts import picks
 
@@ -76,6 +77,8 @@ def changed_config(
                 f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
                 "when it is resumed: start a new study, or leave that option out"
             )
+    if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
+        check_race(after)
     _check_room(folder, after, len(after.tries) - len(before.tries))
     # Earlier trials were taken into the record when the study was begun.
     return replace(after, sources=())

@@ -14,6 +14,7 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
@@ -36,7 +37,8 @@ class SearchResult:
     Args:
         folder: The study folder.
         best_trial: Id of the best trial, of several objectives of the recommended one (the front's
-            knee, if it bends), with `race` of the one that won; `None` if none was completed.
+            knee, if it bends), of several finalists of the one that won; `None` if none was
+            completed.
         best_score: Its score on the validation split.
         test_scores: Test accuracy of the winner's trainings, one a seed.
         num_failed: Trials that failed.
@@ -144,6 +146,8 @@ def prepare_search(
 
     end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
     settings = parse_settings(config)
+    if begun is None:
+        check_race(config)
     parse_method_settings(config)
     cls = space_class(config.space)
     for objective in config.objectives:

@@ -70,12 +70,17 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="epochs without improvement before a trial stops, 0 for never  [default: 3]",
         ),
         click.option("--executions-per-trial", type=int, help="trainings a trial  [default: 1]"),
-        click.option("--confirm", type=int, help="finalists trained again, tested  [default: 1]"),
+        click.option(
+            "--confirm",
+            type=int,
+            help="finalists trained again; the best of them is tested  [default: 1]",
+        ),
         click.option("--seeds", type=int, help="trainings of each finalist  [default: 1]"),
         click.option(
             "--race/--no-race",
             default=None,
-            help="spend --confirm times --seeds trainings on finalists that may yet be the best",
+            help="spend --confirm times --seeds trainings on finalists that may yet be the best, "
+            "and on the winner's test",
         ),
         click.option(
             "--cache-features/--no-cache-features",

@@ -16,6 +16,7 @@ from experiments.earlier import Earlier
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors import make_executor
 from experiments.files import is_disk_full
+from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
 from experiments.guidance import given_points
@@ -192,7 +193,7 @@ class Session:
             deadline=Deadline(
                 None if self._end is None else self._end - time.monotonic(),
                 config.max_epochs * config.executions_per_trial,
-                config.max_epochs * config.confirm * config.seeds,
+                config.max_epochs * num_trainings(config),
             ),
             max_failures=config.max_failures,
         )

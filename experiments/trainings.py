@@ -85,7 +85,8 @@ class Trainings:
         study: The study folder.
         executor: Runs them.
         display: Shows how it goes.
-        known: Trainings of an earlier session, by key, whose weights are gone.
+        known: Trainings of an earlier session, by key, whose weights are gone. Those that were not
+            tested serve where their score is all that is wanted.
     """
 
     def __init__(
@@ -100,8 +101,12 @@ class Trainings:
         self._trainings: dict[str, Training] = {}
         self._interruption = Interruption(display.notice)
 
-    def run(self, wanted: Sequence[Training]) -> list[Outcome]:
+    def run(self, wanted: Sequence[Training], to_test: bool = False) -> list[Outcome]:
         """Trains those of `wanted` that have not been trained before.
+
+        Args:
+            wanted: The trainings.
+            to_test: Whether they are to be tested, so that scores alone are not enough.
 
         Returns:
             What each came to, in order.
@@ -111,7 +116,7 @@ class Trainings:
             DiskFullError: There is no room on the disk.
         """
         self._trainings |= {training.key: training for training in wanted}
-        waiting = [training for training in wanted if self.outcome(training) is None]
+        waiting = [training for training in wanted if self.outcome(training, to_test) is None]
         with self._interruption:
             while (waiting or self._jobs or self._again) and not self._is_over():
                 self._fill(waiting)
@@ -119,24 +124,33 @@ class Trainings:
                 self._status.write(self._state())
         if self._interruption.requested:
             raise KeyboardInterrupt
-        found = [self.outcome(training) for training in wanted]
+        found = [self.outcome(training, to_test) for training in wanted]
         return [outcome for outcome in found if outcome is not None]
 
-    def outcome(self, training: Training) -> Outcome | None:
+    def tested(self, trainings: Sequence[Training]) -> list[Outcome]:
+        """Returns what those came to that an earlier session has tested."""
+        found = [self._recalled(training, to_test=True) for training in trainings]
+        return [outcome for outcome in found if outcome is not None]
+
+    def _recalled(self, training: Training, to_test: bool) -> Outcome | None:
+        known = self._known.get(training.key)
+        return None if known is None or (to_test and known.test is None) else known
+
+    def outcome(self, training: Training, to_test: bool = False) -> Outcome | None:
         """Returns what a training came to; `None` if it has not been trained as is wanted now."""
         folder = self._folder / training.key
         try:
             record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             if {name: record[name] for name in training.facts} != training.facts:
-                return self._known.get(training.key)
+                return self._recalled(training, to_test)
             if record["status"] == "failed":
                 return Outcome(training, failure=str(record["message"]))
             execution = Execution(**record["executions"][0])
         except (OSError, ValueError, KeyError, TypeError, IndexError):
-            return self._known.get(training.key)
+            return self._recalled(training, to_test)
         weights = folder / CHECKPOINT
         if not weights.is_file():
-            return self._known.get(training.key)
+            return self._recalled(training, to_test)
         return Outcome(training, execution, weights)
 
     def remove(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.reading import as_dict, clean, dicts, dig, number
 from reports.study import Study
+from reports.test_uses import looks, opened_words
 from reports.words import duration, listed, plural, text
 from reports.words import number as shown
 
@@ -14,7 +15,13 @@ YES, PARTLY, NO = "yes", "partly", "no"
 
 def facts(study: Study) -> list[tuple[str, str]]:
     """Says how a study was run: `(label, text)` of what is recorded."""
-    return [(label, clean(value, 3000)) for label, value in _facts(study.record) if value]
+    told = [*_facts(study.record), ("test split", opened_words(study)), ("looks", _looks(study))]
+    return [(label, clean(value, 3000)) for label, value in told if value]
+
+
+def _looks(study: Study) -> str:
+    found = len(looks(study))
+    return f"{plural(found, 'comparison')} looked at tested trainings" if found else ""
 
 
 def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:

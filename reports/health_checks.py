@@ -244,7 +244,7 @@ def _close(study: Study) -> Iterator[Finding]:
         return
     step = _resolution(study)
     equal = int((np.abs(scores - scores[0]) <= step).sum())
-    confirmed = len([f for f in study.finalists if f["runs"]])
+    confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
     if equal > max(confirmed, 1):
         wanted = min(equal, 5)
         yield Finding(

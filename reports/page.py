@@ -16,10 +16,11 @@ from reports import tables
 from reports.embedded import csv_link, csv_of, in_script, trials_json
 from reports.facts import checklist, command_line, facts, method_words
 from reports.figures import figures
+from reports.finalist_words import finalists_note
 from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
-from reports.race import race_sentence, race_table
+from reports.race import race_sentence, race_table, was_chosen
 from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS, can_have, sections_of
@@ -157,6 +158,8 @@ def _render(
         health=health(study),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
         race=race_sentence(study),
+        chosen=was_chosen(study),
+        finalists_note=finalists_note(study),
         outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
         all=tables.all_trials(study).to_dict("split"),
         numbers=dict(zip(study.trials["trial_id"], study.trials["number"], strict=True)),

@@ -1,4 +1,4 @@
-"""The race of the finalists, as the record has it: who won, who was dropped, and why."""
+"""How finalists were ranked, as the record has it: by mean, or in a race; who won, and why."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,7 +51,7 @@ def contenders(study: Study) -> list[Contender]:
 def _contender(finalist: dict[str, Any]) -> Contender:
     race = as_dict(finalist["race"])
     rounds = tuple(
-        (place, number(run.get("score"))) for place, run in enumerate(finalist["runs"], 1)
+        (place, number(run.get("score"))) for place, run in enumerate(ranking_runs(finalist), 1)
     )
     outcome = race.get("outcome")
     return Contender(
@@ -76,13 +76,32 @@ def _why(race: dict[str, Any]) -> str:
     }.get(str(race.get("outcome")), "")
 
 
+def ranking_runs(finalist: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the trainings that ranked a finalist; none if nothing was ranked.
+
+    Races of before winners were trained again on fresh seeds have them among the tested ones.
+    """
+    if "ranking" not in finalist and as_dict(finalist.get("race")):
+        return dicts(finalist["runs"])
+    return dicts(finalist.get("ranking"))
+
+
+def was_chosen(study: Study) -> bool:
+    """Whether the finalists' trainings chose the winner, and fresh ones were tested."""
+    return any(dicts(finalist.get("ranking")) for finalist in study.finalists)
+
+
 def winner(study: Study) -> str | None:
-    """Returns the trial that won the race; `None` without one, or if trials were added since."""
+    """Returns the finalist that trainings chose: the first by mean, or in a race.
+
+    `None` where they chose nothing (one finalist, or several objectives), or if trials were added
+    since.
+    """
     sessions = dicts(study.record.get("sessions"))
     if sessions and "ended" not in sessions[-1]:
         return None
-    found = contenders(study)
-    return found[0].trial_id if found and found[0].rounds else None
+    first = next(iter(study.finalists), {})
+    return str(first["trial_id"]) if first and ranking_runs(first) else None
 
 
 def race_sentence(study: Study) -> str:
@@ -94,10 +113,15 @@ def race_sentence(study: Study) -> str:
     end = _ENDS.get(str(race.get("ended_by")), "the race ended")
     beside = [c.trial_id for c in found[1:] if c.outcome == "left"]
     open_end = f"; not separated from trial {', '.join(beside)}" if beside else ""
-    spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")))
+    kept_back = number(race.get("kept_back")) if "kept_back" in race else 0.0
+    spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")) - kept_back)
+    fresh = len(study.finalists[0]["runs"]) if was_chosen(study) else 0
+    tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
+    if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more
+        tested = " Its test is of the trainings that made it win, which flatter it."
     return (
         f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
-        f"trainings {end}, and trial {found[0].trial_id} has the best mean{open_end}."
+        f"trainings {end}, and trial {found[0].trial_id} has the best mean{open_end}.{tested}"
     )
 
 

@@ -142,6 +142,13 @@ class Study:
         """What was computed of the study once and is used by several figures."""
         return {}
 
+    @cached_property
+    def test_uses(self) -> list[dict[str, Any]]:
+        """When the test split was opened on new trainings; see `reports.test_uses.read_uses`."""
+        from reports.test_uses import read_uses
+
+        return read_uses(self.folder)
+
     def arrays(self, name: str) -> dict[str, Any] | None:
         """Arrays of the artifact `name`, if recorded.
 

@@ -90,20 +90,33 @@ def _said(value: Any) -> str:
 
 
 def finalists(study: Study) -> pd.DataFrame:
-    """Every training of every finalist."""
-    rows = [
-        {
-            "trial": finalist["trial_id"],
-            "seed": clean(str(run.get("seed"))),
-            words(study.objective): shown(number(run.get("score")), 4),
-            "test accuracy": shown(number(run["test"].get("accuracy")), 4),
-            "test loss": shown(number(run["test"].get("loss")), 4),
-            "exported": "yes" if index == finalist.get("exported_run") else "",
-        }
-        for finalist in study.finalists
-        for index, run in enumerate(finalist["runs"])
-    ]
-    return pd.DataFrame(rows)
+    """Every training of every finalist: those that ranked it, which are not tested, and those
+    that were tested."""
+    rows = []
+    for finalist in study.finalists:
+        rows += [_training(study, finalist, r, "ranking") for r in dicts(finalist.get("ranking"))]
+        for index, run in enumerate(finalist["runs"]):
+            exported = "yes" if index == finalist.get("exported_run") else ""
+            tested = {
+                "test accuracy": shown(number(run["test"].get("accuracy")), 4),
+                "test loss": shown(number(run["test"].get("loss")), 4),
+                "exported": exported,
+            }
+            rows.append(_training(study, finalist, run, "test") | tested)
+    if not any(row["for"] == "ranking" for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "for"} for row in rows]
+    return pd.DataFrame(rows).fillna("")
+
+
+def _training(
+    study: Study, finalist: dict[str, Any], run: dict[str, Any], purpose: str
+) -> dict[str, str]:
+    return {
+        "trial": finalist["trial_id"],
+        "for": purpose,
+        "seed": clean(str(run.get("seed"))),
+        words(study.objective): shown(number(run.get("score")), 4),
+    }
 
 
 def layers(study: Study) -> pd.DataFrame:

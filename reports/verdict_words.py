@@ -47,8 +47,12 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
 
 
 def _chosen(study: Study, answer: Verdict) -> str:
-    raced = len(contenders(study)) if winner(study) == answer.trial_id else 0
-    return f"ahead in a race of {raced} finalists of" if raced else "the best of"
+    if winner(study) != answer.trial_id:
+        return "the best of"
+    raced, finalists = len(contenders(study)), len(study.finalists)
+    if raced:
+        return f"ahead in a race of {raced} finalists of"
+    return f"the best of {finalists} finalists when trained again, of"
 
 
 def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +17,8 @@ from experiments.display import SilentDisplay
 from experiments.errors import InterruptedSearchError
 from experiments.search import SearchResult, resume_search
 from experiments.trainings import Trainings
+from reports import load_study, test_predictions
+from reports.facts import facts
 
 pytestmark = pytest.mark.usefixtures("without_report", "without_artifacts")
 
@@ -79,9 +82,40 @@ def finalists(study: Path) -> list[dict[str, Any]]:
 
 def what_matters(records: list[dict[str, Any]]) -> Any:
     """Returns the records without the seconds that things took."""
-    for run in (run for record in records for run in record["runs"]):
-        del run["seconds"], run["epoch_seconds"]
+    for record in records:
+        for run in [*record["runs"], *record.get("ranking", ())]:
+            del run["seconds"], run["epoch_seconds"]
     return records
+
+
+def check_ranked(study: Path, records: list[dict[str, Any]], display: Watching) -> None:
+    """Checks that two finalists were ranked, and the winner alone tested, on fresh seeds."""
+    first, second = records
+    means = [np.mean([run["score"] for run in record["ranking"]]) for record in records]
+    assert means[0] >= means[1]
+    assert [len(record["ranking"]) for record in records] == [2, 2]
+    assert not any("test" in run for record in records for run in record["ranking"])
+    assert second["runs"] == []
+    ranking = {run["seed"] for record in records for run in record["ranking"]}
+    fresh = [run["seed"] for run in first["runs"]]
+    assert len(fresh) == 2
+    assert not ranking & set(fresh)
+    best = max(range(2), key=lambda place: first["runs"][place]["score"])
+    assert first["exported_run"] == best
+    said = test_predictions.test_predictions(load_study(study), first["trial_id"])
+    assert said is not None
+    assert said.seeds.tolist() == fresh
+    right = (said.predicted == said.labels).mean(axis=1)
+    assert right.tolist() == [run["test"]["accuracy"] for run in first["runs"]]
+    (use,) = load_study(study).test_uses
+    assert (use["by"], use["images"]) == ("finalists", 15)
+    assert [(t["trial_id"], t["seed"]) for t in use["trainings"]] == [
+        (first["trial_id"], seed) for seed in fresh
+    ]
+    assert [line.partition(":")[0] for line in display.lines] == [
+        "finalists by mean val_accuracy, trained again",
+        f"{first['trial_id']} is trained again with 2 fresh seeds for its test",
+    ]
 
 
 def test_an_interrupted_confirmation_goes_on_and_repeats_nothing(study: Path) -> None:
@@ -95,41 +129,55 @@ def test_an_interrupted_confirmation_goes_on_and_repeats_nothing(study: Path) ->
     assert first.trained == whole.trained[:3]
     assert second.trained == whole.trained[2:]
     assert result.test_scores == expected.test_scores
-    assert what_matters(finalists(study)) == what_matters(finalists(undisturbed))
+    records = finalists(study)
+    assert what_matters(finalists(undisturbed)) == what_matters(finalists(study))
+    check_ranked(study, records, whole)
+    assert result.best_trial == records[0]["trial_id"]
     assert not (study / "artifacts" / "finalists").exists()
 
 
 def test_a_longer_confirmation_trains_what_is_new_alone(study: Path) -> None:
     before, after, again = Watching(), Watching(), Watching()
     go_on(study, before, confirm=1, seeds=2)
-    kept = finalists(study)[0]["runs"]
+    (searched_best,) = finalists(study)
     result = go_on(study, after, seeds=3, confirm=2)
-    winner = finalists(study)[0]
-    assert winner["runs"][:2] == kept
+    records = {record["trial_id"]: record for record in finalists(study)}
+    assert records[searched_best["trial_id"]]["ranking"][:2] == searched_best["runs"]
     new = [t for t in after.trained if t not in before.trained]
-    # Two of the three seeds of the winner were known. The exported one may be among them.
-    assert len(new) == 1 + 3
+    # Two of its three seeds were known; the winner is trained on three fresh ones.
+    assert len(new) == len(after.trained) == 1 + 3 + 3
     assert len(result.test_scores) == 3
+    uses = load_study(study).test_uses
+    assert [len(use["trainings"]) for use in uses] == [2, 3]
+    told = dict(facts(load_study(study)))["test split"]
+    assert told == "opened twice: for finalists (5 trainings)"
     go_on(study, again)
     assert again.trained == []
+    assert load_study(study).test_uses == uses
+    (study / "artifacts" / "test_uses.json").unlink()  # as an earlier version left it
     go_on(study, again, max_epochs=1, confirm=1, seeds=1)  # other epochs are other trainings
     assert len(again.trained) == 1
+    uses = load_study(study).test_uses
+    assert [len(use["trainings"]) for use in uses] == [5, 1]
+    assert uses[0]["time"] < uses[1]["time"]
 
 
 def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
     display = Watching()
-    result = go_on(study, display, confirm=3, seeds=4, race=True)
+    result = go_on(study, display, confirm=3, seeds=5, race=True)
     records = finalists(study)
     races = {record["trial_id"]: record["race"] for record in records}
     assert races["0002"]["outcome"] == "dropped"  # with a learning rate of 0.0001
     assert races["0002"]["against"] in ("0000", "0001")
     assert races["0002"]["p_value"] < races["0002"]["level"]
-    spent = {record["trial_id"]: len(record["runs"]) for record in records}
-    assert spent["0002"] == races["0002"]["round"] < max(spent.values())
-    assert sum(spent.values()) == records[0]["race"]["spent"] <= 12
-    seeds = [[run["seed"] for run in record["runs"]] for record in records]
+    spent = {record["trial_id"]: len(record["ranking"]) for record in records}
+    assert spent["0002"] == races["0002"]["round"] == 3
+    assert sum(spent.values()) == records[0]["race"]["spent"] <= 10
+    assert [len(record["runs"]) for record in records] == [5, 0, 0]  # of 15 trainings
+    seeds = [[run["seed"] for run in record["ranking"]] for record in records]
     assert seeds[-1] == seeds[0][: len(seeds[-1])]  # rounds are paired
-    assert [run["round"] for run in records[0]["runs"]] == list(range(1, len(seeds[0]) + 1))
+    assert [run["round"] for run in records[0]["ranking"]] == list(range(1, len(seeds[0]) + 1))
+    assert not {run["seed"] for run in records[0]["runs"]} & set(seeds[0])
     assert result.best_trial == records[0]["trial_id"]
     assert records[0]["race"]["mean"] == max(race["mean"] for race in races.values())
     assert all(run["test_size"] == 15 for record in records for run in record["runs"])
@@ -140,16 +188,19 @@ def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
 
 
 def test_a_race_ends_at_the_deadline(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.finalists._REPORT_SECONDS", 3600.0)
+    monkeypatch.setattr("experiments.finalists_ranking._REPORT_SECONDS", 3600.0)
+    monkeypatch.setattr("experiments.resume.check_race", lambda config: None)
     display = Watching()
-    go_on(study, display, confirm=2, seeds=3, race=True, deadline="1h")
-    assert len(display.trained) == 2  # a first round there is in any case
+    go_on(study, display, confirm=2, seeds=4, race=True, deadline="1h")
+    # A first round there is in any case, and the winner is tested.
+    assert len(display.trained) == 2 + 4
     assert finalists(study)[0]["race"]["ended_by"] == "deadline"
-    assert display.lines[-1].startswith("race: the deadline came before ")
+    assert display.lines[-2].startswith("race: the deadline came before ")
     monkeypatch.undo()
     go_on(study, display)  # without a deadline, it goes on, and repeats nothing
-    assert finalists(study)[0]["race"]["rounds"] == 3
-    assert len(set(display.trained[:6])) == 6
+    assert finalists(study)[0]["race"]["rounds"] == 2
+    assert len(finalists(study)[0]["runs"]) == 4
+    assert len(set(display.trained[:8])) == 8
 
 
 def test_a_training_that_fails_costs_itself_alone(
@@ -187,3 +238,14 @@ def test_a_race_of_one_or_of_two_rounds_is_refused(given: list[str]) -> None:
     assert result.stderr.count("\n") == 1
     with pytest.raises(UserError, match="race should be true or false"):
         SearchConfig("mnist_cnn", race="yes")  # type: ignore[arg-type]
+
+
+def test_a_race_that_can_compare_nobody_is_refused(study: Path) -> None:
+    arguments = ["search", "mnist_cnn", "--race", "--confirm", "2", "--seeds", "5"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "5 are kept for the winner's test" in result.stderr
+    assert "take --seeds 6 or more" in result.stderr
+    assert result.stderr.count("\n") == 1
+    with pytest.raises(UserError, match=r"needs 9, .* take --seeds 5 or more"):
+        go_on(study, Watching(), race=True, confirm=3, seeds=4)

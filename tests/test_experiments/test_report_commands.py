@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from experiments.cli import main
 from experiments.costs import flops
-from reports import load_study
+from reports import load_study, test_predictions
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +65,27 @@ def test_a_disagreement_names_what_differs(runs: Path, cache_dir: Path, tmp_path
 def test_arms_are_confirmed_once_and_compared(runs: Path, cache_dir: Path) -> None:
     arguments = ("compare", "small", "--default", "--seeds", "2", "--cache-dir", str(cache_dir))
     first = call(runs, *arguments)
-    assert first.count("seed ") >= 4
     assert "best" in first.splitlines()[-1]
-    confirmed = load_study(runs / "small").confirmed
-    assert [len(record["runs"]) for record in confirmed] == [2, 2]
-    assert {record["trial_id"] for record in confirmed} > {"default"}
+    study = load_study(runs / "small")
+    assert {record["trial_id"] for record in study.confirmed} >= {"default"}
+    # A finalist's trainings that were tested, with what they say of each image, are not repeated.
+    winner, other = study.finalists
+    assert winner["trial_id"] not in {record["trial_id"] for record in study.confirmed}
+    for trial_id in {"default", winner["trial_id"], *(r["trial_id"] for r in study.confirmed)}:
+        said = test_predictions.test_predictions(study, trial_id)
+        assert said is not None
+        tested = test_predictions.tested_runs(study, trial_id)
+        assert said.seeds.tolist() == [run["seed"] for run in tested]
+        assert len(tested) == 2
+    # One that lost the ranking is tested with seeds that took no part in it.
+    ranking = {run["seed"] for run in other["ranking"]}
+    confirmed = {run["seed"] for record in study.confirmed for run in record["runs"]}
+    assert not ranking & confirmed
+    uses = study.test_uses
+    assert [use["by"] for use in uses] == ["finalists"] + ["compare"] * (len(uses) - 1)
     again = call(runs, *arguments)
     assert "seed " not in again.partition("arm")[0].replace("with 2 seeds", "")
-    # Trained as the finalists were, seed by seed.
-    study = load_study(runs / "small")
-    best = next(r for r in confirmed if r["trial_id"] == study.finalists[0]["trial_id"])
-    tested = {run["seed"]: run["test"]["accuracy"] for run in study.finalists[0]["runs"]}
-    assert {run["seed"]: run["test"]["accuracy"] for run in best["runs"]} == pytest.approx(tested)
+    assert load_study(runs / "small").test_uses == uses
     text = (runs / "small" / "report").glob("compare-best-vs-default.html")
     assert "McNemar" in next(text).read_text()
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from reports import load_study, write_report
 from reports.figures import figures
-from reports.race import contenders, race_table, winner
+from reports.race import contenders, race_sentence, race_table, winner
 from reports.summary import verdict
 from reports.text import study_text
 from reports.verdict_words import verdict_sentence
@@ -52,6 +52,7 @@ def test_the_verdict_is_the_winner_of_the_race(raced: Path) -> None:
         verdict_sentence(study, verdict(study))
     )
     assert "after 9 of 12 trainings the winner was separated from all others" in study_text(study)
+    assert race_sentence(study).endswith("the trainings that made it win, which flatter it.")
 
 
 def test_every_training_and_why_one_was_dropped_are_shown(raced: Path) -> None:

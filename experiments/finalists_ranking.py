@@ -1,0 +1,198 @@
+"""Which finalist wins: each is trained again, and their scores on validation are compared."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.finalists_plan import (
+    CONFIRM_STREAM,
+    FRESH_STREAM,
+    RACE_STREAM,
+    is_choice,
+    race_budget,
+    seeds_of,
+)
+from experiments.race_words import end_line, fresh_line, ranking_line, round_line
+from experiments.racing import Race
+from experiments.trained import build_network, load_weights
+from experiments.trainings import Outcome, Training, Trainings
+from experiments.trial import derive_seed
+
+_REPORT_SECONDS = 15.0  # what testing and reporting are expected to take
+
+
+@dataclass
+class Finalist:
+    """A finalist with its trainings.
+
+    Args:
+        trial_id: The trial.
+        outcomes: Trainings that are tested.
+        ranking: Trainings that ranked it among the finalists, which are not tested.
+        race: What became of it in a race; empty without one.
+    """
+
+    trial_id: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    ranking: list[Outcome] = field(default_factory=list)
+    race: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> list[Outcome]:
+        """The trainings to test that did not fail."""
+        return [outcome for outcome in self.outcomes if outcome.execution is not None]
+
+    @cached_property
+    def _model(self) -> Any:
+        return build_network(self.outcomes[0].training.task)
+
+    def network(self, outcome: Outcome) -> Any:
+        """Returns the network of a training; the same object for all, built and traced once."""
+        assert outcome.weights is not None
+        load_weights(self._model, outcome.weights)
+        return self._model
+
+
+def mean_score(outcomes: Iterable[Outcome]) -> float:
+    """Returns the mean score of those that did not fail, in whatever order; NaN without one."""
+    scores = [outcome.score for outcome in outcomes if outcome.score is not None]
+    return math.fsum(scores) / len(scores) if scores else math.nan
+
+
+def ranked(names: Sequence[str], means: Sequence[float], direction: str) -> list[str]:
+    """Returns names by their mean scores, the best first.
+
+    Args:
+        names: In the order of the search, which decides between equal ones.
+        means: One a name; NaN, for what has none, comes last.
+        direction: `"max"` or `"min"`.
+    """
+    sign = -1.0 if direction == "max" else 1.0
+    merit = {n: sign * m if m == m else math.inf for n, m in zip(names, means, strict=True)}
+    return sorted(names, key=lambda name: merit[name])
+
+
+class Ranking:
+    """Trains finalists, ranks them, and trains the winner on fresh seeds.
+
+    Args:
+        config: The search.
+        trainings: Trains.
+        make: Makes a training of a trial and a seed.
+        say: Called with a line of progress.
+        resolution: What two scores differ by at least, if they differ; see `racing.Race`.
+        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        trainings: Trainings,
+        make: Callable[[str, int], Training],
+        say: Callable[[str], None],
+        resolution: float = 0.0,
+        end: float | None = None,
+    ) -> None:
+        self._config, self._trainings, self._make, self._say = config, trainings, make, say
+        self._resolution, self._end = resolution, end
+
+    def of(self, names: Sequence[str]) -> list[Finalist]:
+        """Returns the finalists, the winner first.
+
+        One finalist has nothing to be compared with. Of several objectives the first, the knee,
+        stays first, and the others are ranked by the first objective. In both cases no training
+        decides what is recommended, and all are tested.
+
+        Args:
+            names: Ids of the trials, in the order of the search.
+        """
+        if not is_choice(self._config, len(names)):
+            runs = self._over_seeds(names, to_test=True)
+            first, *others = names
+            order = [first, *self._by_mean(others, runs)]
+            return [Finalist(name, outcomes=runs[name]) for name in order]
+        finalists = self._raced(names) if self._config.race else self._compared(names)
+        return self._with_fresh(finalists)
+
+    @property
+    def _direction(self) -> str:
+        return self._config.parsed_objective.direction
+
+    def _by_mean(self, names: Sequence[str], runs: dict[str, list[Outcome]]) -> list[str]:
+        return ranked(names, [mean_score(runs[name]) for name in names], self._direction)
+
+    def _over_seeds(self, names: Sequence[str], to_test: bool) -> dict[str, list[Outcome]]:
+        """Trains each with seeds of its own."""
+        seed, count = self._config.seed, self._config.seeds
+        wanted = [
+            self._make(name, s)
+            for name in names
+            for s in seeds_of(seed, CONFIRM_STREAM, name, count)
+        ]
+        return _by_trial(names, self._trainings.run(wanted, to_test))
+
+    def _compared(self, names: Sequence[str]) -> list[Finalist]:
+        """Ranks by the mean over seeds."""
+        runs = self._over_seeds(names, to_test=False)
+        order = self._by_mean(names, runs)
+        means = [mean_score(runs[name]) for name in order]
+        self._say(ranking_line(self._config.parsed_objective.name, order, means))
+        return [Finalist(name, ranking=runs[name]) for name in order]
+
+    def _raced(self, names: Sequence[str]) -> list[Finalist]:
+        """Trains round by round, with the same seed for all that are left."""
+        config, budget = self._config, race_budget(self._config)
+        race = Race(names, budget, self._direction, self._resolution)
+        runs: dict[str, list[Outcome]] = {name: [] for name in names}
+        ended_by = None
+        while ended_by is None and (left := race.next_round()):
+            began = time.monotonic()
+            seed = derive_seed(config.seed, RACE_STREAM, race.rounds)
+            for outcome in self._trainings.run([self._make(name, seed) for name in left]):
+                runs[outcome.training.trial_id].append(outcome)
+            drops = race.record({name: runs[name][-1].score for name in left})
+            self._say(round_line(race, drops))
+            training_seconds = (time.monotonic() - began) / len(left)
+            if self._is_due(training_seconds * (len(left) + config.seeds)) and race.next_round():
+                ended_by = "deadline"
+        ended_by = ended_by or race.ending
+        self._say(end_line(race, ended_by))
+        facts = {"budget": config.confirm * config.seeds, "kept_back": config.seeds}
+        facts |= {"spent": race.spent, "rounds": race.rounds}
+        return [
+            Finalist(
+                name, ranking=runs[name], race={**facts, "ended_by": ended_by} | race.place(name)
+            )
+            for name in race.ranking()
+        ]
+
+    def _is_due(self, seconds: float) -> bool:
+        """Whether that which takes `seconds` would not end in time."""
+        left = None if self._end is None else self._end - time.monotonic()
+        return left is not None and left < seconds + _REPORT_SECONDS
+
+    def _with_fresh(self, finalists: Sequence[Finalist]) -> list[Finalist]:
+        """Trains the winner on fresh seeds; the next one, if all of these trainings fail."""
+        winner = None
+        for finalist in finalists:
+            seeds = seeds_of(self._config.seed, FRESH_STREAM, finalist.trial_id, self._config.seeds)
+            wanted = [self._make(finalist.trial_id, seed) for seed in seeds]
+            if winner is None and mean_score(finalist.ranking) == mean_score(finalist.ranking):
+                self._say(fresh_line(finalist.trial_id, len(wanted)))
+                finalist.outcomes = self._trainings.run(wanted, to_test=True)
+                winner = finalist if finalist.trained else None
+            else:  # what an earlier session has tested stays
+                finalist.outcomes = self._trainings.tested(wanted)
+        first = [winner] if winner else []
+        return [*first, *(f for f in finalists if f is not winner)]
+
+
+def _by_trial(names: Sequence[str], outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    found: dict[str, list[Outcome]] = {name: [] for name in names}
+    for outcome in outcomes:
+        found[outcome.training.trial_id].append(outcome)
+    return found

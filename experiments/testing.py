@@ -1,0 +1,73 @@
+"""The test split: what a network makes of it, and what each training says of each image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.artifacts import class_probabilities
+from experiments.data import PreparedData
+from experiments.files import atomic
+from experiments.trial import Execution
+
+Predicted = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a training came to on test.
+
+    Args:
+        metrics: Of Keras' evaluation; `accuracy` is that of `predicted`, to the image.
+        predicted: `(num_images,)`, the class it says of each image; uint8 for up to 256 classes.
+    """
+
+    metrics: dict[str, float]
+    predicted: Predicted
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the record of the training says of it."""
+        return {"test": self.metrics, "test_size": len(self.predicted)}
+
+
+def tested(model: Any, data: PreparedData) -> Tested:
+    """Evaluates a compiled model, from raw images to probabilities, on the test split."""
+    from experiments.feed import dataset_of
+
+    test = data.open("test")
+    labels = np.asarray(test.labels)
+    scores = model.evaluate(dataset_of(test, 64), verbose=0, return_dict=True)
+    chances = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
+    predicted = chances.argmax(axis=1).astype(np.min_scalar_type(chances.shape[1] - 1))
+    # Keras' own is in single precision: equal counts would not always be equal scores.
+    metrics = {name: float(value) for name, value in scores.items()}
+    return Tested(metrics | {"accuracy": float((predicted == labels).mean())}, predicted)
+
+
+def write_predictions(
+    path: Path, labels: npt.NDArray[Any], said: Mapping[str, Mapping[int, Predicted]]
+) -> None:
+    """Writes what trainings of several trials say of each test image.
+
+    Args:
+        path: An `.npz` file: `labels` `(num_images,)`, int64, and, for each trial, `seeds_<id>`
+            `(num_trainings,)`, int64, and `predicted_<id>` `(num_trainings, num_images)`.
+        labels: Of the test split.
+        said: trial id -> seed -> the classes, `(num_images,)`.
+    """
+    arrays = {"labels": np.asarray(labels, dtype=np.int64)}
+    for trial_id, of_trial in said.items():
+        if of_trial:
+            arrays[f"seeds_{trial_id}"] = np.array(list(of_trial), dtype=np.int64)
+            arrays[f"predicted_{trial_id}"] = np.stack(list(of_trial.values()))
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def known_execution(run: Mapping[str, Any]) -> Execution:
+    """Returns the training that a record tells of."""
+    return Execution(**{n: run[n] for n in Execution.__dataclass_fields__ if n in run})

@@ -1,0 +1,30 @@
+"""What is to be known of the finalists' trainings, in words."""
+
+from reports.race import was_chosen
+from reports.study import Study
+from reports.test_uses import opened_words
+
+_CHOSEN = (
+    "The best trials of the search were trained again from scratch, and ranked by these trainings "
+    "on validation. Such trainings are no test: they flatter the winner and belittle the "
+    "others. The winner was trained once more with fresh seeds, and its test score comes from "
+    "those alone."
+)
+_BEST = "The best trials by validation score, trained again from scratch with fresh seeds."
+_FRONT = (
+    "Trials of the front, the knee first, trained again from scratch with fresh seeds. They are "
+    "different compromises: none was chosen by these trainings."
+)
+_LUCK = (
+    "A best validation score is the luckiest of many and overstates; the test score of trainings "
+    "that took part in no choice does not."
+)
+
+
+def finalists_note(study: Study) -> str:
+    """Says how finalists were trained and chosen, and how often the test split was opened."""
+    several = len(study.objectives) > 1
+    how = _CHOSEN if was_chosen(study) else _FRONT if several else _BEST
+    opened = opened_words(study)
+    test = f"The test split ranks nothing; so far it was {opened}." if opened else ""
+    return " ".join(part for part in (how, test, _LUCK) if part)
