@@ -46,8 +46,8 @@ def compare(runs_dir: str, **options: Any) -> None:
     if options["seeds"] is not None:
         _confirm(arms, options)
         arms = _arms(named, runs_dir, options)
-    studies = [arm.study for arm in _single(arms)]
-    comparison = decide(arms, _same_images(studies), smallest=options["difference"])
+    same_images = _same_images([arm.study for arm in _single(arms)])
+    comparison = decide(arms, same_images, _look(arms), options["difference"])
     page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
     click.echo(comparison_text(comparison))
     click.echo(f"\ncomparison: {page}")
@@ -113,6 +113,28 @@ def _same_images(studies: Sequence[Any]) -> bool:
     folders = {study.folder for study in studies}
     prints = {fingerprint(study) for study in studies}
     return len(folders) == 1 or (len(prints) == 1 and None not in prints)
+
+
+def _look(arms: Sequence[Any]) -> int:
+    """Notes in each study that these arms are looked at; returns which look it is, from 1.
+
+    Without two trainings, or searches, of two arms there is nothing to be seen.
+    """
+    from experiments.test_uses import note_look
+    from reports.test_predictions import tested_runs
+    from reports.test_uses import look_digest, looks_before
+
+    if sum(len(arm.tests) > 1 for arm in arms) < 2:
+        return 1
+    single = [arm for arm in _single(arms) if arm.tests]
+    key = [(arm.study.name, arm.trial_id) for arm in single]
+    runs = {f"{a.study.name}/{a.trial_id}": tested_runs(a.study, a.trial_id) for a in single}
+    digest, counts = look_digest(runs), {name: len(of) for name, of in runs.items()}
+    images = min(arm.test_size for arm in single)
+    studies = {arm.study.folder: arm.study for arm in single}.values()
+    for study in studies:
+        note_look(study.folder, key, {"trainings": counts, "images": images, "digest": digest})
+    return 1 + max(looks_before(study, key, digest) for study in studies)
 
 
 def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:

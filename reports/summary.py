@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.front import study_front
-from reports.race import winner
 from reports.reading import clean, dig, number
+from reports.recommended import recommended
 from reports.statistics.estimates import Estimate, accuracy
 from reports.study import Study
 from reports.words import text
@@ -71,11 +70,8 @@ class Verdict:
 def verdict(study: Study) -> Verdict:
     """Sums `study` up."""
     completed = study.completed
-    front = study_front(study)
-    place = 0 if front is None else front.recommended or 0
-    best = completed.iloc[place] if len(completed) else None
-    raced = completed[completed["trial_id"] == winner(study)]
-    best = raced.iloc[0] if len(raced) else best
+    chosen = completed[completed["trial_id"] == recommended(study)]
+    best = chosen.iloc[0] if len(chosen) else None
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     model = study.folder / "best_model.keras"
     return Verdict(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +9,12 @@ import pandas as pd
 
 from experiments.errors import UserError
 from reports.figures._predictions import predictions
-from reports.reading import clean, dig, number, read_arrays
+from reports.reading import clean, dig, number
 from reports.recommended import recommended
 from reports.statistics.crossed import Sample
 from reports.study import Study
 from reports.summary import DEFAULT
+from reports.test_predictions import test_predictions, tested_runs
 from reports.words import plural, short, text
 
 _MOST_ARMS = 8
@@ -204,7 +204,7 @@ def arms_of_default(study: Study) -> list[Arm]:
 
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
-    runs = _runs(study, trial_id)
+    runs = tested_runs(study, trial_id)
     size = int(number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,
@@ -219,34 +219,14 @@ def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, ne
     )
 
 
-def _runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
-    """Returns the trainings of a trial, those of the search and those made for comparisons."""
-    runs: dict[Any, dict[str, Any]] = {}
-    for record in [*study.finalists, *study.confirmed]:
-        if record["trial_id"] == trial_id:
-            for run in record["runs"]:
-                runs.setdefault(clean(str(run.get("seed"))), run)
-    return list(runs.values())
-
-
 def _right(study: Study, trial_id: str | None, size: int) -> npt.NDArray[np.float64] | None:
     """Returns `(num_kept, num_images)`: what kept trainings get right; `None` without any."""
-    path = study.folder / "artifacts" / "confirmed" / f"{trial_id}.npz"
-    if trial_id in study.trials["trial_id"].values or trial_id == DEFAULT:
-        kept = read_arrays(path) if path.is_file() else {}
-        right = _matrix(kept.get("labels"), kept.get("predicted"), size)
-        if right is not None:
-            return right
+    kept = test_predictions(study, trial_id)
+    if kept is not None:
+        fits = kept.predicted.shape[1] == size
+        return np.asarray(kept.predicted == kept.labels, dtype=np.float64) if fits else None
     exported = study.finalists[0]["trial_id"] if study.finalists else None
     found = predictions(study)
     if trial_id != exported or isinstance(found, str) or len(found[0]) != size:
         return None
     return np.asarray(found[1].argmax(axis=1) == found[0], dtype=np.float64)[None]
-
-
-def _matrix(labels: Any, predicted: Any, size: int) -> npt.NDArray[np.float64] | None:
-    if labels is None or predicted is None or predicted.ndim != 2 or not len(predicted):
-        return None
-    if labels.shape != (size,) or predicted.shape[1] != size:
-        return None
-    return np.asarray(predicted == labels, dtype=np.float64)

@@ -1,5 +1,6 @@
 """Comparisons: they refuse what can't be compared, see what is there, and don't see what isn't."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,3 +182,22 @@ def test_arms_of_several_searches_count_searches(studies: Path) -> None:
     assert (len(low.tests), len(high.tests)) == (2, 1)
     assert low.tests[0] == pytest.approx(np.mean(arms_of_studies(loaded[:2])[0].tests))
     assert len(low.completed) == 26
+
+
+def test_each_look_with_other_trainings_needs_a_clearer_difference(tmp_path: Path) -> None:
+    for index, name in enumerate(("one", "two")):
+        write_study(tmp_path, Synthetic(4, name=name, seed=index, num_test=1000, num_seeds=3))
+
+    def look() -> str:
+        result = CliRunner().invoke(main, ["compare", "one", "two", "--runs-dir", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "a winner needs less than 0.025" in look()
+    assert "a winner needs less than 0.025" in look()  # the same trainings are the same look
+    path = tmp_path / "one" / "artifacts" / "finalists.json"
+    finalists = json.loads(path.read_text())
+    finalists[0]["runs"].append(finalists[0]["runs"][0] | {"seed": 99})
+    path.write_text(json.dumps(finalists))
+    assert "at look 2 a winner needs less than 0.013" in look()
+    assert "at look 2 a winner needs less than 0.013" in look()
