@@ -58,7 +58,8 @@ class SearchConfig:
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
             many as fit.
-        ray: Address of a Ray cluster that runs trials instead, or `local`.
+        ray: Address of a Ray cluster that runs trials instead, or `local`; `none` is `None`, and
+            takes back what a study was begun with.
         ray_cpus: CPUs that Ray reserves for a trial.
         ray_gpus: GPUs that Ray reserves for a trial.
         deadline: When finalists and report should be done: `30m`, `1h30m` or `18:00`.
@@ -235,6 +236,8 @@ class SearchConfig:
         if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):
             raise UserError(f"--workers should be auto or 0 or more; got {self.workers!r}")
         object.__setattr__(self, "workers", count)
+        if self.ray == "none":  # takes back what was asked before
+            object.__setattr__(self, "ray", None)
         for name in ("ray_cpus", "ray_gpus"):
             value = getattr(self, name)
             if (

@@ -12,6 +12,7 @@ from experiments.files import finite
 from experiments.finalists_plan import check_race
 from experiments.ranges import Widened, widened
 from reports.facts import picks
+from reports.reading import clean
 
 CHANGEABLE = (
     "max_trials",
@@ -58,6 +59,7 @@ def changed_config(
         "runs_dir": str(folder.parent),
     }
     changes = dict(changes)
+    _check_ray(folder, recorded.get("ray"), changes)
     if changes.get("method") == "auto" and picks(record):
         del changes["method"]
     for table in ("ranges", "method_settings"):  # what was given before holds on
@@ -79,9 +81,18 @@ def changed_config(
             )
     if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
         check_race(after)
-    _check_room(folder, after, len(after.tries) - len(before.tries))
+    _check_room(folder, after, before.max_trials, len(after.tries) - len(before.tries))
     # Earlier trials were taken into the record when the study was begun.
     return replace(after, sources=())
+
+
+def _check_ray(folder: Path, address: Any, changes: Mapping[str, Any]) -> None:
+    """Checks that a cluster is named by who asks now: a folder may come from anywhere."""
+    if address not in (None, "local", "none") and "ray" not in changes:
+        raise UserError(
+            f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "
+            f"named: give --ray {clean(address, 80)} to go on there, or --ray none to go on here"
+        )
 
 
 def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
@@ -108,9 +119,14 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     return list(given) if same else [*before, *given]
 
 
-def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:
-    """Checks that there are trials left for points that were added."""
+def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:
+    """Checks that what has begun is not above the limit, and leaves trials for new points."""
     begun = len(list(folder.glob("trial_*/trial.json")))
+    if config.max_trials < min(begun, before):
+        raise UserError(
+            f"--max-trials {config.max_trials}: study {folder.name!r} has begun {begun} trials, "
+            f"which stay: give {begun} or more"
+        )
     if num_new > config.max_trials - begun:
         raise UserError(
             f"--try: {num_new} more for study {folder.name!r}, which has begun {begun} "

@@ -14,6 +14,8 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.executors import check_available, opened
+from experiments.executors.base import Executor
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
 from experiments.lock import locked
@@ -80,15 +82,17 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     )
     study["started"] = time.time()
     study["earlier"] = as_record(prepared.earlier)
-    folder = _make_folder(config)
-    study["name"] = study["config"]["name"] = folder.name
-    with locked(folder):
+    with opened(prepared.config) as executor:
+        folder = _make_folder(config)
+        study["name"] = study["config"]["name"] = folder.name
         try:
-            write_study(folder, study)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            with locked(folder):
+                write_study(folder, study)
+                return _run(prepared, folder, study, display, executor)
+        except (UserError, OSError):
+            if "sessions" not in study:  # refused before it had begun
+                shutil.rmtree(folder, ignore_errors=True)
             raise
-        return _run(prepared, folder, study, display)
 
 
 def resume_search(
@@ -126,7 +130,8 @@ def resume_search(
             record["space"] = space
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
         record["config"] = prepared.config.as_dict() | kept
-        return _run(prepared, folder, record, display)
+        with opened(prepared.config) as executor:
+            return _run(prepared, folder, record, display, executor)
 
 
 def prepare_search(
@@ -145,6 +150,7 @@ def prepare_search(
     from experiments.forecast import forecast
 
     end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
         check_race(config)
@@ -256,10 +262,12 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _run(prepared: Prepared, folder: Path, study: dict[str, Any], display: Display) -> SearchResult:
+def _run(
+    prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
+) -> SearchResult:
     from reports import write_report
 
-    session = Session(prepared, folder, study, display)
+    session = Session(prepared, folder, study, display, executor)
     confirmed = session.run()
     oracle = session.tuner.oracle
     best = front.finalists(oracle, 1)

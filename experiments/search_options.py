@@ -90,7 +90,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--workers", metavar="N|auto", help="worker processes; 0 for none  [default: 1]"
         ),
-        click.option("--ray", metavar="ADDRESS|local", help="run trials on a Ray cluster"),
+        click.option("--ray", metavar="ADDRESS|local|none", help="run trials on a Ray cluster"),
         click.option("--ray-cpus", type=float, help="CPUs Ray reserves for a trial  [default: 1]"),
         click.option("--ray-gpus", type=float, help="GPUs Ray reserves for a trial  [default: 0]"),
         click.option(

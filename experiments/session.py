@@ -1,5 +1,6 @@
 """One run of a study, from its first or a later trial to the report."""
 
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -14,7 +15,7 @@ from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
 from experiments.errors import InterruptedSearchError, UserError
-from experiments.executors import make_executor
+from experiments.executors.base import Executor
 from experiments.files import is_disk_full
 from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
@@ -30,6 +31,7 @@ from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
 
 _ENDED = ("COMPLETED", "FAILED")
+_ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,21 @@ class Session:
         folder: The study folder.
         study: The content of `study.json`; the session is added to it.
         display: Shows how it goes.
+        executor: Runs the trials.
     """
 
     def __init__(
-        self, prepared: Prepared, folder: Path, study: dict[str, Any], display: Display
+        self,
+        prepared: Prepared,
+        folder: Path,
+        study: dict[str, Any],
+        display: Display,
+        executor: Executor,
     ) -> None:
+        self._executor = executor
+        self._is_begun = False
+        self._num_before = 0  # trials that had ended when the session began
+        self._ended_before: dict[str, float] = {}
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
@@ -120,6 +132,8 @@ class Session:
             UserError: There is no room on the disk.
         """
         how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        if self.config.ray not in (None, "local"):  # an address is not taken from the record
+            how += f" --ray {shlex.quote(str(self.config.ray))}"
         try:
             self._begin()
             driver = self._driver()
@@ -127,8 +141,9 @@ class Session:
             self._note(search_ended=time.time(), ended_by=driver.ended_by)
             return self._confirm()
         except KeyboardInterrupt:
-            with suppress(OSError):
-                self._note(ended_by="interrupted")
+            if self._is_begun:  # else the last session is an earlier one
+                with suppress(OSError):
+                    self._note(ended_by="interrupted", stopped=time.time())
             raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
         except OSError as error:
             if not is_disk_full(error):
@@ -156,7 +171,10 @@ class Session:
             session["picked"] = self._picked
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
+        self._num_before = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        self._ended_before = {n: self.study.pop(n) for n in _ENDS if n in self.study}
         self.study.setdefault("sessions", []).append(session)
+        self._is_begun = True
         write_study(self.folder, self.study)
         self._display.search_started(self.folder.name, self.config, self._data)
         self._display.recalled(*self._so_far())
@@ -181,12 +199,9 @@ class Session:
 
     def _driver(self) -> Driver:
         config = self.config
-        workers = None if config.workers == "auto" else int(config.workers)
         return Driver(
             self.tuner,
-            make_executor(
-                workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
-            ),
+            self._executor,
             self._record,
             self._display,
             self._retention,
@@ -206,7 +221,10 @@ class Session:
         )
         was_done = confirmation.is_done
         confirmed = confirmation.run()
-        if not was_done:
+        num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        if was_done and num_ended == self._num_before and "ended" in self._ended_before:
+            self.study |= self._ended_before  # nothing was left to do
+        else:
             self.study["ended"] = time.time()
         self._note(ended=time.time())
         return confirmed
