@@ -10,6 +10,8 @@ from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
 from experiments.finalists_plan import check_race
+from experiments.places import is_images, whole
+from experiments.places import recorded as found_now
 from experiments.ranges import Widened, widened
 from reports.facts import picks
 from reports.reading import clean
@@ -53,12 +55,12 @@ def changed_config(
     known = {field.name for field in fields(SearchConfig)}
     recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
     # A deadline held for the session it was given to.
-    recorded |= {
+    recorded |= found_now(recorded, folder) | {
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),
     }
-    changes = dict(changes)
+    changes = dict(changes) | whole(changes)
     _check_ray(folder, recorded.get("ray"), changes)
     if changes.get("method") == "auto" and picks(record):
         del changes["method"]
@@ -74,7 +76,8 @@ def changed_config(
         raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
-        if was != now:
+        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
+        if was != now and not moved:
             raise UserError(
                 f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
                 "when it is resumed: start a new study, or leave that option out"

@@ -21,6 +21,7 @@ from experiments.guidance import chosen_method
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
+from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
@@ -72,6 +73,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
     display = display or SilentDisplay()
+    config = whole_config(config)
     check_new(config)
     prepared = prepare_search(config, display)
     study = describe_study(
@@ -130,6 +132,7 @@ def resume_search(
             record["space"] = space
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
         record["config"] = prepared.config.as_dict() | kept
+        record["name"], record["dataset"]["name"] = folder.name, prepared.config.dataset
         with opened(prepared.config) as executor:
             return _run(prepared, folder, record, display, executor)
 

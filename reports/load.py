@@ -47,8 +47,9 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     Raises:
         UserError: There is none.
     """
-    named = Path(runs_dir) / study
-    for folder in (named, Path(study)):
+    named, path = Path(runs_dir) / study, Path(study)
+    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
+    for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():
             return folder
     there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))
