@@ -1,6 +1,7 @@
 """The cache folder: prepared datasets and kept features; what is in it, and how to empty it."""
 
 import json
+import os
 import re
 import shutil
 import time
@@ -19,8 +20,20 @@ _IN_USE_SECONDS = 600  # a half-made entry touched this lately may be somebody's
 
 
 def cache_folder(cache_dir: str | None) -> Path:
-    """Returns the cache folder: the one named, or the user's own."""
-    return Path(cache_dir or platformdirs.user_cache_path("keras-tuner-experiments"))
+    """Returns the cache folder: the one named, or the user's own.
+
+    Raises:
+        UserError: None is named, and the user has no home.
+    """
+    if cache_dir:
+        return Path(cache_dir)
+    try:
+        return platformdirs.user_cache_path("keras-tuner-experiments")
+    except (RuntimeError, KeyError):
+        raise UserError(
+            "there is no home folder for the cache (HOME is not set, and the system does not know "
+            f"user {os.getuid()}): name a folder with --cache-dir, or set HOME"
+        ) from None
 
 
 @dataclass(frozen=True)

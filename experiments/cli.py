@@ -9,6 +9,7 @@ import click
 from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
+from experiments.inherited import own_process
 from experiments.output import close, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
@@ -25,6 +26,7 @@ class _Refusing(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        own_process()
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
