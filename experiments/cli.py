@@ -184,8 +184,7 @@ def cache(
             raise UserError("--older-than and --max-size say what --prune removes; add --prune")
         click.echo(module.describe(folder, module.entries(folder)))
         return
-    removed = module.prune(folder, age, size)
-    click.echo(f"removed {len(removed)} entries")
+    click.echo(str(module.prune(folder, age, size)))
     click.echo(module.describe(folder, module.entries(folder)))
 
 

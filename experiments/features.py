@@ -200,7 +200,8 @@ def _fits_half(values: _Array) -> bool:
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0 or not np.isfinite(largest):  # single precision would not hold those either
         return True
-    return bool(np.finfo(np.float16).tiny <= largest <= np.finfo(np.float16).max)
+    half = np.finfo(np.float16)
+    return float(half.tiny) <= largest <= float(half.max)
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:

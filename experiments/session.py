@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
-from experiments.data import PreparedData
+from experiments.data import MissingDataError, PreparedData
 from experiments.deadline import Deadline
 from experiments.display import Display
 from experiments.driver import Driver
@@ -120,14 +121,20 @@ class Session:
         how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
         try:
             self._begin()
-            driver = self._driver()
-            self.tuner.search(driver)
-            self._note(search_ended=time.time(), ended_by=driver.ended_by)
-            return self._confirm()
+            with held(Path(self._data.folder)):
+                driver = self._driver()
+                self.tuner.search(driver)
+                self._note(search_ended=time.time(), ended_by=driver.ended_by)
+                return self._confirm()
         except KeyboardInterrupt:
             with suppress(OSError):
                 self._note(ended_by="interrupted")
             raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
+        except MissingDataError as error:
+            raise UserError(
+                f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
+                f"there again, go on with: {how}"
+            ) from None
         except OSError as error:
             if not is_disk_full(error):
                 raise

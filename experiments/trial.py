@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import PreparedData
+from experiments.data import MissingDataError, PreparedData
 from experiments.executors.base import Answer
 from experiments.files import atomic, check_room, is_disk_full
 from experiments.objective import LATENCY, Objective
@@ -108,7 +108,8 @@ class TrialResult:
             objective; measured as `costs.latency` does, by the process that ran the trial.
         latency_low_ms: One call in ten was quicker.
         latency_high_ms: Nine calls in ten were quicker.
-        cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `worker_lost` or `error`.
+        cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `data_missing`,
+            `worker_lost` or `error`.
         message: On failure: what happened in one line.
         traceback: On failure: where.
         initial_epoch: Epoch that the histories begin at.
@@ -210,6 +211,8 @@ def classify(error: BaseException) -> str:
         return deeper if deeper == "out_of_memory" else "build"
     if is_disk_full(error):
         return "disk_full"
+    if isinstance(error, MissingDataError):
+        return "data_missing"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "out_of_memory"
     return "build" if isinstance(error, BuildError) else "error"
