@@ -115,6 +115,7 @@ class TrialResult:
         initial_epoch: Epoch that the histories begin at.
         features: `cached`: whether it was trained on kept features; `parts` they are of, or `why`
             not.
+        numerics: What decides its numbers beside seeds, see `numerics.numerics`.
     """
 
     status: str = "completed"
@@ -130,6 +131,7 @@ class TrialResult:
     traceback: str | None = None
     initial_epoch: int = 0
     features: dict[str, Any] = field(default_factory=dict)
+    numerics: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
@@ -171,9 +173,11 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
 def _run_executions(
     task: TrialTask, result: TrialResult, report: Report, note: Note | None
 ) -> None:
+    from experiments.numerics import numerics
     from experiments.snapshot import Keeper
     from experiments.training import timed, train
 
+    result.numerics = numerics()
     best: float | None = None
     for index, seed in enumerate(task.seeds):
         keeper = Keeper(task, index, seed)
