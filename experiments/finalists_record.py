@@ -8,6 +8,15 @@ from typing import Any
 
 from experiments.config import SearchConfig
 
+# What messages of such failures begin with.
+_PASSING = (
+    "FileNotFoundError",
+    "MissingDataError",
+    "OSError",
+    "PermissionError",
+    "TimeoutError",
+    "the worker process",
+)
 Records = Sequence[dict[str, Any]]
 
 
@@ -65,6 +74,8 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     """
     if not records or any(_differs(record, config) for record in records):
         return False
+    if any(_has_passing_failure(record) for record in records):
+        return False
     if config.race:
         return sorted(asked) == sorted(record["trial_id"] for record in records) and all(
             _is_of_race(record, config) for record in records
@@ -73,6 +84,11 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     return tested == [(name, config.seeds) for name in asked] and not any(
         "race" in record for record in records
     )
+
+
+def _has_passing_failure(record: dict[str, Any]) -> bool:
+    """Whether a training failed of what may be otherwise another time: a file, a killed process."""
+    return any(str(f.get("message")).startswith(_PASSING) for f in record.get("failed", ()))
 
 
 def _differs(record: dict[str, Any], config: SearchConfig) -> bool:

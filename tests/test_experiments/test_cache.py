@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import experiments.cache as cache
 import experiments.data as data_module
+from experiments import SearchConfig
 from experiments.cache_use import held
 from experiments.cli import main
 from experiments.data import MissingDataError, PreparedData, prepare
@@ -24,6 +25,7 @@ from experiments.driver import STOPPING, Driver
 from experiments.executors.base import Job
 from experiments.feature_entry import Entry
 from experiments.features import FeatureStore, NotKeptError
+from experiments.finalists_record import is_done
 from experiments.trial import TrialResult, classify
 from search_spaces.frozen import FrozenPart, LayerSplit
 
@@ -270,3 +272,23 @@ def test_a_dataset_that_is_gone_for_good_ends_the_search_and_no_trial(
     with pytest.raises(STOPPING["data_missing"], match="gone"):
         driver.ended(job, TrialResult("failed", cause="data_missing", message=str(gone.value)), "w")
     assert record.ended == ["interrupted"]  # a resume runs it again
+
+
+@pytest.mark.parametrize(
+    ("message", "done"),
+    [
+        ("NotANumberError: the loss is nan", True),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'train-images.npy'", False),
+        ("the worker process was killed by SIGKILL", False),
+    ],
+)
+def test_a_finalist_that_failed_of_a_missing_file_does_not_count_as_done(
+    message: str, done: bool
+) -> None:
+    config = SearchConfig("mnist_cnn", dataset="digits", confirm=1, seeds=2)
+    record = {
+        "trial_id": "0000", "max_epochs": config.max_epochs, "patience": config.patience,
+        "exported_run": 0, "runs": [{"seed": 1, "score": 0.5}],
+        "failed": [{"seed": 2, "message": message}],
+    }  # fmt: skip
+    assert is_done([record], config, ["0000"]) is done
