@@ -132,10 +132,10 @@ def run_in_a_shell(line: str, folder: Path, **variables: str) -> subprocess.Comp
 def test_the_command_line_runs_in_a_hostile_shell(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
     hostile = {"KERAS_BACKEND": "jax", "MPLBACKEND": NOTEBOOK, "PYTHONWARNINGS": "error"}
-    line = "experiments spaces mnist_cnn <&- ; echo $?"
+    line = "experiments spaces mnist_cnn <&- 2>&- ; echo $?"
     ran = run_in_a_shell(line, tmp_path, KERAS_HOME=str(tmp_path), **hostile)
-    assert ran.stdout.splitlines()[-1] == "0", ran.stderr
-    assert ran.stderr.splitlines() == ["KERAS_BACKEND=jax: not followed, TensorFlow trains"]
+    assert ran.stdout.startswith("mnist_cnn")
+    assert ran.stdout.splitlines()[-1] == "0"
 
 
 def test_closed_streams_and_readers_that_leave_are_no_tracebacks(tmp_path: Path) -> None:
