@@ -62,10 +62,11 @@ def main() -> int:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--space", choices=list(SPACES), help="one space; both if not given")
     parser.add_argument("--threads", type=int, help="of a trial; a share of the cores if not given")
     chosen = parser.parse_args()
     worst = 0.0
-    for space in SPACES:
+    for space in [chosen.space] if chosen.space else SPACES:
         with TemporaryDirectory() as folder:
             runs = Path(folder)
             ways = {"inline": 0, "one": 1, "two": 2, "resumed": 2}
