@@ -9,6 +9,7 @@ import click
 from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
+from experiments.inherited import own_process
 from experiments.output import close, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
@@ -25,6 +26,7 @@ class _Refusing(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        own_process()
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -182,8 +184,7 @@ def cache(
             raise UserError("--older-than and --max-size say what --prune removes; add --prune")
         click.echo(module.describe(folder, module.entries(folder)))
         return
-    removed = module.prune(folder, age, size)
-    click.echo(f"removed {len(removed)} entries")
+    click.echo(str(module.prune(folder, age, size)))
     click.echo(module.describe(folder, module.entries(folder)))
 
 

@@ -5,13 +5,14 @@ compared sees the same images. Where the dataset brings no test images, 10 % are
 20 % of what is left to train on are for validation. Both draws are stratified by class.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from experiments.cache_use import touch
 from experiments.datasets.base import RawDataset, RawSplit
 from experiments.datasets.registry import resolve
 from experiments.errors import UserError
@@ -27,6 +29,7 @@ VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.1
 SPLITS = ("train", "validation", "test")
 _FORMAT = 1
+_PARTS = ("images", "labels", "sizes")
 Progress = Callable[[int, int], None]  # (images done, images in all)
 
 
@@ -45,6 +48,25 @@ class Split:
     sizes: npt.NDArray[np.int32]
 
 
+class MissingDataError(OSError):
+    """Prepared images are gone and can't be prepared again; no fault of who wanted them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `prepare` is called with to have the same images again, beside name and shape.
+
+    Args:
+        data_dir: Folder of tensorflow-datasets.
+        sample: Size of the subset.
+        split_seed: Seed of the subset and the splits.
+    """
+
+    data_dir: str | None = None
+    sample: int | None = None
+    split_seed: int = 0
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """A prepared dataset: plain facts, so it crosses process boundaries; arrays open on demand.
@@ -57,6 +79,7 @@ class PreparedData:
         counts: Number of images by split.
         fingerprint: Names the splits: same fingerprint, same images in the same splits.
         skipped: Images that could not be read, and folders without one.
+        recipe: How to prepare it again, should its folder be gone.
     """
 
     folder: str
@@ -66,18 +89,42 @@ class PreparedData:
     counts: dict[str, int]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    recipe: Recipe | None = None
 
     def open(self, split: str) -> Split:
-        """Opens `train`, `validation` or `test` as read-only memory maps, once a process."""
+        """Opens `train`, `validation` or `test` as read-only memory maps, once a process.
+
+        Raises:
+            MissingDataError: They are gone, and can't be prepared again.
+        """
+        try:
+            return self._opened(split)
+        except (FileNotFoundError, ValueError, EOFError) as error:
+            self._prepare_again(error)
+            return self._opened(split)
+
+    def _opened(self, split: str) -> Split:
+        touch(Path(self.folder))
         state = (Path(self.folder) / f"{split}-images.npy").stat()
         return _open(self.folder, split, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+    def _prepare_again(self, error: Exception) -> None:
+        gone = f"prepared images of {self.name!r} are gone from {self.folder!r}"
+        if self.recipe is None:
+            raise MissingDataError(errno.ENOENT, f"{gone} ({error})") from None
+        cache = Path(self.folder).parent.parent
+        try:
+            again = prepare(self.name, lambda _: self.shape, cache, **asdict(self.recipe))
+        except (UserError, OSError) as why:
+            raise MissingDataError(errno.ENOENT, f"{gone}: {why}") from None
+        if again.folder != self.folder:
+            raise MissingDataError(errno.ENOENT, f"{gone}, and the dataset has changed since")
 
 
 @lru_cache(maxsize=12)
 def _open(folder: str, split: str, state: tuple[int, ...]) -> Split:
     # By the file's state, for one that was made anew is another file.
-    parts = ("images", "labels", "sizes")
-    return Split(*(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in parts))
+    return Split(*(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in _PARTS))
 
 
 def prepare(
@@ -110,6 +157,7 @@ def prepare(
     fingerprint = _fingerprint(raw, indices)
     key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
     folder = cache_dir / "datasets" / key
+    touch(folder)
     if not _is_whole(folder, shape, indices):
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -127,6 +175,7 @@ def prepare(
         counts={split: len(chosen) for split, (_, chosen) in indices.items()},
         fingerprint=fingerprint,
         skipped=raw.skipped,
+        recipe=Recipe(data_dir, sample, split_seed),
     )
 
 
@@ -218,8 +267,10 @@ def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bo
     """Whether the arrays are in the cache, and none was cut short since."""
     try:
         for split, (_, chosen) in indices.items():
-            images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
-            if images.shape != (len(chosen), *shape):
+            images, labels, sizes = (
+                np.load(folder / f"{split}-{part}.npy", mmap_mode="r") for part in _PARTS
+            )
+            if images.shape != (len(chosen), *shape) or {len(labels), len(sizes)} != {len(chosen)}:
                 return False
     except (OSError, ValueError, EOFError):
         return False

@@ -16,6 +16,7 @@ from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
+from experiments.inherited import settled
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
@@ -62,6 +63,7 @@ class SearchResult:
     front_lines: tuple[str, ...] = ()
 
 
+@settled()
 def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
     """Searches as `config` says and leaves a study folder.
 
@@ -91,6 +93,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         return _run(prepared, folder, study, display)
 
 
+@settled()
 def resume_search(
     study: str | Path,
     runs_dir: str | Path = "runs",
