@@ -105,9 +105,9 @@ def test_folder_skips_and_names_what_it_cannot_use(tmp_path: Path) -> None:
     data = prepare(f"folder:{root}", lambda c: (16, 16, c), tmp_path / "cache")
     assert data.class_names == ("cat", "dog")
     assert data.skipped == (
-        "dog/broken.jpg",
-        "dog/huge.png",
-        "dog/nowhere.png",
+        "dog/broken.jpg (no image that Pillow can read)",
+        "dog/huge.png (too large: more than 179 million pixels)",
+        "dog/nowhere.png (a link to nothing)",
         "empty/ (no image in it)",
     )
     assert sum(data.counts.values()) == 40
