@@ -7,7 +7,14 @@ from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -32,17 +39,24 @@ class _Running:
     is_trial: bool = True  # not a finalist's training
 
 
+class _PlainColumn(TextColumn):
+    """A column of a bar whose text is text."""
+
+    def render(self, task: Task) -> Text:
+        return as_text(self.text_format.format(task=task))
+
+
 class LiveDisplay(SilentDisplay):
     """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+            _PlainColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.fields[note]}", markup=False),
+            _PlainColumn("{task.fields[note]}"),
         )
         self._live = Live(self, console=self._console, refresh_per_second=4)
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
