@@ -74,7 +74,8 @@ def huge_png(path: Path) -> None:
     """Writes a PNG whose header promises 60,000 x 60,000 pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     signature = b"\x89PNG\r\n\x1a\n\0\0\0\r"
-    path.write_bytes(signature + header + struct.pack(">I", zlib.crc32(header)))
+    checked = header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(signature + checked + b"\0\0\0\x08IDAT" + bytes(12))
 
 
 def _truncated(folder: Path, rng: random.Random) -> None:

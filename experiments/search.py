@@ -123,6 +123,7 @@ def resume_search(
         if widened:
             prepared = replace(prepared, widened=tuple(widened))
             record["space"] = space
+        record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
         record["config"] = prepared.config.as_dict() | kept
         return _run(prepared, folder, record, display)

@@ -54,8 +54,11 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
+        where = getattr(error, "filename", None) or str(root)
         words = getattr(error, "strerror", None) or error
-        raise UserError(f"dataset {name!r}: {str(root)!r} can't be read ({words})") from None
+        raise UserError(
+            f"dataset {name!r}: {_readable(str(where))!r} can't be read ({words})"
+        ) from None
     classes = sorted({c for found in scan.paths.values() for c, paths in found.items() if paths})
     if not classes:
         raise UserError(_no_image(name, root, layout, scan))

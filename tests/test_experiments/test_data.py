@@ -94,7 +94,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def bomb() -> bytes:
     """A PNG whose header promises 60,000 x 60,000 pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    checked = header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + checked + b"\0\0\0\x08IDAT" + bytes(12)
 
 
 def test_folder_skips_and_names_what_it_cannot_use(tmp_path: Path) -> None:

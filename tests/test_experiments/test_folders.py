@@ -257,6 +257,30 @@ def test_a_changed_file_is_read_again(
     assert np.array_equal(second.open("train").images[3], np.asarray(Image.open(path)))
 
 
+def test_what_is_remembered_of_a_folder_is_listed_and_pruned(tmp_path: Path) -> None:
+    from experiments.cache import describe, entries, prune
+
+    root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
+    first, cache = prepared(root), tmp_path / "cache"
+    assert {entry.kind for entry in entries(cache)} == {"datasets", "folders"}
+    assert f"list of files: 24 images of {root}" in describe(cache, entries(cache))
+    prune(cache, None, None)
+    assert entries(cache) == []
+    assert prepared(root) == first
+
+
+def test_a_cache_that_refuses_to_remember_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(manifest, "write_json", refusing)
+    monkeypatch.setattr("os.utime", refusing)
+    root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
+    assert prepared(root) == prepared(root)
+
+
 def test_reading_that_takes_long_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -320,3 +344,28 @@ def test_facts_on_the_data_are_counted(tmp_path: Path) -> None:
     assert "no test image of 1 of 2 classes: dog" in data.notes
     assert "test/dog/ (no image in it)" in data.skipped
     assert prepared(root).health == data.health
+
+
+def test_a_plain_folder_keeps_the_fingerprint_of_format_1(tmp_path: Path) -> None:
+    """Studies recorded before go on; the number is what commit 8961b20 made of these files."""
+    for label, name in enumerate(("b", "a c", "Z")):
+        for index in range(12):
+            path = tmp_path / "set" / name / ("deep" if index % 3 else ".") / f"{index}.ppm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"P6 2 2 255\n" + bytes([label, index] * 6))
+    (tmp_path / "set" / "b" / "broken.png").write_bytes(b"no image")
+    data = prepared(tmp_path / "set")
+    assert data.fingerprint == "7bc7ba73321c31d9"
+    assert data.former_fingerprint is None
+
+
+def test_a_folder_whose_images_are_read_otherwise_has_another(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        draw_class(tmp_path / "set" / name, 12)
+    before = prepared(tmp_path / "set")
+    drawn = Image.new("RGBA", (6, 6), (0, 0, 0, 0))
+    drawn.save(tmp_path / "set" / "cat" / "drawn.png")
+    after = prepared(tmp_path / "set")
+    assert after.former_fingerprint not in (None, before.fingerprint, after.fingerprint)
+    assert "read otherwise since" in after.why_changed(after.former_fingerprint)
+    assert "files have changed" in after.why_changed(before.fingerprint)
