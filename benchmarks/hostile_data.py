@@ -208,6 +208,13 @@ def open_again(root: Path) -> None:
                 path.chmod(0o755)
 
 
+def listing(root: Path) -> list[tuple[str, int, int]]:
+    """Returns what is in a folder: path, kind with permissions, and time of the last change."""
+    paths = [Path(folder, name) for folder, ds, fs in os.walk(root) for name in [*ds, *fs]]
+    states = [(str(path), path.lstat()) for path in sorted(paths)]
+    return [(path, state.st_mode, state.st_mtime_ns) for path, state in states]
+
+
 def tfds_layout(seed: int) -> tuple[dict[str, list[int]], int]:
     """Makes the splits of a hostile dataset.
 
@@ -351,7 +358,10 @@ def main() -> None:
     for seed in range(options.seed, options.seed + options.folders):
         with TemporaryDirectory() as place:
             root = image_folder(Path(place) / "images", seed)
+            before = listing(root)
             end = outcome_of(f"folder:{root}", Path(place) / "cache", options.verbose)
+            if listing(root) != before:
+                end = "wrong: something was written into the folder"
             open_again(Path(place))
         ends[f"folder {end}"] += 1
         if end.startswith("wrong"):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from experiments.data_health import Census, health_of
 from experiments.datasets.base import Progress, RawDataset
+from experiments.datasets.pixels import on_white
 from experiments.datasets.registry import resolve
 from experiments.errors import UserError
 from experiments.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
@@ -267,9 +268,7 @@ def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Any:
     height, width, channels = shape
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     if image.shape[-1] in (2, 4):  # with transparency
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+        picture = on_white(picture.convert("RGBA"))
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)

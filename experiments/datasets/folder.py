@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.datasets.base import Access, Image, RawDataset, RawSplit
-from experiments.datasets.layout import Layout, layout_of
+from experiments.datasets.layout import Layout, layout_of, loose_images
 from experiments.datasets.manifest import Manifest
 from experiments.datasets.pixels import UnusableImageError, decode
 from experiments.datasets.walk import find_files, identity, with_parents
 from experiments.errors import UserError
 from experiments.output import printable
+from reports.words import plural
 
 _CAUSES_NAMED = 3
 
@@ -83,6 +84,10 @@ def _scan(root: Path, layout: Layout, access: Access) -> _Scan:
     used = {identity(folder) for folders in layout.classes.values() for folder in folders}
     kept_out = used | with_parents(root)
     problems = list(layout.problems)
+    for folder in (root, *layout.splits.values()):
+        loose = loose_images(folder)
+        if loose:
+            problems.append((folder, f"{plural(loose, 'image')} in no class"))
     place: dict[Path, tuple[str, str]] = {}  # file -> role and class
     for role, folders in layout.classes.items():
         scan.paths[role] = {folder.name: [] for folder in folders}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.datasets.pixels import is_meant_as_image
-from experiments.datasets.walk import iterate_files, subfolders
+from experiments.datasets.walk import iterate_files, own_files, subfolders
 from experiments.errors import UserError
 from experiments.output import printable
 
@@ -112,8 +112,13 @@ def _holds_classes(folder: Path) -> bool:
     )
 
 
+def loose_images(folder: Path) -> int:
+    """Counts the images that lie in a folder itself, not in one below."""
+    return sum(is_meant_as_image(path) for path in own_files(folder))
+
+
 def _has_own_images(folder: Path) -> bool:
-    return any(path.parent == folder and is_meant_as_image(path) for path in _files(folder))
+    return any(map(is_meant_as_image, own_files(folder)))
 
 
 def _has_class_beside(folder: Path) -> bool:

@@ -25,6 +25,7 @@ _PLUGINS = {
 _CAMERA = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 _SAMPLE_RANGE = (340, 341)  # TIFF's SMinSampleValue and SMaxSampleValue
 _HIGHEST_16_BIT = 65_535
+_OPAQUE = 255
 
 
 class UnusableImageError(ValueError):
@@ -168,8 +169,11 @@ def _to_rgb(image: Any, declared: tuple[float, float] | None) -> Decoded:
                 f"{kind} numbers without a declared range: save it with 8 or 16 bits"
             )
         return Decoded(np.repeat(_scaled(np.asarray(image), *declared)[..., None], 3, -1), True)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        return _on_white(image)
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        picture = image.convert("RGBA")
+        if picture.getchannel("A").getextrema()[0] < _OPAQUE:
+            return Decoded(np.asarray(on_white(picture), dtype=np.uint8), True)
+        image = picture
     return Decoded(np.asarray(image.convert("RGB"), dtype=np.uint8), False)
 
 
@@ -181,13 +185,10 @@ def _scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np
     return levels
 
 
-def _on_white(image: Any) -> Decoded:
+def on_white(picture: Any) -> Any:
+    """Lays a Pillow image with transparency on white; returns it as RGB."""
     from PIL import Image as PillowImage
 
-    picture = image.convert("RGBA")
-    plain = np.asarray(picture)
-    if plain[..., 3].min() == 255:
-        return Decoded(np.ascontiguousarray(plain[..., :3]), False)
-    white = PillowImage.new("RGBA", picture.size, "white")
-    laid = PillowImage.alpha_composite(white, picture).convert("RGB")
-    return Decoded(np.asarray(laid, dtype=np.uint8), True)
+    white = PillowImage.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    return white

@@ -62,6 +62,11 @@ def subfolders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     return sorted(usable), sorted(problems)
 
 
+def own_files(folder: Path) -> list[Path]:
+    """Returns the visible regular files that lie in the folder itself."""
+    return [path for path in _visible(folder) if path.is_file()]
+
+
 def find_files(folder: Path, seen: Iterable[Identity] = ()) -> Found:
     """Finds the regular files of a folder and of all below it.
 

@@ -147,6 +147,17 @@ def test_hidden_folders_and_what_systems_leave_are_not_looked_at(tmp_path: Path)
     assert data.skipped == ()
 
 
+def test_images_in_no_class_are_said(tmp_path: Path) -> None:
+    root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
+    draw_class(root, 3)
+    draw(root / "train" / "0.png", 9)
+    (root / "labels.csv").touch()
+    assert prepared(root).skipped == (". (3 images in no class)", "train (1 image in no class)")
+    draw(tmp_path / "flat" / "0.png", 1)
+    with pytest.raises(UserError, match=r"found 0 sub-folders .*: \. \(1 image in no class\)"):
+        prepared(tmp_path / "flat")
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for name in ("cat", "dog"):
