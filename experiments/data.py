@@ -142,8 +142,8 @@ def prepare(
     raw = resolve(name, data_dir, cache_dir, progress)
     shape = shape_for(raw.channels)
     raw, indices = as_recorded(raw, sample, split_seed, recorded)
-    print_ = fingerprint(raw, indices)
-    key = hashlib.sha256(json.dumps([_FORMAT, print_, shape]).encode()).hexdigest()[:24]
+    name_of_splits = fingerprint(raw, indices)
+    key = hashlib.sha256(json.dumps([_FORMAT, name_of_splits, shape]).encode()).hexdigest()[:24]
     folder = cache_dir / "datasets" / key
     if not _is_whole(folder, shape, indices):
         _prepare(raw, indices, shape, folder, progress)
@@ -156,7 +156,7 @@ def prepare(
         class_names=raw.class_names,
         shape=shape,
         counts={split: len(chosen) for split, (_, chosen) in indices.items()},
-        fingerprint=print_,
+        fingerprint=name_of_splits,
         skipped=raw.skipped,
         roles=roles_of(raw),
         notes=(*raw.notes, *notes_of(raw, indices)),

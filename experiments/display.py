@@ -223,8 +223,7 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     if data.skipped:
         more = ", ..." if len(data.skipped) > _MOST_SKIPPED else ""
         lines.append(
-            f"skipped {len(data.skipped)} (unreadable images, folders without one): "
-            f"{', '.join(data.skipped[:_MOST_SKIPPED])}{more}"
+            f"skipped {len(data.skipped)}: {', '.join(data.skipped[:_MOST_SKIPPED])}{more}"
         )
     lines += [*data.notes, *warnings_of(data.health)]
     return [printable(line, one_line=True) for line in lines]

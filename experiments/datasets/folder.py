@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from experiments.datasets.base import Access, Image, RawDataset, RawSplit
 from experiments.datasets.layout import Layout, layout_of, loose_images
-from experiments.datasets.manifest import Manifest
+from experiments.datasets.manifest import Examined, Manifest
 from experiments.datasets.pixels import UnusableImageError, decode
 from experiments.datasets.walk import find_files, identity, with_parents
 from experiments.errors import UserError
@@ -19,6 +19,7 @@ from experiments.output import printable
 from reports.words import plural
 
 _CAUSES_NAMED = 3
+_LONGEST = 200  # characters of a path that is shown
 
 
 @dataclass
@@ -39,6 +40,13 @@ class _Scan:
     rescued: bool = False
     num_unreadable: int = 0
 
+    def take(self, path: Path, role: str, class_name: str, root: Path, seen: Examined) -> None:
+        """Takes a usable image into its class."""
+        self.paths[role][class_name].append(path)
+        self.digest.update(os.fsencode(path.relative_to(root).as_posix()) + b"\0")
+        self.digest.update(bytes.fromhex(seen.sha256))
+        self.rescued |= seen.rescued
+
 
 def load(name: str, argument: str, access: Access) -> RawDataset:
     """Opens the folder `argument`; what can't be decoded is skipped, and named with the reason.
@@ -52,9 +60,9 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
             raise UserError(f"dataset {name!r}: there is no folder {str(root)!r}")
         layout = layout_of(root, name)
         scan = _scan(root, layout, access)
-    except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
         where = getattr(error, "filename", None) or str(root)
         words = getattr(error, "strerror", None) or error
         raise UserError(
@@ -81,36 +89,33 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
 def _scan(root: Path, layout: Layout, access: Access) -> _Scan:
     """Examines every file; a file that is no image and isn't called one is passed over."""
     scan = _Scan()
-    used = {identity(folder) for folders in layout.classes.values() for folder in folders}
-    kept_out = used | with_parents(root)
-    problems = list(layout.problems)
-    for folder in (root, *layout.splits.values()):
-        loose = loose_images(folder)
-        if loose:
-            problems.append((folder, f"{plural(loose, 'image')} in no class"))
+    problems = [*layout.problems, *_loose(root, layout)]
     place: dict[Path, tuple[str, str]] = {}  # file -> role and class
+    used = {identity(folder) for folders in layout.classes.values() for folder in folders}
     for role, folders in layout.classes.items():
         scan.paths[role] = {folder.name: [] for folder in folders}
         for folder in folders:
-            found = find_files(folder, kept_out)
+            found = find_files(folder, used | with_parents(root))
             problems += found.problems
             place |= dict.fromkeys(found.files, (role, folder.name))
     for path, seen in Manifest(root, access.cache_dir).examine(list(place), access.progress):
-        role, class_name = place[path]
         if seen.problem:
             problems.append((path, seen.problem))
             scan.num_unreadable += 1
-        if not seen.sha256:
-            continue
-        scan.paths[role][class_name].append(path)
-        scan.digest.update(os.fsencode(path.relative_to(root).as_posix()) + b"\0")
-        scan.digest.update(bytes.fromhex(seen.sha256))
-        scan.rescued |= seen.rescued
+        if seen.sha256:
+            scan.take(path, *place[path], root, seen)
     scan.skipped += [f"{_shown(path, root)} ({reason})" for path, reason in sorted(problems)]
     for role, folders in layout.classes.items():
         empty = [folder for folder in folders if not scan.paths[role][folder.name]]
         scan.skipped += [f"{_shown(folder, root)}/ (no image in it)" for folder in empty]
     return scan
+
+
+def _loose(root: Path, layout: Layout) -> Iterator[tuple[Path, str]]:
+    for folder in (root, *layout.splits.values()):
+        count = loose_images(folder)
+        if count:
+            yield folder, f"{plural(count, 'image')} in no class"
 
 
 def _split(name: str, role: str, layout: Layout, scan: _Scan, classes: list[str]) -> RawSplit:
@@ -152,7 +157,9 @@ def _no_image(name: str, root: Path, layout: Layout, scan: _Scan) -> str:
 
 
 def _shown(path: Path, root: Path) -> str:
-    return printable(path.relative_to(root).as_posix(), one_line=True)
+    shown = printable(path.relative_to(root).as_posix(), one_line=True)
+    half = _LONGEST // 2
+    return shown if len(shown) <= _LONGEST else f"{shown[:half]}…{shown[-half:]}"
 
 
 def _readable(name: str) -> str:

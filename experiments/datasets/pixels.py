@@ -115,7 +115,8 @@ def decode(path: Path) -> Decoded | None:
         try:
             with PillowImage.open(path, formats=_formats()) as image:
                 declared = _declared_range(image)
-                return _to_rgb(ImageOps.exif_transpose(image), declared)
+                ImageOps.exif_transpose(image, in_place=True)  # without a copy
+                return _to_rgb(image, declared)
         except UnidentifiedImageError:
             if path.suffix.lower() not in image_suffixes():
                 return None
@@ -170,7 +171,7 @@ def _to_rgb(image: Any, declared: tuple[float, float] | None) -> Decoded:
             )
         return Decoded(np.repeat(_scaled(np.asarray(image), *declared)[..., None], 3, -1), True)
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        picture = image.convert("RGBA")
+        picture = image if image.mode == "RGBA" else image.convert("RGBA")
         if picture.getchannel("A").getextrema()[0] < _OPAQUE:
             return Decoded(np.asarray(on_white(picture), dtype=np.uint8), True)
         image = picture

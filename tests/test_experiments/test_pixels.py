@@ -85,6 +85,17 @@ def test_opaque_images_are_what_a_plain_conversion_makes_of_them(tmp_path: Path,
     assert np.array_equal(found.pixels, np.asarray(Image.open(path).convert("RGB")))
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "I;16"])
+def test_images_are_upright(tmp_path: Path, mode: str) -> None:
+    flat = np.repeat(np.array([[0, 60, 255]], np.uint8), 2, axis=0)
+    image = Image.fromarray(flat.astype(np.uint16) * 257 if mode == "I;16" else flat)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    image = image if mode == "I;16" else image.convert(mode)
+    upright = grey(saved(image, tmp_path / "a.png", exif=exif)) * 255
+    assert np.rint(upright).tolist() == [[0, 0], [60, 60], [255, 255]]
+
+
 def test_four_channels_of_a_dataset_are_laid_on_white() -> None:
     image = np.zeros((4, 4, 4), np.uint8)
     image[..., 3] = np.rint((1 - RAMP) * 255)
