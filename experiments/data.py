@@ -191,9 +191,10 @@ def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bo
     """Whether the arrays are in the cache, and none was cut short since."""
     try:
         for split, (_, chosen) in indices.items():
-            images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
-            if images.shape != (len(chosen), *shape):
-                return False
+            for part, each in (("images", shape), ("labels", ()), ("sizes", (2,))):
+                array = np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
+                if array.shape != (len(chosen), *each):
+                    return False
         return isinstance(_health(folder), dict)
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return False

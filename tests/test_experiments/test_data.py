@@ -62,15 +62,19 @@ def test_prepared_arrays_are_reused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut short", "away"])
-def test_damaged_arrays_are_prepared_again(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("file", ["train-images.npy", "test-labels.npy", "info.json"])
+def test_damaged_arrays_are_prepared_again(tmp_path: Path, damage: str, file: str) -> None:
     data = digits(tmp_path, sample=100)
     before = np.array(data.open("train").images)
-    path = Path(data.folder) / "train-images.npy"
+    path = Path(data.folder) / file
     if damage == "away":
         path.unlink()
     else:
-        os.truncate(path, 1000)
-    assert np.array_equal(digits(tmp_path, sample=100).open("train").images, before)
+        os.truncate(path, path.stat().st_size // 2)
+    again = digits(tmp_path, sample=100)
+    assert again == data
+    assert np.array_equal(again.open("train").images, before)
+    assert len(again.open("test").labels) == data.counts["test"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
