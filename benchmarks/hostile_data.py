@@ -33,6 +33,10 @@ _LONGEST = 1200  # of a message
 _SECONDS = 60  # that a preparation may take
 
 
+class HangError(BaseException):
+    """A preparation took too long; not an `Exception`, so that nothing swallows it."""
+
+
 def image_of(mode: str, rng: np.random.Generator) -> Image.Image:
     """Makes a small image of a Pillow mode; some are of one colour throughout."""
     height, width = (int(side) for side in rng.integers(1, 24, 2))
@@ -312,7 +316,7 @@ def outcome_of(name: str, cache: Path, verbose: bool = False) -> str:
     from experiments.errors import UserError
 
     def hang(*arguments: object) -> None:
-        raise TimeoutError(f"took more than {_SECONDS} s")
+        raise HangError(f"took more than {_SECONDS} s")
 
     signal.signal(signal.SIGALRM, hang)
     signal.alarm(_SECONDS)
