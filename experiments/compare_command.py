@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
+from experiments.output import echo
 from experiments.quiet import import_keras_quietly
 
 data_dir_option = click.option(
@@ -53,8 +54,8 @@ def compare(runs_dir: str, **options: Any) -> None:
     same_images = _same_images([arm.study for arm in _single(arms)])
     comparison = decide(arms, same_images, _look(arms), options["difference"])
     page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
-    click.echo(comparison_text(comparison))
-    click.echo(f"\ncomparison: {page}")
+    echo(comparison_text(comparison))
+    echo(f"\ncomparison: {page}")
 
 
 def _named(options: dict[str, Any]) -> dict[str, list[str]]:
@@ -156,4 +157,4 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
             opened[folder] = open_study(
                 arm.study, options["data_dir"], options["cache_dir"], dataset=options["dataset"]
             )
-        confirm_trial(opened[folder], arm.trial_id, options["seeds"], click.echo)
+        confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)
