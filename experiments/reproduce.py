@@ -1,7 +1,7 @@
 """Trains a recorded trial again, and says whether it agrees."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
 from experiments.numerics import differences, needs_another_process, numerics, variables_for
 from experiments.rerun import Opened
+from experiments.space_source import changed, source_of, space_source
 from experiments.study import environment
 from experiments.trial import Execution, TrialResult, run_trial
 from reports.reading import as_dict, dicts, dig, number, read_json
@@ -125,7 +126,7 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
         score=float(np.mean([s for s in scores if s is not None])),
         largest=largest,
         tolerance=tolerance,
-        differences=tuple(dict.fromkeys((*differing, *_differences(opened)))),
+        differences=tuple(dict.fromkeys((*differing, *_differences(opened, chain)))),
         origins=tuple(link.trial_id for link in chain[:-1]),
         unrecorded=not chain[-1].result.get("numerics"),
     )
@@ -227,7 +228,11 @@ def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: 
     return largest
 
 
-def _differences(opened: Opened) -> Iterator[str]:
+def _differences(opened: Opened, chain: Sequence[Link]) -> Iterator[str]:
+    source = space_source(opened.config.space)
+    for link in chain:
+        for module in changed(source_of(opened.study.record, int(link.trial_id)), source):
+            yield f"code of the space: {module} has changed since"
     then, now = as_dict(opened.study.record.get("environment")), environment()
     for name in ("python", "platform", "cores"):
         if then.get(name) != now[name]:

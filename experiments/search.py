@@ -136,7 +136,7 @@ def resume_search(
             record["space"] = space
         record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
-        record["config"] = prepared.config.as_dict() | kept
+        record["config"] |= prepared.config.as_dict() | kept
         record["name"], record["dataset"]["name"] = folder.name, prepared.config.dataset
         with opened(prepared.config) as executor:
             return _run(prepared, folder, record, display, executor)

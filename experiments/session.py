@@ -29,6 +29,7 @@ from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
 from experiments.record import TrialRecord
 from experiments.repair import restore
+from experiments.space_source import changed, source_of, space_source
 from experiments.study import write_study
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
@@ -85,6 +86,7 @@ class Session:
     ) -> None:
         self._executor = executor
         self._is_begun = False
+        self._new_source: list[str] = []
         self._num_before = 0  # trials that had ended when the session began
         self._ended_before: dict[str, float] = {}
         self.config, self.folder, self.study = prepared.config, folder, study
@@ -180,6 +182,7 @@ class Session:
             session["points"] = self._new_points
         if self._picked:
             session["picked"] = self._picked
+        session |= self._source()
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
         self._num_before = sum(t.status in _ENDED for t in self._oracle.trials.values())
@@ -195,8 +198,23 @@ class Session:
             self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
         for line in self._notices:
             self._display.notice(line)
+        for line in self._new_source:
+            self._display.notice(line)
         if mended:
             self._display.notice(f"restored: {'; '.join(mended)}")
+
+    def _source(self) -> dict[str, Any]:
+        """Returns what a session records of the space's code, if it is not that of before."""
+        then, now = source_of(self.study), space_source(self.config.space)
+        if then == now:
+            return {}
+        if names := changed(then, now):
+            self._new_source = [
+                f"the code of space {self.config.space} has changed since the session before "
+                f"({', '.join(names)}): what is trained from now on may be other networks under "
+                "the same names"
+            ]
+        return {"space_source": now}
 
     def _so_far(self) -> tuple[int, tuple[str, float] | None]:
         """Returns the number of trials that have ended, and the best with its score."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
+from reports.formats import check_format
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
@@ -27,6 +28,7 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
     if not isinstance(record, dict):
         raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
+    check_format(record, folder)
     paths = sorted(folder.glob("trial_*/trial.json"))
     if not record and not paths:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
