@@ -10,10 +10,11 @@ from experiments.earlier import Earlier, Source, check_objective, is_number, mis
 from experiments.errors import UserError
 from experiments.objective import Objective, objective_values
 from experiments.pruned import was_pruned
+from reports.formats import check_format
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import dig
+from reports.reading import as_dict, dig, read_json
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -29,6 +30,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     """
     if not (folder / "study.json").is_file():
         return _read_plain(name, folder, objectives)
+    check_format(as_dict(read_json(folder / "study.json")), folder)
     check_objective(name, _objective_of(folder), objectives[0])
     trials, skipped = [], Counter[str]()
     for path in sorted(folder.glob("trial_*/trial.json")):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bookkeeping import own_values
 from experiments.config import SearchConfig
 from experiments.objective import LATENCY, Objective, described
 from experiments.oracles.asha import is_paused
@@ -40,7 +41,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
     """Returns the first trial of each network: one that was promoted is that of its origin."""
     found: dict[str, Any] = {}
     for trial in trials:
-        values = {n: v for n, v in trial.hyperparameters.values.items() if "/" not in n}
+        values = own_values(trial.hyperparameters.values)
         found.setdefault(repr(sorted(values.items())), trial)
     return list(found.values())
 

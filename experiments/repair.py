@@ -90,7 +90,10 @@ def _clear(folder: Path) -> None:
 def _load(found: Found, name: str, parse: Any) -> Any:
     path = found.folder / name
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if f"trial_{content['trial_id']}" != found.folder.name:
+            raise ValueError("it is of another trial")
+        return parse(content)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):

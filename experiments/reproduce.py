@@ -17,7 +17,7 @@ from experiments.rerun import Opened
 from experiments.space_source import changed, source_of, space_source
 from experiments.study import environment
 from experiments.trial import Execution, TrialResult, run_trial
-from reports.reading import as_dict, dicts, dig, number, read_json
+from reports.reading import as_dict, clean, dicts, dig, number, read_json
 
 TOLERANCE = 0.005
 
@@ -163,6 +163,8 @@ def _chain(opened: Opened, trial_id: str) -> list[Link]:
 
 
 def _link(opened: Opened, trial_id: str) -> Link:
+    if not trial_id.isdecimal():  # it becomes a part of paths
+        raise UserError(f"{clean(trial_id, 60)!r} is no trial of a study of this suite")
     path = opened.folder / f"trial_{trial_id}" / "result.json"
     link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
     if link.result.get("status") not in ("completed", "pruned") or not link.executions:

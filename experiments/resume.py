@@ -14,6 +14,7 @@ from experiments.places import is_images, whole
 from experiments.places import recorded as found_now
 from experiments.ranges import Widened, widened
 from reports.facts import picks
+from reports.passwords import all_hidden
 from reports.reading import clean
 
 CHANGEABLE = (
@@ -141,6 +142,8 @@ def _plain(config: SearchConfig, name: str) -> Any:
     if name == "objective":
         return ", ".join(map(str, config.objectives))
     value = getattr(config, name)
+    if name == "sources":
+        return tuple(all_hidden(value))
     # Values come as text from the command line and as numbers from a file.
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
 

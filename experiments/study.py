@@ -14,7 +14,8 @@ from experiments.errors import UserError
 from experiments.files import write_json
 from experiments.space_source import space_source
 from reports.formats import FORMAT, check_format
-from reports.reading import read_json
+from reports.passwords import all_hidden
+from reports.reading import dicts, read_json
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -107,7 +108,14 @@ def _git() -> dict[str, Any] | None:
 
 
 def write_study(folder: Path, study: dict[str, Any]) -> None:
-    """Writes `study.json`."""
+    """Writes `study.json`, without the passwords of databases that earlier trials came from."""
+    for holder, name in (
+        (study["config"], "sources"),
+        (study.get("environment"), "command_line"),
+        *((session, "command_line") for session in dicts(study.get("sessions"))),
+    ):
+        if isinstance(holder, dict) and name in holder:
+            holder[name] = all_hidden(holder[name])
     write_json(folder / "study.json", study)
 
 

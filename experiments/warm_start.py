@@ -15,6 +15,7 @@ from experiments.earlier_projects import read_folder
 from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
+from reports.passwords import hidden
 
 
 def warm_start(
@@ -57,7 +58,7 @@ def warm_start(
 
 
 def _line(name: str, num_used: int, dropped: Counter[str], unknown: set[str]) -> str:
-    line = f"--from {name}: {num_used} trials used"
+    line = f"--from {hidden(name)}: {num_used} trials used"
     if dropped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
         line += f", {dropped.total()} dropped ({reasons})"
@@ -139,23 +140,26 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
         names = optuna.get_all_study_names(storage)
         if not chosen and len(names) != 1:
             there = ", ".join(names) or "none"
-            raise UserError(f"--from {name}: choose a study as {url}#STUDY; there are {there}")
+            raise UserError(
+                f"--from {hidden(name)}: choose a study as {hidden(url)}#STUDY; there are {there}"
+            )
         study = optuna.load_study(study_name=chosen or names[0], storage=storage)
     except UserError:
         raise
     except Exception as error:  # databases fail in as many ways as there are databases
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"--from {name}: can't be read: {lines[0][:200]}") from None
+        why = hidden(lines[0][:200])
+        raise UserError(f"--from {hidden(name)}: can't be read: {why}") from None
     if len(study.directions) != len(objectives):
         raise UserError(
-            f"--from {name}: it has {len(study.directions)} objective(s), this search "
+            f"--from {hidden(name)}: it has {len(study.directions)} objective(s), this search "
             f"{len(objectives)}: {', '.join(map(str, objectives))}"
         )
     stated = study.metric_names if len(objectives) > 1 else None
     names = stated or [o.name for o in objectives]
     for named, direction, objective in zip(names, study.directions, objectives, strict=True):
         most = direction == optuna.study.StudyDirection.MAXIMIZE
-        check_objective(name, Objective(named, "max" if most else "min"), objective)
+        check_objective(hidden(name), Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
     for trial in study.get_trials(deepcopy=False):
         values = trial.values or []

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.bookkeeping import own_values
 from experiments.config import HALVING
 from experiments.oracles.asha import ORIGIN, Halving, is_paused, origins
 from experiments.oracles.base import DurableOracle, Status
@@ -108,8 +109,7 @@ class OptunaOracle(DurableOracle):
         if promotion is None:
             return None
         origin, epochs = promotion
-        values = {n: v for n, v in origin.hyperparameters.values.items() if "/" not in n}
-        return values | {
+        return own_values(origin.hyperparameters.values) | {
             ORIGIN: origin.trial_id,
             "tuner/initial_epoch": epochs,
             "tuner/epochs": self._max_epochs,
