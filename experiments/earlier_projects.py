@@ -14,7 +14,7 @@ from reports.formats import check_format
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import as_dict, dig, read_json
+from reports.reading import as_dict, dig
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -30,7 +30,6 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     """
     if not (folder / "study.json").is_file():
         return _read_plain(name, folder, objectives)
-    check_format(as_dict(read_json(folder / "study.json")), folder)
     check_objective(name, _objective_of(folder), objectives[0])
     trials, skipped = [], Counter[str]()
     for path in sorted(folder.glob("trial_*/trial.json")):
@@ -103,7 +102,11 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
     try:
-        stated = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"]
+        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        check_format(as_dict(record), folder)
+        stated = record["objective"]
         return Objective(str(stated["name"]), str(stated["direction"]))
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

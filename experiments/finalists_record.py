@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
+from reports.reading import number
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -79,6 +80,8 @@ def _exported(records: Records) -> dict[str, Any] | None:
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:
     """Whether the record is of the finalists that are asked for, trained as they are now.
 
+    More finalists or more trainings than are asked for are as good: what is done is not forgotten.
+
     Records of before finalists were ranked have their trainings in `runs` alone, all tested: they
     count as well.
 
@@ -92,7 +95,7 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     if any(_has_passing_failure(record) for record in records):
         return False
     names = [record["trial_id"] for record in records]
-    if sorted(asked) != sorted(names):
+    if not set(asked) <= set(names):
         return False
     is_fresh = _is_winner_tested(records, config.seeds)
     if config.race and len(asked) > 1:
@@ -100,16 +103,16 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     if any("race" in record for record in records):
         return False
     if any("ranking" in record for record in records):
-        return is_fresh and all(_num_ranking(record) == config.seeds for record in records)
-    counts = {len(record["runs"]) + len(record.get("failed", ())) for record in records}
-    return names[0] == asked[0] and counts == {config.seeds}
+        return is_fresh and all(_num_ranking(record) >= config.seeds for record in records)
+    counts = [len(record["runs"]) + len(record.get("failed", ())) for record in records]
+    return bool(asked) and names[0] == asked[0] and min(counts) >= config.seeds
 
 
 def _is_winner_tested(records: Records, num_seeds: int) -> bool:
     """Whether the winner among those that were ranked has its fresh trainings."""
     winner = _exported(records)
     chosen = [winner] if winner is not None else records
-    return all(not r.get("ranking") or _num_tested(r) == num_seeds for r in chosen)
+    return all(not r.get("ranking") or _num_tested(r) >= num_seeds for r in chosen)
 
 
 def _num_ranking(record: dict[str, Any]) -> int:
@@ -137,6 +140,6 @@ def _is_of_race(record: dict[str, Any], config: SearchConfig) -> bool:
     race = record.get("race")
     return (
         isinstance(race, dict)
-        and race.get("budget") == config.confirm * config.seeds
+        and number(race.get("budget")) >= config.confirm * config.seeds
         and race.get("ended_by") != "deadline"
     )

@@ -121,21 +121,21 @@ class FrontRetention(Retention):
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
         """Takes note of all trials of earlier sessions, then removes what is not wanted."""
-        for trial in trials:
+        for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
             self._note(*trial)
         self._tidy()
 
     def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:
         self._held.add(trial_id)
-        if (self._folder / f"trial_{trial_id}" / CHECKPOINT).exists():
+        if self._has_weights(trial_id):
             self._with_weights.add(trial_id)
         if score is not None:
-            self._rank(trial_id, score)
+            self._rank(trial_id, score, values is None)
         if values is not None:
             self._values[trial_id] = values
 
     def _tidy(self) -> None:
-        wanted = {trial_id for _, trial_id in self._best[: self._num_kept]} | self._front()
+        wanted = {trial_id for *_, trial_id in self._best[: self._num_kept]} | self._front()
         for trial_id in self._with_weights - wanted:
             self._remove(trial_id, CHECKPOINT)
         self._with_weights &= wanted
