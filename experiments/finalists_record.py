@@ -101,11 +101,39 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     if config.race and len(asked) > 1:
         return is_fresh and all(_is_of_race(record, config) for record in records)
     if any("race" in record for record in records):
-        return False
+        return is_fresh and len(asked) == 1
     if any("ranking" in record for record in records):
         return is_fresh and all(_num_ranking(record) >= config.seeds for record in records)
     counts = [len(record["runs"]) + len(record.get("failed", ())) for record in records]
     return bool(asked) and names[0] == asked[0] and min(counts) >= config.seeds
+
+
+def left_out(before: Records, now: Records) -> list[dict[str, Any]]:
+    """Returns the trainings of `before` that `now` does not hold, as records of their finalists.
+
+    They are kept, for a later session may ask for them again.
+    """
+    held = {key for record in now for key in _keys(record)}
+    found = []
+    for record in before:
+        lists = {"runs": record["runs"], "ranking": record.get("ranking", ())}
+        kept = {
+            name: [run for run in runs if _key(record, run) not in held]
+            for name, runs in lists.items()
+        }
+        held |= set(_keys(record))
+        if any(kept.values()):
+            how = {n: record[n] for n in ("trial_id", "max_epochs", "patience") if n in record}
+            found.append(how | {"exported_run": None} | kept)
+    return found
+
+
+def _keys(record: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [_key(record, run) for run in trainings_of(record)]
+
+
+def _key(record: dict[str, Any], run: dict[str, Any]) -> tuple[Any, ...]:
+    return (record["trial_id"], record["max_epochs"], record.get("patience"), run["seed"])
 
 
 def _is_winner_tested(records: Records, num_seeds: int) -> bool:

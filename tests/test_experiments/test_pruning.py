@@ -15,6 +15,7 @@ from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display import SilentDisplay
 from experiments.errors import InterruptedSearchError, UserError
+from experiments.front import finalists
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.search import resume_search
@@ -92,6 +93,29 @@ def test_halving_stops_and_promotes_without_waiting(tmp_path: Path) -> None:
     assert (values["tuner/initial_epoch"], values["tuner/epochs"]) == (1, 9)
     assert values["x"] == second.hyperparameters.values["x"]
     assert second.trial_id not in made.wanted()
+
+
+def test_names_of_a_scope_are_promoted_too(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    with hp.name_scope("head"):
+        hp.Float("x", 0.0, 1.0)
+    assert [p.name for p in hp.space] == ["head/x"]
+    objective = keras_tuner.Objective("score", "max")
+    made = OptunaOracle(
+        "qmc", objective=objective, hyperparameters=hp, seed=1, pruner="asha", max_epochs=9
+    )
+    made._set_project_dir(str(tmp_path), "project")
+    feed(made, [0.5] * 9)
+    second, _ = feed(made, [0.4] * 9)
+    for _ in range(4):
+        feed(made, [0.1] * 9)
+    promoted = made.create_trial("one").hyperparameters.values
+    assert promoted["tuner/trial_id"] == second.trial_id
+    assert promoted["head/x"] == second.hyperparameters.values["head/x"]
+    assert {t.trial_id for t in finalists(made, 9)} == {"0000"}
+    # Stopped ones alone: they are five networks, not one.
+    made.trials = {t.trial_id: t for t in made.trials.values() if t.trial_id != "0000"}
+    assert len(finalists(made, 9)) == 5
 
 
 def test_what_was_stopped_is_known_to_a_rebuilt_oracle(tmp_path: Path) -> None:
