@@ -112,12 +112,14 @@ def _show_result(result: Any, quiet: bool) -> int:
         )
         return _NO_TRIAL_COMPLETED
     if not quiet:
-        tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
+        from reports.words import score as shown
+
+        tests = ", ".join(shown(score) for score in result.test_scores)
         tested = f", test accuracy {tests}" if tests else ""
         for line in result.front_lines:
             say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        say(f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}")
+        say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
         if tests:
             say(f"model:  {result.folder / 'best_model.keras'}")
         say(f"report: {result.report}")

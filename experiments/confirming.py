@@ -16,6 +16,7 @@ from experiments.rerun import Opened
 from experiments.trial import derive_seed, run_trial
 from reports.reading import dicts, read_arrays, read_json
 from reports.summary import DEFAULT
+from reports.words import score
 
 _CONFIRM_STREAM = 2  # as in finalists.py: the same seeds, whoever confirms
 _DEFAULT_STREAM = 3
@@ -46,7 +47,7 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
         runs.append(run)
         kept[seed] = said
         if say is not None:
-            say(f"trial {trial_id}, seed {seed}: test accuracy {run['test']['accuracy']:.4f}")
+            say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         _write(path, trial_id, runs, kept, np.asarray(opened.data.open("test").labels))
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.front import study_front
+from reports.metrics import is_proportion, name_on_test
 from reports.race import winner
 from reports.reading import clean, dig, number
-from reports.statistics.estimates import Estimate, accuracy
+from reports.statistics.estimates import Estimate, accuracy, mean
 from reports.study import Study
 from reports.words import text
 
@@ -39,6 +40,7 @@ class Verdict:
             front's knee; `None` if none was completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
+        test_metric: What `tests` are of: the objective's own value on test, where it was recorded.
         test_size: Images of the test split; `None` where nothing was tested.
         gain: Over the space's default; `None` where the default was not trained.
         trainable_parameters: Of the exported model, or of the trial where none was exported.
@@ -55,6 +57,7 @@ class Verdict:
     trial_id: str | None
     score: float
     tests: tuple[tuple[str, Estimate], ...]
+    test_metric: str
     test_size: int | None
     gain: Gain | None
     trainable_parameters: float
@@ -77,11 +80,13 @@ def verdict(study: Study) -> Verdict:
     raced = completed[completed["trial_id"] == winner(study)]
     best = raced.iloc[0] if len(raced) else best
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
+    metric = metric_on_test(study)
     model = study.folder / "best_model.keras"
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
-        tests=tuple((finalist["trial_id"], _test(finalist)) for finalist in tested),
+        tests=tuple((f["trial_id"], _test(f, metric)) for f in tested if _has(f, metric)),
+        test_metric=metric,
         test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
         gain=_gain(study, best, tested[0] if tested else None),
         trainable_parameters=_known(study, best, "trainable_parameters"),
@@ -96,18 +101,37 @@ def verdict(study: Study) -> Verdict:
     )
 
 
-def test_scores(finalist: dict[str, Any]) -> list[float]:
-    """Returns the test accuracies of a finalist, one a seed."""
-    return [number(run["test"]["accuracy"]) for run in finalist["runs"]]
+def metric_on_test(study: Study) -> str:
+    """Returns the metric that test is reported in: the objective's own, where it was evaluated.
+
+    Else accuracy, or what else there is: a study that records less is shown with what it has.
+    """
+    wanted = name_on_test(study.objective)
+    runs = [run["test"] for finalist in study.finalists for run in finalist["runs"]]
+    known = [str(n) for n in (runs[0] if runs else {}) if all(n in test for test in runs)]
+    found: str = next((n for n in (wanted, "accuracy", *known) if n in known), wanted)
+    return found
 
 
-def estimate(scores: Sequence[float], num_images: int) -> Estimate:
-    """Estimates an accuracy from one score a seed; see `statistics.estimates.accuracy`."""
-    return accuracy(scores, num_images)
+def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
+    """Returns what a finalist came to on test by `metric`, one a seed."""
+    return [number(run["test"].get(metric)) for run in finalist["runs"]]
 
 
-def _test(finalist: dict[str, Any]) -> Estimate:
-    return accuracy(test_scores(finalist), int(number(finalist["runs"][0]["test_size"])))
+def estimate(scores: Sequence[float], num_images: int, metric: str = "accuracy") -> Estimate:
+    """Estimates a test score from one a seed; a proportion as one of so many images."""
+    if is_proportion(metric) and all(0 <= score <= 1 for score in scores):
+        return accuracy(scores, num_images)
+    return mean(scores)
+
+
+def _has(finalist: dict[str, Any], metric: str) -> bool:
+    return all(math.isfinite(score) for score in scores_on_test(finalist, metric))
+
+
+def _test(finalist: dict[str, Any], metric: str) -> Estimate:
+    size = int(number(finalist["runs"][0]["test_size"]))
+    return estimate(scores_on_test(finalist, metric), size, metric)
 
 
 def _known(study: Study, best: Any, name: str) -> float:

@@ -9,8 +9,9 @@ from experiments.objective import shown_value
 from reports.front import study_front, value_of_trials
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
+from reports.summary import metric_on_test
 from reports.words import number as shown
-from reports.words import text, words
+from reports.words import score, text, words
 
 NUM_BEST = 10
 
@@ -43,14 +44,14 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
     columns: dict[str, Any] = {"trial": trials["trial_id"]}
     if with_status:
         columns["status"] = trials["status"]
-    columns[words(study.objective)] = [shown(v, 4) for v in trials["score"]]
+    columns[words(study.objective)] = [score(v) for v in trials["score"]]
     for objective in study.objectives[1:]:
         values = value_of_trials(study, trials, objective.name)
         columns[words(objective.name)] = [
             "" if np.isnan(v) else shown_value(v, objective) for v in values
         ]
     if any(len(scores) > 1 for scores in trials["scores"]):
-        columns["each execution"] = [" ".join(shown(s, 4) for s in t) for t in trials["scores"]]
+        columns["each execution"] = [" ".join(map(score, t)) for t in trials["scores"]]
     columns["epochs"] = [shown(v) for v in trials["epochs"]]
     columns["seconds"] = [shown(v, 1) for v in trials["seconds"]]
     if "parameters" not in columns:
@@ -81,13 +82,15 @@ def failures(study: Study) -> list[dict[str, str]]:
 
 def finalists(study: Study) -> pd.DataFrame:
     """Every training of every finalist."""
+    first = metric_on_test(study)
+    runs = [run for finalist in study.finalists for run in finalist["runs"]]
+    metrics = sorted({n for run in runs for n in run["test"]}, key=lambda n: (n != first, n))
     rows = [
         {
             "trial": finalist["trial_id"],
             "seed": clean(str(run.get("seed"))),
-            words(study.objective): shown(number(run.get("score")), 4),
-            "test accuracy": shown(number(run["test"].get("accuracy")), 4),
-            "test loss": shown(number(run["test"].get("loss")), 4),
+            words(study.objective): score(number(run.get("score"))),
+            **{f"test {words(name)}": score(run["test"].get(name)) for name in metrics},
             "exported": "yes" if index == finalist.get("exported_run") else "",
         }
         for finalist in study.finalists

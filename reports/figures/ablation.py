@@ -9,7 +9,7 @@ from reports.analysis import axes_of, surrogate_of
 from reports.figures import _style as style
 from reports.statistics.ablation import Ablation, ablation
 from reports.study import Study
-from reports.words import short, text, words
+from reports.words import score, short, text, words
 
 SECTION, ORDER = "hyperparameters", 34
 TITLE = "From the default to the best"
@@ -54,10 +54,10 @@ def finding(info: Info) -> str:
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)
     return (
-        f"Predicted for the default {info.path.scores[0]:.4f}, for the best trial's values "
-        f"{info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
-        f"({gains[most]:+.4f} of {total:+.4f}). No default was trained for this: a random forest "
-        f"predicts it (R² {info.path.fit:.2f} on unseen trials)."
+        f"Predicted for the default {score(info.path.scores[0])}, for the best trial's values "
+        f"{score(info.path.scores[-1])}; most of it by {words(info.path.names[most])} "
+        f"({score(gains[most], signed=True)} of {score(total, signed=True)}). No default was "
+        f"trained for this: a random forest predicts it (R² {info.path.fit:.2f} on unseen trials)."
     )
 
 

@@ -11,7 +11,7 @@ from reports.figures._choices import Group, choices, grouped
 from reports.statistics.estimates import mean
 from reports.statistics.paired import holm
 from reports.study import Study
-from reports.words import plural, short, words
+from reports.words import plural, score, short, words
 
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"
@@ -46,7 +46,8 @@ def finding(info: Info) -> str:
     name, groups = info.choices[index]
     ranked = sorted(groups, key=lambda g: float(np.mean(g[1])), reverse=info.direction == "max")
     said = [
-        f"{v} {np.mean(s):.4f} ({plural(len(s), 'trial')})" for v, s, _ in (ranked[0], ranked[-1])
+        f"{v} {score(float(np.mean(s)))} ({plural(len(s), 'trial')})"
+        for v, s, _ in (ranked[0], ranked[-1])
     ]
     count = plural(len(known), "choice")
     if p >= 0.05:

@@ -9,7 +9,7 @@ from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
-from reports.words import short, words
+from reports.words import score, short, words
 
 SECTION, ORDER = "architectures", 21
 TITLE = "Expected best score by budget"
@@ -47,7 +47,7 @@ def finding(info: Info) -> str:
     budget = min(int(curve.trials[-1]) for _, curve in curves)
     at = {value: float(np.interp(budget, c.trials, c.mean)) for value, c in curves}
     ranked = sorted(at, key=lambda v: at[v] * (-1 if info.direction == "max" else 1))
-    said = ", ".join(f"{at[value]:.4f} with {value}" for value in ranked[:3])
+    said = ", ".join(f"{score(at[value])} with {value}" for value in ranked[:3])
     return f"With {budget} trials of its own, {words(name)} is expected to reach {said}."
 
 

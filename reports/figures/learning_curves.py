@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from reports.figures import _style as style
 from reports.study import Study
-from reports.words import number, words
+from reports.words import number, score, words
 
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"
@@ -81,8 +81,8 @@ def finding(info: Info) -> str:
     apart = train[1][-1] - validation[1][-1]
     return (
         f"The best trial ran {number(_epochs(info, trial))} epochs and ended with {words(metric)} "
-        f"{train[1][-1]:.4f} on training and {validation[1][-1]:.4f} on validation images "
-        f"({apart:+.4f})."
+        f"{score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
+        f"({score(apart, signed=True)})."
     )
 
 

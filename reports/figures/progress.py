@@ -11,7 +11,7 @@ from reports.figures import _style as style
 from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
-from reports.words import number, plural, words
+from reports.words import number, plural, score, words
 
 SECTION, ORDER = "progress", 10
 TITLE = "Best so far"
@@ -76,7 +76,7 @@ def finding(info: Info) -> str:
 
 def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
-    text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
+    text = f"The best of {plural(len(info.scores), 'completed trial')}, {score(info.best[-1])}, "
     text += f"was number {first + 1} to end"
     if first == 0:
         return text + "; nothing later beat it."
@@ -84,7 +84,7 @@ def _best_finding(info: Info) -> str:
     share = (first + 1) / len(info.scores)
     late = share > 0.8 and len(info.scores) >= 5
     return (
-        f"{text}, {gain:.4f} better than the best before it: "
+        f"{text}, {score(gain)} better than the best before it: "
         + ("the search was still improving when it ended." if late else
            f"the last {1 - share:.0%} of the trials brought nothing better.")
     )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Checks of what the record says outright: files, states, seeds; and where failures lie."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from reports.analysis import axes_of
+from reports.facts import widenings
+from reports.health.finding import DOUBT, GOOD, LEVEL, PROBLEM, Finding
+from reports.reading import clean
+from reports.statistics.spans import one_group_p, span_p
+from reports.study import Study
+from reports.words import is_missing, listed, plural, text, words
+
+_ADVICE = {
+    "nan": "lower the upper end of the learning rate, or clip gradients",
+    "out_of_memory": "lower the batch size or the largest layers, or run fewer workers",
+    "build": "the space draws models that can't be built: mend its ranges",
+}
+
+
+def files(study: Study) -> Iterator[Finding]:
+    """Names files that could not be read: a fact."""
+    if study.problems:
+        yield Finding(
+            PROBLEM,
+            f"{plural(len(study.problems), 'file')} could not be read: {study.problems[0]}",
+            "restore them from a copy; what they held is missing from this report",
+        )
+
+
+def running(study: Study) -> Iterator[Finding]:
+    """Says that the search had not ended: a fact."""
+    if study.running:
+        count = int((study.trials["status"] == "running").sum())
+        yield Finding(
+            DOUBT,
+            f"the search had not ended when this was written ({plural(count, 'trial')} running)",
+            "write the report again when it has",
+        )
+
+
+def states(study: Study) -> Iterator[Finding]:
+    """Counts the trials that failed by cause: facts; where they lie is tested."""
+    counts = {str(s): int(n) for s, n in study.trials["status"].value_counts().items()}
+    total = len(study.trials)
+    shown = listed([f"{count:,} {status}" for status, count in sorted(counts.items())])
+    failed = counts.get("failed", 0)
+    if not failed:
+        yield Finding(GOOD, f"no trial failed: {shown or 'there are no trials'}")
+        return
+    causes = study.failed["cause"].fillna("unknown").astype(str)
+    for cause, count in causes.value_counts().sort_index().items():
+        share = count / total
+        name = str(cause).replace("_", " ")
+        place = _where_failures_are(study, str(cause))
+        yield Finding(
+            PROBLEM if share > 0.2 else DOUBT,
+            f"{count:,} of {plural(total, 'trial')} ({share:.0%}) failed with cause {name}",
+            _ADVICE.get(str(cause), "read the tracebacks under All trials")
+            + (f"; {place}" if place else ""),
+        )
+
+
+def _where_failures_are(study: Study, cause: str) -> str:
+    """Names the part of a range in which all failures lie, where chance would not do that.
+
+    By `span_p` and `one_group_p`, corrected for the hyperparameters: on failures at random it names
+    one in at most 5 %; that all in the outer fifth of one of five ranges fail is named in 80 % from
+    25 trials on.
+    """
+    ended = study.trials[study.trials["status"] != "running"]
+    failed = (ended["status"] == "failed") & (ended["cause"].fillna("unknown") == cause)
+    found: list[tuple[float, str]] = []
+    axes = axes_of(study)
+    for axis in axes:
+        used = ended[axis.name].notna()
+        inside = ended[axis.name][used & failed]
+        # Of failures where it was not used, "all of them have" would be untrue.
+        if len(inside) < 3 or len(inside) < failed.sum():
+            continue
+        if axis.labels:
+            p_value, place = _same_choice(list(ended[axis.name][used]), list(inside))
+        else:
+            p_value, place = _same_stretch(ended[axis.name][used], inside)
+        found.append((p_value * len(axes), f"all of them have {words(axis.name)} {place}"))
+    p_value, said = min(found, default=(1.0, ""))
+    return said if p_value <= LEVEL else ""
+
+
+def _same_stretch(values: pd.Series, failed: pd.Series) -> tuple[float, str]:
+    """Returns the p-value of failures this close together, and where they are."""
+    numbers = values.to_numpy(dtype=float)
+    low, high = float(failed.min()), float(failed.max())
+    count = int(((numbers >= low) & (numbers <= high)).sum())
+    place = text(low) if low == high else f"{text(low)} to {text(high)}"
+    return span_p(count, len(numbers), len(failed)), place
+
+
+def _same_choice(values: Sequence[object], failed: Sequence[object]) -> tuple[float, str]:
+    named = [text(v) for v in values if not is_missing(v)]
+    chosen = {text(v) for v in failed}
+    if len(chosen) > 1:
+        return 1.0, ""
+    kinds, sizes = np.unique(named, return_counts=True)
+    place = chosen.pop()
+    size = int(sizes[list(kinds).index(place)])
+    return one_group_p([int(s) for s in sizes], size, len(failed)), place
+
+
+def widened(study: Study) -> Iterator[Finding]:
+    """Names ranges that became wider in the course of the search: a fact."""
+    lines = widenings(study.record)
+    if lines:
+        yield Finding(
+            GOOD,
+            f"{plural(len(lines), 'range')} became wider in the course of the search: "
+            f"{clean(listed(lines))}",
+            "trials before saw the narrower range only: compare methods or progress with care",
+        )
+
+
+def one_seed(study: Study) -> Iterator[Finding]:
+    """Says that the winner was tested with one training, or nothing was: a fact."""
+    tested = [f for f in study.finalists if f["runs"]]
+    if tested and len(tested[0]["runs"]) < 2:
+        yield Finding(
+            DOUBT,
+            "the winner was tested with one training: what another seed would give is unknown",
+            "confirm with more seeds: --seeds 3",
+            {"seeds": 3},
+        )
+    elif study.record and not tested and not study.running and not study.completed.empty:
+        yield Finding(
+            PROBLEM,
+            "no finalist was tested: the best validation score is the luckiest of many",
+            "confirm the best trial on test: --confirm 1 --seeds 3",
+            {"confirm": 1, "seeds": 3},
+        )
