@@ -29,9 +29,9 @@ def too_few(study: Study) -> Iterator[Finding]:
     What half of the trials would find less is held against what it would be if all trials were
     equal but for the luck of seeds and images. More are advised on equal trials in at most 5 %:
     where the luck of seeds is not known, the scores must also follow a hyperparameter (trends of
-    ranks, corrected for all). Where scores vary four times as much as by luck, that is found in
-    at least 80 % from 15 trials on. Below three trials a hyperparameter, or where no noise is
-    known, it can't be said.
+    ranks, corrected for all). Where networks differ eight times as much as luck makes a score vary,
+    that is found in at least 80 % of searches of 15 to 150 trials. Below three trials a
+    hyperparameter, or where no noise is known, it can't be said.
     """
     scores, axes = scores_of(study), axes_of(study)
     if len(scores) < 2 or not axes:
@@ -44,26 +44,51 @@ def too_few(study: Study) -> Iterator[Finding]:
         )
         yield _more(study, title, len(scores), len(axes))
         return
-    noise = noise_of(study)
-    half = max(len(scores) // 2, 1)
-    at = expected_best(scores, np.array([half, len(scores)]), study.direction)
-    gain = abs(float(at[1] - at[0]))
-    is_luck = within_luck(gain, len(scores), noise)
-    if is_luck is None:
-        return
-    if is_luck:
+    noise, order = noise_of(study), np.argsort(study.completed["number"].to_numpy())
+    gain = gain_of_half(scores, study.direction)
+    answer = is_enough(gain, scores, axes, order, noise)
+    if answer:
         title = f"{len(scores):,} trials are enough: half of them would have found as good a one"
         yield Finding(GOOD, f"{title}, but for luck")
-        return
-    order = np.argsort(study.completed["number"].to_numpy())
-    known = math.isfinite(noise.seeds) or follows(axes, scores, order)
-    if known and len(scores) < _MANY:
-        better = "lower" if study.direction == "max" else "higher"
+    elif answer is False and len(scores) < _MANY:
+        worse = "lower" if study.direction == "max" else "higher"
         title = (
             f"{plural(len(scores), 'completed trial')} are few for {varied}: the best of half of "
-            f"them would be expected to be {score(gain)} {better}, more than luck makes of it"
+            f"them would be expected to be {score(gain)} {worse}, more than luck makes of it"
         )
         yield _more(study, title, len(scores), len(axes))
+
+
+def gain_of_half(scores: npt.NDArray[np.float64], direction: str) -> float:
+    """Returns how much better the best of all trials is expected to be than that of half."""
+    at = np.array([max(len(scores) // 2, 1), len(scores)])
+    half, whole = expected_best(scores, at, direction)
+    return abs(float(whole - half))
+
+
+def is_enough(
+    gain: float,
+    scores: npt.NDArray[np.float64],
+    axes: Sequence[Axis],
+    order: npt.NDArray[np.int64],
+    noise: Noise,
+) -> bool | None:
+    """Whether a gain is luck (`True`), more than that (`False`), or can't be told.
+
+    Args:
+        gain: Of all trials over half of them.
+        scores: `(num_trials,)`.
+        axes: Hyperparameters of these trials.
+        order: `(num_trials,)`, positions of the trials in order of their start.
+        noise: Of one trial's score.
+    """
+    if gain == 0:
+        return True
+    if not math.isfinite(noise.deviation):
+        return None
+    if gain <= noise.gain(len(scores), LEVEL):
+        return True
+    return False if math.isfinite(noise.seeds) or follows(axes, scores, order) else None
 
 
 def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
@@ -72,21 +97,6 @@ def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
     wanted = int(max(2 * num_scores, 5 * num_axes) * (1 + len(study.pruned) / num_scores))
     change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
     return Finding(DOUBT, title, f"run more: about {wanted} trials", change)
-
-
-def within_luck(gain: float, num_trials: int, noise: Noise) -> bool | None:
-    """Whether equal trials would show such a gain of the second half; `None` if noise is unknown.
-
-    Args:
-        gain: Expected best of all trials over that of half of them.
-        num_trials: All of them.
-        noise: Of one trial's score.
-    """
-    if gain == 0:
-        return True
-    if not math.isfinite(noise.deviation):
-        return None
-    return gain <= noise.gain(num_trials, LEVEL)
 
 
 def follows(

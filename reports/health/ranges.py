@@ -23,7 +23,7 @@ def edges(study: Study) -> Iterator[Finding]:
     of all ranges, where a parabola through the ranks has not turned by nine tenths of the way. On
     noise it names an end in at most 5 % of studies. With five hyperparameters it finds an optimum
     at an end in at least 80 % from 20 trials on where the hyperparameter explains 80 % of the
-    differences in score, from 40 on where it explains 65 %, from 100 on where it explains 35 %.
+    differences in score, from 40 on where it explains 65 %, from 100 on where it explains half.
     """
     axes = [a for a in axes_of(study) if _has_ends(study, a)]
     order = np.argsort(study.completed["number"].to_numpy())

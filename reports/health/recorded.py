@@ -1,9 +1,9 @@
 """Checks of what the record says outright: files, states, seeds; and where failures lie."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from reports.analysis import axes_of
 from reports.facts import widenings
@@ -11,8 +11,9 @@ from reports.health.finding import DOUBT, GOOD, LEVEL, PROBLEM, Finding
 from reports.reading import clean
 from reports.statistics.spans import one_group_p, span_p
 from reports.study import Study
-from reports.words import is_missing, listed, plural, text, words
+from reports.words import listed, plural, text, words
 
+_LEAST_FAILURES = 3  # of which it is said what they have in common
 _ADVICE = {
     "nan": "lower the upper end of the learning rate, or clip gradients",
     "out_of_memory": "lower the batch size or the largest layers, or run fewer workers",
@@ -64,49 +65,65 @@ def states(study: Study) -> Iterator[Finding]:
 
 
 def _where_failures_are(study: Study, cause: str) -> str:
-    """Names the part of a range in which all failures lie, where chance would not do that.
-
-    By `span_p` and `one_group_p`, corrected for the hyperparameters: on failures at random it names
-    one in at most 5 %; that all in the outer fifth of one of five ranges fail is named in 80 % from
-    25 trials on.
-    """
+    """Names the part of a range in which all failures lie, where chance would not do that."""
     ended = study.trials[study.trials["status"] != "running"]
     failed = (ended["status"] == "failed") & (ended["cause"].fillna("unknown") == cause)
-    found: list[tuple[float, str]] = []
-    axes = axes_of(study)
-    for axis in axes:
-        used = ended[axis.name].notna()
-        inside = ended[axis.name][used & failed]
-        # Of failures where it was not used, "all of them have" would be untrue.
-        if len(inside) < 3 or len(inside) < failed.sum():
-            continue
-        if axis.labels:
-            p_value, place = _same_choice(list(ended[axis.name][used]), list(inside))
+    columns = {
+        axis.name: [text(v) for v in ended[axis.name]]
+        if axis.labels
+        else ended[axis.name].to_numpy(dtype=float)
+        for axis in axes_of(study)
+    }
+    found = where_all_are(columns, failed.to_numpy(dtype=bool))
+    return "" if found is None else f"all of them have {words(found[0])} {found[1]}"
+
+
+def where_all_are(
+    columns: Mapping[str, Sequence[str] | npt.NDArray[np.float64]], failed: npt.NDArray[np.bool_]
+) -> tuple[str, str] | None:
+    """Returns the hyperparameter and the stretch or choice that all failures have in common.
+
+    By `span_p` and `one_group_p`, corrected for the hyperparameters: of failures at random it names
+    one in at most 5 %. Where all in the outer fifth of one of six ranges fail, it is named in 80 %
+    from 30 trials on.
+
+    Args:
+        columns: Hyperparameter -> values of the trials, texts of a choice or numbers; empty or NaN
+            where it was not used. Of one that not all failures used, nothing is said.
+        failed: `(num_trials,)`.
+    """
+    found = [(1.0, "", "")]
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray):
+            p_value, place = _same_stretch(values, failed)
         else:
-            p_value, place = _same_stretch(ended[axis.name][used], inside)
-        found.append((p_value * len(axes), f"all of them have {words(axis.name)} {place}"))
-    p_value, said = min(found, default=(1.0, ""))
-    return said if p_value <= LEVEL else ""
+            p_value, place = _same_choice(values, failed)
+        found.append((p_value * len(columns), name, place))
+    p_value, name, place = min(found)
+    return (name, place) if p_value <= LEVEL else None
 
 
-def _same_stretch(values: pd.Series, failed: pd.Series) -> tuple[float, str]:
+def _same_stretch(
+    values: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_]
+) -> tuple[float, str]:
     """Returns the p-value of failures this close together, and where they are."""
-    numbers = values.to_numpy(dtype=float)
-    low, high = float(failed.min()), float(failed.max())
-    count = int(((numbers >= low) & (numbers <= high)).sum())
-    place = text(low) if low == high else f"{text(low)} to {text(high)}"
-    return span_p(count, len(numbers), len(failed)), place
-
-
-def _same_choice(values: Sequence[object], failed: Sequence[object]) -> tuple[float, str]:
-    named = [text(v) for v in values if not is_missing(v)]
-    chosen = {text(v) for v in failed}
-    if len(chosen) > 1:
+    inside, known = values[failed], values[np.isfinite(values)]
+    if len(inside) < _LEAST_FAILURES or not np.isfinite(inside).all():
         return 1.0, ""
-    kinds, sizes = np.unique(named, return_counts=True)
-    place = chosen.pop()
+    low, high = float(inside.min()), float(inside.max())
+    count = int(((known >= low) & (known <= high)).sum())
+    place = text(low) if low == high else f"{text(low)} to {text(high)}"
+    return span_p(count, len(known), len(inside)), place
+
+
+def _same_choice(values: Sequence[str], failed: npt.NDArray[np.bool_]) -> tuple[float, str]:
+    chosen = [value for value, bad in zip(values, failed, strict=True) if bad]
+    place = chosen[0] if chosen else ""
+    if len(chosen) < _LEAST_FAILURES or not place or set(chosen) != {place}:
+        return 1.0, ""
+    kinds, sizes = np.unique([value for value in values if value], return_counts=True)
     size = int(sizes[list(kinds).index(place)])
-    return one_group_p([int(s) for s in sizes], size, len(failed)), place
+    return one_group_p([int(s) for s in sizes], size, len(chosen)), place
 
 
 def widened(study: Study) -> Iterator[Finding]:

@@ -16,8 +16,8 @@ from reports.study import Study
 from reports.words import plural, score, words
 
 _Array = npt.NDArray[np.float64]
-NUM_BEST, _LEAST = 5, 3  # trials looked at
-_SHOWS = 5  # trials from which on a trend of one deviation an epoch is seen in 80 %
+NUM_BEST, _LEAST = 8, 3  # trials looked at
+_SHOWS = 6  # trials from which on a trend of one deviation an epoch is seen in 80 %
 GAP = 0.05  # of the share of right answers, on training against validation: more is overfitting
 
 
@@ -25,9 +25,9 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     """Says whether the best trials were still improving at their last epoch.
 
     Student's t over the slopes of their last quarter of epochs (three at least). On curves that
-    are flat at the end it speaks in at most 5 %; five trials that gain as much in an epoch as the
+    are flat at the end it speaks in at most 5 %; six trials that gain as much in an epoch as the
     epochs scatter are found in at least 80 %. Below three trials or epochs nothing is said, and
-    that they had stopped is said of five trials only.
+    that they had stopped is said of six trials or more.
     """
     limit = number(dig(study.record, "config", "max_epochs"))
     sign = 1.0 if study.direction == "max" else -1.0
@@ -95,7 +95,7 @@ def overfitting(study: Study) -> Iterator[Finding]:
     The losses: Student's t over slopes in the later half of the epochs (of those behind the best
     epoch, where patience ends a trial), validation rising while training falls. On flat losses it
     speaks in at most 5 %; a rise by as much in an epoch as the epochs scatter is found in at least
-    80 % with five trials of six epochs. The shares: those on training images are more than five
+    80 % with six trials of six epochs. The shares: those on training images are more than five
     points above those on validation images, beyond what so many validation images can do by
     chance (5 %); a gap of 15 points is found in at least 80 % from 100 images on.
 
@@ -192,12 +192,12 @@ def _gap(study: Study) -> tuple[float, float, str] | None:
 def share_gap(
     first: float, second: float, num_first: float, num_second: float
 ) -> tuple[float, ...]:
-    """Returns both ends of the 90 % interval of a difference of two shares (each end at 5 %).
+    """Returns both ends of the interval of a difference of two shares, each at `LEVEL`.
 
     Source: Agresti and Caffo 2000, "Simple and effective confidence intervals for proportions and
     differences of proportions result from adding two successes and two failures".
     """
     p, n = (first * num_first + 1) / (num_first + 2), num_first + 2
     q, m = (second * num_second + 1) / (num_second + 2), num_second + 2
-    half = t_quantile(1e6, 0.9) * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
+    half = t_quantile(1e6, 1 - 2 * LEVEL) * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
     return p - q - half, p - q + half

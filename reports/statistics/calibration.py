@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[np.float64]
-_DRAWS = 999
+_DRAWS = 499
 
 
 @dataclass(frozen=True)
