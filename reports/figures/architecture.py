@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
+from reports.figures._wide import scale_scores
 from reports.statistics.estimates import mean
 from reports.statistics.paired import holm
 from reports.study import Study
@@ -88,7 +89,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     # Intervals of two or three trials would dwarf the trials themselves.
     scores = [score for _, groups in info.choices for _, values, _ in groups for score in values]
     margin = 0.15 * (max(scores) - min(scores) or 1.0)
-    axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
+    if not scale_scores(axes[0][0], scores, info.objective):
+        axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
     return ax
 
 

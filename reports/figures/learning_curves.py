@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.study import Study
 from reports.words import number, score, words
 
@@ -114,6 +115,8 @@ def draw(info: Info, ax: Axes) -> Axes:
                     panel.plot(x, y, line, color=color, marker=".", linewidth=1.6, markersize=4)
                     if line == "-":
                         style.track(panel, [info.numbers[trial]], x[None], y[None])
+        drawn = [c[1] for (_, n), c in info.curves.items() if n in (metric, f"val_{metric}")]
+        scale_scores(panel, np.concatenate([*drawn, np.array([])]), metric)
         panel.set_xlabel("epoch")
         panel.set_ylabel(words(metric))
         style.whole_numbers(panel)

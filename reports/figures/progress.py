@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
@@ -81,13 +82,13 @@ def _best_finding(info: Info) -> str:
     if first == 0:
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
-    share = (first + 1) / len(info.scores)
-    late = share > 0.8 and len(info.scores) >= 5
+    after = len(info.scores) - first - 1
+    # That the best came late is no sign of more to come: of equal trials any may be the best.
+    later = f"{plural(after, 'trial')} after it brought nothing better"
     return (
-        f"{text}, {score(gain)} better than the best before it: "
-        + ("the search was still improving when it ended." if late else
-           f"the last {1 - share:.0%} of the trials brought nothing better.")
-    )  # fmt: skip
+        f"{text}, {score(gain)} better than the best before it; "
+        f"{later if after else 'none came after it'}."
+    )
 
 
 def height(info: Info) -> float:
@@ -107,7 +108,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
         style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
         style.count_note(panel, len(info.scores))
-    _zoom(left, info)
+    if not scale_scores(left, info.scores, info.objective):
+        _zoom(left, info)
     style.whole_numbers(left)
     left.set_xlabel(f"trials ended ({number(len(info.failed_numbers))} failed)")
     right.set_xlabel("minutes since the search began")

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from reports.analysis import by_importance
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.statistics.space import Axis, axis
 from reports.study import Study
 from reports.words import plural, text, words
@@ -129,6 +130,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in axes.flat[len(info.panels) :]:
         panel.set_visible(False)
     low = min(float(panel.scores.min()) for panel in info.panels)
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective)
     for panel, content in zip(axes.flat, info.panels, strict=False):
         _response(panel, content, low)
     for row in axes:

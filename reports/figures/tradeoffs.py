@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.front import StudyFront, study_front
 from reports.front_words import exchange
 from reports.statistics.front import find_front
@@ -178,6 +179,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective)
     place = "lower right" if info.exchange is None else "best"
     axes[0][0].legend(loc=place, fontsize=7.5)
     return ax
