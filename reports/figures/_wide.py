@@ -28,23 +28,61 @@ def is_wide(values: Any, metric: str) -> bool:
     return bool(high > low and np.ptp(known) > _OUTLYING * (high - low))
 
 
-def scale_scores(ax: Axes, values: Any, metric: str) -> bool:
-    """Puts the y axis into a logarithmic scale where values are wide; returns whether it did."""
+def scale_scores(ax: Axes, values: Any, metric: str, direction: str) -> bool:
+    """Scales the y axis where values are wide; returns whether it did.
+
+    Those far worse than the others lie beyond the axis, and a note counts them; what is left has a
+    logarithmic scale if it is wide still.
+    """
     if not is_wide(values, metric):
         return False
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
-    if known.min() > 0:
-        narrow = known.max() < _RATIO * known.min()
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    near = known[~far_worse(known, direction)]
+    if is_wide(near, metric):
+        _logarithmic(ax, near)
+    margin = 0.06 * (float(np.ptp(near)) or 1.0)
+    low, high = float(near.min()), float(near.max())
+    if ax.get_yscale() == "log":
+        ax.set_ylim(low / 1.5, high * 1.5)
     else:
-        middle = float(np.median(np.abs(known[known != 0])))
+        ax.set_ylim(low - margin, high + margin)
+    beyond = len(known) - len(near)
+    if beyond:
+        place = {"min": (0.98, "top"), "max": (0.02, "bottom")}[direction]
+        ax.text(
+            0.98, place[0], f"{beyond:,} of {len(known):,} values beyond", fontsize=7.5,
+            transform=ax.transAxes, ha="right", va=place[1],
+        )  # fmt: skip
+    return True
+
+
+def far_worse(values: npt.NDArray[np.float64], direction: str) -> npt.NDArray[np.bool_]:
+    """Returns which values lie far outside on the worse side: `(n,)`.
+
+    Outside the outer fence, three times the middle half's width beyond it (Tukey 1977), in
+    logarithms where all are above 0, else in inverse hyperbolic sines of multiples of the median.
+    """
+    worse = values if direction == "min" else -values
+    if values.min() > 0:
+        bent = np.log(values) * (1 if direction == "min" else -1)
+    else:
+        middle = float(np.median(np.abs(values))) or 1.0
+        bent = np.arcsinh(worse / middle)
+    low, high = np.quantile(bent, [0.25, 0.75])
+    return np.asarray(bent > high + 3 * (high - low))
+
+
+def _logarithmic(ax: Axes, values: npt.NDArray[np.float64]) -> None:
+    if values.min() > 0:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator())
+    else:
+        middle = float(np.median(np.abs(values[values != 0])))
         ax.set_yscale("symlog", linthresh=middle)
         ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=middle))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    return True
 
 
 def shares_beaten(scores: npt.NDArray[np.float64], direction: str) -> npt.NDArray[np.float64]:

@@ -89,7 +89,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     # Intervals of two or three trials would dwarf the trials themselves.
     scores = [score for _, groups in info.choices for _, values, _ in groups for score in values]
     margin = 0.15 * (max(scores) - min(scores) or 1.0)
-    if not scale_scores(axes[0][0], scores, info.objective):
+    once = [score for _, values, _ in info.choices[0][1] for score in values]
+    if not scale_scores(axes[0][0], once, info.objective, info.direction):
         axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
     return ax
 

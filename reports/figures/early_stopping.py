@@ -176,5 +176,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in (left, right):
         panel.set_xlabel("epoch")
         style.whole_numbers(panel)
-        style.note(panel, f"n = {number(info.counts[0])} to {number(info.counts[-1])} trials")
+        counts = dict.fromkeys(number(n) for n in (info.counts[0], info.counts[-1]))
+        style.note(panel, f"n = {' to '.join(counts)} trials")
     return ax

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
+from reports.figures._wide import scale_scores
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
 from reports.words import score, short, words
@@ -72,5 +73,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         panel.set_xlabel("trials")
         style.whole_numbers(panel)
         panel.legend(loc="best", fontsize=7.5)
+    drawn = np.concatenate([curve.mean for _, curves in info.choices for _, curve in curves])
+    scale_scores(axes[0], drawn, info.objective, info.direction)
     axes[0].set_ylabel(f"expected best\n{words(info.objective)}")
     return ax

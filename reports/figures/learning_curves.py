@@ -26,6 +26,7 @@ class Info:
     """Curves, first execution: (trial, metric) -> curve."""
 
     objective: str
+    direction: str
     best: tuple[str, ...]
     worst: tuple[str, ...]
     pruned: tuple[str, ...]
@@ -47,9 +48,11 @@ def info(study: Study) -> Info | str:
     worst = ids[max(len(ids) - NUM_WORST, len(best)) :]
     pruned = [str(t) for t in study.pruned["trial_id"]][-NUM_PRUNED:]
     score = study.objective.removeprefix("val_")
-    metrics = tuple(dict.fromkeys(("loss", "accuracy" if score == "loss" else score)))
+    wanted = dict.fromkeys(("loss", "accuracy" if score == "loss" else score))
+    metrics = tuple(n for n in wanted if {n, f"val_{n}"} & set(first.columns)) or ("loss",)
     return Info(
         study.objective,
+        study.direction,
         tuple(best),
         tuple(worst),
         tuple(pruned),
@@ -116,7 +119,8 @@ def draw(info: Info, ax: Axes) -> Axes:
                     if line == "-":
                         style.track(panel, [info.numbers[trial]], x[None], y[None])
         drawn = [c[1] for (_, n), c in info.curves.items() if n in (metric, f"val_{metric}")]
-        scale_scores(panel, np.concatenate([*drawn, np.array([])]), metric)
+        direction = "min" if metric == "loss" else info.direction
+        scale_scores(panel, np.concatenate([*drawn, np.array([])]), metric, direction)
         panel.set_xlabel("epoch")
         panel.set_ylabel(words(metric))
         style.whole_numbers(panel)

@@ -25,6 +25,7 @@ class Info:
 
     Args:
         objective: Name of the score.
+        direction: `"max"` or `"min"`.
         is_random: Whether trials were drawn at random.
         numbers: `(n,)`, trials in order of their end.
         minutes: `(n,)`, since the search began; missing times are NaN.
@@ -36,6 +37,7 @@ class Info:
     """
 
     objective: str
+    direction: str
     is_random: bool
     numbers: tuple[int, ...]
     minutes: tuple[float, ...]
@@ -55,6 +57,7 @@ def info(study: Study) -> Info | str:
     start = study.trials["started"].min()
     return Info(
         objective=study.objective,
+        direction=study.direction,
         is_random=(study.record.get("config") or {}).get("method") == "random",
         numbers=tuple(int(n) for n in done["number"]),
         minutes=tuple(float(s) / 60 for s in done["ended"] - start),
@@ -108,7 +111,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
         style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
         style.count_note(panel, len(info.scores))
-    if not scale_scores(left, info.scores, info.objective):
+    if not scale_scores(left, info.scores, info.objective, info.direction):
         _zoom(left, info)
     style.whole_numbers(left)
     left.set_xlabel(f"trials ended ({number(len(info.failed_numbers))} failed)")

@@ -179,8 +179,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
-    scale_scores(axes[0][0], info.panels[0].scores, info.objective)
-    place = "lower right" if info.exchange is None else "best"
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
+    place = "lower right" if info.exchange is None and info.direction == "max" else "best"
     axes[0][0].legend(loc=place, fontsize=7.5)
     return ax
 

@@ -1,14 +1,17 @@
 """Objectives other than accuracy: their own test value, their own digits, no false proportions."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports import Study, load_study
 from reports.facts import checklist
 from reports.figures import figures
 from reports.figures._style import distinct
+from reports.figures._wide import far_worse, scale_scores
 from reports.health import health
 from reports.metrics import is_proportion, is_share_of_images
 from reports.notebook import study_html
@@ -95,8 +98,21 @@ def test_a_loss_that_diverged_flattens_no_figure(loss: Study) -> None:
     for name in ("progress", "responses", "learning_curves", "tradeoffs", "architecture"):
         module, figure = figures()[name], Figure()
         module.draw(module.info(loss), figure.subplots())
-        scales = {ax.get_yscale() for ax in figure.axes[1:]}
-        assert "log" in scales, name
+        drawn = [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
+        if name == "learning_curves":  # training losses are millions of times these
+            assert "log" in [ax.get_yscale() for ax in drawn]
+            continue
+        notes = [t.get_text() for ax in drawn for t in ax.texts]
+        assert "1 of 23 values beyond" in notes, name
+        assert min(ax.get_ylim()[1] for ax in drawn) < 1e-6, name
+    losses = 10.0 ** np.random.default_rng(0).uniform(-3, 3, 30)
+    ax = Figure().subplots()
+    assert scale_scores(ax, losses, "val_loss", "min")
+    assert (ax.get_yscale(), list(ax.texts)) == ("log", [])
+    assert not scale_scores(ax, [0.1, 0.97, 0.98, 0.98], "val_accuracy", "max")
+    errors = -losses  # of a metric such as R²
+    assert far_worse(np.array([0.9, 0.8, 0.85, 0.7, -1e5]), "max").tolist() == [False] * 4 + [True]
+    assert scale_scores(Figure().subplots(), errors, "val_r2_score", "max")
     contour = figures()["contour"].info(loss)
     assert 0 <= contour.surface.min() < contour.surface.max() <= 1
     assert contour.surface.max() > contour.surface.min() + 0.1
@@ -130,11 +146,23 @@ def test_a_loss_that_was_not_confirmed_is_expected_to_be_higher(tmp_path: Path) 
     assert verdict_sentence(study, verdict(study)).endswith("so expect a higher one there.")
 
 
+def test_curves_are_of_what_was_recorded(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(5, name="regression", objective=LOSS))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text())
+        for execution in record["executions"]:
+            for name in ("accuracy", "val_accuracy"):
+                del execution["history"][name]
+        path.write_text(json.dumps(record))
+    module = figures()["learning_curves"]
+    info = module.info(load_study(folder))
+    assert info.metrics == ("loss",)
+    assert "ended with loss 0." in module.finding(info)
+
+
 def test_perfect_scores_ask_for_nothing(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(30, name="perfect", num_failed=0))
     for path in folder.glob("trial_*/result.json"):
-        import json
-
         record = json.loads(path.read_text()) | {"score": 1.0}
         path.write_text(json.dumps(record))
     said = " | ".join(f.title for f in health(load_study(folder)))
