@@ -16,13 +16,15 @@ _RATIO, _OUTLYING = 100.0, 30.0
 def is_wide(values: Any, metric: str) -> bool:
     """Whether values need another scale than a linear one; proportions never do.
 
-    The largest is 100 times the least, or they reach over 30 times what their middle half does.
+    The largest is 100 times the least and of its sign, or they reach over 30 times what their middle half does.
     """
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if is_proportion(metric) or len(known) < 3:
         return False
-    if known.min() > 0 and known.max() > _RATIO * known.min():
+    sizes = np.abs(known)
+    same_sign = known.min() > 0 or known.max() < 0
+    if same_sign and sizes.max() > _RATIO * sizes.min():
         return True
     low, high = np.quantile(known, [0.25, 0.75])
     return bool(high > low and np.ptp(known) > _OUTLYING * (high - low))
