@@ -16,7 +16,8 @@ _RATIO, _OUTLYING = 100.0, 30.0
 def is_wide(values: Any, metric: str) -> bool:
     """Whether values need another scale than a linear one; proportions never do.
 
-    The largest is 100 times the least and of its sign, or they reach over 30 times what their middle half does.
+    All are of one sign and the largest is 100 times the least, or they reach over 30 times what
+    their middle half does.
     """
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
