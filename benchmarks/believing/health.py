@@ -295,7 +295,7 @@ def idle(rng: _Rng, times: int) -> list[Row]:
         return explains_little(axis, scores)
 
     figure = "made no difference"
-    sizes = ((100, 0), (80, 2), (300, 0), (300, 3))
+    sizes = ((110, 0), (90, 2), (300, 0), (300, 3))
     kinds = {0: "a number", 2: "a choice of 2", 3: "a choice of 3"}
     return [
         _row(figure, f"{n} trials, {kinds[c]} that explains {share:.0%}", asked, times,

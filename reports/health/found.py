@@ -9,7 +9,7 @@ import numpy.typing as npt
 from reports.analysis import axes_of, scores_of
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.metrics import is_proportion
-from reports.reading import dig, number
+from reports.reading import dicts, dig, number
 from reports.statistics.expected import expected_best
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis
@@ -19,6 +19,7 @@ from reports.study import Study
 from reports.words import listed, plural, score, text, words
 
 _A_FEW = 3  # trials a hyperparameter, below which nothing can be said of a budget
+_LUCK = 0.03  # level; the luck of seeds is itself known by few trainings
 _MANY = 200  # trials, beyond which more are not advised
 _MOST_SEEN = 10  # best trials whose executions tell the noise of seeds
 
@@ -86,7 +87,7 @@ def is_enough(
         return True
     if not math.isfinite(noise.deviation):
         return None
-    if gain <= noise.gain(len(scores), LEVEL):
+    if gain <= noise.gain(len(scores), _LUCK):
         return True
     return False if math.isfinite(noise.seeds) or follows(axes, scores, order) else None
 
@@ -124,7 +125,7 @@ def noise_of(study: Study) -> Noise:
     best = study.completed
     executions = [list(s) for s in best["scores"].head(_MOST_SEEN)]
     repeated = [
-        [number(run.get("score")) for run in trial["runs"]]
+        [number(run.get("score")) for run in (*trial["runs"], *dicts(trial.get("ranking")))]
         for trial in (*study.finalists, *study.confirmed)
     ]
     seeds, degrees = pooled([*executions, *repeated])
@@ -156,7 +157,7 @@ def close(study: Study) -> Iterator[Finding]:
         return
     distance = noise.apart()
     equal = num_close(scores, distance)
-    confirmed = len([f for f in study.finalists if f["runs"]])
+    confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
     if equal > max(confirmed, 1):
         wanted = min(equal, 5)
         luck = "seeds and images" if math.isfinite(noise.images) else "seeds"
@@ -185,7 +186,7 @@ def unimportant(study: Study) -> Iterator[Finding]:
 
     A test of equivalence: one that explains a tenth of the differences in score is named in at most
     5 %. One without effect is named in at least 80 %; nothing is said below the trials that takes:
-    80 for a choice of two, 100 for a number.
+    90 for a choice of two, 110 for a number.
     """
     if study.completed.empty:
         return

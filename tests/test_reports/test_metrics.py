@@ -3,10 +3,12 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments.cli import _tested
 from reports import Study, load_study
 from reports.facts import checklist
 from reports.figures import figures
@@ -131,6 +133,15 @@ def test_f1_is_what_was_asked_and_what_is_shown(tmp_path: Path) -> None:
     assert tiles(study, answer)[0][0] == "test f1 score"
     assert tiles(study, answer)[0][1].endswith("%")
     assert "a test f1 score of" in verdict_sentence(study, answer)
+
+
+def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(8, name="f1", objective=F1))
+    run = load_study(folder).finalists[0]["runs"][0]["test"]
+    result = SimpleNamespace(folder=folder, objective="val_f1_score", test_scores=(0.9,))
+    assert _tested(result).startswith(f", test f1 score {score(run['f1_score'])}, ")
+    result = SimpleNamespace(folder=folder, objective="val_accuracy", test_scores=(0.9,))
+    assert _tested(result) == ", test accuracy 0.9000"
 
 
 def test_runs_without_accuracy_are_usable(tmp_path: Path) -> None:
