@@ -255,8 +255,8 @@ def budgets(rng: _Rng, times: int) -> list[Row]:
         for n in sizes
     ]  # fmt: skip
     return found + [
-        _row(figure, f"{n} trials vary 8 times as much as luck, seeds from 3", _CASE, times,
-             lambda n=n: answer(n, 8 * math.sqrt(2), 2) is False)
+        _row(figure, f"{n} trials vary 10 times as much as luck, seeds from 3", _CASE, times,
+             lambda n=n: answer(n, 10 * math.sqrt(2), 2) is False)
         for n in sizes
     ]  # fmt: skip
 
@@ -295,7 +295,7 @@ def idle(rng: _Rng, times: int) -> list[Row]:
         return explains_little(axis, scores)
 
     figure = "made no difference"
-    sizes = ((110, 0), (90, 2), (300, 0), (300, 3))
+    sizes = ((115, 0), (95, 2), (300, 0), (300, 3))
     kinds = {0: "a number", 2: "a choice of 2", 3: "a choice of 3"}
     return [
         _row(figure, f"{n} trials, {kinds[c]} that explains {share:.0%}", asked, times,

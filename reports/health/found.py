@@ -19,7 +19,7 @@ from reports.study import Study
 from reports.words import listed, plural, score, text, words
 
 _A_FEW = 3  # trials a hyperparameter, below which nothing can be said of a budget
-_LUCK = 0.03  # level; the luck of seeds is itself known by few trainings
+_LUCK = 0.02  # level; the luck of seeds is itself known by few trainings
 _MANY = 200  # trials, beyond which more are not advised
 _MOST_SEEN = 10  # best trials whose executions tell the noise of seeds
 
@@ -30,7 +30,7 @@ def too_few(study: Study) -> Iterator[Finding]:
     What half of the trials would find less is held against what it would be if all trials were
     equal but for the luck of seeds and images. More are advised on equal trials in at most 5 %:
     where the luck of seeds is not known, the scores must also follow a hyperparameter (trends of
-    ranks, corrected for all). Where networks differ eight times as much as luck makes a score vary,
+    ranks, corrected for all). Where networks differ ten times as much as luck makes a score vary,
     that is found in at least 80 % of searches of 15 to 150 trials. Below three trials a
     hyperparameter, or where no noise is known, it can't be said.
     """
@@ -186,7 +186,7 @@ def unimportant(study: Study) -> Iterator[Finding]:
 
     A test of equivalence: one that explains a tenth of the differences in score is named in at most
     5 %. One without effect is named in at least 80 %; nothing is said below the trials that takes:
-    90 for a choice of two, 110 for a number.
+    95 for a choice of two, 115 for a number.
     """
     if study.completed.empty:
         return
