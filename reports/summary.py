@@ -171,6 +171,11 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
 
     if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
         return None
+    tested = [
+        run["test"] for trial in (*study.finalists, *study.confirmed) for run in trial["runs"]
+    ]
+    if not all("accuracy" in test for test in tested):  # which arms are compared by
+        return None
     comparison = compare(arms_of_default(study), study.seed)
     # Of several objectives, the recommended trial may be another one than that with the best score.
     if not comparison.pairs or best is None or comparison.arms[0].trial_id != best["trial_id"]:

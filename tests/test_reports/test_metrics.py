@@ -150,6 +150,11 @@ def test_runs_without_accuracy_are_usable(tmp_path: Path) -> None:
     assert (study.problems, len(study.finalists[0]["runs"])) == ((), 3)
     assert verdict(study).test_metric == "loss"
     assert "test accuracy" not in finalists(study)
+    confirmed = study.folder / "artifacts" / "confirmed" / "default.json"
+    confirmed.parent.mkdir()
+    runs = [dict(run, seed=index + 9) for index, run in enumerate(study.finalists[0]["runs"])]
+    confirmed.write_text(json.dumps([{"trial_id": "default", "runs": runs}]))
+    assert verdict(load_study(study.folder)).gain is None
 
 
 def test_a_loss_that_was_not_confirmed_is_expected_to_be_higher(tmp_path: Path) -> None:
