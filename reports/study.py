@@ -12,6 +12,7 @@ from experiments.objective import Objective
 from reports.reading import as_dict, clean, dig, read_arrays, read_json
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
+DEFAULT = "default"  # the id under which the space's own default is trained and tested
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from reports.figures import _style as style
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import Expected, expected_performance
 from reports.statistics.pareto import front
-from reports.words import compact, listed, short, words
+from reports.words import between, compact, listed, score, short, words
 
 _COLORS = (*style.PALETTE, style.RED, style.GREY)
 
@@ -47,7 +47,7 @@ def seed_points_finding(info: Points) -> str:
     return (
         listed(
             [
-                f"{name} {e.mean:.4f} ({e.low:.4f} to {e.high:.4f}, n = {e.count})"
+                f"{name} {score(e.mean)} ({between(e.low, e.high)}, n = {e.count})"
                 for name, e in zip(info.names, info.estimates, strict=True)
             ],
             8,

@@ -5,11 +5,13 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from reports.analysis import axes_of, surrogate_of
+from reports.analysis import axes_of, scores_of, surrogate_of
 from reports.figures import _style as style
+from reports.figures._wide import is_wide, shares_beaten
 from reports.statistics.ablation import Ablation, ablation
+from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
-from reports.words import short, text, words
+from reports.words import score, short, text, words
 
 SECTION, ORDER = "hyperparameters", 34
 TITLE = "From the default to the best"
@@ -27,10 +29,14 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Predicts the score after each change, by a random forest."""
-    axes, surrogate = axes_of(study), surrogate_of(study)
+    axes, scores = axes_of(study), scores_of(study)
+    direction, predicted, surrogate = study.direction, study.objective, surrogate_of(study)
+    if is_wide(scores, study.objective):  # a forest's means are the outliers' otherwise
+        direction, predicted = "max", "share of trials beaten"
+        surrogate = fit_surrogate(axes, shares_beaten(scores, study.direction), study.seed)
     if surrogate is None:
         return "Ten completed trials with different scores are needed."
-    path = ablation(axes, surrogate, 0, study.direction)
+    path = ablation(axes, surrogate, 0, direction)
     if path is None:
         return "The best trial is the space's default."
     best = study.completed.iloc[0]
@@ -39,7 +45,7 @@ def info(study: Study) -> Info | str:
         default = text(study.hyperparameters[name].get("default"))
         after = text(best[name]) or "not used"
         changes.append(f"{style.label(name, 22)}: {short(default, 12)} to {short(after, 12)}")
-    return Info(study.objective, study.direction, path, tuple(changes))
+    return Info(predicted, direction, path, tuple(changes))
 
 
 def _gains(info: Info) -> list[float]:
@@ -54,10 +60,10 @@ def finding(info: Info) -> str:
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)
     return (
-        f"Predicted for the default {info.path.scores[0]:.4f}, for the best trial's values "
-        f"{info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
-        f"({gains[most]:+.4f} of {total:+.4f}). No default was trained for this: a random forest "
-        f"predicts it (R² {info.path.fit:.2f} on unseen trials)."
+        f"Predicted for the default {score(info.path.scores[0])}, for the best trial's values "
+        f"{score(info.path.scores[-1])}; most of it by {words(info.path.names[most])} "
+        f"({score(gains[most], signed=True)} of {score(total, signed=True)}). No default was "
+        f"trained for this: a random forest predicts it (R² {info.path.fit:.2f} on unseen trials)."
     )
 
 

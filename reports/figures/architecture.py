@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
+from reports.figures._wide import scale_scores
 from reports.statistics.estimates import mean
 from reports.statistics.paired import holm
 from reports.study import Study
-from reports.words import plural, short, words
+from reports.words import plural, score, short, words
 
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"
@@ -46,7 +47,8 @@ def finding(info: Info) -> str:
     name, groups = info.choices[index]
     ranked = sorted(groups, key=lambda g: float(np.mean(g[1])), reverse=info.direction == "max")
     said = [
-        f"{v} {np.mean(s):.4f} ({plural(len(s), 'trial')})" for v, s, _ in (ranked[0], ranked[-1])
+        f"{v} {score(float(np.mean(s)))} ({plural(len(s), 'trial')})"
+        for v, s, _ in (ranked[0], ranked[-1])
     ]
     count = plural(len(known), "choice")
     if p >= 0.05:
@@ -87,7 +89,9 @@ def draw(info: Info, ax: Axes) -> Axes:
     # Intervals of two or three trials would dwarf the trials themselves.
     scores = [score for _, groups in info.choices for _, values, _ in groups for score in values]
     margin = 0.15 * (max(scores) - min(scores) or 1.0)
-    axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
+    once = [score for _, values, _ in info.choices[0][1] for score in values]
+    if not scale_scores(axes[0][0], once, info.objective, info.direction):
+        axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
     return ax
 
 

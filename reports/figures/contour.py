@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 
 from reports.analysis import axes_of, by_importance, scores_of, surrogate_of
 from reports.figures import _style as style
+from reports.figures._wide import is_wide, shares_beaten
 from reports.statistics.space import Axis
+from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
 from reports.words import short, text, words
 
@@ -23,6 +25,7 @@ class Info:
 
     objective: str
     direction: str
+    predicted: str
     axes: tuple[Axis, Axis]
     logs: tuple[bool, bool]
     x: npt.NDArray[np.float64]
@@ -35,7 +38,12 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Predicts the surface by a random forest."""
-    axes, surrogate = axes_of(study), surrogate_of(study)
+    axes, scores = axes_of(study), scores_of(study)
+    wide = is_wide(scores, study.objective)
+    if wide:  # a forest's means are the outliers' otherwise
+        surrogate = fit_surrogate(axes, shares_beaten(scores, study.direction), study.seed)
+    else:
+        surrogate = surrogate_of(study)
     if surrogate is None or len(axes) < 2:
         return "Ten completed trials and two varied hyperparameters are needed."
     names = [axis.name for axis in axes]
@@ -44,7 +52,8 @@ def info(study: Study) -> Info | str:
     x, y, surface = surrogate.grid(first, second, (columns[0], columns[1]))
     return Info(
         objective=study.objective,
-        direction=study.direction,
+        direction="max" if wide else study.direction,
+        predicted="share of trials beaten" if wide else words(study.objective),
         axes=(first, second),
         logs=(
             style.is_log(study.hyperparameters[first.name]),
@@ -53,7 +62,7 @@ def info(study: Study) -> Info | str:
         x=x,
         y=y,
         surface=surface,
-        scores=scores_of(study),
+        scores=scores,
         numbers=tuple(int(n) for n in study.completed["number"]),
         fit=surrogate.fit,
     )
@@ -105,7 +114,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     figure = ax.get_figure()
     assert figure is not None
     bar = figure.colorbar(mesh, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(f"predicted {words(info.objective)}")
+    bar.set_label(f"predicted {info.predicted}")
     bar.outline.set_visible(False)
     style.count_note(ax, len(info.numbers))
     return ax

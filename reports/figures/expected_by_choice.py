@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
+from reports.figures._wide import scale_scores
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
-from reports.words import short, words
+from reports.words import score, short, words
 
 SECTION, ORDER = "architectures", 21
 TITLE = "Expected best score by budget"
@@ -47,7 +48,7 @@ def finding(info: Info) -> str:
     budget = min(int(curve.trials[-1]) for _, curve in curves)
     at = {value: float(np.interp(budget, c.trials, c.mean)) for value, c in curves}
     ranked = sorted(at, key=lambda v: at[v] * (-1 if info.direction == "max" else 1))
-    said = ", ".join(f"{at[value]:.4f} with {value}" for value in ranked[:3])
+    said = ", ".join(f"{score(at[value])} with {value}" for value in ranked[:3])
     return f"With {budget} trials of its own, {words(name)} is expected to reach {said}."
 
 
@@ -72,5 +73,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         panel.set_xlabel("trials")
         style.whole_numbers(panel)
         panel.legend(loc="best", fontsize=7.5)
+    drawn = np.concatenate([curve.mean for _, curves in info.choices for _, curve in curves])
+    scale_scores(axes[0], drawn, info.objective, info.direction)
     axes[0].set_ylabel(f"expected best\n{words(info.objective)}")
     return ax

@@ -8,10 +8,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
-from reports.words import number, plural, words
+from reports.words import number, plural, score, words
 
 SECTION, ORDER = "progress", 10
 TITLE = "Best so far"
@@ -24,6 +25,7 @@ class Info:
 
     Args:
         objective: Name of the score.
+        direction: `"max"` or `"min"`.
         is_random: Whether trials were drawn at random.
         numbers: `(n,)`, trials in order of their end.
         minutes: `(n,)`, since the search began; missing times are NaN.
@@ -36,6 +38,7 @@ class Info:
     """
 
     objective: str
+    direction: str
     is_random: bool
     numbers: tuple[int, ...]
     minutes: tuple[float, ...]
@@ -58,6 +61,7 @@ def info(study: Study) -> Info | str:
     start = study.trials["started"].min()
     return Info(
         objective=study.objective,
+        direction=study.direction,
         is_random=(study.record.get("config") or {}).get("method") == "random",
         numbers=tuple(int(n) for n in done["number"]),
         minutes=tuple(float(s) / 60 for s in done["ended"] - start),
@@ -81,18 +85,18 @@ def finding(info: Info) -> str:
 
 def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
-    text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
+    text = f"The best of {plural(len(info.scores), 'completed trial')}, {score(info.best[-1])}, "
     text += f"was number {first + 1} to {'end' if info.by_end else 'start'}"
     if first == 0:
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
-    share = (first + 1) / len(info.scores)
-    late = share > 0.8 and len(info.scores) >= 5
+    after = len(info.scores) - first - 1
+    # That the best came late is no sign of more to come: of equal trials any may be the best.
+    later = f"{plural(after, 'trial')} after it brought nothing better"
     return (
-        f"{text}, {gain:.4f} better than the best before it: "
-        + ("the search was still improving when it ended." if late else
-           f"the last {1 - share:.0%} of the trials brought nothing better.")
-    )  # fmt: skip
+        f"{text}, {score(gain)} better than the best before it; "
+        f"{later if after else 'none came after it'}."
+    )
 
 
 def height(info: Info) -> float:
@@ -113,7 +117,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
         style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
         style.count_note(panel, len(info.scores))
-    _zoom(left, info)
+    if not scale_scores(left, info.scores, info.objective, info.direction):
+        _zoom(left, info)
     style.whole_numbers(left)
     left.set_xlabel(
         f"trials {'ended' if info.by_end else 'started'} "

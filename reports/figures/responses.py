@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from reports.analysis import by_importance
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.statistics.space import Axis, axis
 from reports.study import Study
 from reports.words import plural, text, words
@@ -44,6 +45,7 @@ class Info:
     """One panel a varied hyperparameter, the most important first."""
 
     objective: str
+    direction: str
     panels: tuple[Panel, ...]
     hidden: int
     num_pruned: int
@@ -56,7 +58,7 @@ def info(study: Study) -> Info | str:
     if not panels:
         return "No hyperparameter took more than one value among the completed trials."
     hidden = max(len(names) - _MOST, 0)
-    return Info(study.objective, tuple(panels), hidden, len(study.pruned))
+    return Info(study.objective, study.direction, tuple(panels), hidden, len(study.pruned))
 
 
 def _panel(study: Study, name: str) -> Panel:
@@ -129,6 +131,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in axes.flat[len(info.panels) :]:
         panel.set_visible(False)
     low = min(float(panel.scores.min()) for panel in info.panels)
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
     for panel, content in zip(axes.flat, info.panels, strict=False):
         _response(panel, content, low)
     for row in axes:

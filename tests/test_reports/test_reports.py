@@ -216,7 +216,7 @@ def test_health_sees_what_is_wrong_and_next_does_it(tmp_path: Path) -> None:
     found = health(load_study(tmp_path / "ill"))
     said = " | ".join(f.title for f in found)
     assert "5 of 12 trials (42%) failed with cause nan" in said
-    assert "were best at their last epoch" in said
+    assert "were still improving at their last epoch" in said
     assert "tested with one training" in said
     assert found[0].level == "problem"
     path = write_next(load_study(tmp_path / "ill"), tmp_path / "next.toml")

@@ -12,8 +12,9 @@ from reports.statistics import estimates, paired
 from reports.statistics.ablation import ablation
 from reports.statistics.calibration import calibration
 from reports.statistics.expected import expected_best, expected_performance
+from reports.statistics.front import find_front
 from reports.statistics.importance import importances
-from reports.statistics.pareto import front, knee
+from reports.statistics.pareto import front
 from reports.statistics.space import axis
 from reports.statistics.surrogate import fit_surrogate
 
@@ -87,9 +88,10 @@ def test_pareto_front_and_knee_by_hand() -> None:
     scores = np.array([0.5, 0.9, 0.8, 0.95, 0.94, 0.9])
     best = front(costs, scores)
     assert best.tolist() == [0, 1, 3]
-    assert knee(costs[best], scores[best]) == 1
+    values = np.column_stack([scores, costs])
+    assert find_front(values, ["max", "min"], [False, True]).knee == 1
     assert front(costs, -scores, "min").tolist() == [0, 1, 3]
-    assert knee(np.array([1.0, 2.0]), np.array([0.1, 0.2])) is None
+    assert find_front(values[:2], ["max", "min"], [False, True]).knee is None
 
 
 def test_calibration_by_hand() -> None:
