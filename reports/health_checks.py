@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from reports.analysis import axes_of, importances_of, scores_of
+from reports.analysis import NO_EFFECT, axes_of, drawn_scores, draws_of, scores_of, without_effect
 from reports.facts import widenings
+from reports.networks import best_so_far, finished, networks, num_stopped
 from reports.reading import clean, dig, number
 from reports.statistics.expected import expected_best
 from reports.study import Study
@@ -147,15 +148,13 @@ def _last_epoch(study: Study) -> Iterator[Finding]:
     epochs, limit = study.epochs, number(dig(study.record, "config", "max_epochs"))
     if study.objective not in epochs or study.completed.empty:
         return
-    best = list(study.completed["trial_id"].head(5))
-    first = epochs[epochs["execution"] == 0]
+    best = list(finished(study)["trial_ids"].head(5))
     late = 0
-    for trial in best:
-        values = first[first["trial_id"] == trial][study.objective].to_numpy(dtype=float)
+    for values in best_so_far(study, best):  # a network's epochs, over all its trials
         if len(values) < 2 or not np.isfinite(values).any():
             continue
-        pick = np.nanargmax(values) if study.direction == "max" else np.nanargmin(values)
-        late += int(pick == len(values) - 1 and (math.isnan(limit) or len(values) >= limit))
+        improved = values[-1] != values[-2]
+        late += int(improved and (math.isnan(limit) or len(values) >= limit))
     if late >= max(1, len(best) // 2):
         change = {} if math.isnan(limit) else {"max_epochs": int(limit * 2)}
         yield Finding(
@@ -192,7 +191,10 @@ def _overfitting(study: Study) -> Iterator[Finding]:
 
 
 def _too_few(study: Study) -> Iterator[Finding]:
-    scores, varied = scores_of(study), len(axes_of(study))
+    scores, varied = drawn_scores(study), len(axes_of(study))
+    if scores is None:  # no sample of the space: what half of the trials would find is unknown
+        yield from _unknown_enough(study)
+        return
     if len(scores) < 2 or not varied:
         return
     half = max(len(scores) // 2, 1)
@@ -201,8 +203,7 @@ def _too_few(study: Study) -> Iterator[Finding]:
     step = _resolution(study)
     few = len(scores) < 3 * varied or (gain > step and len(scores) < 200)
     if few:
-        # Of those that are pruned only some are completed: as many more are needed for each.
-        wanted = int(max(2 * len(scores), 5 * varied) * (1 + len(study.pruned) / len(scores)))
+        wanted = int(max(2 * len(scores), 5 * varied))
         change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
         yield Finding(
             DOUBT,
@@ -216,6 +217,28 @@ def _too_few(study: Study) -> Iterator[Finding]:
         yield Finding(
             GOOD, f"{len(scores):,} trials are enough: half of them would have found nearly as much"
         )
+
+
+def _unknown_enough(study: Study) -> Iterator[Finding]:
+    """Says why nothing can be said of more trials; few for the hyperparameters are few anyway."""
+    tried, varied = len(networks(study)), len(study.searched)
+    trials = number(dig(study.record, "config", "max_trials"))
+    why = (
+        f"{plural(num_stopped(study), 'network')} were stopped early"
+        if num_stopped(study)
+        else f"trials were proposed by {draws_of(study).method}, not drawn at random"
+    )
+    if tried < 3 * varied:
+        wanted = 5 * varied
+        change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
+        yield Finding(
+            DOUBT,
+            f"{plural(tried, 'network')} are few for {plural(varied, 'hyperparameter')}",
+            f"run more: about {wanted} trials",
+            change,
+        )
+    elif varied:
+        yield Finding(GOOD, f"whether more trials would find better can't be said, because {why}")
 
 
 def _resolution(study: Study) -> float:
@@ -270,15 +293,15 @@ def _one_seed(study: Study) -> Iterator[Finding]:
 
 
 def _unimportant(study: Study) -> Iterator[Finding]:
-    if len(scores_of(study)) < 30:
+    if study.completed.empty:
         return
     best = study.completed.iloc[0]
-    idle = [i.name for i in importances_of(study) if i.high < 0.01]
-    held = {n: best[n] for n in idle if text(best[n])}
+    held = {n: best[n] for n in without_effect(study) if text(best[n])}
     if held:
         yield Finding(
             GOOD,
-            f"{plural(len(held), 'hyperparameter')} made no difference: "
+            f"{plural(len(held), 'hyperparameter')} made little difference alone (under "
+            f"{NO_EFFECT:.0%} of the variance, at a level of 5 %): "
             f"{listed([words(n) for n in held])}",
             "hold them at the best trial's values, so that trials go to what matters",
             fix={study.hyperparameters[n]["name"]: v for n, v in held.items()},

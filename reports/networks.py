@@ -87,6 +87,16 @@ def finished(study: Study) -> pd.DataFrame:
     return _best_first(study, done)
 
 
+def place_of_best(study: Study) -> int:
+    """Returns where the best network that ended by itself stands in `population`; else the first.
+
+    After equal epochs another one may be ahead of it.
+    """
+    done, known = finished(study), list(population(study).frame["trial_id"])
+    best = str(done.iloc[0]["trial_id"]) if len(done) else None
+    return known.index(best) if best in known else 0
+
+
 def _best_first(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("score", ascending=study.direction == "min", kind="stable")
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from reports.analysis import axes_of, surrogate_of
+from reports.analysis import compared_axes, surrogate_of
 from reports.figures import _style as style
+from reports.networks import place_of_best, population
 from reports.statistics.ablation import Ablation, ablation
 from reports.study import Study
 from reports.words import short, text, words
@@ -17,29 +18,36 @@ TITLE = "From the default to the best"
 
 @dataclass(frozen=True)
 class Info:
-    """The path, with each change as text: `learning rate: 0.001 to 0.004`."""
+    """The path, with each change as text: `learning rate: 0.001 to 0.004`.
+
+    `after` says which scores are predicted, where it is not those at the end.
+    """
 
     objective: str
     direction: str
     path: Ablation
     changes: tuple[str, ...]
+    after: str = ""
 
 
 def info(study: Study) -> Info | str:
     """Predicts the score after each change, by a random forest."""
-    axes, surrogate = axes_of(study), surrogate_of(study)
+    axes, surrogate, found = compared_axes(study), surrogate_of(study), population(study)
+    if found.problem:
+        return found.problem
     if surrogate is None:
-        return "Ten completed trials with different scores are needed."
-    path = ablation(axes, surrogate, 0, study.direction)
+        return "Ten networks with different scores are needed."
+    place = place_of_best(study)
+    path = ablation(axes, surrogate, place, study.direction)
     if path is None:
         return "The best trial is the space's default."
-    best = study.completed.iloc[0]
+    best = found.frame.iloc[place]
     changes = []
     for name in path.names:
         default = text(study.hyperparameters[name].get("default"))
         after = text(best[name]) or "not used"
         changes.append(f"{style.label(name, 22)}: {short(default, 12)} to {short(after, 12)}")
-    return Info(study.objective, study.direction, path, tuple(changes))
+    return Info(study.objective, study.direction, path, tuple(changes), found.after)
 
 
 def _gains(info: Info) -> list[float]:
@@ -54,10 +62,10 @@ def finding(info: Info) -> str:
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)
     return (
-        f"Predicted for the default {info.path.scores[0]:.4f}, for the best trial's values "
-        f"{info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
+        f"Predicted{info.after} for the default {info.path.scores[0]:.4f}, for the best trial's "
+        f"values {info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
         f"({gains[most]:+.4f} of {total:+.4f}). No default was trained for this: a random forest "
-        f"predicts it (R² {info.path.fit:.2f} on unseen trials)."
+        f"predicts it (R² {info.path.fit:.2f} on unseen networks)."
     )
 
 
@@ -81,6 +89,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.margins(x=0.08)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"predicted {words(info.objective)}")
-    style.count_note(ax, info.path.count)
+    ax.set_xlabel(f"predicted {words(info.objective)}{info.after}")
+    style.count_note(ax, info.path.count, "networks")
     return ax

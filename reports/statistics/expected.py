@@ -1,5 +1,6 @@
 """Expected validation performance: the best score a budget of n trials can be expected to find."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,8 +106,21 @@ def expected_performance(
     half = _jackknife(ordered, trials) * special.stdtrit(count - 1, (1 + _JACKKNIFE) / 2)
     lower, upper = _order_statistics(ordered, trials)
     low, high = np.minimum(mean - half, lower), np.maximum(mean + half, upper)
-    ends = (low, high) if direction == "max" else (-high, -low)
-    return Expected(trials, sign * mean, *ends, count)
+    if direction == "min":
+        low, high = -high, -low
+    return Expected(trials, sign * mean, low, high, count)
+
+
+def same_budget(curves: Sequence[Expected]) -> list[Expected]:
+    """Returns curves up to the largest budget that all of them have, for comparing them there."""
+    budget = min(int(curve.trials[-1]) for curve in curves)
+    trials = np.unique(np.concatenate([curve.trials for curve in curves]))
+    kept = trials[trials <= budget]
+    even = []
+    for curve in curves:
+        ends = [np.interp(kept, curve.trials, y) for y in (curve.mean, curve.low, curve.high)]
+        even.append(Expected(kept, ends[0], ends[1], ends[2], curve.count))
+    return even
 
 
 def _largest(count: int) -> int:

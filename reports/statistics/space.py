@@ -90,20 +90,26 @@ def _as_text(value: Any) -> str:
 
 
 def drawn(
-    axes: Sequence[Axis], count: int, rng: np.random.Generator
+    axes: Sequence[Axis], seed: int, log_count: int = 10
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Draws points evenly from the space, under its conditions.
+    """Spreads points evenly over the space, under its conditions: a scrambled Sobol sequence.
+
+    Args:
+        axes: The hyperparameters; those that others depend on come first.
+        seed: Seed of the scrambling.
+        log_count: Logarithm of the number of points, to the base of 2.
 
     Returns:
-        Values scaled to 0..1, and whether each is used: both `(count, num_axes)`.
+        Values scaled to 0..1, and whether each is used: both `(num_points, num_axes)`.
     """
-    units = np.empty((count, len(axes)))
-    active = np.ones((count, len(axes)), dtype=bool)
+    from scipy.stats import qmc
+
+    units = qmc.Sobol(len(axes), rng=seed).random_base2(log_count)
+    active = np.ones(units.shape, dtype=bool)
     place = {axis.name: column for column, axis in enumerate(axes)}
     for column, axis in enumerate(axes):
-        levels = axis.levels
-        some = rng.choice(levels, count) if levels is not None else rng.random(count)
-        units[:, column] = some
+        if (levels := axis.levels) is not None:
+            units[:, column] = levels[(units[:, column] * len(levels)).astype(int)]
     for column, axis in enumerate(axes):  # parents come before what depends on them
         for name, values in axis.conditions:
             if name in place and place[name] < column:
