@@ -1,9 +1,12 @@
 """Which trials were proposed independently of results: a sample of the space, and no other is."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from experiments.errors import UserError
 from reports.facts import picks
@@ -133,8 +136,8 @@ def _with_default(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _same(value: Any) -> str:
     """Returns a value as text that is alike however the value is kept."""
-    known = number(value)
-    return text(value) if known != known else f"{known:.10g}"
+    known = math.nan if isinstance(value, bool | np.bool_) else number(value)
+    return text(value) if math.isnan(known) else f"{known:.10g}"
 
 
 def _plain(study: Study) -> tuple[str, int | None]:

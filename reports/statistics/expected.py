@@ -11,7 +11,7 @@ from reports.statistics.estimates import Scores
 
 LEAST_DRAWS = 30  # below, a band can't hold: one score in ten may well not have come up at all
 CONFIDENCE = 0.9
-_JACKKNIFE = 0.99  # its own level: of scores of two kinds it covers less
+_JACKKNIFE = 0.998  # its own level: of scores of two kinds it covers less
 _QUANTILES = (0.35, 0.65)  # of the best of n, between which its expectation lies, or near them
 _Array = npt.NDArray[np.float64]
 

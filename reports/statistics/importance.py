@@ -19,6 +19,7 @@ LEAST_TRIALS = 10
 LEAST_FIT = 0.3  # below, the model tells nothing of which shares could be taken
 _MOST_TRIALS = 150  # a sample of a larger study: the model's time grows with the cube
 _DRAWS, _BINS = 60, 32
+_FINENESS = 0.02  # of a share that is taken from so many points and bins
 _Array = npt.NDArray[np.float64]
 
 
@@ -29,8 +30,9 @@ class Importance:
     Args:
         name: The hyperparameter.
         mean: Its share, 0..1.
-        low: 10 % quantile over functions that fit the trials as well.
-        high: 90 % quantile.
+        low: Lower end of an 80 % band: the 10 % quantile over functions that fit the trials as
+            well, less what the model leaves unexplained.
+        high: Upper end, likewise.
     """
 
     name: str
@@ -86,13 +88,16 @@ def importances(axes: Sequence[Axis], scores: _Array, seed: int) -> Shares | Non
     places = [_bins(axis, points[:, i]) for i, axis in enumerate(axes)]
     table = np.array([[_share(f, p, u) for p, u in zip(places, used.T, strict=True)]
                       for f in functions])  # fmt: skip
+    fit = _fit(model, standard)
     low, high = np.quantile(table, [0.1, 0.9], axis=0)
+    low, high = low - (1 - fit) - _FINENESS, high + (1 - fit) + _FINENESS
     found = [
-        Importance(axis.name, float(table[:, i].mean()), float(low[i]), float(high[i]))
+        Importance(axis.name, float(table[:, i].mean()), max(float(low[i]), 0.0),
+                   min(float(high[i]), 1.0))
         for i, axis in enumerate(axes)
-    ]
+    ]  # fmt: skip
     ranked = sorted(found, key=lambda importance: -importance.mean)
-    return Shares(tuple(ranked), _fit(model, standard), len(chosen))
+    return Shares(tuple(ranked), fit, len(chosen))
 
 
 def _features(axes: Sequence[Axis], units: _Array, active: npt.NDArray[np.bool_]) -> _Array:
@@ -116,7 +121,9 @@ def _fitted(features: _Array, scores: _Array) -> Any:
     kernel = ConstantKernel(1.0, (1e-2, 1e3)) * scales + WhiteKernel(0.1, (1e-5, 2.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a scale at its bound: the hyperparameter does nothing
-        return GaussianProcessRegressor(kernel, alpha=1e-8).fit(features, scores)
+        return GaussianProcessRegressor(
+            kernel, alpha=1e-8, n_restarts_optimizer=2, random_state=0
+        ).fit(features, scores)
 
 
 def _sampled(model: Any, points: _Array, rng: np.random.Generator) -> _Array:
