@@ -119,7 +119,8 @@ def test_studies_apart_are_told_apart_on_the_page(studies: Path) -> None:
     assert page.parent == studies / "low" / "report"
     text = page.read_text(encoding="utf-8")
     assert "high wins" in text
-    for figure in FIGURES:
+    assert "What a budget finds can't be said" in text  # these are too few for expected_curves
+    for figure in {*FIGURES} - {"expected_curves"}:
         assert f'id="figure-{figure}"' in text
     assert write_comparison(comparison).read_bytes() == page.read_bytes()
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from reports import Study, load_study
 from reports.analysis import without_effect
 from reports.compare.arms import arms_of_studies
 from reports.compare.decide import compare
-from reports.compare.figures import expected_curves, expected_curves_finding
+from reports.compare.figures import draw_expected_curves, expected_curves, expected_curves_finding
 from reports.draws import independent
 from reports.figures import figures
 from reports.health import health
@@ -278,6 +279,11 @@ def test_arms_are_compared_at_one_budget(tmp_path: Path) -> None:
     assert not isinstance(curves, str)
     assert [c.trials[-1] for c in curves.curves] == [5, 5]
     assert "The best of 5 random trials is expected to reach" in expected_curves_finding(curves)
+    draw_expected_curves(curves, Figure().subplots())
+    module = figures()["expected_by_choice"]
+    by_choice = module.info(studies[1])
+    module.draw(by_choice, Figure().subplots())
+    assert "is expected to reach, by pooling" in module.finding(by_choice)
     few = load_study(write_study(tmp_path, Synthetic(12, num_failed=0, name="few")))
     other = expected_curves(compare(arms_of_studies([studies[0], few]), 0))
     assert not isinstance(other, str)
