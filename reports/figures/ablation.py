@@ -61,6 +61,12 @@ def finding(info: Info) -> str:
     gains = _gains(info)
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)
+    if total <= 0:
+        return (
+            f"The random forest sees no gain{info.after} from the default to the best trial's "
+            f"values ({info.path.scores[0]:.4f} to {info.path.scores[-1]:.4f}, R² "
+            f"{info.path.fit:.2f} on unseen networks): it can't say what brought it."
+        )
     return (
         f"Predicted{info.after} for the default {info.path.scores[0]:.4f}, for the best trial's "
         f"values {info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "

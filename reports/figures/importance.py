@@ -136,7 +136,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel(
-        "share of variance over the space, alone, by a model (10 to 90 %); blue: shown to matter"
+        "share of variance over the space, alone, by a model (80 % band); blue: shown to matter"
     )
     ax.grid(visible=False, axis="y")
     more = f", {info.hidden} more not shown" if info.hidden else ""

@@ -283,7 +283,7 @@ def test_arms_are_compared_at_one_budget(tmp_path: Path) -> None:
     module = figures()["expected_by_choice"]
     by_choice = module.info(studies[1])
     module.draw(by_choice, Figure().subplots())
-    assert "is expected to reach, by pooling" in module.finding(by_choice)
+    assert "is expected to reach, by batch norm" in module.finding(by_choice)
     few = load_study(write_study(tmp_path, Synthetic(12, num_failed=0, name="few")))
     other = expected_curves(compare(arms_of_studies([studies[0], few]), 0))
     assert not isinstance(other, str)
