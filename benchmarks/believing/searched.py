@@ -75,6 +75,7 @@ def searched(method: str, pruner: str, num_trials: int, seed: int, matters: bool
         "space": described,
         "sessions": [{}],
         "search_ended": 1.0,
+        "architecture": ["blocks", *INERT_CHOICES],
     }
     hyperparameters = {hp["name"]: hp for hp in described}
     return Study(
