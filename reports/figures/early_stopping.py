@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from reports.figures import _style as style
+from reports.networks import num_stopped
 from reports.statistics.estimates import t_quantile, wilson
 from reports.study import Study
 from reports.words import number, plural
@@ -44,7 +45,7 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Compares the best score up to each epoch with the final one."""
-    if len(study.pruned):
+    if num_stopped(study):
         return "Trials were stopped early: those that are left can't say what that has cost."
     table = _best_so_far(study)
     if table is None:

@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from reports.analysis import axes_of, by_importance, scores_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
+from reports.networks import finished
 from reports.statistics.space import Axis
 from reports.study import Study
 from reports.words import plural, short, text, words
@@ -24,13 +25,13 @@ _MOST_AXES = 6
 
 @dataclass(frozen=True)
 class Info:
-    """Lines of completed trials, worst first: positions 0..1 on each axis, NaN where inactive.
+    """Lines of networks that ended by themselves, worst first.
 
     Args:
         objective: Name of the score.
         direction: `"max"` or `"min"`.
         axes: `(name, ((position, label), ...))`.
-        lines: `(num_trials, num_axes)`.
+        lines: `(num_trials, num_axes)`, positions 0..1 on each axis, NaN where inactive.
         scores: `(num_trials,)`.
         numbers: `(num_trials,)`.
         hidden: Axes left out.
@@ -46,10 +47,11 @@ class Info:
 
 
 def info(study: Study) -> Info | str:
-    """Places the most important hyperparameters of every completed trial on their axes."""
+    """Places the most important hyperparameters of every network that ended on their axes."""
     known = {axis.name: axis for axis in axes_of(study)}
-    chosen = [known[name] for name in by_importance(study)[:_MOST_AXES]]
-    if len(chosen) < 2 or len(study.completed) < 2:
+    chosen = [known[name] for name in by_importance(study) if name in known][:_MOST_AXES]
+    done = finished(study)
+    if len(chosen) < 2 or len(done) < 2:
         return "Two varied hyperparameters and two completed trials are needed."
     lines = np.column_stack([np.where(axis.active, axis.unit, np.nan) for axis in chosen])
     return Info(
@@ -61,7 +63,7 @@ def info(study: Study) -> Info | str:
         ),
         lines[::-1],
         scores_of(study)[::-1],
-        tuple(int(n) for n in study.completed["number"])[::-1],
+        tuple(int(n) for n in done["number"])[::-1],
         len(known) - len(chosen),
     )
 

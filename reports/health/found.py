@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reports.analysis import axes_of, scores_of
+from reports.analysis import axes_in, drawn_scores, draws_of, scores_of
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.metrics import is_proportion
+from reports.networks import networks, num_stopped, population
 from reports.plain_advice import advised
 from reports.reading import dicts, dig, number
 from reports.statistics.expected import expected_best
@@ -35,7 +36,11 @@ def too_few(study: Study) -> Iterator[Finding]:
     that is found in at least 80 % of searches of 15 to 150 trials. Below three trials a
     hyperparameter, or where no noise is known, it can't be said.
     """
-    scores, axes = scores_of(study), axes_of(study)
+    if drawn_scores(study) is None:  # no sample of the space: of half of it nothing is known
+        yield from _unknown(study)
+        return
+    drawn = population(study).drawn
+    scores, axes = drawn["score"].to_numpy(dtype=float), axes_in(study, drawn, study.searched)
     if len(scores) < 2 or not axes:
         return
     varied = plural(len(axes), "hyperparameter")
@@ -46,7 +51,7 @@ def too_few(study: Study) -> Iterator[Finding]:
         )
         yield _more(study, title, len(scores), len(axes))
         return
-    noise, order = noise_of(study), np.argsort(study.completed["number"].to_numpy())
+    noise, order = noise_of(study), np.argsort(drawn["number"].to_numpy())
     gain = gain_of_half(scores, study.direction)
     answer = is_enough(gain, scores, axes, order, noise)
     if answer:
@@ -59,6 +64,23 @@ def too_few(study: Study) -> Iterator[Finding]:
             f"them would be expected to be {score(gain)} {worse}, more than luck makes of it"
         )
         yield _more(study, title, len(scores), len(axes))
+
+
+def _unknown(study: Study) -> Iterator[Finding]:
+    """Says why nothing can be said of more trials; few for the hyperparameters are few anyway."""
+    tried, varied, stopped = len(networks(study)), len(study.searched), num_stopped(study)
+    if not varied or not tried:
+        return
+    why = (
+        f"{plural(stopped, 'network')} were stopped early"
+        if stopped
+        else f"trials were proposed by {draws_of(study).method}, not drawn at random"
+    )
+    if tried < _A_FEW * varied:
+        title = f"{plural(tried, 'network')} are few for {plural(varied, 'hyperparameter')}"
+        yield _more(study, title, tried, varied)
+        return
+    yield Finding(GOOD, f"whether more trials would find better can't be said, because {why}")
 
 
 def gain_of_half(scores: npt.NDArray[np.float64], direction: str) -> float:
@@ -95,8 +117,7 @@ def is_enough(
 
 def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
     trials = number(dig(study.record, "config", "max_trials"))
-    # Of those that are pruned only some are completed: as many more are needed for each.
-    wanted = int(max(2 * num_scores, 5 * num_axes) * (1 + len(study.pruned) / num_scores))
+    wanted = int(max(2 * num_scores, 5 * num_axes))
     change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
     plain = " (max_trials; Hyperband: hyperband_iterations)"
     advice = f"run more: about {wanted} trials{advised(study, '', plain)}"
@@ -189,7 +210,7 @@ def _seeds(study: Study) -> int:
 
 
 def unimportant(study: Study) -> Iterator[Finding]:
-    """Names hyperparameters that alone explain next to nothing.
+    """Names hyperparameters that alone explain next to nothing, by networks drawn at random.
 
     A test of equivalence: one that explains a tenth of the differences in score is named in at most
     5 %. One without effect is named in at least 80 %; nothing is said below the trials that takes:
@@ -197,8 +218,10 @@ def unimportant(study: Study) -> Iterator[Finding]:
     """
     if study.completed.empty:
         return
-    best, scores = study.completed.iloc[0], scores_of(study)
-    idle = [a.name for a in axes_of(study) if explains_little(a, scores)]
+    best, drawn = study.completed.iloc[0], population(study).drawn
+    scores = drawn["score"].to_numpy(dtype=float)
+    axes = axes_in(study, drawn, study.searched) if len(drawn) else []
+    idle = [a.name for a in axes if explains_little(a, scores)]
     held = {n: best[n] for n in idle if text(best[n])}
     if held:
         yield Finding(

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reports.analysis import axes_of, scores_of
+from reports.analysis import compared_axes
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
+from reports.networks import population
 from reports.plain_advice import advised
 from reports.statistics.space import Axis
 from reports.statistics.trend import end_p
@@ -26,9 +27,10 @@ def edges(study: Study) -> Iterator[Finding]:
     at an end in at least 80 % from 20 trials on where the hyperparameter explains 80 % of the
     differences in score, from 40 on where it explains 65 %, from 100 on where it explains half.
     """
-    axes = [a for a in axes_of(study) if _has_ends(study, a)]
-    order = np.argsort(study.completed["number"].to_numpy())
-    gains = scores_of(study) * (1 if study.direction == "max" else -1)
+    found = population(study)
+    axes = [a for a in compared_axes(study) if _has_ends(study, a)]
+    order = np.argsort(found.frame["number"].to_numpy())
+    gains = found.scores * (1 if study.direction == "max" else -1)
     for name, end, p_value in ends_reached(axes, gains, order):
         yield _edge(study, name, end, p_value)
 

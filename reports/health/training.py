@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.metrics import is_share_of_images
+from reports.networks import finished
 from reports.reading import dig, number
 from reports.statistics.estimates import t_quantile
 from reports.statistics.trend import mean_above_zero_p, slopes
@@ -31,7 +31,7 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     """
     limit = number(dig(study.record, "config", "max_epochs"))
     sign = 1.0 if study.direction == "max" else -1.0
-    curves = [sign * c for c in curves_of(study, study.completed["trial_id"], study.objective)]
+    curves = [sign * c for c in curves_of(study, study.objective)]
     found = still_improving(curves, limit)
     if found is None:
         return
@@ -55,14 +55,21 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     )
 
 
-def curves_of(study: Study, trials: "pd.Series[str]", metric: str) -> list[_Array]:
-    """Returns the curves of a metric of the best trials that have one, from all their epochs."""
+def curves_of(study: Study, metric: str) -> list[_Array]:
+    """Returns the curves of a metric of the best networks that have one, from all their epochs.
+
+    Trials that a network was promoted through are joined.
+    """
     epochs = study.epochs
     if metric not in epochs:
         return []
     first = epochs[epochs["execution"] == 0]
-    best = list(trials.head(NUM_BEST))
-    curves = [first[first["trial_id"] == t][metric].to_numpy(dtype=float) for t in best]
+    curves = []
+    for chain in finished(study)["trial_ids"].head(NUM_BEST):
+        rows = first[first["trial_id"].isin(chain)]
+        # A trial that began again overwrites the epochs that it repeats.
+        joined = rows.drop_duplicates("epoch", keep="last").sort_values("epoch")
+        curves.append(joined[metric].to_numpy(dtype=float))
     return [c for c in curves if len(c) and np.isfinite(c).all()]
 
 
@@ -129,8 +136,7 @@ def _overfits(turned: bool, gap: tuple[float, float, str] | None) -> Finding:
 
 def _losses(study: Study) -> bool | None:
     """Whether validation losses turned up; `None` where it can't be said."""
-    trials = study.completed["trial_id"]
-    parts = [curves_of(study, trials, name) for name in ("loss", "val_loss", study.objective)]
+    parts = [curves_of(study, name) for name in ("loss", "val_loss", study.objective)]
     if len({len(part) for part in parts}) != 1:
         return None
     sign = 1.0 if study.direction == "max" else -1.0
