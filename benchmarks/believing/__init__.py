@@ -1,5 +1,5 @@
 """What the reports claim, held against simulations: one file a kind of claim.
 
-Each file has functions that return rows `(figure, case, value, asked, holds)`: what was simulated,
-at which sizes, the share that came out, the share that is asked for, and whether it holds.
+Each file has `rows(seed, quick)`, which gives a `Row` for each case: what was simulated, at which
+sizes, the share that came out, and the share that is asked for.
 """

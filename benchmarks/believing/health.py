@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.believing.rows import Row, at_least, at_most
 from reports.figures.calibration import is_off
 from reports.health.found import follows, gain_of_half, is_enough, num_close
 from reports.health.ranges import ends_reached
@@ -20,7 +21,6 @@ from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis
 from reports.statistics.unimportant import SHARE, explains_little
 
-Row = tuple[str, str, float, str, bool]
 _Array = npt.NDArray[np.float64]
 _Rng = np.random.Generator
 _NOISE, _CASE = "<= 5 %", ">= 80 %"
@@ -44,10 +44,10 @@ def rows(seed: int, quick: bool = False) -> list[Row]:
 
 
 def _row(figure: str, case: str, asked: str, times: int, one: Callable[[], bool]) -> Row:
-    share = sum(bool(one()) for _ in range(times)) / times
-    error = 2 * math.sqrt(max(share * (1 - share), 0.01) / times)
-    holds = share - error <= 0.05 if asked == _NOISE else share + error >= 0.8
-    return figure, case, share, asked, holds
+    hits = sum(bool(one()) for _ in range(times))
+    if asked == _NOISE:
+        return at_most(figure, case, hits, times, 0.05)
+    return at_least(f"{figure}: found", case, hits, times, 0.8)
 
 
 def _axes(table: _Array) -> list[Axis]:

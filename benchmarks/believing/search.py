@@ -4,19 +4,18 @@ A rate asked to be at most 5 % holds if it is not above it by more than twice it
 likewise one asked to be at least 90 %.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from believing.searched import INERT_CHOICES, SHARES, searched
+from benchmarks.believing.rows import Row, at_least, at_most
+from benchmarks.believing.searched import INERT_CHOICES, SHARES, searched
 from reports.analysis import effects_of, shares_of
 from reports.figures import architecture
 from reports.statistics.expected import expected_performance
 from reports.study import Study
 
-Row = tuple[str, str, float, str, bool]
 Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 _NAMED = "inert choice named as mattering"
 _SEARCHES = (("random", "none"), ("tpe", "none"), ("tpe", "asha"))
@@ -49,8 +48,6 @@ def rows(seed: int, quick: bool = False) -> Iterator[Row]:
         seed: Seeds are taken from here on.
         quick: Whether it is to take seconds, not minutes.
 
-    Yields:
-        `(figure, case, value, asked, holds)`.
     """
     yield from named(seed, quick)
     yield from shares(seed, quick)
@@ -65,8 +62,8 @@ def named(seed: int, quick: bool = False) -> Iterator[Row]:
         case = f"{_method(method, pruner)}, {size} trials"
         case += "" if matters else ", nothing matters"
         for where, is_wrong in (("Architectures", _architecture), ("importance", _effects)):
-            share = float(np.mean([is_wrong(study, matters) for study in studies]))
-            yield f"{_NAMED} ({where})", case, share, "<= 5 %", _most(share, 0.05, count)
+            hits = sum(is_wrong(study, matters) for study in studies)
+            yield at_most(f"{_NAMED} ({where})", case, hits, count, 0.05)
 
 
 def _method(method: str, pruner: str) -> str:
@@ -94,9 +91,9 @@ def shares(seed: int, quick: bool = False) -> Iterator[Row]:
                 found += [i for i in known.importances if i.name == "learning_rate"]
         case, true = f"{_method(method, pruner)}, 60 trials", SHARES["learning_rate"]
         off = abs(float(np.mean([i.mean for i in found])) - true)
-        yield "share of variance, off by", case, off, "<= 0.1", off <= 0.1
-        inside = float(np.mean([i.low <= true <= i.high for i in found]))
-        yield "share of variance: band covers", case, inside, ">= 80 %", _least(inside, 0.8, count)
+        yield Row("share of variance, off by", case, off, "<= 10 %", off <= 0.1)
+        inside = sum(i.low <= true <= i.high for i in found)
+        yield at_least("share of variance: band covers", case, inside, count, 0.8)
 
 
 def bands(seed: int, quick: bool = False) -> Iterator[Row]:
@@ -107,9 +104,7 @@ def bands(seed: int, quick: bool = False) -> Iterator[Row]:
         for size in (30, 100) if quick else (30, 40, 70, 100):
             share = _covered(draw, size, count, rng)
             case = f"{name}, {size} trials"
-            yield (
-                "expected best: band covers", case, share, ">= 90 %", _least(share, 0.9, count)
-            )  # fmt: skip
+            yield at_least("expected best: band covers", case, round(share * count), count, 0.9)
 
 
 def _covered(draw: Draw, size: int, count: int, rng: np.random.Generator) -> float:
@@ -119,11 +114,3 @@ def _covered(draw: Draw, size: int, count: int, rng: np.random.Generator) -> flo
     true = np.array([draw(rng, n * 10_000).reshape(-1, n).max(axis=1).mean() for n in trials])
     covered = [(curve.low <= true) & (true <= curve.high) for curve in known]
     return float(np.mean(covered, axis=0).min())
-
-
-def _most(share: float, asked: float, count: int) -> bool:
-    return share <= asked + 2 * math.sqrt(asked * (1 - asked) / count)
-
-
-def _least(share: float, asked: float, count: int) -> bool:
-    return share >= asked - 2 * math.sqrt(asked * (1 - asked) / count)

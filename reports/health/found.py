@@ -86,7 +86,7 @@ def _unknown(study: Study) -> Iterator[Finding]:
 def gain_of_half(scores: npt.NDArray[np.float64], direction: str) -> float:
     """Returns how much better the best of all trials is expected to be than that of half."""
     at = np.array([max(len(scores) // 2, 1), len(scores)])
-    half, whole = expected_best(scores, at, direction)
+    half, whole = expected_best(scores, at, direction, replacement=True)
     return abs(float(whole - half))
 
 

@@ -36,7 +36,10 @@ class Expected:
 
 
 def expected_best(
-    scores: Scores, trials: npt.NDArray[np.int64], direction: str = "max"
+    scores: Scores,
+    trials: npt.NDArray[np.int64],
+    direction: str = "max",
+    replacement: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Returns the expected best of n of the scores, drawn without replacement.
 
@@ -50,6 +53,8 @@ def expected_best(
             many samples at once.
         trials: `(k,)`, the numbers n, at most `num_trials`.
         direction: `"max"` or `"min"`.
+        replacement: Whether scores are drawn with replacement: biased, and steadier where n is
+            near the number of scores.
 
     Returns:
         `(k,)`, or `(draws, k)`.
@@ -60,6 +65,9 @@ def expected_best(
     sign = 1.0 if direction == "max" else -1.0
     ordered = np.sort(sign * np.asarray(scores, dtype=float))
     count = ordered.shape[-1]
+    if replacement:  # ties need no care: their terms telescope
+        shares = (np.arange(count + 1) / count)[:, None] ** np.asarray(trials)[None, :]
+        return np.asarray(sign * (ordered @ np.diff(shares, axis=0)))
     if np.any(np.asarray(trials) > count):
         raise ValueError(f"expected at most {count} trials, one a score; got {max(trials)}")
     return np.asarray(sign * (ordered @ _weights(count, np.asarray(trials))))

@@ -56,7 +56,7 @@ def _gain_of_luck(num_trials: int, degrees: int, level: float) -> float:
     rng = np.random.default_rng([num_trials, degrees])
     size = min(num_trials, _MOST)
     at = np.array([max(size // 2, 1), size])
-    curves = expected_best(rng.standard_normal((_DRAWS, size)), at)
+    curves = expected_best(rng.standard_normal((_DRAWS, size)), at, replacement=True)
     spread = np.sqrt(rng.chisquare(degrees, _DRAWS) / degrees)
     return float(np.quantile((curves[:, 1] - curves[:, 0]) / spread, 1 - level))
 

@@ -25,7 +25,7 @@ def test_rates_hold_on_seeds_that_were_not_tuned_on() -> None:
         *simulated.improving(rng, 150), *simulated.failures(rng, 150),
         *simulated.ties(rng, 150), *simulated.idle(rng, 60),
     ]  # fmt: skip
-    assert [row for row in found if not row[4]] == []
+    assert [row for row in found if not row.holds] == []
 
 
 def test_a_trend_is_spearman_where_there_is_one_group() -> None:
