@@ -60,18 +60,24 @@ def info(study: Study) -> Info | str:
     if compared.problem:
         stopped = _all_stopped(tuple(found))
         return f"{compared.problem} {stopped}".strip()
+    tests = _tests(study, [name for name, _ in found])
+    nearest = min((t for t in tests if math.isfinite(t.p)), key=_nearness, default=None)
     return Info(
         objective=study.objective,
         direction=study.direction,
         choices=tuple(found),
-        tests=tuple(_tests(study, [name for name, _ in found])),
+        tests=tuple(tests),
         method=draws_of(study).method,
         num_drawn=len(compared.drawn),
         num_compared=len(compared.frame),
         after=compared.after,
         problem=compared.problem,
-        how_to_test=_how_to_test(study, found[0][0]),
+        how_to_test=_how_to_test(study, nearest.name if nearest else found[0][0]),
     )
+
+
+def _nearness(test: Effect) -> tuple[float, float]:
+    return test.corrected, test.p
 
 
 def _tests(study: Study, names: list[str]) -> list[Effect]:
@@ -96,7 +102,7 @@ def _tested(info: Info) -> str:
     known = [t for t in info.tests if math.isfinite(t.p)]
     if not known:
         return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
-    best = min(known, key=lambda test: (test.corrected, test.p))
+    best = min(known, key=_nearness)
     count, drawn = plural(len(known), "choice"), plural(info.num_drawn, "network")
     how = f"Kruskal-Wallis by permutation of {drawn}, corrected for {count}"
     said = _ends(info, best.name)
@@ -118,7 +124,7 @@ def _ends(info: Info, name: str) -> str:
         groups, key=lambda g: float(np.mean(g.drawn_scores)), reverse=info.direction == "max"
     )
     said = [
-        f"{g.value} {score(float(np.mean(g.drawn_scores)))} (n = {len(g.drawn_scores)})"
+        f"{score(float(np.mean(g.drawn_scores)))} with {g.value} (n = {len(g.drawn_scores)})"
         for g in (ranked[0], ranked[-1])
     ]
     return " against ".join(said)

@@ -32,7 +32,7 @@ def edges(study: Study) -> Iterator[Finding]:
     order = np.argsort(found.frame["number"].to_numpy())
     gains = found.scores * (1 if study.direction == "max" else -1)
     for name, end, p_value in ends_reached(axes, gains, order):
-        yield _edge(study, name, end, p_value)
+        yield _edge(study, name, end, p_value, found.after)
 
 
 def _has_ends(study: Study, axis: Axis) -> bool:
@@ -60,20 +60,20 @@ def ends_reached(
     return found
 
 
-def _edge(study: Study, column: str, end: str, p_value: float) -> Finding:
+def _edge(study: Study, column: str, end: str, p_value: float, after: str) -> Finding:
     """Says what to do about an optimum at an end of a range."""
     hp = study.hyperparameters[column]
     value = text(hp["min_value" if end == "lower" else "max_value"])
     title = (
-        f"scores get better up to the {end} end of the range of {words(column)}, {value} "
+        f"scores{after} get better up to the {end} end of the range of {words(column)}, {value} "
         f"(p = {p_value:.2g})"
     )
-    if is_parent(hp["name"], study.hyperparameters.values()):
-        advice = f"others depend on {column}: widen it in the search space, beyond {value}"
-        return Finding(DOUBT, title, advice)
     wide = wider(hp, end)
     if wide is None:
         return Finding(GOOD, f"{title}, beyond which it means nothing")
+    if is_parent(hp["name"], study.hyperparameters.values()):
+        advice = f"others depend on {column}: widen it in the search space, beyond {value}"
+        return Finding(DOUBT, title, advice)
     advice = advised(
         study,
         f"widen it: --range {hp['name']}={wide}",
