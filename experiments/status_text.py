@@ -109,10 +109,12 @@ def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> 
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max
+    from reports.words import score
+
     best = choose(done, key=lambda t: number(t["score"]))
     name = _text(objective.get("name", "score"))
     return [
-        f"best: trial {_text(best.get('trial_id'))}, {name} {number(best['score']):.4f}",
+        f"best: trial {_text(best.get('trial_id'))}, {name} {score(number(best['score']))}",
         *_front(folder, study),
     ]
 
@@ -149,12 +151,14 @@ def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, fl
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     if is_running(folder) is False:
         return []
+    from reports.words import score
+
     status = read_status(folder)
     lines = []
     for trial_id, stated in as_dict(status.get("running")).items():
         at = as_dict(stated)
         known = as_dict(at.get("metrics")).items()
-        metrics = ", ".join(f"{clean(n, 60)} {number(v):.4f}" for n, v in known)
+        metrics = ", ".join(f"{clean(n, 60)} {score(number(v))}" for n, v in known)
         of = f"of {_text(config.get('max_epochs'))}"
         epoch = f"epoch {_text(at.get('epoch'))} {of}" if at else "starting"
         lines.append(
