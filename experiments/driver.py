@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.deadline import Deadline
+from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.interrupt import Interruption
 from experiments.oracles.asha import is_paused, origins
@@ -125,6 +125,9 @@ class Driver:
         trials = [trial for trial in self._oracle.trials.values() if trial.status in ended]
         self._retention.recall([(t.trial_id, t.score, self._values(t)) for t in trials])
         self._retention.release(wanted_states(self._oracle))
+        if self._deadline.is_set:
+            for cost in self._record.earlier_costs(NUM_REMEMBERED):
+                self._deadline.learn(*cost)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was trained whole."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from experiments.objective import Objective, objective_values
 from experiments.policy import Attempt
 from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
+from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
 
 Status = trial_module.TrialStatus
 ATTEMPTS = "attempts.json"
@@ -29,11 +31,15 @@ class TrialRecord:
     Args:
         folder: The study folder.
         oracle: Is told of results once they are written.
+        clock: Gives seconds that only grow, by which attempts are measured.
     """
 
-    def __init__(self, folder: Path, oracle: Any) -> None:
+    def __init__(
+        self, folder: Path, oracle: Any, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.folder = folder
-        self._oracle = oracle
+        self._oracle, self._clock = oracle, clock
+        self._begun: dict[str, float] = {}  # trial id -> when its running attempt began
         self._attempts: dict[str, list[Attempt]] = {}
         self._cost: dict[str, tuple[int, float]] = {}
 
@@ -53,6 +59,7 @@ class TrialRecord:
         """Takes note that an attempt begins."""
         attempt = Attempt(job.attempt, started=time.time(), alone=job.alone)
         self.attempts(job.trial_id).append(attempt)
+        self._begun[job.trial_id] = self._clock()
         if job.attempt > 1:
             self._write_attempts(job.trial_id)
 
@@ -62,7 +69,12 @@ class TrialRecord:
         """Takes note of how an attempt ended; with `keep` on the disk too."""
         attempts = self.attempts(job.trial_id)
         attempts[-1] = replace(
-            attempts[-1], ended=time.time(), outcome=outcome, worker=worker, message=message
+            attempts[-1],
+            ended=time.time(),
+            seconds=self._clock() - self._begun[job.trial_id],
+            outcome=outcome,
+            worker=worker,
+            message=message,
         )
         if keep:
             self._write_attempts(job.trial_id)
@@ -72,17 +84,24 @@ class TrialRecord:
         write_json(self.trial_folder(trial_id) / ATTEMPTS, attempts)
 
     def cost(self, trial_id: str) -> tuple[int, float]:
-        """Returns the epochs and the seconds of a trial that has ended."""
+        """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
         return self._cost.pop(trial_id, (0, 0.0))
+
+    def earlier_costs(self, count: int) -> list[tuple[int, float]]:
+        """Returns those of the last `count` trials that earlier sessions have ended."""
+        found = []
+        for trial_id in self._oracle.end_order[-count:]:
+            try:
+                path = self.trial_folder(trial_id) / "result.json"
+                found.append(_cost(json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, AttributeError):
+                continue
+        return found
 
     def finish(self, job: Job, result: TrialResult) -> float | None:
         """Writes the result, tells the oracle, and returns the score."""
         trial = self._oracle.trials[job.trial_id]
         attempts = self._attempts.pop(job.trial_id)
-        self._cost[job.trial_id] = (
-            sum(len(e.epoch_seconds) for e in result.executions),
-            time.time() - attempts[-1].started,
-        )
         score = score_of(result)
         record = result.as_dict() | {
             "trial_id": job.trial_id,
@@ -92,8 +111,10 @@ class TrialRecord:
             "ended": time.time(),
             "worker": attempts[-1].worker,
             "attempts": [asdict(attempt) for attempt in attempts],
+            "seconds": _seconds(attempts, result),
             "asked": {name: getattr(job.task, name, None) for name in ("epochs", "patience")},
         }
+        self._cost[job.trial_id] = _cost(record)
         objectives = objectives_of(self._oracle)
         if len(objectives) > 1:
             record["objectives"] = objective_values(objectives, record)
@@ -102,6 +123,16 @@ class TrialRecord:
         with suppress(FileNotFoundError):
             (self.trial_folder(job.trial_id) / ATTEMPTS).unlink()
         return score
+
+
+def _seconds(attempts: Sequence[Attempt], result: TrialResult) -> float:
+    """Returns what all attempts took; an attempt that was killed has left its epochs alone."""
+    spent = [attempt_seconds(asdict(attempt)) for attempt in attempts]
+    return max(sum(s for s in spent if s >= 0), epoch_seconds(result.as_dict()))
+
+
+def _cost(record: dict[str, Any]) -> tuple[int, float]:
+    return num_epochs(record), trial_seconds(record)
 
 
 def score_of(result: TrialResult) -> float | None:

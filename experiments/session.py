@@ -26,6 +26,7 @@ from experiments.ranges import Widened
 from experiments.record import TrialRecord
 from experiments.repair import restore
 from experiments.study import write_study
+from experiments.trainings import OutOfTimeError
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
 
@@ -109,6 +110,11 @@ class Session:
             plans.append(now)
         return plans
 
+    @property
+    def _how(self) -> str:
+        """The command that goes on with the study."""
+        return f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+
     def run(self) -> Confirmed:
         """Runs trials, then the finalists.
 
@@ -119,7 +125,7 @@ class Session:
             InterruptedSearchError: It was interrupted.
             UserError: There is no room on the disk.
         """
-        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        how = self._how
         try:
             self._begin()
             driver = self._driver()
@@ -205,8 +211,13 @@ class Session:
             self.config, self._data, self.tuner, self.folder, self._display, self._end
         )
         was_done = confirmation.is_done
-        confirmed = confirmation.run()
+        ended_by = {}
+        try:
+            confirmed = confirmation.run()
+        except OutOfTimeError as error:
+            confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
+            self._display.notice(f"{error}; go on with: {self._how}")
         if not was_done:
             self.study["ended"] = time.time()
-        self._note(ended=time.time())
+        self._note(ended=time.time(), **ended_by)
         return confirmed

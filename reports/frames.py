@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.durations import trial_seconds
 from reports.reading import as_dict, clean, dicts, dig, number, scalar
 
 _STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
@@ -71,7 +72,7 @@ def _trial_row(
         "traceback": _optional(result.get("traceback"), 20_000),
         "started": started,
         "ended": ended,
-        "seconds": ended - started,
+        "seconds": trial_seconds(result),
         "epochs": _epochs(executions) if "executions" in result else math.nan,
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
