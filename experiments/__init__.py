@@ -14,6 +14,9 @@ __all__ = ["SearchConfig", "UserError", "run_search"]
 def __getattr__(name: str) -> Any:
     # Imported when used: it loads Keras, which `experiments --help` has no need of.
     if name == "run_search":
+        from experiments.inherited import before_imports
+
+        before_imports()
         from experiments.search import run_search
 
         return run_search

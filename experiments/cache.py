@@ -1,26 +1,43 @@
-"""The cache folder: prepared datasets and kept features; what is in it, and how to empty it."""
+"""The cache folder: prepared datasets, kept features, lists of files; how to empty it."""
 
 import json
+import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
 
+from experiments.cache_use import claimed
 from experiments.errors import UserError
 
-_KINDS = ("datasets", "features")
+_KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_USE_SECONDS = 600  # a half-made entry touched this lately may be somebody's work
 
 
 def cache_folder(cache_dir: str | None) -> Path:
-    """Returns the cache folder: the one named, or the user's own."""
-    return Path(cache_dir or platformdirs.user_cache_path("keras-tuner-experiments"))
+    """Returns the cache folder: the one named, or the user's own.
+
+    Raises:
+        UserError: None is named, and the user has no home.
+    """
+    if cache_dir:
+        return Path(cache_dir)
+    try:
+        return platformdirs.user_cache_path("keras-tuner-experiments")
+    except (RuntimeError, KeyError):
+        raise UserError(
+            "there is no home folder for the cache (HOME is not set, and the system does not know "
+            f"user {os.getuid()}): name a folder with --cache-dir, or set HOME"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,7 @@ class Cached:
 
     Args:
         path: Its folder.
-        kind: `datasets` or `features`.
+        kind: `datasets`, `features`, or `folders` (what the files of an image folder are).
         what: What it holds.
         num_bytes: Its size.
         used: When it was last used, in seconds since 1970.
@@ -56,21 +73,32 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _entry(kind: str, path: Path) -> Cached:
-    files = [file for file in path.rglob("*") if file.is_file()]
+    states = _states(path)
     info = path / "info.json"
     whole = info.is_file() and not path.name.startswith(".") and path.suffix != ".partial"
     what = "unfinished"
     if whole:
         what = _what(info)
-    newest = max((file.stat().st_mtime for file in files), default=path.stat().st_mtime)
+    newest = max((state.st_mtime for state in states.values()), default=0.0)
     return Cached(
         path=path,
         kind=kind,
         what=what,
-        num_bytes=sum(file.stat().st_size for file in files),
-        used=info.stat().st_mtime if whole else newest,
+        num_bytes=sum(state.st_size for state in states.values()),
+        used=states[info].st_mtime if info in states else newest,
         whole=whole,
     )
+
+
+def _states(folder: Path) -> dict[Path, os.stat_result]:
+    """Returns the files of a folder; one that vanishes meanwhile is none."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            state = path.stat()
+            if stat.S_ISREG(state.st_mode):
+                found[path] = state
+    return found
 
 
 def _what(info: Path) -> str:
@@ -85,8 +113,31 @@ def _what(info: Path) -> str:
         return "unknown"
 
 
-def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> list[Cached]:
-    """Removes entries from the one unused longest on.
+@dataclass
+class Pruned:
+    """What pruning came to.
+
+    Args:
+        removed: What is gone.
+        in_use: What was to go, and is being used.
+        refused: What was to go, and can't be removed by this user.
+    """
+
+    removed: list[Cached] = field(default_factory=list)
+    in_use: list[Cached] = field(default_factory=list)
+    refused: list[Cached] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        kept = [
+            f"; kept {len(found)} that {why}"
+            for found, why in ((self.in_use, "are in use"), (self.refused, "can't be removed"))
+            if found
+        ]
+        return f"removed {len(self.removed)} entries{''.join(kept)}"
+
+
+def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> Pruned:
+    """Removes entries from the one unused longest on; what a process uses stays.
 
     Args:
         folder: The cache folder.
@@ -95,9 +146,9 @@ def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> list
         max_bytes: Removes until no more than this is left.
 
     Returns:
-        What was removed.
+        What was removed, and what was to be and is still there.
     """
-    now, removed = time.time(), []
+    now, pruned = time.time(), Pruned()
     left = entries(folder)
     total = sum(entry.num_bytes for entry in left)
     for entry in reversed(left):
@@ -108,12 +159,33 @@ def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> list
         too_old = older_than is not None and age > older_than
         too_much = max_bytes is not None and total > max_bytes
         if everything or too_old or too_much:
+            into = _remove(entry, age, pruned)
+            into.append(entry)
+            total -= entry.num_bytes if into is pruned.removed else 0
+    return pruned
+
+
+def _remove(entry: Cached, age: float, pruned: Pruned) -> list[Cached]:
+    """Removes an entry, if nobody uses it; returns the list that it belongs to."""
+    with claimed(entry.path) as is_free:
+        lately = is_free is None and entry.whole and age < _IN_USE_SECONDS
+        if is_free is False or lately:
+            return pruned.in_use
+        try:
             # Renamed first, so that nobody opens an entry that is half gone.
-            shutil.rmtree(entry.path.rename(entry.path.with_name(f".gone-{entry.path.name}")))
-            (entry.path.parent / f"{entry.path.name}.lock").unlink(missing_ok=True)
-            total -= entry.num_bytes
-            removed.append(entry)
-    return removed
+            gone = entry.path.rename(entry.path.with_name(f".gone-{entry.path.name}"))
+            shutil.rmtree(gone)
+            _remove_lock(entry.path.with_name(f"{entry.path.name}.lock"))
+        except OSError:
+            return pruned.refused
+    return pruned.removed
+
+
+def _remove_lock(path: Path) -> None:
+    """Removes a lock's file, unless somebody has the lock."""
+    lock = FileLock(path)
+    with suppress(Timeout, OSError), lock.acquire(blocking=False):
+        path.unlink(missing_ok=True)
 
 
 def parse_size(text: str) -> int:

@@ -9,7 +9,8 @@ import click
 from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
-from experiments.output import close, say
+from experiments.inherited import own_process
+from experiments.output import close, echo, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
 from experiments.search_options import parse_options, search_options
@@ -25,10 +26,11 @@ class _Refusing(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        own_process()
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            echo(error.format_message(), err=True)
             sys.exit(_BAD_INPUT)
         except click.ClickException as error:
             self._refuse(error.format_message())
@@ -42,12 +44,12 @@ class _Refusing(click.Command):
             self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
             # click has made an Abort of it
-            click.echo(str(error.__cause__ or "") or "interrupted", err=True)
+            echo(str(error.__cause__ or "") or "interrupted", err=True)
             sys.exit(_INTERRUPTED)
 
     @staticmethod
     def _refuse(message: str) -> None:
-        click.echo(f"error: {' '.join(message.split())}", err=True)
+        echo(f"error: {' '.join(message.split())}", err=True)
         sys.exit(_BAD_INPUT)
 
 
@@ -107,7 +109,7 @@ def search(quiet: bool, **options: Any) -> int:
 
 def _show_result(result: Any, quiet: bool) -> int:
     if result.best_trial is None:
-        click.echo(
+        echo(
             f"no trial was completed, {result.num_failed} failed; report: {result.report}", err=True
         )
         return _NO_TRIAL_COMPLETED
@@ -130,7 +132,7 @@ def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
     from reports.text import studies_table
 
-    click.echo(studies_table(runs_dir))
+    echo(studies_table(runs_dir))
 
 
 @main.command()
@@ -143,7 +145,7 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
     from reports.text import study_text, trial_text
 
     loaded = load_study(study, runs_dir)
-    click.echo(trial_text(loaded, trial) if trial else study_text(loaded))
+    echo(trial_text(loaded, trial) if trial else study_text(loaded))
 
 
 @main.command()
@@ -159,7 +161,7 @@ def spaces(space: str | None, runs_dir: str) -> None:
     from experiments.space import describe_space
 
     chosen = [space] if space else names()
-    click.echo("\n\n".join(describe_space(name) for name in chosen))
+    echo("\n\n".join(describe_space(name) for name in chosen))
 
 
 @main.command()
@@ -180,11 +182,10 @@ def cache(
     if not prune:
         if age is not None or size is not None:
             raise UserError("--older-than and --max-size say what --prune removes; add --prune")
-        click.echo(module.describe(folder, module.entries(folder)))
+        echo(module.describe(folder, module.entries(folder)))
         return
-    removed = module.prune(folder, age, size)
-    click.echo(f"removed {len(removed)} entries")
-    click.echo(module.describe(folder, module.entries(folder)))
+    echo(str(module.prune(folder, age, size)))
+    echo(module.describe(folder, module.entries(folder)))
 
 
 @main.command()
@@ -195,7 +196,7 @@ def datasets(runs_dir: str) -> None:
 
     for name, meaning in DATASETS.items():
         shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)
-        click.echo(f"{shown:15} {meaning}")
+        echo(f"{shown:15} {meaning}")
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
+from experiments.output import echo
 from experiments.quiet import import_keras_quietly
 
 data_dir_option = click.option(
@@ -49,8 +50,8 @@ def compare(runs_dir: str, **options: Any) -> None:
     same_images = _same_images([arm.study for arm in _single(arms)])
     comparison = decide(arms, same_images, _look(arms), options["difference"])
     page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
-    click.echo(comparison_text(comparison))
-    click.echo(f"\ncomparison: {page}")
+    echo(comparison_text(comparison))
+    echo(f"\ncomparison: {page}")
 
 
 def _named(options: dict[str, Any]) -> dict[str, list[str]]:
@@ -150,4 +151,4 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
         folder = arm.study.folder
         if folder not in opened:
             opened[folder] = open_study(arm.study, options["data_dir"], options["cache_dir"])
-        confirm_trial(opened[folder], arm.trial_id, options["seeds"], click.echo)
+        confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)

@@ -279,7 +279,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         UserError: The file is missing, is no TOML, or has an unknown key.
     """
     try:
-        options = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        options = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"config file {str(path)!r} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.data import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.interrupt import Interruption
@@ -56,6 +57,13 @@ class Source(Protocol):
 
 class DiskFullError(OSError):
     """There is no room for the record; the search can be resumed once there is."""
+
+
+# What is no property of a trial ends the search, which can be resumed: cause -> error.
+STOPPING: dict[str | None, type[OSError]] = {
+    "disk_full": DiskFullError,
+    "data_missing": MissingDataError,
+}
 
 
 class Driver:
@@ -104,6 +112,7 @@ class Driver:
         Raises:
             KeyboardInterrupt: It was interrupted; it can be resumed.
             DiskFullError: There is no room on the disk; it can be resumed.
+            MissingDataError: The images are gone; it can be resumed.
         """
         at_once = True
         self._recall()
@@ -224,9 +233,9 @@ class Driver:
         """Records a result, unless the trial is to be run again."""
         if not self._is_current(job):
             return
-        if result.cause == "disk_full":
+        if result.cause in STOPPING:
             self._record.end_attempt(job, "interrupted", worker, result.message)
-            raise DiskFullError(result.message)
+            raise STOPPING[result.cause](result.message)
         if result.status == "paused":
             del self._running[job.trial_id]
             self._record.end_attempt(job, "paused", worker, None, keep=True)

@@ -5,119 +5,49 @@ part's weights and layers, the split's fingerprint, the images' size, the view, 
 It holds one memory-mapped array an output. While it is being computed it is called
 `<key>.partial` and says in `rows` how far it is, so that an interrupted computation goes on where
 it was; when it is whole it is renamed. A lock that dies with its holder keeps two workers from
-computing the same.
+computing the same. Checksums are compared when a process first opens an array: what was changed
+since is computed again.
 
-Vectors are kept as float32. Feature maps, some hundred times larger, are kept as float16: see
-`docs/architecture.md` for what that costs.
+Vectors are kept as float32. Feature maps, some hundred times larger, are kept as float16, unless
+their values are too large or too small for it: see `docs/architecture.md` for what that costs.
 """
 
 import errno
-import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data import PreparedData
+from experiments.cache_use import INFO, hold_for, touch
+from experiments.checksums import checksum, is_intact
+from experiments.feature_entry import SINGLE, Entry
 from experiments.files import preallocate, write_json
+from experiments.forward import forward
 from experiments.trial import Note
-from search_spaces.frozen import ORIGINAL, VIEWS, FrozenPart
 
-_FORMAT = 1
+_ATTEMPTS = 3
 _BATCH = 64
 _SYNC_SECONDS = 2.0
+
+_Array = npt.NDArray[Any]
 _SPARE_BYTES = 256 * 2**20  # left free on the disk, for everything else that is written
 
 
-class NoSpaceError(OSError):
+class NotKeptError(OSError):
+    """Features can't be kept; a trial runs on images instead."""
+
+
+class NoSpaceError(NotKeptError):
     """The disk is too full for features; nothing was written."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What one frozen part makes of one split in one view.
-
-    Args:
-        part: The frozen part.
-        data: The prepared dataset.
-        split: `train`, `validation` or `test`.
-        view: One of `VIEWS`.
-    """
-
-    part: FrozenPart
-    data: PreparedData
-    split: str
-    view: str = ORIGINAL
-
-    @property
-    def key(self) -> str:
-        """Names the content."""
-        determined_by = [
-            _FORMAT,
-            _identity(self.part),
-            self.data.fingerprint,
-            list(self.data.shape),
-            self.split,
-            self.view,
-            sorted(self.dtypes.items()),
-        ]
-        return hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:32]
-
-    @property
-    def num_images(self) -> int:
-        """Images of the split."""
-        return self.data.counts[self.split]
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one image's features, by output."""
-        return {name: tuple(x.shape[1:]) for name, x in self.part.model.output.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Kind of number, by output."""
-        return {n: "float32" if len(shape) == 1 else "float16" for n, shape in self.shapes.items()}
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return self.num_images * sum(
-            int(np.prod(shape)) * np.dtype(self.dtypes[name]).itemsize
-            for name, shape in self.shapes.items()
-        )
-
-    def __str__(self) -> str:
-        flipped = "" if self.view == ORIGINAL else f", {self.view}"
-        return f"features of {self.part.name}, {self.split}{flipped}"
-
-
-@lru_cache(maxsize=16)
-def _identity(part: FrozenPart) -> str:
-    """Names a frozen part by its weights and layers."""
-    digest = hashlib.sha256(_topology(part.model).encode())
-    for weight in part.model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def _topology(model: Any) -> str:
-    """Describes the layers of a model, without their names, which differ from build to build."""
-    rows = []
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            rows.append(_topology(layer))
-            continue
-        config = {k: v for k, v in layer.get_config().items() if k not in ("name", "dtype")}
-        rows.append(f"{type(layer).__name__} {json.dumps(config, sort_keys=True, default=repr)}")
-    return "\n".join(rows)
+class _TooWideError(ArithmeticError):
+    """Values of an output, which it names, are too large or too small for half precision."""
 
 
 class FeatureStore:
@@ -134,50 +64,77 @@ class FeatureStore:
 
     def has(self, entry: Entry) -> bool:
         """Whether `entry` is computed."""
-        return (self.folder / entry.key / "info.json").is_file()
+        return (self.folder / entry.key / INFO).is_file()
 
     def open(self, entry: Entry, output: str) -> npt.NDArray[Any]:
         """Returns the array of one output, memory-mapped, computing it first if need be.
 
+        As long as the array lives, its entry is not pruned.
+
         Raises:
-            NoSpaceError: It is not computed and there is no room for it.
+            NotKeptError: It is not computed, and it can't be kept.
         """
         folder = self.folder / entry.key
-        array = _opened(folder, entry, output)
-        if array is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(_ATTEMPTS):  # what is whole now may be pruned before it is opened
+            array = _opened(folder, entry, output)
+            if array is not None:
+                touch(folder)
+                return array
             self._compute(entry)
-            array = np.load(folder / f"{output}.npy", mmap_mode="r")
-        os.utime(folder / "info.json")  # the time of last use, which pruning goes by
-        return array
+        raise NotKeptError(errno.ENOENT, f"{entry} vanish from {str(self.folder)!r} time and again")
 
     def _compute(self, entry: Entry) -> None:
         from filelock import FileLock
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f"{entry.key}.lock"):
-            if self.has(entry):  # another worker was faster
-                return
-            partial = self.folder / f"{entry.key}.partial"
-            done = _rows_done(partial)
-            if done == 0:
-                self._begin(entry, partial)
-            arrays = {n: np.load(partial / f"{n}.npy", mmap_mode="r+") for n in entry.shapes}
-            started = time.perf_counter()
-            for rows in self._write(entry, arrays, done):
-                _write_rows(partial, rows, arrays)
-            write_json(partial / "info.json", _describe(entry, time.perf_counter() - started))
-            (partial / "rows").unlink(missing_ok=True)
-            partial.rename(self.folder / entry.key)
+        entry.data.open(entry.split)  # what it raises is not of the cache of features
+        folder, partial = self.folder / entry.key, self.folder / f"{entry.key}.partial"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f"{entry.key}.lock"):
+                if all(_opened(folder, entry, name) is not None for name in entry.shapes):
+                    return  # another worker was faster
+                shutil.rmtree(folder, ignore_errors=True)
+                self._fill(entry, partial)
+                partial.rename(folder)
+        except NotKeptError:
+            raise
+        except OSError as error:
+            raise NotKeptError(
+                error.errno,
+                f"{entry} can't be kept in {str(self.folder)!r} ({error.strerror or error})",
+            ) from None
 
-    def _begin(self, entry: Entry, partial: Path) -> None:
+    def _fill(self, entry: Entry, partial: Path) -> None:
+        """Computes what is missing; begins anew in single precision where half does not do."""
+        dtypes = entry.dtypes
+        started = time.perf_counter()
+        while True:
+            done, arrays = _resumable(entry, partial)
+            if done == 0:
+                arrays = self._begin(entry, partial, dtypes)
+            try:
+                for rows in self._write(entry, arrays, done):
+                    _write_rows(partial, rows, arrays)
+                break
+            except _TooWideError as error:
+                dtypes = dtypes | {str(error): SINGLE}
+                (partial / "rows").unlink(missing_ok=True)
+        facts = _describe(entry, arrays, time.perf_counter() - started)
+        facts["checksums"] = {name: checksum(partial / f"{name}.npy") for name in arrays}
+        write_json(partial / INFO, facts)
+        (partial / "rows").unlink(missing_ok=True)
+
+    def _begin(self, entry: Entry, partial: Path, dtypes: dict[str, str]) -> dict[str, _Array]:
         shutil.rmtree(partial, ignore_errors=True)
-        check_space(self.folder, entry.num_bytes, str(entry))
+        check_space(self.folder, entry.num_bytes_as(dtypes), str(entry))
         partial.mkdir()
         try:
-            for name, shape in entry.shapes.items():
-                dtype = np.dtype(entry.dtypes[name])
-                preallocate(partial / f"{name}.npy", (entry.num_images, *shape), dtype)
+            return {
+                name: preallocate(
+                    partial / f"{name}.npy", (entry.num_images, *shape), np.dtype(dtypes[name])
+                )
+                for name, shape in entry.shapes.items()
+            }
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise NoSpaceError(error.errno, f"no room for {entry}: {error.strerror}") from None
@@ -191,6 +148,8 @@ class FeatureStore:
         for first in range(done, total, _BATCH):
             last = min(first + _BATCH, total)
             for name, value in forward(entry.part, images[first:last], entry.view).items():
+                if arrays[name].dtype == np.float16 and not _fits_half(value):
+                    raise _TooWideError(name)
                 arrays[name][first:last] = value
             if self._note is not None:
                 self._note(str(entry), last, total)
@@ -200,14 +159,49 @@ class FeatureStore:
         yield total
 
 
-def _opened(folder: Path, entry: Entry, output: str) -> npt.NDArray[Any] | None:
-    """Returns an array of a whole entry; `None` if there is none, or it was cut short since."""
+def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
+    """Returns an array of a whole entry; `None` if there is none, or its file was changed since."""
+    path = folder / f"{output}.npy"
+    array = _mapped(path, entry, output)
+    if array is None:
+        return None
+    hold_for(array, folder)
     try:
-        array: npt.NDArray[Any] = np.load(folder / f"{output}.npy", mmap_mode="r")
+        facts = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        return array if is_intact(path, facts["checksums"][output]) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(path: Path, entry: Entry, output: str, mode: Any = "r") -> _Array | None:
+    """Returns the array of a file; `None` if it is not what the entry has there."""
+    try:
+        array: _Array = np.load(path, mmap_mode=mode)
     except (OSError, ValueError, EOFError):
         return None
     right = array.shape == (entry.num_images, *entry.shapes[output])
-    return array if right and (folder / "info.json").is_file() else None
+    return array if right and array.dtype in (entry.dtypes[output], SINGLE) else None
+
+
+def _resumable(entry: Entry, partial: Path) -> tuple[int, dict[str, _Array]]:
+    """Returns the rows that are done of a computation that was cut off, and its arrays."""
+    done = _rows_done(partial)
+    arrays = {
+        name: array
+        for name in entry.shapes
+        if (array := _mapped(partial / f"{name}.npy", entry, name, "r+")) is not None
+    }
+    whole = len(arrays) == len(entry.shapes) and done <= entry.num_images
+    return (done, arrays) if whole else (0, {})
+
+
+def _fits_half(values: _Array) -> bool:
+    """Whether half precision holds values as well as they are held anyhow."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0 or not np.isfinite(largest):  # single precision would not hold those either
+        return True
+    half = np.finfo(np.float16)
+    return float(half.tiny) <= largest <= float(half.max)
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:
@@ -231,34 +225,6 @@ def megabytes(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
-def forward(part: FrozenPart, images: npt.NDArray[Any], view: str) -> dict[str, Any]:
-    """Returns the features of images, `(batch, height, width, channels)`, uint8, by output."""
-    import tensorflow as tf
-
-    seen = np.ascontiguousarray(VIEWS[view](np.asarray(images)))
-    outputs = _compiled(part)(tf.constant(seen))
-    return {n: np.asarray(v) for n, v in zip(sorted(part.model.output), outputs, strict=True)}
-
-
-@lru_cache(maxsize=4)
-def _compiled(part: FrozenPart) -> Any:
-    """Returns the part as a graph of constants.
-
-    TensorFlow then folds batch normalisation and activations into the convolutions, which makes
-    MobileNetV2 1.6 times faster on a CPU and changes its output by float rounding alone.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    def run(images: Any) -> list[Any]:
-        outputs = part.model(tf.cast(images, tf.float32), training=False)
-        return [outputs[name] for name in sorted(outputs)]
-
-    spec = tf.TensorSpec(part.model.input.shape, tf.uint8)
-    function = tf.function(run, autograph=False, input_signature=[spec])
-    return convert_variables_to_constants_v2(function.get_concrete_function())
-
-
 def _rows_done(partial: Path) -> int:
     try:
         return int((partial / "rows").read_text())
@@ -275,16 +241,16 @@ def _write_rows(partial: Path, done: int, arrays: dict[str, Any]) -> None:
     temporary.replace(partial / "rows")
 
 
-def _describe(entry: Entry, seconds: float) -> dict[str, Any]:
+def _describe(entry: Entry, arrays: dict[str, _Array], seconds: float) -> dict[str, Any]:
     return {
         "what": str(entry),
         "dataset": entry.data.name,
         "fingerprint": entry.data.fingerprint,
         "image_shape": list(entry.data.shape),
         "num_images": entry.num_images,
-        "num_bytes": entry.num_bytes,
+        "num_bytes": sum(array.nbytes for array in arrays.values()),
         "shapes": {name: list(shape) for name, shape in entry.shapes.items()},
-        "dtypes": entry.dtypes,
+        "dtypes": {name: str(array.dtype) for name, array in arrays.items()},
         "seconds": seconds,
         "created": time.time(),
     }

@@ -9,10 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
+_BLOCK = 2**20
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+            sync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
         _sync_folder(path.parent)
@@ -34,10 +37,27 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(handle: int) -> None:
+    """Brings an open file or folder to the disk, where its file system can be asked to.
+
+    Raises:
+        OSError: It could not be written.
+    """
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Network and user-space file systems know no such thing for folders, or at all.
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # it can be written and not be read: the files in it are there
+        return
+    try:
+        sync(handle)
     finally:
         os.close(handle)
 
@@ -75,10 +95,29 @@ def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[A
         OSError: There is no room.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("rb+") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    with path.open("rb+") as file:
+        _take_room(file, path.stat().st_size)
     return array
+
+
+def _take_room(file: BinaryIO, size: int) -> None:
+    """Takes the room of a file with holes: by the system's call, or by writing it."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    except AttributeError:  # macOS, musl
+        pass
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    file.seek(0)
+    begin = file.read(_BLOCK)
+    file.seek(0)
+    file.write(begin)
+    for first in range(len(begin), size, _BLOCK):
+        file.write(bytes(min(_BLOCK, size - first)))
+    file.flush()
+    sync(file.fileno())
 
 
 def check_room(folder: Path, num_bytes: float) -> None:

@@ -8,6 +8,15 @@ from typing import Any
 
 from experiments.config import SearchConfig
 
+# What messages of such failures begin with.
+_PASSING = (
+    "FileNotFoundError",
+    "MissingDataError",
+    "OSError",
+    "PermissionError",
+    "TimeoutError",
+    "the worker process",
+)
 Records = Sequence[dict[str, Any]]
 
 
@@ -80,6 +89,8 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     """
     if not records or any(_differs(record, config) for record in records):
         return False
+    if any(_has_passing_failure(record) for record in records):
+        return False
     names = [record["trial_id"] for record in records]
     if sorted(asked) != sorted(names):
         return False
@@ -109,6 +120,11 @@ def _num_ranking(record: dict[str, Any]) -> int:
 def _num_tested(record: dict[str, Any]) -> int:
     failed = [f for f in record.get("failed", ()) if not f.get("ranking")]
     return len(record["runs"]) + len(failed)
+
+
+def _has_passing_failure(record: dict[str, Any]) -> bool:
+    """Whether a training failed of what may be otherwise another time: a file, a killed process."""
+    return any(str(f.get("message")).startswith(_PASSING) for f in record.get("failed", ()))
 
 
 def _differs(record: dict[str, Any], config: SearchConfig) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from experiments.data import PreparedData
-from experiments.features import Entry, FeatureStore, check_space, forward, megabytes
+from experiments.feature_entry import Entry
+from experiments.features import FeatureStore, check_space, megabytes
+from experiments.forward import forward
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
@@ -38,8 +40,8 @@ def forecast(hypermodel: ImageSpace, space: Any, data: PreparedData, cache_dir: 
     if not wanted:
         return ["features of the frozen layers are all in the cache"]
     lines = _lines(wanted, _time(wanted[0][0].part, data))
-    store.folder.mkdir(parents=True, exist_ok=True)
     try:
+        store.folder.mkdir(parents=True, exist_ok=True)
         num_bytes = sum(entry.num_bytes for missing in wanted for entry in missing)
         check_space(store.folder, num_bytes, "all features that this search may need")
     except OSError as error:

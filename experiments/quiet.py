@@ -5,14 +5,24 @@ import os
 import sys
 import tempfile
 
+from experiments.inherited import before_imports, own_keras
+
 
 def import_keras_quietly() -> None:
     """Imports Keras and TensorFlow without their notes on CPU features and missing GPUs.
+
+    For processes of this suite alone: Keras is set to what searches need.
 
     They are written to file descriptor 2 before any setting is heard, so that is turned away
     during the import; if the import fails, what was written is shown. A `TF_CPP_MIN_LOG_LEVEL`
     of 0 or 1 that the user has set wins and shows all.
     """
+    before_imports()
+    _import()
+    own_keras()
+
+
+def _import() -> None:
     for name in ("tensorflow", "absl"):
         # A filter, for TensorFlow sets the level anew when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)

@@ -9,6 +9,7 @@ import click
 from experiments.compare_command import cache_dir_option, compare, data_dir_option
 from experiments.errors import UserError
 from experiments.objective import LATENCY
+from experiments.output import echo
 from experiments.quiet import import_keras_quietly
 
 _DISAGREES = 1
@@ -47,7 +48,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     from reports import load_study, write_report
 
     if next_file is None:
-        click.echo(write_report(study, runs_dir))
+        echo(write_report(study, runs_dir))
         if png:
             from reports.png import write_pngs
 
@@ -56,7 +57,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     from reports.next_search import write_next
 
     path = write_next(load_study(study, runs_dir), next_file)
-    click.echo(f"{path}: run it with `experiments search --config {path}`")
+    echo(f"{path}: run it with `experiments search --config {path}`")
 
 
 @click.argument("study")
@@ -85,7 +86,7 @@ def reproduce(
     from experiments.rerun import open_study
 
     answer = again(open_study(loaded, data_dir, cache_dir), trial, tolerance)
-    click.echo(answer.text)
+    echo(answer.text)
     return 0 if answer.agrees else _DISAGREES
 
 
@@ -106,7 +107,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         place = Path(out) if out else loaded.folder / "export" / names.get(to, to)
         if to == "tensorboard":
             import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed
-        click.echo(export_study(loaded, to, place))
+        echo(export_study(loaded, to, place))
         return
     import_keras_quietly()
     from experiments.export_model import export_model
@@ -114,7 +115,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     suffix = {"tflite": ".tflite", "onnx": ".onnx"}.get(str(model), "")
     place = Path(out) if out else loaded.folder / "export" / f"model{suffix or '_saved'}"
     difference = export_model(loaded, str(model), place)
-    click.echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
+    echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 
 @click.argument("study")
@@ -132,11 +133,11 @@ def measure(
     from experiments.measure import measure as run
     from experiments.rerun import open_study
 
-    run(open_study(loaded, data_dir, cache_dir), top, click.echo)
+    run(open_study(loaded, data_dir, cache_dir), top, echo)
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
-        click.echo(
+        echo(
             f"{LATENCY} is an objective: the report goes on with those of the search until all "
             f"{total} completed trials are measured anew (--top {total})"
         )
-    click.echo(f"report: {write_report(study, runs_dir)}")
+    echo(f"report: {write_report(study, runs_dir)}")

@@ -10,6 +10,9 @@ import numpy as np
 
 from experiments.errors import UserError
 from experiments.executors.base import Answer
+from experiments.executors.processes import run_apart
+from experiments.executors.worker import run_trial_quietly
+from experiments.numerics import differences, needs_another_process, numerics, variables_for
 from experiments.rerun import Opened
 from experiments.study import environment
 from experiments.trial import Execution, TrialResult, run_trial
@@ -28,7 +31,8 @@ class Reproduction:
         score: Its score now.
         largest: Largest difference of the objective in any epoch of any training.
         tolerance: What difference counts as agreement.
-        differences: What differs in the environment, one line each.
+        differences: What differs, one line each.
+        unrecorded: Whether the trial is of a time that did not record what decides its numbers.
         origins: Trials that it was promoted from, in order; their epochs were compared too.
     """
 
@@ -39,6 +43,7 @@ class Reproduction:
     tolerance: float
     differences: tuple[str, ...]
     origins: tuple[str, ...] = ()
+    unrecorded: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -57,9 +62,11 @@ class Reproduction:
         if self.origins:
             lines.append(f"  trained through trial {', then '.join(self.origins)}, as it was")
         lines += [f"  differs: {difference}" for difference in self.differences]
-        if not self.agrees and not self.differences:
-            lines.append("  nothing recorded differs: number of threads, or an operation whose "
-                         "order of additions is not fixed")  # fmt: skip
+        if not self.agrees and self.unrecorded:
+            lines.append("  not recorded then: number of threads, oneDNN, CPU")
+        elif not self.agrees and not self.differences:
+            lines.append("  nothing recorded differs (threads, oneDNN, CPU, versions): an "
+                         "operation whose order of additions is not fixed")  # fmt: skip
         return "\n".join(lines)
 
 
@@ -104,11 +111,13 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
     """
     chain = _chain(opened, str(opened.study.trial(trial_id)["trial_id"]))
     objective, largest = opened.config.parsed_objective.name, 0.0
+    differing: dict[str, None] = {}  # lines, in order
     with tempfile.TemporaryDirectory() as folder:
         for place, link in enumerate(chain):
             before = chain[place - 1] if place else None
             again = _train(opened, link, Path(folder), before)
             largest = max(largest, _largest(link.executions, again.executions, objective))
+            differing |= dict.fromkeys(differences(_numerics(opened, link), again.numerics))
     scores = [execution.score for execution in again.executions]
     return Reproduction(
         trial_id=chain[-1].trial_id,
@@ -116,9 +125,26 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
         score=float(np.mean([s for s in scores if s is not None])),
         largest=largest,
         tolerance=tolerance,
-        differences=tuple(_differences(as_dict(opened.study.record.get("environment")))),
+        differences=tuple(dict.fromkeys((*differing, *_differences(opened)))),
         origins=tuple(link.trial_id for link in chain[:-1]),
+        unrecorded=not chain[-1].result.get("numerics"),
     )
+
+
+def _numerics(opened: Opened, link: Link) -> dict[str, Any]:
+    """Returns what decided a trial's numbers; of older studies, the threads that it must have had.
+
+    Their workers shared the cores, and the study records both.
+    """
+    recorded = as_dict(link.result.get("numerics"))
+    cores = dig(opened.study.record, "environment", "cores")
+    if recorded or not isinstance(cores, int) or opened.config.ray is not None:
+        return recorded
+    workers = opened.config.workers
+    apart = str(link.result.get("worker") or "").startswith("worker ")
+    if not apart:
+        return {"intra_op_threads": cores}
+    return {} if workers == "auto" else {"intra_op_threads": max(1, cores // max(1, int(workers)))}
 
 
 def _chain(opened: Opened, trial_id: str) -> list[Link]:
@@ -161,7 +187,11 @@ def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> Tri
     def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         return Answer.STOP if was_stopped and epoch + 1 >= last else Answer.GO
 
-    again = run_trial(task, report)
+    then, now = _numerics(opened, link), numerics()
+    if needs_another_process(then, now):
+        again: TrialResult = run_apart(run_trial_quietly, task, variables_for(then), report)
+    else:
+        again = run_trial(task, report)
     if again.status == "failed":
         raise UserError(f"trial {link.trial_id} fails now ({again.cause}): {again.message}")
     if again.initial_epoch != link.initial_epoch:
@@ -197,8 +227,8 @@ def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: 
     return largest
 
 
-def _differences(then: dict[str, Any]) -> Iterator[str]:
-    now = environment()
+def _differences(opened: Opened) -> Iterator[str]:
+    then, now = as_dict(opened.study.record.get("environment")), environment()
     for name in ("python", "platform", "cores"):
         if then.get(name) != now[name]:
             yield f"{name}: {then.get(name)} then, {now[name]} now"

@@ -9,7 +9,7 @@ from typing import Any
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.display import Display, SilentDisplay
+from experiments.display import Display, PatientDisplay
 from experiments.errors import UserError
 from experiments.objective import LATENCY
 from experiments.ranges import searched_space
@@ -107,7 +107,7 @@ def open_study(
         study: A study of this suite.
         data_dir: Folder of tensorflow-datasets, if it is elsewhere now.
         cache_dir: Folder of prepared arrays, likewise.
-        display: Shows the preparation.
+        display: Shows the preparation; without, it is said on standard error if it takes long.
         prepare: Prepares the dataset.
 
     Raises:
@@ -126,11 +126,11 @@ def open_study(
         config = SearchConfig(**options)
     except TypeError as error:
         raise UserError(f"study {study.name!r} is damaged: its config lacks {error}") from None
-    data = prepare(config, parse_settings(config), display or SilentDisplay())
     wanted = dig(study.record, "dataset", "fingerprint")
+    data = prepare(config, parse_settings(config), display or PatientDisplay(), wanted)
     if wanted != data.fingerprint:
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
-            f"{data.fingerprint}, then {wanted}): its version or its files have changed"
+            f"{data.fingerprint}, then {wanted}): {data.why_changed(wanted)}"
         )
     return Opened(study, config, data)

@@ -141,6 +141,7 @@ def check_same(
     if was != now:
         raise UserError(
             f"dataset {data.name!r} has changed since the study was begun: its splits had the "
-            f"fingerprint {was}, now it is {now}; restore it, or start a new study"
+            f"fingerprint {was}, now it is {now} ({data.why_changed(was)}); restore it, or start a "
+            "new study"
         )
     return widened(record["space"], finite(space))

@@ -16,6 +16,7 @@ from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
+from experiments.inherited import settled
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
@@ -62,6 +63,7 @@ class SearchResult:
     front_lines: tuple[str, ...] = ()
 
 
+@settled()
 def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
     """Searches as `config` says and leaves a study folder.
 
@@ -91,6 +93,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         return _run(prepared, folder, study, display)
 
 
+@settled()
 def resume_search(
     study: str | Path,
     runs_dir: str | Path = "runs",
@@ -118,19 +121,24 @@ def resume_search(
         config = changed_config(record, folder, changes or {})
         again = may_be_picked_again(record, config)  # more trials may ask for another method
         asked = replace(config, method="auto") if again else config
-        prepared = prepare_search(asked, display, begun=config)
+        recorded = record["dataset"].get("fingerprint")
+        prepared = prepare_search(asked, display, config, recorded)
         space = describe_space(prepared.space)
         widened = check_same(record, space, prepared.data)
         if widened:
             prepared = replace(prepared, widened=tuple(widened))
             record["space"] = space
+        record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
         record["config"] = prepared.config.as_dict() | kept
         return _run(prepared, folder, record, display)
 
 
 def prepare_search(
-    config: SearchConfig, display: Display, begun: SearchConfig | None = None
+    config: SearchConfig,
+    display: Display,
+    begun: SearchConfig | None = None,
+    recorded: str | None = None,
 ) -> Prepared:
     """Checks `config` against its space and its dataset, which is prepared.
 
@@ -138,6 +146,7 @@ def prepare_search(
         config: The search.
         display: Shows how it goes.
         begun: The search as it was until now, if it has begun.
+        recorded: The fingerprint of its splits, likewise.
 
     Raises:
         UserError: The input can't be used.
@@ -156,7 +165,7 @@ def prepare_search(
     searched_space(_make(config, cls.required_shape(3, settings), 2, settings), config)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
-    data = prepare_data(config, settings, display)
+    data = prepare_data(config, settings, display, recorded)
     hypermodel = _make(config, data.shape, len(data.class_names), settings)
     space = searched_space(hypermodel, config)
     try:
@@ -184,8 +193,20 @@ def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str
         raise UserError(f"space {config.space}: {error}") from None
 
 
-def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Display) -> PreparedData:
-    """Prepares the dataset of `config`, or finds it in the cache."""
+def prepare_data(
+    config: SearchConfig,
+    settings: dict[str, Any],
+    display: Display,
+    recorded: str | None = None,
+) -> PreparedData:
+    """Prepares the dataset of `config`, or finds it in the cache.
+
+    Args:
+        config: The search.
+        settings: Of the space.
+        display: Shows how it goes.
+        recorded: The fingerprint that a study recorded, which may be of earlier rules.
+    """
     cls = space_class(config.space)
     return prepare(
         config.dataset,
@@ -195,6 +216,7 @@ def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Displa
         sample=config.sample,
         split_seed=config.split_seed,
         progress=display.preparing,
+        recorded=recorded,
     )
 
 

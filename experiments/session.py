@@ -7,20 +7,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
-from experiments.data import PreparedData
+from experiments.data import MissingDataError, PreparedData
 from experiments.deadline import Deadline
 from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors import make_executor
+from experiments.executors.hardware import suitable_workers
 from experiments.files import is_disk_full
 from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
 from experiments.guidance import given_points
 from experiments.methods import make_oracle, plan_of
+from experiments.numerics import INTRA, threads_of
 from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
 from experiments.record import TrialRecord
@@ -94,6 +97,7 @@ class Session:
             project_name=folder.name,
         )
         self._record = TrialRecord(folder, self._oracle)
+        self._threads = _threads_of(self.config)
 
     def _plans(self) -> list[Plan]:
         """Returns Hyperband's plans in this study, one a session that changed it."""
@@ -128,14 +132,20 @@ class Session:
         how = self._how
         try:
             self._begin()
-            driver = self._driver()
-            self.tuner.search(driver)
-            self._note(search_ended=time.time(), ended_by=driver.ended_by)
-            return self._confirm()
+            with held(Path(self._data.folder)):
+                driver = self._driver()
+                self.tuner.search(driver)
+                self._note(search_ended=time.time(), ended_by=driver.ended_by)
+                return self._confirm()
         except KeyboardInterrupt:
             with suppress(OSError):
                 self._note(ended_by="interrupted")
             raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
+        except MissingDataError as error:
+            raise UserError(
+                f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
+                f"there again, go on with: {how}"
+            ) from None
         except OSError as error:
             if not is_disk_full(error):
                 raise
@@ -155,6 +165,7 @@ class Session:
             "factor": plan.factor,
             "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "restored": mended,
+            "threads": self._threads,
         }
         if self._new_points is not None:
             session["points"] = self._new_points
@@ -166,6 +177,8 @@ class Session:
         write_study(self.folder, self.study)
         self._display.search_started(self.folder.name, self.config, self._data)
         self._display.recalled(*self._so_far())
+        for line in _other_threads(self.study["sessions"]):
+            self._display.notice(line)
         for change in self._widened:
             self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
         for line in self._notices:
@@ -221,3 +234,21 @@ class Session:
             self.study["ended"] = time.time()
         self._note(ended=time.time(), **ended_by)
         return confirmed
+
+
+def _threads_of(config: SearchConfig) -> int | None:
+    """Returns the threads of a trial's operations; `None` on a cluster, whose nodes decide."""
+    if config.ray is not None:
+        return None
+    return threads_of(suitable_workers() if config.workers == "auto" else int(config.workers))
+
+
+def _other_threads(sessions: list[dict[str, Any]]) -> list[str]:
+    """Says where a session's trials have other threads than the one before, and how to mend it."""
+    *before, now = [session.get("threads") for session in sessions]
+    if not before or None in (before[-1], now) or before[-1] == now:
+        return []
+    return [
+        f"trials had {before[-1]} threads until now and have {now} from now on: scores of the same "
+        f"seeds may differ; {INTRA}={before[-1]} keeps them"
+    ]

@@ -58,14 +58,7 @@ def describe_study(
         **({"objectives": [objective, *others]} if others else {}),
         "space": space,
         "architecture": list(architecture),
-        "dataset": {
-            "name": data.name,
-            "class_names": list(data.class_names),
-            "shape": list(data.shape),
-            "counts": data.counts,
-            "fingerprint": data.fingerprint,
-            "skipped": list(data.skipped),
-        },
+        "dataset": data.record(),
         "environment": environment(),
     }
 

@@ -15,7 +15,8 @@ import numpy as np
 from experiments import loop
 from experiments.callbacks import EpochClock, EpochRecorder
 from experiments.executors.base import Answer
-from experiments.features import Entry, FeatureStore, NoSpaceError
+from experiments.feature_entry import Entry
+from experiments.features import FeatureStore, NotKeptError
 from experiments.feed import Feed, Rows, rows_of
 from experiments.graphs import released_afterwards
 from experiments.snapshot import Keeper, Snapshot, assign
@@ -176,7 +177,7 @@ def open_sources(network: Network, note: Note | None) -> tuple[list[Source], dic
         try:
             kept = [_kept(store, task, cut, network.views) for cut in cuts]
             return kept, {"cached": True, "parts": [cut.part.name for cut in cuts]}
-        except NoSpaceError as error:
+        except NotKeptError as error:
             why = str(error.strerror)
     train, validation = task.data.open("train"), task.data.open("validation")
     views = [rows_of(train.images, view) for view in network.views]

@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.deadline import REPORT_SECONDS
 from experiments.display import Display
-from experiments.driver import DiskFullError
+from experiments.driver import STOPPING
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.files import write_json
 from experiments.interrupt import Interruption
@@ -253,8 +253,8 @@ class Trainings:
         """Keeps a result, unless the training is to be run again."""
         if not self._is_current(job):
             return
-        if result.cause == "disk_full":
-            raise DiskFullError(result.message)
+        if result.cause in STOPPING:
+            raise STOPPING[result.cause](result.message)
         outcome = "out_of_memory" if result.cause == "out_of_memory" else result.status
         self._end_attempt(job, outcome, worker)
         if result.status == "paused":

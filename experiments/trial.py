@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import PreparedData
+from experiments.data import MissingDataError, PreparedData
 from experiments.executors.base import Answer
 from experiments.files import atomic, check_room, is_disk_full
 from experiments.objective import LATENCY, Objective
@@ -108,12 +108,14 @@ class TrialResult:
             objective; measured as `costs.latency` does, by the process that ran the trial.
         latency_low_ms: One call in ten was quicker.
         latency_high_ms: Nine calls in ten were quicker.
-        cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `worker_lost` or `error`.
+        cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `data_missing`,
+            `worker_lost` or `error`.
         message: On failure: what happened in one line.
         traceback: On failure: where.
         initial_epoch: Epoch that the histories begin at.
         features: `cached`: whether it was trained on kept features; `parts` they are of, or `why`
             not.
+        numerics: What decides its numbers beside seeds, see `numerics.numerics`.
     """
 
     status: str = "completed"
@@ -129,6 +131,7 @@ class TrialResult:
     traceback: str | None = None
     initial_epoch: int = 0
     features: dict[str, Any] = field(default_factory=dict)
+    numerics: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
@@ -170,9 +173,11 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
 def _run_executions(
     task: TrialTask, result: TrialResult, report: Report, note: Note | None
 ) -> None:
+    from experiments.numerics import numerics
     from experiments.snapshot import Keeper
     from experiments.training import timed, train
 
+    result.numerics = numerics()
     best: float | None = None
     for index, seed in enumerate(task.seeds):
         keeper = Keeper(task, index, seed)
@@ -210,6 +215,8 @@ def classify(error: BaseException) -> str:
         return deeper if deeper == "out_of_memory" else "build"
     if is_disk_full(error):
         return "disk_full"
+    if isinstance(error, MissingDataError):
+        return "data_missing"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "out_of_memory"
     return "build" if isinstance(error, BuildError) else "error"

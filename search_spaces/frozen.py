@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import keras
 import numpy.typing as npt
 
+from search_spaces._drawn import settle_drawn
+
 Images = npt.NDArray[Any]
 
 ORIGINAL, FLIPPED = "original", "flipped"
@@ -86,8 +88,8 @@ class LayerSplit:
         def split(self, hp):
             return LayerSplit(self.build(hp), "embedding", "random convolution")
 
-    The layers up to the cut must have the same weights in every trial (given ones, or drawn from a
-    seed of their own), or nothing is saved: features are kept by the weights that made them.
+    The layers up to the cut have the same weights in every trial: given ones stay, and what an
+    initializer without a seed has drawn is drawn again, as a function of the layers alone.
 
     Args:
         model: Compiled, with one input and one output.
@@ -103,6 +105,7 @@ class LayerSplit:
         self._model = model
         self._part = FrozenPart(name, keras.Model(model.input, {"features": features}))
         self._features = features
+        settle_drawn(self._part.model)
 
     def cuts(self, epochs: int) -> list[Cut]:
         """Returns the one cut."""

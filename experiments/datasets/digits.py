@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Image, RawDataset, RawSplit
+from experiments.datasets.base import Access, Image, RawDataset, RawSplit
 
 
-def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
+def load(name: str, argument: str, access: Access) -> RawDataset:
     """Opens the dataset. Its 0..16 values are brought to 0..255."""
     import sklearn
     from sklearn.datasets import load_digits

@@ -3,14 +3,16 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
+from experiments.errors import UserError
 from experiments.executors.base import Job, Listener, Loss, Run
-from experiments.executors.hardware import gpus, num_cores, out_of_memory_kills
+from experiments.executors.hardware import gpus, out_of_memory_kills
 from experiments.executors.worker import work
+from experiments.numerics import INTER, INTRA, threads_of
 
 _MOST_GROWTH = 256 * 2**20  # bytes that a worker may grow by after its first trial
 _END_SECONDS = 10.0
@@ -23,9 +25,12 @@ class Worker:
         slot: Its number, from 0; a GPU is chosen by it.
         run: Runs one task.
         environment: Variables that TensorFlow reads at its start.
+        overriding: Whether they win over what the user has set.
     """
 
-    def __init__(self, slot: int, run: Run, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, slot: int, run: Run, environment: Mapping[str, str], overriding: bool = False
+    ) -> None:
         # Spawned: a forked TensorFlow deadlocks.
         context = multiprocessing.get_context("spawn")
         self.slot = slot
@@ -36,7 +41,7 @@ class Worker:
         self._kills_before = out_of_memory_kills()
         self.process = context.Process(target=work, args=(theirs, run), name=f"worker-{slot}")
         self.process.daemon = True
-        with _environment(environment):
+        with _environment(environment, overriding):
             self.process.start()
         theirs.close()
 
@@ -121,10 +126,8 @@ class ProcessExecutor:
 
     def _environment(self, slot: int) -> dict[str, str]:
         """Divides the cores, and pins a GPU where there are some."""
-        threads = str(max(1, num_cores() // self._num_workers))
-        environment = dict.fromkeys(
-            ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
-        )
+        names = ("OMP_NUM_THREADS", INTRA, INTER)
+        environment = {name: str(threads_of(self._num_workers, name)) for name in names}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return environment
@@ -190,11 +193,51 @@ class ProcessExecutor:
         self._leaving = []
 
 
+def run_apart(
+    run: Run, task: Any, environment: Mapping[str, str], report: Callable[..., int]
+) -> Any:
+    """Runs one task in a process of its own, under environment variables of its own.
+
+    Args:
+        run: Runs the task; a function that a new process can import.
+        task: The task; plain data.
+        environment: Variables that win over those of this process.
+        report: Told of every epoch; answers how to go on.
+
+    Returns:
+        What `run` returns.
+
+    Raises:
+        UserError: The process died.
+    """
+    worker = Worker(0, run, environment, overriding=True)
+    try:
+        worker.give(Job("apart", 1, task))
+        while True:
+            kind, *content = worker.pipe.recv()
+            if kind == "epoch":
+                worker.pipe.send(int(report(*content)))
+            elif kind == "ended":
+                return content[0]
+    except (EOFError, OSError):
+        raise UserError(f"a training was lost: {worker.loss().message}") from None
+    except BaseException:
+        worker.process.kill()
+        raise
+    finally:
+        worker.dismiss()
+        worker.reap()
+
+
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str], overriding: bool) -> Iterator[None]:
     """Sets environment variables for a process started within; one that the user set wins."""
-    kept_by_user = "CUDA_VISIBLE_DEVICES"
-    added = {n: v for n, v in variables.items() if n not in os.environ or n == kept_by_user}
+    pinned = "CUDA_VISIBLE_DEVICES"
+    added = {
+        name: value
+        for name, value in variables.items()
+        if overriding or name not in os.environ or name == pinned
+    }
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:

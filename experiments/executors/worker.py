@@ -10,12 +10,14 @@ from typing import Any
 
 from experiments.executors.base import Answer, Run
 from experiments.executors.hardware import private_bytes
+from experiments.inherited import own_process
 
 
 def work(pipe: Any, run: Run) -> None:
     """Runs the jobs that come through `pipe` until it says `None` or is closed."""
     # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own_process()
     _die_with_parent()
     while True:
         try:

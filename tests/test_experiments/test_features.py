@@ -16,7 +16,8 @@ import experiments.features as features
 import search_spaces
 from experiments.cli import main
 from experiments.data import PreparedData, prepare
-from experiments.features import Entry, FeatureStore
+from experiments.feature_entry import Entry
+from experiments.features import FeatureStore
 from experiments.objective import parse_objective
 from experiments.snapshot import Keeper
 from experiments.space import explore, fixed

@@ -1,0 +1,147 @@
+"""What a process inherits and a search can't run under: set or refused here, in one line each.
+
+Environment variables, the user's `keras.json`, and what a caller's script has set of Keras and of
+Python's warnings. The command line and worker processes are this suite's own: what they inherit is
+set for good, by `before_imports`, `own_process` and `own_keras`. `run_search` runs in a process of
+somebody else: `settled` sets what it must and puts it back.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from experiments.errors import UserError
+
+_BACKEND, _FORMAT, _PRECISION = "tensorflow", "channels_last", "float32"
+_DISTRIBUTED = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+
+
+def before_imports() -> None:
+    """Sets what Keras and matplotlib read when they are imported.
+
+    Raises:
+        UserError: Keras has been imported already, on another backend.
+    """
+    if "keras" in sys.modules:
+        _check_backend()
+    elif os.environ.get("KERAS_BACKEND") != _BACKEND:
+        asked = os.environ.get("KERAS_BACKEND")
+        if asked and sys.stderr is not None:
+            print(f"KERAS_BACKEND={asked}: not followed, TensorFlow trains", file=sys.stderr)
+        os.environ["KERAS_BACKEND"] = _BACKEND  # wins over keras.json
+    if not _is_found(os.environ.get("MPLBACKEND", "")):
+        os.environ["MPLBACKEND"] = "agg"
+
+
+def own_process() -> None:
+    """Settles a process that is this suite's own, before it imports anything heavy."""
+    open_streams()
+    os.environ["MPLBACKEND"] = "agg"  # figures are written; a notebook's own backend shows them
+    _drop_errors()
+    # Processes that are started from here inherit both.
+    sys.warnoptions[:] = [option for option in sys.warnoptions if not _is_error(option)]
+    asked = os.environ.get("PYTHONWARNINGS", "").split(",")
+    if any(map(_is_error, asked)):
+        os.environ["PYTHONWARNINGS"] = ",".join(o for o in asked if not _is_error(o))
+
+
+def own_keras() -> None:
+    """Sets what Keras has read from `keras.json`, in a process that is this suite's own."""
+    import keras
+
+    keras.config.set_image_data_format(_FORMAT)
+    keras.config.set_floatx(_PRECISION)
+    keras.config.set_dtype_policy(_PRECISION)
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Runs a search in the process of a caller, whose settings are as before afterwards.
+
+    Raises:
+        UserError: One is set that the search can neither follow nor put aside.
+    """
+    before_imports()
+    for name in _DISTRIBUTED:
+        if os.environ.get(name):
+            raise UserError(
+                f"{name} is set: it makes Keras Tuner share trials in a way that this suite does "
+                "not use; unset it, and take --workers or --ray"
+            )
+    import keras
+
+    _check_backend()
+    policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
+    _check_precision(policy.name)
+    keras.config.set_image_data_format(_FORMAT)
+    try:
+        with warnings.catch_warnings():
+            _drop_errors()
+            yield
+    finally:
+        keras.config.set_image_data_format(layout)
+        keras.config.set_dtype_policy(policy)
+
+
+def open_streams() -> None:
+    """Opens what is closed of standard input, output and errors, so that no file gets its number.
+
+    What is written there goes nowhere.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            stream: Any = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _check_backend() -> None:
+    import keras
+
+    backend = keras.config.backend()
+    if backend != _BACKEND:
+        raise UserError(
+            f"Keras has been imported on {backend}, and this suite trains with TensorFlow: set "
+            "KERAS_BACKEND=tensorflow before the first `import keras`"
+        )
+
+
+def _check_precision(policy: str) -> None:
+    if policy != _PRECISION:
+        raise UserError(
+            f"the dtype policy is {policy!r} (set by this script, or by floatx in keras.json): "
+            "searches train in float32; call keras.config.set_dtype_policy('float32') first"
+        )
+
+
+def _is_found(backend: str) -> bool:
+    """Whether matplotlib will find a backend that is named as a module."""
+    name = backend.removeprefix("module://")
+    return name == backend or find_spec(name.partition(".")[0]) is not None
+
+
+def _is_error(option: str) -> bool:
+    return option.strip().partition(":")[0] == "error"
+
+
+def _drop_errors() -> None:
+    """Lets warnings be warnings again where Python was started to take them for errors.
+
+    TensorFlow and Keras give some. The filters are those of a Python that was told nothing.
+    """
+    if any(map(_is_error, sys.warnoptions)):
+        warnings.resetwarnings()
+        quiet = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+        for category in quiet:
+            warnings.simplefilter("ignore", category)

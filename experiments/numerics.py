@@ -1,0 +1,93 @@
+"""What decides a training's numbers beside its seed: recorded with each trial, asked for again.
+
+Measured on two cores with TensorFlow's CPU build: the same number of intra-op threads gives the
+same numbers to the last bit, another one does not (sums are split among threads, and
+`enable_op_determinism` does not change that); inter-op threads do not matter.
+"""
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from experiments.executors.hardware import num_cores
+
+INTRA, INTER, ONEDNN = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"
+_PACKAGES = ("tensorflow", "keras", "numpy")
+_WORDS = {
+    "intra_op_threads": f"threads of an operation ({INTRA})",
+    "inter_op_threads": f"operations at once ({INTER})",
+    "onednn": f"oneDNN ({ONEDNN})",
+    "cpu": "CPU",
+    "devices": "devices",
+    "precision": "dtype policy",
+}
+
+
+def numerics() -> dict[str, Any]:
+    """Describes what decides the numbers of a training in this process; TensorFlow is loaded."""
+    import keras
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    return {
+        "intra_op_threads": threading.get_intra_op_parallelism_threads() or threads_of(1),
+        "inter_op_threads": threading.get_inter_op_parallelism_threads() or threads_of(1, INTER),
+        "onednn": os.environ.get(ONEDNN, "1") != "0",
+        "cpu": cpu_model(),
+        "devices": sorted({device.device_type for device in tf.config.get_visible_devices()}),
+        "precision": keras.config.dtype_policy().name,
+        "versions": {package: metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def threads_of(num_workers: int, name: str = INTRA) -> int:
+    """Returns the threads that a trial has, of so many at once: what the user set, or a share."""
+    given = os.environ.get(name, "")
+    share = max(1, num_cores() // max(1, num_workers))
+    return int(given) if given.isdecimal() and int(given) else share
+
+
+def cpu_model() -> str:
+    """Returns the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def variables_for(then: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the environment of a process that is to give the numbers of a record."""
+    found = {}
+    for name, fact in ((INTRA, "intra_op_threads"), (INTER, "inter_op_threads")):
+        if isinstance(then.get(fact), int):
+            found[name] = str(then[fact])
+    if isinstance(then.get("onednn"), bool):
+        found[ONEDNN] = str(int(then["onednn"]))
+    return found
+
+
+def needs_another_process(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a process of its own would give other numbers than this one, those of the record."""
+    return any(then.get(fact) not in (None, now[fact]) for fact in ("intra_op_threads", "onednn"))
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what differs between two trainings, one line each; what is not recorded does not."""
+    for fact, words in _WORDS.items():
+        if then.get(fact) not in (None, now.get(fact)):
+            yield f"{words}: {_said(then[fact])} then, {_said(now.get(fact))} now"
+    versions, current = then.get("versions"), now.get("versions") or {}
+    for package, version in (versions if isinstance(versions, Mapping) else {}).items():
+        if current.get(package) != version:
+            yield f"{package}: {version} then, {current.get(package)} now"
+
+
+def _said(fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "on" if fact else "off"
+    return ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)

@@ -1,0 +1,294 @@
+"""What is kept: checked, computed anew where it is damaged, never pruned while it is used."""
+
+import errno
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import experiments.cache as cache
+import experiments.data as data_module
+from experiments import SearchConfig
+from experiments.cache_use import held
+from experiments.cli import main
+from experiments.data import MissingDataError, PreparedData, prepare
+from experiments.driver import STOPPING, Driver
+from experiments.executors.base import Job
+from experiments.feature_entry import Entry
+from experiments.features import FeatureStore, NotKeptError
+from experiments.finalists_record import is_done
+from experiments.trial import TrialResult, classify
+from search_spaces.frozen import FrozenPart, LayerSplit
+
+COUNT = 6
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> PreparedData:
+    """Six images of 4x4 pixels, as `prepare` leaves them; the first is the brightest."""
+    folder = tmp_path / "datasets" / "small"
+    folder.mkdir(parents=True)
+    images = np.full((COUNT, 4, 4, 1), 10, np.uint8)
+    images[0] = 200
+    for part, array in (
+        ("images", images), ("labels", np.arange(COUNT) % 2), ("sizes", np.full((COUNT, 2), 4)),
+    ):  # fmt: skip
+        np.save(folder / f"train-{part}.npy", array)
+    (folder / "info.json").write_text(json.dumps({"name": "six", "shape": [4, 4, 1]}))
+    return PreparedData(str(folder), "six", ("a", "b"), (4, 4, 1), {"train": COUNT}, "f")
+
+
+def part_of(scale: float, cut: Any = None) -> FrozenPart:
+    """A frozen part that multiplies images, as a map and as a vector."""
+    image = keras.Input((4, 4, 1))
+    scaled = keras.layers.Rescaling(scale)(image)
+    outputs = {"map": scaled, "vector": keras.layers.Flatten()(scaled)}
+    return FrozenPart("scale", keras.Model(image, outputs))
+
+
+@pytest.fixture(scope="module")
+def part() -> FrozenPart:
+    return part_of(1.0)
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1.0, "float16"), (1e3, "float32"), (1e-9, "float32")])
+def test_half_precision_is_taken_where_it_holds_the_values(
+    scale: float, kind: str, data: PreparedData, tmp_path: Path
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part_of(scale), data, "train")
+    images = np.asarray(data.open("train").images, "float32")
+    for output in ("map", "vector"):
+        found = np.asarray(store.open(entry, output), "float64").reshape(images.shape)
+        assert np.allclose(found, images * scale, rtol=1e-3)
+    assert store.open(entry, "map").dtype == kind
+    facts = json.loads((tmp_path / "features" / entry.key / "info.json").read_text())
+    assert facts["dtypes"] == {"map": kind, "vector": "float32"}
+
+
+def inverted(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3:] = bytes(255 - byte for byte in content[-3:])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("output", ["map", "vector"])
+def test_inverted_bytes_of_a_kept_array_are_noticed(
+    output: str, part: FrozenPart, data: PreparedData, tmp_path: Path
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    right = np.array(store.open(entry, output))
+    inverted(tmp_path / "features" / entry.key / f"{output}.npy")
+    assert np.array_equal(store.open(entry, output), right)
+
+
+def test_checksums_are_compared_once_a_process(
+    part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    store.open(entry, "map")
+    monkeypatch.setattr(zlib, "crc32", None)
+    assert store.open(entry, "map").shape == (COUNT, 4, 4, 1)
+
+
+@pytest.mark.parametrize("lost", ["map.npy", "vector.npy", "rows"])
+def test_a_half_made_entry_without_one_of_its_files_is_begun_anew(
+    lost: str, part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    right = np.array(store.open(entry, "map"))
+    whole = tmp_path / "features" / entry.key
+    partial = whole.rename(whole.with_suffix(".partial"))
+    (partial / "info.json").unlink()
+    (partial / "rows").write_text("3")
+    (partial / lost).unlink()
+    assert np.array_equal(store.open(entry, "map"), right)
+    assert not partial.exists()
+
+
+def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> None:
+    def key(order: int, dtype: str = "float32") -> str:
+        image = keras.Input((4, 4, 1))
+        first = keras.layers.ReLU()(image)
+        second = keras.layers.Rescaling(2.0, dtype=dtype)(first)
+        tensor = keras.layers.Add()([image, (first, second)[order]])
+        kept = keras.layers.Add()([tensor, second])
+        return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+    assert key(0) == key(0)
+    assert len({key(0), key(1), key(0, "float16")}) == 3
+
+
+def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: PreparedData) -> None:
+    def split_of(seed: int, **options: Any) -> tuple[LayerSplit, str]:
+        keras.utils.set_random_seed(seed)
+        image = keras.Input((4, 4, 1))
+        frozen = keras.layers.Conv2D(3, 2, **options)(image)
+        outputs = keras.layers.Dense(1)(keras.layers.Flatten(name="cut")(frozen))
+        model = keras.Model(image, outputs)
+        model.compile(loss="mse")
+        split = LayerSplit(model, "cut", "random")
+        return split, Entry(split.cuts(1)[0].part, data, "train").key
+
+    (one, key), (other, same) = split_of(1), split_of(2)
+    assert key == same
+    kernels = [split.join().get_weights() for split in (one, other)]
+    assert np.array_equal(kernels[0][0], kernels[1][0])
+    assert kernels[0][0].std() > 0
+    assert not np.array_equal(kernels[0][2], kernels[1][2])  # the trained layer is drawn anew
+    # Weights that were given are not touched.
+    seeded = keras.initializers.GlorotUniform(seed=3)
+    given, _ = split_of(1, kernel_initializer=seeded)
+    assert np.array_equal(given.join().get_weights()[0], seeded((2, 2, 1, 3)))
+
+
+def refusing(*arguments: Any, **options: Any) -> Any:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_a_cache_of_another_user_serves_what_is_there_and_keeps_nothing_new(
+    part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    store.open(entry, "map")
+    (tmp_path / "features" / f"{entry.key}.lock").touch()  # stale
+    for name in ("utime", "mkdir", "rename", "replace", "unlink"):
+        monkeypatch.setattr(os, name, refusing)
+    assert store.open(entry, "map").shape == (COUNT, 4, 4, 1)
+    assert data.open("train").images.shape == (COUNT, 4, 4, 1)
+    with pytest.raises(NotKeptError, match=r"can't be kept in .*Permission denied"):
+        store.open(Entry(part, data, "train", "flipped"), "map")
+
+
+def prune(folder: Path, *options: str) -> str:
+    result = CliRunner().invoke(main, ["cache", "--cache-dir", str(folder), "--prune", *options])
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()[0]
+
+
+def test_what_is_used_is_not_pruned(part: FrozenPart, data: PreparedData, tmp_path: Path) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    array = store.open(entry, "map")
+    with held(Path(data.folder)):  # as a search does
+        assert prune(tmp_path) == "removed 0 entries; kept 2 that are in use"
+        assert prune(tmp_path, "--max-size", "0") == "removed 0 entries; kept 2 that are in use"
+    assert store.has(entry)
+    del array
+    assert prune(tmp_path) == "removed 2 entries"
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_where_nothing_can_be_held_what_was_used_of_late_stays(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def unsupported(*arguments: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    long_ago = time.time() - 40 * 86400
+    os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
+    data.open("train")  # touches it
+    assert prune(tmp_path, "--older-than", "30d") == "removed 0 entries"
+    assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+    os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
+    assert prune(tmp_path) == "removed 1 entries"
+
+
+def test_what_this_user_cant_remove_is_said(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "rename", refusing)
+    assert prune(tmp_path) == "removed 0 entries; kept 1 that can't be removed"
+
+
+def test_files_that_vanish_while_the_cache_is_listed(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rglob
+
+    def vanishing(folder: Path, pattern: str) -> Iterator[Path]:
+        yield from real(folder, pattern)
+        yield folder / "gone.npy"
+
+    monkeypatch.setattr(Path, "rglob", vanishing)
+    assert [entry.whole for entry in cache.entries(tmp_path)] == [True]
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> PreparedData:
+    return prepare("digits", lambda channels: (8, 8, channels), tmp_path, sample=100)
+
+
+@pytest.mark.parametrize("lost", ["", "train-images.npy", "train-labels.npy", "train-sizes.npy"])
+def test_prepared_images_that_are_gone_are_prepared_again(
+    lost: str, digits: PreparedData, tmp_path: Path
+) -> None:
+    before = np.array(digits.open("train").images)
+    data_module._open.cache_clear()  # another process
+    gone = Path(digits.folder, lost)
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    split = digits.open("train")
+    assert np.array_equal(split.images, before)
+    assert len(split.labels) == len(split.sizes) == len(before)
+    # A later search finds what is missing as well, though it asks for images alone.
+    gone.unlink() if lost else shutil.rmtree(gone)
+    prepare("digits", lambda channels: (8, 8, channels), tmp_path, sample=100)
+    assert gone.exists()
+
+
+def test_a_dataset_that_is_gone_for_good_ends_the_search_and_no_trial(
+    digits: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(digits.folder)
+
+    def moved(*arguments: Any, **options: Any) -> PreparedData:
+        raise data_module.UserError("no folder '/moved'")
+
+    monkeypatch.setattr(data_module, "prepare", moved)
+    with pytest.raises(MissingDataError, match=r"are gone from .*no folder '/moved'") as gone:
+        digits.open("train")
+    assert classify(gone.value) == "data_missing"
+
+    class Record:
+        ended: list[str]
+
+        def end_attempt(self, job: Job, outcome: str, *more: Any) -> None:
+            self.ended.append(outcome)
+
+    driver = object.__new__(Driver)
+    job, record = Job("0", 1, None), Record()
+    record.ended = []
+    driver._running, driver._record = {"0": job}, record  # type: ignore[assignment]
+    with pytest.raises(STOPPING["data_missing"], match="gone"):
+        driver.ended(job, TrialResult("failed", cause="data_missing", message=str(gone.value)), "w")
+    assert record.ended == ["interrupted"]  # a resume runs it again
+
+
+@pytest.mark.parametrize(
+    ("message", "done"),
+    [
+        ("NotANumberError: the loss is nan", True),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'train-images.npy'", False),
+        ("the worker process was killed by SIGKILL", False),
+    ],
+)
+def test_a_finalist_that_failed_of_a_missing_file_does_not_count_as_done(
+    message: str, done: bool
+) -> None:
+    config = SearchConfig("mnist_cnn", dataset="digits", confirm=1, seeds=2)
+    record = {
+        "trial_id": "0000", "max_epochs": config.max_epochs, "patience": config.patience,
+        "exported_run": 0, "runs": [{"seed": 1, "score": 0.5}],
+        "failed": [{"seed": 2, "message": message}],
+    }  # fmt: skip
+    assert is_done([record], config, ["0000"]) is done

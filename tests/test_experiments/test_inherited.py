@@ -1,0 +1,149 @@
+"""What a process inherits: set, refused in one line, and put back in a caller's process."""
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+import experiments.search
+from experiments import SearchConfig, UserError, run_search
+from experiments.inherited import before_imports, own_keras, own_process, settled
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = "module://no_such_module.backend_inline"
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("KERAS_BACKEND", "MPLBACKEND", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    yield
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+def stopped_at_its_start(monkeypatch: pytest.MonkeyPatch, seen: list[Any]) -> None:
+    def stop(config: SearchConfig) -> None:
+        seen.append((keras.config.image_data_format(), keras.config.dtype_policy().name))
+        keras.config.set_dtype_policy("mixed_bfloat16")  # as a space may
+        raise UserError("enough")
+
+    monkeypatch.setattr(experiments.search, "check_new", stop)
+
+
+def test_a_search_runs_channels_last_and_puts_back_what_the_caller_had_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+    stopped_at_its_start(monkeypatch, seen)
+    keras.config.set_image_data_format("channels_first")
+    with pytest.raises(UserError, match="enough"):
+        run_search(SearchConfig("mnist_cnn", dataset="digits"))
+    assert seen == [("channels_last", "float32")]
+    assert keras.config.image_data_format() == "channels_first"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_a_callers_dtype_policy_is_refused_and_stays(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    stopped_at_its_start(monkeypatch, seen)
+    keras.config.set_dtype_policy(policy)
+    with pytest.raises(UserError, match=f"policy is '{policy}'.*float32") as refused:
+        run_search(SearchConfig("mnist_cnn", dataset="digits"))
+    assert "\n" not in str(refused.value)
+    assert (seen, keras.config.dtype_policy().name) == ([], policy)
+
+
+@pytest.mark.parametrize("name", ["KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP"])
+def test_keras_tuners_own_distribution_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "chief")
+    with pytest.raises(UserError, match=f"{name} is set.*--workers or --ray"), settled():
+        pass
+
+
+def test_keras_on_another_backend_is_set_aside_or_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(UserError, match=r"imported on torch.*KERAS_BACKEND=tensorflow"):
+        before_imports()
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    before_imports()
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert capsys.readouterr().err.splitlines() == [
+        "KERAS_BACKEND=jax: not followed, TensorFlow trains"
+    ]
+
+
+def test_a_notebooks_figures_are_left_to_it_where_they_can_be_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for given, used in ((NOTEBOOK, "agg"), ("module://json.tool", "module://json.tool")):
+        monkeypatch.setenv("MPLBACKEND", given)
+        before_imports()
+        assert os.environ["MPLBACKEND"] == used
+
+
+def test_warnings_are_no_errors_in_a_process_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["error", "ignore::UserWarning"])
+    monkeypatch.setenv("PYTHONWARNINGS", "error,ignore::UserWarning")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with settled():
+            warnings.warn("deprecated", DeprecationWarning, stacklevel=1)
+        with pytest.raises(DeprecationWarning):  # the caller's again
+            warnings.warn("deprecated", DeprecationWarning, stacklevel=1)
+        own_process()
+        warnings.warn("deprecated", DeprecationWarning, stacklevel=1)
+    assert sys.warnoptions == ["ignore::UserWarning"]
+    assert os.environ["PYTHONWARNINGS"] == "ignore::UserWarning"
+
+
+def test_keras_json_does_not_reach_a_process_of_ours() -> None:
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy("float16")
+    own_keras()
+    assert keras.config.image_data_format() == "channels_last"
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
+
+
+def run_in_a_shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(
+        ["bash", "-c", line.replace("experiments", f"{sys.executable} -m experiments")],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_command_line_runs_in_a_hostile_shell(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    hostile = {"KERAS_BACKEND": "jax", "MPLBACKEND": NOTEBOOK, "PYTHONWARNINGS": "error"}
+    line = "experiments spaces mnist_cnn <&- 2>&- ; echo $?"
+    ran = run_in_a_shell(line, tmp_path, KERAS_HOME=str(tmp_path), **hostile)
+    assert ran.stdout.startswith("mnist_cnn")
+    assert ran.stdout.splitlines()[-1] == "0"
+
+
+def test_closed_streams_and_readers_that_leave_are_no_tracebacks(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    line = (
+        "experiments list --runs-dir . >&- 2>&- <&- ; echo closed $?; "
+        "(experiments datasets; echo left $? >&2) | true"
+    )
+    ran = run_in_a_shell(line, tmp_path)
+    assert ran.stdout.splitlines() == ["closed 0"]
+    assert ran.stderr.splitlines() == ["left 1"]

@@ -1,0 +1,129 @@
+"""What decides a training's numbers: recorded, asked for again, named where it differs."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import UserError
+from experiments.executors.base import Answer
+from experiments.executors.processes import ProcessExecutor, run_apart
+from experiments.numerics import INTRA, ONEDNN, cpu_model, differences, threads_of, variables_for
+
+
+def test_cores_are_divided_unless_the_user_says_how_many_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(INTRA, raising=False)
+    monkeypatch.setattr("experiments.numerics.num_cores", lambda: 8)
+    assert [threads_of(workers) for workers in (0, 1, 2, 3, 99)] == [8, 8, 4, 2, 1]
+    monkeypatch.setenv(INTRA, "3")  # then any number of workers gives the same numbers
+    assert {threads_of(workers) for workers in (0, 1, 2)} == {3}
+    for workers in (1, 2):
+        environment = ProcessExecutor(run_there, workers)._environment(0)
+        assert environment[INTRA] == "3"
+
+
+def test_what_differs_is_named() -> None:
+    now = {"intra_op_threads": 2, "onednn": True, "cpu": "A", "versions": {"keras": "3.13"}}
+    assert list(differences(now, now)) == list(differences({}, now)) == []
+    then = {"intra_op_threads": 1, "onednn": False, "cpu": "B", "versions": {"keras": "3.12"}}
+    assert list(differences(then, now)) == [
+        "threads of an operation (TF_NUM_INTRAOP_THREADS): 1 then, 2 now",
+        "oneDNN (TF_ENABLE_ONEDNN_OPTS): off then, on now",
+        "CPU: B then, A now",
+        "keras: 3.12 then, 3.13 now",
+    ]
+
+
+def run_there(task: Any, report: Any, note: Any) -> Any:
+    if task == "die":
+        os._exit(3)
+    return [report(0, epoch, {}) for epoch in range(2)], os.environ[INTRA], os.environ[ONEDNN]
+
+
+def test_a_process_apart_has_the_settings_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INTRA, "5")  # of the user, who now asks for the record's
+    environment = variables_for({"intra_op_threads": 1, "onednn": False, "cpu": "A"})
+    answers, threads, onednn = run_apart(
+        run_there, "task", environment, lambda execution, epoch, metrics: epoch
+    )
+    assert (answers, threads, onednn) == ([Answer.GO, Answer.STOP], "1", "0")
+    assert os.environ[INTRA] == "5"
+    with pytest.raises(UserError, match="exit code 3"):
+        run_apart(run_there, "die", environment, lambda *_: 0)
+
+
+@pytest.fixture
+def study(study_folder: Path, tmp_path: Path) -> Path:
+    copied = tmp_path / "runs" / study_folder.name
+    ignored = shutil.ignore_patterns("*.keras", "*.h5", "report", "artifacts")
+    shutil.copytree(study_folder, copied, ignore=ignored)
+    return copied
+
+
+def edit(path: Path, **changes: Any) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text())
+    record |= changes
+    path.write_text(json.dumps(record))
+    return record
+
+
+def test_a_trial_is_reproduced_under_the_threads_that_it_had(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import experiments.reproduce as module
+    from experiments.rerun import open_study
+    from experiments.trial import Execution, TrialResult
+    from reports import load_study
+
+    path = study / "trial_0000" / "result.json"
+    record = json.loads(path.read_text())
+    now = record["numerics"]
+    assert now["intra_op_threads"] >= 1
+    assert (now["precision"], now["cpu"]) == ("float32", cpu_model())
+    assert set(now["versions"]) == {"tensorflow", "keras", "numpy"}
+    executions = [Execution(**execution) for execution in record["executions"]]
+    asked: list[Any] = []
+
+    def apart(run: Any, task: Any, environment: Any, report: Any) -> TrialResult:
+        asked.append(environment[INTRA])
+        return TrialResult(executions=executions, numerics=then | {"cpu": "another"})
+
+    def here(task: Any, report: Any) -> TrialResult:
+        asked.append("here")
+        return TrialResult(executions=executions, numerics=now)
+
+    monkeypatch.setattr(module, "run_apart", apart)
+    monkeypatch.setattr(module, "run_trial", here)
+    then = now | {"intra_op_threads": now["intra_op_threads"] + 1}
+    edit(path, numerics=then)
+    answer = module.reproduce(open_study(load_study(study)), "0000")
+    assert answer.agrees
+    assert f"CPU: {now['cpu']} then, another now" in answer.text
+    edit(path, numerics=now)
+    module.reproduce(open_study(load_study(study)), "0000")
+    # Of an older study, whose two workers shared the cores.
+    edit(path, numerics={}, worker="worker 1 (process 7)")
+    study_record = json.loads((study / "study.json").read_text())
+    cores = 2 * now["intra_op_threads"] + 2
+    edit(
+        study / "study.json",
+        config=study_record["config"] | {"workers": 2},
+        environment=study_record["environment"] | {"cores": cores},
+    )
+    module.reproduce(open_study(load_study(study)), "0000")
+    assert asked == [str(now["intra_op_threads"] + 1), "here", str(cores // 2)]
+
+
+def test_a_session_with_other_threads_says_so() -> None:
+    from experiments.session import _other_threads
+
+    assert _other_threads([{"threads": 2}]) == _other_threads([{}, {"threads": 1}]) == []
+    assert _other_threads([{"threads": 1}, {"threads": 1}]) == []
+    (line,) = _other_threads([{"threads": 2}, {"threads": 1}])
+    assert "had 2 threads until now and have 1 from now on" in line
+    assert f"{INTRA}=2 keeps them" in line
