@@ -1,9 +1,10 @@
 """The live display of a search in a terminal."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,7 +24,7 @@ from experiments.data import PREPARING, PreparedData
 from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
 from experiments.objective import shown_value
-from experiments.output import printable
+from experiments.output import Enduring, printable
 
 _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4
@@ -51,7 +52,7 @@ class LiveDisplay(SilentDisplay):
     """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or Console(file=cast(IO[str], Enduring(sys.stdout)))
         self._progress = Progress(
             _PlainColumn("{task.description}"),
             BarColumn(),

@@ -14,6 +14,7 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
@@ -71,6 +72,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         UserError: The input can't be used; nothing is left behind.
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
     check_new(config)
     prepared = prepare_search(config, display)
@@ -113,6 +115,7 @@ def resume_search(
             can't; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
     folder = find_study(study, runs_dir)
     read_study(folder)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.executors.base import Executor
+from experiments.executors.starting import refuse_while_spawning
 
 
 def make_executor(
@@ -26,7 +27,9 @@ def make_executor(
 
     Raises:
         UserError: The cluster can't be reached.
+        SystemExit: This is a worker process that still imports the script of its search.
     """
+    refuse_while_spawning()
     if run is None:
         from experiments.executors.worker import run_trial_quietly
 
