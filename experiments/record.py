@@ -11,6 +11,7 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.executors.base import Job
+from experiments.fidelity import epochs_asked
 from experiments.files import write_json
 from experiments.objective import Objective, objective_values
 from experiments.policy import Attempt
@@ -20,6 +21,7 @@ from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_
 
 Status = trial_module.TrialStatus
 ATTEMPTS = "attempts.json"
+_ASKED = ("epochs", "patience", "counts_before")
 
 
 class TrialRecord:
@@ -112,7 +114,7 @@ class TrialRecord:
             "worker": attempts[-1].worker,
             "attempts": [asdict(attempt) for attempt in attempts],
             "seconds": _seconds(attempts, result),
-            "asked": {name: getattr(job.task, name, None) for name in ("epochs", "patience")},
+            "asked": {name: getattr(job.task, name, None) for name in _ASKED},
         }
         self._cost[job.trial_id] = _cost(record)
         objectives = objectives_of(self._oracle)
@@ -151,6 +153,7 @@ def objectives_of(oracle: Any) -> list[Objective]:
 
 def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
     """Ends `trial` in the oracle as `record` says; metrics reported before are replaced."""
+    note_asked(oracle, record)
     oracle.clear_metrics(trial.trial_id)
     if record["status"] == "failed":
         trial.status, trial.message = Status.FAILED, record["traceback"] or record["message"]
@@ -158,10 +161,20 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
         if record["status"] == "pruned":
-            trial.message = (
-                f"{PRUNED} after {len(record['executions'][-1]['epoch_seconds'])} epochs"
-            )
+            trial.message = f"{PRUNED} after {_total_epochs(record)} epochs"
     oracle.end_trial(trial)
+
+
+def note_asked(oracle: Any, record: dict[str, Any]) -> None:
+    """Lets the oracle know how many epochs a trial that has ended was to be trained for."""
+    asked = epochs_asked(record)
+    if asked is not None:
+        oracle.asked[record["trial_id"]] = asked
+
+
+def _total_epochs(record: dict[str, Any]) -> int:
+    """Returns the epochs that a network was trained for, those before a promotion too."""
+    return int(record["initial_epoch"]) + len(record["executions"][-1]["epoch_seconds"])
 
 
 def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:

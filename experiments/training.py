@@ -133,7 +133,7 @@ def train(
         executions.append(keeper.execution)
     with timed(keeper.execution, "features"):
         sources, features = open_sources(network, note)
-    recorder = EpochRecorder(task.objective, keeper, report, task.patience)
+    recorder = EpochRecorder(task.objective, keeper, report, task.patience, task.counts_before)
     if _has_its_own_fit(network.space):
         _fit_its_own_way(network, sources[0], recorder)
     else:
