@@ -12,9 +12,12 @@ def is_left_behind(trial: Any) -> bool:
 
     It was stopped early, or it is of one of Hyperband's rounds before the last.
     """
-    values = trial.hyperparameters.values
-    rounds = int(values.get("tuner/bracket", 0)), int(values.get("tuner/round", 0))
-    return is_paused(trial) or rounds[1] < rounds[0]
+    return is_paused(trial) or is_of_early_round(trial.hyperparameters.values)
+
+
+def is_of_early_round(values: Mapping[str, Any]) -> bool:
+    """Whether a trial of these values is of one of Hyperband's rounds before the last."""
+    return number(values.get("tuner/round")) < number(values.get("tuner/bracket"))
 
 
 def epochs_asked(result: Mapping[str, Any]) -> int | None:

@@ -56,7 +56,7 @@ def make_oracle(
         "max_trials": config.max_trials,
     }
     if config.method in OPTUNA_METHODS:
-        arguments["earlier"] = [(e.values, (e.score, *e.further)) for e in earlier]
+        arguments["earlier"] = [(e.values, (e.score, *e.further), e.curve) for e in earlier]
         arguments["tries"] = parse_tries(config, space) if points is None else points
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0

@@ -179,7 +179,8 @@ def prepare_search(
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
     first, *further = config.objectives
-    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)
+    takes_short = config.method == "tpe" and not further
+    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config)]
     if config.cache_features:
