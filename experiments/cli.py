@@ -156,10 +156,9 @@ def spaces(space: str | None, runs_dir: str) -> None:
     if space is not None and space not in names():
         raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
     import_keras_quietly()
-    from experiments.space import describe_space
+    from experiments.space import describe_each, describe_space
 
-    chosen = [space] if space else names()
-    echo("\n\n".join(describe_space(name) for name in chosen))
+    echo(describe_space(space) if space else describe_each(names()))
 
 
 @main.command()

@@ -164,6 +164,8 @@ class LiveDisplay(SilentDisplay):
         mean = sum(row[3] for row in self._rows) / len(self._rows)
         trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
+        if left <= 0 and not trainings:
+            return ""
         beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"
 

@@ -24,10 +24,10 @@ from experiments.objective import check_reported
 from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
+from experiments.space import check_on_steps, class_of, explore
 from experiments.study import check_new, describe_study, read_study, write_study
 from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
-from search_spaces import space_class
 
 _MOST_ATTEMPTS = 1000
 
@@ -161,11 +161,14 @@ def prepare_search(
     if begun is None:
         check_race(config)
     parse_method_settings(config)
-    cls = space_class(config.space)
+    cls = class_of(config.space)
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
-    searched_space(_make(config, cls.required_shape(3, settings), 2, settings), config)
+    stand_in = _make(config, cls.required_shape(3, settings), 2, settings)
+    searched_space(stand_in, config)
+    if begun is None:  # what older studies hold stays
+        check_on_steps(explore(stand_in), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
@@ -192,7 +195,7 @@ def prepare_search(
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
     try:
-        return space_class(config.space)(shape, num_classes, **settings)
+        return class_of(config.space)(shape, num_classes, **settings)
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
 
@@ -211,7 +214,7 @@ def prepare_data(
         display: Shows how it goes.
         recorded: The fingerprint that a study recorded, which may be of earlier rules.
     """
-    cls = space_class(config.space)
+    cls = class_of(config.space)
     return prepare(
         config.dataset,
         lambda channels: cls.required_shape(channels, settings),
@@ -230,7 +233,7 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
     Raises:
         UserError: There is no such setting, or its value does not fit.
     """
-    defaults = space_class(config.space).setting_defaults()
+    defaults = class_of(config.space).setting_defaults()
     settings: dict[str, Any] = {}
     for name, value in config.settings.items():
         if name not in defaults:

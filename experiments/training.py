@@ -57,7 +57,7 @@ class Network:
             self.views = (ORIGINAL,) if self.split is None else self.split.views
             # A split network is joined when it is needed, which may be never.
             self._whole = self.space.build(self.hp) if self.split is None else None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BuildError(f"{type(error).__name__}: {error}") from error
 
     @property

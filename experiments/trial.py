@@ -165,7 +165,7 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
     result = TrialResult()
     try:
         _run_executions(task, result, report, note)
-    except Exception as error:  # whatever a model can raise costs this trial alone
+    except (Exception, SystemExit) as error:  # whatever a model can raise costs this trial alone
         result.status, result.cause = "failed", classify(error)
         lines = str(error).strip().splitlines()
         result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
