@@ -112,16 +112,32 @@ def _show_result(result: Any, quiet: bool) -> int:
         complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
     if not quiet:
-        tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
-        tested = f", test accuracy {tests}" if tests else ""
+        from reports.words import score as shown
+
+        tested = _tested(result)
         for line in result.front_lines:
             say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        say(f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}")
-        if tests:
+        say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
+        if tested:
             say(f"model:  {result.folder / 'best_model.keras'}")
         say(f"report: {result.report}")
     return 0
+
+
+def _tested(result: Any) -> str:
+    """The winner's test scores, in the metric of the objective where that was evaluated."""
+    from reports.words import score, words
+
+    metric, scores = "accuracy", result.test_scores
+    if scores and not result.objective.endswith("accuracy"):
+        from reports import load_study
+        from reports.summary import metric_on_test, scores_on_test
+
+        study = load_study(result.folder)
+        metric = metric_on_test(study)
+        scores = next((scores_on_test(f, metric) for f in study.finalists if f["runs"]), [])
+    return f", test {words(metric)} {', '.join(map(score, scores))}" if scores else ""
 
 
 @main.command("list")

@@ -18,8 +18,9 @@ from experiments.testing import Predicted, tested
 from experiments.trained import build_network, load_weights
 from experiments.trial import derive_seed, run_trial
 from reports.reading import dicts, read_arrays, read_json
-from reports.summary import DEFAULT
+from reports.study import DEFAULT
 from reports.test_predictions import ranking_seeds, test_predictions
+from reports.words import score
 
 
 def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:
@@ -53,7 +54,7 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
         runs.append(run)
         kept[seed] = said
         if say is not None:
-            say(f"trial {trial_id}, seed {seed}: test accuracy {run['test']['accuracy']:.4f}")
+            say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         _write(path, trial_id, runs, kept, np.asarray(opened.data.open("test").labels))
 
 

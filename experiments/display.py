@@ -11,6 +11,7 @@ from experiments.data_health import warnings_of
 from experiments.objective import shown_value
 from experiments.output import echo, printable, say
 from reports.words import plural
+from reports.words import score as shown
 
 _MOST_CLASSES = 20
 _MOST_SKIPPED = 5
@@ -176,7 +177,7 @@ class PlainDisplay(SilentDisplay):
         """Says how the trial ended."""
         self._num_ended += 1
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
-        outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
+        outcome = shown(score) if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
         outcome += self._others(trial_id) + ("  pruned" if status == "pruned" else "")
         say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")

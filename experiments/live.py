@@ -25,6 +25,7 @@ from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
 from experiments.objective import shown_value
 from experiments.output import Enduring, printable
+from reports.words import score as shown
 
 _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4
@@ -133,8 +134,8 @@ class LiveDisplay(SilentDisplay):
         if running is None:
             return
         assert self._config is not None
-        shown = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
-        note = "  ".join(f"{n} {metrics[n]:.4f}" for n in [*shown][:2] if n in metrics)
+        names = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
+        note = "  ".join(f"{n} {shown(metrics[n])}" for n in [*names][:2] if n in metrics)
         done = execution * running.epochs + epoch + 1
         self._progress.update(running.bar, completed=done, note=note)
 
@@ -225,7 +226,7 @@ class LiveDisplay(SilentDisplay):
         trial_id, status, score, seconds, values = row
         mark = " *" if self._best and trial_id == self._best[1] else ""
         pruned = " pruned" if status == "pruned" else ""
-        outcome = status if score is None else f"{score:.4f}{mark}{pruned}"
+        outcome = status if score is None else f"{shown(score)}{mark}{pruned}"
         return [
             trial_id,
             outcome,

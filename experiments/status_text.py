@@ -89,8 +89,10 @@ def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> 
     choose = min if objective.get("direction") == "min" else max
     best = choose(done, key=lambda t: float(t["score"]))
     name = objective.get("name", "score")
+    from reports.words import score
+
     return [
-        f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}",
+        f"best: trial {best.get('trial_id')}, {name} {score(best['score'])}",
         *_front(folder, study),
     ]
 
@@ -116,10 +118,12 @@ def _front(folder: Path, study: dict[str, Any]) -> list[str]:
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     if is_running(folder) is False:
         return []
+    from reports.words import score
+
     status = read_status(folder)
     lines = []
     for trial_id, at in status.get("running", {}).items():
-        metrics = ", ".join(f"{n} {v:.4f}" for n, v in at.get("metrics", {}).items())
+        metrics = ", ".join(f"{n} {score(v)}" for n, v in at.get("metrics", {}).items())
         epoch = f"epoch {at['epoch']} of {config.get('max_epochs', '?')}" if at else "starting"
         lines.append(f"running: trial {trial_id}, {epoch}{': ' if metrics else ''}{metrics}")
     if status.get("written"):

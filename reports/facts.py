@@ -6,8 +6,9 @@ from typing import Any
 
 from reports.reading import as_dict, clean, dicts, dig, number
 from reports.study import Study
+from reports.summary import metric_on_test
 from reports.test_uses import looks, opened_words
-from reports.words import duration, listed, plural, text
+from reports.words import duration, listed, plural, text, words
 from reports.words import number as shown
 
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -165,7 +166,8 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Exact number of training and evaluation runs", YES,
          f"{plural(len(study.trials), 'trial')}, {plural(seeds, 'training')} of the winner"),
         ("Measure and statistics used to report results", YES if tested else NO,
-         "test accuracy, mean with 95 % interval" if tested else "no test score"),
+         f"test {words(metric_on_test(study))}, mean with 95 % interval"
+         if tested else "no test score"),
         ("Central tendency and variation", YES if seeds > 1 else PARTLY if seeds else NO,
          f"over {plural(seeds, 'seed')}" if seeds else "nothing was tested"),
         ("Average runtime of each result", YES if study.trials["seconds"].notna().any() else NO,

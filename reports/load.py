@@ -8,6 +8,7 @@ from typing import Any
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
+from reports.metrics import is_proportion
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
@@ -234,5 +235,11 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _is_tested(run: dict[str, Any]) -> bool:
-    accuracy, size = number(dig(run, "test", "accuracy")), number(run.get("test_size"))
-    return 0 <= accuracy <= 1 and size >= 1
+    tested, size = as_dict(run.get("test")), number(run.get("test_size"))
+    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), number(v))}
+    run["test"] = {clean(n, 60): number(v) for n, v in usable.items()}
+    return bool(usable) and size >= 1
+
+
+def _is_value_of(metric: str, value: float) -> bool:
+    return math.isfinite(value) and (not is_proportion(metric) or 0 <= value <= 1)

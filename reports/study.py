@@ -12,6 +12,7 @@ from experiments.objective import Objective
 from reports.reading import as_dict, clean, dig, read_arrays, read_json
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
+DEFAULT = "default"  # the id under which the space's own default is trained and tested
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ class Study:
             (one an execution),
             `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
             `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
-            (of one image), `latency_ms`, one column for each further objective that is a metric
-            (at the epoch that was best by the first), and one column a hyperparameter, missing
-            where it was inactive.
+            (of one image), `latency_ms`, `origin` (the trial whose training it went on with, as
+            promoted trials do), `initial_epoch` (epochs of the network before it), `planned_epochs`
+            (to which it was to train the network; missing where that was the search's limit),
+            `total_epochs` (that the network was trained for at its end), one column for each
+            further objective that is a metric (at the epoch that was best by the first), and one
+            column a hyperparameter, missing where it was inactive.
         epochs: One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1),
             `seconds` and one column a metric.
         hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.

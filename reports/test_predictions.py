@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from experiments.errors import UserError
 from reports.reading import clean, dicts, number, read_arrays
-from reports.study import Study
-from reports.summary import DEFAULT
+from reports.study import DEFAULT, Study
 
 _Whole = npt.NDArray[np.integer[Any]]
 

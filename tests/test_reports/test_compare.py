@@ -125,7 +125,8 @@ def test_studies_apart_are_told_apart_on_the_page(studies: Path) -> None:
     assert page.parent == studies / "low" / "report"
     text = page.read_text(encoding="utf-8")
     assert "The network that high found wins" in text
-    for figure in FIGURES:
+    assert "What a budget finds" in text  # in words: these are too few for expected_curves
+    for figure in {*FIGURES} - {"expected_curves"}:
         assert f'id="figure-{figure}"' in text
     assert write_comparison(comparison).read_bytes() == page.read_bytes()
 
