@@ -96,7 +96,8 @@ def _fidelity(
     values: dict[str, Any], result: dict[str, Any], executions: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Returns what a trial went on from, and how far; Keras Tuner keeps it among the values."""
-    origin, planned = values.get("tuner/trial_id"), number(values.get("tuner/epochs"))
+    origin = values.get("tuner/trial_id")
+    planned = number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
     first = number(result.get("initial_epoch", values.get("tuner/initial_epoch")))
     first = 0.0 if math.isnan(first) else first
     lengths = [len(_epoch_seconds(e)) for e in executions]

@@ -17,6 +17,8 @@ from experiments.objective import Objective
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.snapshot import Snapshot, read_snapshot, write_snapshot
 from experiments.trial import Execution
+from reports import load_study
+from reports.networks import networks, population
 
 NAME = "val_accuracy"
 
@@ -48,6 +50,18 @@ def test_trials_of_before_more_epochs_come_after_those_that_had_them(tmp_path: P
     again, _ = replace(before, max_trials=9, epochs=8).run()  # rebuilt from the files
     again._oracle.trials["0000"].score = 2.0
     assert {t.trial_id for t in finalists(again._oracle, 3)} == {"0006", "0007", "0008"}
+
+
+def test_reports_compare_after_equal_epochs(tmp_path: Path) -> None:
+    before = Simulation(tmp_path / "study", max_trials=6, epochs=2)
+    before.run()
+    replace(before, max_trials=9, epochs=8).run()
+    stated = {"objective": {"name": NAME, "direction": "max"}, "ended": 1.0}
+    (before.folder / "study.json").write_text(json.dumps(stated))
+    study = load_study(before.folder)
+    assert list(networks(study)["status"]) == ["stopped"] * 6 + ["completed"] * 3
+    assert population(study).epoch == 2
+    assert len(population(study).frame) == 9
 
 
 def test_epochs_in_messages_are_those_of_the_network(tmp_path: Path) -> None:
