@@ -146,6 +146,10 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+    from experiments.files import check_writable
+
+    for folder in {arm.study.folder for arm in _single(arms)}:
+        check_writable(folder)
     import_keras_quietly()
     from experiments.confirming import confirm_trial
     from experiments.rerun import open_study

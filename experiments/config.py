@@ -188,8 +188,10 @@ class SearchConfig:
         object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.try_default, bool):
             raise UserError(f"try_default should be true or false; got {self.try_default!r}")
-        if self.method in _KERAS_TUNER and self.needs_optuna:
-            what = f"--pruner {self.pruner}" if self.prunes else "--try" if self.tries else "--from"
+        if self.method in _KERAS_TUNER and self.needs_optuna and not self._is_halved:
+            what = (
+                "--try" if self.tries else "--from" if self.sources else f"--pruner {self.pruner}"
+            )
             raise UserError(
                 f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
                 f"method {self.method!r} does not take it"
@@ -258,6 +260,12 @@ class SearchConfig:
     def prunes(self) -> bool:
         """Whether a pruner was asked for."""
         return self.pruner not in (None, "none")
+
+    @property
+    def _is_halved(self) -> bool:
+        """Whether a method that draws by itself is asked for nothing but successive halving."""
+        is_one = self.method in ("random", "grid") and self.pruner in HALVING
+        return is_one and not self.tries and not self.sources
 
     @property
     def needs_optuna(self) -> bool:

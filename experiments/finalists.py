@@ -76,14 +76,20 @@ class Confirmation:
         return is_done(self._recorded, self._config, [trial.trial_id for trial in self._best()])
 
     def run(self) -> Confirmed:
-        """Confirms the best trials, as far as that was not done before."""
+        """Confirms the best trials, as far as that was not done before.
+
+        Raises:
+            OutOfTimeError: The deadline came before; nothing is recorded, what is trained is kept.
+        """
         if self._config.confirm == 0:  # what an earlier session has confirmed stays in the record
             return confirmed([])
         if self.is_done:
             shutil.rmtree(self._folder / "artifacts" / "finalists", ignore_errors=True)
             return confirmed(self._recorded)
         best = [trial.trial_id for trial in self._best()]
-        trainings = Trainings(self._folder, self._executor(), self._display, self._known())
+        trainings = Trainings(
+            self._folder, self._executor(), self._display, self._known(), self._end
+        )
         ranked = self._ranked(trainings, best)
         records = self._tested(ranked)
         labels = np.asarray(self._data.open("test").labels)

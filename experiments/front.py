@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.bookkeeping import own_values
 from experiments.config import SearchConfig
+from experiments.fidelity import is_left_behind, longest_first
 from experiments.objective import LATENCY, Objective, described
-from experiments.oracles.asha import is_paused
 from experiments.record import objectives_of
 from experiments.retention import CHECKPOINT, Retention
 from reports.front import front_of
@@ -22,7 +22,8 @@ def finalists(oracle: Any, count: int) -> list[Any]:
     """Returns the trials that are confirmed, the recommended one first.
 
     They are of different networks, and trained whole where there are such trials. Of one objective
-    they are the best. Of several they are of the front: the knee, the best by the
+    they are the best; where trials got more epochs later, those that had fewer come after. Of
+    several they are of the front: the knee, the best by the
     first objective, then those nearest to the ideal point; fewer where the front has fewer.
 
     Args:
@@ -30,7 +31,7 @@ def finalists(oracle: Any, count: int) -> list[Any]:
         count: How many, at most.
     """
     whole = _whole(oracle)
-    ranked: list[Any] = whole or oracle.get_best_trials(max(len(oracle.trials), 1))
+    ranked = longest_first(whole, oracle.asked) or oracle.get_best_trials(len(oracle.trials) or 1)
     if len(objectives_of(oracle)) > 1 and whole:
         front = _front_over(whole, oracle)
         ranked = [whole[position] for position in front.ranked()] or whole
@@ -49,7 +50,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
 def _whole(oracle: Any) -> list[Any]:
     """Returns the trials that were trained whole, the best by the first objective first."""
     best = oracle.get_best_trials(max(len(oracle.trials), 1))
-    return [trial for trial in best if not is_paused(trial)]
+    return [trial for trial in best if not is_left_behind(trial)]
 
 
 def _front_over(trials: Sequence[Any], oracle: Any) -> Front:

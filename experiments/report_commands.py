@@ -139,9 +139,11 @@ def measure(
     runs_dir: str,
 ) -> None:
     """Measure FLOPs and latency of the best trials of STUDY, for its report."""
+    from experiments.files import check_writable
     from reports import load_study, write_report
 
     loaded = load_study(study, runs_dir)
+    check_writable(loaded.folder)
     import_keras_quietly()
     from experiments.measure import measure as run
     from experiments.rerun import open_study

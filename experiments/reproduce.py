@@ -179,6 +179,7 @@ def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> Tri
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
         epochs=_epochs(opened, link),
         patience=as_dict(link.result.get("asked")).get("patience", opened.config.patience),
+        counts_before=dig(link.result, "asked", "counts_before") is True,
         snapshots=str(folder / link.trial_id),
         start_snapshots=None if before is None else str(folder / before.trial_id),
         keep_snapshots=True,

@@ -16,6 +16,7 @@ from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
+from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
@@ -26,10 +27,10 @@ from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
+from experiments.space import check_on_steps, class_of, explore
 from experiments.study import check_new, describe_study, read_study, write_study
 from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
-from search_spaces import space_class
 
 _MOST_ATTEMPTS = 1000
 
@@ -74,6 +75,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         UserError: The input can't be used; nothing is left behind.
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
     config = whole_config(config)
     check_new(config)
@@ -119,6 +121,7 @@ def resume_search(
             can't; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
     folder = find_study(study, runs_dir)
     read_study(folder)
@@ -167,11 +170,14 @@ def prepare_search(
     if begun is None:
         check_race(config)
     parse_method_settings(config)
-    cls = space_class(config.space)
+    cls = class_of(config.space)
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
-    searched_space(_make(config, cls.required_shape(3, settings), 2, settings), config)
+    stand_in = _make(config, cls.required_shape(3, settings), 2, settings)
+    searched_space(stand_in, config)
+    if begun is None:  # what older studies hold stays
+        check_on_steps(explore(stand_in), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
@@ -185,7 +191,8 @@ def prepare_search(
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
     first, *further = config.objectives
-    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)
+    takes_short = config.method == "tpe" and not further
+    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config)]
     if config.cache_features:
@@ -197,7 +204,7 @@ def prepare_search(
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
     try:
-        return space_class(config.space)(shape, num_classes, **settings)
+        return class_of(config.space)(shape, num_classes, **settings)
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
 
@@ -216,7 +223,7 @@ def prepare_data(
         display: Shows how it goes.
         recorded: The fingerprint that a study recorded, which may be of earlier rules.
     """
-    cls = space_class(config.space)
+    cls = class_of(config.space)
     return prepare(
         config.dataset,
         lambda channels: cls.required_shape(channels, settings),
@@ -235,7 +242,7 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
     Raises:
         UserError: There is no such setting, or its value does not fit.
     """
-    defaults = space_class(config.space).setting_defaults()
+    defaults = class_of(config.space).setting_defaults()
     settings: dict[str, Any] = {}
     for name, value in config.settings.items():
         if name not in defaults:

@@ -31,6 +31,7 @@ from experiments.record import TrialRecord
 from experiments.repair import restore
 from experiments.space_source import changed, source_of, space_source
 from experiments.study import write_study
+from experiments.trainings import OutOfTimeError
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
 
@@ -127,6 +128,14 @@ class Session:
             plans.append(now)
         return plans
 
+    @property
+    def _how(self) -> str:
+        """The command that goes on with the study."""
+        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        if self.config.ray not in (None, "local"):  # an address is not taken from the record
+            how += f" --ray {shlex.quote(str(self.config.ray))}"
+        return how
+
     def run(self) -> Confirmed:
         """Runs trials, then the finalists.
 
@@ -137,9 +146,7 @@ class Session:
             InterruptedSearchError: It was interrupted.
             UserError: There is no room on the disk.
         """
-        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
-        if self.config.ray not in (None, "local"):  # an address is not taken from the record
-            how += f" --ray {shlex.quote(str(self.config.ray))}"
+        how = self._how
         try:
             self._begin()
             with held(Path(self._data.folder)):
@@ -251,13 +258,18 @@ class Session:
             self.config, self._data, self.tuner, self.folder, self._display, self._end
         )
         was_done = confirmation.is_done
-        confirmed = confirmation.run()
+        ended_by = {}
+        try:
+            confirmed = confirmation.run()
+        except OutOfTimeError as error:
+            confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
+            self._display.notice(f"{error}; go on with: {self._how}")
         num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
         if was_done and num_ended == self._num_before and "ended" in self._ended_before:
             self.study |= self._ended_before  # nothing was left to do
         else:
             self.study["ended"] = time.time()
-        self._note(ended=time.time())
+        self._note(ended=time.time(), **ended_by)
         return confirmed
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
 from experiments.executors.base import Executor
+from experiments.executors.starting import refuse_while_spawning
 
 if TYPE_CHECKING:
     from experiments.config import SearchConfig
@@ -45,7 +46,9 @@ def make_executor(
 
     Raises:
         UserError: The cluster can't be reached.
+        SystemExit: This is a worker process that still imports the script of its search.
     """
+    refuse_while_spawning()
     if run is None:
         from experiments.executors.worker import run_trial_quietly
 

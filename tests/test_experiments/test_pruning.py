@@ -162,6 +162,27 @@ def test_trials_are_stopped_and_promoted_in_every_executor(workers: int, tmp_pat
     assert len(log) == sum(len(r["executions"][0]["epoch_seconds"]) for r in results)
 
 
+@pytest.mark.parametrize("method", ["random", "grid"])
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_methods_that_draw_by_themselves_can_be_halved(
+    method: str, pruner: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"method": method, "max_trials": 20, "epochs": 9, "pruner": pruner}
+    whole = Simulation(tmp_path / "whole", **options)
+    whole.run()
+    paths = sorted((tmp_path / "whole").glob("trial_*/result.json"))
+    results = [json.loads(path.read_text()) for path in paths]
+    assert len(results) == 20
+    assert any(result["status"] == "pruned" for result in results)
+    promoted = [result for result in results if result["initial_epoch"]]
+    assert promoted or (method, pruner) == ("grid", "hyperband")  # whose best ones come late
+    parts = Simulation(tmp_path / "parts", **options)
+    with pytest.raises(KeyboardInterrupt):
+        parts.run(_interrupted)
+    parts.run()
+    assert parts.table() == whole.table()
+
+
 def _interrupted(task: SimulatedTask, report: Any, note: Any = None) -> Any:
     if int(task.trial_id) == 11:
         raise KeyboardInterrupt
@@ -292,7 +313,8 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "random", "pruner": "asha"}, "goes with methods tpe"),
+        ({"method": "random", "pruner": "median"}, "--pruner median goes with methods tpe"),
+        ({"method": "bayesian", "pruner": "asha"}, "goes with methods tpe"),
         ({"method": "tpe", "pruner": "best"}, "unknown pruner 'best': there are none, median"),
         ({"method": "tpe", "pruner": "asha", "executions_per_trial": 2}, "single trainings"),
         ({"method": "grid", "tries": [{}]}, "--try goes with methods tpe"),
