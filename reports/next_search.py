@@ -65,12 +65,15 @@ def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
     fix = dict(as_dict(options.pop("fix", {})))
     ranges = dict(as_dict(options.pop("ranges", {})))
     settings = as_dict(options.pop("settings", {}))
+    stated = options.get("objective")
     lines = [f"# What the report of {_comment(name)} advises to run next."]
     for finding in findings:
         if finding.level != GOOD or finding.fix:
             lines.append(f"# - {_comment(finding.title)}: {_comment(finding.advice)}")
         options |= finding.change
         fix |= {k: v for k, v in finding.fix.items() if k not in fix}
+    if options.get("objective") != stated:  # trials of another objective can't inform it
+        options.pop("sources", None)
     lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]
     wanted = {k: v for finding in findings for k, v in finding.ranges.items()}
     ranges |= {k: v for k, v in wanted.items() if k not in fix}
