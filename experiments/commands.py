@@ -92,13 +92,13 @@ def _status(study: str, runs: str, watch: bool) -> None:
 
 
 def _prune(study: str, runs: str, keep: int) -> None:
-    from experiments.lock import locked
+    from experiments.lock import PRUNED, locked
     from experiments.prune import prune
     from reports.load import find_study
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
-    with locked(folder):
+    with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
     echo(f"removed {removed} files, {size / 1e6:.1f} MB")

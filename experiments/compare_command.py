@@ -1,6 +1,7 @@
 """The command `compare`."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+    from experiments.lock import COMPARED, locked
+
+    with ExitStack() as locks:
+        for folder in sorted({arm.study.folder.resolve() for arm in _single(arms)}):
+            locks.enter_context(locked(folder, COMPARED))
+        _confirm_each(arms, options)
+
+
+def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     import_keras_quietly()
     from experiments.confirming import confirm_trial
     from experiments.rerun import open_study
