@@ -33,8 +33,11 @@ def write_next(study: Study, path: str | Path) -> Path:
         )
     known = {f.name for f in fields(SearchConfig)} - set(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}
-    options |= _informed(study, options)
     findings = health(study)
+    if any("objective" in finding.change for finding in findings):
+        options.pop("sources", None)  # trials of another objective can't inform it
+    else:
+        options |= _informed(study, options)
     path = Path(path)
     try:
         with atomic(path) as temporary:
@@ -65,15 +68,12 @@ def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
     fix = dict(as_dict(options.pop("fix", {})))
     ranges = dict(as_dict(options.pop("ranges", {})))
     settings = as_dict(options.pop("settings", {}))
-    stated = options.get("objective")
     lines = [f"# What the report of {_comment(name)} advises to run next."]
     for finding in findings:
         if finding.level != GOOD or finding.fix:
             lines.append(f"# - {_comment(finding.title)}: {_comment(finding.advice)}")
         options |= finding.change
         fix |= {k: v for k, v in finding.fix.items() if k not in fix}
-    if options.get("objective") != stated:  # trials of another objective can't inform it
-        options.pop("sources", None)
     lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]
     wanted = {k: v for finding in findings for k, v in finding.ranges.items()}
     ranges |= {k: v for k, v in wanted.items() if k not in fix}
