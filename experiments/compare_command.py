@@ -1,6 +1,7 @@
 """The command `compare`."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,18 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
     from experiments.files import check_writable
+    from experiments.lock import COMPARED, locked
 
-    for folder in {arm.study.folder for arm in _single(arms)}:
+    folders = sorted({arm.study.folder.resolve() for arm in _single(arms)})
+    for folder in folders:
         check_writable(folder)
+    with ExitStack() as locks:
+        for folder in folders:
+            locks.enter_context(locked(folder, COMPARED))
+        _confirm_each(arms, options)
+
+
+def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     import_keras_quietly()
     from experiments.confirming import confirm_trial
     from experiments.rerun import open_study

@@ -41,6 +41,8 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seed", _said(config.get("seed"))
     yield "images", _images(dataset)
     yield "splits", _splits(config, dataset)
+    roles = as_dict(dataset.get("roles")).items()
+    yield "roles", "; ".join(f"{split} is {source}" for split, source in roles)
     skipped = dataset.get("skipped")
     if isinstance(skipped, list) and skipped:
         named = listed([str(name) for name in skipped])

@@ -2,6 +2,7 @@
 
 import math
 
+from reports.baseline import no_better
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
@@ -35,15 +36,28 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         )
     )
     if not answer.tests:
-        return f"{text}; it was not confirmed on test, so expect a {_worse(study)} one there."
+        return (
+            f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
+            f"there{_baseline(study)}."
+        )
     # Of several objectives the knee can be another one since: trials were added, or measured again.
     tested, test = answer.tests[0]
     which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
     again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
-        f"{shown(test.mean)} ({covered(test, answer.test_size)})."
+        f"{shown(test.mean)} ({covered(test, answer.test_size)}){_baseline(study)}."
     )
+
+
+def _baseline(study: Study) -> str:
+    found = no_better(study)
+    if found is None:
+        return ""
+    claim = "not shown to be better" if found.is_above else "no better"
+    # The verdict's own metric need not be that of the baseline (a loss).
+    which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
+    return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
 
 
 def covered(test: Estimate, test_size: int | None) -> str:

@@ -9,6 +9,14 @@ calls good is a claim as well, and is made only where the contrary would have be
 
 from collections.abc import Callable, Iterator
 
+from reports.health.data import (
+    baseline,
+    conflicting,
+    constant,
+    duplicates,
+    imbalance,
+    missing_classes,
+)
 from reports.health.finding import DOUBT, GOOD, PROBLEM, Finding
 from reports.health.found import close, too_few, unimportant
 from reports.health.ranges import edges
@@ -20,8 +28,9 @@ from reports.words import plural
 __all__ = ["CHECKS", "GOOD", "Finding", "health", "sentence"]
 
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
-    files, notes, running, states, one_seed, edges, widened, last_epoch, overfitting, too_few,
-    close, unimportant,
+    files, notes, baseline, duplicates, conflicting, missing_classes, constant, imbalance,
+    running, states, one_seed, edges, widened, last_epoch, overfitting, too_few, close,
+    unimportant,
 )  # fmt: skip
 
 
