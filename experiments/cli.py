@@ -10,7 +10,7 @@ from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.inherited import own_process
-from experiments.output import close, echo, say
+from experiments.output import close, complain, echo, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
 from experiments.search_options import parse_options, search_options
@@ -30,7 +30,7 @@ class _Refusing(click.Command):
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
-            echo(error.format_message(), err=True)
+            complain(error.format_message())
             sys.exit(_BAD_INPUT)
         except click.ClickException as error:
             self._refuse(error.format_message())
@@ -44,12 +44,12 @@ class _Refusing(click.Command):
             self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
             # click has made an Abort of it
-            echo(str(error.__cause__ or "") or "interrupted", err=True)
+            complain(str(error.__cause__ or "") or "interrupted")
             sys.exit(_INTERRUPTED)
 
     @staticmethod
     def _refuse(message: str) -> None:
-        echo(f"error: {' '.join(message.split())}", err=True)
+        complain(f"error: {' '.join(message.split())}")
         sys.exit(_BAD_INPUT)
 
 
@@ -109,9 +109,7 @@ def search(quiet: bool, **options: Any) -> int:
 
 def _show_result(result: Any, quiet: bool) -> int:
     if result.best_trial is None:
-        echo(
-            f"no trial was completed, {result.num_failed} failed; report: {result.report}", err=True
-        )
+        complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
     if not quiet:
         from reports.words import score as shown
@@ -174,10 +172,9 @@ def spaces(space: str | None, runs_dir: str) -> None:
     if space is not None and space not in names():
         raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
     import_keras_quietly()
-    from experiments.space import describe_space
+    from experiments.space import describe_each, describe_space
 
-    chosen = [space] if space else names()
-    echo("\n\n".join(describe_space(name) for name in chosen))
+    echo(describe_space(space) if space else describe_each(names()))
 
 
 @main.command()

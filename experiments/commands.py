@@ -94,11 +94,14 @@ def _status(study: str, runs: str, watch: bool) -> None:
 def _prune(study: str, runs: str, keep: int) -> None:
     from experiments.lock import PRUNED, locked
     from experiments.prune import prune
+    from reports.formats import check_format
     from reports.load import find_study
+    from reports.reading import as_dict, read_json
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
+    check_format(as_dict(read_json(folder / "study.json")), folder)  # before a lock is left there
     with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
     echo(f"removed {removed} files, {size / 1e6:.1f} MB")

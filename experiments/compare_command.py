@@ -14,6 +14,9 @@ from experiments.quiet import import_keras_quietly
 data_dir_option = click.option(
     "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
 )
+images_option = click.option(
+    "--dataset", metavar="folder:PATH", help="where the study's images are, if they have moved"
+)
 cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
 
 
@@ -37,6 +40,7 @@ cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder o
 @click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
 @data_dir_option
 @cache_dir_option
+@images_option
 def compare(runs_dir: str, **options: Any) -> None:
     """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
     from reports.compare import compare as decide
@@ -143,10 +147,12 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+    from experiments.files import check_writable
     from experiments.lock import COMPARED, locked
 
     with ExitStack() as locks:
         for folder in sorted({arm.study.folder.resolve() for arm in _single(arms)}):
+            check_writable(folder)
             locks.enter_context(locked(folder, COMPARED))
         _confirm_each(arms, options)
 
@@ -160,5 +166,7 @@ def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         folder = arm.study.folder
         if folder not in opened:
-            opened[folder] = open_study(arm.study, options["data_dir"], options["cache_dir"])
+            opened[folder] = open_study(
+                arm.study, options["data_dir"], options["cache_dir"], dataset=options["dataset"]
+            )
         confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)

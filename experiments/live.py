@@ -1,9 +1,10 @@
 """The live display of a search in a terminal."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,7 +24,7 @@ from experiments.data import PREPARING, PreparedData
 from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
 from experiments.objective import shown_value
-from experiments.output import printable
+from experiments.output import Enduring, printable
 from reports.words import score as shown
 
 _NUM_ROWS = 12
@@ -52,7 +53,7 @@ class LiveDisplay(SilentDisplay):
     """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or Console(file=cast(IO[str], Enduring(sys.stdout)))
         self._progress = Progress(
             _PlainColumn("{task.description}"),
             BarColumn(),
@@ -164,6 +165,8 @@ class LiveDisplay(SilentDisplay):
         mean = sum(row[3] for row in self._rows) / len(self._rows)
         trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
+        if left <= 0 and not trainings:
+            return ""
         beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"
 

@@ -60,7 +60,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
     """Returns who was last known to hold the lock of a study folder, without touching it."""
     try:
         found = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -74,7 +74,7 @@ def is_running(folder: Path) -> bool | None:
         return None
     try:
         return bool(psutil.Process(int(found["pid"])).create_time() == found.get("created"))
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
 

@@ -67,7 +67,11 @@ def parse_objective(text: str) -> Objective:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
         )
-    return Objective(name, direction or _KNOWN[metric])
+    known = _KNOWN.get(metric, direction)
+    if colon and direction != known:
+        better = "more" if known == "max" else "less"
+        raise UserError(f"objective {text!r}: {better} of {metric} is better; write {name}:{known}")
+    return Objective(name, known)
 
 
 def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:

@@ -7,7 +7,9 @@ written by others. All that is printed passes `printable`.
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 
@@ -49,14 +51,58 @@ def say(line: str) -> None:
     """Prints a line; once nobody reads any more, says so on standard error and prints nothing."""
     try:
         echo(line)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, a terminal that is gone
         close()
-        with suppress(OSError):
-            echo("the output was closed: the search goes on without it", err=True)
+        complain("the output was closed: the search goes on without it")
+
+
+def complain(line: str) -> None:
+    """Prints a line on standard error; nothing where that is closed as well."""
+    try:
+        echo(line, err=True)
+    except OSError:
+        with suppress(OSError, ValueError):
+            _let_go(sys.stderr)
 
 
 def close() -> None:
     """Lets what is still printed go nowhere, so that Python does not fail at its exit."""
+    _let_go(sys.stdout)
+
+
+def _let_go(stream: Any) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+class Enduring:
+    """A stream whose text goes nowhere from when its terminal is gone.
+
+    Args:
+        stream: What is written to.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes `text`, if anybody reads it."""
+        with self._going_on():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what was held back, if anybody reads it."""
+        with self._going_on():
+            self._stream.flush()
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            _let_go(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

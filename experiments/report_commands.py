@@ -6,7 +6,12 @@ from typing import Any
 
 import click
 
-from experiments.compare_command import cache_dir_option, compare, data_dir_option
+from experiments.compare_command import (
+    cache_dir_option,
+    compare,
+    data_dir_option,
+    images_option,
+)
 from experiments.errors import UserError
 from experiments.objective import LATENCY
 from experiments.output import echo
@@ -68,12 +73,14 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
 )  # fmt: skip
 @data_dir_option
 @cache_dir_option
+@images_option
 def reproduce(
     study: str,
     trial: str,
     tolerance: float,
     data_dir: str | None,
     cache_dir: str | None,
+    dataset: str | None,
     runs_dir: str,
 ) -> int:
     """Train TRIAL of STUDY again as recorded, and say whether it agrees."""
@@ -85,7 +92,7 @@ def reproduce(
     from experiments.reproduce import reproduce as again
     from experiments.rerun import open_study
 
-    answer = again(open_study(loaded, data_dir, cache_dir), trial, tolerance)
+    answer = again(open_study(loaded, data_dir, cache_dir, dataset=dataset), trial, tolerance)
     echo(answer.text)
     return 0 if answer.agrees else _DISAGREES
 
@@ -122,18 +129,26 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
 @data_dir_option
 @cache_dir_option
+@images_option
 def measure(
-    study: str, top: int, data_dir: str | None, cache_dir: str | None, runs_dir: str
+    study: str,
+    top: int,
+    data_dir: str | None,
+    cache_dir: str | None,
+    dataset: str | None,
+    runs_dir: str,
 ) -> None:
     """Measure FLOPs and latency of the best trials of STUDY, for its report."""
+    from experiments.files import check_writable
     from reports import load_study, write_report
 
     loaded = load_study(study, runs_dir)
+    check_writable(loaded.folder)
     import_keras_quietly()
     from experiments.measure import measure as run
     from experiments.rerun import open_study
 
-    run(open_study(loaded, data_dir, cache_dir), top, echo)
+    run(open_study(loaded, data_dir, cache_dir, dataset=dataset), top, echo)
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
         echo(

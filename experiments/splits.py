@@ -98,7 +98,8 @@ def as_recorded(
 ) -> tuple[RawDataset, Indices]:
     """Divides as `make_splits` does, or as it once did, if a study that was begun then asks.
 
-    Until format 2 a dataset's own validation split was not used.
+    Until format 2 a dataset's own validation split was not used. What is the same by another
+    name keeps the name that was recorded.
 
     Args:
         raw: The dataset.
@@ -110,6 +111,9 @@ def as_recorded(
         The dataset as it is divided, and the splits.
     """
     indices = make_splits(raw, sample, seed)
+    for identity in raw.known_as if recorded is not None else ():
+        if fingerprint(raw, indices, identity) == recorded:
+            return replace(raw, identity=identity), indices
     if recorded is None or raw.validation is None or fingerprint(raw, indices) == recorded:
         return raw, indices
     note = "validated on images of train, as the study was begun"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.durations import trial_seconds
 from reports.reading import as_dict, clean, dicts, dig, number, scalar
 
 _STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
@@ -71,7 +72,7 @@ def _trial_row(
         "traceback": _optional(result.get("traceback"), 20_000),
         "started": started,
         "ended": ended,
-        "seconds": ended - started,
+        "seconds": trial_seconds(result),
         "epochs": _epochs(executions) if "executions" in result else math.nan,
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
@@ -95,7 +96,8 @@ def _fidelity(
     values: dict[str, Any], result: dict[str, Any], executions: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Returns what a trial went on from, and how far; Keras Tuner keeps it among the values."""
-    origin, planned = values.get("tuner/trial_id"), number(values.get("tuner/epochs"))
+    origin = values.get("tuner/trial_id")
+    planned = number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
     first = number(result.get("initial_epoch", values.get("tuner/initial_epoch")))
     first = 0.0 if math.isnan(first) else first
     lengths = [len(_epoch_seconds(e)) for e in executions]

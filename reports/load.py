@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
+from reports.formats import check_format
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
 from reports.metrics import is_proportion
 from reports.plain_project import PlainProject, plain_space, read_project
@@ -28,6 +29,7 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
     if not isinstance(record, dict):
         raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
+    check_format(record, folder)
     paths = sorted(folder.glob("trial_*/trial.json"))
     if not record and not paths:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
@@ -48,8 +50,9 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     Raises:
         UserError: There is none.
     """
-    named = Path(runs_dir) / study
-    for folder in (named, Path(study)):
+    named, path = Path(runs_dir) / study, Path(study)
+    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
+    for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():
             return folder
     there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))

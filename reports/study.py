@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.errors import UserError
 from experiments.objective import Objective
-from reports.reading import as_dict, clean, dig, read_arrays, read_json
+from reports.reading import as_dict, clean, dicts, dig, read_arrays, read_json
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
 DEFAULT = "default"  # the id under which the space's own default is trained and tested
@@ -133,7 +133,10 @@ class Study:
     @property
     def running(self) -> bool:
         """Whether the search had not ended when the folder was read."""
-        return bool(self.record) and "ended" not in self.record
+        if not self.record:
+            return False
+        sessions = dicts(self.record.get("sessions"))  # the last one may be an extension
+        return "ended" not in (sessions[-1] if sessions else self.record)
 
     @cached_property
     def model(self) -> dict[str, Any] | None:

@@ -63,6 +63,7 @@ class RawDataset:
         skipped: Images that could not be read, and folders without one: path and reason.
         notes: What is to be said of it, a line each.
         former_identity: What `identity` was by the rules of format 1, if they gave other pixels.
+        known_as: Other identities that studies recorded of the same content.
     """
 
     name: str
@@ -75,3 +76,4 @@ class RawDataset:
     skipped: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     former_identity: str | None = None
+    known_as: tuple[str, ...] = ()
