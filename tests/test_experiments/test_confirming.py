@@ -187,7 +187,7 @@ def test_a_comparison_holds_the_lock_while_it_trains(
         seen.append(trial_id)
 
     monkeypatch.setattr("experiments.confirming.confirm_trial", confirm)
-    monkeypatch.setattr("experiments.rerun.open_study", lambda *arguments: None)
+    monkeypatch.setattr("experiments.rerun.open_study", lambda *arguments, **options: None)
     arguments = ["compare", folder.name, "--default", "--seeds", "2"]
     answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])
     assert answer.exit_code == 0, answer.output
