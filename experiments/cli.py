@@ -130,7 +130,7 @@ def _show_result(result: Any, quiet: bool) -> int:
 @_runs_dir
 def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
-    from reports.text import studies_table
+    from reports.listing import studies_table
 
     click.echo(studies_table(runs_dir))
 

@@ -10,6 +10,7 @@ from experiments.lock import holder, is_running
 from experiments.objective import Objective, described
 from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
+from reports.index import read_compact
 
 
 def status_text(folder: Path) -> str:
@@ -18,14 +19,16 @@ def status_text(folder: Path) -> str:
     if plain:
         return _plain_text(folder)
     study = _read(folder / "study.json")
-    trials = [_read(path) for path in sorted(folder.glob("trial_*/trial.json"))]
+    problems: list[str] = []
+    found = read_compact(folder, problems)
+    trials = [state for _, state, _ in found] + [{} for _ in problems]
     states = [_status(trial) for trial in trials]
     config = study.get("config", {})
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
         f"trials: {counts}, of {config.get('max_trials', '?')} at most",
-        *_best(folder, study, trials),
+        *_best(study, trials, [result for _, _, result in found]),
         *_running(folder, config),
     ]
     return "\n".join(lines)
@@ -80,7 +83,9 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     return f"interrupted; go on with `experiments resume {folder.name}`"
 
 
-def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
+def _best(
+    study: dict[str, Any], trials: list[dict[str, Any]], results: list[dict[str, Any]]
+) -> list[str]:
     objective = study.get("objective", {})
     scored = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
     done = [t for t in scored if _status(t) != PRUNED] or scored
@@ -91,14 +96,13 @@ def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> 
     name = objective.get("name", "score")
     return [
         f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}",
-        *_front(folder, study),
+        *_front(study, results),
     ]
 
 
-def _front(folder: Path, study: dict[str, Any]) -> list[str]:
+def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     """Says what the front of several objectives is so far."""
     objectives = [Objective(o["name"], o["direction"]) for o in study.get("objectives", [])]
-    results = [_read(path) for path in sorted(folder.glob("trial_*/result.json"))]
     done = [r for r in results if r.get("status") == "completed" and r.get("objectives")]
     if not objectives or not done:
         return []
