@@ -106,7 +106,8 @@ def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:
 def value_of(hp: dict[str, Any], value: Any) -> Any:
     """Returns a hyperparameter's value; missing where a number is expected and there is none."""
     if hp.get("kind") in ("Int", "Float"):
-        return None if math.isnan(number(value)) else number(value)
+        found = number(value)
+        return None if math.isnan(found) else found
     return scalar(value)
 
 
@@ -119,7 +120,7 @@ def _attempts(value: Any) -> float:
 
 
 def _active(hp: dict[str, Any], values: dict[str, Any]) -> bool:
-    return all(
+    return not hp["conditions"] or all(
         values.get(str(c.get("name"))) in c["values"]
         for c in hp["conditions"]
         if isinstance(c.get("values"), list)

@@ -77,7 +77,7 @@ def _stamp(path: str) -> Stamp:
     try:
         facts = os.stat(path)
     except (OSError, ValueError):
-        return None
+        return [0, 0, -1] if os.path.lexists(path) else None  # a link to nowhere can't be read
     return [facts.st_ino, facts.st_mtime_ns, facts.st_size if stat.S_ISREG(facts.st_mode) else -1]
 
 
@@ -110,7 +110,7 @@ def _read_compact(
     stale = len(kept) - fresh + len(known.keys() - stamps.keys())
     if len(stamps) >= _FEWEST and stale > _STALE_SHARE * len(kept):
         _write_index(folder, kept)
-    return [(_id(name), entry[1], entry[2]) for name, entry in kept.items()]
+    return [(trial_id_of(name), entry[1], entry[2]) for name, entry in kept.items()]
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def _no_collections() -> Iterator[None]:
 def read_trial(path: Path, problems: list[str]) -> Trial | None:
     """Reads one trial's files by its `trial.json`; one that can't be read is named."""
     result_path = path.with_name("result.json")
-    trial_id = trial_id_of(path)
+    trial_id = trial_id_of(path.parent.name)
     try:
         state = read_json(path)
         result = read_json(result_path) if result_path.is_file() else {}
@@ -140,20 +140,16 @@ def read_trial(path: Path, problems: list[str]) -> Trial | None:
     return trial_id, state, result
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """Reads the `result.json` beside a `trial.json`; it is empty where there is none to be read."""
+def read_result(folder: Path) -> dict[str, Any]:
+    """Reads the `result.json` of a trial's folder; it is empty where there is none to be read."""
     try:
-        return as_dict(read_json(path.with_name("result.json")))
+        return as_dict(read_json(folder / "result.json"))
     except UserError:
         return {}
 
 
-def trial_id_of(path: Path) -> str:
-    """Returns the id of a trial by the path of its `trial.json`."""
-    return _id(path.parent.name)
-
-
-def _id(name: str) -> str:
+def trial_id_of(name: str) -> str:
+    """Returns the id of a trial by the name of its folder."""
     return clean(name.removeprefix("trial_"), 40)
 
 

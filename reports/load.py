@@ -1,7 +1,7 @@
 """Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
-from reports.index import read_compact, read_result, read_trial, trial_id_of
+from reports.index import Scan, read_compact, read_result, read_trial, scan, trial_id_of
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
@@ -31,11 +31,11 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     """
     folder = find_study(study, runs_dir)
     record = read_record(folder)
-    paths = sorted(folder.glob("trial_*/trial.json"))
-    if not record and not paths:
+    found = scan(folder)
+    if not record and not found.stamps:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
     with damage_refused(folder):
-        return _assemble(folder, record, paths)
+        return _assemble(folder, record, found)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -83,10 +83,11 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
 
 
-def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
+def _assemble(folder: Path, record: dict[str, Any], found: Scan) -> Study:
     problems = _absent(folder, record)
     is_short = "objective" in record and bool(record.get("space"))  # the rest is in study.json
-    states = read_compact(folder, problems) if is_short else read_trials(paths, problems)
+    paths = (folder / name / "trial.json" for name in found.stamps)
+    states = read_compact(folder, problems, found) if is_short else read_trials(paths, problems)
     plain = None if "objective" in record else read_project(folder, states, problems)
     states = states if plain is None else plain.trials
     space = check_space(record["space"]) if record.get("space") else plain_space(states)
@@ -103,7 +104,7 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
         objective=objective,
         direction=direction,
         trials=trials,
-        read_epochs=partial(_epochs, paths, [trial_id for trial_id, _, _ in states]),
+        read_epochs=partial(_epochs, folder, [trial_id for trial_id, _, _ in states]),
         hyperparameters=hyperparameters,
         finalists=read_finalists(folder, problems),
         confirmed=_confirmed(folder, problems),
@@ -123,18 +124,16 @@ def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
     return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
 
 
-def read_trials(paths: Sequence[Path], problems: list[str]) -> list[Trial]:
+def read_trials(paths: Iterable[Path], problems: list[str]) -> list[Trial]:
     """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
     found = (read_trial(path, problems) for path in paths)
     return [trial for trial in found if trial is not None]
 
 
-def _epochs(
-    paths: Sequence[Path], trial_ids: Sequence[str], only: str | None = None
-) -> "pd.DataFrame":
+def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> "pd.DataFrame":
     """Reads the epochs of trials, in their order; of one that is gone by now there are none."""
     asked = trial_ids if only is None else [only]
-    found = {trial_id_of(path): path for path in paths}
+    found = {trial_id_of(name): folder / name for name in scan(folder).stamps}
     results = {i: read_result(found[i]) for i in asked if i in found}
     return epochs_frame([(i, {}, result) for i, result in results.items()])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy  # whose parts are loaded when they are used
 
 CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ def accuracy(
     shared = 1.0 if right is None or count < 2 else _shared(right)
 
     def covers(share: float) -> bool:
-        point = float(special.ndtri(share))
+        point = float(scipy.special.ndtri(share))
         images = share * (1 - share) * shared / num_images
         trainings = spread * (1 + 1 / count) * math.exp(-point * point) / (2 * math.pi)
         variance = images + trainings
@@ -103,7 +103,7 @@ def _moderated(values: npt.NDArray[np.float64], num_images: int) -> tuple[float,
     prior, count = _PRIOR_DEGREES * PRIOR_SPREAD**2, len(values)
     if count < 2:
         return prior / _PRIOR_DEGREES, _PRIOR_DEGREES
-    probits = special.ndtri((values * num_images + 1) / (num_images + 2))
+    probits = scipy.special.ndtri((values * num_images + 1) / (num_images + 2))
     degrees = _PRIOR_DEGREES + count - 1
     return (prior + float(((probits - probits.mean()) ** 2).sum())) / degrees, degrees
 
@@ -138,7 +138,7 @@ def mean(scores: Scores) -> Estimate:
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """Returns the two-sided quantile of Student's t."""
-    return float(special.stdtrit(degrees, (1 + confidence) / 2))
+    return float(scipy.special.stdtrit(degrees, (1 + confidence) / 2))
 
 
 def wilson(successes: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -151,7 +151,7 @@ def wilson(successes: int, count: int, confidence: float = CONFIDENCE) -> tuple[
     """
     if count < 1 or not 0 <= successes <= count:
         raise ValueError(f"expected 0 <= successes <= count and count >= 1; got {successes, count}")
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
     share = successes / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     spread = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
