@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine import hyperparameters as hp_module
-from keras_tuner.engine import metrics_tracking
 from keras_tuner.engine import trial as trial_module
 
 Status = trial_module.TrialStatus
@@ -33,7 +32,7 @@ class StoredTrial(trial_module.Trial):
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
         _check_metrics(state["metrics"])
-        self._path = path
+        self._path, self._tracker = path, type(self._metrics)
         self._metrics = None
 
     @property
@@ -41,7 +40,7 @@ class StoredTrial(trial_module.Trial):
         """What was reported of it."""
         if self._metrics is None:
             state = json.loads(self._path.read_text(encoding="utf-8"))
-            self._metrics = metrics_tracking.MetricsTracker.from_config(state["metrics"])
+            self._metrics = self._tracker.from_config(state["metrics"])
         return self._metrics
 
     @metrics.setter
