@@ -29,11 +29,12 @@ class StoredTrial(trial_module.Trial):
     """
 
     def __init__(self, state: dict[str, Any], hyperparameters: Any, path: Path) -> None:
+        self._metrics: Any = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
         _check_metrics(state["metrics"])
         self._path, self._tracker = path, type(self._metrics)
-        self._metrics = None
+        self._metrics = None  # until they are asked for
 
     @property
     def metrics(self) -> Any:

@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test whose extra is not installed; `scripts/test-extras` installs each and runs it."""
+    """Skips a test whose extra is not installed; `scripts/test-extras` installs and runs each."""
     for extra, modules in EXTRAS.items():
         missing = [name for name in modules if find_spec(name) is None]
         if item.get_closest_marker(extra) and missing:
