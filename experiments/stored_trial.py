@@ -33,7 +33,8 @@ class StoredTrial(trial_module.Trial):
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
         _check_metrics(state["metrics"])
-        self._path, self._tracker = path, type(self._metrics)
+        self._path = path
+        self._tracker: Any = type(self._metrics)
         self._metrics = None  # until they are asked for
 
     @property
