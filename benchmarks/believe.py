@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.believing.rows import Row
 
-KINDS = ("comparisons",)
+KINDS = ("comparisons", "search", "health")
 
 
 def main() -> int:
@@ -27,31 +27,33 @@ def main() -> int:
     options = parser.parse_args()
     rows: list[Row] = []
     for kind in KINDS if options.only is None else (options.only,):
-        for simulate in importlib.import_module(f"benchmarks.believing.{kind}").SIMULATIONS:
-            began = time.monotonic()
-            found = simulate(options.seed, options.quick)
-            rows += found
-            for row in found:
-                print(_line(row.figure, row.case, row.value, row.asked, row.holds), flush=True)
-            print(f"  ({simulate.__name__}: {time.monotonic() - began:.0f} s)", flush=True)
+        began = time.monotonic()
+        for row in importlib.import_module(f"benchmarks.believing.{kind}").rows(
+            options.seed, options.quick
+        ):
+            rows.append(row)
+            print(_line(row), flush=True)
+        print(f"  ({kind}: {time.monotonic() - began:.0f} s)", flush=True)
     print("\nThe worst of each figure:")
     for row in worst(rows):
-        print(_line(row.figure, row.case, row.value, row.asked, row.holds))
+        print(_line(row))
     return 0 if all(row.holds for row in rows) else 1
 
 
 def worst(rows: list[Row]) -> list[Row]:
     """Returns the worst row of each figure, in order."""
-    found: dict[str, Row] = {}
+    found: dict[tuple[str, str], Row] = {}
     for row in rows:
         sign = 1 if row.asked.startswith("<") else -1
-        if row.figure not in found or sign * row.value > sign * found[row.figure].value:
-            found[row.figure] = row
+        key = (row.figure, row.asked)
+        if key not in found or sign * row.value > sign * found[key].value:
+            found[key] = row
     return list(found.values())
 
 
-def _line(figure: str, case: str, value: float, asked: str, holds: bool) -> str:
-    return f"{figure:42} {value:7.1%}  asked {asked:8} {'' if holds else 'MISSED '} ({case})"
+def _line(row: Row) -> str:
+    missed = "" if row.holds else "MISSED "
+    return f"{row.figure:42} {row.value:7.1%}  asked {row.asked:8} {missed}({row.case})"
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ class Simulation:
         )
         oracle = make_oracle(config, space())
         oracle._set_project_dir(str(self.folder.parent), self.folder.name)
-        record = TrialRecord(self.folder, oracle)
+        record = TrialRecord(self.folder, oracle, limits.pop("clock", time.monotonic))
         restored = restore(self.folder, record, oracle)
         driver = Driver(
             SimulatedSource(oracle, self.folder, self.epochs, self.seconds, self.keeps_state),

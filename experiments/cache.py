@@ -1,4 +1,4 @@
-"""The cache folder: prepared datasets and kept features; what is in it, and how to empty it."""
+"""The cache folder: prepared datasets, kept features, lists of files; how to empty it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from experiments.cache_use import claimed
 from experiments.errors import UserError
 
-_KINDS = ("datasets", "features")
+_KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_USE_SECONDS = 600  # a half-made entry touched this lately may be somebody's work
@@ -46,7 +46,7 @@ class Cached:
 
     Args:
         path: Its folder.
-        kind: `datasets` or `features`.
+        kind: `datasets`, `features`, or `folders` (what the files of an image folder are).
         what: What it holds.
         num_bytes: Its size.
         used: When it was last used, in seconds since 1970.

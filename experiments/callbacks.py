@@ -22,6 +22,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         keeper: Holds the record, filled as training goes, and keeps it on the disk.
         report: Called with the epoch and its metrics; answers how to go on.
         patience: Epochs without a better one that end a phase; never if `None`.
+        counts_before: Whether patience counts the epochs before a promotion.
 
     Raises:
         NotANumberError: The loss or the objective of an epoch is not finite.
@@ -33,15 +34,18 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         keeper: Keeper,
         report: Callable[[int, dict[str, float]], int],
         patience: int | None = None,
+        counts_before: bool = True,
     ) -> None:
         super().__init__()
         self.objective = objective
         self.keeper = keeper
         self.report = report
         self.patience = patience
+        self.counts_before = counts_before
         self.initial_epoch = 0
         self.phase = 0
         self.phase_start = 0
+        self._before: tuple[float, ...] = ()  # the objective of the phase's epochs before
         self.answer: int = Answer.GO
         self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
@@ -65,27 +69,40 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
             if own:
-                self._replay()
+                self._replay(taken_up.decided)
 
-    def _replay(self) -> None:
+    def _joined(self, origin: Snapshot) -> tuple[float, ...]:
+        """Returns the objective of all epochs of the phase that a promoted training goes on in."""
+        scores = origin.execution.history.get(self.objective.name, [])
+        earlier = origin.before if origin.phase_start == 0 else ()
+        return (*earlier, *map(float, scores[origin.phase_start :]))
+
+    def _replay(self, decided: bool) -> None:
         """Reports the epochs of the attempt that is gone on with, for who asks has forgotten them.
 
-        It was told to go on after all but the last: that answer may have been lost.
+        It was told to go on after all but the last, whose answer may have been lost. Where it was
+        not, the training is not compared once more with trials that have come since.
+
+        Args:
+            decided: Whether it was told to go on after the last one as well.
         """
         history, count = self.execution.history, len(self.execution.epoch_seconds)
         for index in range(count):
             values = {name: history[name][index] for name in history}
             metrics = {n: math.nan if v is None else float(v) for n, v in values.items()}
             answer = self.report(self.initial_epoch + index, metrics)
-            if answer == Answer.PAUSE or index == count - 1:
+            if answer == Answer.PAUSE or (index == count - 1 and not decided):
                 self.answer = answer
                 return
 
     def begin_phase(self, number: int, goes_on: Snapshot | None) -> None:
         """Takes note that a phase begins, or is gone on with."""
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
+        self._before = ()
         if goes_on is not None and goes_on is self.keeper.own:
-            self.phase_start = goes_on.phase_start
+            self.phase_start, self._before = goes_on.phase_start, goes_on.before
+        elif goes_on is not None:
+            self._before = self._joined(goes_on)
 
     def adopt(self, model: keras.Model, taken_up: Snapshot) -> None:
         """Takes over the best epoch's weights of an interrupted attempt."""
@@ -96,14 +113,18 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def is_exhausted(self) -> bool:
         """Whether the phase has had its patience's number of epochs without a better one.
 
-        It is a function of the history, so that it is the same in a training that is gone on with.
+        It is a function of the history, so that it is the same in a training that is gone on with,
+        and in a trial that was promoted: there it counts from what its origin had come to, but an
+        epoch of its own there is in any case.
         """
         best: float | None = None
         waited = 0
-        for score in self.execution.history.get(self.objective.name, [])[self.phase_start :]:
+        own = self.execution.history.get(self.objective.name, [])
+        before = self._before if self.counts_before else ()
+        for score in [*before, *own[self.phase_start :]]:
             better = self.objective.better(score, best)
             best, waited = (score, 0) if better else (best, waited + 1)
-        return self.patience is not None and waited >= self.patience
+        return self.patience is not None and bool(own) and waited >= self.patience
 
     def on_train_begin(self, logs: Any = None) -> None:
         # A later phase may train more of the network: its weights as they are now belong to the
@@ -136,9 +157,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
             self._best |= {id(v): (v, v.numpy()) for v in self.model.weights}
         self.epochs = epoch + 1
-        if self.keeper.is_due():
-            self._keep()
         self.answer = self.report(epoch, metrics)
+        if self.answer == Answer.GO and self.keeper.is_due():
+            self._keep(decided=True)
         if self.stopped or self.is_exhausted():
             self.model.stop_training = True
 
@@ -146,7 +167,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self.answer == Answer.PAUSE or self.keeper.keeps_last:
             self._keep()
 
-    def _keep(self) -> None:
+    def _keep(self, decided: bool = False) -> None:
         self.keeper.keep(
             Snapshot(
                 execution=self.execution,
@@ -154,6 +175,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 epochs=self.epochs,
                 phase=self.phase,
                 phase_start=self.phase_start,
+                decided=decided,
+                before=self._before,
                 variables=[variable.numpy() for variable in self.model.variables],
                 optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
                 best=[self._best[id(variable)][1] for variable in self.model.weights],

@@ -10,7 +10,7 @@ from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.inherited import own_process
-from experiments.output import close, say
+from experiments.output import close, complain, echo, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
 from experiments.search_options import parse_options, search_options
@@ -30,7 +30,7 @@ class _Refusing(click.Command):
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            complain(error.format_message())
             sys.exit(_BAD_INPUT)
         except click.ClickException as error:
             self._refuse(error.format_message())
@@ -44,12 +44,12 @@ class _Refusing(click.Command):
             self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
             # click has made an Abort of it
-            click.echo(str(error.__cause__ or "") or "interrupted", err=True)
+            complain(str(error.__cause__ or "") or "interrupted")
             sys.exit(_INTERRUPTED)
 
     @staticmethod
     def _refuse(message: str) -> None:
-        click.echo(f"error: {' '.join(message.split())}", err=True)
+        complain(f"error: {' '.join(message.split())}")
         sys.exit(_BAD_INPUT)
 
 
@@ -109,21 +109,35 @@ def search(quiet: bool, **options: Any) -> int:
 
 def _show_result(result: Any, quiet: bool) -> int:
     if result.best_trial is None:
-        click.echo(
-            f"no trial was completed, {result.num_failed} failed; report: {result.report}", err=True
-        )
+        complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
     if not quiet:
-        tests = ", ".join(f"{score:.4f}" for score in result.test_scores)
-        tested = f", test accuracy {tests}" if tests else ""
+        from reports.words import score as shown
+
+        tested = _tested(result)
         for line in result.front_lines:
             say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        say(f"{label}: {result.best_trial}, {result.objective} {result.best_score:.4f}{tested}")
-        if tests:
+        say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
+        if tested:
             say(f"model:  {result.folder / 'best_model.keras'}")
         say(f"report: {result.report}")
     return 0
+
+
+def _tested(result: Any) -> str:
+    """The winner's test scores, in the metric of the objective where that was evaluated."""
+    from reports.words import score, words
+
+    metric, scores = "accuracy", result.test_scores
+    if scores and not result.objective.endswith("accuracy"):
+        from reports import load_study
+        from reports.summary import metric_on_test, scores_on_test
+
+        study = load_study(result.folder)
+        metric = metric_on_test(study)
+        scores = next((scores_on_test(f, metric) for f in study.finalists if f["runs"]), [])
+    return f", test {words(metric)} {', '.join(map(score, scores))}" if scores else ""
 
 
 @main.command("list")
@@ -132,7 +146,7 @@ def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
     from reports.listing import studies_table
 
-    click.echo(studies_table(runs_dir))
+    echo(studies_table(runs_dir))
 
 
 @main.command()
@@ -145,7 +159,7 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
     from reports.text import study_text, trial_text
 
     loaded = load_study(study, runs_dir)
-    click.echo(trial_text(loaded, trial) if trial else study_text(loaded))
+    echo(trial_text(loaded, trial) if trial else study_text(loaded))
 
 
 @main.command()
@@ -158,10 +172,9 @@ def spaces(space: str | None, runs_dir: str) -> None:
     if space is not None and space not in names():
         raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
     import_keras_quietly()
-    from experiments.space import describe_space
+    from experiments.space import describe_each, describe_space
 
-    chosen = [space] if space else names()
-    click.echo("\n\n".join(describe_space(name) for name in chosen))
+    echo(describe_space(space) if space else describe_each(names()))
 
 
 @main.command()
@@ -182,10 +195,10 @@ def cache(
     if not prune:
         if age is not None or size is not None:
             raise UserError("--older-than and --max-size say what --prune removes; add --prune")
-        click.echo(module.describe(folder, module.entries(folder)))
+        echo(module.describe(folder, module.entries(folder)))
         return
-    click.echo(str(module.prune(folder, age, size)))
-    click.echo(module.describe(folder, module.entries(folder)))
+    echo(str(module.prune(folder, age, size)))
+    echo(module.describe(folder, module.entries(folder)))
 
 
 @main.command()
@@ -196,7 +209,7 @@ def datasets(runs_dir: str) -> None:
 
     for name, meaning in DATASETS.items():
         shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)
-        click.echo(f"{shown:15} {meaning}")
+        echo(f"{shown:15} {meaning}")
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
+from experiments.output import echo
 from experiments.search_options import parse_options, search_options
 
 _WATCH_SECONDS = 1.0
@@ -82,22 +83,25 @@ def _status(study: str, runs: str, watch: bool) -> None:
     from reports.load import find_study
 
     folder = find_study(study, runs)
-    click.echo(status_text(folder))
+    echo(status_text(folder))
     while watch and is_running(folder) is not False:
         time.sleep(_WATCH_SECONDS)
         text = status_text(folder)
         click.clear()
-        click.echo(text)
+        echo(text)
 
 
 def _prune(study: str, runs: str, keep: int) -> None:
-    from experiments.lock import locked
+    from experiments.lock import PRUNED, locked
     from experiments.prune import prune
+    from reports.formats import check_format
     from reports.load import find_study
+    from reports.reading import as_dict, read_json
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
-    with locked(folder):
+    check_format(as_dict(read_json(folder / "study.json")), folder)  # before a lock is left there
+    with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
-    click.echo(f"removed {removed} files, {size / 1e6:.1f} MB")
+    echo(f"removed {removed} files, {size / 1e6:.1f} MB")

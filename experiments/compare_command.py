@@ -1,16 +1,21 @@
 """The command `compare`."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
 from experiments.errors import UserError
+from experiments.output import echo
 from experiments.quiet import import_keras_quietly
 
 data_dir_option = click.option(
     "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
+)
+images_option = click.option(
+    "--dataset", metavar="folder:PATH", help="where the study's images are, if they have moved"
 )
 cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
 
@@ -35,6 +40,7 @@ cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder o
 @click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
 @data_dir_option
 @cache_dir_option
+@images_option
 def compare(runs_dir: str, **options: Any) -> None:
     """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
     from reports.compare import compare as decide
@@ -49,8 +55,8 @@ def compare(runs_dir: str, **options: Any) -> None:
     same_images = _same_images([arm.study for arm in _single(arms)])
     comparison = decide(arms, same_images, _look(arms), options["difference"])
     page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
-    click.echo(comparison_text(comparison))
-    click.echo(f"\ncomparison: {page}")
+    echo(comparison_text(comparison))
+    echo(f"\ncomparison: {page}")
 
 
 def _named(options: dict[str, Any]) -> dict[str, list[str]]:
@@ -141,6 +147,19 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+    from experiments.files import check_writable
+    from experiments.lock import COMPARED, locked
+
+    folders = sorted({arm.study.folder.resolve() for arm in _single(arms)})
+    for folder in folders:
+        check_writable(folder)
+    with ExitStack() as locks:
+        for folder in folders:
+            locks.enter_context(locked(folder, COMPARED))
+        _confirm_each(arms, options)
+
+
+def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     import_keras_quietly()
     from experiments.confirming import confirm_trial
     from experiments.rerun import open_study
@@ -149,5 +168,7 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         folder = arm.study.folder
         if folder not in opened:
-            opened[folder] = open_study(arm.study, options["data_dir"], options["cache_dir"])
-        confirm_trial(opened[folder], arm.trial_id, options["seeds"], click.echo)
+            opened[folder] = open_study(
+                arm.study, options["data_dir"], options["cache_dir"], dataset=options["dataset"]
+            )
+        confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)

@@ -58,7 +58,8 @@ class SearchConfig:
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
             many as fit.
-        ray: Address of a Ray cluster that runs trials instead, or `local`.
+        ray: Address of a Ray cluster that runs trials instead, or `local`; `none` is `None`, and
+            takes back what a study was begun with.
         ray_cpus: CPUs that Ray reserves for a trial.
         ray_gpus: GPUs that Ray reserves for a trial.
         deadline: When finalists and report should be done: `30m`, `1h30m` or `18:00`.
@@ -187,8 +188,10 @@ class SearchConfig:
         object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.try_default, bool):
             raise UserError(f"try_default should be true or false; got {self.try_default!r}")
-        if self.method in _KERAS_TUNER and self.needs_optuna:
-            what = f"--pruner {self.pruner}" if self.prunes else "--try" if self.tries else "--from"
+        if self.method in _KERAS_TUNER and self.needs_optuna and not self._is_halved:
+            what = (
+                "--try" if self.tries else "--from" if self.sources else f"--pruner {self.pruner}"
+            )
             raise UserError(
                 f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
                 f"method {self.method!r} does not take it"
@@ -235,6 +238,8 @@ class SearchConfig:
         if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):
             raise UserError(f"--workers should be auto or 0 or more; got {self.workers!r}")
         object.__setattr__(self, "workers", count)
+        if self.ray == "none":  # takes back what was asked before
+            object.__setattr__(self, "ray", None)
         for name in ("ray_cpus", "ray_gpus"):
             value = getattr(self, name)
             if (
@@ -255,6 +260,12 @@ class SearchConfig:
     def prunes(self) -> bool:
         """Whether a pruner was asked for."""
         return self.pruner not in (None, "none")
+
+    @property
+    def _is_halved(self) -> bool:
+        """Whether a method that draws by itself is asked for nothing but successive halving."""
+        is_one = self.method in ("random", "grid") and self.pruner in HALVING
+        return is_one and not self.tries and not self.sources
 
     @property
     def needs_optuna(self) -> bool:

@@ -1,18 +1,16 @@
 """Prepares a dataset once: splits, size and colour, memory-mapped arrays in the cache folder.
 
-Splits are drawn from the split seed alone, so that every trial and every study that is to be
-compared sees the same images. Where the dataset brings no test images, 10 % are set aside first;
-20 % of what is left to train on are for validation. Both draws are stratified by class.
+Splits are drawn from the split seed alone (`splits.py`), so that every trial and every study that
+is to be compared sees the same images.
 """
 
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,16 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.cache_use import touch
-from experiments.datasets.base import RawDataset, RawSplit
+from experiments.data_health import Census, health_of
+from experiments.datasets.base import Progress, RawDataset
+from experiments.datasets.pixels import on_white
 from experiments.datasets.registry import resolve
 from experiments.errors import UserError
+from experiments.files import sync
+from experiments.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 
-VALIDATION_SHARE = 0.2
-TEST_SHARE = 0.1
-SPLITS = ("train", "validation", "test")
-_FORMAT = 1
+# Of the prepared arrays. 2: transparency on white, more than 8 bits scaled; health is recorded.
+_FORMAT = 2
 _PARTS = ("images", "labels", "sizes")
-Progress = Callable[[int, int], None]  # (images done, images in all)
+PREPARING = "preparing images"
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,13 @@ class Recipe:
         data_dir: Folder of tensorflow-datasets.
         sample: Size of the subset.
         split_seed: Seed of the subset and the splits.
+        recorded: Fingerprint that a study has recorded.
     """
 
     data_dir: str | None = None
     sample: int | None = None
     split_seed: int = 0
+    recorded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,13 @@ class PreparedData:
         shape: `(height, width, channels)` of every image.
         counts: Number of images by split.
         fingerprint: Names the splits: same fingerprint, same images in the same splits.
-        skipped: Images that could not be read, and folders without one.
+        skipped: Images that could not be read, and folders without one: path and reason.
         recipe: How to prepare it again, should its folder be gone.
+        roles: What each split is taken from, in words.
+        notes: What is to be said of the splits, a line each.
+        health: Counts that `data_health.health_of` lists.
+        former_fingerprint: What `fingerprint` was by the rules of format 1, if they gave other
+            pixels.
     """
 
     folder: str
@@ -90,6 +97,33 @@ class PreparedData:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     recipe: Recipe | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    health: dict[str, Any] = field(default_factory=dict)
+    former_fingerprint: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Returns what `study.json` holds under `dataset`."""
+        return {
+            "name": self.name,
+            "class_names": list(self.class_names),
+            "shape": list(self.shape),
+            "counts": self.counts,
+            "fingerprint": self.fingerprint,
+            "skipped": list(self.skipped),
+            "roles": self.roles,
+            "notes": list(self.notes),
+            **self.health,
+        }
+
+    def why_changed(self, recorded: object) -> str:
+        """Says why the data are not those of a study that recorded another fingerprint."""
+        if recorded is not None and recorded == self.former_fingerprint:
+            return (
+                "images with transparency or more than 8 bits are read otherwise since, "
+                "for what was drawn in them was lost"
+            )
+        return "its version or its files have changed"
 
     def open(self, split: str) -> Split:
         """Opens `train`, `validation` or `test` as read-only memory maps, once a process.
@@ -136,6 +170,7 @@ def prepare(
     sample: int | None = None,
     split_seed: int = 0,
     progress: Progress | None = None,
+    recorded: str | None = None,
 ) -> PreparedData:
     """Brings a dataset to a space's shape, or finds it done in the cache.
 
@@ -147,134 +182,70 @@ def prepare(
         sample: Size of a class-balanced subset; all images if `None`.
         split_seed: Seed of the subset and the splits.
         progress: Told of images done.
+        recorded: The fingerprint of the splits that a study was begun with.
 
     Raises:
         UserError: The dataset can't be had, or is too small to be split.
     """
-    raw = resolve(name, data_dir)
+    raw = resolve(name, data_dir, cache_dir, progress)
     shape = shape_for(raw.channels)
-    indices = make_splits(raw, sample, split_seed)
-    fingerprint = _fingerprint(raw, indices)
-    key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
+    raw, indices = as_recorded(raw, sample, split_seed, recorded)
+    name_of_splits = fingerprint(raw, indices)
+    key = hashlib.sha256(json.dumps([_FORMAT, name_of_splits, shape]).encode()).hexdigest()[:24]
     folder = cache_dir / "datasets" / key
     touch(folder)
     if not _is_whole(folder, shape, indices):
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            _write(raw, indices, shape, folder, progress)
-        except OSError as error:
-            raise UserError(
-                f"prepared images can't be written to {str(folder.parent)!r} "
-                f"({error.strerror or error}): choose another --cache-dir"
-            ) from None
+        _prepare(raw, indices, shape, folder, progress)
+    former = raw.former_identity
     return PreparedData(
         folder=str(folder),
         name=name,
         class_names=raw.class_names,
         shape=shape,
         counts={split: len(chosen) for split, (_, chosen) in indices.items()},
-        fingerprint=fingerprint,
+        fingerprint=name_of_splits,
         skipped=raw.skipped,
-        recipe=Recipe(data_dir, sample, split_seed),
+        recipe=Recipe(data_dir, sample, split_seed, recorded),
+        roles=roles_of(raw),
+        notes=(*raw.notes, *notes_of(raw, indices)),
+        health=_health(folder),
+        former_fingerprint=fingerprint(raw, indices, former) if former else None,
     )
 
 
-Indices = dict[str, tuple[RawSplit, npt.NDArray[np.int64]]]
+def _prepare(
+    raw: RawDataset,
+    indices: Indices,
+    shape: tuple[int, int, int],
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(raw, indices, shape, folder, progress)
+    except OSError as error:
+        raise UserError(
+            f"prepared images can't be written to {str(folder.parent)!r} "
+            f"({error.strerror or error}): choose another --cache-dir"
+        ) from None
 
 
-def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
-    """Draws the splits: sorted indices into the dataset's own splits.
-
-    A sample of N images takes them from train, validation and test in the shares that the
-    dataset's splits have, balanced over the classes.
-    """
-    rng = np.random.default_rng([seed, 0x5EED])
-    train = np.arange(len(raw.train.labels))
-    total = len(train) + (len(raw.test.labels) if raw.test else 0)
-    if raw.test is None:
-        test_source, labels = raw.train, raw.train.labels
-        train, test = _stratified(labels, train, TEST_SHARE, rng)
-    else:
-        test_source, test = raw.test, np.arange(len(raw.test.labels))
-    if sample is not None:
-        if sample > total:
-            raise UserError(f"--sample {sample}: dataset {raw.name!r} has {total} images")
-        test_count = max(1, round(sample * len(test) / total))
-        test = _balanced(test_source.labels, test, test_count, rng)
-        train = _balanced(raw.train.labels, train, sample - test_count, rng)
-    train, validation = _stratified(raw.train.labels, train, VALIDATION_SHARE, rng)
-    splits: Indices = {
-        "train": (raw.train, train),
-        "validation": (raw.train, validation),
-        "test": (test_source, test),
-    }
-    _check_splits(raw, splits, sample)
-    return splits
-
-
-def _stratified(
-    labels: npt.NDArray[np.int64],
-    indices: npt.NDArray[np.int64],
-    share: float,
-    rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    taken = []
-    for label in np.unique(labels[indices]):
-        of_class = rng.permutation(indices[labels[indices] == label])
-        taken.append(of_class[: round(len(of_class) * share)])
-    out = np.sort(np.concatenate(taken))
-    return np.setdiff1d(indices, out, assume_unique=True), out
-
-
-def _balanced(
-    labels: npt.NDArray[np.int64],
-    indices: npt.NDArray[np.int64],
-    count: int,
-    rng: np.random.Generator,
-) -> npt.NDArray[np.int64]:
-    """Takes `count` indices, the classes in turn, until a class has no more."""
-    shuffled = rng.permutation(indices)
-    rank = np.zeros(len(shuffled), dtype=np.int64)  # the image's place within its class
-    for label in np.unique(labels[indices]):
-        of_class = labels[shuffled] == label
-        rank[of_class] = np.arange(of_class.sum())
-    return np.sort(shuffled[np.argsort(rank, kind="stable")[:count]])
-
-
-def _check_splits(raw: RawDataset, splits: Indices, sample: int | None) -> None:
-    for split, (source, chosen) in splits.items():
-        missing = set(range(len(raw.class_names))) - set(source.labels[chosen].tolist())
-        if missing and split != "test":
-            sampled = "--sample is" if sample is not None else f"dataset {raw.name!r} is"
-            raise UserError(
-                f"{sampled} too small: no image of class {raw.class_names[min(missing)]!r} is "
-                f"left for the {split} split"
-            )
-        if not len(chosen):
-            raise UserError(f"dataset {raw.name!r} is too small: the {split} split is empty")
-
-
-def _fingerprint(raw: RawDataset, indices: Indices) -> str:
-    digest = hashlib.sha256(f"{_FORMAT}\0{raw.identity}".encode())
-    for split, (source, chosen) in indices.items():
-        digest.update(split.encode())
-        digest.update(chosen.tobytes())
-        digest.update(source.labels[chosen].tobytes())
-    return digest.hexdigest()[:16]
+def _health(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "info.json").read_text(encoding="utf-8"))["health"]
+    return found
 
 
 def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bool:
     """Whether the arrays are in the cache, and none was cut short since."""
     try:
         for split, (_, chosen) in indices.items():
-            images, labels, sizes = (
-                np.load(folder / f"{split}-{part}.npy", mmap_mode="r") for part in _PARTS
-            )
-            if images.shape != (len(chosen), *shape) or {len(labels), len(sizes)} != {len(chosen)}:
-                return False
-    except (OSError, ValueError, EOFError):
+            for part, each in (("images", shape), ("labels", ()), ("sizes", (2,))):
+                array = np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
+                if array.shape != (len(chosen), *each):
+                    return False
+        return isinstance(_health(folder), dict)
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return False
-    return (folder / "info.json").is_file()
 
 
 def _write(
@@ -288,18 +259,21 @@ def _write(
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-"))
     try:
         done, total = 0, sum(len(chosen) for _, chosen in indices.values())
+        census = Census()
         for split, (source, chosen) in indices.items():
             sizes = []
             with (temporary / f"{split}-images.npy").open("wb") as file:
                 _write_header(file, (len(chosen), *shape))
                 for image in source.images(chosen):
-                    file.write(fit_image(image, shape).tobytes())
+                    fitted = fit_image(image, shape)
+                    file.write(fitted.tobytes())
+                    census.add(split, fitted)
                     sizes.append(image.shape[:2])
                     done += 1
                     if progress is not None:
-                        progress(done, total)
+                        progress(done, total, PREPARING)
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
             if len(sizes) != len(chosen):
                 raise UserError(
                     f"dataset {raw.name!r} gave {len(sizes)} of {len(chosen)} {split} images: "
@@ -307,7 +281,14 @@ def _write(
                 )
             np.save(temporary / f"{split}-labels.npy", source.labels[chosen])
             np.save(temporary / f"{split}-sizes.npy", np.array(sizes, dtype=np.int32))
-        info = {"name": raw.name, "dataset": raw.identity, "shape": shape, "num_images": total}
+        labels = {split: source.labels[chosen] for split, (source, chosen) in indices.items()}
+        info = {
+            "name": raw.name,
+            "dataset": raw.identity,
+            "shape": shape,
+            "num_images": total,
+            "health": health_of(census, labels, raw.class_names),
+        }
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
         _publish(temporary, folder)
     finally:
@@ -335,6 +316,8 @@ def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Any:
 
     height, width, channels = shape
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    if image.shape[-1] in (2, 4):  # with transparency
+        picture = on_white(picture.convert("RGBA"))
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)

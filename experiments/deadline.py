@@ -12,8 +12,8 @@ from experiments.errors import UserError
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_REPORT_SECONDS = 15.0
-_NUM_REMEMBERED = 50
+REPORT_SECONDS = 15.0  # what testing and reporting are expected to take
+NUM_REMEMBERED = 50
 _CAUTION = 0.9  # quantile of the costs seen that a trial is expected to take
 
 
@@ -62,12 +62,17 @@ class Deadline:
         self._clock = clock
         self._end = None if seconds is None else clock() + seconds
         self._trial_epochs, self._final_epochs = trial_epochs, final_epochs
-        self._seconds_per_epoch: deque[float] = deque(maxlen=_NUM_REMEMBERED)
+        self._seconds_per_epoch: deque[float] = deque(maxlen=NUM_REMEMBERED)
 
     def learn(self, epochs: int, seconds: float) -> None:
-        """Takes note of what a trial of `epochs` epochs took in all."""
-        if epochs > 0:
+        """Takes note of what a trial of `epochs` epochs took in all its attempts."""
+        if epochs > 0 and seconds >= 0:
             self._seconds_per_epoch.append(seconds / epochs)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return self._end is not None
 
     @property
     def _epoch_seconds(self) -> float:
@@ -77,7 +82,7 @@ class Deadline:
     @property
     def reserve(self) -> float:
         """Seconds that finalists and report are expected to take."""
-        return self._final_epochs * self._epoch_seconds + _REPORT_SECONDS
+        return self._final_epochs * self._epoch_seconds + REPORT_SECONDS
 
     def fits(self) -> bool:
         """Whether a trial can be expected to end in time, if it takes all its epochs."""

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data import PREPARING, PreparedData
+from experiments.data_health import warnings_of
 from experiments.objective import shown_value
-from experiments.output import say
+from experiments.output import echo, printable, say
 from reports.words import plural
+from reports.words import score as shown
+
+_MOST_CLASSES = 20
+_MOST_SKIPPED = 5
+_FIRST_SECONDS = 1.0
+_SELDOM_SECONDS = 10.0
 
 
 class Display(Protocol):
@@ -19,7 +26,7 @@ class Display(Protocol):
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def preparing(self, done: int, total: int) -> None: ...
+    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None: ...
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None: ...
 
@@ -59,7 +66,7 @@ class SilentDisplay:
     def __exit__(self, *exception: object) -> None:
         """Nothing to end."""
 
-    def preparing(self, done: int, total: int) -> None:
+    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
         """Ignored."""
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
@@ -101,16 +108,54 @@ class SilentDisplay:
         """Ignored."""
 
 
+class PatientDisplay(SilentDisplay):
+    """Says on standard error what is done with images, if that takes more than a second."""
+
+    def __init__(self) -> None:
+        self._pace = _Pace()
+
+    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
+        """Says it now and then."""
+        line = self._pace.line(done, total, what)
+        if line:
+            echo(line, err=True)
+
+
+class _Pace:
+    """Says how far something is: after a second first, then seldom, and at its end."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}  # what is done -> when it is said next
+        self._said: set[str] = set()
+
+    def line(self, done: int, total: int, what: str) -> str | None:
+        now = time.monotonic()
+        if now < self._next.setdefault(what, now + _FIRST_SECONDS) and done < total:
+            return None
+        if done >= total and what not in self._said:
+            return None
+        self._said.add(what)
+        self._next[what] = now + _SELDOM_SECONDS
+        return f"{what}: {done:,} of {total:,}"
+
+
 class PlainDisplay(SilentDisplay):
     """One line a trial, for pipes and logs."""
 
     def __init__(self) -> None:
+        self._pace = _Pace()
         self._started: dict[str, float] = {}  # trial id -> when it was started
         self._num_ended = 0
         self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
         self._config: SearchConfig | None = None
         # what is being computed -> since when, and how much was done then
         self._computing: dict[str, tuple[float, int]] = {}
+
+    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
+        """Says now and then how far it is, if it takes more than a second."""
+        line = self._pace.line(done, total, what)
+        if line:
+            say(line)
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Says what is searched."""
@@ -132,7 +177,7 @@ class PlainDisplay(SilentDisplay):
         """Says how the trial ended."""
         self._num_ended += 1
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
-        outcome = f"{score:.4f}" if score is not None else f"{status}: {message}"
+        outcome = shown(score) if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
         outcome += self._others(trial_id) + ("  pruned" if status == "pruned" else "")
         say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
@@ -173,13 +218,22 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
         f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "
         f"up to {plural(config.max_trials, 'trial')} of {plural(config.max_epochs, 'epoch')}"
     ]
+    lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
+    if data.roles:
+        lines.append(f"splits: {', '.join(f'{s} = {taken}' for s, taken in data.roles.items())}")
     if data.skipped:
-        more = ", ..." if len(data.skipped) > 5 else ""
+        more = ", ..." if len(data.skipped) > _MOST_SKIPPED else ""
         lines.append(
-            f"skipped {len(data.skipped)} (unreadable images, folders without one): "
-            f"{', '.join(data.skipped[:5])}{more}"
+            f"skipped {len(data.skipped)}: {', '.join(data.skipped[:_MOST_SKIPPED])}{more}"
         )
-    return lines
+    lines += [*data.notes, *warnings_of(data.health)]
+    return [printable(line, one_line=True) for line in lines]
+
+
+def _classes(data: PreparedData) -> str:
+    named = ", ".join(data.class_names[:_MOST_CLASSES])
+    rest = len(data.class_names) - _MOST_CLASSES
+    return f"{named} and {rest} more" if rest > 0 else named
 
 
 def make_display(quiet: bool) -> Display:

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from keras_tuner.engine import trial as trial_module
 
 from experiments.data import MissingDataError
-from experiments.deadline import Deadline
+from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
+from experiments.fidelity import is_left_behind
 from experiments.interrupt import Interruption
-from experiments.oracles.asha import is_paused, origins
+from experiments.oracles.asha import origins
 from experiments.policy import Fate, after_failure, after_loss
 from experiments.record import TrialRecord
 from experiments.retention import Retention
@@ -134,10 +135,13 @@ class Driver:
         trials = [trial for trial in self._oracle.trials.values() if trial.status in ended]
         self._retention.recall([(t.trial_id, t.score, self._values(t)) for t in trials])
         self._retention.release(wanted_states(self._oracle))
+        if self._deadline.is_set:
+            for cost in self._record.earlier_costs(NUM_REMEMBERED):
+                self._deadline.learn(*cost)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was trained whole."""
-        if trial.status != Status.COMPLETED or is_paused(trial):
+        if trial.status != Status.COMPLETED or is_left_behind(trial):
             return None
         values: list[float] = self._oracle.values_of(trial)
         return values

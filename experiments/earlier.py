@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -18,11 +18,14 @@ class Earlier:
         values: Its hyperparameters, as far as this search has them.
         score: Its objective.
         further: What it came to by the search's further objectives, in their order.
+        curve: Epoch, from 0 -> objective, of a trial that had fewer epochs than others of its
+            search; empty for one that was trained whole.
     """
 
     values: dict[str, Any]
     score: float
     further: tuple[float, ...] = ()
+    curve: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Source:
     """What was read of one source.
 
     Args:
-        trials: Values and score of each completed trial.
+        trials: Values and score of each trial that was completed or stopped early.
         skipped: Why other trials are of no use -> how many.
     """
 

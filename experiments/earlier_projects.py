@@ -1,6 +1,7 @@
 """Earlier trials from study folders, and from projects that plain Keras Tuner left."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Any
 
 from experiments.earlier import Earlier, Source, check_objective, is_number, missing
 from experiments.errors import UserError
+from experiments.fidelity import epochs_asked, is_of_early_round
 from experiments.objective import Objective, objective_values
+from experiments.oracles.asha import ORIGIN
 from experiments.pruned import was_pruned
+from reports.formats import check_format
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import dig
+from reports.reading import as_dict, dicts, dig
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -31,23 +35,57 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         return _read_plain(name, folder, objectives)
     check_objective(name, _objective_of(folder), objectives[0])
     trials, skipped = [], Counter[str]()
-    for path in sorted(folder.glob("trial_*/trial.json")):
+    paths, states = sorted(folder.glob("trial_*/trial.json")), {}
+    for path in paths:
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            values, score = dict(state["hyperparameters"]["values"]), state["score"]
-            status, message = state["status"], state.get("message")
+            dict(state["hyperparameters"]["values"]), state["score"], str(state["status"])
+            states[path] = state
         except (OSError, ValueError, KeyError, TypeError):
             skipped["damaged"] += 1
-            continue
-        if was_pruned(status, message):
-            status = "stopped early"
+    asked = {path: _asked(path.parent) for path in states}
+    most = max(asked.values(), default=0)
+    gone_on_with = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
+    for path, state in states.items():
+        values, score = dict(state["hyperparameters"]["values"]), state["score"]
+        status = str(state["status"])
+        is_short = (
+            was_pruned(status, state.get("message"))
+            or is_of_early_round(values)
+            or 0 < asked[path] < most
+        )
+        curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[status.lower()] += 1
+        elif is_short and str(state.get("trial_id")) in gone_on_with:
+            skipped["gone on with as another trial"] += 1
+        elif is_short and not curve:
+            skipped["stopped early"] += 1
         elif (lacking := missing(others := _others(path.parent, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(Earlier(values, float(score), tuple(others.values())))
+            trials.append(Earlier(values, float(score), tuple(others.values()), curve))
     return Source(trials, skipped)
+
+
+def _asked(folder: Path) -> int:
+    """Returns the epochs that a trial was to be trained for; 0 where its record does not say."""
+    try:
+        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return epochs_asked(as_dict(record)) or 0
+
+
+def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
+    """Returns the objective after each epoch, from 0, that Keras Tuner's file has."""
+    found = dicts(dig(state, "metrics", "metrics", objective, "observations"))
+    curve = {}
+    for observation in found:
+        step, values = observation.get("step"), observation.get("value")
+        if isinstance(step, int) and isinstance(values, list) and all(map(is_number, values)):
+            curve[step] = math.fsum(values) / len(values)
+    return curve
 
 
 def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -101,7 +139,11 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
     try:
-        stated = json.loads((folder / "study.json").read_text(encoding="utf-8"))["objective"]
+        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        check_format(as_dict(record), folder)
+        stated = record["objective"]
         return Objective(str(stated["name"]), str(stated["direction"]))
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

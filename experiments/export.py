@@ -15,7 +15,6 @@ from experiments.files import atomic
 from reports.embedded import csv_of, trials_json
 from reports.front import value_of_trials
 from reports.reading import number
-from reports.statistics.space import axis
 from reports.study import Study
 from reports.words import is_missing
 
@@ -140,10 +139,9 @@ def _distributions(study: Study) -> dict[str, Any]:
         if values.empty:
             continue
         kind = hp.get("kind")
-        column = axis(hp | {"name": name}, list(values))
         is_log = hp.get("sampling") == "log"
         if kind in ("Int", "Float"):
-            low, high = (10**v if is_log else v for v in (column.low, column.high))
+            low, high = _ends(hp, values)
             if kind == "Int":
                 found[name] = d.IntDistribution(round(low), round(high), log=is_log)
             else:
@@ -151,6 +149,13 @@ def _distributions(study: Study) -> dict[str, Any]:
         else:
             found[name] = d.CategoricalDistribution(_choices(hp, values))
     return found
+
+
+def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
+    """Returns the ends of a range, to the last bit, and wider where trials lie outside."""
+    stated = [number(hp.get(name)) for name in ("min_value", "max_value")]
+    known = [*map(float, values), *(end for end in stated if math.isfinite(end))]
+    return min(known), max(known)
 
 
 def _choices(hp: dict[str, Any], values: "pd.Series[Any]") -> list[Any]:

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from experiments.errors import UserError
+
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
 _BLOCK = 2**20
 
@@ -118,6 +120,23 @@ def _take_room(file: BinaryIO, size: int) -> None:
         file.write(bytes(min(_BLOCK, size - first)))
     file.flush()
     sync(file.fileno())
+
+
+def check_writable(folder: Path) -> None:
+    """Checks that a study folder takes files, before something is done whose result goes there.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+    except OSError as error:
+        raise UserError(
+            f"{str(folder)!r} can't be written to ({error.strerror}), and what comes of this is "
+            "kept there: copy the study to where you may write"
+        ) from None
+    os.close(handle)
+    os.unlink(name)
 
 
 def check_room(folder: Path, num_bytes: float) -> None:

@@ -19,6 +19,7 @@ from experiments.finalists_record import (
     confirmed,
     exported,
     is_done,
+    left_out,
     read_finalists,
     trainings_of,
 )
@@ -64,6 +65,8 @@ class Confirmation:
         self._folder, self._display, self._end = folder, display, end
         self._path = folder / "artifacts" / "finalists.json"
         self._recorded = read_finalists(self._path)
+        self._earlier_path = self._path.with_name("finalists_earlier.json")
+        self._earlier = read_finalists(self._earlier_path)
         # trial id -> seed -> what that training says of each test image
         self._said: dict[str, dict[int, Predicted]] = {}
 
@@ -73,21 +76,34 @@ class Confirmation:
         return is_done(self._recorded, self._config, [trial.trial_id for trial in self._best()])
 
     def run(self) -> Confirmed:
-        """Confirms the best trials, as far as that was not done before."""
+        """Confirms the best trials, as far as that was not done before.
+
+        Raises:
+            OutOfTimeError: The deadline came before; nothing is recorded, what is trained is kept.
+        """
         if self._config.confirm == 0:  # what an earlier session has confirmed stays in the record
             return confirmed([])
         if self.is_done:
             shutil.rmtree(self._folder / "artifacts" / "finalists", ignore_errors=True)
             return confirmed(self._recorded)
         best = [trial.trial_id for trial in self._best()]
-        trainings = Trainings(self._folder, self._executor(), self._display, self._known())
+        trainings = Trainings(
+            self._folder, self._executor(), self._display, self._known(), self._end
+        )
         ranked = self._ranked(trainings, best)
         records = self._tested(ranked)
         labels = np.asarray(self._data.open("test").labels)
         write_predictions(self._path.with_suffix(".npz"), labels, self._said)
+        self._keep_earlier(records)
         write_json(self._path, records)
         trainings.remove()
         return confirmed(records)
+
+    def _keep_earlier(self, records: Sequence[dict[str, Any]]) -> None:
+        """Keeps trainings that are in the record no longer: another session may want them."""
+        earlier = left_out([*self._recorded, *self._earlier], records)
+        if earlier or self._earlier:
+            write_json(self._earlier_path, earlier)
 
     def _ranked(self, trainings: Trainings, best: Sequence[str]) -> list[Finalist]:
         """Trains the finalists, and returns them ranked."""
@@ -147,7 +163,7 @@ class Confirmation:
     def _known(self) -> dict[str, Outcome]:
         """Returns the trainings of an earlier session, those that were tested with their test."""
         found = {}
-        for record in self._recorded:
+        for record in (*self._earlier, *self._recorded):
             if record["trial_id"] not in self._tuner.oracle.trials:
                 continue
             for run in trainings_of(record):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from experiments.config import SearchConfig
+from experiments.deadline import REPORT_SECONDS
 from experiments.finalists_plan import (
     CONFIRM_STREAM,
     FRESH_STREAM,
@@ -21,8 +22,6 @@ from experiments.racing import Race
 from experiments.trained import build_network, load_weights
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.trial import derive_seed
-
-_REPORT_SECONDS = 15.0  # what testing and reporting are expected to take
 
 
 @dataclass
@@ -173,7 +172,7 @@ class Ranking:
     def _is_due(self, seconds: float) -> bool:
         """Whether that which takes `seconds` would not end in time."""
         left = None if self._end is None else self._end - time.monotonic()
-        return left is not None and left < seconds + _REPORT_SECONDS
+        return left is not None and left < seconds + REPORT_SECONDS
 
     def _with_fresh(self, finalists: Sequence[Finalist]) -> list[Finalist]:
         """Trains the winner on fresh seeds; the next one, if all of these trainings fail."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
+from reports.reading import number
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -79,6 +80,8 @@ def _exported(records: Records) -> dict[str, Any] | None:
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:
     """Whether the record is of the finalists that are asked for, trained as they are now.
 
+    More finalists or more trainings than are asked for are as good: what is done is not forgotten.
+
     Records of before finalists were ranked have their trainings in `runs` alone, all tested: they
     count as well.
 
@@ -92,24 +95,52 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
     if any(_has_passing_failure(record) for record in records):
         return False
     names = [record["trial_id"] for record in records]
-    if sorted(asked) != sorted(names):
+    if not set(asked) <= set(names):
         return False
     is_fresh = _is_winner_tested(records, config.seeds)
     if config.race and len(asked) > 1:
         return is_fresh and all(_is_of_race(record, config) for record in records)
     if any("race" in record for record in records):
-        return False
+        return is_fresh and len(asked) == 1
     if any("ranking" in record for record in records):
-        return is_fresh and all(_num_ranking(record) == config.seeds for record in records)
-    counts = {len(record["runs"]) + len(record.get("failed", ())) for record in records}
-    return names[0] == asked[0] and counts == {config.seeds}
+        return is_fresh and all(_num_ranking(record) >= config.seeds for record in records)
+    counts = [len(record["runs"]) + len(record.get("failed", ())) for record in records]
+    return bool(asked) and names[0] == asked[0] and min(counts) >= config.seeds
+
+
+def left_out(before: Records, now: Records) -> list[dict[str, Any]]:
+    """Returns the trainings of `before` that `now` does not hold, as records of their finalists.
+
+    They are kept, for a later session may ask for them again.
+    """
+    held = {key for record in now for key in _keys(record)}
+    found = []
+    for record in before:
+        lists = {"runs": record["runs"], "ranking": record.get("ranking", ())}
+        kept = {
+            name: [run for run in runs if _key(record, run) not in held]
+            for name, runs in lists.items()
+        }
+        held |= set(_keys(record))
+        if any(kept.values()):
+            how = {n: record[n] for n in ("trial_id", "max_epochs", "patience") if n in record}
+            found.append(how | {"exported_run": None} | kept)
+    return found
+
+
+def _keys(record: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [_key(record, run) for run in trainings_of(record)]
+
+
+def _key(record: dict[str, Any], run: dict[str, Any]) -> tuple[Any, ...]:
+    return (record["trial_id"], record["max_epochs"], record.get("patience"), run["seed"])
 
 
 def _is_winner_tested(records: Records, num_seeds: int) -> bool:
     """Whether the winner among those that were ranked has its fresh trainings."""
     winner = _exported(records)
     chosen = [winner] if winner is not None else records
-    return all(not r.get("ranking") or _num_tested(r) == num_seeds for r in chosen)
+    return all(not r.get("ranking") or _num_tested(r) >= num_seeds for r in chosen)
 
 
 def _num_ranking(record: dict[str, Any]) -> int:
@@ -137,6 +168,6 @@ def _is_of_race(record: dict[str, Any], config: SearchConfig) -> bool:
     race = record.get("race")
     return (
         isinstance(race, dict)
-        and race.get("budget") == config.confirm * config.seeds
+        and number(race.get("budget")) >= config.confirm * config.seeds
         and race.get("ended_by") != "deadline"
     )

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bookkeeping import own_values
 from experiments.config import SearchConfig
+from experiments.fidelity import is_left_behind, longest_first
 from experiments.objective import LATENCY, Objective, described
-from experiments.oracles.asha import is_paused
 from experiments.record import objectives_of
 from experiments.retention import CHECKPOINT, Retention
 from reports.front import front_of
@@ -21,7 +22,8 @@ def finalists(oracle: Any, count: int) -> list[Any]:
     """Returns the trials that are confirmed, the recommended one first.
 
     They are of different networks, and trained whole where there are such trials. Of one objective
-    they are the best. Of several they are of the front: the knee, the best by the
+    they are the best; where trials got more epochs later, those that had fewer come after. Of
+    several they are of the front: the knee, the best by the
     first objective, then those nearest to the ideal point; fewer where the front has fewer.
 
     Args:
@@ -29,7 +31,7 @@ def finalists(oracle: Any, count: int) -> list[Any]:
         count: How many, at most.
     """
     whole = _whole(oracle)
-    ranked: list[Any] = whole or oracle.get_best_trials(max(len(oracle.trials), 1))
+    ranked = longest_first(whole, oracle.asked) or oracle.get_best_trials(len(oracle.trials) or 1)
     if len(objectives_of(oracle)) > 1 and whole:
         front = _front_over(whole, oracle)
         ranked = [whole[position] for position in front.ranked()] or whole
@@ -40,7 +42,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
     """Returns the first trial of each network: one that was promoted is that of its origin."""
     found: dict[str, Any] = {}
     for trial in trials:
-        values = {n: v for n, v in trial.hyperparameters.values.items() if "/" not in n}
+        values = own_values(trial.hyperparameters.values)
         found.setdefault(repr(sorted(values.items())), trial)
     return list(found.values())
 
@@ -48,7 +50,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
 def _whole(oracle: Any) -> list[Any]:
     """Returns the trials that were trained whole, the best by the first objective first."""
     best = oracle.get_best_trials(max(len(oracle.trials), 1))
-    return [trial for trial in best if not is_paused(trial)]
+    return [trial for trial in best if not is_left_behind(trial)]
 
 
 def _front_over(trials: Sequence[Any], oracle: Any) -> Front:
@@ -120,21 +122,21 @@ class FrontRetention(Retention):
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
         """Takes note of all trials of earlier sessions, then removes what is not wanted."""
-        for trial in trials:
+        for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
             self._note(*trial)
         self._tidy()
 
     def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:
         self._held.add(trial_id)
-        if (self._folder / f"trial_{trial_id}" / CHECKPOINT).exists():
+        if self._has_weights(trial_id):
             self._with_weights.add(trial_id)
         if score is not None:
-            self._rank(trial_id, score)
+            self._rank(trial_id, score, values is None)
         if values is not None:
             self._values[trial_id] = values
 
     def _tidy(self) -> None:
-        wanted = {trial_id for _, trial_id in self._best[: self._num_kept]} | self._front()
+        wanted = {trial_id for *_, trial_id in self._best[: self._num_kept]} | self._front()
         for trial_id in self._with_weights - wanted:
             self._remove(trial_id, CHECKPOINT)
         self._with_weights &= wanted

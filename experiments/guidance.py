@@ -11,7 +11,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.errors import UserError
 from experiments.oracles.combinations import combinations
-from experiments.space import describe, parse_value
+from experiments.space import describe, is_same_value, parse_value
 from reports.reading import dicts
 from reports.words import plural
 
@@ -114,7 +114,7 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
                     f"--try {name}={given[name]}: it is not active with the other values of "
                     "this point; give those that make it active too"
                 )
-            if point[name] != value:
+            if not is_same_value(point[name], value):
                 raise UserError(f"--try {name}={given[name]}: expected {_range(space, name)}")
         points.append(point)
     return points

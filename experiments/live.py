@@ -1,21 +1,31 @@
 """The live display of a search in a terminal."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data import PREPARING, PreparedData
 from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
 from experiments.objective import shown_value
+from experiments.output import Enduring, printable
+from reports.words import score as shown
 
 _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4
@@ -32,17 +42,24 @@ class _Running:
     is_trial: bool = True  # not a finalist's training
 
 
+class _PlainColumn(TextColumn):
+    """A column of a bar whose text is text."""
+
+    def render(self, task: Task) -> Text:
+        return as_text(self.text_format.format(task=task))
+
+
 class LiveDisplay(SilentDisplay):
     """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or Console(file=cast(IO[str], Enduring(sys.stdout)))
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            _PlainColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.fields[note]}"),
+            _PlainColumn("{task.fields[note]}"),
         )
         self._live = Live(self, console=self._console, refresh_per_second=4)
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
@@ -50,7 +67,7 @@ class LiveDisplay(SilentDisplay):
         self._best: tuple[float, str] | None = None
         self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> it
         self._trials: Any = None
-        self._preparing: Any = None
+        self._preparing: dict[str, Any] = {}  # what is done with images -> its bar
         self._num_recalled = 0
         self._num_confirmed = 0
         self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
@@ -68,18 +85,19 @@ class LiveDisplay(SilentDisplay):
     def __rich__(self) -> Group:
         return Group(*([self._table()] if self._config else []), self._progress)
 
-    def preparing(self, done: int, total: int) -> None:
+    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
         """Moves the bar of the preparation."""
-        if self._preparing is None:
-            self._preparing = self._progress.add_task("preparing images", total=total, note="")
-        self._progress.update(self._preparing, completed=done)
+        if what not in self._preparing:
+            self._preparing[what] = self._progress.add_task(what, total=total, note="")
+        self._progress.update(self._preparing[what], completed=done)
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Prints what is searched and begins the table."""
         for line in introduction(name, config, data):
-            self._console.print(line, highlight=False)
-        if self._preparing is not None:
-            self._progress.remove_task(self._preparing)
+            self._console.print(as_text(line))
+        for bar in self._preparing.values():
+            self._progress.remove_task(bar)
+        self._preparing.clear()
         self._config = config
         self._trials = self._progress.add_task("trials", total=config.max_trials, note="")
 
@@ -116,8 +134,8 @@ class LiveDisplay(SilentDisplay):
         if running is None:
             return
         assert self._config is not None
-        shown = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
-        note = "  ".join(f"{n} {metrics[n]:.4f}" for n in [*shown][:2] if n in metrics)
+        names = dict.fromkeys((self._config.parsed_objective.name, "val_accuracy", "val_loss"))
+        note = "  ".join(f"{n} {shown(metrics[n])}" for n in [*names][:2] if n in metrics)
         done = execution * running.epochs + epoch + 1
         self._progress.update(running.bar, completed=done, note=note)
 
@@ -131,7 +149,7 @@ class LiveDisplay(SilentDisplay):
         seconds = time.monotonic() - running.started
         self._rows.append((trial_id, status, score, seconds, running.values))
         if message:
-            self._console.print(Text(f"trial {trial_id} {status}: {message}", style="red"))
+            self._console.print(as_text(f"trial {trial_id} {status}: {message}", "red"))
         if score is not None and self._config.parsed_objective.better(
             score, self._best[0] if self._best else None
         ):
@@ -147,6 +165,8 @@ class LiveDisplay(SilentDisplay):
         mean = sum(row[3] for row in self._rows) / len(self._rows)
         trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
+        if left <= 0 and not trainings:
+            return ""
         beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"
 
@@ -168,7 +188,7 @@ class LiveDisplay(SilentDisplay):
 
     def notice(self, line: str) -> None:
         """Prints it above the table."""
-        self._console.print(line, highlight=False)
+        self._console.print(as_text(line))
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Moves the bar of features, with their rate."""
@@ -188,24 +208,25 @@ class LiveDisplay(SilentDisplay):
         objectives = [o.name for o in self._config.objectives]
         for name in ("trial", *objectives, "seconds", *names):
             right = name in ("seconds", *objectives[1:])
-            table.add_column(name, no_wrap=True, justify="right" if right else "left")
+            table.add_column(as_text(name), no_wrap=True, justify="right" if right else "left")
         rows = self._rows[-_NUM_ROWS:]
         best = [row for row in self._rows if self._best and row[0] == self._best[1]]
         for row in [r for r in best if r not in rows] + rows:
-            table.add_row(*self._cells(row, names), style=self._style(row))
+            table.add_row(*map(as_text, self._cells(row, names)), style=self._style(row))
         for trial_id, running in self._running.items():
             if running.is_trial:
                 cells = [_text(running.values.get(name)) for name in names]
                 seconds = f"{time.monotonic() - running.started:.1f}"
                 blank = [""] * (len(objectives) - 1)
-                table.add_row(trial_id, "running", *blank, seconds, *cells, style="dim")
+                shown = (trial_id, "running", *blank, seconds, *cells)
+                table.add_row(*map(as_text, shown), style="dim")
         return table
 
     def _cells(self, row: Any, names: list[str]) -> list[str]:
         trial_id, status, score, seconds, values = row
         mark = " *" if self._best and trial_id == self._best[1] else ""
         pruned = " pruned" if status == "pruned" else ""
-        outcome = status if score is None else f"{score:.4f}{mark}{pruned}"
+        outcome = status if score is None else f"{shown(score)}{mark}{pruned}"
         return [
             trial_id,
             outcome,
@@ -234,6 +255,11 @@ class LiveDisplay(SilentDisplay):
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]
         room = max(1, min(_MAX_HYPERPARAMETERS, (self._console.width - 36) // 14))
         return varied[:room]
+
+
+def as_text(line: str, style: str = "") -> Text:
+    """Makes what a user or a study says of itself text, never markup, and harmless."""
+    return Text(printable(line), style=style)
 
 
 def _text(value: Any) -> str:

@@ -16,11 +16,16 @@ from experiments.errors import UserError
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
+SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
     """Holds the lock of a study folder.
+
+    Args:
+        folder: The study folder.
+        doing: What is done to the study meanwhile, as others are told.
 
     Raises:
         UserError: Another process holds it.
@@ -30,11 +35,11 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise UserError(
-            f"study {folder.name!r} is being searched already{_by_whom(folder)}; "
-            f"watch it with `experiments status {folder.name} --watch`"
+            f"study {folder.name!r} is being {_doing(holder(folder))} already{_by_whom(folder)}; "
+            f"{_what_to_do(folder)}"
         ) from None
     try:
-        (folder / _HOLDER).write_text(json.dumps(_myself()), encoding="utf-8")
+        (folder / _HOLDER).write_text(json.dumps(_myself() | {"doing": doing}), encoding="utf-8")
         yield
     finally:
         (folder / _HOLDER).unlink(missing_ok=True)
@@ -55,7 +60,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
     """Returns who was last known to hold the lock of a study folder, without touching it."""
     try:
         found = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -63,13 +68,13 @@ def holder(folder: Path) -> dict[str, Any] | None:
 def is_running(folder: Path) -> bool | None:
     """Whether a study is being searched; `None` where another machine would have to be asked."""
     found = holder(folder)
-    if found is None:
+    if found is None or _doing(found) != SEARCHED:
         return False
     if found.get("host") != platform.node():
         return None
     try:
         return bool(psutil.Process(int(found["pid"])).create_time() == found.get("created"))
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
 
@@ -78,3 +83,15 @@ def _by_whom(folder: Path) -> str:
     if found is None:
         return ""
     return f" by process {found.get('pid')} on {found.get('host')}"
+
+
+def _doing(found: dict[str, Any] | None) -> str:
+    """Returns what a holder does; older ones that did not say searched."""
+    doing = (found or {}).get("doing")
+    return doing if doing in (COMPARED, PRUNED) else SEARCHED
+
+
+def _what_to_do(folder: Path) -> str:
+    if _doing(holder(folder)) == SEARCHED:
+        return f"watch it with `experiments status {folder.name} --watch`"
+    return "wait until that has ended"

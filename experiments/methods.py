@@ -16,8 +16,8 @@ _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 
 # method -> its own settings (--method-set), with their defaults
 METHOD_SETTINGS: dict[str, dict[str, float | int | None]] = {
-    "random": {},
-    "grid": {},
+    "random": {"factor": 3},
+    "grid": {"factor": 3},
     "hyperband": {"factor": 3},
     "bayesian": {"num_initial_points": None, "beta": 2.6, "alpha": 1e-4},
     "tpe": {"startup_trials": 10, "candidates": 24, "factor": 3},
@@ -56,7 +56,7 @@ def make_oracle(
         "max_trials": config.max_trials,
     }
     if config.method in OPTUNA_METHODS:
-        arguments["earlier"] = [(e.values, (e.score, *e.further)) for e in earlier]
+        arguments["earlier"] = [(e.values, (e.score, *e.further), e.curve) for e in earlier]
         arguments["tries"] = parse_tries(config, space) if points is None else points
     oracle = _METHODS[config.method](config, arguments, plans)
     oracle.verbose = 0
@@ -110,16 +110,21 @@ def plan_of(config: SearchConfig, first_trial: int = 0) -> Plan:
     return Plan(max(config.max_epochs, 2), factor, first_trial)
 
 
+def _halving(config: SearchConfig) -> dict[str, Any]:
+    factor = int(parse_method_settings(config).get("factor", 3))
+    return {"pruner": config.pruner or "none", "max_epochs": config.max_epochs, "factor": factor}
+
+
 def _random(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
     from experiments.oracles.random_search import RandomOracle
 
-    return RandomOracle(**arguments)
+    return RandomOracle(**arguments, **_halving(config))
 
 
 def _grid(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
     from experiments.oracles.grid import GridOracle
 
-    return GridOracle(**arguments)
+    return GridOracle(**arguments, **_halving(config))
 
 
 def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:

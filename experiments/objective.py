@@ -67,7 +67,11 @@ def parse_objective(text: str) -> Objective:
         raise UserError(
             f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
         )
-    return Objective(name, direction or _KNOWN[metric])
+    known = _KNOWN.get(metric, direction)
+    if colon and direction != known:
+        better = "more" if known == "max" else "less"
+        raise UserError(f"objective {text!r}: {better} of {metric} is better; write {name}:{known}")
+    return Objective(name, known)
 
 
 def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
@@ -146,17 +150,17 @@ def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
         )
 
 
-def described(
-    values: Mapping[str, float | None], objectives: Sequence[Objective], digits: int = 4
-) -> str:
+def described(values: Mapping[str, float | None], objectives: Sequence[Objective]) -> str:
     """Returns values of objectives as text: `val_accuracy 0.9810, params 12,330`."""
-    return ", ".join(f"{o.name} {shown_value(values.get(o.name), o, digits)}" for o in objectives)
+    return ", ".join(f"{o.name} {shown_value(values.get(o.name), o)}" for o in objectives)
 
 
-def shown_value(value: float | None, objective: Objective, digits: int = 4) -> str:
-    """Returns a value as a reader writes it: counts whole, milliseconds with two decimals."""
+def shown_value(value: float | None, objective: Objective) -> str:
+    """Returns a value as a reader writes it: counts whole, latencies with two decimals."""
+    from reports.words import score  # which loads pandas
+
     if value is None or not math.isfinite(value):
         return "unknown"
     if objective.name == LATENCY:
         return f"{value:.2f}"
-    return f"{value:,.0f}" if objective.is_cost else f"{value:.{digits}f}"
+    return f"{value:,.0f}" if objective.is_cost else score(value)

@@ -24,6 +24,8 @@ class Attempt:
         number: From 1.
         started: Seconds since 1970.
         ended: Seconds since 1970; `None` while it runs.
+        seconds: How long it took, by a clock that is never set back; `None` if its process was
+            killed with the search.
         worker: What ran it.
         outcome: `completed`, `failed`, `pruned`, `lost`, `out_of_memory`, `paused` or
             `interrupted`.
@@ -34,6 +36,7 @@ class Attempt:
     number: int
     started: float
     ended: float | None = None
+    seconds: float | None = None
     worker: str | None = None
     outcome: str | None = None
     message: str | None = None

@@ -7,7 +7,9 @@ from typing import Any
 
 from experiments.errors import UserError
 from experiments.objective import Objective
+from experiments.pruned import was_pruned
 from experiments.retention import CHECKPOINT, SNAPSHOTS
+from reports.formats import check_format
 
 
 def folder_bytes(folder: Path) -> int:
@@ -48,18 +50,26 @@ def prune(folder: Path, num_kept: int) -> tuple[int, int]:
 
 def _best_trials(folder: Path, number: int) -> set[str]:
     """Returns folders of the best trials; of several objectives, the front's first."""
-    scores: list[tuple[float, str]] = []
+    scores: list[tuple[bool, float, bool, str]] = []
     try:
         study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        check_format(study, folder)
         direction = study["objective"]["direction"]
         for path in sorted(folder.glob("trial_*/trial.json")):
             trial: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
-                scores.append((float(trial["score"]), path.parent.name))
-        scores.sort(key=lambda pair: pair[0], reverse=direction == "max")
-        ranked = [name for _, name in scores]
+                worth = float(trial["score"]) * (1 if direction == "max" else -1)
+                stopped = was_pruned(trial["status"], trial.get("message"))
+                kept = (path.parent / CHECKPOINT).is_file()
+                scores.append((not stopped, worth, kept, path.parent.name))
+        # The best first; trials that were stopped early last, for finalists are whole ones; of
+        # equal ones those that have weights, then the first.
+        scores.sort(key=lambda trial: trial[:3], reverse=True)
+        ranked = [name for *_, name in scores]
         first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"study {folder.name!r} can't be read ({type(error).__name__}: {error}): "
             "nothing was removed"

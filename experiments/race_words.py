@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.racing import Drop, Race
-from reports.words import plural
+from reports.words import plural, score
 
 
 def round_line(race: Race, drops: Sequence[Drop]) -> str:
@@ -14,7 +14,7 @@ def round_line(race: Race, drops: Sequence[Drop]) -> str:
         key=race.mean,
         reverse=race.direction == "max",
     )
-    means = ", ".join(f"{name} {race.mean(name):.4f}" for name in stand)
+    means = ", ".join(f"{name} {score(race.mean(name))}" for name in stand)
     line = f"race, round {race.rounds}, {race.spent} of {race.budget} trainings: {means}"
     return "; ".join([line, *map(drop_line, drops)])
 
@@ -24,7 +24,7 @@ def drop_line(drop: Drop) -> str:
     if not drop.against:
         return f"{drop.name} is out: its training failed"
     return (
-        f"{drop.name} is out: {drop.difference:.4f} worse than {drop.against} "
+        f"{drop.name} is out: {score(drop.difference)} worse than {drop.against} "
         f"(p {drop.p_value:.2g}, {drop.level:.2g} needed)"
     )
 

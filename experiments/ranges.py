@@ -12,7 +12,7 @@ from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.oracles.combinations import is_active
 from experiments.oracles.distributions import axis_of
-from experiments.space import describe, explore, fixed
+from experiments.space import describe, explore, fixed, reaching_end
 from reports.words import range_text
 from search_spaces.base import ImageSpace
 
@@ -129,27 +129,15 @@ def _number(hp: Any, given: Any) -> Any:
     _check_sign(hp, given, hp.min_value, low)
     if hp.step is not None:
         _check_step(hp, given, low, high)
-    if hp.step is not None and hp.sampling == "linear" and not whole:
-        high = _within_reach(low, high, hp.step)
     options = {"step": hp.step, "sampling": hp.sampling, "conditions": hp.conditions}
     make = hp_module.Int if whole else hp_module.Float
-    made = make(hp.name, low, high, **options)
+    made = reaching_end(make(hp.name, low, high, **options))
     if not low <= hp.default <= high or (hp.step is not None and not _takes(made, hp.default)):
         values = (low, high) if hp.step is None else tuple(made.values)
         default = _nearest(values, hp.default)
     else:
         default = hp.default
-    return make(hp.name, low, high, default=default, **options)
-
-
-def _within_reach(low: float, high: float, step: float) -> float:
-    """Returns `high`, a hair higher where Keras Tuner's count of steps would miss it.
-
-    It counts `(high - low) // step`, which of 0.3, 0 and 0.1 is 2.
-    """
-    while (high - low) // step < round((high - low) / step):
-        high = math.nextafter(high, math.inf)
-    return high
+    return reaching_end(make(hp.name, low, high, default=default, **options))
 
 
 def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
@@ -224,7 +212,10 @@ def check_buildable(
         for value in _new(own, wide):
             try:
                 _build(hypermodel, _point(space, wide, value))
-            except Exception as error:  # whatever a space raises of values it does not know
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # whatever a space raises of values it does not know
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 _refuse(
                     own, ranges[own.name], f"the space can't build a network with {own.name} "
@@ -285,7 +276,9 @@ def widened(
                 f"alone: hyperparameter {key[0]!r} was {_describe(old)}, now it is "
                 f"{_describe(new)}; start a new study"
             )
-        changes.append(Widened(key[0], range_text(old), range_text(new)))
+        change = Widened(key[0], range_text(old), range_text(new))
+        if change.was != change.now:  # else its end is within the reach of its steps now
+            changes.append(change)
     return changes
 
 

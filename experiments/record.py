@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.executors.base import Job
+from experiments.fidelity import epochs_asked
 from experiments.files import write_json
 from experiments.objective import Objective, objective_values
 from experiments.policy import Attempt
 from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
+from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
 
 Status = trial_module.TrialStatus
 ATTEMPTS = "attempts.json"
+_ASKED = ("epochs", "patience", "counts_before")
 
 
 class TrialRecord:
@@ -29,11 +33,15 @@ class TrialRecord:
     Args:
         folder: The study folder.
         oracle: Is told of results once they are written.
+        clock: Gives seconds that only grow, by which attempts are measured.
     """
 
-    def __init__(self, folder: Path, oracle: Any) -> None:
+    def __init__(
+        self, folder: Path, oracle: Any, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.folder = folder
-        self._oracle = oracle
+        self._oracle, self._clock = oracle, clock
+        self._begun: dict[str, float] = {}  # trial id -> when its running attempt began
         self._attempts: dict[str, list[Attempt]] = {}
         self._cost: dict[str, tuple[int, float]] = {}
 
@@ -53,6 +61,7 @@ class TrialRecord:
         """Takes note that an attempt begins."""
         attempt = Attempt(job.attempt, started=time.time(), alone=job.alone)
         self.attempts(job.trial_id).append(attempt)
+        self._begun[job.trial_id] = self._clock()
         if job.attempt > 1:
             self._write_attempts(job.trial_id)
 
@@ -62,7 +71,12 @@ class TrialRecord:
         """Takes note of how an attempt ended; with `keep` on the disk too."""
         attempts = self.attempts(job.trial_id)
         attempts[-1] = replace(
-            attempts[-1], ended=time.time(), outcome=outcome, worker=worker, message=message
+            attempts[-1],
+            ended=time.time(),
+            seconds=self._clock() - self._begun[job.trial_id],
+            outcome=outcome,
+            worker=worker,
+            message=message,
         )
         if keep:
             self._write_attempts(job.trial_id)
@@ -72,17 +86,24 @@ class TrialRecord:
         write_json(self.trial_folder(trial_id) / ATTEMPTS, attempts)
 
     def cost(self, trial_id: str) -> tuple[int, float]:
-        """Returns the epochs and the seconds of a trial that has ended."""
+        """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
         return self._cost.pop(trial_id, (0, 0.0))
+
+    def earlier_costs(self, count: int) -> list[tuple[int, float]]:
+        """Returns those of the last `count` trials that earlier sessions have ended."""
+        found = []
+        for trial_id in self._oracle.end_order[-count:]:
+            try:
+                path = self.trial_folder(trial_id) / "result.json"
+                found.append(_cost(json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, AttributeError):
+                continue
+        return found
 
     def finish(self, job: Job, result: TrialResult) -> float | None:
         """Writes the result, tells the oracle, and returns the score."""
         trial = self._oracle.trials[job.trial_id]
         attempts = self._attempts.pop(job.trial_id)
-        self._cost[job.trial_id] = (
-            sum(len(e.epoch_seconds) for e in result.executions),
-            time.time() - attempts[-1].started,
-        )
         score = score_of(result)
         record = result.as_dict() | {
             "trial_id": job.trial_id,
@@ -92,8 +113,10 @@ class TrialRecord:
             "ended": time.time(),
             "worker": attempts[-1].worker,
             "attempts": [asdict(attempt) for attempt in attempts],
-            "asked": {name: getattr(job.task, name, None) for name in ("epochs", "patience")},
+            "seconds": _seconds(attempts, result),
+            "asked": {name: getattr(job.task, name, None) for name in _ASKED},
         }
+        self._cost[job.trial_id] = _cost(record)
         objectives = objectives_of(self._oracle)
         if len(objectives) > 1:
             record["objectives"] = objective_values(objectives, record)
@@ -102,6 +125,16 @@ class TrialRecord:
         with suppress(FileNotFoundError):
             (self.trial_folder(job.trial_id) / ATTEMPTS).unlink()
         return score
+
+
+def _seconds(attempts: Sequence[Attempt], result: TrialResult) -> float:
+    """Returns what all attempts took; an attempt that was killed has left its epochs alone."""
+    spent = [attempt_seconds(asdict(attempt)) for attempt in attempts]
+    return max(sum(s for s in spent if s >= 0), epoch_seconds(result.as_dict()))
+
+
+def _cost(record: dict[str, Any]) -> tuple[int, float]:
+    return num_epochs(record), trial_seconds(record)
 
 
 def score_of(result: TrialResult) -> float | None:
@@ -120,6 +153,7 @@ def objectives_of(oracle: Any) -> list[Objective]:
 
 def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
     """Ends `trial` in the oracle as `record` says; metrics reported before are replaced."""
+    note_asked(oracle, record)
     oracle.clear_metrics(trial.trial_id)
     if record["status"] == "failed":
         trial.status, trial.message = Status.FAILED, record["traceback"] or record["message"]
@@ -127,10 +161,20 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
         if record["status"] == "pruned":
-            trial.message = (
-                f"{PRUNED} after {len(record['executions'][-1]['epoch_seconds'])} epochs"
-            )
+            trial.message = f"{PRUNED} after {_total_epochs(record)} epochs"
     oracle.end_trial(trial)
+
+
+def note_asked(oracle: Any, record: dict[str, Any]) -> None:
+    """Lets the oracle know how many epochs a trial that has ended was to be trained for."""
+    asked = epochs_asked(record)
+    if asked is not None:
+        oracle.asked[record["trial_id"]] = asked
+
+
+def _total_epochs(record: dict[str, Any]) -> int:
+    """Returns the epochs that a network was trained for, those before a promotion too."""
+    return int(record["initial_epoch"]) + len(record["executions"][-1]["epoch_seconds"])
 
 
 def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:

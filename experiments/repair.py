@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.record import ATTEMPTS, TrialRecord, read_attempts, tell
+from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
 from experiments.stored_trial import TrialReader
 
@@ -50,6 +50,8 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     mended = [line for f in found for line in f.mended]
     for f in trials:
         trial = oracle.trials[f.trial.trial_id]
+        if f.result is not None:
+            note_asked(oracle, f.result)
         if trial.status in _ENDED:
             continue
         if f.result is not None:
@@ -98,7 +100,10 @@ def _clear(folder: Path) -> None:
 def _load(found: Found, name: str, parse: Any) -> Any:
     path = found.folder / name
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if f"trial_{content['trial_id']}" != found.folder.name:
+            raise ValueError("it is of another trial")
+        return parse(content)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):

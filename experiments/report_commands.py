@@ -6,9 +6,15 @@ from typing import Any
 
 import click
 
-from experiments.compare_command import cache_dir_option, compare, data_dir_option
+from experiments.compare_command import (
+    cache_dir_option,
+    compare,
+    data_dir_option,
+    images_option,
+)
 from experiments.errors import UserError
 from experiments.objective import LATENCY
+from experiments.output import echo
 from experiments.quiet import import_keras_quietly
 
 _DISAGREES = 1
@@ -47,7 +53,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     from reports import load_study, write_report
 
     if next_file is None:
-        click.echo(write_report(study, runs_dir))
+        echo(write_report(study, runs_dir))
         if png:
             from reports.png import write_pngs
 
@@ -56,7 +62,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     from reports.next_search import write_next
 
     path = write_next(load_study(study, runs_dir), next_file)
-    click.echo(f"{path}: run it with `experiments search --config {path}`")
+    echo(f"{path}: run it with `experiments search --config {path}`")
 
 
 @click.argument("study")
@@ -67,12 +73,14 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
 )  # fmt: skip
 @data_dir_option
 @cache_dir_option
+@images_option
 def reproduce(
     study: str,
     trial: str,
     tolerance: float,
     data_dir: str | None,
     cache_dir: str | None,
+    dataset: str | None,
     runs_dir: str,
 ) -> int:
     """Train TRIAL of STUDY again as recorded, and say whether it agrees."""
@@ -84,8 +92,8 @@ def reproduce(
     from experiments.reproduce import reproduce as again
     from experiments.rerun import open_study
 
-    answer = again(open_study(loaded, data_dir, cache_dir), trial, tolerance)
-    click.echo(answer.text)
+    answer = again(open_study(loaded, data_dir, cache_dir, dataset=dataset), trial, tolerance)
+    echo(answer.text)
     return 0 if answer.agrees else _DISAGREES
 
 
@@ -106,7 +114,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         place = Path(out) if out else loaded.folder / "export" / names.get(to, to)
         if to == "tensorboard":
             import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed
-        click.echo(export_study(loaded, to, place))
+        echo(export_study(loaded, to, place))
         return
     import_keras_quietly()
     from experiments.export_model import export_model
@@ -114,29 +122,37 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     suffix = {"tflite": ".tflite", "onnx": ".onnx"}.get(str(model), "")
     place = Path(out) if out else loaded.folder / "export" / f"model{suffix or '_saved'}"
     difference = export_model(loaded, str(model), place)
-    click.echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
+    echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 
 @click.argument("study")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
 @data_dir_option
 @cache_dir_option
+@images_option
 def measure(
-    study: str, top: int, data_dir: str | None, cache_dir: str | None, runs_dir: str
+    study: str,
+    top: int,
+    data_dir: str | None,
+    cache_dir: str | None,
+    dataset: str | None,
+    runs_dir: str,
 ) -> None:
     """Measure FLOPs and latency of the best trials of STUDY, for its report."""
+    from experiments.files import check_writable
     from reports import load_study, write_report
 
     loaded = load_study(study, runs_dir)
+    check_writable(loaded.folder)
     import_keras_quietly()
     from experiments.measure import measure as run
     from experiments.rerun import open_study
 
-    run(open_study(loaded, data_dir, cache_dir), top, click.echo)
+    run(open_study(loaded, data_dir, cache_dir, dataset=dataset), top, echo)
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
-        click.echo(
+        echo(
             f"{LATENCY} is an objective: the report goes on with those of the search until all "
             f"{total} completed trials are measured anew (--top {total})"
         )
-    click.echo(f"report: {write_report(study, runs_dir)}")
+    echo(f"report: {write_report(study, runs_dir)}")

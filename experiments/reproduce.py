@@ -1,7 +1,7 @@
 """Trains a recorded trial again, and says whether it agrees."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
 from experiments.numerics import differences, needs_another_process, numerics, variables_for
 from experiments.rerun import Opened
+from experiments.space_source import changed, source_of, space_source
 from experiments.study import environment
 from experiments.trial import Execution, TrialResult, run_trial
-from reports.reading import as_dict, dicts, dig, number, read_json
+from reports.reading import as_dict, clean, dicts, dig, number, read_json
 
 TOLERANCE = 0.005
 
@@ -125,7 +126,7 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
         score=float(np.mean([s for s in scores if s is not None])),
         largest=largest,
         tolerance=tolerance,
-        differences=tuple(dict.fromkeys((*differing, *_differences(opened)))),
+        differences=tuple(dict.fromkeys((*differing, *_differences(opened, chain)))),
         origins=tuple(link.trial_id for link in chain[:-1]),
         unrecorded=not chain[-1].result.get("numerics"),
     )
@@ -162,6 +163,8 @@ def _chain(opened: Opened, trial_id: str) -> list[Link]:
 
 
 def _link(opened: Opened, trial_id: str) -> Link:
+    if not trial_id.isdecimal():  # it becomes a part of paths
+        raise UserError(f"{clean(trial_id, 60)!r} is no trial of a study of this suite")
     path = opened.folder / f"trial_{trial_id}" / "result.json"
     link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
     if link.result.get("status") not in ("completed", "pruned") or not link.executions:
@@ -176,6 +179,7 @@ def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> Tri
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
         epochs=_epochs(opened, link),
         patience=as_dict(link.result.get("asked")).get("patience", opened.config.patience),
+        counts_before=dig(link.result, "asked", "counts_before") is True,
         snapshots=str(folder / link.trial_id),
         start_snapshots=None if before is None else str(folder / before.trial_id),
         keep_snapshots=True,
@@ -227,7 +231,11 @@ def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: 
     return largest
 
 
-def _differences(opened: Opened) -> Iterator[str]:
+def _differences(opened: Opened, chain: Sequence[Link]) -> Iterator[str]:
+    source = space_source(opened.config.space)
+    for link in chain:
+        for module in changed(source_of(opened.study.record, int(link.trial_id)), source):
+            yield f"code of the space: {module} has changed since"
     then, now = as_dict(opened.study.record.get("environment")), environment()
     for name in ("python", "platform", "cores"):
         if then.get(name) != now[name]:

@@ -9,9 +9,10 @@ from typing import Any
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.display import Display, SilentDisplay
+from experiments.display import Display, PatientDisplay
 from experiments.errors import UserError
 from experiments.objective import LATENCY
+from experiments.places import recorded, whole
 from experiments.ranges import searched_space
 from experiments.search import parse_settings, prepare_data
 from experiments.trial import TrialTask
@@ -100,6 +101,7 @@ def open_study(
     cache_dir: str | None = None,
     display: Display | None = None,
     prepare: Callable[..., PreparedData] = prepare_data,
+    dataset: str | None = None,
 ) -> Opened:
     """Opens a study's configuration and its data.
 
@@ -107,30 +109,33 @@ def open_study(
         study: A study of this suite.
         data_dir: Folder of tensorflow-datasets, if it is elsewhere now.
         cache_dir: Folder of prepared arrays, likewise.
-        display: Shows the preparation.
+        display: Shows the preparation; without, it is said on standard error if it takes long.
         prepare: Prepares the dataset.
+        dataset: `folder:<path>` of its images, if they are elsewhere now.
 
     Raises:
         UserError: The study does not record how it was run, or its data are not the same any more.
     """
-    recorded = as_dict(study.record.get("config"))
-    if not recorded:
+    stated = as_dict(study.record.get("config"))
+    if not stated:
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "
             "can't be trained again"
         )
     known = {f.name for f in fields(SearchConfig)}
-    options = {name: value for name, value in recorded.items() if name in known}
-    options |= {k: v for k, v in (("data_dir", data_dir), ("cache_dir", cache_dir)) if v}
+    options = {name: value for name, value in stated.items() if name in known}
+    options |= recorded(options, study.folder)
+    now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
+    options |= whole({name: folder for name, folder in now.items() if folder})
     try:
         config = SearchConfig(**options)
     except TypeError as error:
         raise UserError(f"study {study.name!r} is damaged: its config lacks {error}") from None
-    data = prepare(config, parse_settings(config), display or SilentDisplay())
     wanted = dig(study.record, "dataset", "fingerprint")
+    data = prepare(config, parse_settings(config), display or PatientDisplay(), wanted)
     if wanted != data.fingerprint:
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
-            f"{data.fingerprint}, then {wanted}): its version or its files have changed"
+            f"{data.fingerprint}, then {wanted}): {data.why_changed(wanted)}"
         )
     return Opened(study, config, data)

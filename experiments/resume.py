@@ -10,8 +10,12 @@ from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import finite
 from experiments.finalists_plan import check_race
+from experiments.places import is_images, whole
+from experiments.places import recorded as found_now
 from experiments.ranges import Widened, widened
 from reports.facts import picks
+from reports.passwords import all_hidden
+from reports.reading import clean
 
 CHANGEABLE = (
     "max_trials",
@@ -52,12 +56,13 @@ def changed_config(
     known = {field.name for field in fields(SearchConfig)}
     recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
     # A deadline held for the session it was given to.
-    recorded |= {
+    recorded |= found_now(recorded, folder) | {
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),
     }
-    changes = dict(changes)
+    changes = dict(changes) | whole(changes)
+    _check_ray(folder, recorded.get("ray"), changes)
     if changes.get("method") == "auto" and picks(record):
         del changes["method"]
     for table in ("ranges", "method_settings"):  # what was given before holds on
@@ -72,16 +77,26 @@ def changed_config(
         raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
-        if was != now:
+        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
+        if was != now and not moved:
             raise UserError(
                 f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
                 "when it is resumed: start a new study, or leave that option out"
             )
     if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
         check_race(after)
-    _check_room(folder, after, len(after.tries) - len(before.tries))
+    _check_room(folder, after, before.max_trials, len(after.tries) - len(before.tries))
     # Earlier trials were taken into the record when the study was begun.
     return replace(after, sources=())
+
+
+def _check_ray(folder: Path, address: Any, changes: Mapping[str, Any]) -> None:
+    """Checks that a cluster is named by who asks now: a folder may come from anywhere."""
+    if address not in (None, "local", "none") and "ray" not in changes:
+        raise UserError(
+            f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "
+            f"named: give --ray {clean(address, 80)} to go on there, or --ray none to go on here"
+        )
 
 
 def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
@@ -108,9 +123,14 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     return list(given) if same else [*before, *given]
 
 
-def _check_room(folder: Path, config: SearchConfig, num_new: int) -> None:
-    """Checks that there are trials left for points that were added."""
+def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:
+    """Checks that what has begun is not above the limit, and leaves trials for new points."""
     begun = len(list(folder.glob("trial_*/trial.json")))
+    if config.max_trials < min(begun, before):
+        raise UserError(
+            f"--max-trials {config.max_trials}: study {folder.name!r} has begun {begun} trials, "
+            f"which stay: give {begun} or more"
+        )
     if num_new > config.max_trials - begun:
         raise UserError(
             f"--try: {num_new} more for study {folder.name!r}, which has begun {begun} "
@@ -122,6 +142,8 @@ def _plain(config: SearchConfig, name: str) -> Any:
     if name == "objective":
         return ", ".join(map(str, config.objectives))
     value = getattr(config, name)
+    if name == "sources":
+        return tuple(all_hidden(value))
     # Values come as text from the command line and as numbers from a file.
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
 
@@ -141,6 +163,7 @@ def check_same(
     if was != now:
         raise UserError(
             f"dataset {data.name!r} has changed since the study was begun: its splits had the "
-            f"fingerprint {was}, now it is {now}; restore it, or start a new study"
+            f"fingerprint {was}, now it is {now} ({data.why_changed(was)}); restore it, or start a "
+            "new study"
         )
     return widened(record["space"], finite(space))

@@ -23,17 +23,27 @@ class Retention:
         self._folder = folder
         self._objective = objective
         self._num_kept = num_kept
-        self._best: list[tuple[float, str]] = []  # best first
+        # (whether it was stopped early, score, trial id), best first
+        self._best: list[tuple[bool, float, str]] = []
         self._held: set[str] = set()  # trials whose training may be gone on with
 
     @property
     def score_to_beat(self) -> float | None:
-        """The score that a trial's weights need to be kept; `None` while there is room."""
-        return self._best[-1][0] if len(self._best) >= self._num_kept > 0 else None
+        """The score that a trial's weights need to be kept; `None` while there is room.
+
+        Trials that were stopped early give way to every other one.
+        """
+        if not len(self._best) >= self._num_kept > 0:
+            return None
+        was_stopped, score, _ = self._best[-1]
+        return None if was_stopped else score
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
-        """Takes note of the trials of earlier sessions: id, score and values by objective."""
-        for trial in trials:
+        """Takes note of the trials of earlier sessions: id, score and values by objective.
+
+        Of equal ones those stay that have weights: they were the first to end then.
+        """
+        for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
             self.ended(*trial)
 
     def ended(
@@ -44,23 +54,28 @@ class Retention:
         Args:
             trial_id: The trial.
             score: Its score; `None` if it has none.
-            values: What it came to by each of several objectives; not looked at here.
+            values: What it came to by each objective; `None` if it was stopped early.
         """
         self._held.add(trial_id)
         if score is None or not self._num_kept:
             self._remove(trial_id, CHECKPOINT)
             return
-        self._rank(trial_id, score)
-        for _, dropped in self._best[self._num_kept :]:
+        self._rank(trial_id, score, values is None)
+        for *_, dropped in self._best[self._num_kept :]:
             self._remove(dropped, CHECKPOINT)
         del self._best[self._num_kept :]
 
-    def _rank(self, trial_id: str, score: float) -> None:
-        position = next(
-            (i for i, (s, _) in enumerate(self._best) if self._objective.better(score, s)),
-            len(self._best),
-        )
-        self._best.insert(position, (score, trial_id))
+    def _rank(self, trial_id: str, score: float, was_stopped: bool) -> None:
+        def is_before(other: tuple[bool, float, str]) -> bool:
+            if was_stopped != other[0]:
+                return other[0]
+            return self._objective.better(score, other[1])
+
+        places = (place for place, other in enumerate(self._best) if is_before(other))
+        self._best.insert(next(places, len(self._best)), (was_stopped, score, trial_id))
+
+    def _has_weights(self, trial_id: str) -> bool:
+        return (self._folder / f"trial_{trial_id}" / CHECKPOINT).is_file()
 
     def release(self, wanted: set[str]) -> None:
         """Removes the training state of ended trials that are not among `wanted`."""

@@ -14,19 +14,23 @@ from experiments.data import PreparedData, prepare
 from experiments.deadline import parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
+from experiments.executors import check_available, opened
+from experiments.executors.base import Executor
+from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
 from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
+from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
+from experiments.space import check_on_steps, class_of, explore
 from experiments.study import check_new, describe_study, read_study, write_study
 from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
-from search_spaces import space_class
 
 _MOST_ATTEMPTS = 1000
 
@@ -71,7 +75,9 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         UserError: The input can't be used; nothing is left behind.
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
+    config = whole_config(config)
     check_new(config)
     prepared = prepare_search(config, display)
     study = describe_study(
@@ -82,15 +88,17 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     )
     study["started"] = time.time()
     study["earlier"] = as_record(prepared.earlier)
-    folder = _make_folder(config)
-    study["name"] = study["config"]["name"] = folder.name
-    with locked(folder):
+    with opened(prepared.config) as executor:
+        folder = _make_folder(config)
+        study["name"] = study["config"]["name"] = folder.name
         try:
-            write_study(folder, study)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            with locked(folder):
+                write_study(folder, study)
+                return _run(prepared, folder, study, display, executor)
+        except (UserError, OSError):
+            if "sessions" not in study:  # refused before it had begun
+                shutil.rmtree(folder, ignore_errors=True)
             raise
-        return _run(prepared, folder, study, display)
 
 
 @settled()
@@ -113,6 +121,7 @@ def resume_search(
             can't; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
+    refuse_while_spawning()
     display = display or SilentDisplay()
     folder = find_study(study, runs_dir)
     read_study(folder)
@@ -121,19 +130,26 @@ def resume_search(
         config = changed_config(record, folder, changes or {})
         again = may_be_picked_again(record, config)  # more trials may ask for another method
         asked = replace(config, method="auto") if again else config
-        prepared = prepare_search(asked, display, begun=config)
+        recorded = record["dataset"].get("fingerprint")
+        prepared = prepare_search(asked, display, config, recorded)
         space = describe_space(prepared.space)
         widened = check_same(record, space, prepared.data)
         if widened:
             prepared = replace(prepared, widened=tuple(widened))
             record["space"] = space
+        record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
         kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
-        record["config"] = prepared.config.as_dict() | kept
-        return _run(prepared, folder, record, display)
+        record["config"] |= prepared.config.as_dict() | kept
+        record["name"], record["dataset"]["name"] = folder.name, prepared.config.dataset
+        with opened(prepared.config) as executor:
+            return _run(prepared, folder, record, display, executor)
 
 
 def prepare_search(
-    config: SearchConfig, display: Display, begun: SearchConfig | None = None
+    config: SearchConfig,
+    display: Display,
+    begun: SearchConfig | None = None,
+    recorded: str | None = None,
 ) -> Prepared:
     """Checks `config` against its space and its dataset, which is prepared.
 
@@ -141,6 +157,7 @@ def prepare_search(
         config: The search.
         display: Shows how it goes.
         begun: The search as it was until now, if it has begun.
+        recorded: The fingerprint of its splits, likewise.
 
     Raises:
         UserError: The input can't be used.
@@ -148,18 +165,22 @@ def prepare_search(
     from experiments.forecast import forecast
 
     end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
         check_race(config)
     parse_method_settings(config)
-    cls = space_class(config.space)
+    cls = class_of(config.space)
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
-    searched_space(_make(config, cls.required_shape(3, settings), 2, settings), config)
+    stand_in = _make(config, cls.required_shape(3, settings), 2, settings)
+    searched_space(stand_in, config)
+    if begun is None:  # what older studies hold stays
+        check_on_steps(explore(stand_in), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
-    data = prepare_data(config, settings, display)
+    data = prepare_data(config, settings, display, recorded)
     hypermodel = _make(config, data.shape, len(data.class_names), settings)
     space = searched_space(hypermodel, config)
     try:
@@ -170,7 +191,8 @@ def prepare_search(
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
     first, *further = config.objectives
-    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further)
+    takes_short = config.method == "tpe" and not further
+    earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config)]
     if config.cache_features:
@@ -182,14 +204,26 @@ def prepare_search(
 
 def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
     try:
-        return space_class(config.space)(shape, num_classes, **settings)
+        return class_of(config.space)(shape, num_classes, **settings)
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
 
 
-def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Display) -> PreparedData:
-    """Prepares the dataset of `config`, or finds it in the cache."""
-    cls = space_class(config.space)
+def prepare_data(
+    config: SearchConfig,
+    settings: dict[str, Any],
+    display: Display,
+    recorded: str | None = None,
+) -> PreparedData:
+    """Prepares the dataset of `config`, or finds it in the cache.
+
+    Args:
+        config: The search.
+        settings: Of the space.
+        display: Shows how it goes.
+        recorded: The fingerprint that a study recorded, which may be of earlier rules.
+    """
+    cls = class_of(config.space)
     return prepare(
         config.dataset,
         lambda channels: cls.required_shape(channels, settings),
@@ -198,6 +232,7 @@ def prepare_data(config: SearchConfig, settings: dict[str, Any], display: Displa
         sample=config.sample,
         split_seed=config.split_seed,
         progress=display.preparing,
+        recorded=recorded,
     )
 
 
@@ -207,7 +242,7 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
     Raises:
         UserError: There is no such setting, or its value does not fit.
     """
-    defaults = space_class(config.space).setting_defaults()
+    defaults = class_of(config.space).setting_defaults()
     settings: dict[str, Any] = {}
     for name, value in config.settings.items():
         if name not in defaults:
@@ -259,10 +294,12 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _run(prepared: Prepared, folder: Path, study: dict[str, Any], display: Display) -> SearchResult:
+def _run(
+    prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
+) -> SearchResult:
     from reports import write_report
 
-    session = Session(prepared, folder, study, display)
+    session = Session(prepared, folder, study, display, executor)
     confirmed = session.run()
     oracle = session.tuner.oracle
     best = front.finalists(oracle, 1)

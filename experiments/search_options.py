@@ -1,5 +1,6 @@
 """The options of a search on the command line, and the fields of `SearchConfig` they come to."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--workers", metavar="N|auto", help="worker processes; 0 for none  [default: 1]"
         ),
-        click.option("--ray", metavar="ADDRESS|local", help="run trials on a Ray cluster"),
+        click.option("--ray", metavar="ADDRESS|local|none", help="run trials on a Ray cluster"),
         click.option("--ray-cpus", type=float, help="CPUs Ray reserves for a trial  [default: 1]"),
         click.option("--ray-gpus", type=float, help="GPUs Ray reserves for a trial  [default: 0]"),
         click.option(
@@ -144,7 +145,7 @@ def parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
     for name, value in options.items():
         if name == "tries":
             if value:
-                points = [_pairs("--try", tuple(text.split(","))) for text in value]
+                points = [_pairs("--try", _parts(text)) for text in value]
                 chosen[name] = _behind(chosen.get(name, []), points)
         elif name == "objective":
             if value:
@@ -159,6 +160,17 @@ def parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
         elif value is not None:
             chosen[name] = value
     return chosen
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Divides `NAME=VALUE,NAME=VALUE`; what has no name of its own belongs to the value before."""
+    parts: list[str] = []
+    for part in text.split(","):
+        if parts and not re.match(r"\s*[^\s=,]+=", part):
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return tuple(parts)
 
 
 def _behind(of_file: Any, given: Any) -> Any:

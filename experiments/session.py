@@ -1,5 +1,6 @@
 """One run of a study, from its first or a later trial to the report."""
 
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
 from experiments.errors import InterruptedSearchError, UserError
-from experiments.executors import make_executor
+from experiments.executors.base import Executor
 from experiments.executors.hardware import suitable_workers
 from experiments.files import is_disk_full
 from experiments.finalists_plan import num_trainings
@@ -28,11 +29,14 @@ from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
 from experiments.record import TrialRecord
 from experiments.repair import restore
+from experiments.space_source import changed, source_of, space_source
 from experiments.study import write_study
+from experiments.trainings import OutOfTimeError
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
 
 _ENDED = ("COMPLETED", "FAILED")
+_ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,22 @@ class Session:
         folder: The study folder.
         study: The content of `study.json`; the session is added to it.
         display: Shows how it goes.
+        executor: Runs the trials.
     """
 
     def __init__(
-        self, prepared: Prepared, folder: Path, study: dict[str, Any], display: Display
+        self,
+        prepared: Prepared,
+        folder: Path,
+        study: dict[str, Any],
+        display: Display,
+        executor: Executor,
     ) -> None:
+        self._executor = executor
+        self._is_begun = False
+        self._new_source: list[str] = []
+        self._num_before = 0  # trials that had ended when the session began
+        self._ended_before: dict[str, float] = {}
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
@@ -113,6 +128,14 @@ class Session:
             plans.append(now)
         return plans
 
+    @property
+    def _how(self) -> str:
+        """The command that goes on with the study."""
+        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        if self.config.ray not in (None, "local"):  # an address is not taken from the record
+            how += f" --ray {shlex.quote(str(self.config.ray))}"
+        return how
+
     def run(self) -> Confirmed:
         """Runs trials, then the finalists.
 
@@ -123,7 +146,7 @@ class Session:
             InterruptedSearchError: It was interrupted.
             UserError: There is no room on the disk.
         """
-        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        how = self._how
         try:
             self._begin()
             with held(Path(self._data.folder)):
@@ -132,8 +155,9 @@ class Session:
                 self._note(search_ended=time.time(), ended_by=driver.ended_by)
                 return self._confirm()
         except KeyboardInterrupt:
-            with suppress(OSError):
-                self._note(ended_by="interrupted")
+            if self._is_begun:  # else the last session is an earlier one
+                with suppress(OSError):
+                    self._note(ended_by="interrupted", stopped=time.time())
             raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
         except MissingDataError as error:
             raise UserError(
@@ -165,9 +189,13 @@ class Session:
             session["points"] = self._new_points
         if self._picked:
             session["picked"] = self._picked
+        session |= self._source()
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
+        self._num_before = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        self._ended_before = {n: self.study.pop(n) for n in _ENDS if n in self.study}
         self.study.setdefault("sessions", []).append(session)
+        self._is_begun = True
         write_study(self.folder, self.study)
         self._display.search_started(self.folder.name, self.config, self._data)
         self._display.recalled(*self._so_far())
@@ -177,8 +205,23 @@ class Session:
             self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
         for line in self._notices:
             self._display.notice(line)
+        for line in self._new_source:
+            self._display.notice(line)
         if mended:
             self._display.notice(f"restored: {'; '.join(mended)}")
+
+    def _source(self) -> dict[str, Any]:
+        """Returns what a session records of the space's code, if it is not that of before."""
+        then, now = source_of(self.study), space_source(self.config.space)
+        if then == now:
+            return {}
+        if names := changed(then, now):
+            self._new_source = [
+                f"the code of space {self.config.space} has changed since the session before "
+                f"({', '.join(names)}): what is trained from now on may be other networks under "
+                "the same names"
+            ]
+        return {"space_source": now}
 
     def _so_far(self) -> tuple[int, tuple[str, float] | None]:
         """Returns the number of trials that have ended, and the best with its score."""
@@ -194,12 +237,9 @@ class Session:
 
     def _driver(self) -> Driver:
         config = self.config
-        workers = None if config.workers == "auto" else int(config.workers)
         return Driver(
             self.tuner,
-            make_executor(
-                workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
-            ),
+            self._executor,
             self._record,
             self._display,
             self._retention,
@@ -218,10 +258,18 @@ class Session:
             self.config, self._data, self.tuner, self.folder, self._display, self._end
         )
         was_done = confirmation.is_done
-        confirmed = confirmation.run()
-        if not was_done:
+        ended_by = {}
+        try:
+            confirmed = confirmation.run()
+        except OutOfTimeError as error:
+            confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
+            self._display.notice(f"{error}; go on with: {self._how}")
+        num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        if was_done and num_ended == self._num_before and "ended" in self._ended_before:
+            self.study |= self._ended_before  # nothing was left to do
+        else:
             self.study["ended"] = time.time()
-        self._note(ended=time.time())
+        self._note(ended=time.time(), **ended_by)
         return confirmed
 
 

@@ -33,6 +33,9 @@ class Snapshot:
         epochs: Epochs done, those before the history too.
         phase: Number of the phase that it is in.
         phase_start: Index into the history of the first epoch of that phase.
+        decided: Whether the training was told to go on after its last epoch.
+        before: The objective of the phase's epochs before the history: of the trials that this
+            one goes on from.
         variables: Values of all variables of the model that the phase trains.
         optimizer: Values of the optimizer's variables.
         best: Values of the model's weights after its best epoch.
@@ -46,6 +49,8 @@ class Snapshot:
     variables: Arrays
     optimizer: Arrays
     best: Arrays
+    decided: bool = False
+    before: tuple[float, ...] = ()
 
 
 def snapshot_path(folder: str | Path, execution: int) -> Path:
@@ -63,6 +68,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
         OSError: There is no room.
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
+    numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
         f"{group}_{index}": value
@@ -87,6 +93,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
                 for group in _GROUPS
             }
         execution = Execution(**facts.pop("execution"))
+        facts["before"] = tuple(map(float, facts.get("before", ())))
         return Snapshot(execution=execution, **facts, **groups)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None

@@ -1,8 +1,9 @@
 """The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
 
+import math
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -12,12 +13,35 @@ from experiments.errors import UserError
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
 
+_CLOSE = 1e-6  # of a step
+
 
 def explore(hypermodel: ImageSpace) -> keras_tuner.HyperParameters:
     """Returns every hyperparameter of `hypermodel`, conditional ones too, at its default."""
     hp = keras_tuner.HyperParameters()
     hypermodel.declare_hyperparameters(hp)
-    return hp
+    result = keras_tuner.HyperParameters()
+    for declared in hp.space:
+        result.merge([reaching_end(declared)])
+    return result
+
+
+def reaching_end(hp: Any) -> Any:
+    """Returns `hp` with an upper end a hair higher where Keras Tuner's count of steps misses it.
+
+    It counts `(high - low) // step`, which of 0.6, 0 and 0.1 is 5: 0.6 would never be drawn.
+    """
+    if not isinstance(hp, hp_module.Float) or hp.step is None or hp.sampling != "linear":
+        return hp
+    low, high, step = hp.min_value, hp.max_value, hp.step
+    steps = (high - low) / step
+    if abs(steps - round(steps)) > _CLOSE:  # the end is none of its values
+        return hp
+    while (high - low) // step < round(steps):
+        high = math.nextafter(high, math.inf)
+    return hp_module.Float(
+        hp.name, low, high, step=step, default=hp.default, conditions=hp.conditions
+    )
 
 
 def fixed(
@@ -80,6 +104,26 @@ def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
     return parsed
 
 
+def check_on_steps(space: keras_tuner.HyperParameters, fix: Mapping[str, Any]) -> None:
+    """Checks that values to be held are among those that the search would draw.
+
+    Raises:
+        UserError: One lies between the steps of its range.
+    """
+    for hp in space.space:
+        if hp.name in fix and getattr(hp, "step", None) is not None:
+            value = parse_value(hp, fix[hp.name])
+            if not any(is_same_value(value, one) for one in hp.values):
+                raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
+
+
+def is_same_value(one: Any, other: Any) -> bool:
+    """Whether two values are equal, but for what counting steps does to the last bits."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
+
+
 def _same(choice: Any, text: str) -> bool:
     if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
         return True
@@ -116,9 +160,33 @@ def _step(hp: Any) -> str:
     return f", {'times' if hp.sampling == 'log' else 'steps of'} {hp.step:g}"
 
 
+def class_of(name: str) -> type[ImageSpace]:
+    """Returns the hypermodel class of the space called `name`.
+
+    Raises:
+        UserError: Its file can't be used.
+    """
+    try:
+        return space_class(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def describe_each(names: Sequence[str]) -> str:
+    """Says what can be searched in each space, and what is wrong with a file that can't be used."""
+    return "\n\n".join(map(_described, names))
+
+
+def _described(name: str) -> str:
+    try:
+        return describe_space(name)
+    except Exception as error:  # whatever a file raises that somebody writes at
+        return f"{name}: can't be used: {' '.join(str(error).split())[:300]}"
+
+
 def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
-    cls = space_class(name)
+    cls = class_of(name)
     space = explore(cls(cls.required_shape(3, {}), 10))
     lines = [
         f"{name}: {cls.summary}",

@@ -48,6 +48,6 @@ def read_status(folder: Path) -> dict[str, Any]:
     """Returns what a search last said of itself; empty if nothing can be read."""
     try:
         found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,33 +1,43 @@
 """`experiments status`: what a study is at, read from its files alone."""
 
 import json
+import math
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from experiments.errors import UserError
 from experiments.lock import holder, is_running
 from experiments.objective import Objective, described
 from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
+from reports.formats import check_format
 from reports.index import read_compact
+from reports.reading import as_dict, clean, dicts, number
 
 
 def status_text(folder: Path) -> str:
-    """Says what a study is at: trials by state, the best one, those that run."""
-    plain = not (folder / "study.json").is_file() and any(folder.glob("trial_*/trial.json"))
-    if plain:
+    """Says what a study is at: trials by state, the best one, those that run.
+
+    Raises:
+        UserError: The folder holds no study, or one of a newer version.
+    """
+    if not (folder / "study.json").is_file():
+        if not any(folder.glob("trial_*/trial.json")):
+            raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
         return _plain_text(folder)
     study = _read(folder / "study.json")
+    check_format(study, folder)
     problems: list[str] = []
     found = read_compact(folder, problems)
     trials = [state for _, state, _ in found] + [{} for _ in problems]
     states = [_status(trial) for trial in trials]
-    config = study.get("config", {})
+    config = as_dict(study.get("config"))
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
-        f"trials: {counts}, of {config.get('max_trials', '?')} at most",
+        f"trials: {counts}, of {_text(config.get('max_trials'))} at most",
         *_best(study, trials, [result for _, _, result in found]),
         *_running(folder, config),
     ]
@@ -56,8 +66,12 @@ def _plain_text(folder: Path) -> str:
     return "\n".join([*lines, *(f"problem: {problem}" for problem in study.problems)])
 
 
+def _text(value: Any) -> str:
+    return "?" if value is None else clean(value, 40)
+
+
 def _status(trial: dict[str, Any]) -> str:
-    status = str(trial.get("status", "unreadable"))
+    status = clean(str(trial.get("status", "unreadable")), 40)
     return PRUNED if was_pruned(status, trial.get("message")) else status.lower()
 
 
@@ -73,59 +87,88 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     running = is_running(folder)
     who = holder(folder) or {}
     if running is not False:
-        since = datetime.fromtimestamp(float(who.get("since", 0))).strftime("%Y-%m-%d %H:%M")
-        phase = read_status(folder).get("phase", "starting")
-        return f"{phase} since {since}, process {who.get('pid')} on {who.get('host')}"
-    sessions = study.get("sessions") or [{}]
-    if "ended" in sessions[-1]:
-        early = sessions[-1].get("ended_by")
-        return f"ended by {early}" if early else "ended"
+        phase = _text(read_status(folder).get("phase", "starting"))
+        process = f"process {_text(who.get('pid'))} on {_text(who.get('host'))}"
+        return f"{phase}{_since(who.get('since'))}, {process}"
+    last = (dicts(study.get("sessions")) or [{}])[-1]
+    if "ended" in last:
+        early = last.get("ended_by")
+        return f"ended by {_text(early)}" if early else "ended"
     return f"interrupted; go on with `experiments resume {folder.name}`"
+
+
+def _since(seconds: Any) -> str:
+    try:
+        return f" since {datetime.fromtimestamp(number(seconds)):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # missing, or no date at all
+        return ""
 
 
 def _best(
     study: dict[str, Any], trials: list[dict[str, Any]], results: list[dict[str, Any]]
 ) -> list[str]:
-    objective = study.get("objective", {})
-    scored = [t for t in trials if t.get("status") == "COMPLETED" and t.get("score") is not None]
+    objective = as_dict(study.get("objective"))
+    ended = [t for t in trials if t.get("status") == "COMPLETED"]
+    scored = [t for t in ended if not math.isnan(number(t.get("score")))]
     done = [t for t in scored if _status(t) != PRUNED] or scored
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max
-    best = choose(done, key=lambda t: float(t["score"]))
-    name = objective.get("name", "score")
+    from reports.words import score
+
+    best = choose(done, key=lambda t: number(t["score"]))
+    name = _text(objective.get("name", "score"))
     return [
-        f"best: trial {best.get('trial_id')}, {name} {float(best['score']):.4f}",
+        f"best: trial {_text(best.get('trial_id'))}, {name} {score(number(best['score']))}",
         *_front(study, results),
     ]
 
 
 def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     """Says what the front of several objectives is so far."""
-    objectives = [Objective(o["name"], o["direction"]) for o in study.get("objectives", [])]
-    done = [r for r in results if r.get("status") == "completed" and r.get("objectives")]
+    objectives = [
+        Objective(clean(o["name"], 60), o["direction"])
+        for o in dicts(study.get("objectives"))
+        if isinstance(o.get("name"), str) and o.get("direction") in ("max", "min")
+    ]
+    done = [r for r in results if r.get("status") == "completed" and _values(r, objectives)]
     if not objectives or not done:
         return []
     from reports.front import front_of
 
-    front = front_of([[r["objectives"].get(o.name) for o in objectives] for r in done], objectives)
-    ids = ", ".join(str(done[position]["trial_id"]) for position in front.members)
+    front = front_of([list(_values(r, objectives).values()) for r in done], objectives)
+    ids = ", ".join(_text(done[position].get("trial_id")) for position in front.members)
     lines = [f"front: {len(front.members)} of {len(done)} trials: {ids}"]
     if front.knee is not None:
         knee = done[front.knee]
-        lines.append(f"knee: trial {knee['trial_id']}, {described(knee['objectives'], objectives)}")
+        values = described(_values(knee, objectives), objectives)
+        lines.append(f"knee: trial {_text(knee.get('trial_id'))}, {values}")
     return lines
+
+
+def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, float]:
+    """Returns what a trial came to by each objective; NaN where that is no number."""
+    recorded = as_dict(result.get("objectives"))
+    return {o.name: number(recorded.get(o.name)) for o in objectives} if recorded else {}
 
 
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     if is_running(folder) is False:
         return []
+    from reports.words import score
+
     status = read_status(folder)
     lines = []
-    for trial_id, at in status.get("running", {}).items():
-        metrics = ", ".join(f"{n} {v:.4f}" for n, v in at.get("metrics", {}).items())
-        epoch = f"epoch {at['epoch']} of {config.get('max_epochs', '?')}" if at else "starting"
-        lines.append(f"running: trial {trial_id}, {epoch}{': ' if metrics else ''}{metrics}")
-    if status.get("written"):
-        lines.append(f"as of {time.time() - float(status['written']):.0f} s ago")
+    for trial_id, stated in as_dict(status.get("running")).items():
+        at = as_dict(stated)
+        known = as_dict(at.get("metrics")).items()
+        metrics = ", ".join(f"{clean(n, 60)} {score(number(v))}" for n, v in known)
+        of = f"of {_text(config.get('max_epochs'))}"
+        epoch = f"epoch {_text(at.get('epoch'))} {of}" if at else "starting"
+        lines.append(
+            f"running: trial {clean(trial_id, 40)}, {epoch}{': ' if metrics else ''}{metrics}"
+        )
+    age = time.time() - number(status.get("written"))
+    if not math.isnan(age):
+        lines.append(f"as of {max(0.0, age):.0f} s ago")
     return lines

@@ -12,7 +12,10 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import write_json
-from reports.reading import read_json
+from experiments.space_source import space_source
+from reports.formats import FORMAT, check_format
+from reports.passwords import all_hidden
+from reports.reading import dicts, read_json
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -51,21 +54,15 @@ def describe_study(
     """Returns the content of `study.json`."""
     objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
-        "format": 1,
+        "format": FORMAT,
         "name": config.name,
         "config": config.as_dict(),
         "objective": objective,
         **({"objectives": [objective, *others]} if others else {}),
         "space": space,
+        "space_source": space_source(config.space),
         "architecture": list(architecture),
-        "dataset": {
-            "name": data.name,
-            "class_names": list(data.class_names),
-            "shape": list(data.shape),
-            "counts": data.counts,
-            "fingerprint": data.fingerprint,
-            "skipped": list(data.skipped),
-        },
+        "dataset": data.record(),
         "environment": environment(),
     }
 
@@ -92,19 +89,33 @@ def environment() -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
+    """Returns the commit of the suite's own source, wherever one stands."""
+    source = Path(__file__).resolve()
+    variables = {n: v for n, v in os.environ.items() if not n.startswith("GIT_")}
+
     def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(source.parent), *arguments]
         return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+            command, capture_output=True, text=True, check=True, timeout=10, env=variables
         ).stdout.strip()
 
     try:
+        # Fails where the suite is installed in a folder within somebody else's repository.
+        ask("ls-files", "--error-unmatch", source.name)
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def write_study(folder: Path, study: dict[str, Any]) -> None:
-    """Writes `study.json`."""
+    """Writes `study.json`, without the passwords of databases that earlier trials came from."""
+    for holder, name in (
+        (study["config"], "sources"),
+        (study.get("environment"), "command_line"),
+        *((session, "command_line") for session in dicts(study.get("sessions"))),
+    ):
+        if isinstance(holder, dict) and name in holder:
+            holder[name] = all_hidden(holder[name])
     write_json(folder / "study.json", study)
 
 
@@ -125,4 +136,5 @@ def read_study(folder: Path) -> dict[str, Any]:
     keys = ("config", "objective", "space", "dataset")
     if not isinstance(record, dict) or any(key not in record for key in keys):
         raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
+    check_format(record, folder)
     return record

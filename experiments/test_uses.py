@@ -5,8 +5,8 @@ says how often it was, and comparisons count how often the same arms were looked
 
 - `artifacts/test_uses.json`: a list, one entry each time that the split was opened on trainings
   that it had not been opened on: `time` (seconds since 1970), `by` (`finalists` or `compare`),
-  `fingerprint` of the splits, `images`, `max_epochs`, `patience`, and `trainings`, each with its
-  `trial_id` and `seed`.
+  `fingerprint` of the splits, `images`, `max_epochs`, `patience`, of comparisons `key`
+  (`trained_how.key_of`), and `trainings`, each with its `trial_id` and `seed`.
 - `artifacts/looks.json`: a list, one entry for each distinct look of a comparison: `time`, `arms`
   (sorted pairs of study and trial), `trainings` (arm -> how many), `images`, and `digest` of the
   trainings that were compared.
@@ -19,9 +19,11 @@ from typing import Any
 
 from experiments.data import PreparedData
 from experiments.files import write_json
+from reports.alike import differing
 from reports.test_uses import Arms, arms_key, read_looks, read_uses
 
 _HOW = ("max_epochs", "patience")
+_KEY = "key"
 
 
 def note_test_use(
@@ -41,16 +43,18 @@ def note_test_use(
         folder: The study folder.
         by: What opens it: `finalists` or `compare`.
         data: The prepared dataset.
-        how: `max_epochs` and `patience` of the trainings.
+        how: `max_epochs` and `patience` of the trainings, and `key` of all that decides them, where
+            it is known: the same seed of another network is another use.
         trainings: Trial and seed of each.
         when: Seconds since 1970; now if `None`.
     """
     uses = read_uses(folder)
     facts = {name: how[name] for name in _HOW}
+    facts |= {_KEY: how[_KEY]} if _KEY in how else {}
     noted = {
         (run["trial_id"], run["seed"])
         for use in uses
-        if {name: use.get(name) for name in _HOW} == facts
+        if not differing(facts, dict.fromkeys(_HOW) | use)
         for run in use["trainings"]
     }
     new = [{"trial_id": t, "seed": s} for t, s in trainings if (t, s) not in noted]

@@ -57,7 +57,7 @@ class Network:
             self.views = (ORIGINAL,) if self.split is None else self.split.views
             # A split network is joined when it is needed, which may be never.
             self._whole = self.space.build(self.hp) if self.split is None else None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BuildError(f"{type(error).__name__}: {error}") from error
 
     @property
@@ -133,7 +133,7 @@ def train(
         executions.append(keeper.execution)
     with timed(keeper.execution, "features"):
         sources, features = open_sources(network, note)
-    recorder = EpochRecorder(task.objective, keeper, report, task.patience)
+    recorder = EpochRecorder(task.objective, keeper, report, task.patience, task.counts_before)
     if _has_its_own_fit(network.space):
         _fit_its_own_way(network, sources[0], recorder)
     else:

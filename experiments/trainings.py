@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.deadline import REPORT_SECONDS
 from experiments.display import Display
 from experiments.driver import STOPPING
 from experiments.executors.base import Answer, Executor, Job, Loss
@@ -78,6 +79,10 @@ class Outcome:
         return None if self.execution is None else self.execution.score
 
 
+class OutOfTimeError(RuntimeError):
+    """The deadline came before all trainings were done; a later session goes on with them."""
+
+
 class Trainings:
     """Trains finalists, as many at once as the executor has room for.
 
@@ -87,11 +92,18 @@ class Trainings:
         display: Shows how it goes.
         known: Trainings of an earlier session, by key, whose weights are gone. Those that were not
             tested serve where their score is all that is wanted.
+        end: When the search should be done, by `time.monotonic`; `None` for whenever.
     """
 
     def __init__(
-        self, study: Path, executor: Executor, display: Display, known: dict[str, Outcome]
+        self,
+        study: Path,
+        executor: Executor,
+        display: Display,
+        known: dict[str, Outcome],
+        end: float | None = None,
     ) -> None:
+        self._end = end
         self._folder = study / "artifacts" / "finalists"
         self._executor, self._display, self._known = executor, display, known
         self._status = StatusFile(study)
@@ -113,6 +125,7 @@ class Trainings:
 
         Raises:
             KeyboardInterrupt: It was interrupted; what has ended is kept.
+            OutOfTimeError: There is no time for the rest before the deadline; likewise.
             DiskFullError: There is no room on the disk.
         """
         self._trainings |= {training.key: training for training in wanted}
@@ -124,6 +137,12 @@ class Trainings:
                 self._status.write(self._state())
         if self._interruption.requested:
             raise KeyboardInterrupt
+        missing = sum(self.outcome(training, to_test) is None for training in wanted)
+        if missing:
+            raise OutOfTimeError(
+                f"the deadline came when {missing} of {len(wanted)} trainings of finalists were "
+                "left to be done; those that are done are kept"
+            )
         found = [self.outcome(training, to_test) for training in wanted]
         return [outcome for outcome in found if outcome is not None]
 
@@ -167,10 +186,15 @@ class Trainings:
         return {"phase": "confirming", "running": sorted(self._jobs)}
 
     def _is_over(self) -> bool:
-        return self._interruption.requested and not self._jobs
+        return self._ending() and not self._jobs
+
+    def _ending(self) -> bool:
+        """Whether no training may go on: interrupted, or the rest of the time is the report's."""
+        is_due = self._end is not None and time.monotonic() + REPORT_SECONDS > self._end
+        return self._interruption.requested or is_due
 
     def _fill(self, waiting: list[Training]) -> None:
-        while self._executor.free() > 0 and not self._interruption.requested:
+        while self._executor.free() > 0 and not self._ending():
             if any(job.alone for job in self._jobs.values()):
                 return
             if self._again:
@@ -219,7 +243,7 @@ class Trainings:
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
         self._status.epoch(job.trial_id, execution, epoch, metrics)
         self._status.write(self._state())
-        return Answer.PAUSE if self._interruption.requested else Answer.GO
+        return Answer.PAUSE if self._ending() else Answer.GO
 
     def noted(self, job: Job, what: str, done: int, total: int) -> None:
         """Shows progress before the first epoch."""

@@ -35,6 +35,8 @@ class TrialTask:
         epochs: Epochs to reach.
         seeds: One training a seed.
         patience: Epochs without improvement before a training stops; never if `None`.
+        counts_before: Whether these epochs are counted across a promotion; older trials counted
+            from it.
         snapshots: Folder of the trial's own snapshots, which an interrupted attempt goes on from;
             none are kept if `None`.
         start_snapshots: Folder of another trial's snapshots, to go on from, or `None`.
@@ -61,6 +63,7 @@ class TrialTask:
     checkpoint_above: float | None = None
     cache_dir: str | None = None
     further: tuple[str, ...] = ()
+    counts_before: bool = True
 
     def keeps(self, score: float, best: float | None) -> bool:
         """Whether a training with `score` is to be kept, after one with `best`."""
@@ -162,7 +165,7 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
     result = TrialResult()
     try:
         _run_executions(task, result, report, note)
-    except Exception as error:  # whatever a model can raise costs this trial alone
+    except (Exception, SystemExit) as error:  # whatever a model can raise costs this trial alone
         result.status, result.cause = "failed", classify(error)
         lines = str(error).strip().splitlines()
         result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"

@@ -66,6 +66,8 @@ class SuiteTuner(keras_tuner.Tuner):
         """Returns what `trial` asks for, as plain data."""
         values = trial.hyperparameters.values
         earlier = values.get("tuner/trial_id")
+        if not str(earlier).isdecimal():  # it becomes a part of a path
+            earlier = None
         number = int(trial.trial_id)
         return TrialTask(
             space=self.config.space,

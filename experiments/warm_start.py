@@ -15,6 +15,7 @@ from experiments.earlier_projects import read_folder
 from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
+from reports.passwords import hidden
 
 
 def warm_start(
@@ -23,6 +24,7 @@ def warm_start(
     objective: Objective,
     runs_dir: str | Path,
     further: Sequence[Objective] = (),
+    takes_short: bool = False,
 ) -> tuple[list[Earlier], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
@@ -33,6 +35,8 @@ def warm_start(
         objective: Its objective; that of the sources has to be the same.
         runs_dir: Where studies are looked for by name.
         further: Its further objectives; trials of which one of them is not known are dropped.
+        takes_short: Whether the search's method knows what to make of trials that were stopped
+            early; else they are dropped.
 
     Raises:
         UserError: A source can't be read, or is of another objective.
@@ -44,6 +48,9 @@ def warm_start(
         unknown: set[str] = set()
         known = {hp.name for hp in space.space}
         for trial in source.trials:
+            if trial.curve and not takes_short:
+                dropped["stopped early"] += 1
+                continue
             unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
             values = {n: v for n, v in trial.values.items() if n in known}
             outside = mapped.dropped(values)
@@ -52,12 +59,14 @@ def warm_start(
             else:
                 fitting.append(replace(trial, values=values))
         used += fitting
-        lines.append(_line(name, len(fitting), dropped, unknown))
+        lines.append(_line(name, fitting, dropped, unknown))
     return used, lines
 
 
-def _line(name: str, num_used: int, dropped: Counter[str], unknown: set[str]) -> str:
-    line = f"--from {name}: {num_used} trials used"
+def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: set[str]) -> str:
+    line = f"--from {hidden(name)}: {len(used)} trials used"
+    if num_short := sum(bool(trial.curve) for trial in used):
+        line += f" ({num_short} of them stopped early)"
     if dropped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
         line += f", {dropped.total()} dropped ({reasons})"
@@ -139,31 +148,41 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
         names = optuna.get_all_study_names(storage)
         if not chosen and len(names) != 1:
             there = ", ".join(names) or "none"
-            raise UserError(f"--from {name}: choose a study as {url}#STUDY; there are {there}")
+            raise UserError(
+                f"--from {hidden(name)}: choose a study as {hidden(url)}#STUDY; there are {there}"
+            )
         study = optuna.load_study(study_name=chosen or names[0], storage=storage)
     except UserError:
         raise
     except Exception as error:  # databases fail in as many ways as there are databases
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"--from {name}: can't be read: {lines[0][:200]}") from None
+        why = hidden(lines[0][:200])
+        raise UserError(f"--from {hidden(name)}: can't be read: {why}") from None
     if len(study.directions) != len(objectives):
         raise UserError(
-            f"--from {name}: it has {len(study.directions)} objective(s), this search "
+            f"--from {hidden(name)}: it has {len(study.directions)} objective(s), this search "
             f"{len(objectives)}: {', '.join(map(str, objectives))}"
         )
     stated = study.metric_names if len(objectives) > 1 else None
     names = stated or [o.name for o in objectives]
     for named, direction, objective in zip(names, study.directions, objectives, strict=True):
         most = direction == optuna.study.StudyDirection.MAXIMIZE
-        check_objective(name, Objective(named, "max" if most else "min"), objective)
+        check_objective(hidden(name), Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
     for trial in study.get_trials(deepcopy=False):
         values = trial.values or []
         if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
             trials.append(Earlier(dict(trial.params), values[0], tuple(values[1:])))
+        elif trial.state == optuna.trial.TrialState.PRUNED and _known_curve(trial):
+            curve = _known_curve(trial)
+            trials.append(Earlier(dict(trial.params), curve[max(curve)], curve=curve))
         else:
             skipped[trial.state.name.lower()] += 1
     return Source(trials, skipped)
+
+
+def _known_curve(trial: Any) -> dict[int, float]:
+    return {step: v for step, v in trial.intermediate_values.items() if is_number(v)}
 
 
 def _check_file(name: str, url: str) -> None:
@@ -179,7 +198,9 @@ def _check_file(name: str, url: str) -> None:
 def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
     """Returns earlier trials as plain data for `study.json`."""
     return [
-        {"values": e.values, "score": e.score} | ({"further": list(e.further)} if e.further else {})
+        {"values": e.values, "score": e.score}
+        | ({"further": list(e.further)} if e.further else {})
+        | ({"curve": sorted(e.curve.items())} if e.curve else {})
         for e in earlier
     ]
 
@@ -187,6 +208,11 @@ def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
 def from_record(study: Mapping[str, Any]) -> list[Earlier]:
     """Returns the earlier trials that `study.json` holds, so that a resume needs no source."""
     return [
-        Earlier(dict(e["values"]), float(e["score"]), tuple(map(float, e.get("further", ()))))
+        Earlier(
+            dict(e["values"]),
+            float(e["score"]),
+            tuple(map(float, e.get("further", ()))),
+            {int(step): float(value) for step, value in e.get("curve", ())},
+        )
         for e in study.get("earlier", [])
     ]

@@ -1,15 +1,19 @@
 """How a study was run, as pairs of label and text, and the reproducibility checklist."""
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reports.passwords import hidden
 from reports.reading import as_dict, clean, dicts, dig, number
 from reports.study import Study
+from reports.summary import metric_on_test
 from reports.test_uses import looks, opened_words
-from reports.words import duration, listed, plural, text
+from reports.words import duration, listed, plural, text, words
 from reports.words import number as shown
 
+_MOST_COMMANDS = 20
 YES, PARTLY, NO = "yes", "partly", "no"
 
 
@@ -37,6 +41,8 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seed", _said(config.get("seed"))
     yield "images", _images(dataset)
     yield "splits", _splits(config, dataset)
+    roles = as_dict(dataset.get("roles")).items()
+    yield "roles", "; ".join(f"{split} is {source}" for split, source in roles)
     skipped = dataset.get("skipped")
     if isinstance(skipped, list) and skipped:
         named = listed([str(name) for name in skipped])
@@ -97,8 +103,15 @@ def _budget(config: dict[str, Any]) -> str:
 
 
 def _took(record: dict[str, Any]) -> str:
-    seconds = number(record.get("ended")) - number(record.get("started"))
-    return duration(seconds) if seconds >= 0 else ""
+    sessions = dicts(record.get("sessions"))
+    stretches = [
+        number(s.get("ended", s.get("stopped"))) - number(s.get("started")) for s in sessions
+    ]
+    if len(sessions) < 2 or math.isnan(sum(stretches)):  # one that was killed has no end
+        stretches = [number(record.get("ended")) - number(record.get("started"))]
+    seconds = sum(stretches)
+    over = f" in {plural(len(sessions), 'session')}" if len(stretches) > 1 else ""
+    return duration(seconds) + over if seconds >= 0 else ""
 
 
 def _images(dataset: dict[str, Any]) -> str:
@@ -136,9 +149,12 @@ def _git(git: dict[str, Any]) -> str:
 
 
 def command_line(study: Study) -> str:
-    """Returns the command that ran the search, if recorded."""
-    parts = dig(study.record, "environment", "command_line")
-    return clean(shlex.join(map(str, parts)), 2000) if isinstance(parts, list) else ""
+    """Returns the commands that began the search and went on with it, a line each, if recorded."""
+    sessions = dicts(study.record.get("sessions"))[1:]
+    stated = [dig(study.record, "environment", "command_line")]
+    stated += [session.get("command_line") for session in sessions]
+    lines = [hidden(shlex.join(map(str, parts))) for parts in stated if isinstance(parts, list)]
+    return "\n".join(clean(line, 2000) for line in list(dict.fromkeys(lines))[:_MOST_COMMANDS])
 
 
 def checklist(study: Study) -> list[tuple[str, str, str]]:
@@ -165,7 +181,8 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Exact number of training and evaluation runs", YES,
          f"{plural(len(study.trials), 'trial')}, {plural(seeds, 'training')} of the winner"),
         ("Measure and statistics used to report results", YES if tested else NO,
-         "test accuracy, mean with 95 % interval" if tested else "no test score"),
+         f"test {words(metric_on_test(study))}, mean with 95 % interval"
+         if tested else "no test score"),
         ("Central tendency and variation", YES if seeds > 1 else PARTLY if seeds else NO,
          f"over {plural(seeds, 'seed')}" if seeds else "nothing was tested"),
         ("Average runtime of each result", YES if study.trials["seconds"].notna().any() else NO,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from reports.durations import trial_seconds
 from reports.reading import as_dict, clean, dicts, dig, number, scalar
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ _STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
 _FIELDS = (
     "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms",
+    "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs",
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
@@ -73,10 +74,11 @@ def _trial_row(
         "traceback": _optional(result.get("traceback"), 20_000),
         "started": started,
         "ended": ended,
-        "seconds": ended - started,
+        "seconds": trial_seconds(result),
         "epochs": _epochs(executions) if "executions" in result else math.nan,
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
+        **_fidelity(values, result, executions),
         **{
             name: number(result.get(name))
             for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
@@ -97,6 +99,23 @@ def status_of(trial: Trial) -> str:
 
 def _epochs(executions: list[dict[str, Any]]) -> float:
     return float(sum(len(_epoch_seconds(execution)) for execution in executions))
+
+
+def _fidelity(
+    values: dict[str, Any], result: dict[str, Any], executions: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Returns what a trial went on from, and how far; Keras Tuner keeps it among the values."""
+    origin = values.get("tuner/trial_id")
+    planned = number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
+    first = number(result.get("initial_epoch", values.get("tuner/initial_epoch")))
+    first = 0.0 if math.isnan(first) else first
+    lengths = [len(_epoch_seconds(e)) for e in executions]
+    return {
+        "origin": None if origin is None else clean(str(origin), 40),
+        "initial_epoch": first,
+        "planned_epochs": planned,
+        "total_epochs": first + max(lengths, default=0) if "executions" in result else planned,
+    }
 
 
 def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:

@@ -4,7 +4,7 @@ import math
 
 from experiments.objective import Objective, shown_value
 from reports.front import StudyFront
-from reports.words import listed, plural, words
+from reports.words import listed, plural, score, words
 
 _SAME = 1.05  # ratios below it are no difference worth a number
 
@@ -43,7 +43,7 @@ def exchange(found: StudyFront, position: int, other: int) -> str:
         value, instead = float(found.values[position, column]), float(found.values[other, column])
         worse = objective.better(instead, value)
         (lost if worse else got).append(_change(objective, value, instead))
-    text = f"{gap:.4f} {words(first.name)} for {listed(got)}"
+    text = f"{score(gap)} {words(first.name)} for {listed(got)}"
     return f"{text}, at {listed(lost)}" if lost else text
 
 

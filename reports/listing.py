@@ -11,9 +11,10 @@ from experiments.errors import UserError
 from reports.frames import Trial, status_of
 from reports.index import Scan, read_compact, scan
 from reports.load import check_space, damage_refused, load_study, read_finalists, read_record
+from reports.metrics import reported_on_test
 from reports.race import winner_of
 from reports.reading import clean, dig, number
-from reports.words import number as shown
+from reports.words import score
 
 _HEADINGS = ("study", "size", "what", "method", "trials", "objective", "best", "test", "started")
 _WIDEST = 120
@@ -71,8 +72,8 @@ def _row(folder: Path) -> tuple[float, Sequence[str]]:
         str(dig(record, "config", "method") or ""),
         f"{summary.num_completed}{failed}",
         ", ".join(summary.objectives),
-        shown(summary.best, 4),
-        shown(summary.test, 4),
+        score(summary.best),
+        score(summary.test),
         _when(summary.started),
     )
 
@@ -93,26 +94,27 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     scores = {i: s for i, s in map(_score, trials) if not math.isnan(s)}
     chosen = scores.get(winner_of(record, finalists) or "")
     best = (max if direction == "max" else min)(scores.values(), default=math.nan)
-    tested = [f for f in finalists if f["runs"]]
+    metric = reported_on_test(clean(name), finalists)
+    tests = [_test(f, metric) for f in finalists if f["runs"]]
     starts = [number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
         num_completed=len(scores),
         num_failed=sum(status_of(trial) == "failed" for trial in trials),
         best=best if chosen is None else chosen,
-        test=_test(tested[0]) if tested else math.nan,
+        test=next((test for test in tests if math.isfinite(test)), math.nan),
         started=number(record.get("started", min(starts, default=None))),
     )
 
 
 def _score(trial: Trial) -> tuple[str, float]:
     trial_id, state, result = trial
-    score = number(result.get("score", state.get("score")))
-    return trial_id, score if status_of(trial) == "completed" else math.nan
+    value = number(result.get("score", state.get("score")))
+    return trial_id, value if status_of(trial) == "completed" else math.nan
 
 
-def _test(finalist: dict[str, Any]) -> float:
-    scores = [number(run["test"]["accuracy"]) for run in finalist["runs"]]
+def _test(finalist: dict[str, Any], metric: str) -> float:
+    scores = [number(run["test"].get(metric)) for run in finalist["runs"]]
     return sum(scores) / len(scores)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
+from reports.formats import check_format
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
 from reports.index import Scan, read_compact, read_result, read_trial, scan, trial_id_of
+from reports.metrics import is_proportion
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
@@ -47,6 +49,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
     if not isinstance(record, dict):
         raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
+    check_format(record, folder)
     return record
 
 
@@ -74,8 +77,9 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     Raises:
         UserError: There is none.
     """
-    named = Path(runs_dir) / study
-    for folder in (named, Path(study)):
+    named, path = Path(runs_dir) / study, Path(study)
+    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
+    for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():
             return folder
     there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))
@@ -266,5 +270,11 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _is_tested(run: dict[str, Any]) -> bool:
-    accuracy, size = number(dig(run, "test", "accuracy")), number(run.get("test_size"))
-    return 0 <= accuracy <= 1 and size >= 1
+    tested, size = as_dict(run.get("test")), number(run.get("test_size"))
+    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), number(v))}
+    run["test"] = {clean(n, 60): number(v) for n, v in usable.items()}
+    return bool(usable) and size >= 1
+
+
+def _is_value_of(metric: str, value: float) -> bool:
+    return math.isfinite(value) and (not is_proportion(metric) or 0 <= value <= 1)

@@ -33,8 +33,11 @@ def write_next(study: Study, path: str | Path) -> Path:
         )
     known = {f.name for f in fields(SearchConfig)} - set(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}
-    options |= _informed(study, options)
     findings = health(study)
+    if any("objective" in finding.change for finding in findings):
+        options.pop("sources", None)  # trials of another objective can't inform it
+    else:
+        options |= _informed(study, options)
     path = Path(path)
     try:
         with atomic(path) as temporary:

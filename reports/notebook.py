@@ -5,7 +5,9 @@ from html import escape
 from reports import tables
 from reports.study import Study
 from reports.summary import verdict
-from reports.words import number, plural, words
+from reports.verdict_words import covered
+from reports.words import plural, words
+from reports.words import score as shown
 
 
 def study_html(study: Study) -> str:
@@ -14,13 +16,13 @@ def study_html(study: Study) -> str:
     head = f"<b>{escape(study.name)}</b>: {plural(answer.num_completed, 'completed trial')}"
     if answer.trial_id is not None:
         head += (
-            f", best {escape(words(study.objective))} {number(answer.score, 4)} "
+            f", best {escape(words(study.objective))} {shown(answer.score)} "
             f"(trial {escape(answer.trial_id)})"
         )
     for trial, test in answer.tests[:1]:
         head += (
-            f"; test accuracy of trial {escape(trial)} {test.mean:.4f} "
-            f"({test.low:.4f} to {test.high:.4f}, {plural(test.count, 'seed')})"
+            f"; test {escape(words(answer.test_metric))} of trial {escape(trial)} "
+            f"{shown(test.mean)} ({covered(test, answer.test_size)}, {plural(test.count, 'seed')})"
         )
     frame = tables.best_trials(study)
     table = frame.to_html(index=False, escape=True, border=0) if len(frame) else ""

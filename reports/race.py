@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
 from reports.words import number as shown
-from reports.words import plural, words
+from reports.words import plural, score, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def _contender(finalist: dict[str, Any]) -> Contender:
 
 def _why(race: dict[str, Any]) -> str:
     if race.get("outcome") == "dropped":
-        gap, against = shown(number(race.get("difference")), 4), clean(race.get("against"), 40)
+        gap, against = score(number(race.get("difference"))), clean(race.get("against"), 40)
         p_value, level = number(race.get("p_value")), number(race.get("level"))
         return f"{gap} worse than {against} (p {p_value:.2g}, below {level:.2g})"
     return {
@@ -141,7 +141,7 @@ def race_table(study: Study) -> "pd.DataFrame":
             {
                 "trial": contender.trial_id,
                 "trainings": len(contender.rounds),
-                f"mean {words(study.objective)}": shown(contender.mean, 4),
+                f"mean {words(study.objective)}": score(contender.mean),
                 "outcome": contender.outcome,
                 "after round": shown(contender.round),
                 "why": contender.why,

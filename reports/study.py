@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
 from experiments.objective import Objective
-from reports.reading import as_dict, clean, dig, read_arrays, read_json
+from reports.reading import as_dict, clean, dicts, dig, read_arrays, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
+DEFAULT = "default"  # the id under which the space's own default is trained and tested
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,12 @@ class Study:
             (one an execution),
             `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
             `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
-            (of one image), `latency_ms`, one column for each further objective that is a metric
-            (at the epoch that was best by the first), and one column a hyperparameter, missing
-            where it was inactive.
+            (of one image), `latency_ms`, `origin` (the trial whose training it went on with, as
+            promoted trials do), `initial_epoch` (epochs of the network before it), `planned_epochs`
+            (to which it was to train the network; missing where that was the search's limit),
+            `total_epochs` (that the network was trained for at its end), one column for each
+            further objective that is a metric (at the epoch that was best by the first), and one
+            column a hyperparameter, missing where it was inactive.
         read_epochs: Reads the epochs of one trial, or of all for `None`, which takes longer than
             all the rest.
         hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.
@@ -141,7 +145,10 @@ class Study:
     @property
     def running(self) -> bool:
         """Whether the search had not ended when the folder was read."""
-        return bool(self.record) and "ended" not in self.record
+        if not self.record:
+            return False
+        sessions = dicts(self.record.get("sessions"))  # the last one may be an extension
+        return "ended" not in (sessions[-1] if sessions else self.record)
 
     @cached_property
     def model(self) -> dict[str, Any] | None:

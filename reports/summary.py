@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.metrics import reported_on_test
 from reports.reading import clean, dig, number
 from reports.recommended import recommended
-from reports.statistics.estimates import Estimate, accuracy
-from reports.study import Study
+from reports.statistics.estimates import Estimate, accuracy, mean
+from reports.study import DEFAULT, Study
+from reports.test_predictions import test_predictions
 from reports.words import text
-
-DEFAULT = "default"  # the id under which the space's own default is confirmed
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Verdict:
             front's knee; `None` if none was completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
+        test_metric: What `tests` are of: the objective's own value on test, where it was recorded.
         test_size: Images of the test split; `None` where nothing was tested.
         gain: Over the space's default; `None` where the default was not trained.
         trainable_parameters: Of the exported model, or of the trial where none was exported.
@@ -54,6 +55,7 @@ class Verdict:
     trial_id: str | None
     score: float
     tests: tuple[tuple[str, Estimate], ...]
+    test_metric: str
     test_size: int | None
     gain: Gain | None
     trainable_parameters: float
@@ -73,11 +75,13 @@ def verdict(study: Study) -> Verdict:
     chosen = completed[completed["trial_id"] == recommended(study)]
     best = chosen.iloc[0] if len(chosen) else None
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
+    metric = metric_on_test(study)
     model = study.folder / "best_model.keras"
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
-        tests=tuple((finalist["trial_id"], _test(finalist)) for finalist in tested),
+        tests=tuple((f["trial_id"], _test(study, f, metric)) for f in tested if _has(f, metric)),
+        test_metric=metric,
         test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
         gain=_gain(study, best, tested[0] if tested else None),
         trainable_parameters=_known(study, best, "trainable_parameters"),
@@ -92,18 +96,41 @@ def verdict(study: Study) -> Verdict:
     )
 
 
-def test_scores(finalist: dict[str, Any]) -> list[float]:
-    """Returns the test accuracies of a finalist, one a seed."""
-    return [number(run["test"]["accuracy"]) for run in finalist["runs"]]
+def metric_on_test(study: Study) -> str:
+    """Returns the metric that test is reported in: the objective's own, where it was evaluated.
+
+    Else accuracy, or what else there is: a study that records less is shown with what it has.
+    """
+    return reported_on_test(study.objective, study.finalists)
 
 
-def estimate(scores: Sequence[float], num_images: int) -> Estimate:
-    """Estimates an accuracy from one score a seed; see `statistics.estimates.accuracy`."""
-    return accuracy(scores, num_images)
+def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
+    """Returns what a finalist came to on test by `metric`, one a seed."""
+    return [number(run["test"].get(metric)) for run in finalist["runs"]]
 
 
-def _test(finalist: dict[str, Any]) -> Estimate:
-    return accuracy(test_scores(finalist), int(number(finalist["runs"][0]["test_size"])))
+def estimate(
+    scores: Sequence[float], num_images: int, metric: str = "accuracy", right: Any = None
+) -> Estimate:
+    """Estimates a test score from one a seed; an accuracy as a share of so many images.
+
+    How other metrics vary from image to image is not recorded: their interval is of these images.
+    """
+    if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
+        return accuracy(scores, num_images, right)
+    return mean(scores)
+
+
+def _has(finalist: dict[str, Any], metric: str) -> bool:
+    return all(math.isfinite(score) for score in scores_on_test(finalist, metric))
+
+
+def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
+    size = int(number(finalist["runs"][0]["test_size"]))
+    kept = test_predictions(study, finalist["trial_id"])
+    whole = kept is not None and kept.predicted.shape == (len(finalist["runs"]), size)
+    right = kept.predicted == kept.labels if kept is not None and whole else None
+    return estimate(scores_on_test(finalist, metric), size, metric, right)
 
 
 def _known(study: Study, best: Any, name: str) -> float:
@@ -140,6 +167,11 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
 
 def _gain_on_test(study: Study, best: Any) -> Gain | None:
     if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
+        return None
+    tested = [
+        run["test"] for trial in (*study.finalists, *study.confirmed) for run in trial["runs"]
+    ]
+    if not all("accuracy" in test for test in tested):  # which arms are compared by
         return None
     from reports.compare import arms_of_default, compare
 

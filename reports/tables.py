@@ -9,7 +9,8 @@ from experiments.objective import shown_value
 from reports.front import study_front, value_of_trials
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
-from reports.words import is_missing, text, words
+from reports.summary import metric_on_test
+from reports.words import is_missing, score, text, words
 from reports.words import number as shown
 
 NUM_BEST = 10
@@ -43,14 +44,14 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
     columns: dict[str, Any] = {"trial": trials["trial_id"]}
     if with_status:
         columns["status"] = trials["status"]
-    columns[words(study.objective)] = [shown(v, 4) for v in trials["score"]]
+    columns[words(study.objective)] = [score(v) for v in trials["score"]]
     for objective in study.objectives[1:]:
         values = value_of_trials(study, trials, objective.name)
         columns[words(objective.name)] = [
             "" if np.isnan(v) else shown_value(v, objective) for v in values
         ]
     if any(len(scores) > 1 for scores in trials["scores"]):
-        columns["each execution"] = [" ".join(shown(s, 4) for s in t) for t in trials["scores"]]
+        columns["each execution"] = [" ".join(map(score, t)) for t in trials["scores"]]
     for name, digits in (("epochs", 0), ("seconds", 1)):
         if _is_told(study, name):
             columns[name] = [shown(v, digits) for v in trials[name]]
@@ -92,16 +93,15 @@ def _said(value: Any) -> str:
 def finalists(study: Study) -> pd.DataFrame:
     """Every training of every finalist: those that ranked it, which are not tested, and those
     that were tested."""
+    first = metric_on_test(study)
+    runs = [run for finalist in study.finalists for run in finalist["runs"]]
+    metrics = sorted({n for run in runs for n in run["test"]}, key=lambda n: (n != first, n))
     rows = []
     for finalist in study.finalists:
         rows += [_training(study, finalist, r, "ranking") for r in dicts(finalist.get("ranking"))]
         for index, run in enumerate(finalist["runs"]):
-            exported = "yes" if index == finalist.get("exported_run") else ""
-            tested = {
-                "test accuracy": shown(number(run["test"].get("accuracy")), 4),
-                "test loss": shown(number(run["test"].get("loss")), 4),
-                "exported": exported,
-            }
+            tested = {f"test {words(name)}": score(run["test"].get(name)) for name in metrics}
+            tested["exported"] = "yes" if index == finalist.get("exported_run") else ""
             rows.append(_training(study, finalist, run, "test") | tested)
     if not any(row["for"] == "ranking" for row in rows):
         rows = [{name: value for name, value in row.items() if name != "for"} for row in rows]
@@ -115,7 +115,7 @@ def _training(
         "trial": finalist["trial_id"],
         "for": purpose,
         "seed": clean(str(run.get("seed"))),
-        words(study.objective): shown(number(run.get("score")), 4),
+        words(study.objective): score(number(run.get("score"))),
     }
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import UserError
+from reports.alike import facts_of, newest_alike
 from reports.reading import clean, dicts, number, read_arrays
-from reports.study import Study
-from reports.summary import DEFAULT
+from reports.study import DEFAULT, Study
 
 _Whole = npt.NDArray[np.integer[Any]]
 
@@ -35,15 +35,20 @@ def tested_runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
     """Returns the tested trainings of a trial: the finalist's, then those made for comparisons.
 
     Trainings that ranked finalists are left out, whoever tested them: of the winner they are the
-    lucky ones, of the others the unlucky.
+    lucky ones, of the others the unlucky. All that are returned were trained alike (`alike.py`).
     """
-    runs: dict[str, dict[str, Any]] = {}
-    for record in [*study.finalists, *study.confirmed]:
-        if record["trial_id"] == trial_id:
-            for run in record["runs"]:
-                runs.setdefault(clean(str(run.get("seed"))), run)
     ranking = ranking_seeds(study, trial_id)
-    return [run for seed, run in runs.items() if seed not in ranking]
+    found = [
+        (facts_of(record, run), run)
+        for record in [*study.finalists, *study.confirmed]
+        if record["trial_id"] == trial_id
+        for run in record["runs"]
+        if clean(str(run.get("seed"))) not in ranking
+    ]
+    runs: dict[str, dict[str, Any]] = {}
+    for run in newest_alike(study, found):
+        runs.setdefault(clean(str(run.get("seed"))), run)
+    return list(runs.values())
 
 
 def ranking_seeds(study: Study, trial_id: str | None) -> set[str]:

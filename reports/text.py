@@ -10,7 +10,8 @@ from reports.race import contenders, race_sentence, race_table
 from reports.reading import clean
 from reports.study import PROBLEM, Study
 from reports.summary import verdict
-from reports.words import text, words
+from reports.verdict_words import covered
+from reports.words import plural, score, text, words
 
 
 def study_text(study: Study) -> str:
@@ -21,12 +22,11 @@ def study_text(study: Study) -> str:
     if answer.trial_id is not None:
         head += _front(study)
         label = "best trial" if len(study.objectives) < 2 else "recommended trial"
-        head.append(f"{label} {answer.trial_id}: {study.objective} {answer.score:.4f}")
+        head.append(f"{label} {answer.trial_id}: {study.objective} {score(answer.score)}")
     for trial, test in answer.tests:
-        head.append(
-            f"trial {trial} on test: {test.mean:.4f} (95 % interval {test.low:.4f} to "
-            f"{test.high:.4f}, {test.count} seed{'s' if test.count > 1 else ''})"
-        )
+        seeds, covers = plural(test.count, "seed"), covered(test, answer.test_size)
+        named = f"{words(answer.test_metric)} {score(test.mean)}"
+        head.append(f"trial {trial} on test: {named} ({seeds}; {covers})")
     if contenders(study):
         head += [race_sentence(study), "", _plain(race_table(study)), ""]
     head += [f"problem: {note.title}" for note in study.notes if note.level == PROBLEM]
@@ -57,7 +57,7 @@ def trial_text(study: Study, trial_id: str) -> str:
     lines = [f"trial {row['trial_id']} of {study.name}: {row['status']}"]
     if pd.notna(row["score"]):
         took = f", {row['seconds']:.1f} s" if pd.notna(row["seconds"]) else ""
-        lines.append(f"{words(study.objective)} {row['score']:.4f}{took}")
+        lines.append(f"{words(study.objective)} {score(row['score'])}{took}")
         lines += [
             f"{words(o.name)} {shown_value(float(value), o)}"
             for o in study.objectives[1:]
@@ -67,11 +67,19 @@ def trial_text(study: Study, trial_id: str) -> str:
     lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
     epochs = study.epochs_of(row["trial_id"])
     if len(epochs):
-        lines += ["", _plain(epochs.drop(columns="trial_id").round(4))]
+        lines += ["", _plain(_epochs(epochs))]
     for failure in tables.failures(study):
         if failure["trial"] == row["trial_id"]:
             lines += ["", f"cause: {failure['cause']}", *filter(None, [failure["traceback"]])]
     return "\n".join(lines)
+
+
+def _epochs(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Epochs as text, each metric as a score."""
+    told = epochs.drop(columns="trial_id").copy()
+    for name in told.columns.difference(["execution", "epoch"]):
+        told[name] = told[name].map(score)
+    return told
 
 
 def _plain(frame: pd.DataFrame) -> str:

@@ -2,16 +2,20 @@
 
 import math
 
+from reports.baseline import no_better
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
+from reports.metrics import is_proportion, name_on_test
 from reports.plain_advice import either_way
 from reports.plain_objective import is_unusual
 from reports.race import contenders, winner
 from reports.reading import dig
+from reports.statistics.estimates import Estimate
 from reports.study import Study
 from reports.summary import Verdict
-from reports.words import between, compact, number, plural, words
+from reports.words import article, between, compact, plural, words
+from reports.words import score as shown
 
 
 def verdict_sentence(study: Study, answer: Verdict) -> str:
@@ -27,23 +31,45 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         if front is not None
         else (
             f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
-            f"{plural(answer.num_completed, 'completed trial')}{stopped} with a "
-            f"{words(study.objective)} of {number(answer.score, 4)}"
+            f"{plural(answer.num_completed, 'completed trial')}{stopped} with "
+            f"{article(words(study.objective))} of {shown(answer.score)}"
         )
     )
     if not answer.tests:
-        return text + "; it was not confirmed on test, so expect less of it."
-    test = answer.tests[0][1]
-    over = "over seeds" if test.kind == "seeds" else "over images, one training only"
+        return (
+            f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
+            f"there{_baseline(study)}."
+        )
     # Of several objectives the knee can be another one since: trials were added, or measured again.
-    tested = answer.tests[0][0]
+    tested, test = answer.tests[0]
     which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
+    again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
-        f"{text}; {which}trained again from scratch with {plural(test.count, 'seed')}, it reaches "
-        f"a test "
-        f"accuracy of {test.mean:.4f} (95 % interval {between(test.low, test.high)}, {over}, "
-        f"{plural(answer.test_size or 0, 'test image')})."
+        f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
+        f"{shown(test.mean)} ({covered(test, answer.test_size)}){_baseline(study)}."
     )
+
+
+def _baseline(study: Study) -> str:
+    found = no_better(study)
+    if found is None:
+        return ""
+    claim = "not shown to be better" if found.is_above else "no better"
+    # The verdict's own metric need not be that of the baseline (a loss).
+    which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
+    return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
+
+
+def covered(test: Estimate, test_size: int | None) -> str:
+    """Says the interval of a test score, and what it covers: the one place for these words."""
+    images = plural(test_size or 0, "test image")
+    if not test.has_interval:
+        return f"one training on {images}: no interval"
+    return f"95 % interval {between(test.low, test.high)} {test.scope}; from {images}"
+
+
+def _worse(study: Study) -> str:
+    return "lower" if study.direction == "max" else "higher"
 
 
 def _chosen(study: Study, answer: Verdict) -> str:
@@ -64,10 +90,10 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
     if study.is_plain and is_unusual(study.objective, study.direction):
         return []
     if study.is_plain:  # it records neither parameters nor latency
-        return [_test_tile(study, answer), *([_gain_tile(answer)] if answer.gain else [])]
+        return [_test_tile(study, answer), *([_gain_tile(study, answer)] if answer.gain else [])]
     return [
         _test_tile(study, answer),
-        _gain_tile(answer),
+        _gain_tile(study, answer),
         (
             "parameters",
             compact(parameters),
@@ -85,26 +111,34 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
 
 def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     if not answer.tests:
-        return (words(study.objective), number(answer.score, 4), "not confirmed on test")
-    test = answer.tests[0][1]
+        return (words(study.objective), shown(answer.score), "not confirmed on test")
+    test, metric = answer.tests[0][1], answer.test_metric
+    seeds = plural(test.count, "seed")
+    interval = f"{_figure(test.low, metric)} to {_figure(test.high, metric)}, {seeds}"
     return (
-        "test accuracy",
-        f"{test.mean:.2%}",
-        f"{test.low:.2%} to {test.high:.2%}, {plural(test.count, 'seed')}",
+        f"test {words(metric)}",
+        _figure(test.mean, metric),
+        interval if test.has_interval else f"{seeds}: no interval",
     )
 
 
-def _gain_tile(answer: Verdict) -> tuple[str, str, str]:
+def _figure(value: float, metric: str) -> str:
+    """A proportion that counts as per cent, anything else as a score."""
+    return f"{value:.2%}" if is_proportion(metric) and 0 <= value <= 1 else shown(value)
+
+
+def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
         return label, "unknown", "the default was not trained: experiments compare STUDY --default"
-    gap = answer.gain.estimate
-    interval = (
-        f"{gap.low:+.4f} to {gap.high:+.4f} on {answer.gain.split}"
-        if gap.has_interval
-        else f"on {answer.gain.split}, one training each: no interval"
-    )
-    return label, f"{gap.mean:+.4f}", interval
+    gap, split = answer.gain.estimate, answer.gain.split
+    # On test the two are compared by accuracy, whatever ranked the trials.
+    metric = "accuracy" if split == "test" else name_on_test(study.objective)
+    on = f"{words(metric)} on {split}"
+    if not gap.has_interval:
+        return label, shown(gap.mean, signed=True), f"{on}, one training each: no interval"
+    interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
+    return label, shown(gap.mean, signed=True), f"{interval} {on}"
 
 
 def _machine(study: Study) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+_SPELLED = {"mse", "mae", "mape", "msle", "rmse", "auc", "iou", "hp"}  # letter by letter
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
 
 
@@ -60,14 +61,39 @@ def number(value: Any, digits: int = 0) -> str:
     return f"{float(value):,.{digits}f}"
 
 
-def compact(value: float) -> str:
+def score(value: Any, signed: bool = False) -> str:
+    """A score or a difference of scores: four decimals, more where they would say nothing.
+
+    At least three significant digits, powers of ten below 0.0001 and from 10 million on, and never
+    a 1 or a 0 that is none: `0.9767`, `0.00123`, `1e-07`, `0.99997`, `179.69`, `1.7969e+14`.
+    Empty where it is missing or infinite.
+    """
+    if value is None or not math.isfinite(float(value)):
+        return ""
+    number, size = float(value), abs(float(value))
+    sign = "+" if signed else ""
+    if size == 0:
+        return "0"
+    if size < 1e-4:
+        return f"{number:{sign}.3g}"
+    if size >= 1e7:
+        return f"{number:{sign}.5g}"
+    magnitude = math.floor(math.log10(size))
+    decimals = max(4 - magnitude, 0) if size >= 10 else max(4, 2 - magnitude)
+    if 0 < abs(1 - size) < 5e-5:
+        decimals = min(-math.floor(math.log10(abs(1 - size))), 9)
+    return f"{number:{sign},.{decimals}f}"
+
+
+def compact(value: float, digits: int = 3) -> str:
     """Formats a large number with a unit: `1.2 M`; `unknown` where it is missing."""
     if not math.isfinite(value):
         return "unknown"
+    value = float(f"{value:.{digits}g}")  # what is rounded to a unit is written in it
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
+            return f"{value / size:.{digits}g} {unit}"
+    return f"{value:.{digits}g}"
 
 
 def duration(seconds: float) -> str:
@@ -86,9 +112,17 @@ def plural(count: float, noun: str) -> str:
     return f"{count:,.0f} {noun}{'' if count == 1 else 's'}"
 
 
-def between(low: float, high: float, digits: int = 4) -> str:
-    """Words for an interval."""
-    return f"{low:.{digits}f} to {high:.{digits}f}"
+def between(low: float, high: float) -> str:
+    """Words for an interval of scores."""
+    return f"{score(low)} to {score(high)}"
+
+
+def article(noun: str) -> str:
+    """`a validation accuracy`, `an accuracy`, `an F1 score`: the noun with its article."""
+    first = noun.partition(" ")[0].lower()
+    is_spelled = any(c.isdigit() for c in first) or first in _SPELLED
+    vowels = "aefhilmnorsx" if is_spelled else "aeio"
+    return f"{'an' if first[:1] in vowels else 'a'} {noun}"
 
 
 def listed(items: list[str], most: int = 5) -> str:

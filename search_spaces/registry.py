@@ -27,13 +27,20 @@ def space_class(name: str) -> "type[ImageSpace]":
     """Returns the hypermodel class of the space called `name`.
 
     Raises:
-        ValueError: There is no such space, or its file holds not exactly one.
+        ValueError: There is no such space, its file can't be imported, or does not hold exactly
+            one.
     """
     if name not in names():
         raise ValueError(f"unknown search space {name!r}: there are {', '.join(names())}")
     from search_spaces.base import ImageSpace
 
-    module = importlib.import_module(f"search_spaces.{name}")
+    try:
+        module = importlib.import_module(f"search_spaces.{name}")
+    except Exception as error:  # whatever a file can raise that somebody writes at
+        lines = str(error).strip().splitlines() or [""]
+        raise ValueError(
+            f"search_spaces/{name}.py can't be imported: {type(error).__name__}: {lines[0][:200]}"
+        ) from error
     found = [
         member
         for _, member in inspect.getmembers(module, inspect.isclass)

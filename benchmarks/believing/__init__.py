@@ -1,1 +1,5 @@
-"""What the reports claim, simulated with their own functions: one file a kind of claim."""
+"""What the reports claim, held against simulations: one file a kind of claim.
+
+Each file has `rows(seed, quick)`, which gives a `Row` for each case: what was simulated, at which
+sizes, the share that came out, and the share that is asked for.
+"""

@@ -4,7 +4,8 @@ A training is right on an image where skill, the luck of its seed, the image's d
 all arms), the arm's own view of the image and chance add up to more than 0: a probit model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,8 @@ def trainings(
     return skill[:, None] + seen + chance > 0, special.ndtr(skill)
 
 
-def arm(name: str, right: npt.NDArray[np.bool_]) -> Arm:
-    """Makes an arm of what its trainings get right."""
+def arm(name: str, right: npt.NDArray[np.generic]) -> Arm:
+    """Makes an arm of what its trainings get right: 0, 1 or shares, `(num_units, num_images)`."""
     tests = tuple(map(float, right.mean(axis=1)))
     return Arm(name, EMPTY, pd.DataFrame(), name, tests, right.shape[1], right.astype(float), name)
 
@@ -77,7 +78,7 @@ def arms(
 
 def winners_between_equals(seed: int, quick: bool) -> list[Row]:
     """How often equal arms have a winner, or a pair that is called different."""
-    draws = 150 if quick else 1500
+    draws = 60 if quick else 1500
     cases = [
         ((2, 2), 500, 0.97, 0.002), ((2, 10), 500, 0.97, 0.002), ((2, 10), 2000, 0.95, 0.01),
         ((5, 5), 200, 0.95, 0.005), ((10, 10), 2000, 0.98, 0.002), ((2, 10), 10000, 0.99, 0.002),
@@ -99,9 +100,41 @@ def winners_between_equals(seed: int, quick: bool) -> list[Row]:
     return rows
 
 
+def winners_between_equal_searches(seed: int, quick: bool) -> list[Row]:
+    """How often arms of several searches have a winner, where only the luck of searches differs."""
+    draws = 60 if quick else 1000
+    rows = []
+    for place, (searches, luck) in enumerate([((2, 2), 0.005), ((3, 3), 0.005), ((3, 6), 0.01)]):
+        rng = np.random.default_rng([seed, 5, place])
+        hits = 0
+        for _ in range(draws):
+            difficulty = rng.standard_normal(1000)
+            found = [
+                _arm_of_searches(str(i), rng, difficulty, count, luck)
+                for i, count in enumerate(searches)
+            ]
+            hits += compare(found).winner is not None
+        case = f"searches {'+'.join(map(str, searches))} of 3 seeds, luck of a search {luck}"
+        rows.append(at_most("a winner between equals", case, hits, draws, 0.05))
+    return rows
+
+
+def _arm_of_searches(
+    name: str,
+    rng: np.random.Generator,
+    difficulty: npt.NDArray[np.float64],
+    searches: int,
+    luck: float,
+) -> Arm:
+    shares = np.clip(0.95 + luck * rng.standard_normal(searches), 0.5, 0.999)
+    parts = [trainings(rng, difficulty, share, 3, 0.003)[0].mean(axis=0) for share in shares]
+    one = arm(name, np.stack(parts))
+    return replace(one, searches=(one,) * searches)
+
+
 def winners_after_looks(seed: int, quick: bool) -> list[Row]:
     """How often equal arms have a winner in any of four looks, each with the seeds asked for."""
-    draws = 100 if quick else 800
+    draws = 30 if quick else 800
     rows = []
     for place, (seeds, images, share, deviation) in enumerate(
         [((2, 2), 500, 0.97, 0.004), ((3, 3), 2000, 0.97, 0.003), ((2, 5, 5), 1000, 0.95, 0.005)]
@@ -128,7 +161,7 @@ def winners_after_looks(seed: int, quick: bool) -> list[Row]:
 
 def right_at_the_numbers(seed: int, quick: bool) -> list[Row]:
     """How often arms 0.5 points apart have the right winner at the numbers asked for."""
-    draws = 40 if quick else 200
+    draws = 25 if quick else 200
     cases = [
         (2, 500, 0.97, 0.002), (3, 500, 0.98, 0.001), (5, 500, 0.95, 0.003), (5, 1000, 0.97, 0.002),
         (3, 2000, 0.98, 0.002), (5, 2000, 0.95, 0.003), (5, 10000, 0.97, 0.003),
@@ -186,4 +219,13 @@ def coverage(seed: int, quick: bool) -> list[Row]:
     return rows
 
 
-SIMULATIONS = (winners_between_equals, winners_after_looks, right_at_the_numbers, coverage)
+def rows(seed: int, quick: bool = False) -> Iterator[Row]:
+    """Simulates all of it; quick within half a minute of one core, full within ten minutes."""
+    for simulate in (
+        winners_between_equals,
+        winners_between_equal_searches,
+        winners_after_looks,
+        right_at_the_numbers,
+        coverage,
+    ):
+        yield from simulate(seed, quick)

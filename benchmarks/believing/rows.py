@@ -25,10 +25,10 @@ class Row:
 def at_most(figure: str, case: str, hits: int, draws: int, limit: float) -> Row:
     """Returns a row that holds where a rate is at most `limit`, within three standard errors."""
     slack = 3 * (limit * (1 - limit) / draws) ** 0.5
-    return Row(figure, case, hits / draws, f"<= {limit:.0%}", hits / draws <= limit + slack)
+    return Row(figure, case, hits / draws, f"<= {100 * limit:.0f} %", hits / draws <= limit + slack)
 
 
 def at_least(figure: str, case: str, hits: int, draws: int, limit: float) -> Row:
     """Returns a row that holds where a rate is at least `limit`, within three standard errors."""
     slack = 3 * (limit * (1 - limit) / draws) ** 0.5
-    return Row(figure, case, hits / draws, f">= {limit:.0%}", hits / draws >= limit - slack)
+    return Row(figure, case, hits / draws, f">= {100 * limit:.0f} %", hits / draws >= limit - slack)

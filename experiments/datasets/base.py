@@ -2,11 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
+
+
+class Progress(Protocol):
+    """Is told of images done, of images in all, and of what is done with them."""
+
+    def __call__(self, done: int, total: int, what: str = ..., /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a dataset is looked for, and who is told of how it goes.
+
+    Args:
+        data_dir: Folder of tensorflow-datasets.
+        cache_dir: The cache folder; nothing is remembered without.
+        progress: Told of images read.
+    """
+
+    data_dir: str | None = None
+    cache_dir: Path | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -17,10 +40,12 @@ class RawSplit:
         labels: `(num_images,)`, int64, class indices.
         images: Called with sorted indices into `labels`, yields those images in that order, each
             `(height, width, channels)`, uint8, 0..255.
+        name: What the dataset calls it.
     """
 
     labels: npt.NDArray[np.int64]
     images: Callable[[npt.NDArray[np.int64]], Iterator[Image]]
+    name: str = "all images"
 
 
 @dataclass(frozen=True)
@@ -32,9 +57,13 @@ class RawDataset:
         identity: What its content is, for cache keys: name, version, fingerprint of files.
         class_names: One a class.
         channels: Channels of its images, 1 or 3.
-        train: Images to train and validate on.
+        train: Images to train on, and to validate on if there are none for that.
+        validation: Images to validate on; `None` if the dataset brings none.
         test: Images never seen by the search; `None` if the dataset brings none.
-        skipped: Images that could not be read, and folders without one, by path.
+        skipped: Images that could not be read, and folders without one: path and reason.
+        notes: What is to be said of it, a line each.
+        former_identity: What `identity` was by the rules of format 1, if they gave other pixels.
+        known_as: Other identities that studies recorded of the same content.
     """
 
     name: str
@@ -42,5 +71,9 @@ class RawDataset:
     class_names: tuple[str, ...]
     channels: int
     train: RawSplit
+    validation: RawSplit | None = None
     test: RawSplit | None = None
     skipped: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
+    former_identity: str | None = None
+    known_as: tuple[str, ...] = ()

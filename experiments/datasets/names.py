@@ -8,7 +8,7 @@ DATASETS = {
     "cats_vs_dogs": "23,262 photographs of cats and dogs, any size (tensorflow-datasets)",
     "digits": "1,797 handwritten digits, 8x8 grey (embedded in scikit-learn, no network)",
     "tfds:": "any other image classification of tensorflow-datasets",
-    "folder:": "your own images, one sub-folder a class",
+    "folder:": "your own images: one sub-folder a class, or train/, val/, test/ of such",
 }
 
 

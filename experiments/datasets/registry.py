@@ -1,8 +1,9 @@
 """Maps a dataset's name to what loads it; loaders are imported when chosen."""
 
 import importlib
+from pathlib import Path
 
-from experiments.datasets.base import RawDataset
+from experiments.datasets.base import Access, Progress, RawDataset
 from experiments.datasets.names import check_name
 from experiments.errors import UserError
 
@@ -15,15 +16,26 @@ _MODULES = {
 }
 
 
-def resolve(name: str, data_dir: str | None = None) -> RawDataset:
+def resolve(
+    name: str,
+    data_dir: str | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> RawDataset:
     """Opens the dataset called `name`, downloading it where needed and possible.
+
+    Args:
+        name: The dataset's name.
+        data_dir: Folder of tensorflow-datasets.
+        cache_dir: Where it is remembered what the files of a folder are.
+        progress: Told of images read.
 
     Raises:
         UserError: It is unknown, can't be had, or is no image classification.
     """
     key, argument = check_name(name)
     module = importlib.import_module(f"experiments.datasets.{_MODULES[key]}")
-    dataset = module.load(name, argument, data_dir)
+    dataset = module.load(name, argument, Access(data_dir, cache_dir, progress))
     assert isinstance(dataset, RawDataset)
     if len(dataset.class_names) < 2:
         raise UserError(

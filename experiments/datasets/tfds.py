@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Image, RawDataset, RawSplit
+from experiments.datasets.base import Access, Image, RawDataset, RawSplit
+from experiments.datasets.tfds_roles import choose_roles
 from experiments.errors import UserError
 
 _HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies
@@ -21,24 +22,38 @@ _LABELS_AT_ONCE = 4096
 _IMAGES_AT_ONCE = 256
 
 
-def load(name: str, argument: str, data_dir: str | None) -> RawDataset:
-    """Opens the dataset `argument`, downloading and preparing it where needed."""
-    builder = _builder(name, argument, data_dir)
+def load(name: str, argument: str, access: Access) -> RawDataset:
+    """Opens the dataset `argument`, downloading and preparing it where needed.
+
+    Raises:
+        UserError: It can't be had or read, is no image classification, or has none to train on.
+    """
+    builder = _builder(name, argument, access.data_dir)
     _prepare(name, builder)
-    _check_features(name, builder.info.features)
-    splits = builder.info.splits
-    with _reading(name, builder):
-        train = _split(name, builder, "train" if "train" in splits else next(iter(splits)))
-        brings_test = "test" in splits and "train" in splits
-        test = _split(name, builder, "test") if brings_test else None
     features = builder.info.features
+    _check_features(name, features)
+    counts = {split: int(info.num_examples) for split, info in builder.info.splits.items()}
+    class_names = tuple(features["label"].names)
+    with _reading(name, builder):
+        roles = choose_roles(
+            name, counts, len(class_names), lambda split: _labels(_stream(builder, split))
+        )
+    content = f"tfds/{builder.info.full_name}/{_checksum(builder)}"
+    transparent = features["image"].shape[-1] == 4  # laid on white since format 2
+    splits = {
+        role: _split(name, builder, split, roles.labels[role])
+        for role, split in roles.splits.items()
+    }
     return RawDataset(
         name=name,
-        identity=f"tfds/{builder.info.full_name}/{_checksum(builder)}",
-        class_names=tuple(features["label"].names),
+        identity=f"{content}/pixels-2" if transparent else content,
+        class_names=class_names,
         channels=1 if features["image"].shape[-1] == 1 else 3,
-        train=train,
-        test=test,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        notes=tuple(roles.notes),
+        former_identity=content if transparent else None,
     )
 
 
@@ -60,7 +75,8 @@ def _check_features(name: str, features: Any) -> None:
     # Its features have no `get`.
     image, label = (features[n] if n in features else None for n in ("image", "label"))  # noqa: SIM401
     pictures = isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8
-    if not pictures or not isinstance(label, tfds.features.ClassLabel):
+    classes = isinstance(label, tfds.features.ClassLabel) and label.num_classes
+    if not pictures or not classes:
         raise UserError(
             f"dataset {name!r} is no image classification: an image (uint8) and a label (a class) "
             f"are needed, it has {', '.join(features)}"
@@ -73,6 +89,8 @@ def _reading(name: str, builder: Any) -> Iterator[None]:
 
     try:
         yield
+    except UserError:
+        raise
     except (tf.errors.OpError, OSError, ValueError) as error:
         raise UserError(
             f"dataset {name!r} in {str(builder.data_dir)!r} can't be read "
@@ -118,24 +136,35 @@ def _checksum(builder: Any) -> str:
     )
 
 
-def _split(name: str, builder: Any, split: str) -> RawSplit:
-    """Opens one split in the order of its files; only images that are asked for are decoded."""
-    import tensorflow as tf
+def _stream(builder: Any, split: str) -> Any:
+    """Opens a split in the order of its files, images not decoded."""
     import tensorflow_datasets as tfds
 
-    def stream() -> Any:
-        config = tfds.ReadConfig(interleave_cycle_length=1)  # the order of the files
-        skip = {"image": tfds.decode.SkipDecoding()}
-        return builder.as_dataset(
-            split=split, shuffle_files=False, decoders=skip, read_config=config
-        )
+    return builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),  # the order of the files
+    )
+
+
+def _labels(stream: Any) -> npt.NDArray[np.int64]:
+    batches = stream.map(lambda example: example["label"]).batch(_LABELS_AT_ONCE)
+    parts = [np.asarray(batch, dtype=np.int64) for batch in batches.as_numpy_iterator()]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def _split(name: str, builder: Any, split: str, labels: npt.NDArray[np.int64]) -> RawSplit:
+    """Opens one split; only images that are asked for are decoded."""
+    import tensorflow as tf
 
     def images(indices: npt.NDArray[np.int64]) -> Iterator[Image]:
         wanted = np.zeros(len(labels), dtype=bool)
         wanted[indices] = True
         end = int(np.max(indices, initial=-1)) + 1
         decode = builder.info.features["image"].decode_example
-        chosen = stream().take(end).enumerate().filter(lambda index, _: tf.gather(wanted, index))
+        stream = _stream(builder, split)
+        chosen = stream.take(end).enumerate().filter(lambda index, _: tf.gather(wanted, index))
         pixels = chosen.map(lambda _, example: decode(example["image"]))
         with _reading(name, builder):
             if not pixels.element_spec.shape.is_fully_defined():
@@ -144,7 +173,4 @@ def _split(name: str, builder: Any, split: str) -> RawSplit:
             for batch in pixels.batch(_IMAGES_AT_ONCE).as_numpy_iterator():
                 yield from batch
 
-    batches = stream().map(lambda example: example["label"]).batch(_LABELS_AT_ONCE)
-    parts = [np.asarray(batch, dtype=np.int64) for batch in batches.as_numpy_iterator()]
-    labels = np.concatenate([np.empty(0, np.int64), *parts])
-    return RawSplit(labels, images)
+    return RawSplit(labels, images, split)

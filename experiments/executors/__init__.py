@@ -1,10 +1,30 @@
 """Where trials run: in this process, in worker processes, or on a Ray cluster."""
 
+import importlib.util
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from experiments.errors import UserError
 from experiments.executors.base import Executor
+from experiments.executors.starting import refuse_while_spawning
+
+if TYPE_CHECKING:
+    from experiments.config import SearchConfig
+
+
+def check_available(ray_address: str | None) -> None:
+    """Checks that what is to run trials is installed, without importing or reaching it.
+
+    Raises:
+        UserError: It is not.
+    """
+    if ray_address is not None and importlib.util.find_spec("ray") is None:
+        raise UserError(
+            f"--ray {ray_address} needs Ray: install the suite with its extra, `pip install "
+            "'keras-tuner-experiments[cluster]'`, or go without it: --ray none"
+        )
 
 
 def make_executor(
@@ -26,7 +46,9 @@ def make_executor(
 
     Raises:
         UserError: The cluster can't be reached.
+        SystemExit: This is a worker process that still imports the script of its search.
     """
+    refuse_while_spawning()
     if run is None:
         from experiments.executors.worker import run_trial_quietly
 
@@ -47,3 +69,22 @@ def make_executor(
     from experiments.executors.processes import ProcessExecutor
 
     return ProcessExecutor(run, suitable_workers() if workers is None else workers)
+
+
+@contextmanager
+def opened(config: "SearchConfig") -> Iterator[Executor]:
+    """Opens what runs the trials of a search, and closes it in the end.
+
+    It is opened before anything of the search is written: a cluster may refuse.
+
+    Raises:
+        UserError: The cluster can't be reached, or has no room.
+    """
+    workers = None if config.workers == "auto" else int(config.workers)
+    executor = make_executor(
+        workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
+    )
+    try:
+        yield executor
+    finally:
+        executor.close(at_once=True)

@@ -12,11 +12,8 @@ from experiments.executors.base import Answer, Job, Listener, Loss, Run
 try:
     import ray
     from ray.exceptions import OutOfMemoryError, RayError
-except ImportError:
-    raise UserError(
-        "--ray needs Ray: install the suite with its extra, `pip install "
-        "'keras-tuner-experiments[cluster]'`"
-    ) from None
+except ImportError as error:  # `check_available` has refused where it is not there at all
+    raise UserError(f"--ray: the installed Ray can't be imported ({error}): mend it") from None
 
 _TRIALS_A_PROCESS = 20  # before TensorFlow has grown too large
 
@@ -100,6 +97,7 @@ class RayExecutor:
 
     def __init__(self, address: str, run: Run, cpus: float, gpus: float) -> None:
         self._cpus, self._gpus, self._run = cpus, gpus, run
+        self._is_closed = False
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(address)
@@ -187,6 +185,9 @@ class RayExecutor:
 
     def close(self, at_once: bool = False) -> None:
         """Cancels what still runs, and leaves the cluster."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for reference in self._jobs:
             ray.cancel(reference, force=True)
         self._jobs.clear()

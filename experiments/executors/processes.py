@@ -11,6 +11,7 @@ from typing import Any
 from experiments.errors import UserError
 from experiments.executors.base import Job, Listener, Loss, Run
 from experiments.executors.hardware import gpus, out_of_memory_kills
+from experiments.executors.starting import REMEDY, interrupts_held
 from experiments.executors.worker import work
 from experiments.numerics import INTER, INTRA, threads_of
 
@@ -37,11 +38,12 @@ class Worker:
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
         self.is_new = True
+        self.is_ready = False  # it has begun to wait for jobs
         self._memory_after_first: int | None = None
         self._kills_before = out_of_memory_kills()
         self.process = context.Process(target=work, args=(theirs, run), name=f"worker-{slot}")
         self.process.daemon = True
-        with _environment(environment, overriding):
+        with _environment(environment, overriding), interrupts_held():
             self.process.start()
         theirs.close()
 
@@ -54,7 +56,8 @@ class Worker:
         """Starts `job`."""
         self.job, self.is_new = job, False
         self._kills_before = out_of_memory_kills()
-        self.pipe.send(job)
+        with suppress(OSError):  # it is gone already, which is noticed next
+            self.pipe.send(job)
 
     def has_grown(self, memory: int) -> bool:
         """Whether it has grown so much, with `memory` bytes after a trial, that it should end."""
@@ -102,6 +105,7 @@ class ProcessExecutor:
         self._num_workers = num_workers
         self._gpus = gpus()
         self._workers: dict[int, Worker] = {}  # slot -> worker
+        self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
 
     def free(self) -> int:
@@ -133,7 +137,11 @@ class ProcessExecutor:
         return environment
 
     def wait(self, listener: Listener, timeout: float) -> None:
-        """Passes on what the workers say, and notices those that are gone."""
+        """Passes on what the workers say, and notices those that are gone.
+
+        Raises:
+            UserError: The first worker has ended by itself before it could take a job.
+        """
         busy = {w.pipe: w for w in self._workers.values() if w.job is not None}
         sentinels = [w.process.sentinel for w in busy.values()]
         ready = connection.wait([*busy, *sentinels], timeout)
@@ -162,6 +170,8 @@ class ProcessExecutor:
                 worker.pipe.send(int(answer))
         elif kind == "note":
             listener.noted(job, *content)
+        elif kind == "ready":
+            worker.is_ready = self._was_ready = True
         else:
             result, memory = content
             worker.job = None
@@ -174,6 +184,8 @@ class ProcessExecutor:
         job, worker.job = worker.job, None
         loss, name = worker.loss(), worker.name
         self._retire(worker)
+        if not worker.is_ready and not self._was_ready and (worker.process.exitcode or 0) > 0:
+            raise UserError(f"{loss.message} before it could begin a trial: {REMEDY}")
         if job is not None:
             listener.lost(job, loss, name)
 

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 import threading
 from multiprocessing import connection, parent_process
@@ -10,15 +9,17 @@ from typing import Any
 
 from experiments.executors.base import Answer, Run
 from experiments.executors.hardware import private_bytes
+from experiments.executors.starting import interrupts_ignored
 from experiments.inherited import own_process
 
 
 def work(pipe: Any, run: Run) -> None:
     """Runs the jobs that come through `pipe` until it says `None` or is closed."""
     # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts_ignored()
     own_process()
     _die_with_parent()
+    pipe.send(("ready",))
     while True:
         try:
             job = pipe.recv()

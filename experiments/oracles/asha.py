@@ -74,7 +74,7 @@ class Halving:
             for epochs in reversed(rungs):
                 places = self._places(epochs, bracket, trials)
                 for trial_id in self._best(places):
-                    if trial_id not in promoted and self._is_paused(trials[trial_id], epochs):
+                    if trial_id not in promoted and self._is_paused(trial_id, trials, epochs):
                         return trials[trial_id], epochs
         return None
 
@@ -87,7 +87,7 @@ class Halving:
                 places = self._places(epochs, bracket, trials)
                 near = self._ranked(places)[: _SPARE * (len(places) // self._factor + 1)]
                 found.update(
-                    p.trial_id for p in near if self._is_paused(trials[p.trial_id], epochs)
+                    p.trial_id for p in near if self._is_paused(p.trial_id, trials, epochs)
                 )
         return found - promoted
 
@@ -95,7 +95,7 @@ class Halving:
         return self._brackets[self._bracket(trial, trials)]
 
     def _bracket(self, trial: Any, trials: Mapping[str, Any]) -> int:
-        while (origin := trial.hyperparameters.values.get(ORIGIN)) in trials:
+        while (origin := _origin(trial)) in trials:
             trial = trials[origin]
         return int(trial.trial_id) % len(self._brackets)
 
@@ -105,19 +105,22 @@ class Halving:
         for trial in trials.values():
             if _initial_epoch(trial) >= epochs:
                 continue  # it reached this rung as the trial it goes on from
-            reached = self._reached(trial)
+            reached = self._reached(trial, trials)
             if epochs in reached and self._bracket(trial, trials) == bracket:
                 places.append(Place(trial.trial_id, reached[epochs]))
         return places
 
-    def _reached(self, trial: Any) -> dict[int, float]:
-        """Returns the best objective until each epoch, from 1, that was reported."""
+    def _reached(self, trial: Any, trials: Mapping[str, Any]) -> dict[int, float]:
+        """Returns the best objective until each epoch, from 1, that was reported.
+
+        A promoted trial has what it goes on from: its network is as good as it was there.
+        """
         metrics, known = self._ended.get(trial.trial_id, (None, {}))
         if metrics is trial.metrics:
             return known
         reached = {}
         if trial.status != Status.FAILED and trial.metrics.exists(self._objective):
-            best = float("-inf")
+            best = self._before(trial, trials)
             for observation in trial.metrics.get_history(self._objective):
                 mean = sum(observation.value) / len(observation.value)
                 best = max(best, self._sign * mean)
@@ -125,6 +128,14 @@ class Halving:
         if trial.status == Status.COMPLETED:
             self._ended[trial.trial_id] = (trial.metrics, reached)
         return reached
+
+    def _before(self, trial: Any, trials: Mapping[str, Any]) -> float:
+        """Returns the best that a trial's origin has come to where the trial goes on from it."""
+        origin, epochs = trials.get(str(_origin(trial))), _initial_epoch(trial)
+        if origin is None:
+            return float("-inf")
+        reached = self._reached(origin, trials)
+        return max((v for e, v in reached.items() if e <= epochs), default=float("-inf"))
 
     def _ranked(self, places: Iterable[Place]) -> list[Place]:
         return sorted(places, key=lambda p: (-p.value, int(p.trial_id)))
@@ -134,17 +145,22 @@ class Halving:
         room = max(1, len(places) // self._factor)
         return [place.trial_id for place in self._ranked(places)[:room]]
 
-    def _is_paused(self, trial: Any, epochs: int) -> bool:
-        return is_paused(trial) and max(self._reached(trial), default=0) == epochs
+    def _is_paused(self, trial_id: str, trials: Mapping[str, Any], epochs: int) -> bool:
+        trial = trials[trial_id]
+        return is_paused(trial) and max(self._reached(trial, trials), default=0) == epochs
 
 
 def _initial_epoch(trial: Any) -> int:
     return int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
 
 
+def _origin(trial: Any) -> Any:
+    return trial.hyperparameters.values.get(ORIGIN)
+
+
 def origins(trials: Iterable[Any]) -> set[str]:
     """Returns the trials that others go on from."""
-    return {t.hyperparameters.values.get(ORIGIN) for t in trials} - {None}
+    return {_origin(t) for t in trials} - {None}
 
 
 def is_paused(trial: Any) -> bool:

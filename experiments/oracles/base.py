@@ -34,6 +34,7 @@ class DurableOracle(keras_tuner.Oracle):
         if kwargs.get("seed") is not None:
             self.seed = int(kwargs["seed"])  # 0 too, which Keras Tuner takes for "any"
         self._saved = 0.0
+        self.asked: dict[str, int] = {}  # trial id -> epochs that it was to be trained for
         self._failures_in_a_row = 0
 
     def create_trial(self, tuner_id: str) -> Any:

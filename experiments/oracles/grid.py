@@ -5,18 +5,22 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.oracles.base import DurableOracle, Status
+from experiments.oracles.base import Status
 from experiments.oracles.combinations import combinations
+from experiments.oracles.halved import Halved
 
 
-class GridOracle(DurableOracle, keras_tuner.oracles.GridSearchOracle):
+class GridOracle(Halved, keras_tuner.oracles.GridSearchOracle):
     """Keras Tuner's grid, in its order; the next is the first combination not tried yet."""
 
     _untried: Iterator[dict[str, Any]] | None = None
     _size_of_space = 0
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the first combination that no trial has."""
+        """Returns a trial to be promoted, or the first combination that no trial has."""
+        promoted = self.promoted()
+        if promoted is not None:
+            return promoted
         if self._untried is None or len(self.hyperparameters.space) != self._size_of_space:
             self._size_of_space = len(self.hyperparameters.space)
             self._untried = combinations(self.hyperparameters.space)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.bookkeeping import own_values
 from experiments.config import HALVING
 from experiments.oracles.asha import ORIGIN, Halving, is_paused, origins
 from experiments.oracles.base import DurableOracle, Status
@@ -38,7 +39,8 @@ class OptunaOracle(DurableOracle):
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
         factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
         earlier: Values and score (of several objectives a sequence of scores) of trials of other
-            searches; the sampler takes them as its own, pruners do not see them.
+            searches, and, of those that were stopped early, the objective by epoch from 0; the
+            sampler takes them as its own, pruners do not see them.
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
@@ -53,7 +55,7 @@ class OptunaOracle(DurableOracle):
         pruner: str = "none",
         max_epochs: int = 1,
         factor: int = 3,
-        earlier: Sequence[tuple[Mapping[str, Any], float | Sequence[float]]] = (),
+        earlier: Sequence[tuple[Any, ...]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,8 +71,12 @@ class OptunaOracle(DurableOracle):
                 max_epochs, self._names[0], self._directions[0], factor, brackets
             )
         self._earlier = [
-            (dict(values), list(score) if isinstance(score, Sequence) else [float(score)])
-            for values, score in earlier
+            (
+                dict(values),
+                list(score) if isinstance(score, Sequence) else [float(score)],
+                dict(*curve),
+            )
+            for values, score, *curve in earlier
         ]
         self._map: SpaceMap | None = None
         self._size_of_space = 0
@@ -108,8 +114,7 @@ class OptunaOracle(DurableOracle):
         if promotion is None:
             return None
         origin, epochs = promotion
-        values = {n: v for n, v in origin.hyperparameters.values.items() if "/" not in n}
-        return values | {
+        return own_values(origin.hyperparameters.values) | {
             ORIGIN: origin.trial_id,
             "tuner/initial_epoch": epochs,
             "tuner/epochs": self._max_epochs,
@@ -159,16 +164,23 @@ class OptunaOracle(DurableOracle):
     def _before(self) -> list[FrozenTrial]:
         """Returns the trials of other searches."""
         space, complete = self.space_map, not self._proposer.is_conditional
+        usable = [e for e in self._earlier if not e[2] or self._ranks_stopped]
         return [
             frozen(
                 place,
-                TrialState.COMPLETE,
+                TrialState.PRUNED if curve else TrialState.COMPLETE,
                 space.parameters(values, complete),
                 space.distributions,
-                scores,
+                None if curve else scores,
+                curve,
             )
-            for place, (values, scores) in enumerate(self._earlier)
+            for place, (values, scores, curve) in enumerate(usable)
         ]
+
+    @property
+    def _ranks_stopped(self) -> bool:
+        """Whether the sampler knows what to make of trials that were stopped early."""
+        return self._proposer.is_conditional and len(self._names) == 1
 
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
@@ -193,8 +205,7 @@ class OptunaOracle(DurableOracle):
             return state
         if trial.trial_id in promoted:
             return TrialState.WAITING  # it is seen as the trial that goes on from it
-        can_rank = self._proposer.is_conditional and len(self._names) == 1
-        return TrialState.PRUNED if can_rank else TrialState.COMPLETE
+        return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
     def values_of(self, trial: Any) -> list[float]:
         """Returns what a completed trial came to by each objective.

@@ -12,8 +12,7 @@ from reports.figures._predictions import predictions
 from reports.reading import clean, dig, number
 from reports.recommended import recommended
 from reports.statistics.crossed import Sample
-from reports.study import Study
-from reports.summary import DEFAULT
+from reports.study import DEFAULT, Study
 from reports.test_predictions import test_predictions, tested_runs
 from reports.words import plural, short, text
 
@@ -204,7 +203,8 @@ def arms_of_default(study: Study) -> list[Arm]:
 
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
-    runs = tested_runs(study, trial_id)
+    # Arms are compared by accuracy, whatever their trials were ranked by.
+    runs = [r for r in tested_runs(study, trial_id) if 0 <= number(r["test"].get("accuracy")) <= 1]
     size = int(number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,

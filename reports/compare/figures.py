@@ -11,10 +11,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from reports.compare.decide import Comparison
 from reports.figures import _style as style
+from reports.networks import population
 from reports.statistics.estimates import Estimate
-from reports.statistics.expected import Expected, expected_performance
+from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 from reports.statistics.pareto import front
-from reports.words import compact, listed, short, words
+from reports.words import between, compact, listed, plural, score, short, words
 
 _COLORS = (*style.PALETTE, style.RED, style.GREY)
 
@@ -47,7 +48,7 @@ def seed_points_finding(info: Points) -> str:
     return (
         listed(
             [
-                f"{name} {e.mean:.4f} ({e.low:.4f} to {e.high:.4f}, n = {e.count})"
+                f"{name} {score(e.mean)} ({between(e.low, e.high)}, n = {e.count})"
                 for name, e in zip(info.names, info.estimates, strict=True)
             ],
             8,
@@ -76,39 +77,62 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
 
 @dataclass(frozen=True)
 class Curves:
-    """Expected validation performance of each arm."""
+    """Expected validation performance of arms, to one budget; `left_out` says why others lack."""
 
     objective: str
     arms: tuple[int, ...]
     names: tuple[str, ...]
     curves: tuple[Expected, ...]
     direction: str
+    after: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def expected_curves(comparison: Comparison) -> Curves | str:
-    """Estimates the curve of every arm with two completed trials or more."""
-    places = tuple(i for i, arm in enumerate(comparison.arms) if len(arm.scores) > 1)
-    if not places:
-        return "No arm has two completed trials."
-    chosen = [comparison.arms[i] for i in places]
-    study = chosen[0].study
+    """Estimates the curve of every arm with enough networks drawn independently of results."""
+    found: dict[int, Expected] = {}
+    left_out = []
+    epoch = population(comparison.arms[0].study).epoch
+    for position, arm in enumerate(comparison.arms):
+        compared = population(arm.study)
+        own = compared.drawn["trial_ids"].map(set(arm.trials["trial_id"]).issuperset)
+        scores = compared.drawn["score"][own.astype(bool)].to_numpy(dtype=float)
+        curve = expected_performance(scores, arm.study.direction)
+        if compared.problem or compared.epoch != epoch:
+            left_out.append(f"{arm.name} (networks stopped at other epochs)")
+        elif curve is None:
+            left_out.append(f"{arm.name} ({len(scores)} drawn independently of results)")
+        else:
+            found[position] = curve
+    if not found:
+        return (
+            f"What a budget finds can't be said of {LEAST_DRAWS - 1} networks or fewer that were "
+            f"drawn independently of results: {listed(left_out, 8)}."
+        )
+    study = comparison.arms[0].study
     return Curves(
         study.objective,
-        places,
-        tuple(arm.name for arm in chosen),
-        tuple(expected_performance(arm.scores, arm.study.seed, study.direction) for arm in chosen),
+        tuple(found),
+        tuple(comparison.arms[i].name for i in found),
+        tuple(same_budget(list(found.values()))),
         study.direction,
+        population(study).after,
+        tuple(left_out),
     )
 
 
 def expected_curves_finding(info: Curves) -> str:
-    """Compares the arms at their largest common budget."""
-    budget = min(int(curve.trials[-1]) for curve in info.curves)
-    said = []
-    for name, c in zip(info.names, info.curves, strict=True):
-        mean, low, high = (float(np.interp(budget, c.trials, y)) for y in (c.mean, c.low, c.high))
-        said.append(f"{name} {mean:.4f} ({low:.4f} to {high:.4f})")
-    return f"The best of {budget} trials is expected to reach: {listed(said, 8)}."
+    """Compares the arms at their largest budget."""
+    budget = int(info.curves[0].trials[-1])
+    said = [
+        f"{name} {c.mean[-1]:.4f} ({c.low[-1]:.4f} to {c.high[-1]:.4f})"
+        for name, c in zip(info.names, info.curves, strict=True)
+    ]
+    lacking = f" Can't be said of: {listed(list(info.left_out), 8)}." if info.left_out else ""
+    return (
+        f"The best of {plural(budget, 'random trial')}{info.after} is expected to reach: "
+        f"{listed(said, 8)} (90 % bands).{lacking}"
+    )
 
 
 def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
@@ -119,10 +143,10 @@ def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
         label = f"{short(name, 30)} (n = {curve.count})"
         ax.plot(curve.trials, curve.mean, color=color, lw=2, label=label)
     style.whole_numbers(ax)
-    ax.set_xlabel("trials")
-    ax.set_ylabel(f"expected best\n{words(info.objective)}")
+    ax.set_xlabel("random trials")
+    ax.set_ylabel(f"expected best\n{words(info.objective)}{info.after}")
     ax.legend(loc="lower right", fontsize=8)
-    style.note(ax, "Dodge et al. 2019; bands: 95 % of bootstraps")
+    style.note(ax, "Tang et al. 2020; 90 % bands")
     return ax
 
 

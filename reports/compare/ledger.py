@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from experiments.objective import Objective, shown_value
+from reports.compare.arms import Arm
 from reports.compare.decide import Comparison
-from reports.words import duration, number
+from reports.front import value_of_trials
+from reports.words import duration, number, words
 
 _TOLERANCE = 1.1
 
@@ -22,6 +25,8 @@ class Ledger:
         epochs: Epochs of all trials; NaN where not recorded.
         seconds: Seconds of all trials; NaN where not recorded.
         tested: Trainings of the network, or searches, that were tested, as text.
+        further: Of several objectives each after the first: what the arm's network came to in its
+            search, as text.
     """
 
     names: tuple[str, ...]
@@ -31,6 +36,7 @@ class Ledger:
     epochs: tuple[float, ...]
     seconds: tuple[float, ...]
     tested: tuple[str, ...]
+    further: dict[str, tuple[str, ...]]
 
 
 def ledger(comparison: Comparison) -> Ledger:
@@ -45,7 +51,19 @@ def ledger(comparison: Comparison) -> Ledger:
         epochs=tuple(float(arm.trials["epochs"].sum(min_count=1)) for arm in arms),
         seconds=tuple(float(arm.trials["seconds"].sum(min_count=1)) for arm in arms),
         tested=tuple(arm.tested for arm in arms),
+        further={
+            words(objective.name): tuple(_value(arm, objective) for arm in arms)
+            for objective in arms[0].study.objectives[1:]
+        },
     )
+
+
+def _value(arm: Arm, objective: Objective) -> str:
+    own = arm.study.trials[arm.study.trials["trial_id"] == arm.trial_id]
+    known = objective in arm.study.objectives and not arm.searches and len(own) == 1
+    if not known:
+        return "unknown"
+    return shown_value(float(value_of_trials(arm.study, own, objective.name)[0]), objective)
 
 
 def finding(book: Ledger) -> str:
@@ -78,5 +96,6 @@ def table(book: Ledger) -> pd.DataFrame:
             "epochs": [number(n) or "not recorded" for n in book.epochs],
             "time": [duration(s) if s == s else "not recorded" for s in book.seconds],
             "tested": book.tested,
+            **book.further,
         }
     )

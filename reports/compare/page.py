@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from reports.embedded import csv_link, csv_of
 from reports.page import assets, check_writable, environment, write_figures, write_text
 from reports.render import Picture, picture
 from reports.sections import Section
-from reports.words import number, plural
+from reports.words import number, plural, score
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
@@ -124,10 +125,10 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "first": names[pair.first],
                 "second": names[pair.second],
                 "difference": _interval(
-                    pair.difference.mean, pair.difference.low, pair.difference.high, "+.4f"
+                    pair.difference.mean, pair.difference.low, pair.difference.high, _signed
                 ),
                 "first beats second": _interval(
-                    pair.superiority, pair.superiority_low, pair.superiority_high, ".0%"
+                    pair.superiority, pair.superiority_low, pair.superiority_high, "{:.0%}".format
                 ),
                 "p": _p(pair.p),
                 "variance from": _sources(pair),
@@ -139,10 +140,14 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
     )
 
 
-def _interval(value: float, low: float, high: float, form: str) -> str:
+def _interval(value: float, low: float, high: float, shown: Callable[[float], str]) -> str:
     if not math.isfinite(low):
-        return f"{value:{form}} (no interval)"
-    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+        return f"{shown(value)} (no interval)"
+    return f"{shown(value)} ({shown(low)} to {shown(high)})"
+
+
+def _signed(value: float) -> str:
+    return score(value, signed=True)
 
 
 def _p(value: float) -> str:
@@ -185,8 +190,8 @@ def _cell(pair: Pair, sign: int) -> dict[str, Any]:
     low, high = sorted((sign * pair.difference.low, sign * pair.difference.high))
     share = pair.superiority if sign > 0 else 1 - pair.superiority
     return {
-        "difference": f"{sign * pair.difference.mean:+.4f}",
-        "interval": f"{low:+.4f} to {high:+.4f}" if math.isfinite(low) else "no interval",
+        "difference": _signed(sign * pair.difference.mean),
+        "interval": f"{_signed(low)} to {_signed(high)}" if math.isfinite(low) else "no interval",
         "superiority": f"better in {share:.0%}",
         "separable": pair.separable,
     }

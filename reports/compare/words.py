@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison, Pair
 from reports.statistics.crossed import MOST_UNITS
-from reports.words import listed, plural
+from reports.words import listed, plural, score
 
 
 def verdict(comparison: Comparison) -> str:
@@ -69,10 +69,13 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     names = arms[first].network, arms[second].network
     look = "" if comparison.look == 1 else f"at look {comparison.look} "
     told = f"p {pair.p:.2g}; {look}a winner needs less than {pair.level:.2g}"
-    interval = f"95 % interval {low:+.4f} to {high:+.4f}, of other {_units(arms)} and other images"
+    ends = f"{score(low, True)} to {score(high, True)}"
+    interval = f"95 % interval {ends}, of other {_units(arms)} and other images"
     if sign * gap.mean == 0:
         return f"{names[0]} and {names[1]} are level on test ({interval}; {told})"
-    return f"{names[0]} is {sign * gap.mean:.4f} ahead of {names[1]} on test ({interval}; {told})"
+    return (
+        f"{names[0]} is {score(sign * gap.mean)} ahead of {names[1]} on test ({interval}; {told})"
+    )
 
 
 def _units(arms: Sequence[Arm]) -> str:

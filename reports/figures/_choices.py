@@ -1,13 +1,42 @@
-"""Completed trials grouped by a choice of architecture."""
+"""Networks grouped by a choice of architecture."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
 
 from reports.figures import _style as style
+from reports.networks import networks, population
 from reports.study import Study
 from reports.words import text
 
 _MOST_VALUES = 8
-Group = tuple[str, tuple[float, ...], tuple[int, ...]]  # value, scores, trial numbers
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks with one value of a choice.
+
+    Args:
+        value: The value.
+        scores: Of those that have one, at equal fidelity, best first.
+        numbers: Their trials.
+        drawn: Which of them were drawn independently of results.
+        tried: Networks that were tried, those that failed or still run among them.
+        stopped: Networks that were stopped early.
+    """
+
+    value: str
+    scores: tuple[float, ...]
+    numbers: tuple[int, ...]
+    drawn: tuple[bool, ...]
+    tried: int
+    stopped: int
+
+    @property
+    def drawn_scores(self) -> tuple[float, ...]:
+        """Scores of the networks that were drawn independently of results."""
+        return tuple(s for s, was in zip(self.scores, self.drawn, strict=True) if was)
 
 
 def choices(study: Study) -> list[str]:
@@ -19,17 +48,28 @@ def choices(study: Study) -> list[str]:
 
 
 def grouped(study: Study, name: str) -> tuple[Group, ...]:
-    """Groups completed trials by the values of `name`; empty if there are too many or one."""
-    done = study.completed[study.completed[name].notna()]
-    groups: dict[str, list[Any]] = {}
-    for value, score, number in zip(done[name], done["score"], done["number"], strict=True):
-        groups.setdefault(text(value), []).append((float(score), int(number)))
-    if not 2 <= len(groups) <= _MOST_VALUES:
+    """Groups networks by the values of `name`; empty if there are too many values or one."""
+    every, scored = networks(study), population(study).frame
+    values = sorted({text(v) for v in every[name].dropna()}, key=_natural)
+    if not 2 <= len(values) <= _MOST_VALUES:
         return ()
-    return tuple(
-        (value, tuple(s for s, _ in groups[value]), tuple(n for _, n in groups[value]))
-        for value in sorted(groups, key=_natural)
-    )
+    return tuple(_groups(name, values, every, scored))
+
+
+def _groups(
+    name: str, values: list[str], every: pd.DataFrame, scored: pd.DataFrame
+) -> Iterator[Group]:
+    tried, known = every[name].map(text), scored[name].map(text)
+    for value in values:
+        rows, own = scored[known == value], every[tried == value]
+        yield Group(
+            value,
+            tuple(float(s) for s in rows["score"]),
+            tuple(int(n) for n in rows["number"]),
+            tuple(bool(d) for d in rows["drawn"]),
+            len(own),
+            int((own["status"] == "stopped").sum()),
+        )
 
 
 def _natural(value: str) -> tuple[int, float, str]:

@@ -11,9 +11,15 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    Formatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
-from reports.words import number, short, words
+from reports.words import compact, number, short, words
 
 WIDTH = 8.4  # inches
 # Colours that the page replaces by its own in dark mode; see page.css.
@@ -155,6 +161,33 @@ def scale_x(ax: Axes, hp: dict[str, Any], values: Any) -> None:
 def whole_numbers(ax: Axes) -> None:
     """Keeps fractions off the x axis."""
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+class CompactFormatter(Formatter):
+    """Ticks as `1.2 M`, with as many digits as it takes to tell them apart."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """One tick alone."""
+        return compact(x)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """All ticks of an axis."""
+        return distinct(values)
+
+
+def distinct(values: Sequence[float]) -> list[str]:
+    """Returns numbers as `compact` does, no two of different numbers alike."""
+    texts: list[str] = []
+    for digits in range(3, 12):
+        texts = [compact(value, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
+
+
+def compact_ticks(ruler: Any) -> None:
+    """Labels the ticks of an axis of large numbers."""
+    ruler.set_major_formatter(CompactFormatter())
 
 
 def note(ax: Axes, text: str) -> None:

@@ -5,11 +5,14 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from reports.analysis import axes_of, surrogate_of
+from reports.analysis import compared_axes, surrogate_of
 from reports.figures import _style as style
+from reports.figures._wide import is_wide, shares_beaten
+from reports.networks import place_of_best, population
 from reports.statistics.ablation import Ablation, ablation
+from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
-from reports.words import short, text, words
+from reports.words import score, short, text, words
 
 SECTION, ORDER = "hyperparameters", 34
 TITLE = "From the default to the best"
@@ -17,29 +20,40 @@ TITLE = "From the default to the best"
 
 @dataclass(frozen=True)
 class Info:
-    """The path, with each change as text: `learning rate: 0.001 to 0.004`."""
+    """The path, with each change as text: `learning rate: 0.001 to 0.004`.
+
+    `after` says which scores are predicted, where it is not those at the end.
+    """
 
     objective: str
     direction: str
     path: Ablation
     changes: tuple[str, ...]
+    after: str = ""
 
 
 def info(study: Study) -> Info | str:
     """Predicts the score after each change, by a random forest."""
-    axes, surrogate = axes_of(study), surrogate_of(study)
+    axes, surrogate, found = compared_axes(study), surrogate_of(study), population(study)
+    if found.problem:
+        return found.problem
+    direction, predicted = study.direction, study.objective
+    if is_wide(found.scores, study.objective):  # a forest's means are the outliers' otherwise
+        direction, predicted = "max", "share of trials beaten"
+        surrogate = fit_surrogate(axes, shares_beaten(found.scores, study.direction), study.seed)
     if surrogate is None:
-        return "Ten completed trials with different scores are needed."
-    path = ablation(axes, surrogate, 0, study.direction)
+        return "Ten networks with different scores are needed."
+    place = place_of_best(study)
+    path = ablation(axes, surrogate, place, direction)
     if path is None:
         return "The best trial is the space's default."
-    best = study.completed.iloc[0]
+    best = found.frame.iloc[place]
     changes = []
     for name in path.names:
         default = text(study.hyperparameters[name].get("default"))
         after = text(best[name]) or "not used"
         changes.append(f"{style.label(name, 22)}: {short(default, 12)} to {short(after, 12)}")
-    return Info(study.objective, study.direction, path, tuple(changes))
+    return Info(predicted, direction, path, tuple(changes), found.after)
 
 
 def _gains(info: Info) -> list[float]:
@@ -53,11 +67,18 @@ def finding(info: Info) -> str:
     gains = _gains(info)
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)
+    if total <= 0:
+        return (
+            f"The random forest sees no gain{info.after} from the default to the best trial's "
+            f"values ({score(info.path.scores[0])} to {score(info.path.scores[-1])}, R² "
+            f"{info.path.fit:.2f} on unseen networks): it can't say what brought it."
+        )
     return (
-        f"Predicted for the default {info.path.scores[0]:.4f}, for the best trial's values "
-        f"{info.path.scores[-1]:.4f}; most of it by {words(info.path.names[most])} "
-        f"({gains[most]:+.4f} of {total:+.4f}). No default was trained for this: a random forest "
-        f"predicts it (R² {info.path.fit:.2f} on unseen trials)."
+        f"Predicted{info.after} for the default {score(info.path.scores[0])}, for the best "
+        f"trial's values {score(info.path.scores[-1])}; most of it by "
+        f"{words(info.path.names[most])} ({score(gains[most], signed=True)} of "
+        f"{score(total, signed=True)}). No default was trained for this: a random forest predicts "
+        f"it (R² {info.path.fit:.2f} on unseen networks)."
     )
 
 
@@ -81,6 +102,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.margins(x=0.08)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"predicted {words(info.objective)}")
-    style.count_note(ax, info.path.count)
+    ax.set_xlabel(f"predicted {words(info.objective)}{info.after}")
+    style.count_note(ax, info.path.count, "networks")
     return ax

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from reports.analysis import axes_in, draws_of
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
+from reports.figures._wide import scale_scores
+from reports.networks import population
+from reports.statistics.effects import LEVEL, Effect, effects
 from reports.statistics.estimates import mean
-from reports.statistics.paired import holm
 from reports.study import Study
-from reports.words import plural, short, words
+from reports.words import listed, plural, score, short, words
 
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"
@@ -20,53 +23,135 @@ _COLUMNS = 3
 
 @dataclass(frozen=True)
 class Info:
-    """Scores by value of every architecture choice: `(name, groups)`."""
+    """Scores by value of every architecture choice.
+
+    Args:
+        objective: Name of the score.
+        direction: `"max"` or `"min"`.
+        choices: `(name, groups)`.
+        tests: One a choice, on networks that were drawn independently of results.
+        method: What proposed the others.
+        num_drawn: Networks that were drawn so.
+        num_compared: All that are compared.
+        after: Which scores they are, where it is not those at the end.
+        problem: Why scores can't be compared; empty where they can.
+        how_to_test: What answers it where there is no test.
+    """
 
     objective: str
     direction: str
     choices: tuple[tuple[str, tuple[Group, ...]], ...]
+    tests: tuple[Effect, ...]
+    method: str
+    num_drawn: int
+    num_compared: int
+    after: str
+    problem: str
+    how_to_test: str
 
 
 def info(study: Study) -> Info | str:
-    """Groups the completed trials by each choice of architecture that was varied."""
+    """Groups networks by each choice of architecture that was varied, and tests each."""
     found = [(name, grouped(study, name)) for name in choices(study)]
     found = [(name, groups) for name, groups in found if groups]
     if not found:
-        return "No choice of architecture was varied among the completed trials."
-    return Info(study.objective, study.direction, tuple(found))
+        return "No choice of architecture was varied."
+    compared = population(study)
+    if compared.problem:
+        stopped = _all_stopped(tuple(found))
+        return f"{compared.problem} {stopped}".strip()
+    tests = _tests(study, [name for name, _ in found])
+    nearest = min((t for t in tests if math.isfinite(t.p)), key=_nearness, default=None)
+    return Info(
+        objective=study.objective,
+        direction=study.direction,
+        choices=tuple(found),
+        tests=tuple(tests),
+        method=draws_of(study).method,
+        num_drawn=len(compared.drawn),
+        num_compared=len(compared.frame),
+        after=compared.after,
+        problem=compared.problem,
+        how_to_test=_how_to_test(study, nearest.name if nearest else found[0][0]),
+    )
+
+
+def _nearness(test: Effect) -> tuple[float, float]:
+    return test.corrected, test.p
+
+
+def _tests(study: Study, names: list[str]) -> list[Effect]:
+    drawn = population(study).drawn
+    axes = axes_in(study, drawn, names, as_choices=True)
+    return effects(axes, drawn["score"].to_numpy(dtype=float), study.seed)
+
+
+def _how_to_test(study: Study, name: str) -> str:
+    if not study.record:
+        return "a search that draws at random"
+    return f"experiments compare {study.name} --by {name} --seeds 5"
 
 
 def finding(info: Info) -> str:
     """Names the choice that separates most, tested and corrected for the number of choices."""
-    p_values = holm([_separation(groups) for _, groups in info.choices])
-    known = [(p, index) for index, p in enumerate(p_values) if math.isfinite(p)]
+    parts = [_tested(info), _not_drawn(info), _all_stopped(info.choices)]
+    return " ".join(part for part in parts if part)
+
+
+def _tested(info: Info) -> str:
+    known = [t for t in info.tests if math.isfinite(t.p)]
     if not known:
-        return "No choice has two values with two trials each: nothing can be said of them yet."
-    p, index = min(known)
-    name, groups = info.choices[index]
-    ranked = sorted(groups, key=lambda g: float(np.mean(g[1])), reverse=info.direction == "max")
-    said = [
-        f"{v} {np.mean(s):.4f} ({plural(len(s), 'trial')})" for v, s, _ in (ranked[0], ranked[-1])
-    ]
-    count = plural(len(known), "choice")
-    if p >= 0.05:
+        return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
+    best = min(known, key=_nearness)
+    count, drawn = plural(len(known), "choice"), plural(info.num_drawn, "network")
+    how = f"Kruskal-Wallis by permutation of {drawn}, corrected for {count}"
+    said = _ends(info, best.name)
+    if best.corrected > LEVEL:
         return (
-            f"No choice separates the scores (Kruskal-Wallis, corrected for {count}); the nearest "
-            f"is {words(name)}, p = {p:.2g}: on average {said[0]} against {said[1]}."
+            f"No choice is shown to separate the scores{info.after} ({how}); the nearest is "
+            f"{words(best.name)}, p = {best.corrected:.2g}: on average {said}."
         )
     return (
-        f"{words(name)} separates the scores most (Kruskal-Wallis, corrected for {count}, "
-        f"p = {p:.2g}): on average {said[0]} against {said[1]}."
+        f"{words(best.name)} separates the scores{info.after} most ({how}, "
+        f"p = {best.corrected:.2g}): on average {said}."
     )
 
 
-def _separation(groups: tuple[Group, ...]) -> float:
-    from scipy.stats import kruskal
+def _ends(info: Info, name: str) -> str:
+    """Gives the means of the best and of the worst value, of the networks that were tested."""
+    groups = [g for n, own in info.choices for g in own if n == name and g.drawn_scores]
+    ranked = sorted(
+        groups, key=lambda g: float(np.mean(g.drawn_scores)), reverse=info.direction == "max"
+    )
+    said = [
+        f"{score(float(np.mean(g.drawn_scores)))} with {g.value} (n = {len(g.drawn_scores)})"
+        for g in (ranked[0], ranked[-1])
+    ]
+    return " against ".join(said)
 
-    samples = [scores for _, scores, _ in groups if len(scores) > 1]
-    if len(samples) < 2 or len({score for scores in samples for score in scores}) < 2:
-        return math.nan
-    return float(kruskal(*samples).pvalue)
+
+def _not_drawn(info: Info) -> str:
+    others = info.num_compared - info.num_drawn
+    if not others:
+        return ""
+    if info.num_drawn and others < info.num_drawn and info.method in ("random", "qmc", "grid"):
+        return ""  # points that were given to begin with
+    return (
+        f"The other {others:,} of {plural(info.num_compared, 'network')} were proposed by "
+        f"{info.method}, where an inert choice may look as if it mattered: they are shown, not "
+        f"tested. What tests a choice: {info.how_to_test}."
+    )
+
+
+def _all_stopped(choices: tuple[tuple[str, tuple[Group, ...]], ...]) -> str:
+    """Names the values of which every network that was tried was stopped."""
+    said = [
+        f"{words(name)} {group.value} ({group.stopped} of {group.tried})"
+        for name, groups in choices
+        for group in groups
+        if group.stopped and group.stopped == group.tried
+    ]
+    return f"Stopped early whenever tried: {listed(said)}." if said else ""
 
 
 def height(info: Info) -> float:
@@ -75,7 +160,7 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws every score, and the mean with its 95 % interval."""
+    """Draws every score, and the mean of independent draws with its 95 % interval."""
     rows = math.ceil(len(info.choices) / _COLUMNS)
     axes = style.panels(ax, rows, _COLUMNS, sharey=True)
     for panel in axes.flat[len(info.choices) :]:
@@ -83,28 +168,44 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel, (name, groups) in zip(axes.flat, info.choices, strict=False):
         _strip(panel, name, groups)
     for row in axes:
-        row[0].set_ylabel(words(info.objective))
+        row[0].set_ylabel(f"{words(info.objective)}{info.after}")
     # Intervals of two or three trials would dwarf the trials themselves.
-    scores = [score for _, groups in info.choices for _, values, _ in groups for score in values]
+    scores = [s for _, groups in info.choices for g in groups for s in g.scores] or [0.0]
     margin = 0.15 * (max(scores) - min(scores) or 1.0)
-    axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
+    once = [s for group in info.choices[0][1] for s in group.scores]
+    if not scale_scores(axes[0][0], once, info.objective, info.direction):
+        axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
     return ax
 
 
 def _strip(ax: Axes, name: str, groups: tuple[Group, ...]) -> None:
-    for index, (_, scores, numbers) in enumerate(groups):
-        spread = np.linspace(-0.22, 0.1, len(scores)) if len(scores) > 1 else np.zeros(1)
-        style.scatter(ax, numbers, index + spread, scores)
-        estimate = mean(scores)
-        half = [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
-        bars = half if estimate.has_interval else None
-        ax.errorbar(
-            index + 0.28, estimate.mean, yerr=bars, fmt="D", color=style.ORANGE, ms=5, capsize=3
-        )
+    for index, group in enumerate(groups):
+        count = len(group.scores)
+        spread = np.linspace(-0.22, 0.1, count) if count > 1 else np.zeros(count)
+        drawn, scores = np.array(group.drawn, dtype=bool), np.array(group.scores)
+        numbers = np.array(group.numbers, dtype=int)
+        for which, color in ((drawn, style.BLUE), (~drawn, style.GREY)):
+            if which.any():
+                style.scatter(
+                    ax, numbers[which].tolist(), (index + spread)[which], scores[which], color
+                )
+        if drawn.any():
+            _mean(ax, index + 0.28, group.drawn_scores)
     size = 7.0 if len(groups) > 3 else 8.5
     limit = 6 if len(groups) > 4 else 12
-    labels = [f"{short(value, limit)}\nn = {len(scores)}" for value, scores, _ in groups]
-    ax.set_xticks(range(len(groups)), labels, fontsize=size)
+    ax.set_xticks(range(len(groups)), [_label(g, limit) for g in groups], fontsize=size)
     ax.set_xlim(-0.5, len(groups) - 0.5)
     ax.grid(visible=False, axis="x")
     ax.set_title(style.label(name), loc="left")
+
+
+def _mean(ax: Axes, x: float, scores: tuple[float, ...]) -> None:
+    estimate = mean(scores)
+    half = [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
+    bars = half if estimate.has_interval else None
+    ax.errorbar(x, estimate.mean, yerr=bars, fmt="D", color=style.ORANGE, ms=5, capsize=3)
+
+
+def _label(group: Group, limit: int) -> str:
+    stopped = f"\nstopped {group.stopped}" if group.stopped else ""
+    return f"{short(group.value, limit)}\nn = {group.tried}{stopped}"

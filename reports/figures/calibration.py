@@ -9,10 +9,13 @@ from reports.figures import _style as style
 from reports.figures._predictions import predictions
 from reports.statistics.calibration import Calibration, calibration
 from reports.study import Study
-from reports.words import number
+from reports.words import number, plural, score
 
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"
+_LEVEL = 0.04
+_SMALL = 0.03  # error that a perfect model shows where there are images enough
+_CLEAR = 2.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -30,22 +33,33 @@ def info(study: Study) -> Info | str:
     if isinstance(found, str):
         return found
     labels, chances = found
-    return Info(calibration(labels, chances), len(labels), chances.shape[1])
+    return Info(calibration(labels, chances, seed=study.seed), len(labels), chances.shape[1])
 
 
 def finding(info: Info) -> str:
     """Says whether its probabilities can be taken at their word."""
-    known = info.bins.counts > 0
-    gap = (
-        np.nansum((info.bins.confidence - info.bins.accuracy)[known] * info.bins.counts[known])
-        / info.count
-    )
-    way = "too sure of itself" if gap > 0 else "less sure than it is right"
-    trust = "its probabilities can be taken at their word" if info.bins.error < 0.02 else way
+    bins = info.bins
     return (
-        f"Stated probability and share of right answers differ by {info.bins.error:.3f} on average "
-        f"(expected calibration error; Brier score {info.bins.brier:.3f}): {trust}."
+        f"Stated probability and share of right answers differ by {bins.error:.3f} on average "
+        f"(expected calibration error; Brier score {score(bins.brier)}). On "
+        f"{plural(info.count, 'image')} a perfectly calibrated model differs by up to "
+        f"{bins.error_by_chance:.3f} by chance: {_verdict(bins)}."
     )
+
+
+def _verdict(bins: Calibration) -> str:
+    if not is_off(bins):
+        if bins.error_by_chance < _SMALL:
+            return "its probabilities can be taken at their word"
+        return "nothing speaks against its probabilities, but so few images would not show much"
+    if abs(bins.excess) < _CLEAR:
+        return "it is too sure in places and not sure enough in others"
+    return "it is too sure of itself" if bins.excess > 0 else "it is less sure than it is right"
+
+
+def is_off(bins: Calibration) -> bool:
+    """Whether a model is called off; a perfectly calibrated one is in at most 5 %."""
+    return bins.p_value <= _LEVEL
 
 
 def height(info: Info) -> float:
@@ -58,6 +72,11 @@ def draw(info: Info, ax: Axes) -> Axes:
     left, right = style.panels(ax, 1, 2)[0]
     known = info.bins.counts > 0
     left.plot([0, 1], [0, 1], ls="--", color=style.EDGE, lw=1)
+    left.vlines(
+        info.bins.confidence[known], info.bins.low[known], info.bins.high[known],
+        color=style.EDGE, lw=5, label="95 % if perfectly calibrated",
+    )  # fmt: skip
+    left.legend(loc="upper left", fontsize=7.5)
     left.plot(
         info.bins.confidence[known], info.bins.accuracy[known], "o-", color=style.BLUE, lw=1.8
     )

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from reports.analysis import axes_of, by_importance, scores_of, surrogate_of
+from reports.analysis import by_importance, compared_axes, surrogate_of
 from reports.figures import _style as style
+from reports.figures._wide import is_wide, shares_beaten
+from reports.networks import place_of_best, population
 from reports.statistics.space import Axis
+from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
 from reports.words import short, text, words
 
@@ -19,32 +22,43 @@ TITLE = "The two most important together"
 
 @dataclass(frozen=True)
 class Info:
-    """A surface, `(len(y), len(x))`, over two axes scaled to 0..1, and the trials on it."""
+    """A surface, `(len(y), len(x))`, over two axes scaled to 0..1, and the networks on it.
+
+    `best` is the place of the study's best among them; `after` says which scores are predicted.
+    """
 
     objective: str
     direction: str
+    predicted: str
     axes: tuple[Axis, Axis]
     logs: tuple[bool, bool]
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     surface: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
     numbers: tuple[int, ...]
+    best: int
+    after: str
     fit: float
 
 
 def info(study: Study) -> Info | str:
     """Predicts the surface by a random forest."""
-    axes, surrogate = axes_of(study), surrogate_of(study)
+    axes, surrogate, found = compared_axes(study), surrogate_of(study), population(study)
+    if found.problem:
+        return found.problem
+    wide = is_wide(found.scores, study.objective)
+    if wide:  # a forest's means are the outliers' otherwise
+        surrogate = fit_surrogate(axes, shares_beaten(found.scores, study.direction), study.seed)
     if surrogate is None or len(axes) < 2:
-        return "Ten completed trials and two varied hyperparameters are needed."
+        return "Ten networks with different scores and two varied hyperparameters are needed."
     names = [axis.name for axis in axes]
     columns = tuple(names.index(name) for name in by_importance(study)[:2])
     first, second = axes[columns[0]], axes[columns[1]]
     x, y, surface = surrogate.grid(first, second, (columns[0], columns[1]))
     return Info(
         objective=study.objective,
-        direction=study.direction,
+        direction="max" if wide else study.direction,
+        predicted="share of trials beaten" if wide else words(study.objective),
         axes=(first, second),
         logs=(
             style.is_log(study.hyperparameters[first.name]),
@@ -53,8 +67,9 @@ def info(study: Study) -> Info | str:
         x=x,
         y=y,
         surface=surface,
-        scores=scores_of(study),
-        numbers=tuple(int(n) for n in study.completed["number"]),
+        numbers=tuple(int(n) for n in found.frame["number"]),
+        best=place_of_best(study),
+        after=found.after,
         fit=surrogate.fit,
     )
 
@@ -67,8 +82,9 @@ def finding(info: Info) -> str:
     trust = "a poor fit, so take it as a hint" if info.fit < 0.3 else "a fair fit"
     trust = "a good fit" if info.fit > 0.7 else trust
     return (
-        f"A random forest predicts the best scores near {words(info.axes[0].name)} {places[0]} and "
-        f"{words(info.axes[1].name)} {places[1]} (R² {info.fit:.2f} on unseen trials: {trust})."
+        f"A random forest predicts the best scores{info.after} near "
+        f"{words(info.axes[0].name)} {places[0]} and "
+        f"{words(info.axes[1].name)} {places[1]} (R² {info.fit:.2f} on unseen networks: {trust})."
     )
 
 
@@ -98,16 +114,16 @@ def draw(info: Info, ax: Axes) -> Axes:
     style.scatter(
         ax, info.numbers, places[0], places[1], "white", edgecolors="black", linewidths=0.6
     )
-    style.circle(ax, places[0][0], places[1][0])
+    style.circle(ax, places[0][info.best], places[1][info.best])
     _ticks(ax.xaxis, ax.set_xlabel, info, 0)
     _ticks(ax.yaxis, ax.set_ylabel, info, 1)
     ax.grid(visible=False)
     figure = ax.get_figure()
     assert figure is not None
     bar = figure.colorbar(mesh, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(f"predicted {words(info.objective)}")
+    bar.set_label(f"predicted {info.predicted}{info.after}")
     bar.outline.set_visible(False)
-    style.count_note(ax, len(info.numbers))
+    style.count_note(ax, len(info.numbers), "networks")
     return ax
 
 

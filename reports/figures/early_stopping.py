@@ -8,12 +8,15 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from reports.figures import _style as style
+from reports.networks import num_stopped
+from reports.statistics.estimates import t_quantile, wilson
 from reports.study import Study
 from reports.words import number, plural
 
 SECTION, ORDER = "learning-curves", 41
 TITLE = "Early scores against final ones"
 LEAST_TRIALS = 5
+SAYS = 20  # trials from which on something is said of stopping
 SAFE = 0.7
 
 
@@ -24,19 +27,25 @@ class Info:
     Args:
         epochs: `(k,)`.
         correlation: `(k,)`, Spearman's, over trials that ran longer than the epoch.
+        low: `(k,)`, lower ends of its interval: all hold together in 95 %.
+        high: `(k,)`, upper ends.
         best_rank: `(k,)`, share of trials that were ahead of the finally best one.
+        kept: `(k,)`, how many of the best fifth at their end are in the better half by then.
         counts: `(k,)`, trials.
     """
 
     epochs: npt.NDArray[np.int64]
     correlation: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
     best_rank: npt.NDArray[np.float64]
+    kept: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
 
 def info(study: Study) -> Info | str:
     """Compares the best score up to each epoch with the final one."""
-    if len(study.pruned):
+    if num_stopped(study):
         return "Trials were stopped early: those that are left can't say what that has cost."
     table = _best_so_far(study)
     if table is None:
@@ -50,13 +59,42 @@ def info(study: Study) -> Info | str:
         early, late = table[longer, epoch], final[longer]
         best = int(np.argmax(late))
         rows.append((epoch + 1, rank_correlation(early, late), np.mean(early > early[best]),
-                     longer.sum()))  # fmt: skip
+                     _num_kept(early, late), longer.sum()))  # fmt: skip
     if not rows:
         return f"{LEAST_TRIALS} trials of two epochs or more are needed."
-    epochs, correlation, best_rank, counts = (
+    epochs, correlation, best_rank, kept, counts = (
         np.array(column) for column in zip(*rows, strict=True)
     )
-    return Info(epochs, correlation, best_rank, counts)
+    low, high = correlation_interval(correlation, counts, 1 - 0.05 / len(rows))
+    return Info(epochs, correlation, low, high, best_rank, kept, counts)
+
+
+def _num_best(count: int) -> int:
+    return math.ceil(count / 5)
+
+
+def _num_kept(early: npt.NDArray[np.float64], late: npt.NDArray[np.float64]) -> int:
+    best = np.argsort(-late, kind="stable")[: _num_best(len(late))]
+    return int((early[best] >= np.median(early)).sum())
+
+
+def correlation_interval(
+    correlation: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], confidence: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns both ends of the interval of Spearman's rank correlation.
+
+    Source: Bonett and Wright 2000, "Sample size requirements for estimating Pearson, Kendall and
+    Spearman correlations".
+
+    Args:
+        correlation: `(k,)`.
+        counts: `(k,)`, of four or more.
+        confidence: Of each interval.
+    """
+    centre = np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
+    spread = np.sqrt((1 + correlation**2 / 2) / np.maximum(counts - 3, 1))
+    half = t_quantile(1e6, confidence) * spread
+    return np.tanh(centre - half), np.tanh(centre + half)
 
 
 def _best_so_far(study: Study) -> npt.NDArray[np.float64] | None:
@@ -84,20 +122,37 @@ def rank_correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.floa
 
 
 def finding(info: Info) -> str:
-    """Says from which epoch on stopping the worse half is safe."""
-    safe = np.flatnonzero((info.correlation >= SAFE) & (info.best_rank < 0.5))
-    count = plural(int(info.counts[0]), "trial")
-    if len(safe) and len(info.epochs) >= 1:
+    """Says from which epoch on stopping the worse half is safe, where that can be said."""
+    if info.counts[0] < SAYS:
+        return (
+            f"Whether stopping the worse half early would keep the best can't be said of "
+            f"{plural(int(info.counts[0]), 'trial')}: {SAYS} are needed."
+        )
+    enough = info.counts >= SAYS
+    safe = np.flatnonzero((info.low >= SAFE) & (info.best_rank < 0.5) & enough)
+    if len(safe):
         at = int(safe[0])
+        best, kept = _num_best(int(info.counts[at])), int(info.kept[at])
+        low, _ = wilson(kept, best)
         return (
             f"After epoch {info.epochs[at]} scores rank the trials nearly as at their end (rank "
-            f"correlation {info.correlation[at]:.2f}, {count}): stopping the worse half there "
-            "would have kept the best trial."
+            f"correlation {_of(info, at)}): stopping the worse half there would have kept the best "
+            f"trial, and {kept} of the best {best} (of others like them {low:.0%} or more)."
         )
+    told = float(np.nanmax(np.where(enough, info.high, -1)))
+    said = f"rank correlation {_of(info, 0)} after epoch {info.epochs[0]}"
+    if told < SAFE:
+        return (
+            f"Early scores tell little of the final ones ({said}): early stopping across trials is "
+            "a risk here."
+        )
+    return f"Whether early scores tell the final ones is open ({said})."
+
+
+def _of(info: Info, at: int) -> str:
     return (
-        f"Early scores tell little of the final ones (rank correlation "
-        f"{info.correlation[0]:.2f} after epoch 1, {count}): early stopping across trials is a "
-        "risk here."
+        f"{info.correlation[at]:.2f}, 95 % interval {info.low[at]:.2f} to {info.high[at]:.2f}, "
+        f"{plural(int(info.counts[at]), 'trial')}"
     )
 
 
@@ -110,6 +165,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     """Draws the correlation by epoch, and the best trial's rank."""
     left, right = style.panels(ax, 1, 2)[0]
     left.plot(info.epochs, info.correlation, color=style.BLUE, marker="o", lw=2)
+    left.fill_between(info.epochs, info.low, info.high, color=style.BLUE, alpha=0.15, lw=0)
     left.axhline(SAFE, color=style.EDGE, ls="--", lw=1)
     left.set_ylim(min(-0.05, float(np.nanmin([*info.correlation, 0])) - 0.05), 1.05)
     left.set_ylabel("rank correlation with final score")
@@ -121,5 +177,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in (left, right):
         panel.set_xlabel("epoch")
         style.whole_numbers(panel)
-        style.note(panel, f"n = {number(info.counts[0])} to {number(info.counts[-1])} trials")
+        counts = dict.fromkeys(number(n) for n in (info.counts[0], info.counts[-1]))
+        style.note(panel, f"n = {' to '.join(counts)} trials")
     return ax

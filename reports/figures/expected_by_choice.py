@@ -7,48 +7,68 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
-from reports.statistics.expected import Expected, expected_performance
+from reports.figures._wide import scale_scores
+from reports.networks import population
+from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 from reports.study import Study
-from reports.words import short, words
+from reports.words import between, plural, score, short, words
 
 SECTION, ORDER = "architectures", 21
 TITLE = "Expected best score by budget"
-_MOST_CHOICES, _LEAST_TRIALS = 3, 3
+_MOST_CHOICES = 3
 
 
 @dataclass(frozen=True)
 class Info:
-    """Curves by value of a choice: `(name, ((value, curve), ...))`."""
+    """Curves by value of a choice: `(name, ((value, curve), ...))`, to one budget a choice.
+
+    `after` says which scores they are, where it is not those at the end.
+    """
 
     objective: str
     direction: str
     choices: tuple[tuple[str, tuple[tuple[str, Expected], ...]], ...]
+    after: str = ""
 
 
 def info(study: Study) -> Info | str:
-    """Estimates a curve for each value with three trials or more."""
+    """Estimates a curve for each value with enough networks drawn independently of results."""
+    compared = population(study)
+    if compared.problem:
+        return compared.problem
     found = []
     for name in choices(study):
-        curves = tuple(
-            (value, expected_performance(scores, study.seed, study.direction))
-            for value, scores, _ in grouped(study, name)
-            if len(scores) >= _LEAST_TRIALS
-        )
+        curves = [
+            (group.value, curve)
+            for group in grouped(study, name)
+            if (curve := expected_performance(group.drawn_scores, study.direction)) is not None
+        ]
         if len(curves) > 1:
-            found.append((name, curves))
+            even = same_budget([curve for _, curve in curves])
+            values = [value for value, _ in curves]
+            found.append((name, tuple(zip(values, even, strict=True))))
     if not found:
-        return "No choice of architecture has two values with three completed trials each."
-    return Info(study.objective, study.direction, tuple(found[:_MOST_CHOICES]))
+        return (
+            f"No choice has two values with {LEAST_DRAWS} networks each that were drawn "
+            f"independently of results (of this study: {len(compared.drawn)}): fewer can't say "
+            "what a budget finds."
+        )
+    return Info(study.objective, study.direction, tuple(found[:_MOST_CHOICES]), compared.after)
 
 
 def finding(info: Info) -> str:
-    """Compares the curves of the first choice at their largest common budget."""
+    """Compares the curves of the first choice at their largest budget."""
     name, curves = info.choices[0]
-    budget = min(int(curve.trials[-1]) for _, curve in curves)
-    at = {value: float(np.interp(budget, c.trials, c.mean)) for value, c in curves}
-    ranked = sorted(at, key=lambda v: at[v] * (-1 if info.direction == "max" else 1))
-    said = ", ".join(f"{at[value]:.4f} with {value}" for value in ranked[:3])
-    return f"With {budget} trials of its own, {words(name)} is expected to reach {said}."
+    budget = int(curves[0][1].trials[-1])
+    ranked = sorted(curves, key=lambda c: c[1].mean[-1], reverse=info.direction == "max")
+    said = ", ".join(
+        f"{score(c.mean[-1])} ({between(c.low[-1], c.high[-1])}) with {value}"
+        for value, c in ranked[:3]
+    )
+    return (
+        f"The best of {plural(budget, 'random trial')}{info.after} is expected to reach, by "
+        f"{words(name)}: {said} (90 % bands)."
+    )
 
 
 def height(info: Info) -> float:
@@ -57,7 +77,7 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws a curve with its 95 % band for each value."""
+    """Draws a curve with its 90 % band for each value."""
     axes = style.panels(ax, 1, max(2, len(info.choices)), sharey=True)[0]
     for panel in axes[len(info.choices) :]:
         panel.set_visible(False)
@@ -65,12 +85,14 @@ def draw(info: Info, ax: Axes) -> Axes:
         for (value, curve), color in zip(curves, style.PALETTE, strict=False):
             panel.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             panel.plot(
-                curve.trials, curve.mean, color=color, lw=2,
+                curve.trials, curve.mean, color=color, lw=2, marker="o", ms=3,
                 label=f"{short(value, 18)} (n = {curve.count})",
             )  # fmt: skip
         panel.set_title(style.label(name), loc="left")
-        panel.set_xlabel("trials")
+        panel.set_xlabel("random trials")
         style.whole_numbers(panel)
         panel.legend(loc="best", fontsize=7.5)
-    axes[0].set_ylabel(f"expected best\n{words(info.objective)}")
+    drawn = np.concatenate([curve.mean for _, curves in info.choices for _, curve in curves])
+    scale_scores(axes[0], drawn, info.objective, info.direction)
+    axes[0].set_ylabel(f"expected best\n{words(info.objective)}{info.after}")
     return ax

@@ -1,14 +1,17 @@
 """Which hyperparameters matter."""
 
+import math
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from reports.analysis import axes_of, importances_of
+from reports.analysis import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
-from reports.statistics.importance import LEAST_TRIALS, Importance
+from reports.networks import population
+from reports.statistics.effects import LEVEL, Effect
+from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
 from reports.study import Study
-from reports.words import words
+from reports.words import listed, plural, words
 
 SECTION, ORDER = "hyperparameters", 30
 TITLE = "Importance"
@@ -17,39 +20,100 @@ _MOST = 15
 
 @dataclass(frozen=True)
 class Info:
-    """Importances, the largest first, of `count` trials; `hidden` are left out."""
+    """Shares of the variance, and which of them a test stands behind.
+
+    Args:
+        importances: The largest first.
+        tests: Hyperparameter -> its test, on networks that were drawn independently of results.
+        fit: R² of the model behind the shares, on networks it was not fitted to.
+        count: Networks the model was fitted to.
+        num_drawn: Networks that were tested.
+        method: What proposed the others.
+        hidden: Hyperparameters left out.
+        after: Which scores they are, where it is not those at the end.
+    """
 
     importances: tuple[Importance, ...]
+    tests: dict[str, Effect]
+    fit: float
     count: int
+    num_drawn: int
+    method: str
     hidden: int
+    after: str
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether all networks were drawn independently of results, or all but given ones."""
+        return self.num_drawn > self.count / 2
+
+    @property
+    def real(self) -> list[str]:
+        """Hyperparameters that are shown to matter, the largest share first."""
+        ranked = [i.name for i in self.importances]
+        return [n for n in ranked if n in self.tests and self.tests[n].is_real]
 
 
 def info(study: Study) -> Info | str:
-    """Estimates the importance of every varied hyperparameter."""
-    done = study.completed
-    if len(done) < LEAST_TRIALS:
+    """Estimates the share of every varied hyperparameter, and tests each."""
+    compared = population(study)
+    if compared.problem:
+        return compared.problem
+    if len(compared.frame) < LEAST_TRIALS:
         return (
-            f"{len(done)} completed trials are too few to say what matters: "
+            f"{plural(len(compared.frame), 'network')} are too few to say what matters: "
             f"{LEAST_TRIALS} are the least, 30 are better."
         )
-    if not axes_of(study):
+    if not compared_axes(study):
         return "No hyperparameter took more than one value among the completed trials."
-    found = importances_of(study)
-    if not found:
+    shares = shares_of(study)
+    if shares is None:
         return "All scores are the same: nothing can matter."
-    return Info(tuple(found[:_MOST]), len(done), max(len(found) - _MOST, 0))
+    found = shares.importances
+    return Info(
+        importances=found[:_MOST],
+        tests={effect.name: effect for effect in effects_of(study)},
+        fit=shares.fit,
+        count=shares.count,
+        num_drawn=len(compared.drawn),
+        method=draws_of(study).method,
+        hidden=max(len(found) - _MOST, 0),
+        after=compared.after,
+    )
 
 
 def finding(info: Info) -> str:
-    """Names the most important one, and whether it is set apart from the next."""
+    """Names those that a test shows to matter, and what the shares are of."""
+    return f"{_tested(info)} {_explained(info)}"
+
+
+def _tested(info: Info) -> str:
+    known = [test for test in info.tests.values() if math.isfinite(test.p)]
+    drawn = plural(info.num_drawn, "network")
+    if not known:
+        return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
+    how = f"permutations of {drawn} drawn independently of results, level {LEVEL:.0%} over all"
+    if not info.real:
+        return f"No hyperparameter is shown to matter alone ({how})."
+    named = listed([words(name) for name in info.real])
+    return f"Shown to matter: {named} ({how})."
+
+
+def _explained(info: Info) -> str:
+    if info.fit < LEAST_FIT:
+        return (
+            f"The shares say little: the model behind them predicts networks that it has not seen "
+            f"hardly better than their mean (R² {info.fit:.2f})."
+        )
     first = info.importances[0]
     text = (
-        f"{words(first.name)} explains most: {first.mean:.0%} of the variance of the score alone "
-        f"(80 % of bootstrap samples {first.low:.0%} to {first.high:.0%})"
+        f"By a model of all {plural(info.count, 'network')}{info.after} (R² {info.fit:.2f} on "
+        f"unseen ones), {words(first.name)} explains most: {first.mean:.0%} of the variance over "
+        "the space alone"
     )
-    if len(info.importances) > 1 and first.low <= info.importances[1].high:
-        return f"{text}, but {words(info.importances[1].name)} may matter as much."
-    return text + "."
+    if not info.is_sample:
+        text += f"; most networks were proposed by {info.method}, so the model rests on few others"
+    return f"{text}."
 
 
 def height(info: Info) -> float:
@@ -58,11 +122,11 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws bars with intervals."""
+    """Draws bars, coloured where a test stands behind them, with the model's quantiles."""
     shown = info.importances[::-1]
     means = [i.mean for i in shown]
-    ax.barh(range(len(shown)), means, color=style.BLUE, height=0.65)
-    # The mean may lie outside the quantiles where few samples found all of the effect.
+    colors = [style.BLUE if i.name in info.real else style.EDGE for i in shown]
+    ax.barh(range(len(shown)), means, color=colors, height=0.65)
     errors = (
         [max(i.mean - i.low, 0) for i in shown],
         [max(i.high - i.mean, 0) for i in shown],
@@ -72,9 +136,9 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel(
-        "share of the score's variance explained alone (fANOVA), 10 to 90 % of bootstraps"
+        "share of variance over the space, alone, by a model (80 % band); blue: shown to matter"
     )
     ax.grid(visible=False, axis="y")
     more = f", {info.hidden} more not shown" if info.hidden else ""
-    style.count_note(ax, info.count, f"trials{more}")
+    style.count_note(ax, info.count, f"networks{more}")
     return ax

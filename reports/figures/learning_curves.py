@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.study import Study
-from reports.words import number, words
+from reports.words import number, score, words
 
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"
@@ -25,6 +26,7 @@ class Info:
     """Curves, first execution: (trial, metric) -> curve."""
 
     objective: str
+    direction: str
     best: tuple[str, ...]
     worst: tuple[str, ...]
     pruned: tuple[str, ...]
@@ -46,9 +48,11 @@ def info(study: Study) -> Info | str:
     worst = ids[max(len(ids) - NUM_WORST, len(best)) :]
     pruned = [str(t) for t in study.pruned["trial_id"]][-NUM_PRUNED:]
     score = study.objective.removeprefix("val_")
-    metrics = tuple(dict.fromkeys(("loss", "accuracy" if score == "loss" else score)))
+    wanted = dict.fromkeys(("loss", "accuracy" if score == "loss" else score))
+    metrics = tuple(n for n in wanted if {n, f"val_{n}"} & set(first.columns)) or ("loss",)
     return Info(
         study.objective,
+        study.direction,
         tuple(best),
         tuple(worst),
         tuple(pruned),
@@ -81,8 +85,8 @@ def finding(info: Info) -> str:
     apart = train[1][-1] - validation[1][-1]
     return (
         f"The best trial ran {number(_epochs(info, trial))} epochs and ended with {words(metric)} "
-        f"{train[1][-1]:.4f} on training and {validation[1][-1]:.4f} on validation images "
-        f"({apart:+.4f})."
+        f"{score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
+        f"({score(apart, signed=True)})."
     )
 
 
@@ -114,6 +118,9 @@ def draw(info: Info, ax: Axes) -> Axes:
                     panel.plot(x, y, line, color=color, marker=".", linewidth=1.6, markersize=4)
                     if line == "-":
                         style.track(panel, [info.numbers[trial]], x[None], y[None])
+        drawn = [c[1] for (_, n), c in info.curves.items() if n in (metric, f"val_{metric}")]
+        direction = "min" if metric == "loss" else info.direction
+        scale_scores(panel, np.concatenate([*drawn, np.array([])]), metric, direction)
         panel.set_xlabel("epoch")
         panel.set_ylabel(words(metric))
         style.whole_numbers(panel)

@@ -9,15 +9,12 @@ from matplotlib.axes import Axes
 
 from reports.figures import _style as style
 from reports.figures._gallery import canvas, show
+from reports.reading import as_dict, dicts
 from reports.study import Study
 
 SECTION, ORDER = "what-it-sees", 70
 TITLE = "Filters and feature maps"
-_POOLING = {
-    "max": "max pooling",
-    "average": "average pooling",
-    "strides": "2x2 max pooling\n(for this picture)",
-}
+_POOLING = {"max": "max pooling", "average": "average pooling", "strides": ""}
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,25 @@ def info(study: Study) -> Info | str:
     shapes = [None if part is None else part.ndim for part in parts.values()]
     if shapes != [3, 4, 3, 3] or kind not in _POOLING:
         return "The recorded feature maps are damaged."
-    return Info(**parts, pooling_kind=kind)
+    return Info(**parts, pooling_kind=kind if _pools(study) else "strides")
+
+
+def _pools(study: Study) -> bool:
+    """Whether the exported network has a pooling layer of patches, by its recorded layers.
+
+    Else the recorded maps were made for the picture. Whether it has is believed where no layers
+    are recorded.
+    """
+    kinds = [str(layer.get("kind", "")) for layer in dicts(as_dict(study.model).get("layers"))]
+    return not kinds or any("Pooling2D" in k and not k.startswith("Global") for k in kinds)
+
+
+def _pooled_by(info: Info) -> str:
+    """`2x2 max pooling`, by the sizes before and after; empty where the network has none."""
+    name = _POOLING[info.pooling_kind]
+    before, after = info.convolution.shape[:2], info.pooling.shape[:2]
+    tall, wide = (round(b / max(a, 1)) for b, a in zip(before, after, strict=True))
+    return f"{wide}x{tall} {name}" if name else ""
 
 
 def finding(info: Info) -> str:
@@ -59,35 +74,45 @@ def finding(info: Info) -> str:
     dark = int((np.ptp(info.convolution, axis=(0, 1)) == 0).sum())
     silent = f"; {dark} of them don't respond to it" if dark else ""
     a, b = info.convolution.shape, info.pooling.shape
+    pooled = _pooled_by(info)
+    further = f"and {pooled} into {b[1]}x{b[0]}" if pooled else "and no pooling follows them"
     return (
         f"{info.filters.shape[-1]} filters of the first convolution turn a "
-        f"{info.image.shape[1]}x{info.image.shape[0]} image into maps of {a[1]}x{a[0]}, and "
-        f"{_POOLING[info.pooling_kind].partition(chr(10))[0]} into {b[1]}x{b[0]}{silent}."
+        f"{info.image.shape[1]}x{info.image.shape[0]} image into maps of {a[1]}x{a[0]}, "
+        f"{further}{silent}."
     )
 
 
 def height(info: Info) -> float:
     """Inches."""
-    return float(style.WIDTH * 3.35 / (info.filters.shape[-1] + 1.2))
+    return float(style.WIDTH * _rows_height(info) / (info.filters.shape[-1] + 1.2))
+
+
+def _rows_height(info: Info) -> float:
+    return 3.35 if _pooled_by(info) else 2.3
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws the image, and a column a filter: filter, convolution, pooling."""
-    count = info.filters.shape[-1]
-    canvas(ax, count + 1.2, 3.35)
+    """Draws the image, and a column a filter: filter, convolution, and pooling if there is any."""
+    count, pooled = info.filters.shape[-1], _pooled_by(info)
+    canvas(ax, count + 1.2, _rows_height(info))
     show(ax, info.image, 0.05, 0.3, 0.9)
-    side, pooled = info.convolution.shape, info.pooling.shape
-    for top, text in (
+    side, size = info.convolution.shape, info.pooling.shape
+    texts = [
         (0.15, f"{info.image.shape[1]}x{info.image.shape[0]} px"),
         (1.75, f"convolution\n{side[1]}x{side[0]}"),
-        (2.78, f"{_POOLING[info.pooling_kind]}\n{pooled[1]}x{pooled[0]}"),
-    ):
+    ]
+    rows = [(1.3, info.convolution)]
+    if pooled:
+        texts.append((2.78, f"{pooled.replace(' ', chr(10), 1)}\n{size[1]}x{size[0]}"))
+        rows.append((2.3, info.pooling))
+    for top, text in texts:
         ax.text(0.5, top, text, ha="center", va="center", fontsize=7)
     for index in range(count):
         left = index + 1.22
         ax.text(left + 0.45, 0.15, f"filter {index + 1}", ha="center", va="center", fontsize=7)
         _show_filter(ax, info.filters[..., index], left)
-        for top, maps in ((1.3, info.convolution), (2.3, info.pooling)):
+        for top, maps in rows:
             show(ax, maps[..., index], left, top, 0.92, cmap="viridis")
     return ax
 

@@ -12,6 +12,8 @@ from matplotlib.colors import Normalize
 
 from reports.analysis import axes_of, by_importance, scores_of
 from reports.figures import _style as style
+from reports.figures._wide import is_wide, shares_beaten
+from reports.networks import finished
 from reports.statistics.space import Axis
 from reports.study import Study
 from reports.words import plural, short, text, words
@@ -23,13 +25,13 @@ _MOST_AXES = 6
 
 @dataclass(frozen=True)
 class Info:
-    """Lines of completed trials, worst first: positions 0..1 on each axis, NaN where inactive.
+    """Lines of networks that ended by themselves, worst first.
 
     Args:
         objective: Name of the score.
         direction: `"max"` or `"min"`.
         axes: `(name, ((position, label), ...))`.
-        lines: `(num_trials, num_axes)`.
+        lines: `(num_trials, num_axes)`, positions 0..1 on each axis, NaN where inactive.
         scores: `(num_trials,)`.
         numbers: `(num_trials,)`.
         hidden: Axes left out.
@@ -45,10 +47,11 @@ class Info:
 
 
 def info(study: Study) -> Info | str:
-    """Places the most important hyperparameters of every completed trial on their axes."""
+    """Places the most important hyperparameters of every network that ended on their axes."""
     known = {axis.name: axis for axis in axes_of(study)}
-    chosen = [known[name] for name in by_importance(study)[:_MOST_AXES]]
-    if len(chosen) < 2 or len(study.completed) < 2:
+    chosen = [known[name] for name in by_importance(study) if name in known][:_MOST_AXES]
+    done = finished(study)
+    if len(chosen) < 2 or len(done) < 2:
         return "Two varied hyperparameters and two completed trials are needed."
     lines = np.column_stack([np.where(axis.active, axis.unit, np.nan) for axis in chosen])
     return Info(
@@ -60,7 +63,7 @@ def info(study: Study) -> Info | str:
         ),
         lines[::-1],
         scores_of(study)[::-1],
-        tuple(int(n) for n in study.completed["number"])[::-1],
+        tuple(int(n) for n in done["number"])[::-1],
         len(known) - len(chosen),
     )
 
@@ -91,9 +94,11 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws the lines in the order of their scores, the best on top and thickest."""
-    low, high = float(info.scores.min()), float(info.scores.max())
+    wide = is_wide(info.scores, info.objective)
+    shades = shares_beaten(info.scores, info.direction) if wide else info.scores
+    low, high = float(shades.min()), float(shades.max())
     norm = Normalize(low, high if high > low else low + 1e-9)
-    cmap = colormaps["viridis_r" if info.direction == "max" else "viridis"]
+    cmap = colormaps["viridis_r" if wide or info.direction == "max" else "viridis"]
     x = np.arange(len(info.axes))
     many = len(info.lines) > style.MANY
     segments = [np.column_stack([x, line]) for line in info.lines]
@@ -101,19 +106,19 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.add_collection(
         LineCollection(
             segments,
-            colors=cmap(norm(info.scores)),
+            colors=cmap(norm(shades)),
             linewidths=widths,
             rasterized=many,
             alpha=0.35 if many else 0.85,
         )
     )
-    ax.plot(x, info.lines[-1], "o", color=cmap(norm(info.scores[-1])), markersize=6)
+    ax.plot(x, info.lines[-1], "o", color=cmap(norm(shades[-1])), markersize=6)
     style.track(ax, info.numbers, np.broadcast_to(x, info.lines.shape), info.lines)
     _rulers(ax, info)
     figure = ax.get_figure()
     assert figure is not None
     bar = figure.colorbar(ScalarMappable(norm, cmap), ax=ax, fraction=0.03, pad=0.01)
-    bar.set_label(words(info.objective))
+    bar.set_label("share of trials beaten" if wide else words(info.objective))
     bar.outline.set_visible(False)
     more = f", {info.hidden} less important axes left out" if info.hidden else ""
     style.count_note(ax, len(info.lines), f"trials{more}")

@@ -1,4 +1,4 @@
-"""Best so far, by trial and by wall time, against the same trials in random order."""
+"""Best so far, by trial and by wall time, against what as many random trials would find."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from reports.analysis import drawn_scores
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
 from reports.study import Study
-from reports.words import number, plural, words
+from reports.words import number, plural, score, words
 
 SECTION, ORDER = "progress", 10
 TITLE = "Best so far"
@@ -24,25 +26,25 @@ class Info:
 
     Args:
         objective: Name of the score.
-        is_random: Whether trials were drawn at random.
+        direction: `"max"` or `"min"`.
         numbers: `(n,)`, trials in order of their end.
         minutes: `(n,)`, since the search began; missing times are NaN.
         scores: `(n,)`.
         best: `(n,)`, best so far.
         failed_numbers: Trials that failed.
-        expected: Expected best of 1..n of these trials in random order.
+        expected: Expected best of 1..n trials drawn at random; `None` where these were not.
         by_end: Whether the order is that of their end; else of their start.
         last_arrival: Which trial to end was the last to join the front of several objectives.
     """
 
     objective: str
-    is_random: bool
+    direction: str
     numbers: tuple[int, ...]
     minutes: tuple[float, ...]
     scores: tuple[float, ...]
     best: tuple[float, ...]
     failed_numbers: tuple[int, ...]
-    expected: Expected
+    expected: Expected | None
     by_end: bool = True
     last_arrival: int | None = None
 
@@ -58,16 +60,21 @@ def info(study: Study) -> Info | str:
     start = study.trials["started"].min()
     return Info(
         objective=study.objective,
-        is_random=(study.record.get("config") or {}).get("method") == "random",
+        direction=study.direction,
         numbers=tuple(int(n) for n in done["number"]),
         minutes=tuple(float(s) / 60 for s in done["ended"] - start),
         scores=tuple(float(s) for s in done["score"]),
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
-        expected=expected_performance(list(done["score"]), study.seed, study.direction),
+        expected=_expected(study),
         by_end=bool(study.end_order) or not done["ended"].isna().all(),
         last_arrival=last_arrival(study),
     )
+
+
+def _expected(study: Study) -> Expected | None:
+    drawn = drawn_scores(study)
+    return None if drawn is None else expected_performance(drawn, study.direction)
 
 
 def finding(info: Info) -> str:
@@ -81,18 +88,18 @@ def finding(info: Info) -> str:
 
 def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
-    text = f"The best of {plural(len(info.scores), 'completed trial')}, {info.best[-1]:.4f}, "
+    text = f"The best of {plural(len(info.scores), 'completed trial')}, {score(info.best[-1])}, "
     text += f"was number {first + 1} to {'end' if info.by_end else 'start'}"
     if first == 0:
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
-    share = (first + 1) / len(info.scores)
-    late = share > 0.8 and len(info.scores) >= 5
+    after = len(info.scores) - first - 1
+    # That the best came late is no sign of more to come: of equal trials any may be the best.
+    later = f"{plural(after, 'trial')} after it brought nothing better"
     return (
-        f"{text}, {gain:.4f} better than the best before it: "
-        + ("the search was still improving when it ended." if late else
-           f"the last {1 - share:.0%} of the trials brought nothing better.")
-    )  # fmt: skip
+        f"{text}, {score(gain)} better than the best before it; "
+        f"{later if after else 'none came after it'}."
+    )
 
 
 def height(info: Info) -> float:
@@ -105,15 +112,17 @@ def draw(info: Info, ax: Axes) -> Axes:
     timed = bool(np.isfinite(info.minutes).any())
     left, *rest = style.panels(ax, 1, 1 + timed, sharey=True)[0]
     order = np.arange(1, len(info.scores) + 1)
-    curve = info.expected
-    left.fill_between(curve.trials, curve.low, curve.high, color=style.ORANGE, alpha=0.18, lw=0)
-    expected = "random-search expectation" if info.is_random else "same trials in random order"
-    left.plot(curve.trials, curve.mean, color=style.ORANGE, lw=1.5, label=f"{expected}, 95 %")
+    if info.expected is not None:
+        curve, color = info.expected, style.ORANGE
+        left.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.18, lw=0)
+        label = "expected of as many random trials, 90 %"
+        left.plot(curve.trials, curve.mean, color=color, lw=1.5, label=label)
     for panel, x in zip((left, *rest), (order, info.minutes), strict=False):
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
         style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
         style.count_note(panel, len(info.scores))
-    _zoom(left, info)
+    if not scale_scores(left, info.scores, info.objective, info.direction):
+        _zoom(left, info)
     style.whole_numbers(left)
     left.set_xlabel(
         f"trials {'ended' if info.by_end else 'started'} "

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 
 from reports.analysis import by_importance
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
+from reports.networks import finished, networks, num_stopped
 from reports.statistics.space import Axis, axis
 from reports.study import Study
 from reports.words import plural, text, words
@@ -21,7 +23,7 @@ _COLUMNS, _MOST, _BINS = 3, 12, 6
 
 @dataclass(frozen=True)
 class Panel:
-    """One hyperparameter: values of completed trials (best first), scores, values of the others.
+    """One hyperparameter: values of networks that ended (best first), scores, values of the others.
 
     `best_x` and `best_y` are its isolation plot: the best score in each stretch of its range,
     whatever the other hyperparameters were.
@@ -44,6 +46,7 @@ class Info:
     """One panel a varied hyperparameter, the most important first."""
 
     objective: str
+    direction: str
     panels: tuple[Panel, ...]
     hidden: int
     num_pruned: int
@@ -52,18 +55,22 @@ class Info:
 def info(study: Study) -> Info | str:
     """Collects values and scores of every hyperparameter that was varied."""
     names = by_importance(study)
+    names = [name for name in names if finished(study)[name].notna().any()]
     panels = [_panel(study, name) for name in names[:_MOST]]
     if not panels:
         return "No hyperparameter took more than one value among the completed trials."
     hidden = max(len(names) - _MOST, 0)
-    return Info(study.objective, tuple(panels), hidden, len(study.pruned))
+    return Info(study.objective, study.direction, tuple(panels), hidden, num_stopped(study))
 
 
 def _panel(study: Study, name: str) -> Panel:
     hp = study.hyperparameters[name]
-    done = study.completed[study.completed[name].notna()]
-    failed = study.failed[study.failed[name].notna()]
-    pruned = study.pruned[study.pruned[name].notna()]
+    done, states = finished(study), networks(study)
+    done = done[done[name].notna()]
+    failed, pruned = (
+        states[(states["status"] == status) & states[name].notna()]
+        for status in ("failed", "stopped")
+    )
     column = axis(hp | {"name": name}, [*done[name], *failed[name], *pruned[name]])
     is_log = style.is_log(hp) and not column.labels
     places = 10**column.values if is_log else column.values
@@ -112,7 +119,7 @@ def finding(info: Info) -> str:
         f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
     )
     if info.num_pruned:
-        stopped = f"{plural(info.num_pruned, 'trial')} stopped early"
+        stopped = f"{plural(info.num_pruned, 'network')} stopped early"
         found += f" Ticks at the bottom are the values of {stopped}."
     return found
 
@@ -129,6 +136,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in axes.flat[len(info.panels) :]:
         panel.set_visible(False)
     low = min(float(panel.scores.min()) for panel in info.panels)
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
     for panel, content in zip(axes.flat, info.panels, strict=False):
         _response(panel, content, low)
     for row in axes:

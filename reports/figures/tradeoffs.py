@@ -6,14 +6,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from reports.figures import _style as style
+from reports.figures._wide import scale_scores
 from reports.front import StudyFront, study_front
 from reports.front_words import exchange
-from reports.statistics.pareto import front, knee
+from reports.statistics.front import find_front
 from reports.study import Study
-from reports.words import compact, listed, words
+from reports.words import compact, listed, score, words
 
 _BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50
@@ -87,10 +88,9 @@ def info(study: Study) -> Info | str:
             missing.append(title.partition(",")[0])
             continue
         x, y = costs[known], scores[known]
-        best = front(x, y, study.direction)
-        bend = knee(x[best], y[best], study.direction)
+        one = find_front(np.column_stack([y, x]), [study.direction, "min"], [False, True])
         numbered = tuple(int(n) for n in numbers[known])
-        panels.append(Panel(title, x, y, numbered, best, None if bend is None else int(best[bend])))
+        panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
     if not panels:
         return "No cost is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
@@ -160,7 +160,7 @@ def finding(info: Info) -> str:
     return (
         f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
         f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
-        f"best, for {gap:.4f} {way} {words(info.objective)}.{absent}"
+        f"best, for {score(gap)} {way} {words(info.objective)}.{absent}"
     )
 
 
@@ -179,7 +179,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
-    place = "lower right" if info.exchange is None else "best"
+    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
+    place = "lower right" if info.exchange is None and info.direction == "max" else "best"
     axes[0][0].legend(loc=place, fontsize=7.5)
     return ax
 
@@ -202,6 +203,6 @@ def _cost(ax: Axes, panel: Panel) -> None:
         wide = panel.costs.max() / panel.costs.min() > 300
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    style.compact_ticks(ax.xaxis)
     ax.set_xlabel(panel.title)
     style.count_note(ax, len(panel.costs))

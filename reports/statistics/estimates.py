@@ -12,10 +12,10 @@ CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
 
 
-# How far trainings vary where too few of them tell: a standard deviation on the probit scale (0.7
-# points at 98 %), believed as much as that of five trainings. Those of the shipped spaces mostly
-# vary less (0.01 to 0.1), so that the interval is rather too wide than too narrow.
-PRIOR_SPREAD, _PRIOR_DEGREES = 0.15, 4
+# How far trainings vary where too few of them tell: a standard deviation of one point, of less near
+# the ends (0.15 on the probit scale: 0.4 points at 99 %), believed as much as that of five
+# trainings. Those of the shipped spaces vary less: the interval is rather too wide than too narrow.
+PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.15, 0.01, 4
 _STEPS = 60  # of a bisection
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
 
@@ -82,13 +82,15 @@ def accuracy(
     """
     values = np.asarray(scores, dtype=float)
     count, centre = len(values), float(np.clip(values.mean(), 0.0, 1.0))
-    spread, degrees = _moderated(values, num_images)
+    squares = _squares(values, num_images)
+    degrees = _PRIOR_DEGREES + count - 1
     shared = 1.0 if right is None or count < 2 else _shared(right)
 
     def covers(share: float) -> bool:
-        point = float(scipy.special.ndtri(share))
-        images = share * (1 - share) * shared / num_images
-        trainings = spread * (1 + 1 / count) * math.exp(-point * point) / (2 * math.pi)
+        slope = math.exp(-(float(scipy.special.ndtri(share)) ** 2) / 2) / math.sqrt(2 * math.pi)
+        prior = min(PRIOR_SPREAD * slope, _PRIOR_MOST)
+        moderated = (_PRIOR_DEGREES * prior**2 + squares * slope**2) / degrees
+        images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
         variance = images + trainings
         quantile = t_quantile(min(variance**2 * degrees / trainings**2, _UNBOUNDED))
         return (centre - share) ** 2 <= quantile**2 * variance
@@ -98,14 +100,10 @@ def accuracy(
     return Estimate(centre, low, high, count, "both")
 
 
-def _moderated(values: npt.NDArray[np.float64], num_images: int) -> tuple[float, float]:
-    """Returns the variance between trainings on the probit scale, and its degrees of freedom."""
-    prior, count = _PRIOR_DEGREES * PRIOR_SPREAD**2, len(values)
-    if count < 2:
-        return prior / _PRIOR_DEGREES, _PRIOR_DEGREES
+def _squares(values: npt.NDArray[np.float64], num_images: int) -> float:
+    """Returns the sum of squared deviations of trainings, on the probit scale."""
     probits = scipy.special.ndtri((values * num_images + 1) / (num_images + 2))
-    degrees = _PRIOR_DEGREES + count - 1
-    return (prior + float(((probits - probits.mean()) ** 2).sum())) / degrees, degrees
+    return float(((probits - probits.mean()) ** 2).sum())
 
 
 def _shared(right: npt.NDArray[np.generic]) -> float:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.float64]
 _SPREAD = 1e-12  # of values that are all the same
+_FAR = 5.0  # times what the point before gives away
 _BLOCK = 256  # rows that are compared with all others at once
 
 
@@ -17,8 +18,9 @@ class Front:
 
     Args:
         members: `(k,)`, positions of the front's points, the best by the first objective first.
-        losses: `(k, num_objectives)`, what each gives away: 0 is the front's best, 1 its worst.
-        distance: `(k,)`, distance of each to the ideal point, 0 to 2; see `find_front`.
+        losses: `(k, num_objectives)`, what each gives away: 0 is the front's best, 1 its worst;
+            above 1 in the first objective for those that are far worse, see `find_front`.
+        distance: `(k,)`, distance of each to the ideal point; see `find_front`.
         knee: Position of the knee; `None` where the front does not bend.
     """
 
@@ -48,6 +50,11 @@ def find_front(values: _Array, directions: Sequence[str], is_log: Sequence[bool]
     and Juan 2016, "Minimum Manhattan distance approach to multiple criteria decision making in
     multiobjective optimization problems".
 
+    A network that is cheap and useless, such as one that guesses, is beaten by none and on the
+    front. What is far worse by the first objective therefore neither sets the scale nor is the
+    knee: from the first point on, the best three kept, that gives away more than five times what
+    the point before it does. So the knee stays where it is whatever useless networks were tried.
+
     Args:
         values: `(n, num_objectives)`; points with a missing value are left out.
         directions: `"max"` or `"min"` for each objective.
@@ -61,10 +68,11 @@ def find_front(values: _Array, directions: Sequence[str], is_log: Sequence[bool]
     losses = values[known] * signs
     kept = non_dominated(losses)
     kept = kept[np.lexsort(losses[kept].T[::-1])]  # by the first objective, ties by the next
-    scaled = _scaled(values[known][kept], signs, is_log)
+    useful = _num_useful(losses[kept, 0])
+    scaled = _scaled(values[known][kept], signs, is_log, useful)
     distance = scaled[:, 0] + (scaled[:, 1:].mean(axis=1) if len(signs) > 1 else 0.0)
     members = known[kept].astype(np.int64)
-    return Front(members, scaled, distance, _knee(members, distance))
+    return Front(members, scaled, distance, _knee(members, distance[:useful]))
 
 
 def non_dominated(losses: _Array) -> npt.NDArray[np.int64]:
@@ -84,22 +92,31 @@ def non_dominated(losses: _Array) -> npt.NDArray[np.int64]:
     return np.flatnonzero(~beaten)
 
 
-def _scaled(values: _Array, signs: _Array, is_log: Sequence[bool]) -> _Array:
+def _num_useful(losses: _Array) -> int:
+    """Returns how many points of a front, best first, are not far worse than those before."""
+    given = losses - losses[:1]
+    for place in range(3, len(given)):
+        if given[place] > _FAR * given[place - 1] > 0:
+            return place
+    return len(given)
+
+
+def _scaled(values: _Array, signs: _Array, is_log: Sequence[bool], useful: int) -> _Array:
     scaled = np.zeros_like(values)
     for column, (sign, logarithmic) in enumerate(zip(signs, is_log, strict=True)):
         of_column = values[:, column]
         if logarithmic and len(of_column) and (of_column > 0).all():
             of_column = np.log(of_column)
         loss = of_column * sign
-        spread = float(np.ptp(loss)) if len(loss) else 0.0
+        spread = float(np.ptp(loss[:useful])) if len(loss) else 0.0
         if spread > _SPREAD:
-            scaled[:, column] = (loss - loss.min()) / spread
+            scaled[:, column] = np.maximum((loss - loss[:useful].min()) / spread, 0)
     return scaled
 
 
 def _knee(members: npt.NDArray[np.int64], distance: _Array) -> int | None:
     """Returns the nearest of three or more; of equally near ones the best by the first."""
-    if len(members) < 3:
+    if len(distance) < 3:
         return None
     nearest = int(np.argmin(distance))
     return int(members[nearest]) if distance[nearest] < 1 - 1e-9 else None

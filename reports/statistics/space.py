@@ -1,14 +1,16 @@
 """Hyperparameter values as numbers a model can be fitted to."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.words import is_missing, text
+
+_FEW_VALUES = 8  # so many distinct values of a number are drawn as they are
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Axis:
         labels: One a choice; empty for numbers.
         default: The default, in the same scale.
         active: `(num_trials,)`, whether the hyperparameter was used.
+        conditions: Names of hyperparameters, each with the values at which this one is used.
+        is_log: Whether the values are logarithms.
     """
 
     name: str
@@ -36,24 +40,83 @@ class Axis:
     labels: tuple[str, ...]
     default: float
     active: npt.NDArray[np.bool_]
+    conditions: tuple[tuple[str, frozenset[str]], ...] = ()
+    is_log: bool = False
 
     @property
     def unit(self) -> npt.NDArray[np.float64]:
         """`(num_trials,)`: the values scaled to 0..1 of the range."""
         return (self.values - self.low) / ((self.high - self.low) or 1.0)
 
+    @property
+    def levels(self) -> npt.NDArray[np.float64] | None:
+        """The few values that it may take, scaled to 0..1; `None` where they are many."""
+        if self.labels:
+            return np.linspace(0, 1, len(self.labels)) if len(self.labels) > 1 else np.zeros(1)
+        found = np.unique(self.unit[self.active])
+        return found if 0 < len(found) <= _FEW_VALUES else None
+
+    def text_of(self, unit: float) -> str:
+        """Returns the value at a place of 0..1 as text."""
+        value = self.low + unit * (self.high - self.low)
+        if self.labels:
+            return self.labels[min(round(value), len(self.labels) - 1)]
+        return text(float(f"{10**value if self.is_log else value:.10g}"))
+
 
 def axis(hp: dict[str, Any], values: Sequence[Any]) -> Axis:
     """Turns one hyperparameter's values into numbers.
 
     Args:
-        hp: Its description: `name`, `kind`, range, `sampling`, `default`.
+        hp: Its description: `name`, `kind`, range, `sampling`, `default`, `conditions`.
         values: One a trial; `None` or NaN where inactive.
     """
     active = np.array([not is_missing(v) for v in values], dtype=bool)
-    if hp.get("kind") in ("Int", "Float"):
-        return _number_axis(hp, values, active)
-    return _choice_axis(hp, values, active)
+    is_number = hp.get("kind") in ("Int", "Float")
+    made = (_number_axis if is_number else _choice_axis)(hp, values, active)
+    return replace(made, conditions=tuple(_conditions(hp)))
+
+
+def _conditions(hp: dict[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
+    for condition in hp.get("conditions", []):
+        if isinstance(condition.get("values"), list):
+            yield str(condition.get("name")), frozenset(map(_as_text, condition["values"]))
+
+
+def _as_text(value: Any) -> str:
+    """Returns a value as text, whichever kind of number it is kept as."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text(float(value) if is_number else value)
+
+
+def drawn(
+    axes: Sequence[Axis], seed: int, log_count: int = 10
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Spreads points evenly over the space, under its conditions: a scrambled Sobol sequence.
+
+    Args:
+        axes: The hyperparameters; those that others depend on come first.
+        seed: Seed of the scrambling.
+        log_count: Logarithm of the number of points, to the base of 2.
+
+    Returns:
+        Values scaled to 0..1, and whether each is used: both `(num_points, num_axes)`.
+    """
+    from scipy.stats import qmc
+
+    units = qmc.Sobol(len(axes), rng=seed).random_base2(log_count)
+    active = np.ones(units.shape, dtype=bool)
+    place = {axis.name: column for column, axis in enumerate(axes)}
+    for column, axis in enumerate(axes):
+        if (levels := axis.levels) is not None:
+            units[:, column] = levels[(units[:, column] * len(levels)).astype(int)]
+    for column, axis in enumerate(axes):  # parents come before what depends on them
+        for name, values in axis.conditions:
+            if name in place and place[name] < column:
+                parent = axes[place[name]]
+                fits = [parent.text_of(unit) in values for unit in units[:, place[name]]]
+                active[:, column] &= active[:, place[name]] & np.array(fits)
+    return units, active
 
 
 def _number_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[np.bool_]) -> Axis:
@@ -70,7 +133,10 @@ def _number_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[
     column = [
         scale(float(v)) if used else scale(start) for v, used in zip(values, active, strict=True)
     ]
-    return Axis(hp["name"], np.array(column), scale(low), scale(high), (), scale(start), active)
+    return Axis(
+        hp["name"], np.array(column), scale(low), scale(high), (), scale(start), active,
+        is_log=is_log,
+    )  # fmt: skip
 
 
 def _choice_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[np.bool_]) -> Axis:

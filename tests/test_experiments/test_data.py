@@ -62,15 +62,19 @@ def test_prepared_arrays_are_reused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut short", "away"])
-def test_damaged_arrays_are_prepared_again(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("file", ["train-images.npy", "test-labels.npy", "info.json"])
+def test_damaged_arrays_are_prepared_again(tmp_path: Path, damage: str, file: str) -> None:
     data = digits(tmp_path, sample=100)
     before = np.array(data.open("train").images)
-    path = Path(data.folder) / "train-images.npy"
+    path = Path(data.folder) / file
     if damage == "away":
         path.unlink()
     else:
-        os.truncate(path, 1000)
-    assert np.array_equal(digits(tmp_path, sample=100).open("train").images, before)
+        os.truncate(path, path.stat().st_size // 2)
+    again = digits(tmp_path, sample=100)
+    assert again == data
+    assert np.array_equal(again.open("train").images, before)
+    assert len(again.open("test").labels) == data.counts["test"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
@@ -94,7 +98,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def bomb() -> bytes:
     """A PNG whose header promises 60,000 x 60,000 pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    checked = header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + checked + b"\0\0\0\x08IDAT" + bytes(12)
 
 
 def test_folder_skips_and_names_what_it_cannot_use(tmp_path: Path) -> None:
@@ -105,9 +110,9 @@ def test_folder_skips_and_names_what_it_cannot_use(tmp_path: Path) -> None:
     data = prepare(f"folder:{root}", lambda c: (16, 16, c), tmp_path / "cache")
     assert data.class_names == ("cat", "dog")
     assert data.skipped == (
-        "dog/broken.jpg",
-        "dog/huge.png",
-        "dog/nowhere.png",
+        "dog/broken.jpg (no image that Pillow can read)",
+        "dog/huge.png (too large: more than 179 million pixels)",
+        "dog/nowhere.png (a link to nothing)",
         "empty/ (no image in it)",
     )
     assert sum(data.counts.values()) == 40

@@ -362,11 +362,8 @@ class Clock:
         return self.now
 
 
-def test_no_trial_is_started_that_cannot_end_in_time(
-    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_trial_is_started_that_cannot_end_in_time(simulation: Simulation) -> None:
     clock = Clock()
-    monkeypatch.setattr("experiments.record.time.time", clock)
 
     def takes_ten_seconds(task: Any, report: Any, note: Any) -> TrialResult:
         clock.now += 10
@@ -374,7 +371,7 @@ def test_no_trial_is_started_that_cannot_end_in_time(
 
     # Trials take 10 s, the finalist as long, the report up to 15 s: of 70 s, 45 are for trials.
     deadline = Deadline(70, simulation.epochs, simulation.epochs, clock)
-    driver, _ = simulation.run(takes_ten_seconds, deadline=deadline)
+    driver, _ = simulation.run(takes_ten_seconds, deadline=deadline, clock=clock)
     assert driver.ended_by == "deadline"
     assert len(simulation.table()) == 4
 
@@ -409,15 +406,16 @@ class _Slots:
 
 
 def test_a_trial_that_can_end_in_time_is_not_paused_because_another_can_not(
-    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+    simulation: Simulation,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("experiments.record.time.time", clock)
     # The finalist takes 6 s, the report 15 s: 9 s are for trials, of which three are gone when the
     # first has ended; a third one would take 6 s at the pace of the first, and 1 s are kept free.
     deadline = Deadline(29.5, 6, 6, clock)
     deadline.learn(6, 6.0)
-    driver, _ = replace(simulation, epochs=6).run(executor=_Slots(clock), deadline=deadline)
+    driver, _ = replace(simulation, epochs=6).run(
+        executor=_Slots(clock), deadline=deadline, clock=clock
+    )
     assert driver.ended_by == "deadline"
     assert [(row[1], row[4]) for row in simulation.table()] == [("COMPLETED", 3), ("COMPLETED", 6)]
 

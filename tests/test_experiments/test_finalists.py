@@ -188,7 +188,7 @@ def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
 
 
 def test_a_race_ends_at_the_deadline(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.finalists_ranking._REPORT_SECONDS", 3600.0)
+    monkeypatch.setattr("experiments.finalists_ranking.REPORT_SECONDS", 3600.0)
     monkeypatch.setattr("experiments.resume.check_race", lambda config: None)
     display = Watching()
     go_on(study, display, confirm=2, seeds=4, race=True, deadline="1h")

@@ -14,7 +14,7 @@ from experiments.confirming import confirm_trial
 from experiments.data import PreparedData
 from experiments.finalists_plan import CONFIRM_STREAM, FRESH_STREAM, num_trainings, seeds_of
 from experiments.finalists_ranking import Finalist, Ranking, mean_score
-from experiments.finalists_record import is_done
+from experiments.finalists_record import is_done, left_out
 from experiments.rerun import Opened
 from experiments.test_uses import note_look, note_test_use
 from experiments.testing import write_predictions
@@ -153,6 +153,11 @@ FAILED = [{"seed": 1, "message": "nan"}]
         ([record("0001", 3, 3, **RACE), record("0004", 0, 2, **RACE)], {"race": True}, True),
         ([record("0001", 2, 3, **RACE), record("0004", 0, 2, **RACE)], {"race": True}, False),
         ([record("0001", 3, 3), record("0004", 0, 3)], {"race": True}, False),
+        # More than is asked for is not forgotten.
+        ([record("0004", 3, None), record("0001", 3, None)], {"seeds": 2}, True),
+        ([record("0001", 3, 3), record("0004", 0, 3)], {"seeds": 1}, True),
+        ([record("0001", 3, 3), record("0007", 0, 3), record("0004", 0, 3)], {}, True),
+        ([record("0001", 3, 3), record("0007", 0, 3)], {}, False),
     ],
 )
 def test_what_was_confirmed_before_is_done(
@@ -160,6 +165,18 @@ def test_what_was_confirmed_before_is_done(
 ) -> None:
     asked = config(**({"confirm": 2, "seeds": 3} | options))
     assert is_done(records, asked, ["0004", "0001"]) is expected
+
+
+def test_trainings_that_leave_the_record_are_kept() -> None:
+    before = [record("0001", 3, 2), record("0004", 0, 3)]
+    now = [record("0001", 2, None)]
+    (first, second) = left_out(before, now)
+    assert [run["seed"] for run in first["runs"]] == [2]
+    assert first["ranking"] == []
+    assert (second["trial_id"], len(second["ranking"])) == ("0004", 3)
+    assert left_out([first, second, *now], [*before, *now]) == []
+    other = record("0001", 2, None) | {"max_epochs": 4}  # other trainings by the same seeds
+    assert [r["max_epochs"] for r in left_out([other], now)] == [4]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display import SilentDisplay
 from experiments.errors import InterruptedSearchError, UserError
+from experiments.front import finalists
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.search import resume_search
@@ -94,6 +95,29 @@ def test_halving_stops_and_promotes_without_waiting(tmp_path: Path) -> None:
     assert second.trial_id not in made.wanted()
 
 
+def test_names_of_a_scope_are_promoted_too(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    with hp.name_scope("head"):
+        hp.Float("x", 0.0, 1.0)
+    assert [p.name for p in hp.space] == ["head/x"]
+    objective = keras_tuner.Objective("score", "max")
+    made = OptunaOracle(
+        "qmc", objective=objective, hyperparameters=hp, seed=1, pruner="asha", max_epochs=9
+    )
+    made._set_project_dir(str(tmp_path), "project")
+    feed(made, [0.5] * 9)
+    second, _ = feed(made, [0.4] * 9)
+    for _ in range(4):
+        feed(made, [0.1] * 9)
+    promoted = made.create_trial("one").hyperparameters.values
+    assert promoted["tuner/trial_id"] == second.trial_id
+    assert promoted["head/x"] == second.hyperparameters.values["head/x"]
+    assert {t.trial_id for t in finalists(made, 9)} == {"0000"}
+    # Stopped ones alone: they are five networks, not one.
+    made.trials = {t.trial_id: t for t in made.trials.values() if t.trial_id != "0000"}
+    assert len(finalists(made, 9)) == 5
+
+
 def test_what_was_stopped_is_known_to_a_rebuilt_oracle(tmp_path: Path) -> None:
     made = oracle(tmp_path, pruner="hyperband", max_epochs=9)
     for index in range(20):
@@ -136,6 +160,27 @@ def test_trials_are_stopped_and_promoted_in_every_executor(workers: int, tmp_pat
         assert result["initial_epoch"] == result["hyperparameters"]["tuner/initial_epoch"]
     log = (tmp_path / "study" / "epochs.log").read_text().splitlines()
     assert len(log) == sum(len(r["executions"][0]["epoch_seconds"]) for r in results)
+
+
+@pytest.mark.parametrize("method", ["random", "grid"])
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_methods_that_draw_by_themselves_can_be_halved(
+    method: str, pruner: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"method": method, "max_trials": 20, "epochs": 9, "pruner": pruner}
+    whole = Simulation(tmp_path / "whole", **options)
+    whole.run()
+    paths = sorted((tmp_path / "whole").glob("trial_*/result.json"))
+    results = [json.loads(path.read_text()) for path in paths]
+    assert len(results) == 20
+    assert any(result["status"] == "pruned" for result in results)
+    promoted = [result for result in results if result["initial_epoch"]]
+    assert promoted or (method, pruner) == ("grid", "hyperband")  # whose best ones come late
+    parts = Simulation(tmp_path / "parts", **options)
+    with pytest.raises(KeyboardInterrupt):
+        parts.run(_interrupted)
+    parts.run()
+    assert parts.table() == whole.table()
 
 
 def _interrupted(task: SimulatedTask, report: Any, note: Any = None) -> Any:
@@ -268,7 +313,8 @@ def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "random", "pruner": "asha"}, "goes with methods tpe"),
+        ({"method": "random", "pruner": "median"}, "--pruner median goes with methods tpe"),
+        ({"method": "bayesian", "pruner": "asha"}, "goes with methods tpe"),
         ({"method": "tpe", "pruner": "best"}, "unknown pruner 'best': there are none, median"),
         ({"method": "tpe", "pruner": "asha", "executions_per_trial": 2}, "single trainings"),
         ({"method": "grid", "tries": [{}]}, "--try goes with methods tpe"),

@@ -208,6 +208,68 @@ def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
     assert len(list(study.glob("trial_*/checkpoint.weights.h5"))) == 2
 
 
+class Watching(SilentDisplay):
+    """Notes what is said, and what the record holds when the search begins."""
+
+    def __init__(self, study: Path) -> None:
+        self.said: list[str] = []
+        self.record: dict[str, Any] = {}
+        self._study = study
+
+    def search_started(self, *args: Any, **kwargs: Any) -> None:
+        self.record = json.loads((self._study / "study.json").read_text())
+
+    def notice(self, line: str) -> None:
+        self.said.append(line)
+
+
+def record_of(study: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((study / "study.json").read_text())
+    return record
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_study_ends_anew_when_something_was_done(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The finalists of before are those of now.
+    monkeypatch.setattr("experiments.finalists.Confirmation.is_done", True)
+    then = record_of(study)
+    idle = Watching(study)
+    resume_search(study, display=idle)
+    assert "ended" not in idle.record
+    assert record_of(study)["ended"] == then["ended"]
+    assert record_of(study)["search_ended"] == then["search_ended"]
+    resume_search(study, changes={"max_trials": 3})
+    assert record_of(study)["ended"] > record_of(study)["search_ended"] > then["ended"]
+    assert not load_study(study).running
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_renamed_study_goes_on_by_its_new_name_and_other_code_is_said(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "search_spaces.mnist_cnn" in record_of(study)["space_source"]
+    edit(study, lambda r: r["space_source"].update({"search_spaces.base": "another"}))
+    edit(study, lambda r: r["config"].update(unknown="of another commit"))
+    renamed = study.rename(study.with_name("renamed"))
+    monkeypatch.chdir(renamed)
+    display = Watching(renamed)
+    result = resume_search(".", display=display)
+    assert result.folder.resolve() == renamed
+    record = record_of(renamed)
+    assert (record["name"], record["config"]["name"]) == ("renamed", "renamed")
+    assert record["config"]["unknown"] == "of another commit"
+    (said,) = [line for line in display.said if line.startswith("the code of space mnist_cnn")]
+    assert "(search_spaces.base)" in said
+    assert "another" not in record["sessions"][-1]["space_source"].values()
+    assert sorted(p.name for p in renamed.parent.iterdir()) == ["renamed"]
+    assert not any(p.name.startswith("trial_") for p in (renamed / "renamed").glob("*"))
+    again = Watching(renamed)
+    resume_search(renamed, display=again)
+    assert not any(line.startswith("the code") for line in again.said)
+
+
 class Interrupting(SilentDisplay):
     """Presses Ctrl-C in the first epoch."""
 

@@ -4,6 +4,7 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import keras_tuner
 import optuna
 import pytest
 
+from benchmarks.simulated import Simulation
+from benchmarks.simulated import space as simulated_space
 from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.optuna_oracle import OptunaOracle
-from experiments.warm_start import warm_start
+from experiments.warm_start import as_record, from_record, warm_start
 from tests.test_reports.plain import PlainTrial, write_plain
 
 ACCURACY = Objective("val_accuracy", "max")
@@ -213,3 +216,54 @@ def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
     bad = [({"rate": 1e-4 * 1.3**n, "deep": False}, 0.1) for n in range(25)]
     assert num_near([*good, *bad]) > 8
     assert num_near([]) < 7
+
+
+@pytest.mark.parametrize(("method", "pruner"), [("tpe", "asha"), ("hyperband", None)])
+def test_trials_of_fewer_epochs_are_passed_with_their_curve(
+    method: str, pruner: str | None, tmp_path: Path
+) -> None:
+    study = Simulation(
+        tmp_path / "s", method=method, pruner=pruner, max_trials=30, epochs=9, keeps_state=False
+    )
+    study.run()
+    stated = {"objective": {"name": "val_accuracy", "direction": "max"}}
+    (study.folder / "study.json").write_text(json.dumps(stated))
+    same = simulated_space()
+    whole, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path)
+    assert not any(trial.curve for trial in whole)  # the method can't rank short ones
+    assert "stopped early" in lines[0]
+    used, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path, takes_short=True)
+    short = [trial for trial in used if trial.curve]
+    assert f"({len(short)} of them stopped early)" in lines[0]
+    assert short
+    assert len(used) - len(short) == len(whole)
+    assert all(max(trial.curve) < 8 and trial.curve[max(trial.curve)] > 0 for trial in short)
+    networks = [repr(sorted(trial.values.items())) for trial in used]
+    assert len(networks) == len(set(networks))  # one that was promoted is seen once
+    assert from_record(json.loads(json.dumps({"earlier": as_record(used)}))) == used
+
+
+def test_trials_of_before_more_epochs_are_passed_as_short_ones(tmp_path: Path) -> None:
+    before = Simulation(tmp_path / "s", max_trials=4, epochs=2)
+    before.run()
+    replace(before, max_trials=6, epochs=8).run()
+    (before.folder / "study.json").write_text("{}")
+    used, _ = warm_start(
+        [str(before.folder)], simulated_space(), ACCURACY, tmp_path, takes_short=True
+    )
+    assert [sorted(trial.curve) for trial in used] == [[0, 1]] * 4 + [[]] * 2
+
+
+def test_a_sampler_ranks_earlier_trials_by_how_far_they_came(tmp_path: Path) -> None:
+    def shown(sampler: str) -> list[str]:
+        oracle = OptunaOracle(
+            sampler,
+            objective=keras_tuner.Objective("score", "max"),
+            hyperparameters=space(),
+            seed=1,
+            earlier=[({"rate": 0.01}, (0.5,)), ({"rate": 0.02}, (0.9,), {0: 0.9})],
+        )
+        return [trial.state.name for trial in oracle._shown()]
+
+    assert shown("tpe") == ["COMPLETE", "PRUNED"]
+    assert shown("cmaes") == ["COMPLETE"]

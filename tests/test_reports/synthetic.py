@@ -1,6 +1,7 @@
 """Writes study folders as a search would, without training anything."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ class Synthetic:
     test_accuracy: float = 0.93
     seed_spread: float = 0.004
     changes: dict[str, Any] = field(default_factory=dict)  # of study.json, by key
+    objective: tuple[str, str] = ("val_accuracy", "max")  # or val_loss, or val_f1_score
+    loss_scale: float = 1.0  # of validation losses
+    diverged: float = 0.0  # validation loss of the last trial that was completed, if any
+    without_accuracy: bool = False  # on test
     further: tuple[tuple[str, str], ...] = ()  # objectives after val_accuracy, with directions
 
 
@@ -64,7 +69,7 @@ def write_study(runs: Path, plan: Synthetic) -> Path:
 
 
 def _several(plan: Synthetic) -> dict[str, Any]:
-    named = [("val_accuracy", "max"), *plan.further]
+    named = [plan.objective, *plan.further]
     objectives = [{"name": name, "direction": direction} for name, direction in named]
     return {"objectives": objectives} if plan.further else {}
 
@@ -86,11 +91,11 @@ def _record(plan: Synthetic) -> dict[str, Any]:
         "config": {
             "space": "mnist_cnn", "dataset": "digits", "method": "random", "seed": plan.seed,
             "max_trials": plan.num_trials, "max_epochs": plan.num_epochs, "patience": None,
-            "objective": "val_accuracy", "fix": {}, "settings": {}, "name": plan.name,
+            "objective": ":".join(plan.objective), "fix": {}, "settings": {}, "name": plan.name,
             "runs_dir": "runs", "data_dir": None, "cache_dir": None, "sample": None,
             "executions_per_trial": 1, "confirm": 1, "seeds": plan.num_seeds, "split_seed": 0,
         },
-        "objective": {"name": "val_accuracy", "direction": "max"},
+        "objective": {"name": plan.objective[0], "direction": plan.objective[1]},
         "space": SPACE,
         "architecture": ["conv_blocks", "pooling", "batch_norm"],
         "dataset": {
@@ -129,9 +134,14 @@ def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Gener
     curve = quality - 0.3 * np.exp(-np.arange(1, plan.num_epochs + 1.0))
     history = {
         "val_accuracy": curve.tolist(), "accuracy": (curve + 0.02).tolist(),
-        "val_loss": (1.1 - curve).tolist(), "loss": (1 - curve).tolist(),
+        "val_loss": (plan.loss_scale * (1.1 - curve)).tolist(), "loss": (1 - curve).tolist(),
     }  # fmt: skip
-    score = None if failed else float(curve.max())
+    if plan.objective[0] == "val_f1_score":
+        history["val_f1_score"] = (curve - 0.05).tolist()
+    if plan.diverged and index == plan.num_trials - plan.num_failed - 1:
+        history["val_loss"] = [plan.diverged] * plan.num_epochs
+    choose = max if plan.objective[1] == "max" else min
+    score = None if failed else choose(history[plan.objective[0]])
     start = 1_700_000_000.0 + 10 * index
     result = {
         "trial_id": trial_id, "status": "failed" if failed else "completed", "score": score,
@@ -155,7 +165,7 @@ def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Gener
     }  # fmt: skip
     _dump(folder / f"trial_{trial_id}" / "trial.json", state)
     _dump(folder / f"trial_{trial_id}" / "result.json", result)
-    return -1.0 if score is None else score
+    return -math.inf if score is None else score * (1 if plan.objective[1] == "max" else -1)
 
 
 def _add_objectives(result: dict[str, Any], plan: Synthetic, rng: np.random.Generator) -> None:
@@ -165,7 +175,7 @@ def _add_objectives(result: dict[str, Any], plan: Synthetic, rng: np.random.Gene
         "params": parameters, "flops": result["flops"], "latency_ms": result["latency_ms"],
         "val_loss": 1.1 - result["score"],
     }  # fmt: skip
-    names = ["val_accuracy", *(name for name, _ in plan.further)]
+    names = [plan.objective[0], *(name for name, _ in plan.further)]
     result["objectives"] = {name: known.get(name, result["score"]) for name in names}
 
 
@@ -175,8 +185,9 @@ def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Ge
     right = float((chances.argmax(axis=1) == labels).mean())
     accuracies = [right, *(right + rng.normal(0, plan.seed_spread, plan.num_seeds - 1))]
     runs = [
-        {"seed": index, "score": 0.9, "test": {"accuracy": float(np.clip(a, 0, 1)), "loss": 0.2},
-         "test_size": plan.num_test, "history": {}, "epoch_seconds": [1.0]}
+        {"seed": index, "score": 0.2 * plan.loss_scale if plan.objective[1] == "min" else 0.9,
+         "test": _tested(float(np.clip(a, 0, 1)), plan), "test_size": plan.num_test,
+         "history": {}, "epoch_seconds": [1.0]}
         for index, a in enumerate(accuracies)
     ]  # fmt: skip
     _dump(artifacts / "finalists.json", [{"trial_id": best, "runs": runs, "exported_run": 0}])
@@ -202,6 +213,15 @@ def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Ge
         filters=rng.normal(size=(3, 3, 1, 4)), convolution=rng.random((8, 8, 4)),
         pooling=rng.random((4, 4, 4)), pooling_kind=np.array("max"),
     )  # fmt: skip
+
+
+def _tested(accuracy: float, plan: Synthetic) -> dict[str, float]:
+    found = {"accuracy": accuracy, "loss": plan.loss_scale * (1.1 - accuracy)}
+    if plan.objective[0] == "val_f1_score":
+        found["f1_score"] = accuracy - 0.05
+    if plan.without_accuracy:
+        del found["accuracy"]
+    return found
 
 
 def predictions(

@@ -40,7 +40,7 @@ def ranked(tmp_path: Path) -> Path:
     """A study whose second trial is first after it was trained again."""
     folder = write_study(tmp_path, Synthetic(num_trials=12))
     second, first = load_study(folder).completed["trial_id"][:2]
-    how = {"max_epochs": 5, "patience": 3}
+    how = {"max_epochs": 5, "patience": None}
     records = [
         {"trial_id": first, "exported_run": 1,
          "runs": [training(11, 0.9, 20), training(12, 0.92, 16)],

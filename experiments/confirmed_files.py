@@ -1,0 +1,109 @@
+"""The trainings that comparisons made of a trial: `artifacts/confirmed/<trial>.json` and `.npz`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.files import atomic, write_json
+from reports.alike import facts_of, num_epochs_of, why_unlike
+from reports.reading import dicts, read_arrays, read_json
+
+_ASIDE = "earlier"
+_SAID_IN_FULL = ("max_epochs", "patience", "objective", "space")
+
+
+@dataclass
+class ConfirmedRuns:
+    """Trainings of a trial, and what each says of each test image.
+
+    Args:
+        trial_id: The trial.
+        labels: `(num_images,)`.
+        runs: Records, each with its `seed`.
+        predicted: seed -> `(num_images,)`.
+    """
+
+    trial_id: str
+    labels: npt.NDArray[np.int64]
+    runs: list[dict[str, Any]]
+    predicted: dict[int, npt.NDArray[Any]]
+
+    def write(self, path: Path) -> None:
+        """Writes them; what fits no longer together counts as missing when it is read."""
+        said = np.stack([self.predicted[run["seed"]] for run in self.runs])
+        with atomic(path.with_suffix(".npz")) as temporary:
+            scores = np.array([run["score"] for run in self.runs])
+            np.savez_compressed(temporary, labels=self.labels, predicted=said, scores=scores)
+        write_json(path, [{"trial_id": self.trial_id, "runs": self.runs}])
+
+    def only(self, runs: list[dict[str, Any]]) -> "ConfirmedRuns":
+        """Returns some of them."""
+        kept = {run["seed"]: self.predicted[run["seed"]] for run in runs}
+        return ConfirmedRuns(self.trial_id, self.labels, runs, kept)
+
+
+def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> ConfirmedRuns:
+    """Reads them; none where a file is missing, or only one of the two was written.
+
+    Args:
+        path: The `.json`.
+        trial_id: The trial.
+        labels: Of the test images.
+    """
+    none = ConfirmedRuns(trial_id, labels, [], {})
+    arrays = path.with_suffix(".npz")
+    if not path.is_file() or not arrays.is_file():
+        return none
+    runs = [run for record in dicts(read_json(path)) for run in dicts(record.get("runs"))]
+    said = read_arrays(arrays).get("predicted", np.empty((0, 0)))
+    if len(said) != len(runs):
+        return none
+    kept = {run["seed"]: row for run, row in zip(runs, said, strict=True)}
+    return ConfirmedRuns(trial_id, labels, runs, kept)
+
+
+def set_aside_unlike(
+    path: Path, found: ConfirmedRuns, how: dict[str, Any]
+) -> tuple[ConfirmedRuns, str]:
+    """Moves trainings that were not trained as `how` into the folder `earlier` beside `path`.
+
+    Returns:
+        The others, and a line on what was moved; empty if nothing was.
+    """
+    reasons = [why_unlike(facts_of({}, run), run, how) for run in found.runs]
+    unlike = [run for run, why in zip(found.runs, reasons, strict=True) if why]
+    if not unlike:
+        return found, ""
+    alike = found.only([run for run, why in zip(found.runs, reasons, strict=True) if not why])
+    found.only(unlike).write(_free(path))
+    if alike.runs:
+        alike.write(path)
+    else:
+        path.unlink()
+        path.with_suffix(".npz").unlink()
+    pairs = zip(found.runs, reasons, strict=True)
+    why = sorted({_said(name, run, how) for run, names in pairs for name in names})
+    return alike, (
+        f"trial {found.trial_id}: {len(unlike)} of {len(found.runs)} trainings kept aside, for "
+        f"they were trained otherwise ({', '.join(why)}): {path.parent / _ASIDE}"
+    )
+
+
+def _said(name: str, run: dict[str, Any], how: dict[str, Any]) -> str:
+    if name not in _SAID_IN_FULL:
+        return f"other {name}"
+    was = facts_of({}, run).get(name)
+    if name == "max_epochs" and was is None:
+        was = num_epochs_of(run)
+    return f"{name} {was} then, {how[name]} now"
+
+
+def _free(path: Path) -> Path:
+    """Returns a path that is not taken: earlier ones stay."""
+    folder, index = path.parent / _ASIDE, 1
+    while (folder / f"{path.stem}-{index}.json").exists():
+        index += 1
+    return folder / f"{path.stem}-{index}.json"

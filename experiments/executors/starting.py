@@ -1,0 +1,46 @@
+"""Starting processes: what a new one imports, and what Ctrl-C does to it meanwhile."""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+REMEDY = (
+    "a new process imports the script that started the search: what runs it belongs under "
+    "`if __name__ == '__main__':`, or take workers=0"
+)
+
+
+def refuse_while_spawning() -> None:
+    """Ends this process, if it is a worker that still imports the script of its search.
+
+    A script without a guard would begin its search again in each worker.
+
+    Raises:
+        SystemExit: It is one; the process that started it says what is wrong.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back for as long as it is entered, and from processes that are started within.
+
+    They have to call `interrupts_ignored`; until then Ctrl-C, which reaches the whole group of
+    processes, waits.
+    """
+    # Starting it lets signals through again, so it has to be there before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def interrupts_ignored() -> None:
+    """Ignores Ctrl-C in this process, one that was held back too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -1,0 +1,44 @@
+"""How far trials were trained: those that had fewer epochs than others are not ranked with them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.oracles.asha import is_paused
+from reports.reading import dig, number
+
+
+def is_left_behind(trial: Any) -> bool:
+    """Whether a trial that has ended was to have more epochs, had it been better than others.
+
+    It was stopped early, or it is of one of Hyperband's rounds before the last.
+    """
+    return is_paused(trial) or is_of_early_round(trial.hyperparameters.values)
+
+
+def is_of_early_round(values: Mapping[str, Any]) -> bool:
+    """Whether a trial of these values is of one of Hyperband's rounds before the last."""
+    return number(values.get("tuner/round")) < number(values.get("tuner/bracket"))
+
+
+def epochs_asked(result: Mapping[str, Any]) -> int | None:
+    """Returns the epochs that a trial was to be trained for; `None` in older records.
+
+    Args:
+        result: The content of `result.json`.
+    """
+    asked = number(dig(result, "asked", "epochs"))
+    return int(asked) if asked > 0 else None
+
+
+def longest_first(trials: Sequence[Any], asked: Mapping[str, int]) -> list[Any]:
+    """Returns trials in their order, but those of fewer epochs after all others.
+
+    A study whose trials got more epochs later has both: fewer epochs are a handicap, so a trial
+    that had them is not said to be worse; but what it has come to is not what the others have.
+
+    Args:
+        trials: Trials, best first.
+        asked: trial id -> epochs that it was to be trained for; unknown ones count as whole.
+    """
+    most = max((asked.get(trial.trial_id, 0) for trial in trials), default=0)
+    return sorted(trials, key=lambda trial: asked.get(trial.trial_id, most) < most)

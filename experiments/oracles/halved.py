@@ -1,0 +1,63 @@
+"""Successive halving in a search that draws by itself: random search and the grid."""
+
+from typing import Any
+
+from experiments.config import HALVING
+from experiments.oracles.asha import ORIGIN, Halving
+from experiments.oracles.base import DurableOracle, Status
+from experiments.oracles.pruning import num_brackets
+
+
+class Halved(DurableOracle):
+    """An oracle whose trials may be stopped at a rung, and promoted later.
+
+    Args:
+        pruner: `asha`, `hyperband` (asynchronous both) or `none`.
+        max_epochs: Epochs of a trial that is not stopped.
+        factor: One trial in so many goes on at a rung.
+        **kwargs: Arguments of `keras_tuner.Oracle`.
+    """
+
+    def __init__(
+        self, pruner: str = "none", max_epochs: int = 1, factor: int = 3, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._max_epochs = max_epochs
+        self._halving: Halving | None = None
+        if pruner in HALVING:
+            first = self._objectives()[0]
+            brackets = num_brackets(pruner, max_epochs, factor)
+            self._halving = Halving(max_epochs, first.name, first.direction, factor, brackets)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a trial that was stopped may be promoted: its training has to be kept."""
+        return self._halving is not None
+
+    def wanted(self) -> set[str]:
+        """Returns the trials whose training a later trial may go on from."""
+        return self._halving.wanted(self.trials) if self._halving else set()
+
+    def promoted(self) -> dict[str, Any] | None:
+        """Returns the next trial, if it is one that goes on with another."""
+        promotion = self._halving.promotable(self.trials) if self._halving else None
+        if promotion is None:
+            return None
+        origin, epochs = promotion
+        known = origin.hyperparameters.values
+        values = {n: v for n, v in known.items() if not n.startswith("tuner/")}
+        values |= {
+            ORIGIN: origin.trial_id,
+            "tuner/initial_epoch": epochs,
+            "tuner/epochs": self._max_epochs,
+        }
+        return {"status": Status.RUNNING, "values": values}
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
+        trial = super().update_trial(trial_id, metrics, step)
+        running = {t.trial_id for t in self.ongoing_trials.values()}
+        if self._halving is not None and trial_id in running:
+            stops = step + 1 < self._max_epochs and self._halving.stops(trial, self.trials, step)
+            trial.status = Status.STOPPED if stops else Status.RUNNING
+        return trial

@@ -1,0 +1,82 @@
+"""Folders that a search names: recorded whole, so that they are found from wherever one stands."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+
+_FOLDERS = ("data_dir", "cache_dir")
+_IMAGES = "folder:"
+
+
+def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, Any]:
+    """Returns those of `options` that name folders, with absolute paths.
+
+    Args:
+        options: Fields of `SearchConfig`.
+        place: The folder that relative paths start from; where one stands if `None`.
+    """
+    found = {
+        name: _absolute(options[name], place)
+        for name in _FOLDERS
+        if isinstance(options.get(name), str | os.PathLike) and options[name]
+    }
+    dataset = options.get("dataset")
+    if is_images(dataset) and dataset != _IMAGES:
+        found["dataset"] = _IMAGES + _absolute(str(dataset).removeprefix(_IMAGES), place)
+    return found
+
+
+def whole_config(config: SearchConfig) -> SearchConfig:
+    """Returns `config` with absolute paths of data, cache and images."""
+    return replace(config, **whole({n: getattr(config, n) for n in (*_FOLDERS, "dataset")}))
+
+
+def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the folders that a study's config names, as they are found now.
+
+    Those of TensorFlow Datasets may have moved: where the recorded folder does not hold the
+    dataset, that of `TFDS_DATA_DIR` is taken, or the user's own.
+
+    Args:
+        options: The recorded config.
+        folder: The study folder.
+    """
+    found = whole(options, _place(options, folder))
+    if "data_dir" in found and not is_images(options.get("dataset")):
+        found["data_dir"] = _data_dir(str(options.get("dataset")), found["data_dir"])
+    return found
+
+
+def is_images(dataset: Any) -> bool:
+    """Whether a dataset is a folder of images."""
+    return isinstance(dataset, str) and dataset.startswith(_IMAGES)
+
+
+def _absolute(path: str | os.PathLike[str], place: Path | None) -> str:
+    return os.path.abspath(Path(place or ".") / Path(path).expanduser())
+
+
+def _place(options: Mapping[str, Any], folder: Path) -> Path | None:
+    """Returns where one stood when the study was begun, as far as the record says.
+
+    Studies of before had relative paths: runs folders among them, so that the folder itself says
+    from where.
+    """
+    here, runs_dir = Path(os.path.abspath(folder)), options.get("runs_dir")
+    runs = Path(runs_dir) if isinstance(runs_dir, str) else Path()
+    depth = len(runs.parts)
+    if runs.is_absolute() or ".." in runs.parts or here.parts[-1 - depth : -1] != runs.parts:
+        return None
+    return here.parents[depth]
+
+
+def _data_dir(dataset: str, then: str) -> str | None:
+    name = dataset.partition(":")[2] or dataset
+    if (Path(then) / name.split("/")[0].split(":")[0]).is_dir():
+        return then
+    now = os.environ.get("TFDS_DATA_DIR")
+    return os.path.abspath(now) if now else None

@@ -1,0 +1,73 @@
+"""What a search space's code is: the files that it is made of, by fingerprint.
+
+A space that was edited in the course of a study gives other networks under the same names, and
+nothing else in the record would tell.
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from reports.reading import as_dict, dicts, number
+from search_spaces import space_class
+
+Source = dict[str, str]  # module -> fingerprint of its text
+
+
+def space_source(space: str) -> Source:
+    """Returns the modules that a space's code is in, each with the fingerprint of its text.
+
+    They are the space's own, and those of its package and of the suite's spaces that it takes
+    something from.
+    """
+    first = space_class(space).__module__
+    packages = {first.partition(".")[0], "search_spaces"}
+    found: Source = {}
+    waiting = [first]
+    while waiting:
+        name = waiting.pop()
+        module = sys.modules.get(name)
+        if name in found or module is None or name.partition(".")[0] not in packages:
+            continue
+        found[name] = _fingerprint(module)
+        waiting += _named_in(module)
+    return dict(sorted(found.items()))
+
+
+def _named_in(module: ModuleType) -> Iterator[str]:
+    for value in vars(module).values():
+        name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+        if isinstance(name, str):
+            yield name
+
+
+def _fingerprint(module: ModuleType) -> str:
+    try:
+        text = inspect.getsource(module)
+    except (OSError, TypeError):  # a package without a text, or one that came without its source
+        text = ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_of(study: Mapping[str, Any], trial: int | None = None) -> Source:
+    """Returns the recorded source at a trial; empty where it was not recorded.
+
+    Args:
+        study: The content of `study.json`.
+        trial: Number of the trial; the last session's if `None`.
+    """
+    found = as_dict(study.get("space_source"))
+    for session in dicts(study.get("sessions")):
+        if trial is None or number(session.get("first_trial")) <= trial:
+            found = as_dict(session.get("space_source")) or found
+    return found
+
+
+def changed(then: Source, now: Source) -> list[str]:
+    """Names the modules that differ; none where the source of then was not recorded."""
+    if not then:
+        return []
+    return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))

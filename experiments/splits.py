@@ -1,0 +1,187 @@
+"""Divides a dataset into train, validation and test, by the split seed alone.
+
+What the dataset brings is used as it is. Where it brings no test images, 10 % are set aside first;
+where it brings none to validate on, 20 % of what is left to train on. Draws are stratified by
+class.
+"""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.datasets.base import RawDataset, RawSplit
+from experiments.errors import UserError
+
+VALIDATION_SHARE = 0.2
+TEST_SHARE = 0.1
+_SHARES = (TEST_SHARE, VALIDATION_SHARE)
+SPLITS = ("train", "validation", "test")
+_FORMAT = 1  # of the fingerprint: raised only if the same content should get another one
+_MOST_NAMED = 5
+Indices = dict[str, tuple[RawSplit, npt.NDArray[np.int64]]]
+
+
+def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
+    """Draws the splits: sorted indices into the dataset's own splits.
+
+    A sample of N images takes them from train, validation and test in the shares that the
+    dataset's splits have, balanced over the classes.
+
+    Raises:
+        UserError: The dataset, or the sample of it, is too small.
+    """
+    rng = np.random.default_rng([seed, 0x5EED])
+    train = np.arange(len(raw.train.labels))
+    total = sum(len(split.labels) for split in (raw.train, raw.validation, raw.test) if split)
+    if raw.test is None:
+        test_source, labels = raw.train, raw.train.labels
+        train, test = _stratified(labels, train, TEST_SHARE, rng)
+    else:
+        test_source, test = raw.test, np.arange(len(raw.test.labels))
+    validation_source = raw.validation or raw.train
+    validation = np.arange(len(raw.validation.labels) if raw.validation else 0)
+    if sample is not None:
+        if sample > total:
+            raise UserError(f"--sample {sample}: dataset {raw.name!r} has {total} images")
+        test_count = max(1, round(sample * len(test) / total))
+        test = _balanced(test_source.labels, test, test_count, rng)
+        if raw.validation is not None:
+            count = max(1, round(sample * len(validation) / total))
+            validation = _balanced(raw.validation.labels, validation, count, rng)
+        left = max(sample - test_count - len(validation), 0)
+        train = _balanced(raw.train.labels, train, left, rng)
+    if raw.validation is None:
+        train, validation = _stratified(raw.train.labels, train, VALIDATION_SHARE, rng)
+    splits: Indices = {
+        "train": (raw.train, train),
+        "validation": (validation_source, validation),
+        "test": (test_source, test),
+    }
+    _check_splits(raw, splits, sample)
+    return splits
+
+
+def roles_of(raw: RawDataset) -> dict[str, str]:
+    """Says in words what each split is taken from."""
+    carved = raw.test is None or raw.validation is None
+    rest = f"the rest of {raw.train.name}"
+    test_share, validation_share = (f"{share:.0%}".replace("%", " %") for share in _SHARES)
+    return {
+        "train": rest if carved else raw.train.name,
+        "validation": raw.validation.name
+        if raw.validation
+        else f"{validation_share} of {raw.train.name if raw.test else rest}",
+        "test": raw.test.name if raw.test else f"{test_share} of {raw.train.name}",
+    }
+
+
+def fingerprint(raw: RawDataset, indices: Indices, identity: str | None = None) -> str:
+    """Names content and splits; the same content in the same splits has the same name.
+
+    Args:
+        raw: The dataset.
+        indices: Its splits.
+        identity: Stands for the dataset's own.
+    """
+    digest = hashlib.sha256(f"{_FORMAT}\0{identity or raw.identity}".encode())
+    for split, (source, chosen) in indices.items():
+        digest.update(split.encode())
+        digest.update(chosen.tobytes())
+        digest.update(source.labels[chosen].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def as_recorded(
+    raw: RawDataset, sample: int | None, seed: int, recorded: str | None
+) -> tuple[RawDataset, Indices]:
+    """Divides as `make_splits` does, or as it once did, if a study that was begun then asks.
+
+    Until format 2 a dataset's own validation split was not used. What is the same by another
+    name keeps the name that was recorded.
+
+    Args:
+        raw: The dataset.
+        sample: Size of a subset.
+        seed: Split seed.
+        recorded: The fingerprint that the study recorded.
+
+    Returns:
+        The dataset as it is divided, and the splits.
+    """
+    indices = make_splits(raw, sample, seed)
+    for identity in raw.known_as if recorded is not None else ():
+        if fingerprint(raw, indices, identity) == recorded:
+            return replace(raw, identity=identity), indices
+    if recorded is None or raw.validation is None or fingerprint(raw, indices) == recorded:
+        return raw, indices
+    note = "validated on images of train, as the study was begun"
+    former = replace(raw, validation=None, notes=(*raw.notes, note))
+    try:
+        earlier = make_splits(former, sample, seed)
+    except UserError:
+        return raw, indices
+    return (former, earlier) if fingerprint(former, earlier) == recorded else (raw, indices)
+
+
+def missing_classes(labels: npt.NDArray[np.int64], class_names: tuple[str, ...]) -> list[str]:
+    """Names the classes of which `labels` has none."""
+    there = set(labels.tolist())
+    return [name for index, name in enumerate(class_names) if index not in there]
+
+
+def notes_of(raw: RawDataset, indices: Indices) -> list[str]:
+    """Says what of the splits whoever reads a score should know."""
+    notes = []
+    for split in ("validation", "test"):
+        source, chosen = indices[split]
+        missing = missing_classes(source.labels[chosen], raw.class_names)
+        if missing:
+            more = ", ..." if len(missing) > _MOST_NAMED else ""
+            which = f"{len(missing)} of {len(raw.class_names)} classes"
+            named = ", ".join(missing[:_MOST_NAMED])
+            notes.append(f"no {split} image of {which}: {named}{more}")
+    return notes
+
+
+def _stratified(
+    labels: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
+    share: float,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    taken = [np.empty(0, np.int64)]
+    for label in np.unique(labels[indices]):
+        of_class = rng.permutation(indices[labels[indices] == label])
+        taken.append(of_class[: round(len(of_class) * share)])
+    out = np.sort(np.concatenate(taken))
+    return np.setdiff1d(indices, out, assume_unique=True), out
+
+
+def _balanced(
+    labels: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
+    count: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Takes `count` indices, the classes in turn, until a class has no more."""
+    shuffled = rng.permutation(indices)
+    rank = np.zeros(len(shuffled), dtype=np.int64)  # the image's place within its class
+    for label in np.unique(labels[indices]):
+        of_class = labels[shuffled] == label
+        rank[of_class] = np.arange(of_class.sum())
+    return np.sort(shuffled[np.argsort(rank, kind="stable")[:count]])
+
+
+def _check_splits(raw: RawDataset, splits: Indices, sample: int | None) -> None:
+    for split, (source, chosen) in splits.items():
+        sampled = "--sample is" if sample is not None else f"dataset {raw.name!r} is"
+        if not len(chosen):
+            raise UserError(f"{sampled} too small: the {split} split is empty")
+        missing = missing_classes(source.labels[chosen], raw.class_names)
+        if missing and source is raw.train and split != "test":
+            raise UserError(
+                f"{sampled} too small: no image of class {missing[0]!r} is left for the {split} "
+                "split"
+            )

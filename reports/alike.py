@@ -1,0 +1,81 @@
+"""Which trainings may be taken together: those that were trained alike.
+
+What decides a training is recorded with each one made for a comparison (`how` of a run, see
+`experiments.trained_how`). Finalists have `max_epochs` and `patience` in their record; older
+trainings for comparisons have their history alone. What one of two does not record does not tell
+them apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports.reading import as_dict, dig
+from reports.study import Study
+
+Facts = Mapping[str, Any]
+Run = dict[str, Any]
+_OF_RECORDS = ("max_epochs", "patience")
+
+
+def facts_of(record: Facts, run: Facts) -> dict[str, Any]:
+    """Returns what is recorded of how a run was trained, in it or in the record that lists it."""
+    own = {name: record[name] for name in _OF_RECORDS if name in record}
+    return own | as_dict(run.get("how"))
+
+
+def differing(one: Facts, other: Facts) -> list[str]:
+    """Returns the names of facts that both know and that differ."""
+    return [name for name in one if name in other and one[name] != other[name]]
+
+
+def why_unlike(facts: Facts, run: Facts, wanted: Facts) -> list[str]:
+    """Returns the names of what tells a run apart from one trained as `wanted`.
+
+    Args:
+        facts: What `facts_of` says of the run.
+        run: The run. Where its epochs are not among the facts, its history has to be as long as
+            `max_epochs`, or longer than `patience`, by which it may have ended earlier.
+        wanted: The facts that it should have.
+    """
+    found = differing(facts, wanted)
+    if "max_epochs" not in facts and not _may_be_whole(run, wanted):
+        found.append("max_epochs")
+    return found
+
+
+def _may_be_whole(run: Facts, wanted: Facts) -> bool:
+    num_epochs, limit = num_epochs_of(run), wanted.get("max_epochs")
+    if not num_epochs or not isinstance(limit, int) or num_epochs == limit:
+        return True
+    patience = wanted.get("patience")
+    return isinstance(patience, int) and patience < num_epochs < limit
+
+
+def num_epochs_of(run: Facts) -> int:
+    """Returns the epochs in a run's history; 0 where there is none."""
+    curves = as_dict(run.get("history")).values()
+    return max((len(curve) for curve in curves if isinstance(curve, list)), default=0)
+
+
+def newest_alike(study: Study, runs: Sequence[tuple[dict[str, Any], Run]]) -> list[Run]:
+    """Returns those of a trial's runs that were trained alike, and last.
+
+    Those come first that were trained as the study says now: it may have been given more epochs
+    since. Among them it is the last one with all its facts that the others have to agree with.
+
+    Args:
+        study: The study.
+        runs: Each with its facts, in the order of the record.
+    """
+    now = _now(study)
+    current = [(f, run) for f, run in runs if not why_unlike(f, run, now)] or list(runs)
+    whole = [facts for facts, run in current if as_dict(run.get("how"))]
+    wanted = whole[-1] if whole else {}
+    return [run for facts, run in current if not why_unlike(facts, run, wanted)]
+
+
+def _now(study: Study) -> dict[str, Any]:
+    config = as_dict(study.record.get("config"))
+    found = {name: config[name] for name in _OF_RECORDS if name in config}
+    fingerprint = dig(study.record, "dataset", "fingerprint")
+    return found | ({"fingerprint": fingerprint} if isinstance(fingerprint, str) else {})

@@ -1,0 +1,21 @@
+"""Passwords in the addresses of databases: they go into no record, and on no page."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+HIDDEN = "***"
+_OF_USER = re.compile(r"(://[^\s:/@]*):[^\s/]*@")
+_OF_QUERY = re.compile(r"([?&](?:password|passwd|pwd|sslpassword)=)[^\s&#]*", re.IGNORECASE)
+
+
+def hidden(text: str) -> str:
+    """Returns `text` with the passwords of addresses in it replaced by `***`."""
+    return _OF_QUERY.sub(rf"\1{HIDDEN}", _OF_USER.sub(rf"\1:{HIDDEN}@", text))
+
+
+def all_hidden(texts: Any) -> Any:
+    """Returns a list of texts without passwords; what is no list stays what it is."""
+    if isinstance(texts, Sequence) and not isinstance(texts, str):
+        return [hidden(text) if isinstance(text, str) else text for text in texts]
+    return texts

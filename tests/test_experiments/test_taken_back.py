@@ -1,0 +1,146 @@
+"""What is refused leaves nothing behind, and what was asked of a study can be taken back."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments import SearchConfig, UserError, run_search
+from experiments.cli import main
+from experiments.resume import changed_config
+
+
+@pytest.fixture
+def study(study_folder: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study, of which nothing is left to do."""
+    kept = shutil.ignore_patterns("report")
+    return Path(shutil.copytree(study_folder, tmp_path / "runs" / "study", ignore=kept))
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is not installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest)
+    )
+
+
+def call(command: str, study: Path, *options: str) -> Result:
+    arguments = [command, study.name, "--runs-dir", str(study.parent), *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def edit(study: Path, change: Any) -> dict[str, Any]:
+    path = study / "study.json"
+    record: dict[str, Any] = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+    return record
+
+
+def record_of(study: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((study / "study.json").read_text())
+    return record
+
+
+def small(runs: Path, cache_dir: Path, **options: Any) -> SearchConfig:
+    tiny = {"sample": 100, "max_trials": 1, "max_epochs": 1, "confirm": 0, "method": "random"}
+    folders = {"runs_dir": str(runs), "cache_dir": str(cache_dir), "name": "study"}
+    return SearchConfig(**{"space": "mnist_cnn", "dataset": "digits", **tiny, **folders, **options})
+
+
+@pytest.mark.usefixtures("without_ray", "without_report")
+def test_ray_that_is_not_there_is_refused_before_a_study_is_touched(study: Path) -> None:
+    before = (study / "study.json").read_bytes()
+    result = call("resume", study, "--ray", "local", "--max-trials", "4")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: --ray local needs Ray: install")
+    assert (study / "study.json").read_bytes() == before
+    assert call("resume", study, "--quiet").exit_code == 0
+
+
+@pytest.mark.usefixtures("without_ray", "without_report")
+def test_ray_that_was_asked_can_be_taken_back(study: Path) -> None:
+    # So did studies become of which `resume --ray local` was asked where there was none.
+    edit(study, lambda record: record["config"].update(ray="local"))
+    result = call("resume", study)
+    assert result.exit_code == 2
+    assert "--ray none" in result.stderr
+    assert call("resume", study, "--ray", "none", "--quiet").exit_code == 0
+    assert record_of(study)["config"]["ray"] is None
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_search_that_ray_refuses_leaves_no_folder(tmp_path: Path, cache_dir: Path) -> None:
+    with pytest.raises(UserError, match="needs Ray"):
+        run_search(small(tmp_path / "runs", cache_dir, ray="local"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_cluster_that_refuses_when_it_is_reached_leaves_no_folder_either(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise UserError("--ray auto: no node has room")
+
+    monkeypatch.setattr("experiments.executors.make_executor", refuse)
+    with pytest.raises(UserError, match="no node has room"):
+        run_search(small(tmp_path / "runs", cache_dir))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_session_refuses_before_it_begins_leaves_no_folder(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise UserError("--try: there is no such point")
+
+    monkeypatch.setattr("experiments.session.given_points", refuse)
+    with pytest.raises(UserError, match="no such point"):
+        run_search(small(tmp_path / "runs", cache_dir, method="tpe"))
+    assert not (tmp_path / "runs" / "study").exists()
+
+
+def test_a_recorded_address_of_a_cluster_is_not_connected_to(study: Path) -> None:
+    record = edit(study, lambda record: record["config"].update(ray="ray://10.0.0.9:10001"))
+    with pytest.raises(UserError, match=r"10001 to go on there, or --ray none"):
+        changed_config(record, study, {"max_trials": 9})
+    assert changed_config(record, study, {"ray": "none"}).ray is None
+    assert changed_config(record, study, {"ray": "auto"}).ray == "auto"
+
+
+def test_fewer_trials_than_have_begun_are_refused_as_what_they_are(study: Path) -> None:
+    result = call("resume", study, "--max-trials", "2")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: --max-trials 2: study 'study' has begun 3 trials, which stay: give 3 or more\n"
+    )
+
+
+@pytest.fixture
+def interrupted_restoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.session.restore", interrupt)
+
+
+@pytest.mark.usefixtures("interrupted_restoring")
+def test_an_interrupt_while_restoring_says_nothing_of_the_session_before(study: Path) -> None:
+    before = record_of(study)
+    result = call("resume", study, "--max-trials", "4")
+    assert result.exit_code == 130
+    assert "interrupted; go on with: experiments resume study" in result.stderr
+    assert record_of(study) == before
+
+
+@pytest.mark.usefixtures("interrupted_restoring")
+def test_an_interrupt_before_the_first_session_is_no_crash(tmp_path: Path, cache_dir: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="go on with: experiments resume study"):
+        run_search(small(tmp_path / "runs", cache_dir))
+    assert "sessions" not in record_of(tmp_path / "runs" / "study")

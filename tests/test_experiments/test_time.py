@@ -1,0 +1,190 @@
+"""Durations: measured by a clock that only runs forward, of all attempts; deadlines know them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks import simulated
+from benchmarks.simulated import Simulation
+from experiments.deadline import REPORT_SECONDS, Deadline
+from experiments.display import SilentDisplay
+from experiments.executors.base import Answer
+from experiments.executors.inline import InlineExecutor
+from experiments.objective import Objective
+from experiments.trainings import OutOfTimeError, Training, Trainings
+from experiments.trial import Execution, TrialResult, TrialTask
+from reports.durations import trial_seconds
+from reports.frames import trials_frame
+
+EPOCH = 2.0
+
+
+class Clock:
+    """A clock that simulated epochs move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return Simulation(folder, max_trials=3, epochs=4)
+
+
+class Ticking:
+    """Runs simulated trials, each epoch of which moves the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, task: Any, report: Any, note: Any) -> TrialResult:
+        def ticks(execution: int, epoch: int, metrics: Any) -> Answer:
+            self._clock.now += EPOCH
+            return Answer(report(execution, epoch, metrics))
+
+        result = simulated.train(task, ticks, note)
+        result.executions[0].epoch_seconds = [EPOCH] * len(result.executions[0].epoch_seconds)
+        return result
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/result.json"))]
+
+
+class Pausing(SilentDisplay):
+    """Presses Ctrl-C after the second epoch."""
+
+    driver: Any = None
+    epochs = 0
+
+    def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
+        import os
+        import signal
+
+        self.epochs += 1
+        if self.epochs == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_pause_before_a_resume_is_no_part_of_a_trial(
+    simulation: Simulation, clock: Clock
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        simulation.run(Ticking(clock), observer=Pausing(), clock=clock)
+    clock.now += 3600
+    learned: list[tuple[int, float]] = []
+    deadline = Deadline(10_000, 4, 0, clock)
+    deadline.learn = lambda *cost: learned.append(cost)  # type: ignore[method-assign]
+    simulation.run(Ticking(clock), clock=clock, deadline=deadline)
+    first = results(simulation.folder)[0]
+    assert [a["outcome"] for a in first["attempts"]] == ["paused", "completed"]
+    # Its first two epochs are reported again by the second attempt, which the clock counts.
+    assert [a["seconds"] for a in first["attempts"]] == [2 * EPOCH, 4 * EPOCH]
+    assert trial_seconds(first) == first["seconds"] == 6 * EPOCH
+    assert learned[0] == (4, 6 * EPOCH)  # all epochs, all attempts
+
+
+def test_a_clock_that_is_set_back_changes_no_duration(
+    simulation: Simulation, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = iter(range(10**9, 0, -18_000))  # each look at it is five hours earlier
+    stub = SimpleNamespace(time=lambda: float(next(wall)))
+    monkeypatch.setattr("experiments.record.time", stub)
+    deadline = Deadline(10_000, 4, 4, clock)
+    simulation.run(Ticking(clock), clock=clock, deadline=deadline)
+    assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH] * 3
+    assert deadline.reserve == 4 * EPOCH + REPORT_SECONDS
+    states = [("0000", {"trial_id": "0000"}, results(simulation.folder)[0])]
+    assert list(trials_frame(states, {}, {})["seconds"]) == [4 * EPOCH]
+
+
+def test_a_resume_knows_the_pace_of_trials_before(simulation: Simulation, clock: Clock) -> None:
+    simulation.run(Ticking(clock), clock=clock)
+    # A trial takes 8 s, the report is given 15 s: there is no room for one more.
+    deadline = Deadline(8 + REPORT_SECONDS - 1, 4, 0, clock)
+    driver, _ = replace(simulation, max_trials=4).run(
+        Ticking(clock), clock=clock, deadline=deadline
+    )
+    assert driver.ended_by == "deadline"
+    assert len(simulation.table()) == 3
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"started": 100.0, "ended": 130.0}, 30.0),
+        # Of before seconds were recorded: the hour between its attempts is not counted.
+        (
+            {
+                "started": 0.0,
+                "ended": 3620.0,
+                "attempts": [{"started": 0.0, "ended": 10.0}, {"started": 3610.0, "ended": 3620.0}],
+            },
+            20.0,
+        ),
+        # The clock was set back: what its epochs took is left.
+        ({"started": 9e3, "ended": 5.0, "executions": [{"epoch_seconds": [1.0, 2.0]}]}, 3.0),
+        # Its first attempt was killed: its epochs were kept.
+        (
+            {
+                "attempts": [{"started": 0.0, "ended": None}, {"seconds": 2.0}],
+                "executions": [{"epoch_seconds": [1.0, 2.0, 1.0]}],
+            },
+            4.0,
+        ),
+    ],
+)
+def test_seconds_of_records_of_any_age(result: dict[str, Any], expected: float) -> None:
+    assert trial_seconds(result) == expected
+
+
+def test_seconds_that_nothing_says_are_missing() -> None:
+    assert str(trial_seconds({"started": 9.0, "ended": 5.0})) == "nan"
+    assert str(trial_seconds({"started": 9.0})) == "nan"
+
+
+def training(seed: int) -> Training:
+    data: Any = None
+    task = TrialTask("s", {}, {}, data, Objective("val_accuracy", "max"), epochs=4, seeds=(seed,))
+    return Training("0000", seed, task)
+
+
+def test_finalists_make_way_for_the_report_at_the_deadline(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.trainings.time", SimpleNamespace(monotonic=clock, time=clock))
+
+    def train(task: TrialTask, report: Any, note: Any) -> TrialResult:
+        for epoch in range(task.epochs):
+            clock.now += EPOCH
+            if report(0, epoch, {"val_accuracy": 0.5}) != Answer.GO:
+                return TrialResult("paused")
+        Path(str(task.checkpoint)).touch()
+        execution = Execution(task.seeds[0], {"val_accuracy": [0.5]}, 0, 0.5)
+        return TrialResult(executions=[execution])
+
+    def trainings(end: float | None) -> Trainings:
+        return Trainings(tmp_path, InlineExecutor(train), SilentDisplay(), {}, end)
+
+    wanted = [training(seed) for seed in range(4)]
+    # A training takes 8 s: two are done, the third is in its second epoch.
+    with pytest.raises(OutOfTimeError, match="2 of 4 trainings of finalists were left"):
+        trainings(2 * 8 + 3 + REPORT_SECONDS).run(wanted)
+    assert clock.now == 2 * 8 + 4
+    outcomes = trainings(None).run(wanted)  # what was done is not done again
+    assert len(outcomes) == 4
+    assert clock.now == 2 * 8 + 4 + 2 * 8
