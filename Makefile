@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install search test check lint clean
+.PHONY: install search test test-extras check lint clean
 
 install: $(STAMP)
 
@@ -17,6 +17,9 @@ search: install  ## a first search and its report: no data is downloaded
 test: install
 	scripts/test $(ARGS)
 
+test-extras:  ## installs [cluster], [export], [gp] beside the main environment and tests them
+	scripts/test-extras "$(PYTHON)"
+
 check: install
 	scripts/check
 
@@ -24,4 +27,4 @@ lint: install
 	scripts/lint
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-extras build *.egg-info

@@ -144,7 +144,7 @@ def _tested(result: Any) -> str:
 @_runs_dir
 def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
-    from reports.text import studies_table
+    from reports.listing import studies_table
 
     echo(studies_table(runs_dir))
 

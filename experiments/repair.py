@@ -1,6 +1,7 @@
 """Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
+from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -22,7 +24,7 @@ class Found:
     Args:
         folder: The folder.
         trial: What `trial.json` says.
-        result: What `result.json` says.
+        result: What `result.json` says, unless `trial.json` says that the trial has ended.
         mended: What was wrong with it.
     """
 
@@ -40,7 +42,9 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     Returns:
         What was mended, and which trials go on.
     """
-    found = [_read(path, oracle) for path in sorted(folder.glob("trial_*")) if path.is_dir()]
+    reader = TrialReader()
+    paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
+    found = [_read(path, oracle, reader) for path in paths]
     trials = [f for f in found if f.trial is not None]
     oracle.rebuild(f.trial for f in trials)
     mended = [line for f in found for line in f.mended]
@@ -67,11 +71,13 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     tell(oracle, trial, result)
 
 
-def _read(folder: Path, oracle: Any) -> Found:
+def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    for leftover in folder.glob(".tmp-*"):
-        leftover.unlink()
-    found.trial = _load(found, "trial.json", _trial)
+    for name in os.listdir(folder):
+        if name.startswith(".tmp-"):
+            (folder / name).unlink()
+    path = folder / "trial.json"
+    found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
     found.result = _load(found, "result.json", _checked)
     if found.trial is None and found.result is None:
         _clear(folder)
@@ -80,6 +86,8 @@ def _read(folder: Path, oracle: Any) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
+    if found.trial is not None and found.trial.status in _ENDED:
+        found.result = None  # the trial says what is needed of it; thousands would fill the memory
     return found
 
 
@@ -104,11 +112,6 @@ def _load(found: Found, name: str, parse: Any) -> Any:
             f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"
         )
         return None
-
-
-def _trial(state: dict[str, Any]) -> Any:
-    int(state["trial_id"])
-    return trial_module.Trial.from_state(state)
 
 
 def _checked(result: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from experiments.objective import Objective, described
 from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
 from reports.formats import check_format
+from reports.index import read_compact
 from reports.reading import as_dict, clean, dicts, number
 
 
@@ -28,14 +29,16 @@ def status_text(folder: Path) -> str:
         return _plain_text(folder)
     study = _read(folder / "study.json")
     check_format(study, folder)
-    trials = [_read(path) for path in sorted(folder.glob("trial_*/trial.json"))]
+    problems: list[str] = []
+    found = read_compact(folder, problems)
+    trials = [state for _, state, _ in found] + [{} for _ in problems]
     states = [_status(trial) for trial in trials]
     config = as_dict(study.get("config"))
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
         f"trials: {counts}, of {_text(config.get('max_trials'))} at most",
-        *_best(folder, study, trials),
+        *_best(study, trials, [result for _, _, result in found]),
         *_running(folder, config),
     ]
     return "\n".join(lines)
@@ -101,7 +104,9 @@ def _since(seconds: Any) -> str:
         return ""
 
 
-def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> list[str]:
+def _best(
+    study: dict[str, Any], trials: list[dict[str, Any]], results: list[dict[str, Any]]
+) -> list[str]:
     objective = as_dict(study.get("objective"))
     ended = [t for t in trials if t.get("status") == "COMPLETED"]
     scored = [t for t in ended if not math.isnan(number(t.get("score")))]
@@ -115,18 +120,17 @@ def _best(folder: Path, study: dict[str, Any], trials: list[dict[str, Any]]) -> 
     name = _text(objective.get("name", "score"))
     return [
         f"best: trial {_text(best.get('trial_id'))}, {name} {score(number(best['score']))}",
-        *_front(folder, study),
+        *_front(study, results),
     ]
 
 
-def _front(folder: Path, study: dict[str, Any]) -> list[str]:
+def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     """Says what the front of several objectives is so far."""
     objectives = [
         Objective(clean(o["name"], 60), o["direction"])
         for o in dicts(study.get("objectives"))
         if isinstance(o.get("name"), str) and o.get("direction") in ("max", "min")
     ]
-    results = [_read(path) for path in sorted(folder.glob("trial_*/result.json"))]
     done = [r for r in results if r.get("status") == "completed" and _values(r, objectives)]
     if not objectives or not done:
         return []

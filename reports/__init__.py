@@ -3,8 +3,21 @@
 `load_study("runs/my-study")` gives pandas frames; `write_report("runs/my-study")` writes the page.
 """
 
-from reports.load import load_study
-from reports.page import write_report
-from reports.study import Study
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reports.load import load_study
+    from reports.page import write_report
+    from reports.study import Study
 
 __all__ = ["Study", "load_study", "write_report"]
+_PLACES = {"Study": "study", "load_study": "load", "write_report": "page"}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when used: figures load matplotlib and SciPy, which a list of studies does not need.
+    if name in _PLACES:
+        from importlib import import_module
+
+        return getattr(import_module(f"reports.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from reports.durations import trial_seconds
 from reports.reading import as_dict, clean, dicts, dig, number, scalar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
 _FIELDS = (
@@ -25,7 +26,7 @@ def trials_frame(
     measured: dict[str, dict[str, Any]],
     metrics: Sequence[str] = (),
     by_start: bool = True,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Returns one row a trial, in order of start; see `Study.trials`.
 
     Args:
@@ -35,6 +36,8 @@ def trials_frame(
         metrics: Objectives after the first that are metrics.
         by_start: Whether to sort by their times; else they stay in the order that they are in.
     """
+    import pandas as pd  # `status` reads folders without it
+
     rows = [_trial_row(*trial, hyperparameters) | _metrics(trial, metrics) for trial in states]
     # Latencies of the search and of later are not mixed: all are taken anew, or none.
     whole = [row for row in rows if row["status"] == "completed"]
@@ -60,11 +63,10 @@ def _trial_row(
     values = as_dict(dig(state, "hyperparameters", "values"))
     started, ended = number(result.get("started")), number(result.get("ended"))
     executions = dicts(result.get("executions"))
-    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
     message = result.get("message") or state.get("message")
     return {
         "trial_id": trial_id,
-        "status": clean(status, 20),
+        "status": status_of((trial_id, state, result)),
         "score": number(result.get("score", state.get("score"))),
         "scores": tuple(number(e.get("score")) for e in executions),
         "cause": _optional(result.get("cause"), 40),
@@ -86,6 +88,13 @@ def _trial_row(
         for column, hp in hyperparameters.items()
         if _active(hp, values)
     }
+
+
+def status_of(trial: Trial) -> str:
+    """Returns `completed`, `pruned`, `failed` or `running`."""
+    _, state, result = trial
+    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
+    return clean(status, 20)
 
 
 def _epochs(executions: list[dict[str, Any]]) -> float:
@@ -116,7 +125,8 @@ def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:
 def value_of(hp: dict[str, Any], value: Any) -> Any:
     """Returns a hyperparameter's value; missing where a number is expected and there is none."""
     if hp.get("kind") in ("Int", "Float"):
-        return None if math.isnan(number(value)) else number(value)
+        found = number(value)
+        return None if math.isnan(found) else found
     return scalar(value)
 
 
@@ -129,7 +139,7 @@ def _attempts(value: Any) -> float:
 
 
 def _active(hp: dict[str, Any], values: dict[str, Any]) -> bool:
-    return all(
+    return not hp["conditions"] or all(
         values.get(str(c.get("name"))) in c["values"]
         for c in hp["conditions"]
         if isinstance(c.get("values"), list)
@@ -141,8 +151,10 @@ def _epoch_seconds(execution: dict[str, Any]) -> list[Any]:
     return seconds if isinstance(seconds, list) else []
 
 
-def epochs_frame(states: list[Trial]) -> pd.DataFrame:
+def epochs_frame(states: list[Trial]) -> "pd.DataFrame":
     """Returns one row an epoch of an execution; see `Study.epochs`."""
+    import pandas as pd
+
     parts: dict[str, list[Any]] = {"trial_id": [], "execution": [], "epoch": [], "seconds": []}
     length = 0
     for trial_id, _, result in states:

@@ -1,18 +1,24 @@
 """Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
 from reports.formats import check_format
 from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
+from reports.index import Scan, read_compact, read_result, read_trial, scan, trial_id_of
 from reports.metrics import is_proportion
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BOOKKEEPING = "tuner/"  # Hyperband keeps its rounds among the hyperparameters
 _MOST_OBJECTIVES = 20
@@ -26,15 +32,36 @@ def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
         UserError: There is no such study, or its record can't be read.
     """
     folder = find_study(study, runs_dir)
+    record = read_record(folder)
+    found = scan(folder)
+    if not record and not found.stamps:
+        raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
+    with damage_refused(folder):
+        return _assemble(folder, record, found)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Reads `study.json`; plain Keras Tuner leaves none, which gives an empty record.
+
+    Raises:
+        UserError: It is there and can't be read.
+    """
     record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
     if not isinstance(record, dict):
         raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
     check_format(record, folder)
-    paths = sorted(folder.glob("trial_*/trial.json"))
-    if not record and not paths:
-        raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
+    return record
+
+
+@contextmanager
+def damage_refused(folder: Path) -> Iterator[None]:
+    """Says in one line that a record is damaged which nothing more exact can be said of.
+
+    Raises:
+        UserError: What is done within failed.
+    """
     try:
-        return _assemble(folder, record, paths)
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         if isinstance(error, UserError):
             raise
@@ -60,12 +87,14 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
 
 
-def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
+def _assemble(folder: Path, record: dict[str, Any], found: Scan) -> Study:
     problems = _absent(folder, record)
-    states = read_trials(paths, problems)
+    is_short = "objective" in record and bool(record.get("space"))  # the rest is in study.json
+    paths = (folder / name / "trial.json" for name in found.stamps)
+    states = read_compact(folder, problems, found) if is_short else read_trials(paths, problems)
     plain = None if "objective" in record else read_project(folder, states, problems)
     states = states if plain is None else plain.trials
-    space = _check_space(record["space"]) if record.get("space") else plain_space(states)
+    space = check_space(record["space"]) if record.get("space") else plain_space(states)
     objective, direction = _objective(record, plain)
     objectives = _objectives(record, Objective(objective, direction), problems)
     metrics = [o.name for o in objectives[1:] if not o.is_cost]
@@ -79,9 +108,9 @@ def _assemble(folder: Path, record: dict[str, Any], paths: list[Path]) -> Study:
         objective=objective,
         direction=direction,
         trials=trials,
-        epochs=epochs_frame(states),
+        read_epochs=partial(_epochs, folder, [trial_id for trial_id, _, _ in states]),
         hyperparameters=hyperparameters,
-        finalists=_runs_of(folder / "artifacts" / "finalists.json", problems),
+        finalists=read_finalists(folder, problems),
         confirmed=_confirmed(folder, problems),
         problems=tuple(problems),
         objectives=objectives,
@@ -99,28 +128,26 @@ def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
     return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
 
 
-def read_trials(paths: Sequence[Path], problems: list[str]) -> list[Trial]:
+def read_trials(paths: Iterable[Path], problems: list[str]) -> list[Trial]:
     """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
-    found = (_read_trial(path, problems) for path in paths)
+    found = (read_trial(path, problems) for path in paths)
     return [trial for trial in found if trial is not None]
 
 
-def _read_trial(path: Path, problems: list[str]) -> Trial | None:
-    """Reads one trial's files; one that can't be read costs itself alone, and is named."""
-    result_path = path.with_name("result.json")
-    trial_id = clean(path.parent.name.removeprefix("trial_"), 40)
-    try:
-        state = read_json(path)
-        result = read_json(result_path) if result_path.is_file() else {}
-        if not isinstance(state, dict) or not isinstance(result, dict):
-            raise UserError(f"{str(path.parent)!r} holds a file that is no record of a trial")
-    except UserError as error:
-        problems.append(f"trial {trial_id} is left out: {clean(str(error))}")
-        return None
-    return trial_id, state, result
+def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> "pd.DataFrame":
+    """Reads the epochs of trials, in their order; of one that is gone by now there are none."""
+    asked = trial_ids if only is None else [only]
+    found = {trial_id_of(name): folder / name for name in scan(folder).stamps}
+    results = {i: read_result(found[i]) for i in asked if i in found}
+    return epochs_frame([(i, {}, result) for i, result in results.items()])
 
 
-def _check_space(space: Any) -> list[dict[str, Any]]:
+def check_space(space: Any) -> list[dict[str, Any]]:
+    """Returns the `space` of a record.
+
+    Raises:
+        UserError: It is not a list of hyperparameters.
+    """
     if not isinstance(space, list) or not all(
         isinstance(hp, dict) and isinstance(hp.get("name"), str) for hp in space
     ):
@@ -211,6 +238,11 @@ def _artifact(path: Path, problems: list[str]) -> Any:
     except UserError as error:
         problems.append(f"left out: {clean(str(error))}")
         return None
+
+
+def read_finalists(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """Reads the trials that were trained again after the search; see `Study.finalists`."""
+    return _runs_of(folder / "artifacts" / "finalists.json", problems)
 
 
 def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:

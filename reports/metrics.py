@@ -1,6 +1,8 @@
 """What kind of number a metric is: a proportion, a share of images, or neither."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 _COUNTED = {  # the mean over images of right or wrong
     "acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
@@ -33,3 +35,14 @@ def is_share_of_images(metric: str) -> bool:
 def name_on_test(objective: str) -> str:
     """`val_f1_score` -> `f1_score`: what an objective is called on the test split."""
     return objective.removeprefix("val_")
+
+
+def reported_on_test(objective: str, finalists: Sequence[dict[str, Any]]) -> str:
+    """Returns the metric that test is reported in: that of `objective`, if all have it.
+
+    Else accuracy, or what else all have.
+    """
+    wanted = name_on_test(objective)
+    runs = [run["test"] for finalist in finalists for run in finalist["runs"]]
+    known = [str(n) for n in (runs[0] if runs else {}) if all(n in test for test in runs)]
+    return next((n for n in (wanted, "accuracy", *known) if n in known), wanted)

@@ -1,14 +1,16 @@
 """How finalists were ranked, as the record has it: by mean, or in a race; who won, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
 from reports.words import number as shown
 from reports.words import plural, score, words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ENDS = {
     "separated": "the winner was separated from all others",
@@ -97,10 +99,15 @@ def winner(study: Study) -> str | None:
     `None` where they chose nothing (one finalist, or several objectives), or if trials were added
     since.
     """
-    sessions = dicts(study.record.get("sessions"))
+    return winner_of(study.record, study.finalists)
+
+
+def winner_of(record: dict[str, Any], finalists: Sequence[dict[str, Any]]) -> str | None:
+    """Returns the `winner` of a study by its record and its finalists alone."""
+    sessions = dicts(record.get("sessions"))
     if sessions and "ended" not in sessions[-1]:
         return None
-    first = next(iter(study.finalists), {})
+    first = next(iter(finalists), {})
     return str(first["trial_id"]) if first and ranking_runs(first) else None
 
 
@@ -125,8 +132,10 @@ def race_sentence(study: Study) -> str:
     )
 
 
-def race_table(study: Study) -> pd.DataFrame:
+def race_table(study: Study) -> "pd.DataFrame":
     """Each contender with its trainings and why it left the race."""
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {

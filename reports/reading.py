@@ -5,12 +5,12 @@ import math
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LARGEST = 1e30  # beyond it a metric is no measurement, and figures would overflow
 _MOST_BYTES = 256_000_000
@@ -68,12 +68,14 @@ def _mend(data: Any) -> Any:
     return data
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(path: Path) -> "dict[str, npt.NDArray[Any]]":
     """Reads the arrays of an `.npz` file; pickles are refused.
 
     Raises:
         UserError: It can't be read, or its arrays are larger than 256 MB.
     """
+    import numpy as np  # by who reads arrays: `status` does not
+
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:

@@ -1,15 +1,17 @@
 """A study as pandas frames: what every figure, table and statistic starts from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UserError
 from experiments.objective import Objective
 from reports.reading import as_dict, clean, dicts, dig, read_arrays, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
 DEFAULT = "default"  # the id under which the space's own default is trained and tested
@@ -52,8 +54,8 @@ class Study:
             `total_epochs` (that the network was trained for at its end), one column for each
             further objective that is a metric (at the epoch that was best by the first), and one
             column a hyperparameter, missing where it was inactive.
-        epochs: One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1),
-            `seconds` and one column a metric.
+        read_epochs: Reads the epochs of one trial, or of all for `None`, which takes longer than
+            all the rest.
         hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.
         finalists: Trials trained again: `trial_id` and `runs`, each with its `seed`, `score`,
             `history` and `test` metrics.
@@ -70,8 +72,8 @@ class Study:
     record: dict[str, Any]
     objective: str
     direction: str
-    trials: pd.DataFrame
-    epochs: pd.DataFrame
+    trials: "pd.DataFrame"
+    read_epochs: "Callable[[str | None], pd.DataFrame]"
     hyperparameters: dict[str, dict[str, Any]]
     finalists: list[dict[str, Any]] = field(default_factory=list)
     confirmed: list[dict[str, Any]] = field(default_factory=list)
@@ -87,25 +89,35 @@ class Study:
         return not self.record
 
     @cached_property
-    def completed(self) -> pd.DataFrame:
+    def epochs(self) -> "pd.DataFrame":
+        """One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1), `seconds`
+        and one column a metric."""
+        return self.read_epochs(None)
+
+    def epochs_of(self, trial_id: str) -> "pd.DataFrame":
+        """Returns the rows of `epochs` of one trial; the others' files are not read."""
+        return self.read_epochs(trial_id)
+
+    @cached_property
+    def completed(self) -> "pd.DataFrame":
         """Trials with a score, best first; of equal ones the earlier is first."""
         done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
         return done.sort_values("score", ascending=self.direction == "min", kind="stable")
 
     @cached_property
-    def by_end(self) -> pd.DataFrame:
+    def by_end(self) -> "pd.DataFrame":
         """Completed trials in order of their end; of their start, where that alone is known."""
         place = {trial_id: index for index, trial_id in enumerate(self.end_order)}
         done = self.completed.assign(_place=self.completed["trial_id"].map(place))
         return done.sort_values(["_place", "ended", "number"], kind="stable").drop(columns="_place")
 
     @cached_property
-    def pruned(self) -> pd.DataFrame:
+    def pruned(self) -> "pd.DataFrame":
         """Trials that were stopped as hopeless, in order of start."""
         return self.trials[self.trials["status"] == "pruned"]
 
     @property
-    def failed(self) -> pd.DataFrame:
+    def failed(self) -> "pd.DataFrame":
         """Trials that failed, in order of start."""
         return self.trials[self.trials["status"] == "failed"]
 

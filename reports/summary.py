@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.metrics import name_on_test
+from reports.metrics import reported_on_test
 from reports.reading import clean, dig, number
 from reports.recommended import recommended
 from reports.statistics.estimates import Estimate, accuracy, mean
@@ -101,11 +101,7 @@ def metric_on_test(study: Study) -> str:
 
     Else accuracy, or what else there is: a study that records less is shown with what it has.
     """
-    wanted = name_on_test(study.objective)
-    runs = [run["test"] for finalist in study.finalists for run in finalist["runs"]]
-    known = [str(n) for n in (runs[0] if runs else {}) if all(n in test for test in runs)]
-    found: str = next((n for n in (wanted, "accuracy", *known) if n in known), wanted)
-    return found
+    return reported_on_test(study.objective, study.finalists)
 
 
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
@@ -170,8 +166,6 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
 
 
 def _gain_on_test(study: Study, best: Any) -> Gain | None:
-    from reports.compare import arms_of_default, compare
-
     if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
         return None
     tested = [
@@ -179,6 +173,8 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     ]
     if not all("accuracy" in test for test in tested):  # which arms are compared by
         return None
+    from reports.compare import arms_of_default, compare
+
     comparison = compare(arms_of_default(study))
     # Of several objectives, the recommended trial may be another one than that with the best score.
     if not comparison.pairs or best is None or comparison.arms[0].trial_id != best["trial_id"]:
@@ -192,10 +188,10 @@ def default_trial(study: Study) -> Any:
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
     if not known:
         return None
-    for _, row in study.completed.iterrows():
-        if all(text(row[n]) in ("", text(hp["default"])) for n, hp in known.items()):
-            return row
-    return None
+    alike = study.completed
+    for name, hp in known.items():  # each leaves fewer to be looked at
+        alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
+    return None if alike.empty else alike.iloc[0]
 
 
 def study_path(study: Study) -> str:

@@ -1,68 +1,17 @@
 """Studies and trials as text for the terminal."""
 
-import math
-from datetime import datetime
-from pathlib import Path
-
 import pandas as pd
 
-from experiments.errors import UserError
 from experiments.objective import shown_value
-from experiments.prune import folder_bytes
 from reports import tables
 from reports.facts import widenings
 from reports.front import study_front, value_of_trials
-from reports.load import load_study
 from reports.race import contenders, race_sentence, race_table
-from reports.reading import clean, dig, number
+from reports.reading import clean
 from reports.study import PROBLEM, Study
 from reports.summary import verdict
 from reports.verdict_words import covered
 from reports.words import plural, score, text, words
-
-
-def studies_table(runs_dir: str | Path) -> str:
-    """One line a study of `runs_dir`, newest first; one that can't be read says why."""
-    root = Path(runs_dir)
-    if not root.is_dir():
-        raise UserError(f"there is no runs folder {str(root)!r}: name one with --runs-dir")
-    rows = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        try:
-            rows.append(_study_row(load_study(folder)))
-        except UserError as error:
-            rows.append({"study": folder.name, "what": f"can't be read: {error}", "_started": 0.0})
-    if not rows:
-        return f"no study in {str(root)!r} yet: `experiments search mnist_cnn --dataset digits`"
-    frame = pd.DataFrame(rows).sort_values("_started", ascending=False).drop(columns="_started")
-    return _plain(frame.fillna(""))
-
-
-def _study_row(study: Study) -> dict[str, object]:
-    answer = verdict(study)
-    space, dataset = dig(study.record, "config", "space"), dig(study.record, "config", "dataset")
-    started = number(study.record.get("started", study.trials["started"].min()))
-    what = f"{space} on {dataset}" if space else "plain Keras Tuner"
-    failed = f" + {answer.num_failed} failed" if answer.num_failed else ""
-    return {
-        "study": study.folder.name,
-        "size": f"{folder_bytes(study.folder) / 1e6:.1f} MB",
-        "what": what,
-        "method": dig(study.record, "config", "method") or "",
-        "trials": f"{answer.num_completed}{failed}",
-        "objective": ", ".join(o.name for o in study.objectives),
-        "best": score(answer.score),
-        "test": score(answer.tests[0][1].mean) if answer.tests else "",
-        "started": _when(started),
-        "_started": 0.0 if math.isnan(started) else started,
-    }
-
-
-def _when(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError, OSError):  # missing, or no date at all
-        return ""
 
 
 def study_text(study: Study) -> str:
@@ -116,7 +65,7 @@ def trial_text(study: Study, trial_id: str) -> str:
         ]
     shown = [n for n in study.hyperparameters if text(row[n])]
     lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
-    epochs = study.epochs[study.epochs["trial_id"] == row["trial_id"]]
+    epochs = study.epochs_of(row["trial_id"])
     if len(epochs):
         lines += ["", _plain(_epochs(epochs))]
     for failure in tables.failures(study):

@@ -1,6 +1,7 @@
 """Fixtures: one small real search on embedded data, shared by the tests that only read it."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,30 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 if (SHARED / "keras_home").is_dir():
     os.environ["KERAS_HOME"] = str(SHARED / "keras_home")  # Keras reads it once, at its import
+
+
+# What the extras of pyproject.toml bring; a test that has the mark of one needs all of it.
+EXTRAS = {
+    "cluster": ("ray",),
+    "export": ("tf2onnx", "onnx", "onnxruntime"),
+    "gp": ("greenlet", "torch"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds an option for where extras are installed in order to be tested."""
+    parser.addoption(
+        "--strict-extras", action="store_true", help="fail where an extra is missing, don't skip"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test whose extra is not installed; `scripts/test-extras` installs and runs each."""
+    for extra, modules in EXTRAS.items():
+        missing = [name for name in modules if find_spec(name) is None]
+        if item.get_closest_marker(extra) and missing:
+            say = pytest.fail if item.config.getoption("--strict-extras") else pytest.skip
+            say(f"the extra [{extra}] is not installed: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def searched(method: str, pruner: str, num_trials: int, seed: int, matters: bool
         objective="val_accuracy",
         direction="max",
         trials=trials_frame(states, hyperparameters, {}),
-        epochs=epochs_frame(states),
+        read_epochs=lambda only: epochs_frame([s for s in states if only in (None, s[0])]),
         hyperparameters=hyperparameters,
     )
 

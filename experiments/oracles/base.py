@@ -14,6 +14,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
+from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
@@ -186,9 +187,9 @@ class DurableOracle(keras_tuner.Oracle):
     def reload(self) -> None:
         """Rebuilds the state from the trial files; `oracle.json` is not read."""
         paths = sorted(Path(self._project_dir).glob("trial_*/trial.json"))
+        reader = TrialReader()
         self.rebuild(
-            trial_module.Trial.from_state(json.loads(path.read_text(encoding="utf-8")))
-            for path in paths
+            reader.trial(json.loads(path.read_text(encoding="utf-8")), path) for path in paths
         )
 
     def rebuild(self, trials: Iterable[Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy  # whose parts are loaded when they are used
 
 CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def accuracy(
     shared = 1.0 if right is None or count < 2 else _shared(right)
 
     def covers(share: float) -> bool:
-        slope = math.exp(-(float(special.ndtri(share)) ** 2) / 2) / math.sqrt(2 * math.pi)
+        slope = math.exp(-(float(scipy.special.ndtri(share)) ** 2) / 2) / math.sqrt(2 * math.pi)
         prior = min(PRIOR_SPREAD * slope, _PRIOR_MOST)
         moderated = (_PRIOR_DEGREES * prior**2 + squares * slope**2) / degrees
         images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
@@ -102,7 +102,7 @@ def accuracy(
 
 def _squares(values: npt.NDArray[np.float64], num_images: int) -> float:
     """Returns the sum of squared deviations of trainings, on the probit scale."""
-    probits = special.ndtri((values * num_images + 1) / (num_images + 2))
+    probits = scipy.special.ndtri((values * num_images + 1) / (num_images + 2))
     return float(((probits - probits.mean()) ** 2).sum())
 
 
@@ -136,7 +136,7 @@ def mean(scores: Scores) -> Estimate:
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """Returns the two-sided quantile of Student's t."""
-    return float(special.stdtrit(degrees, (1 + confidence) / 2))
+    return float(scipy.special.stdtrit(degrees, (1 + confidence) / 2))
 
 
 def wilson(successes: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def wilson(successes: int, count: int, confidence: float = CONFIDENCE) -> tuple[
     """
     if count < 1 or not 0 <= successes <= count:
         raise ValueError(f"expected 0 <= successes <= count and count >= 1; got {successes, count}")
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
     share = successes / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     spread = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

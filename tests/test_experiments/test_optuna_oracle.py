@@ -1,6 +1,5 @@
 """Optuna behind a Keras Tuner oracle: exact ranges, resumed proposals, plain Keras Tuner."""
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,6 @@ from experiments.space import explore
 from search_spaces.mnist_cnn import MnistCnn
 
 SAMPLERS = ["tpe", "cmaes", "nsga2", "qmc"]
-without_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch (extra gp) is not installed"
-)
 
 
 @st.composite
@@ -260,7 +256,7 @@ def test_one_objective_is_what_the_others_take(tmp_path: Path) -> None:
         make(tmp_path, "cmaes", objective=objectives)
 
 
-@without_torch
+@pytest.mark.gp
 def test_the_gaussian_process_proposes(tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()
     hp.Float("x", -1.0, 1.0)

@@ -17,12 +17,15 @@ ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 # Ray leaves sockets and files to the garbage collector when it is shut down.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning",
-    "ignore::DeprecationWarning",
-    "ignore::FutureWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
-)
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning",
+        "ignore::DeprecationWarning",
+        "ignore::FutureWarning",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+    ),
+]
 
 
 def outcomes(simulation: Simulation) -> dict[str, list[str]]:
@@ -110,3 +113,33 @@ def test_ray_on_this_machine_alone_listens_on_the_loopback_address(tmp_path: Pat
     for text in listening:
         address = ipaddress.ip_address(text)
         assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, text
+
+
+_GIVEN = """
+import json, os, pathlib, sys, time
+import ray
+from benchmarks.simulated import Simulation
+from experiments.executors.on_ray import RayExecutor
+from experiments.trial import TrialResult
+def given(task, report, note):
+    time.sleep(0.5)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return TrialResult(status="failed", cause="error", message=f"GPU {visible}")
+ray.init(num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+executor = RayExecutor("local", given, 1, 1)
+most = executor.free()
+folder = pathlib.Path(sys.argv[1])
+Simulation(folder, max_trials=6).run(executor=executor)
+results = [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/result.json"))]
+spans = [(r["message"], r["started"], r["ended"]) for r in results]
+print(json.dumps([most, spans]))
+"""
+
+
+def test_each_trial_on_ray_is_given_a_gpu_of_its_own(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", _GIVEN, tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    most, spans = json.loads(said.splitlines()[-1])
+    assert most == 2  # there are three CPUs, and a GPU for two trials
+    assert {gpu for gpu, *_ in spans} == {"GPU 0", "GPU 1"}

@@ -189,10 +189,10 @@ def test_csv_and_json(runs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters, about one another
-@pytest.mark.parametrize("kind", ["saved_model", "tflite", "onnx"])
+@pytest.mark.parametrize(
+    "kind", ["saved_model", "tflite", pytest.param("onnx", marks=pytest.mark.export)]
+)
 def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: Path) -> None:
-    if kind == "onnx":
-        pytest.importorskip("tf2onnx", reason="the extra [export] is not installed")
     said = call(runs, "export", "small", "--model", kind, "--out", str(tmp_path / "model"))
     assert "predicts as Keras does" in said
     model = keras.models.load_model(runs / "small" / "best_model.keras")

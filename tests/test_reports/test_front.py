@@ -14,11 +14,12 @@ from reports import Study, load_study, write_report
 from reports.figures import figures
 from reports.front import last_arrival, study_front
 from reports.health import health
+from reports.listing import studies_table
 from reports.next_search import write_next
 from reports.render import picture
 from reports.statistics.front import arrivals, find_front, non_dominated
 from reports.summary import verdict
-from reports.text import studies_table, study_text, trial_text
+from reports.text import study_text, trial_text
 from reports.verdict_words import verdict_sentence
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -15,11 +15,12 @@ from reports.figures import figures
 from reports.figures._style import distinct
 from reports.figures._wide import far_worse, scale_scores
 from reports.health import health
+from reports.listing import studies_table
 from reports.metrics import is_proportion, is_share_of_images
 from reports.notebook import study_html
 from reports.summary import verdict
 from reports.tables import best_trials, finalists
-from reports.text import studies_table, study_text
+from reports.text import study_text
 from reports.verdict_words import tiles, verdict_sentence
 from reports.words import article, compact, score
 from tests.test_reports.synthetic import Synthetic, write_study

@@ -12,9 +12,10 @@ from experiments.cli import main
 from reports import load_study, write_report
 from reports.figures import progress
 from reports.health import health, sentence
+from reports.listing import studies_table
 from reports.study import Study
 from reports.summary import verdict
-from reports.text import studies_table, study_text, trial_text
+from reports.text import study_text, trial_text
 from reports.verdict_words import tiles, trials_sentence, verdict_sentence
 from tests.test_reports.plain import PlainTrial, by_loss, choice, number, write_plain
 

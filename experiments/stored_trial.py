@@ -1,0 +1,94 @@
+"""Trials of earlier sessions: thousands of them, whose spaces are shared and whose epochs wait.
+
+Keras Tuner's own `Trial.from_state` makes every hyperparameter and every epoch's report of a trial
+an object: a millisecond and a hundred kilobytes a trial.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine import hyperparameters as hp_module
+from keras_tuner.engine import trial as trial_module
+
+Status = trial_module.TrialStatus
+
+
+class StoredTrial(trial_module.Trial):
+    """A trial that has ended, by its file; its metrics are read when they are asked for.
+
+    Args:
+        state: The content of `trial.json`.
+        hyperparameters: Its values in its space.
+        path: The file.
+
+    Raises:
+        KeyError: Something is missing in `state`.
+        TypeError: Something in it is of the wrong kind.
+    """
+
+    def __init__(self, state: dict[str, Any], hyperparameters: Any, path: Path) -> None:
+        self._metrics: Any = None
+        super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
+        self.score, self.best_step = state["score"], state["best_step"]
+        _check_metrics(state["metrics"])
+        self._path = path
+        self._tracker: Any = type(self._metrics)
+        self._metrics = None  # until they are asked for
+
+    @property
+    def metrics(self) -> Any:
+        """What was reported of it."""
+        if self._metrics is None:
+            state = json.loads(self._path.read_text(encoding="utf-8"))
+            self._metrics = self._tracker.from_config(state["metrics"])
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Any) -> None:
+        self._metrics = metrics
+
+
+class TrialReader:
+    """Makes trials of their files; those of the same space share its hyperparameters."""
+
+    def __init__(self) -> None:
+        self._space: Any = None  # as it is in the file
+        self._shared: Any = None
+
+    def trial(self, state: dict[str, Any], path: Path) -> Any:
+        """Returns the trial whose file holds `state`.
+
+        Raises:
+            KeyError: Something is missing in `state`.
+            TypeError: Something in it is of the wrong kind.
+            ValueError: It has no number for an id.
+        """
+        int(state["trial_id"])
+        if state["status"] not in (Status.COMPLETED, Status.FAILED):
+            return trial_module.Trial.from_state(state)
+        return StoredTrial(state, self._hyperparameters(state["hyperparameters"]), path)
+
+    def _hyperparameters(self, config: dict[str, Any]) -> Any:
+        if self._shared is None or config["space"] != self._space:
+            space = copy.deepcopy(config["space"])  # Keras Tuner changes what it is given
+            self._shared = hp_module.HyperParameters.from_config(config)
+            self._space = space
+        # A trial may get further hyperparameters: its lists are its own, what is in them is shared.
+        own = hp_module.HyperParameters()
+        own._space = list(self._shared._space)
+        for name, same in self._shared._hps.items():
+            own._hps[name] = list(same)
+        own.values = dict(config["values"])
+        return own
+
+
+def _check_metrics(config: dict[str, Any]) -> None:
+    """Looks at what `metrics` will be made of, as making them would."""
+    for metric in config["metrics"].values():
+        if metric["direction"] not in ("min", "max", None):
+            raise ValueError(f"a metric's direction is {metric['direction']!r}")
+        for observation in metric["observations"]:
+            if not isinstance(observation["step"], int) or "value" not in observation:
+                raise ValueError("a metric's observation has no step, or no value")
