@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 import pytest
 
 import search_spaces.mnist_cnn as mnist_cnn
@@ -79,12 +80,14 @@ def test_exported_model_gives_the_recorded_score_without_the_suite(
     study_folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     finalist = json.loads((study_folder / "artifacts" / "finalists.json").read_text())[0]
-    recorded = finalist["runs"][finalist["exported_run"]]["test"]["accuracy"]
+    training = finalist["runs"][finalist["exported_run"]]
+    recorded = training["test"]["accuracy"]
     data = next(
         folder
         for folder in (cache_dir / "datasets").iterdir()
         if json.loads((folder / "info.json").read_text())["shape"] == [28, 28, 1]
         and json.loads((folder / "info.json").read_text())["dataset"].startswith("digits")
+        and len(np.load(folder / "test-labels.npy")) == training["test_size"]
     )
     arguments = [data / "test-images.npy", data / "test-labels.npy"]
     answer = subprocess.run(
