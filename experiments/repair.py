@@ -86,8 +86,10 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
-    if found.trial is not None and found.trial.status in _ENDED:
-        found.result = None  # the trial says what is needed of it; thousands would fill the memory
+    ended = found.trial is not None and found.trial.status in _ENDED
+    if found.result is not None and ended:
+        # The trial says the rest of what is needed; thousands of results would fill the memory.
+        found.result = {n: found.result[n] for n in ("trial_id", "asked") if n in found.result}
     return found
 
 

@@ -334,9 +334,10 @@ def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: 
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     said = result.stdout.splitlines()
-    assert said[1].startswith("auto: --method qmc, because ")
-    assert said[2].startswith("features of MobileNetV2 0.35, pooled: 160 images, about ")
-    assert "images/s), 1.6 MB" in said[2]
+    picked = next(i for i, line in enumerate(said) if line.startswith("auto: --method qmc, "))
+    features = said[picked + 1]
+    assert features.startswith("features of MobileNetV2 0.35, pooled: 160 images, about ")
+    assert "images/s), 1.6 MB" in features
     assert any("train, flipped: 70 images in" in line for line in said)
     record = json.loads((tmp_path / "runs" / "t" / "trial_0000" / "result.json").read_text())
     assert record["features"] == {"cached": True, "parts": ["MobileNetV2 0.35, pooled"]}

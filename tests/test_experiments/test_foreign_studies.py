@@ -17,6 +17,7 @@ from experiments.reproduce import Link, _chain, _differences
 from experiments.rerun import Opened
 from experiments.resume import changed_config
 from experiments.space_source import changed, source_of, space_source
+from experiments.stored_trial import TrialReader
 from experiments.study import environment, read_study, write_study
 from experiments.warm_start import warm_start
 from reports import load_study
@@ -152,7 +153,7 @@ def test_a_file_of_another_trial_is_set_aside(tmp_path: Path) -> None:
     folder.mkdir()
     content = {"trial_id": "/../../0001", "hyperparameters": {}, "executions": []}
     (folder / "result.json").write_text(json.dumps(content | {"status": "failed"}))
-    assert _read(folder, None).result is None
+    assert _read(folder, None, TrialReader()).result is None
     assert (folder / "result.json.damaged").is_file()
 
 

@@ -44,7 +44,7 @@ def options(runs: Path, cache_dir: Path, **changes: Any) -> dict[str, Any]:
         (["params"], "the first objective decides the best epoch"),
         (["val_accuracy", "params:max"], "less of a cost is better"),
         (["val_accuracy", "params", "params:min"], "objective params is named twice"),
-        (["val_loss:min", "val_loss:max"], "named twice, as val_loss:min and val_loss:max"),
+        (["val_loss:min", "val_loss:max"], "less of loss is better; write val_loss:min"),
         (["val_accuracy", "weight"], "its direction is not known"),
         (["val_accuracy", "weight:min"], "costs can be named: params, flops, latency_ms"),
         (["val_accuracy", "latency_ms:down"], "should be max or min"),

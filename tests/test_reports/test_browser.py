@@ -94,11 +94,11 @@ def browse(page: Path, width: int, tmp_path: Path, *options: str) -> Any:
     return json.loads(html.unescape(found[1]))
 
 
-def sound(answer: Any) -> None:
+def sound(answer: Any, num_figures: int = 3) -> None:
     assert answer["fetched"] == []
     assert answer["overflow"] <= 0
     assert answer["nameless"] == 0
-    assert answer["svgs"] >= 3
+    assert answer["svgs"] >= num_figures
 
 
 @pytest.fixture(scope="module")
@@ -148,5 +148,5 @@ def test_comparison_is_sound(tmp_path: Path) -> None:
     studies = [load_study(write_study(tmp_path, plan)) for plan in plans]
     page = write_comparison(compare(arms_of_studies(studies)))
     answer = browse(page, 390, tmp_path)
-    sound(answer)
+    sound(answer, num_figures=2)  # of so few trials no curve is drawn
     assert answer["injected"] == 0

@@ -126,7 +126,8 @@ def test_a_choice_that_was_always_stopped_is_mentioned(tmp_path: Path) -> None:
     groups = {g.value: g for name, own in info.choices for g in own if name == "pooling"}
     assert len(groups["average"].scores) == tried  # and its scores are compared as others' are
     # Where scores by epoch are missing, nothing is compared, and it is mentioned all the same.
-    blind = replace(study, epochs=study.epochs.drop(columns="val_accuracy"))
+    unseen = study.epochs.drop(columns="val_accuracy")
+    blind = replace(study, read_epochs=lambda _: unseen)
     trials = blind.trials.assign(planned_epochs=np.nan)
     blind = replace(blind, trials=trials[trials["status"] == "pruned"])
     said = module.info(blind)
