@@ -112,7 +112,7 @@ def _pairs_finding(comparison: Comparison) -> str:
     apart = sum(pair.separable for pair in comparison.pairs)
     return (
         f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p after Holm's "
-        f"correction below {comparison.pairs[0].level:.2g}."
+        f"correction below {comparison.pairs[0].level:.3g}."
     )
 
 

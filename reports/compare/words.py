@@ -68,7 +68,7 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     arms = comparison.arms
     names = arms[first].network, arms[second].network
     look = "" if comparison.look == 1 else f"at look {comparison.look} "
-    told = f"p {pair.p:.2g}; {look}a winner needs less than {pair.level:.2g}"
+    told = f"p {pair.p:.3g}; {look}a winner needs less than {pair.level:.3g}"
     ends = f"{score(low, True)} to {score(high, True)}"
     interval = f"95 % interval {ends}, of other {_units(arms)} and other images"
     if sign * gap.mean == 0:
