@@ -85,9 +85,10 @@ def accuracy(
     squares = _squares(values, num_images)
     degrees = _PRIOR_DEGREES + count - 1
     shared = 1.0 if right is None or count < 2 else _shared(right)
+    anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
     def covers(share: float) -> bool:
-        slope = math.exp(-(float(scipy.special.ndtri(share)) ** 2) / 2) / math.sqrt(2 * math.pi)
+        slope = _slope(share, anchor)
         prior = min(PRIOR_SPREAD * slope, _PRIOR_MOST)
         moderated = (_PRIOR_DEGREES * prior**2 + squares * slope**2) / degrees
         images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
@@ -98,6 +99,14 @@ def accuracy(
     low = farthest(covers, centre, 0.0)
     high = farthest(covers, centre, 1.0)
     return Estimate(centre, low, high, count, "both")
+
+
+def _slope(first: float, second: float) -> float:
+    """Returns how far a share moves for a step on the probit scale, between two shares."""
+    low, high = (float(scipy.special.ndtri(share)) for share in (first, second))
+    if abs(high - low) < 1e-6:
+        return math.exp(-(low**2) / 2) / math.sqrt(2 * math.pi)
+    return (second - first) / (high - low)
 
 
 def _squares(values: npt.NDArray[np.float64], num_images: int) -> float:
