@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from reports.metrics import reported_on_test
 from reports.reading import clean, dig, number
 from reports.recommended import recommended
@@ -128,8 +130,10 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
 def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
     size = int(number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
-    whole = kept is not None and kept.predicted.shape == (len(finalist["runs"]), size)
-    right = kept.predicted == kept.labels if kept is not None and whole else None
+    rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
+    own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
+    whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
+    right = np.stack(own) == kept.labels if kept is not None and whole else None
     return estimate(scores_on_test(finalist, metric), size, metric, right)
 
 

@@ -89,7 +89,11 @@ def arms_of_studies(studies: Sequence[Study], allow_different_splits: bool = Fal
         UserError: They saw different splits, or were ranked by different objectives.
     """
     if len(studies) < 2:
-        raise UserError("one study can't be compared with itself: name two, or add --by NAME")
+        raise UserError(
+            "one study can't be compared with itself: name two, or add --by NAME or --default"
+        )
+    if len({study.folder.resolve() for study in studies}) < len(studies):
+        raise UserError("a study is named twice: it can't be compared with itself")
     _check_objectives(studies)
     if not allow_different_splits:
         _check_splits(studies)

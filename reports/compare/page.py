@@ -109,6 +109,8 @@ def tests_frame(comparison: Comparison) -> pd.DataFrame:
 def _pairs_finding(comparison: Comparison) -> str:
     if not comparison.pairs:
         return "Fewer than two arms were tested."
+    if all(pair.spread is None for pair in comparison.pairs):
+        return "No pair can be tested: an arm has a single training or search."
     apart = sum(pair.separable for pair in comparison.pairs)
     return (
         f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p after Holm's "
@@ -159,11 +161,12 @@ def _p(value: float) -> str:
 def _sources(pair: Pair) -> str:
     """Which part of the difference's variance comes from trainings, and which from images."""
     if pair.spread is None:
-        return "unknown: one training"
+        return "unknown: one of each"
     if pair.spread.variance == 0:
         return "none seen"
-    images = pair.spread.images / pair.spread.num_images / pair.spread.variance
-    return f"images {images:.0%}, trainings {1 - images:.0%}"
+    images, chance = pair.spread.shares
+    own = max(1 - images - chance, 0.0)
+    return f"images {images:.0%}, trainings {own:.0%}, both {chance:.0%}"
 
 
 def _needed(pair: Pair) -> str:

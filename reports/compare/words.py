@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison, Pair
 from reports.statistics.crossed import MOST_UNITS
-from reports.words import listed, plural, score
+from reports.words import listed, plural, score, text
 
 
 def verdict(comparison: Comparison) -> str:
@@ -50,13 +50,17 @@ def _missing(comparison: Comparison) -> str:
         return ""
     if any(arm.unit == "search" for arm in arms):
         return (
-            f"No verdict: {listed(few)} {'has' if len(few) == 1 else 'have'} one search, which "
+            f"No verdict: {listed(few)} {_one_each(few, 'search')}, which "
             "says nothing of what another search would find. Name two or more for each arm."
         )
     return (
-        f"No verdict: {listed(few)} {'has' if len(few) == 1 else 'have'} one training, which "
+        f"No verdict: {listed(few)} {_one_each(few, 'training')}, which "
         "says nothing of what another seed would give. Add --seeds 5."
     )
+
+
+def _one_each(few: Sequence[str], what: str) -> str:
+    return f"has one {what}" if len(few) == 1 else f"have one {what} each"
 
 
 def _ahead(comparison: Comparison, pair: Pair) -> str:
@@ -68,6 +72,8 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     arms = comparison.arms
     names = arms[first].network, arms[second].network
     look = "" if comparison.look == 1 else f"at look {comparison.look} "
+    if _same_network(arms[first], arms[second]):
+        names = (f"{names[0]} (the same as {names[1]}, trained with other seeds)", names[1])
     told = f"p {pair.p:.3g}; {look}a winner needs less than {pair.level:.3g}"
     ends = f"{score(low, True)} to {score(high, True)}"
     interval = f"95 % interval {ends}, of other {_units(arms)} and other images"
@@ -76,6 +82,17 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     return (
         f"{names[0]} is {score(sign * gap.mean)} ahead of {names[1]} on test ({interval}; {told})"
     )
+
+
+def _same_network(first: Arm, second: Arm) -> bool:
+    """Whether two searches of the same hyperparameters found the same values of all of them."""
+    names = list(first.study.hyperparameters)
+    if not names or names != list(second.study.hyperparameters):
+        return False
+    rows = [a.study.trials[a.study.trials["trial_id"] == a.trial_id] for a in (first, second)]
+    if first.searches or second.searches or any(len(row) != 1 for row in rows):
+        return False
+    return all(text(rows[0].iloc[0][n]) == text(rows[1].iloc[0][n]) for n in names)
 
 
 def _units(arms: Sequence[Arm]) -> str:

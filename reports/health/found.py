@@ -46,8 +46,8 @@ def too_few(study: Study) -> Iterator[Finding]:
     varied = plural(len(axes), "hyperparameter")
     if len(scores) < _A_FEW * len(axes):
         title = (
-            f"{plural(len(scores), 'completed trial')} of {varied} can't say whether more would "
-            "find better"
+            f"{plural(len(scores), 'network')} drawn at random can't say whether more would find "
+            f"better, of {varied}"
         )
         yield _more(study, title, len(scores), len(axes))
         return

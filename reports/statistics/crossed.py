@@ -79,6 +79,16 @@ class Spread:
         return _degrees(self.variance, self._between, min(self.counts))
 
     @property
+    def shares(self) -> tuple[float, float]:
+        """Shares of the variance: of images, and of what units do by chance on images.
+
+        The latter gets less with more units and with more images. The rest is that of units.
+        """
+        chance = sum(v / n for v, n in zip(self.noise, self.counts, strict=True))
+        parts = self.images / self.num_images, chance / self.num_images
+        return parts[0] / self.variance, min(parts[1] / self.variance, 1.0)
+
+    @property
     def _between(self) -> float:
         return sum(v / n for v, n in zip(self.units, self.counts, strict=True))
 

@@ -150,6 +150,7 @@ def test_by_a_hyperparameter(studies: Path) -> None:
     [
         (["low", "elsewhere"], "different splits"),
         (["low"], "name two"),
+        (["low", "low"], "a study is named twice"),
         (["low", "high", "--by", "pooling"], "within one study"),
         (["low", "--by", "pooling", "--default"], "give one of them"),
         (["nothing", "low"], "no study 'nothing'"),
@@ -218,3 +219,19 @@ def test_further_objectives_of_each_network_stand_beside_the_verdict(tmp_path: P
         )  # the knee, not the best by the first objective
     shown = table(ledger(compare(found)))
     assert [int(text.replace(",", "")) % 1000 for text in shown["parameters"]] == [10, 10]
+
+
+def test_the_same_network_found_twice_is_said(tmp_path: Path) -> None:
+    for index, name in enumerate(("one", "two")):  # the same draws, tested on other trainings
+        plan = Synthetic(6, name=name, seed=4, num_test=500 + index, num_seeds=3)
+        write_study(tmp_path, plan)
+    found = arms_of_studies([load_study(tmp_path / name) for name in ("one", "two")])
+    assert "found, trained with other seeds)" in verdict(compare(found))
+
+
+def test_variance_is_told_apart_by_its_sources() -> None:
+    pair = compare(arms(np.random.default_rng(3), (0.9, 0.9), (5, 5), 500, SPREAD)).pairs[0]
+    images, chance = pair.spread.shares
+    assert 0 <= images <= 1
+    assert 0 < chance <= 1
+    assert images + chance <= 1.0001
