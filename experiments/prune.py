@@ -12,17 +12,6 @@ from experiments.retention import CHECKPOINT, SNAPSHOTS
 from reports.formats import check_format
 
 
-def folder_bytes(folder: Path) -> int:
-    """Returns the bytes of all files in a folder; one that vanishes meanwhile counts nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
-        except OSError:
-            continue
-    return total
-
-
 def prune(folder: Path, num_kept: int) -> tuple[int, int]:
     """Removes the weights of all but the best trials, and what trials would go on from.
 

@@ -17,7 +17,6 @@ from experiments.errors import UserError
 VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.1
 _SHARES = (TEST_SHARE, VALIDATION_SHARE)
-SPLITS = ("train", "validation", "test")
 _FORMAT = 1  # of the fingerprint: raised only if the same content should get another one
 _MOST_NAMED = 5
 Indices = dict[str, tuple[RawSplit, npt.NDArray[np.int64]]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.bookkeeping import own_values
 from experiments.oracles.base import Status
 from experiments.pruned import was_pruned
 
@@ -66,6 +67,18 @@ class Halving:
             return False  # a promoted trial that had to begin again was there as its origin
         places = self._places(step + 1, self._bracket(trial, trials), trials)
         return trial.trial_id not in self._best(places)
+
+    def promoted_values(self, trials: Mapping[str, Any], max_epochs: int) -> dict[str, Any] | None:
+        """Returns the values of a trial that goes on with a stopped one; `None` without one."""
+        promotion = self.promotable(trials)
+        if promotion is None:
+            return None
+        origin, epochs = promotion
+        return own_values(origin.hyperparameters.values) | {
+            ORIGIN: origin.trial_id,
+            "tuner/initial_epoch": epochs,
+            "tuner/epochs": max_epochs,
+        }
 
     def promotable(self, trials: Mapping[str, Any]) -> tuple[Any, int] | None:
         """Returns a stopped trial that is to go on, and its epochs so far; highest rungs first."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.config import HALVING
-from experiments.oracles.asha import ORIGIN, Halving
+from experiments.oracles.asha import Halving
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.pruning import num_brackets
 
@@ -40,18 +40,10 @@ class Halved(DurableOracle):
 
     def promoted(self) -> dict[str, Any] | None:
         """Returns the next trial, if it is one that goes on with another."""
-        promotion = self._halving.promotable(self.trials) if self._halving else None
-        if promotion is None:
+        if self._halving is None:
             return None
-        origin, epochs = promotion
-        known = origin.hyperparameters.values
-        values = {n: v for n, v in known.items() if not n.startswith("tuner/")}
-        values |= {
-            ORIGIN: origin.trial_id,
-            "tuner/initial_epoch": epochs,
-            "tuner/epochs": self._max_epochs,
-        }
-        return {"status": Status.RUNNING, "values": values}
+        values = self._halving.promoted_values(self.trials, self._max_epochs)
+        return None if values is None else {"status": Status.RUNNING, "values": values}
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""

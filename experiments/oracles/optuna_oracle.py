@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.bookkeeping import own_values
 from experiments.config import HALVING
-from experiments.oracles.asha import ORIGIN, Halving, is_paused, origins
+from experiments.oracles.asha import Halving, is_paused, origins
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.distributions import Axis, SpaceMap
 from experiments.oracles.proposal import Proposer, frozen
@@ -110,15 +109,9 @@ class OptunaOracle(DurableOracle):
         return self._halving.wanted(self.trials) if self._halving else set()
 
     def _promoted(self) -> dict[str, Any] | None:
-        promotion = self._halving.promotable(self.trials) if self._halving else None
-        if promotion is None:
+        if self._halving is None:
             return None
-        origin, epochs = promotion
-        return own_values(origin.hyperparameters.values) | {
-            ORIGIN: origin.trial_id,
-            "tuner/initial_epoch": epochs,
-            "tuner/epochs": self._max_epochs,
-        }
+        return self._halving.promoted_values(self.trials, self._max_epochs)
 
     def _tried(self) -> dict[str, Any] | None:
         """Returns the first of the given points that no trial has had yet."""
