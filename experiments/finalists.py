@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,8 +29,17 @@ from experiments.test_uses import note_test_use
 from experiments.testing import Predicted, known_execution, tested, write_predictions
 from experiments.trained import export
 from experiments.trainings import Outcome, Training, Trainings
-from experiments.tuner import SuiteTuner
+from experiments.trial import TrialTask
 from reports.test_predictions import read_finalists_predictions
+
+
+class Tasks(Protocol):
+    """Makes tasks of the trials of an oracle."""
+
+    oracle: Any
+
+    def task(self, trial: Any) -> TrialTask:
+        """Returns what `trial` asks for, as plain data."""
 
 
 class Confirmation:
@@ -56,7 +65,7 @@ class Confirmation:
         self,
         config: SearchConfig,
         data: PreparedData,
-        tuner: SuiteTuner,
+        tuner: Tasks,
         folder: Path,
         display: Any,
         end: float | None = None,

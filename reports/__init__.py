@@ -6,12 +6,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reports.load import load_study
+    from reports.notebook import Study, load_study
     from reports.page import write_report
-    from reports.study import Study
 
 __all__ = ["Study", "load_study", "write_report"]
-_PLACES = {"Study": "study", "load_study": "load", "write_report": "page"}
+_PLACES = {"Study": "notebook", "load_study": "notebook", "write_report": "page"}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.errors import UserError
 from experiments.objective import COSTS, Objective
@@ -25,19 +25,27 @@ _MOST_OBJECTIVES = 20
 _PARTS = ("config", "objective", "dataset", "environment")
 
 
+Kind = TypeVar("Kind", bound=Study)
+
+
 def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
     """Loads a study by the path of its folder, or by its name in `runs_dir`.
 
     Raises:
         UserError: There is no such study, or its record can't be read.
     """
+    return load_as(Study, study, runs_dir)
+
+
+def load_as(kind: type[Kind], study: str | Path, runs_dir: str | Path = "runs") -> Kind:
+    """Loads a study as `load_study` does, into an object of class `kind`."""
     folder = find_study(study, runs_dir)
     record = read_record(folder)
     found = scan(folder)
     if not record and not found.stamps:
         raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
     with damage_refused(folder):
-        return _assemble(folder, record, found)
+        return _assemble(folder, record, found, kind)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
 
 
-def _assemble(folder: Path, record: dict[str, Any], found: Scan) -> Study:
+def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind]) -> Kind:
     problems = _absent(folder, record)
     is_short = "objective" in record and bool(record.get("space"))  # the rest is in study.json
     paths = (folder / name / "trial.json" for name in found.stamps)
@@ -101,7 +109,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan) -> Study:
     hyperparameters = _columns(space, metrics)
     measured = _measured(folder, problems)
     trials = trials_frame(states, hyperparameters, measured, metrics, plain is None)
-    return Study(
+    return kind(
         folder=folder,
         name=clean(record.get("name", folder.name)),
         record=record,

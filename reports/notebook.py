@@ -1,16 +1,41 @@
-"""A study in a notebook."""
+"""A study as one works with it in Python: it writes its report, and is a table in a notebook."""
 
 from html import escape
+from pathlib import Path
 
-from reports import tables
-from reports.study import Study
+from reports import load, study, tables
+from reports.page import write_report
 from reports.summary import verdict
 from reports.verdict_words import covered
 from reports.words import plural, words
 from reports.words import score as shown
 
 
-def study_html(study: Study) -> str:
+class Study(study.Study):
+    """One study, as its folder records it; see `reports.study.Study` for its frames."""
+
+    def report(self) -> Path:
+        """Writes the study's report and returns the path of its page.
+
+        Raises:
+            UserError: The study folder can't be written.
+        """
+        return write_report(self)
+
+    def _repr_html_(self) -> str:
+        return study_html(self)
+
+
+def load_study(study: str | Path, runs_dir: str | Path = "runs") -> Study:
+    """Loads a study by the path of its folder, or by its name in `runs_dir`.
+
+    Raises:
+        UserError: There is no such study, or its record can't be read.
+    """
+    return load.load_as(Study, study, runs_dir)
+
+
+def study_html(study: study.Study) -> str:
     """Returns the verdict in a line and the best trials as a table."""
     answer = verdict(study)
     head = f"<b>{escape(study.name)}</b>: {plural(answer.num_completed, 'completed trial')}"

@@ -179,16 +179,6 @@ class Study:
             self.memory[name] = read_arrays(path)
         return self.memory.get(name)
 
-    def report(self) -> Path:
-        """Writes the study's report and returns the path of its page.
-
-        Raises:
-            UserError: The study folder can't be written.
-        """
-        from reports.page import write_report
-
-        return write_report(self)
-
     def trial(self, trial_id: str) -> Any:
         """Returns the row of one trial, with or without leading zeros.
 
@@ -201,8 +191,3 @@ class Study:
             there = ", ".join(list(self.trials["trial_id"])[:50])
             raise UserError(f"study {self.name!r} has no trial {trial_id!r}: there are {there}")
         return self.trials[self.trials["trial_id"] == ids[trial_id]].iloc[0]
-
-    def _repr_html_(self) -> str:
-        from reports.notebook import study_html
-
-        return study_html(self)

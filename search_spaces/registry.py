@@ -7,6 +7,7 @@ space's name. Nothing else has to be touched to add one. Names are read without 
 import importlib
 import inspect
 import pkgutil
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ _NOT_SPACES = {"base", "frozen", "registry"}
 
 def names() -> list[str]:
     """Returns the names of all search spaces, sorted."""
-    import search_spaces
-
-    found = {module.name for module in pkgutil.iter_modules(search_spaces.__path__)}
+    folders = sys.modules[__package__].__path__
+    found = {module.name for module in pkgutil.iter_modules(folders)}
     return sorted(name for name in found - _NOT_SPACES if not name.startswith("_"))
 
 
