@@ -72,21 +72,24 @@ def read_ended(folder: Path, objective: Objective) -> EndedTrials | None:
     Returns:
         `None` if one has not ended, or if there is anything that `repair.restore` would mend.
     """
-    found: dict[int, tuple[EndedTrial, Any]] = {}
+    found: dict[int, EndedTrial] = {}
+    last: tuple[int, Any] = (-1, ())  # number of the last trial, and its space
     asked: dict[str, int] = {}
     try:
         for path in folder.glob("trial_*"):
             state, result = _read(path)
             trial = _trial(state)
-            found[int(trial.trial_id)] = trial, state["hyperparameters"]["space"]
+            number = int(trial.trial_id)
+            found[number] = trial
+            if number > last[0]:
+                last = number, state["hyperparameters"]["space"]
             epochs = epochs_asked(result)
             if epochs is not None:
                 asked[trial.trial_id] = epochs
-        ordered = [found[number] for number in sorted(found)]
-        space = _described(ordered[-1][1])
+        space = _described(last[1])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         return None
-    return EndedTrials(objective, (trial for trial, _ in ordered), asked, space)
+    return EndedTrials(objective, [found[number] for number in sorted(found)], asked, space)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
