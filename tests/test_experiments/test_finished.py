@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keras_tuner.engine.trial import Trial
 
+from experiments import SearchConfig
 from experiments.display import SilentDisplay
+from experiments.ended_trials import read_ended
+from experiments.files import finite, write_json
 from experiments.finished import find_finished
+from experiments.ranges import searched_space
 from experiments.resume import changed_config
 from experiments.resuming import resume_search
+from experiments.search import describe_space
 from experiments.search_result import SearchResult
+from search_spaces import space_class
 
 _HEAVY = ("tensorflow", "keras", "keras_tuner")
 _RESUME = f"""
@@ -174,6 +181,30 @@ def test_what_is_asked_anew_is_asked_of_the_oracle(changes: dict[str, Any], stud
         changes = changes | {"seeds": 9}
     assert found(study, **changes) is None
     assert found(study, workers=2, deadline="1h", max_failures=9) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "fix", "ranges"),
+    [
+        ("mnist_cnn", {"dropout": 0.2, "batch_norm": True, "pooling": "max"}, {}),
+        ("mnist_cnn", {}, {"kernel_size": "5,7", "learning_rate": "1e-4:1e-3"}),
+        ("transfer_head", {"learning_rate": 1e-3}, {}),
+        ("transfer_head", {}, {}),
+    ],
+)
+def test_the_space_in_a_trials_file_is_that_of_the_record(
+    name: str, fix: dict[str, Any], ranges: dict[str, Any], study: Path
+) -> None:
+    cls = space_class(name)
+    config = SearchConfig(name, dataset="digits", fix=fix, ranges=ranges)
+    space = searched_space(cls(cls.required_shape(3, {}), 3), config)
+    trial = Trial(space, "0002", "COMPLETED")
+    state = json.loads((study / "trial_0002/trial.json").read_text())
+    hyperparameters = trial.get_state()["hyperparameters"]
+    write_json(study / "trial_0002/trial.json", state | {"hyperparameters": hyperparameters})
+    trials = read_ended(study, config.parsed_objective)
+    assert trials is not None
+    assert trials.space == finite(describe_space(space))
 
 
 def test_a_method_that_had_no_more_before_its_limit_is_not_asked_again(study: Path) -> None:
