@@ -213,3 +213,29 @@ def test_a_method_that_had_no_more_before_its_limit_is_not_asked_again(study: Pa
     assert found(study) is not None
     edited("study.json", lambda record: record["sessions"][-1].update(num_trials=2))(study)
     assert found(study) is None
+
+
+def of_dataset(study: Path, name: str) -> None:
+    def change(record: dict[str, Any]) -> None:
+        record["config"]["dataset"] = record["dataset"]["name"] = name
+
+    edited("study.json", change)(study)
+
+
+def test_what_tensorflow_datasets_has_is_not_opened(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.data.resolve", None)
+    of_dataset(study, "mnist")
+    assert found(study).data.counts == record_of(study)["dataset"]["counts"]
+
+
+@pytest.mark.parametrize("fingerprint", ["as it was", "another"])
+def test_a_folder_of_images_is_looked_at_again(
+    fingerprint: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = found(study).data
+    now = data if fingerprint == "as it was" else replace(data, fingerprint=fingerprint)
+    monkeypatch.setattr("experiments.finished.prepare", lambda *args, **kwargs: now)
+    of_dataset(study, f"folder:{tmp_path}")
+    assert (found(study) is not None) == (now is data)
