@@ -11,6 +11,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
+from experiments.retried import begun_again, failed_of_cache
 from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
@@ -86,6 +87,10 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
+    if found.result is not None and failed_of_cache(found.result):
+        found.trial = begun_again(folder, found.trial, found.result)
+        found.result = None
+        found.mended.append(f"trial {found.trial.trial_id} had failed of the cache")
     ended = found.trial is not None and found.trial.status in _ENDED
     if found.result is not None and ended:
         # The trial says the rest of what is needed; thousands of results would fill the memory.

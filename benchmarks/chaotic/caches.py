@@ -1,0 +1,409 @@
+"""Real searches struck where they prepare data, compute features, train finalists, report.
+
+    python benchmarks/chaotic/caches.py [--rounds 60] [--seed 0]
+
+Each disturbed search is gone on with until it has ended. Then its table and its finalists have to
+be those of an undisturbed one to the last bit, every file of its cache the same but for times, and
+nothing left over: no temporary file, no half-made entry, no process. Networks and images are tiny;
+command line, processes, files and signals are real.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from chaotic.real_searches import (
+    INTERRUPT,
+    INTERRUPTED,
+    KILL,
+    Moment,
+    Place,
+    add_space,
+    ended,
+    load,
+    start,
+    write_images,
+)
+
+_FULL = 60
+_QUICK = 8
+_IMAGES = 80  # that are prepared
+_FROZEN = ("frozen_convolution", "frozen_convolution", "transfer_head")
+# Where each base ends: (function, its call), in the order of a search.
+_BASES = {
+    "begun": Moment("experiments.driver:Driver.epoch_ended", 3),
+    "trained": Moment("experiments.finalists:Confirmation.run"),
+}
+_DATA = (
+    Moment("numpy:save", 1),
+    Moment("numpy:save", 1, after=True),
+    Moment("numpy:save", 2, after=True),
+    Moment("numpy:save", 6),
+    Moment("experiments.data:health_of"),
+    Moment("experiments.data:_publish"),
+    Moment("experiments.data:_publish", after=True),
+)
+_FEATURES = (
+    Moment("experiments.features:preallocate", 1),
+    Moment("experiments.features:preallocate", 1, after=True),
+    Moment("experiments.features:preallocate", 2, after=True),
+    Moment("experiments.features:_write_rows", 1),
+    Moment("experiments.features:_write_rows", 2, after=True),
+    Moment("experiments.features:checksum"),
+    Moment("experiments.features:write_json"),
+    Moment("experiments.features:write_json", after=True),
+    Moment("experiments.features:FeatureStore._compute", 2),
+)
+_FINALISTS = (
+    Moment("experiments.trainings:write_json", 1),
+    Moment("experiments.trainings:Trainings.epoch_ended", 2),
+    Moment("experiments.trainings:Trainings._finish", 1),
+    Moment("experiments.trainings:Trainings.epoch_ended", 3),
+    Moment("experiments.trainings:Trainings._finish", 2, after=True),
+    Moment("experiments.finalists:note_test_use", after=True),
+    Moment("experiments.finalists:tested", 2),
+    Moment("experiments.finalists:export"),
+    Moment("experiments.finalists:export", after=True),
+    Moment("experiments.finalists:write_predictions"),
+    Moment("experiments.finalists:write_json"),
+    Moment("experiments.finalists:write_json", after=True),
+)
+_REPORT = (
+    Moment("reports.page:_render"),
+    Moment("reports.page:write_figures"),
+    Moment("reports.page:write_text", 1),
+    Moment("reports.page:write_text", 3, after=True),
+)
+_RESTORING = (
+    Moment("experiments.session:restore", number=INTERRUPT),
+    Moment("experiments.repair:_read", 1, number=INTERRUPT),
+    Moment("experiments.repair:_read", 2, number=INTERRUPT),
+    Moment("experiments.repair:note_asked", number=INTERRUPT),
+    Moment("experiments.record:TrialRecord.restore", number=INTERRUPT),
+    Moment("experiments.session:restore", after=True, number=INTERRUPT),
+    Moment("experiments.session:write_study", number=INTERRUPT),
+)
+
+
+class Chaos:
+    """Disturbs searches in a folder.
+
+    Args:
+        folder: Is filled.
+        rng: Draws moments.
+    """
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self._folder, self._rng = folder, rng
+        self._images = folder / "images"
+        self._number = 0
+        write_images(self._images, random.Random(0))
+        add_space(folder / "spaces")
+
+    def calm(self, space: str) -> Place:
+        """Returns an undisturbed search."""
+        place = Place(self._folder / f"{space}-calm", space, self._images, reported=True)
+        if not place.folder.exists() and place.run() != 0:
+            raise SystemExit(f"{space}: an undisturbed search fails:\n{place.said()}")
+        return place
+
+    def base(self, space: str, name: str) -> Place:
+        """Returns a search that was killed at a moment of `_BASES`."""
+        place = Place(self._folder / f"{space}-{name}", space, self._images)
+        if not place.folder.exists():
+            self._expect(place, place.run(_BASES[name].arm), -KILL, _BASES[name])
+        return place
+
+    def _copy(self, base: Place, **changes: bool) -> Place:
+        self._number += 1
+        return base.copied_to(self._folder / f"{self._number}", **changes)
+
+    def _new(self, space: str) -> Place:
+        self._number += 1
+        return Place(self._folder / f"{self._number}", space, self._images)
+
+    @staticmethod
+    def _expect(place: Place, code: int, expected: int, what: object) -> None:
+        if code != expected:
+            raise SystemExit(
+                f"{place.space}, {what}: exit code {code} instead of {expected}:\n{place.said()}"
+            )
+
+    def _strike(self, place: Place, moment: Moment) -> int:
+        """Strikes a search once; returns 1 if it got there before its end."""
+        code = place.run(moment.arm)
+        if code == 0:
+            return 0
+        expected = INTERRUPTED if moment.number == INTERRUPT else -moment.number
+        self._expect(place, code, expected, moment)
+        return 1
+
+    def _finish(self, place: Place, what: object) -> None:
+        """Goes on until the search has ended, and compares it with an undisturbed one."""
+        self._expect(place, place.run(), 0, f"gone on with after {what}")
+        self.check(place, what)
+
+    def check(self, place: Place, what: object) -> None:
+        """Raises if a search that has ended is not as an undisturbed one."""
+        calm = self.calm(place.space)
+        found = [
+            name
+            for name, differs in (
+                ("the table", place.table() != calm.table()),
+                ("the finalists", place.finalists() != calm.finalists()),
+                ("the files of the study", _of_study(place) != _of_study(calm)),
+                ("the cache", _of_cache(place.cache) != _of_cache(calm.cache)),
+                ("a checksum of the cache", not _is_whole(place.cache)),
+                ("what was said (a traceback)", "Traceback (most" in place.log.read_text("utf-8")),
+            )
+            if differs
+        ]
+        if found:
+            kept = shutil.copytree(
+                place.folder, f"/var/tmp/chaos-{os.getpid()}", dirs_exist_ok=True
+            )
+            raise SystemExit(f"{place.space}, {what}: {', '.join(found)} differ; see {kept}")
+        shutil.rmtree(place.folder)
+
+    def in_turn(self, place: Place, moments: Sequence[Moment]) -> int:
+        """Strikes a search at each moment, then goes on until it has ended."""
+        done = sum(self._strike(place, moment) for moment in moments)
+        self._finish(place, moments)
+        return done
+
+    def _some(self, moments: Sequence[Moment], random_one: Moment) -> list[Moment]:
+        return [self._rng.choice(moments), random_one]
+
+    def data_preparation(self) -> int:
+        """Kills in data preparation: at an image, and between the files."""
+        place = self._copy(self.base("mnist_cnn", "begun"))
+        shutil.rmtree(place.cache)
+        image = Moment("experiments.data:fit_image", self._rng.randint(1, _IMAGES))
+        return self.in_turn(place, self._some(_DATA, image))
+
+    def features(self) -> int:
+        """Kills in the computing of features: at a batch, between files, before the rename."""
+        place = self._copy(self.base(self._rng.choice(_FROZEN), "begun"))
+        shutil.rmtree(place.cache / "features")
+        batch = Moment("experiments.features:forward", self._rng.randint(1, 9))
+        later = Moment("experiments.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2))
+        return self.in_turn(place, [self._rng.choice((batch, later)), self._rng.choice(_FEATURES)])
+
+    def interrupted_features(self) -> int:
+        """Ctrl-C while features are computed."""
+        place = self._copy(self.base(self._rng.choice(_FROZEN), "begun"))
+        shutil.rmtree(place.cache / "features")
+        call = self._rng.randint(1, 6)
+        moment = Moment("experiments.features:forward", call, number=INTERRUPT)
+        return self.in_turn(place, [moment])
+
+    def interrupted_restoring(self) -> int:
+        """Ctrl-C while the study is restored."""
+        place = self._copy(self.base("mnist_cnn", "begun"))
+        return self.in_turn(place, self._rng.sample(_RESTORING, 2))
+
+    def finalists(self) -> int:
+        """Kills while finalists train, are tested and exported."""
+        place = self._copy(self.base("mnist_cnn", "trained"))
+        return self.in_turn(place, [self._rng.choice(_FINALISTS)])
+
+    def report(self) -> int:
+        """Kills while the report is written."""
+        place = self._copy(
+            self.calm(self._rng.choice(("mnist_cnn", "frozen_convolution"))), reported=True
+        )
+        shutil.rmtree(place.study / "report")
+        later = Moment("reports.page:_write", delay=self._rng.uniform(0.05, 1.5))
+        return self.in_turn(place, self._some(_REPORT, later))
+
+    def company(self) -> int:
+        """Two searches at once on one cache; one may be killed while it computes."""
+        one, other = (self._new(self._rng.choice(_FROZEN)) for _ in range(2))
+        other = replace(other, space=one.space)
+        one.folder.mkdir()
+        (one.folder / "cache").mkdir()
+        other.folder.mkdir()
+        (other.folder / "cache").symlink_to(one.cache)
+        computed = one.folder / "computed.txt"
+        count = partial(_count_computed, computed)
+        killed = Moment("experiments.features:forward", 2) if self._rng.random() < 0.5 else None
+        pids = [one.begin(count, *([killed.arm] if killed else ())), other.begin(count)]
+        codes = [ended(pid) for pid in pids]
+        self._expect(other, codes[1], 0, "beside another search")
+        self._expect(one, codes[0], -KILL if killed and codes[0] else 0, "beside another search")
+        keys = Counter(computed.read_text("utf-8").split())
+        if max(keys.values()) > 1 + (killed is not None):
+            raise SystemExit(f"{one.space}: features were computed more than once: {dict(keys)}")
+        (other.folder / "cache").unlink()
+        shutil.copytree(one.cache, other.cache)
+        self._finish(one, "another search beside it")
+        self._finish(other, "another search beside it")
+        return 1 + (codes[0] != 0)
+
+    def pruned(self) -> int:
+        """`experiments cache` lists and prunes all the time beside a search."""
+        place = self._new(self._rng.choice(_FROZEN))
+        place.folder.mkdir()
+        search = place.begin()
+        done = 0
+        while os.waitid(os.P_PID, search, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            options = ("--prune",) if self._rng.random() < 0.5 else ()
+            log = place.folder / "cache.txt"
+            command = ["cache", "--cache-dir", str(place.cache), *options]
+            code = ended(start(command, log))
+            if code != 0:
+                raise SystemExit(f"{command}: exit code {code}: {log.read_text('utf-8')[-500:]}")
+            done += 1
+        self._expect(place, ended(search), 0, "beside pruning")
+        shutil.rmtree(place.cache)  # what is left is what was used last
+        calm = self.calm(place.space)
+        shutil.copytree(calm.cache, place.cache)
+        self.check(place, f"{done} times `experiments cache` beside it")
+        return 1
+
+    def read_only(self) -> int:
+        """A cache that can be read and not be written."""
+        place = self._new(self._rng.choice(_FROZEN))
+        shutil.copytree(self.calm(place.space).cache, place.cache)
+        folders = [place.cache, *(path for path in place.cache.rglob("*") if path.is_dir())]
+        for path in folders:
+            path.chmod(0o555)
+        try:
+            self._expect(place, place.run(_without_privileges), 0, "a read-only cache")
+        finally:
+            for path in folders:
+                path.chmod(0o755)
+        self.check(place, "a read-only cache")
+        return 1
+
+    def worker(self) -> int:
+        """Kills of the driver while its worker computes features, or trains."""
+        place = self._copy(self.base("mnist_cnn", "begun"))
+        moment = Moment("experiments.driver:Driver.epoch_ended", 1, delay=0.001)
+        code = place.run(moment.arm, more=("--workers", "1"))
+        self._expect(place, code, -KILL, moment)
+        self._finish(place, moment)
+        return 1
+
+
+def _count_computed(path: Path) -> None:
+    """Notes each entry that this process begins to compute."""
+    from experiments.features import FeatureStore
+
+    real = FeatureStore._fill
+
+    def noted(store: FeatureStore, entry: object, partial: Path) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{partial.stem}\n")
+        real(store, entry, partial)  # type: ignore[arg-type]
+
+    FeatureStore._fill = noted  # type: ignore[method-assign, assignment]
+
+
+def _without_privileges() -> None:
+    """Lets modes of files hold for root too, by giving up its right to pass over them."""
+    import ctypes
+
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.capset(header, data) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def _of_study(place: Place) -> list[str]:
+    """Returns the names of a study's files; of its report, whether it is there where it should."""
+    found = (path.relative_to(place.study) for path in place.study.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if path.parts[0] != "report")
+
+
+def _of_cache(folder: Path) -> dict[str, bytes]:
+    """Returns the files of a cache by name; of what holds times the name alone."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.suffix == ".npy" else b""
+        for path in folder.rglob("*")
+        if not path.is_dir()
+    }
+
+
+def _is_whole(cache: Path) -> bool:
+    """Whether every kept array has its checksum."""
+    from experiments.checksums import is_intact
+
+    for info in (cache / "features").glob("*/info.json"):
+        for name, expected in json.loads(info.read_text("utf-8"))["checksums"].items():
+            if not is_intact(info.with_name(f"{name}.npy"), expected):
+                return False
+    return True
+
+
+# In the order of a quick run; weights of a full one.
+_KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
+    "kill in data preparation": (Chaos.data_preparation, 5),
+    "kill in features": (Chaos.features, 8),
+    "interrupt in features": (Chaos.interrupted_features, 3),
+    "interrupt while restoring": (Chaos.interrupted_restoring, 4),
+    "kill in finalists": (Chaos.finalists, 8),
+    "kill in report": (Chaos.report, 4),
+    "two searches on one cache": (Chaos.company, 3),
+    "cache --prune beside a search": (Chaos.pruned, 3),
+    "read-only cache": (Chaos.read_only, 2),
+    "kill of a driver with a worker": (Chaos.worker, 1),
+}
+
+
+def disturbances(rounds: int, rng: random.Random) -> Counter[str]:
+    """Disturbs real searches until that was done so many times.
+
+    Args:
+        rounds: How often; a search may be struck twice.
+        rng: Draws kinds and moments.
+
+    Returns:
+        How often, by kind.
+
+    Raises:
+        SystemExit: Something is not as in an undisturbed search.
+    """
+    load()
+    order = [name for name, (_, weight) in _KINDS.items() for _ in range(weight - 1)]
+    rng.shuffle(order)
+    order = [*_KINDS, *order]
+    done: Counter[str] = Counter()
+    with TemporaryDirectory(dir="/var/tmp", prefix="chaos-") as folder:
+        chaos = Chaos(Path(folder), rng)
+        turn = 0
+        while done.total() < rounds:
+            kind = order[turn % len(order)]
+            done[kind] += _KINDS[kind][0](chaos)
+            turn += 1
+            if os.environ.get("CHAOS_SHOWN"):
+                print(f"{done.total():4} {kind}", flush=True)
+    return done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=f"{_QUICK} disturbances")
+    parser.add_argument("--rounds", type=int, help=f"disturbances [default: {_FULL}]")
+    parser.add_argument("--seed", type=int, default=0, help="of kinds and moments")
+    options = parser.parse_args()
+    rounds = options.rounds or (_QUICK if options.quick else _FULL)
+    for kind, number in disturbances(rounds, random.Random(options.seed)).items():
+        print(f"{number:4}  {kind}: as undisturbed")
+
+
+if __name__ == "__main__":
+    main()
