@@ -9,7 +9,6 @@ command line, processes, files and signals are real.
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -22,79 +21,34 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from chaotic.real_searches import (
+from benchmarks.chaotic.moments import (
+    BASES,
+    DATA,
+    FEATURES,
+    FINALISTS,
     INTERRUPT,
-    INTERRUPTED,
     KILL,
+    REPORT,
+    RESTORING,
     Moment,
+)
+from benchmarks.chaotic.real_searches import (
     Place,
-    add_space,
+    add_spaces,
     ended,
     load,
     start,
     write_images,
 )
+from benchmarks.chaotic.undisturbed import differences
 
+_INTERRUPTED = 130
 _FULL = 60
 _QUICK = 8
 _IMAGES = 80  # that are prepared
 _FROZEN = ("frozen_convolution", "frozen_convolution", "transfer_head")
-# Where each base ends: (function, its call), in the order of a search.
-_BASES = {
-    "begun": Moment("experiments.driver:Driver.epoch_ended", 3),
-    "trained": Moment("experiments.finalists:Confirmation.run"),
-}
-_DATA = (
-    Moment("numpy:save", 1),
-    Moment("numpy:save", 1, after=True),
-    Moment("numpy:save", 2, after=True),
-    Moment("numpy:save", 6),
-    Moment("experiments.data:health_of"),
-    Moment("experiments.data:_publish"),
-    Moment("experiments.data:_publish", after=True),
-)
-_FEATURES = (
-    Moment("experiments.features:preallocate", 1),
-    Moment("experiments.features:preallocate", 1, after=True),
-    Moment("experiments.features:preallocate", 2, after=True),
-    Moment("experiments.features:_write_rows", 1),
-    Moment("experiments.features:_write_rows", 2, after=True),
-    Moment("experiments.features:checksum"),
-    Moment("experiments.features:write_json"),
-    Moment("experiments.features:write_json", after=True),
-    Moment("experiments.features:FeatureStore._compute", 2),
-)
-_FINALISTS = (
-    Moment("experiments.trainings:write_json", 1),
-    Moment("experiments.trainings:Trainings.epoch_ended", 2),
-    Moment("experiments.trainings:Trainings._finish", 1),
-    Moment("experiments.trainings:Trainings.epoch_ended", 3),
-    Moment("experiments.trainings:Trainings._finish", 2, after=True),
-    Moment("experiments.finalists:note_test_use", after=True),
-    Moment("experiments.finalists:tested", 2),
-    Moment("experiments.finalists:export"),
-    Moment("experiments.finalists:export", after=True),
-    Moment("experiments.finalists:write_predictions"),
-    Moment("experiments.finalists:write_json"),
-    Moment("experiments.finalists:write_json", after=True),
-)
-_REPORT = (
-    Moment("reports.page:_render"),
-    Moment("reports.page:write_figures"),
-    Moment("reports.page:write_text", 1),
-    Moment("reports.page:write_text", 3, after=True),
-)
-_RESTORING = (
-    Moment("experiments.session:restore", number=INTERRUPT),
-    Moment("experiments.repair:_read", 1, number=INTERRUPT),
-    Moment("experiments.repair:_read", 2, number=INTERRUPT),
-    Moment("experiments.repair:note_asked", number=INTERRUPT),
-    Moment("experiments.record:TrialRecord.restore", number=INTERRUPT),
-    Moment("experiments.session:restore", after=True, number=INTERRUPT),
-    Moment("experiments.session:write_study", number=INTERRUPT),
-)
 
 
 class Chaos:
@@ -110,7 +64,7 @@ class Chaos:
         self._images = folder / "images"
         self._number = 0
         write_images(self._images, random.Random(0))
-        add_space(folder / "spaces")
+        add_spaces()
 
     def calm(self, space: str) -> Place:
         """Returns an undisturbed search."""
@@ -120,10 +74,10 @@ class Chaos:
         return place
 
     def base(self, space: str, name: str) -> Place:
-        """Returns a search that was killed at a moment of `_BASES`."""
+        """Returns a search that was killed at a moment of `BASES`."""
         place = Place(self._folder / f"{space}-{name}", space, self._images)
         if not place.folder.exists():
-            self._expect(place, place.run(_BASES[name].arm), -KILL, _BASES[name])
+            self._expect(place, place.run(BASES[name].arm), -KILL, BASES[name])
         return place
 
     def _copy(self, base: Place, **changes: bool) -> Place:
@@ -146,7 +100,7 @@ class Chaos:
         code = place.run(moment.arm)
         if code == 0:
             return 0
-        expected = INTERRUPTED if moment.number == INTERRUPT else -moment.number
+        expected = _INTERRUPTED if moment.number == INTERRUPT else -moment.number
         self._expect(place, code, expected, moment)
         return 1
 
@@ -158,18 +112,7 @@ class Chaos:
     def check(self, place: Place, what: object) -> None:
         """Raises if a search that has ended is not as an undisturbed one."""
         calm = self.calm(place.space)
-        found = [
-            name
-            for name, differs in (
-                ("the table", place.table() != calm.table()),
-                ("the finalists", place.finalists() != calm.finalists()),
-                ("the files of the study", _of_study(place) != _of_study(calm)),
-                ("the cache", _of_cache(place.cache) != _of_cache(calm.cache)),
-                ("a checksum of the cache", not _is_whole(place.cache)),
-                ("what was said (a traceback)", "Traceback (most" in place.log.read_text("utf-8")),
-            )
-            if differs
-        ]
+        found = differences(place, calm)
         if found:
             kept = shutil.copytree(
                 place.folder, f"/var/tmp/chaos-{os.getpid()}", dirs_exist_ok=True
@@ -191,7 +134,7 @@ class Chaos:
         place = self._copy(self.base("mnist_cnn", "begun"))
         shutil.rmtree(place.cache)
         image = Moment("experiments.data:fit_image", self._rng.randint(1, _IMAGES))
-        return self.in_turn(place, self._some(_DATA, image))
+        return self.in_turn(place, self._some(DATA, image))
 
     def features(self) -> int:
         """Kills in the computing of features: at a batch, between files, before the rename."""
@@ -199,7 +142,7 @@ class Chaos:
         shutil.rmtree(place.cache / "features")
         batch = Moment("experiments.features:forward", self._rng.randint(1, 9))
         later = Moment("experiments.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2))
-        return self.in_turn(place, [self._rng.choice((batch, later)), self._rng.choice(_FEATURES)])
+        return self.in_turn(place, [self._rng.choice((batch, later)), self._rng.choice(FEATURES)])
 
     def interrupted_features(self) -> int:
         """Ctrl-C while features are computed."""
@@ -212,12 +155,12 @@ class Chaos:
     def interrupted_restoring(self) -> int:
         """Ctrl-C while the study is restored."""
         place = self._copy(self.base("mnist_cnn", "begun"))
-        return self.in_turn(place, self._rng.sample(_RESTORING, 2))
+        return self.in_turn(place, self._rng.sample(RESTORING, 2))
 
     def finalists(self) -> int:
         """Kills while finalists train, are tested and exported."""
         place = self._copy(self.base("mnist_cnn", "trained"))
-        return self.in_turn(place, [self._rng.choice(_FINALISTS)])
+        return self.in_turn(place, [self._rng.choice(FINALISTS)])
 
     def report(self) -> int:
         """Kills while the report is written."""
@@ -226,7 +169,7 @@ class Chaos:
         )
         shutil.rmtree(place.study / "report")
         later = Moment("reports.page:_write", delay=self._rng.uniform(0.05, 1.5))
-        return self.in_turn(place, self._some(_REPORT, later))
+        return self.in_turn(place, self._some(REPORT, later))
 
     def company(self) -> int:
         """Two searches at once on one cache; one may be killed while it computes."""
@@ -323,32 +266,6 @@ def _without_privileges() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _of_study(place: Place) -> list[str]:
-    """Returns the names of a study's files; of its report, whether it is there where it should."""
-    found = (path.relative_to(place.study) for path in place.study.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if path.parts[0] != "report")
-
-
-def _of_cache(folder: Path) -> dict[str, bytes]:
-    """Returns the files of a cache by name; of what holds times the name alone."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.suffix == ".npy" else b""
-        for path in folder.rglob("*")
-        if not path.is_dir()
-    }
-
-
-def _is_whole(cache: Path) -> bool:
-    """Whether every kept array has its checksum."""
-    from experiments.checksums import is_intact
-
-    for info in (cache / "features").glob("*/info.json"):
-        for name, expected in json.loads(info.read_text("utf-8"))["checksums"].items():
-            if not is_intact(info.with_name(f"{name}.npy"), expected):
-                return False
-    return True
-
-
 # In the order of a quick run; weights of a full one.
 _KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
     "kill in data preparation": (Chaos.data_preparation, 5),
@@ -364,12 +281,15 @@ _KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
 }
 
 
-def disturbances(rounds: int, rng: random.Random) -> Counter[str]:
+def disturbances(
+    rounds: int, rng: random.Random, say: Callable[[str], None] | None = None
+) -> Counter[str]:
     """Disturbs real searches until that was done so many times.
 
     Args:
         rounds: How often; a search may be struck twice.
         rng: Draws kinds and moments.
+        say: Told of each search that has held.
 
     Returns:
         How often, by kind.
@@ -389,8 +309,10 @@ def disturbances(rounds: int, rng: random.Random) -> Counter[str]:
             kind = order[turn % len(order)]
             done[kind] += _KINDS[kind][0](chaos)
             turn += 1
-            if os.environ.get("CHAOS_SHOWN"):
-                print(f"{done.total():4} {kind}", flush=True)
+            if turn > 4 * len(order) + rounds:
+                raise SystemExit(f"moments are not reached any more: {dict(done)}")
+            if say is not None:
+                say(f"{done.total():4} of {rounds}, the last one: {kind}")
     return done
 
 
@@ -401,8 +323,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of kinds and moments")
     options = parser.parse_args()
     rounds = options.rounds or (_QUICK if options.quick else _FULL)
-    for kind, number in disturbances(rounds, random.Random(options.seed)).items():
+    say = partial(print, flush=True)
+    done = disturbances(rounds, random.Random(options.seed), say)
+    for kind, number in done.items():
         print(f"{number:4}  {kind}: as undisturbed")
+    print(f"{done.total()} disturbances, all as undisturbed")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,56 +18,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-KILL, INTERRUPT = signal.SIGKILL, signal.SIGINT
-INTERRUPTED = 130
 _NUM_IMAGES, _SIDE = 40, 24  # of each class; pixels
-_FROZEN = '''"""A random convolution, frozen, under a searched dense layer."""
-
-import keras
-
-from search_spaces.base import ImageSpace
-from search_spaces.frozen import LayerSplit, freeze_before
-
-
-class FrozenConvolution(ImageSpace):
-    summary = "random convolution, frozen"
-    meanings = {"units": "units of the dense layer", "learning_rate": "step size"}
-
-    @classmethod
-    def required_shape(cls, channels, settings):
-        return (16, 16, channels)
-
-    def draw(self, hp):
-        rate = hp.Float("learning_rate", 1e-3, 1e-2)
-        return {"units": hp.Choice("units", [16, 32]), "rate": rate}
-
-    def build(self, hp):
-        values = self.draw(hp)
-        inputs = keras.Input(self.input_shape)
-        x = keras.layers.Rescaling(1 / 255)(inputs)
-        x = keras.layers.Conv2D(16, 5, activation="relu")(x)
-        x = keras.layers.Flatten()(keras.layers.MaxPooling2D(4, name="embedding")(x))
-        x = keras.layers.Dense(values["units"], activation="relu")(x)
-        model = keras.Model(inputs, self.output_layer()(x))
-        freeze_before(model, "embedding")
-        self.compile(model, keras.optimizers.Adam(values["rate"]))
-        return model
-
-    def split(self, hp):
-        return LayerSplit(self.build(hp), "embedding", "random convolution")
-'''
 # Search spaces, and what makes their networks small.
 SPACES = {
-    "mnist_cnn": ("--set", "image_size=16", "--fix", "conv_blocks=1", "--fix", "dense_layers=0"),
-    "frozen_convolution": (),
+    "mnist_cnn": (
+        "--set", "image_size=16", "--fix", "conv_blocks=1", "--fix", "dense_layers=0",
+        "--seeds", "2",
+    ),
+    "frozen_convolution": ("--seeds", "1"),
     "transfer_head": (
-        "--set", "weights=none", "--set", "alpha=0.35", "--set", "image_size=32",
+        "--seeds", "1", "--set", "weights=none", "--set", "alpha=0.35", "--set", "image_size=32",
         "--fix", "unfreeze=false", "--fix", "flip=true",
     ),
 }  # fmt: skip
 _SMALL = (
     "--max-trials", "2", "--max-epochs", "2", "--method", "random", "--confirm", "1",
-    "--seeds", "2", "--workers", "0",
+    "--workers", "0",
 )  # fmt: skip
 
 
@@ -97,62 +61,11 @@ def write_images(folder: Path, rng: random.Random) -> None:
             Image.frombytes("L", (_SIDE, _SIDE), pixels).save(folder / name / f"{number}.png")
 
 
-def add_space(folder: Path) -> None:
-    """Adds the space `frozen_convolution`, whose networks are quick, from a file in `folder`."""
+def add_spaces() -> None:
+    """Adds the search spaces of the folder beside this file, whose networks are quick."""
     import search_spaces
 
-    folder.mkdir()
-    (folder / "frozen_convolution.py").write_text(_FROZEN, encoding="utf-8")
-    search_spaces.__path__ = [*search_spaces.__path__, str(folder)]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When a process strikes itself.
-
-    Args:
-        where: A function, as `module:name` or `module:Class.name`.
-        call: At its which call, from 1.
-        after: Whether the call is done before.
-        delay: Seconds that go by first, while the process goes on.
-        number: The signal.
-    """
-
-    where: str
-    call: int = 1
-    after: bool = False
-    delay: float = 0.0
-    number: int = KILL
-
-    def arm(self) -> None:
-        """Wraps the function, in this process."""
-        module, _, name = self.where.partition(":")
-        *path, last = name.split(".")
-        owner: Any = import_module(module)
-        for part in path:
-            owner = getattr(owner, part)
-        real: Callable[..., Any] = getattr(owner, last)
-        calls = 0
-
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == self.call and not self.after:
-                self._strike()
-            returned = real(*arguments, **options)
-            if calls == self.call and self.after:
-                self._strike()
-            return returned
-
-        setattr(owner, last, wrapped)
-
-    def _strike(self) -> None:
-        if self.delay:
-            timer = threading.Timer(self.delay, os.kill, (os.getpid(), self.number))
-            timer.daemon = True
-            timer.start()
-        else:
-            os.kill(os.getpid(), self.number)
+    search_spaces.__path__ = [*search_spaces.__path__, str(Path(__file__).parent / "spaces")]
 
 
 def start(arguments: Sequence[str], log: Path, *before: Callable[[], None]) -> int:
