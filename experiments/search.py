@@ -28,7 +28,14 @@ from experiments.ranges import check_buildable, searched_space
 from experiments.resume import changed_config, check_same, may_be_picked_again
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import check_new, describe_study, read_study, write_study
+from experiments.study import (
+    already_there,
+    check_new,
+    describe_study,
+    is_unbegun,
+    read_study,
+    write_study,
+)
 from experiments.warm_start import as_record, warm_start
 from reports.load import find_study
 
@@ -91,14 +98,17 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     with opened(prepared.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
-        try:
-            with locked(folder):
+        with locked(folder):
+            if not is_unbegun(folder):  # another process was quicker
+                raise already_there(folder)
+            try:
                 write_study(folder, study)
                 return _run(prepared, folder, study, display, executor)
-        except (UserError, OSError):
-            if "sessions" not in study:  # refused before it had begun
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            except BaseException as error:
+                refused = isinstance(error, UserError | OSError) and "sessions" not in study
+                if refused or is_unbegun(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 @settled()
@@ -276,6 +286,8 @@ def _make_folder(config: SearchConfig) -> Path:
             return folder
         except FileExistsError:
             check_new(config)  # of a name that was given, another process was quicker
+            if config.name:  # a search that was killed has left it empty
+                return folder
         except OSError as error:
             raise UserError(
                 f"study folder {str(folder)!r} can't be made "

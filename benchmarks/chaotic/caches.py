@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.chaotic.moments import (
     BASES,
+    BEGINNING,
     DATA,
     FEATURES,
     FINALISTS,
@@ -128,6 +129,12 @@ class Chaos:
 
     def _some(self, moments: Sequence[Moment], random_one: Moment) -> list[Moment]:
         return [self._rng.choice(moments), random_one]
+
+    def beginning(self) -> int:
+        """Kills and Ctrl-C while a study is begun: it is begun again, or gone on with."""
+        place = self._new("frozen_convolution")
+        shutil.copytree(self.calm(place.space).cache, place.cache)
+        return self.in_turn(place, [self._rng.choice(BEGINNING[:3]), self._rng.choice(BEGINNING)])
 
     def data_preparation(self) -> int:
         """Kills in data preparation: at an image, and between the files."""
@@ -268,6 +275,7 @@ def _without_privileges() -> None:
 
 # In the order of a quick run; weights of a full one.
 _KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
+    "at a study's beginning": (Chaos.beginning, 2),
     "kill in data preparation": (Chaos.data_preparation, 5),
     "kill in features": (Chaos.features, 8),
     "interrupt in features": (Chaos.interrupted_features, 3),

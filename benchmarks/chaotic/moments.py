@@ -65,6 +65,15 @@ BASES = {
     "begun": Moment("experiments.driver:Driver.epoch_ended", 3),
     "trained": Moment("experiments.finalists:Confirmation.run"),
 }
+BEGINNING = (
+    Moment("experiments.search:locked"),
+    Moment("experiments.search:write_study"),
+    Moment("experiments.search:write_study", number=INTERRUPT),
+    Moment("experiments.search:write_study", after=True),
+    Moment("experiments.session:restore", number=INTERRUPT),
+    Moment("experiments.session:write_study"),
+    Moment("experiments.session:write_study", after=True),
+)
 DATA = (
     Moment("numpy:save", 1),
     Moment("numpy:save", 1, after=True),

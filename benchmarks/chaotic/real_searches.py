@@ -158,7 +158,7 @@ class Place:
     def arguments(self, *more: str) -> list[str]:
         """Returns the command that begins the search, or goes on with it once it has begun."""
         shared = ["--runs-dir", str(self.study.parent), "--cache-dir", str(self.cache)]
-        if self.study.is_dir():
+        if (self.study / "study.json").is_file():
             return ["resume", self.study.name, *shared, *more]
         named = ["--name", self.study.name, "--dataset", f"folder:{self.images}"]
         return ["search", self.space, *named, *shared, *_SMALL, *SPACES[self.space], *more]
