@@ -167,7 +167,14 @@ class Chaos:
     def finalists(self) -> int:
         """Kills while finalists train, are tested and exported."""
         place = self._copy(self.base("mnist_cnn", "trained"))
-        return self.in_turn(place, [self._rng.choice(FINALISTS)])
+        write = Moment("experiments.files:sync", self._rng.randint(1, 20))
+        return self.in_turn(place, [self._rng.choice((write, *FINALISTS))])
+
+    def writing(self) -> int:
+        """Kills between the writing of a file and its rename, anywhere in a search."""
+        place = self._copy(self.base("mnist_cnn", "begun"))
+        calls = [self._rng.randint(1, 12) for _ in range(2)]
+        return self.in_turn(place, [Moment("experiments.files:sync", call) for call in calls])
 
     def report(self) -> int:
         """Kills while the report is written."""
@@ -280,6 +287,7 @@ _KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
     "kill in features": (Chaos.features, 8),
     "interrupt in features": (Chaos.interrupted_features, 3),
     "interrupt while restoring": (Chaos.interrupted_restoring, 4),
+    "kill in a write": (Chaos.writing, 3),
     "kill in finalists": (Chaos.finalists, 8),
     "kill in report": (Chaos.report, 4),
     "two searches on one cache": (Chaos.company, 3),

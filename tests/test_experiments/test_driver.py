@@ -104,6 +104,18 @@ def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
     assert simulation.table() == expected
 
 
+def test_temporary_files_of_a_killed_search_are_gone_when_it_goes_on(
+    simulation: Simulation,
+) -> None:
+    simulation.run()
+    left = [simulation.folder / where / ".tmp-half" for where in ("", "artifacts", "trial_0001")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    simulation.run()
+    assert not any(path.exists() for path in left)
+
+
 # What versions before recorded of trials whose files of the cache were pruned, or not theirs.
 _CACHE = "/cache/keras-tuner-experiments"
 OF_CACHE = [
