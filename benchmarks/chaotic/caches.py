@@ -43,7 +43,7 @@ from benchmarks.chaotic.real_searches import (
     start,
     write_images,
 )
-from benchmarks.chaotic.undisturbed import differences
+from benchmarks.chaotic.undisturbed import differences, of_cache
 
 _INTERRUPTED = 130
 _FULL = 60
@@ -58,10 +58,11 @@ class Chaos:
     Args:
         folder: Is filled.
         rng: Draws moments.
+        frozen: Search spaces whose networks have frozen parts.
     """
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        self._folder, self._rng = folder, rng
+    def __init__(self, folder: Path, rng: random.Random, frozen: Sequence[str] = _FROZEN) -> None:
+        self._folder, self._rng, self._frozen = folder, rng, frozen
         self._images = folder / "images"
         self._number = 0
         write_images(self._images, random.Random(0))
@@ -145,7 +146,7 @@ class Chaos:
 
     def features(self) -> int:
         """Kills in the computing of features: at a batch, between files, before the rename."""
-        place = self._copy(self.base(self._rng.choice(_FROZEN), "begun"))
+        place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
         batch = Moment("experiments.features:forward", self._rng.randint(1, 9))
         later = Moment("experiments.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2))
@@ -153,7 +154,7 @@ class Chaos:
 
     def interrupted_features(self) -> int:
         """Ctrl-C while features are computed."""
-        place = self._copy(self.base(self._rng.choice(_FROZEN), "begun"))
+        place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
         call = self._rng.randint(1, 6)
         moment = Moment("experiments.features:forward", call, number=INTERRUPT)
@@ -187,7 +188,7 @@ class Chaos:
 
     def company(self) -> int:
         """Two searches at once on one cache; one may be killed while it computes."""
-        one, other = (self._new(self._rng.choice(_FROZEN)) for _ in range(2))
+        one, other = (self._new(self._rng.choice(self._frozen)) for _ in range(2))
         other = replace(other, space=one.space)
         one.folder.mkdir()
         (one.folder / "cache").mkdir()
@@ -211,7 +212,7 @@ class Chaos:
 
     def pruned(self) -> int:
         """`experiments cache` lists and prunes all the time beside a search."""
-        place = self._new(self._rng.choice(_FROZEN))
+        place = self._new(self._rng.choice(self._frozen))
         place.folder.mkdir()
         search = place.begin()
         done = 0
@@ -224,15 +225,17 @@ class Chaos:
                 raise SystemExit(f"{command}: exit code {code}: {log.read_text('utf-8')[-500:]}")
             done += 1
         self._expect(place, ended(search), 0, "beside pruning")
-        shutil.rmtree(place.cache)  # what is left is what was used last
-        calm = self.calm(place.space)
-        shutil.copytree(calm.cache, place.cache)
+        calm = self.calm(place.space).cache
+        if not of_cache(place.cache).items() <= of_cache(calm).items():
+            raise SystemExit(f"{place.space}: what pruning has left in the cache is not whole")
+        shutil.rmtree(place.cache)
+        shutil.copytree(calm, place.cache)
         self.check(place, f"{done} times `experiments cache` beside it")
         return 1
 
     def read_only(self) -> int:
         """A cache that can be read and not be written."""
-        place = self._new(self._rng.choice(_FROZEN))
+        place = self._new(self._rng.choice(self._frozen))
         shutil.copytree(self.calm(place.space).cache, place.cache)
         folders = [place.cache, *(path for path in place.cache.rglob("*") if path.is_dir())]
         for path in folders:
@@ -246,7 +249,7 @@ class Chaos:
         return 1
 
     def worker(self) -> int:
-        """Kills of the driver while its worker computes features, or trains."""
+        """Kills of the driver while its worker trains, which has to end with it."""
         place = self._copy(self.base("mnist_cnn", "begun"))
         moment = Moment("experiments.driver:Driver.epoch_ended", 1, delay=0.001)
         code = place.run(moment.arm, more=("--workers", "1"))
@@ -282,16 +285,16 @@ def _without_privileges() -> None:
 
 # In the order of a quick run; weights of a full one.
 _KINDS: dict[str, tuple[Callable[[Chaos], int], int]] = {
-    "at a study's beginning": (Chaos.beginning, 2),
     "kill in data preparation": (Chaos.data_preparation, 5),
     "kill in features": (Chaos.features, 8),
-    "interrupt in features": (Chaos.interrupted_features, 3),
+    "two searches on one cache": (Chaos.company, 3),
+    "cache --prune beside a search": (Chaos.pruned, 3),
     "interrupt while restoring": (Chaos.interrupted_restoring, 4),
+    "at a study's beginning": (Chaos.beginning, 2),
+    "interrupt in features": (Chaos.interrupted_features, 3),
     "kill in a write": (Chaos.writing, 3),
     "kill in finalists": (Chaos.finalists, 8),
     "kill in report": (Chaos.report, 4),
-    "two searches on one cache": (Chaos.company, 3),
-    "cache --prune beside a search": (Chaos.pruned, 3),
     "read-only cache": (Chaos.read_only, 2),
     "kill of a driver with a worker": (Chaos.worker, 1),
 }
@@ -319,7 +322,7 @@ def disturbances(
     order = [*_KINDS, *order]
     done: Counter[str] = Counter()
     with TemporaryDirectory(dir="/var/tmp", prefix="chaos-") as folder:
-        chaos = Chaos(Path(folder), rng)
+        chaos = Chaos(Path(folder), rng, _FROZEN if rounds > _QUICK else _FROZEN[:1])
         turn = 0
         while done.total() < rounds:
             kind = order[turn % len(order)]

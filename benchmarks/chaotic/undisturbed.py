@@ -14,7 +14,7 @@ def differences(place: Place, calm: Place) -> list[str]:
         "the finalists": place.finalists() != calm.finalists(),
         "the files of the study": _of_study(place) != _of_study(calm),
         "the report": place.reported and _of_report(place) != _of_report(calm),
-        "the cache": _of_cache(place.cache) != _of_cache(calm.cache),
+        "the cache": of_cache(place.cache) != of_cache(calm.cache),
         "a checksum of the cache": not _is_whole(place.cache),
         "what was said (a traceback)": "Traceback (most" in said,
     }
@@ -33,7 +33,7 @@ def _of_report(place: Place) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def _of_cache(folder: Path) -> dict[str, bytes]:
+def of_cache(folder: Path) -> dict[str, bytes]:
     """Returns the files of a cache by name; of what holds times the name alone."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.suffix == ".npy" else b""
