@@ -128,9 +128,6 @@ class Chaos:
         self._finish(place, moments)
         return done
 
-    def _some(self, moments: Sequence[Moment], random_one: Moment) -> list[Moment]:
-        return [self._rng.choice(moments), random_one]
-
     def beginning(self) -> int:
         """Kills and Ctrl-C while a study is begun: it is begun again, or gone on with."""
         place = self._new("frozen_convolution")
@@ -142,7 +139,7 @@ class Chaos:
         place = self._copy(self.base("mnist_cnn", "begun"))
         shutil.rmtree(place.cache)
         image = Moment("experiments.data:fit_image", self._rng.randint(1, _IMAGES))
-        return self.in_turn(place, self._some(DATA, image))
+        return self.in_turn(place, [image, self._rng.choice(DATA)])
 
     def features(self) -> int:
         """Kills in the computing of features: at a batch, between files, before the rename."""
@@ -184,7 +181,7 @@ class Chaos:
         )
         shutil.rmtree(place.study / "report")
         later = Moment("reports.page:_write", delay=self._rng.uniform(0.05, 1.5))
-        return self.in_turn(place, self._some(REPORT, later))
+        return self.in_turn(place, [later, self._rng.choice(REPORT)])
 
     def company(self) -> int:
         """Two searches at once on one cache; one may be killed while it computes."""
