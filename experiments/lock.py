@@ -16,6 +16,7 @@ from experiments.errors import UserError
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
+LOCK_FILES = (_LOCK, _HOLDER)
 SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
 
 

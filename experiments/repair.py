@@ -1,7 +1,6 @@
 """Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.ended_trials import checked_result
+from experiments.files import remove_left_over
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
+from experiments.retried import begun_again, failed_of_cache
 from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
@@ -43,6 +44,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     Returns:
         What was mended, and which trials go on.
     """
+    remove_left_over(folder)
     reader = TrialReader()
     paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
     found = [_read(path, oracle, reader) for path in paths]
@@ -74,9 +76,6 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
 
 def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    for name in os.listdir(folder):
-        if name.startswith(".tmp-"):
-            (folder / name).unlink()
     path = folder / "trial.json"
     found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
     found.result = _load(found, "result.json", checked_result)
@@ -87,6 +86,10 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
+    if found.result is not None and failed_of_cache(found.result):
+        found.trial = begun_again(folder, found.trial, found.result)
+        found.result = None
+        found.mended.append(f"trial {found.trial.trial_id} had failed of the cache")
     ended = found.trial is not None and found.trial.status in _ENDED
     if found.result is not None and ended:
         # The trial says the rest of what is needed; thousands of results would fill the memory.

@@ -29,7 +29,13 @@ from experiments.resuming import resume_search as resume_search
 from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import check_new, describe_study, write_study
+from experiments.study import (
+    already_there,
+    check_new,
+    describe_study,
+    is_unbegun,
+    write_study,
+)
 from experiments.warm_start import as_record, warm_start
 
 _MOST_ATTEMPTS = 1000
@@ -59,14 +65,17 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     with opened(prepared.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
-        try:
-            with locked(folder):
+        with locked(folder):
+            if not is_unbegun(folder):  # another process was quicker
+                raise already_there(folder)
+            try:
                 write_study(folder, study)
                 return _run(prepared, folder, study, display, executor)
-        except (UserError, OSError):
-            if "sessions" not in study:  # refused before it had begun
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            except BaseException as error:
+                refused = isinstance(error, UserError | OSError) and "sessions" not in study
+                if refused or is_unbegun(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 @settled()
@@ -230,6 +239,8 @@ def _make_folder(config: SearchConfig) -> Path:
             return folder
         except FileExistsError:
             check_new(config)  # of a name that was given, another process was quicker
+            if config.name:  # a search that was killed has left it empty
+                return folder
         except OSError as error:
             raise UserError(
                 f"study folder {str(folder)!r} can't be made "

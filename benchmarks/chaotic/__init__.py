@@ -1,0 +1,1 @@
+"""Disturbances of running searches, and what has to hold afterwards."""
