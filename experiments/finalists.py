@@ -11,7 +11,7 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
-from experiments.executors import make_executor
+from experiments.executors import executor_of, make_executor
 from experiments.files import write_json
 from experiments.finalists_ranking import Finalist, Ranking
 from experiments.finalists_record import (
@@ -30,6 +30,7 @@ from experiments.testing import Predicted, known_execution, tested, write_predic
 from experiments.trained import export
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.tuner import SuiteTuner
+from reports.reading import as_dict
 from reports.test_predictions import read_finalists_predictions
 
 
@@ -49,7 +50,7 @@ class Confirmation:
         tuner: Makes tasks of trials.
         folder: The study folder.
         display: Shows how it goes.
-        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+        end: When the search should be done, by `deadline.clock`; `None` for whenever.
     """
 
     def __init__(
@@ -155,10 +156,12 @@ class Confirmation:
         return finalists(self._tuner.oracle, self._config.confirm)
 
     def _executor(self) -> Any:
-        """Takes worker processes where several are wanted: one alone would load TensorFlow anew."""
-        workers = None if self._config.workers == "auto" else int(self._config.workers)
-        alone = self._config.ray is not None or workers == 1
-        return make_executor(0 if alone else workers)
+        """Takes the cluster, or worker processes where several are wanted.
+
+        One process alone would load TensorFlow anew.
+        """
+        alone = self._config.ray is None and self._config.workers == 1
+        return make_executor(0) if alone else executor_of(self._config)
 
     def _known(self) -> dict[str, Outcome]:
         """Returns the trainings of an earlier session, those that were tested with their test."""
@@ -170,7 +173,8 @@ class Confirmation:
                 training = self._training(record["trial_id"], run["seed"])
                 if training.facts.items() <= ({**record, "seed": run["seed"]}).items():
                     test = {n: run[n] for n in run if n in ("test", "test_size")} or None
-                    found[training.key] = Outcome(training, known_execution(run), test=test)
+                    known = Outcome(training, known_execution(run), test=test)
+                    found[training.key] = replace(known, numerics=as_dict(run.get("numerics")))
         return found
 
     def _training(self, trial_id: str, seed: int) -> Training:
@@ -267,7 +271,8 @@ class Confirmation:
 def _run(outcome: Outcome) -> dict[str, Any]:
     """Returns the record of a training, with its test where it is known."""
     assert outcome.execution is not None
-    return asdict(outcome.execution) | (outcome.test or {})
+    numerics = {"numerics": outcome.numerics} if outcome.numerics else {}
+    return asdict(outcome.execution) | numerics | (outcome.test or {})
 
 
 def _ranking(finalist: Finalist) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.deadline import REPORT_SECONDS
+from experiments.deadline import REPORT_SECONDS, clock
 from experiments.finalists_plan import (
     CONFIRM_STREAM,
     FRESH_STREAM,
@@ -84,7 +84,7 @@ class Ranking:
         make: Makes a training of a trial and a seed.
         say: Called with a line of progress.
         resolution: What two scores differ by at least, if they differ; see `racing.Race`.
-        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+        end: When the search should be done, by `deadline.clock`; `None` for whenever.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Ranking:
 
     def _is_due(self, seconds: float) -> bool:
         """Whether that which takes `seconds` would not end in time."""
-        left = None if self._end is None else self._end - time.monotonic()
+        left = None if self._end is None else self._end - clock()
         return left is not None and left < seconds + REPORT_SECONDS
 
     def _with_fresh(self, finalists: Sequence[Finalist]) -> list[Finalist]:

@@ -11,7 +11,7 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.deadline import parse_deadline
+from experiments.deadline import clock, parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.executors import check_available, opened
@@ -164,7 +164,7 @@ def prepare_search(
     """
     from experiments.forecast import forecast
 
-    end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
