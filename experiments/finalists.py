@@ -1,5 +1,6 @@
 """The finalists: trained again from scratch over seeds, the winner judged on the test split."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -110,7 +111,13 @@ class Confirmation:
         """Trains the finalists, and returns them ranked."""
         say = self._display.notice
         ranking = Ranking(
-            self._config, trainings, self._training, say, self._resolution(), self._end
+            self._config,
+            trainings,
+            self._training,
+            say,
+            self._resolution(),
+            self._end,
+            self._costs(best),
         )
         done = False
         try:
@@ -191,6 +198,14 @@ class Confirmation:
             checkpoint_above=None,
         )
         return Training(trial_id, seed, task)
+
+    def _costs(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """Returns what trials cost, where there are several objectives; NaN counts as endless."""
+        oracle = self._tuner.oracle
+        if len(self._config.objectives) == 1:
+            return {}
+        values = {name: oracle.values_of(oracle.trials[name])[1:] for name in names}
+        return {n: [v if v == v else math.inf for v in of] for n, of in values.items()}
 
     def _resolution(self) -> float:
         if "accuracy" not in self._config.parsed_objective.name:

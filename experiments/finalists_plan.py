@@ -26,9 +26,9 @@ def is_choice(config: SearchConfig, num_finalists: int) -> bool:
     """Whether trainings choose the winner among finalists.
 
     Those of several objectives are different compromises, not contenders for one place: the knee
-    stays what is recommended.
+    stays what is recommended, but for a race, in which one that costs no more may replace it.
     """
-    return num_finalists > 1 and len(config.objectives) == 1
+    return num_finalists > 1 and (len(config.objectives) == 1 or config.race)
 
 
 def num_trainings(config: SearchConfig) -> int:

@@ -20,7 +20,7 @@ from reports.finalist_words import finalists_note
 from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
-from reports.race import race_sentence, race_table, was_chosen
+from reports.race import is_of_front, race_sentence, race_table, was_chosen
 from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS, can_have, sections_of
@@ -158,6 +158,7 @@ def _render(
         health=health(study),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
         race=race_sentence(study),
+        of_front=is_of_front(study),
         chosen=was_chosen(study),
         finalists_note=finalists_note(study),
         outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
