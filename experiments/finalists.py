@@ -26,6 +26,7 @@ from experiments.finalists_record import (
 )
 from experiments.front import finalists
 from experiments.objective import LATENCY
+from experiments.own_code import notice_of, own_code
 from experiments.test_uses import note_test_use
 from experiments.testing import Predicted, known_execution, tested, write_predictions
 from experiments.trained import export
@@ -250,6 +251,8 @@ class Confirmation:
             outcome = self._trained_again(training)
         model = finalist.network(outcome)
         export(self._folder, model)
+        if needs := own_code(model):
+            self._display.notice(notice_of(needs))
         write_artifacts(self._folder / "artifacts", model, self._data)
 
     def _trained_again(self, training: Training) -> Outcome:

@@ -18,6 +18,7 @@ from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
+from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
 from experiments.lock import locked
@@ -194,7 +195,7 @@ def prepare_search(
     takes_short = config.method == "tpe" and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
-    notices += [*lines, *front.notices(config)]
+    notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(

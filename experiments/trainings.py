@@ -25,6 +25,7 @@ from experiments.retention import CHECKPOINT, SNAPSHOTS
 from experiments.status import StatusFile
 from experiments.trial import Execution, TrialResult, TrialTask
 from reports.reading import as_dict
+from reports.words import plural
 
 _TICK_SECONDS = 0.5
 
@@ -144,8 +145,9 @@ class Trainings:
         missing = sum(self.outcome(training, to_test) is None for training in wanted)
         if missing:
             raise OutOfTimeError(
-                f"the deadline came when {missing} of {len(wanted)} trainings of finalists were "
-                "left to be done; those that are done are kept"
+                f"the deadline came when {missing} of {plural(len(wanted), 'training')} of "
+                f"finalists {'was' if missing == 1 else 'were'} left to be done; those that are "
+                "done are kept"
             )
         found = [self.outcome(training, to_test) for training in wanted]
         return [outcome for outcome in found if outcome is not None]

@@ -193,6 +193,7 @@ def _verdict(study: Study) -> dict[str, Any]:
         "what": clean(f"{space} on {dataset}, method {method}") if space else "",
         "tiles": tiles(study, answer),
         "model_path": model_path(study),
+        "own_code": _own_code(study),
         "study_path": clean(study_path(study)),
         "command": command_line(study),
         "facts": facts(study),
@@ -217,3 +218,9 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
                 lead = drawn.pop(0)
             found[section] = lead.finding if lead else "Nothing could be found of it."
     return found
+
+
+def _own_code(study: Study) -> list[str]:
+    """What the exported file needs to be loaded beside Keras, as the study records it."""
+    found = dig(study.model, "own_code")
+    return [clean(str(line), 200) for line in found] if isinstance(found, list) else []

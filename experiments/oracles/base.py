@@ -15,6 +15,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
 from experiments.stored_trial import TrialReader
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
@@ -158,7 +159,7 @@ class DurableOracle(keras_tuner.Oracle):
         )
         if self._failures_in_a_row == self.max_consecutive_failed_trials:
             raise RuntimeError(
-                f"{self._failures_in_a_row} trials in a row failed, the last one: {trial.message}"
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: {trial.message}"
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
