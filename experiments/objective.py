@@ -67,8 +67,8 @@ def parse_objective(text: str) -> Objective:
         return Objective(name, "min")
     if not colon and metric not in _KNOWN:
         raise UserError(
-            f"objective {text!r}: no metric of that name is known{_meant(name)}; those with a known "
-            f"direction are {', '.join(_NAMES)}; of another one name it: {name}:max or {name}:min"
+            f"objective {text!r}: no metric of that name is known{_meant(name)}; known are "
+            f"{', '.join(_NAMES)}; of another one say the direction: {name}:max or {name}:min"
         )
     known = _KNOWN.get(metric, direction)
     if colon and direction != known:

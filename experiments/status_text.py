@@ -135,6 +135,7 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     if not objectives or not done:
         return []
     from reports.front import front_of
+    from reports.words import plural
 
     front = front_of([list(_values(r, objectives).values()) for r in done], objectives)
     ids = ", ".join(_text(done[position].get("trial_id")) for position in front.members)

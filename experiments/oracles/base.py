@@ -159,7 +159,8 @@ class DurableOracle(keras_tuner.Oracle):
         )
         if self._failures_in_a_row == self.max_consecutive_failed_trials:
             raise RuntimeError(
-                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: {trial.message}"
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
+                f"{trial.message}"
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:

@@ -84,8 +84,8 @@ def finding(info: Info) -> str:
         return f"The best trial ran {plural(_epochs(info, trial), 'epoch')}."
     apart = train[1][-1] - validation[1][-1]
     return (
-        f"The best trial ran {plural(_epochs(info, trial), 'epoch')} and ended with {words(metric)} "
-        f"{score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
+        f"The best trial ran {plural(_epochs(info, trial), 'epoch')} and ended with "
+        f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
         f"({score(apart, signed=True)})."
     )
 

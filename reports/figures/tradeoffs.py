@@ -156,7 +156,8 @@ def finding(info: Info) -> str:
     if panel.knee is None or panel.knee == best:
         return (
             f"{len(panel.front)} of {plural(len(panel.costs), 'trial')} {are(len(panel.front))} "
-            f"beaten by none in both score and {unit}; the front has no knee short of the best trial.{absent}"
+            f"beaten by none in both score and {unit}; the front has no knee short of the best "
+            f"trial.{absent}"
         )
     gap = abs(panel.scores[best] - panel.scores[panel.knee])
     way = "less" if info.direction == "max" else "more"
