@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from experiments.errors import UserError
 from experiments.rerun import exported_network
+from experiments.trained import load_weights
 from reports.study import Study
 
 TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
@@ -66,7 +67,7 @@ def _loaded(study: Study, path: Path) -> Any:
         why = " ".join(str(error).split())[:200]
     try:
         model = exported_network(study)
-        model.load_weights(path)
+        load_weights(model, path)
         return model
     except (UserError, ValueError, TypeError, OSError, KeyError) as error:
         raise UserError(

@@ -85,8 +85,8 @@ def finding(info: Info) -> str:
     apart = train[1][-1] - validation[1][-1]
     return (
         f"The best trial ran {plural(_epochs(info, trial), 'epoch')} and ended with "
-        f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
-        f"({score(apart, signed=True)})."
+        f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on "
+        f"validation images ({score(apart, signed=True)})."
     )
 
 
