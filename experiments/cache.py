@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from experiments.cache_use import INFO, PARTIAL, claimed, lock_of
 from experiments.errors import UserError
+from reports.words import are
 
 _KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -130,10 +131,13 @@ class Pruned:
     def __str__(self) -> str:
         kept = [
             f"; kept {len(found)} that {why}"
-            for found, why in ((self.in_use, "are in use"), (self.refused, "can't be removed"))
+            for found, why in (
+                (self.in_use, f"{are(len(self.in_use))} in use"),
+                (self.refused, "can't be removed"),
+            )
             if found
         ]
-        return f"removed {len(self.removed)} entries{''.join(kept)}"
+        return f"removed {_entries(len(self.removed))}{''.join(kept)}"
 
 
 def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> Pruned:
@@ -221,7 +225,7 @@ def describe(folder: Path, found: list[Cached]) -> str:
         f"{_size(entry.num_bytes):>10}  {_age(now - entry.used):>8}  {entry.kind:8}  {entry.what}"
         for entry in found
     ]
-    total = f"{_size(sum(e.num_bytes for e in found))} in {len(found)} entries of {str(folder)!r}"
+    total = f"{_size(sum(e.num_bytes for e in found))} in {_entries(len(found))} of {str(folder)!r}"
     return "\n".join(
         [f"{'size':>10}  {'unused':>8}  kind      what", *rows, total] if rows else [total]
     )
@@ -240,3 +244,7 @@ def _age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"

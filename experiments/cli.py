@@ -123,18 +123,21 @@ def _show_result(result: Any, quiet: bool) -> int:
 
 
 def _tested(result: Any) -> str:
-    """The winner's test scores, in the metric of the objective where that was evaluated."""
-    from reports.words import score, words
+    """The winner's test score with its interval, in the objective's metric if that was evaluated.
 
-    metric, scores = "accuracy", result.test_scores
-    if scores and not result.objective.endswith("accuracy"):
-        from reports import load_study
-        from reports.summary import metric_on_test, scores_on_test
+    Of several trainings it is their mean.
+    """
+    from reports import load_study
+    from reports.summary import winner_on_test
+    from reports.words import between, plural, score, words
 
-        study = load_study(result.folder)
-        metric = metric_on_test(study)
-        scores = next((scores_on_test(f, metric) for f in study.finalists if f["runs"]), [])
-    return f", test {words(metric)} {', '.join(map(score, scores))}" if scores else ""
+    found = winner_on_test(load_study(result.folder)) if result.test_scores else None
+    if found is None:
+        return ""
+    metric, test = found
+    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
+    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
+    return f", test {words(metric)} {score(test.mean)}{count}{interval}"
 
 
 @main.command("list")

@@ -18,6 +18,7 @@ from experiments.policy import Attempt
 from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
 from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 ATTEMPTS = "attempts.json"
@@ -155,7 +156,7 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
         if record["status"] == "pruned":
-            trial.message = f"{PRUNED} after {_total_epochs(record)} epochs"
+            trial.message = f"{PRUNED} after {plural(_total_epochs(record), 'epoch')}"
     oracle.end_trial(trial)
 
 

@@ -10,13 +10,14 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.deadline import parse_deadline
+from experiments.deadline import clock, parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
+from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
 from experiments.lock import locked
@@ -127,7 +128,7 @@ def prepare_search(
     """
     from experiments.forecast import forecast
 
-    end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
@@ -157,7 +158,7 @@ def prepare_search(
     takes_short = config.method == "tpe" and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
-    notices += [*lines, *front.notices(config)]
+    notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(

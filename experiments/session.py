@@ -10,7 +10,7 @@ from typing import Any
 from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import MissingDataError, PreparedData
-from experiments.deadline import Deadline
+from experiments.deadline import Deadline, clock
 from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
@@ -43,7 +43,7 @@ class Prepared:
         data: The prepared dataset.
         hypermodel: The space, for this dataset.
         space: Its hyperparameters, some of them fixed.
-        end: When it should be done, by `time.monotonic`; `None` for whenever.
+        end: When it should be done, by `deadline.clock`; `None` for whenever.
         notices: What is to be said at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
@@ -230,7 +230,7 @@ class Session:
             self._display,
             self._retention,
             deadline=Deadline(
-                None if self._end is None else self._end - time.monotonic(),
+                None if self._end is None else self._end - clock(),
                 config.max_epochs * config.executions_per_trial,
                 config.max_epochs * num_trainings(config),
             ),

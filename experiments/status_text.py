@@ -135,10 +135,11 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     if not objectives or not done:
         return []
     from reports.front import front_of
+    from reports.words import plural
 
     front = front_of([list(_values(r, objectives).values()) for r in done], objectives)
     ids = ", ".join(_text(done[position].get("trial_id")) for position in front.members)
-    lines = [f"front: {len(front.members)} of {len(done)} trials: {ids}"]
+    lines = [f"front: {len(front.members)} of {plural(len(done), 'trial')}: {ids}"]
     if front.knee is not None:
         knee = done[front.knee]
         values = described(_values(knee, objectives), objectives)

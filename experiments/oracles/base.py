@@ -16,6 +16,7 @@ from experiments.ended_trials import best_trials
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
 from experiments.stored_trial import TrialReader
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
@@ -159,7 +160,8 @@ class DurableOracle(keras_tuner.Oracle):
         )
         if self._failures_in_a_row == self.max_consecutive_failed_trials:
             raise RuntimeError(
-                f"{self._failures_in_a_row} trials in a row failed, the last one: {trial.message}"
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
+                f"{trial.message}"
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:

@@ -199,9 +199,9 @@ def test_where_nothing_can_be_held_what_was_used_of_late_stays(
     os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
     data.open("train")  # touches it
     assert prune(tmp_path, "--older-than", "30d") == "removed 0 entries"
-    assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+    assert prune(tmp_path) == "removed 0 entries; kept 1 that is in use"
     os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
-    assert prune(tmp_path) == "removed 1 entries"
+    assert prune(tmp_path) == "removed 1 entry"
 
 
 def test_what_this_user_cant_remove_is_said(
