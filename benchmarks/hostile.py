@@ -37,7 +37,11 @@ def sound_studies(place: Path) -> list[Path]:
     )  # fmt: skip
     searched = run_search(config).folder
     plain = runs / "plain"
-    shutil.copytree(searched, plain, ignore=shutil.ignore_patterns("report", "artifacts", "study.json", "result.json"))
+    shutil.copytree(
+        searched,
+        plain,
+        ignore=shutil.ignore_patterns("report", "artifacts", "study.json", "result.json"),
+    )
     further = (("params", "min"), ("flops", "min"))
     plans = [
         Synthetic(6, name="written", num_epochs=3), Synthetic(0, name="empty", num_seeds=0),
@@ -77,7 +81,10 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
                 since = now
                 if ending.how == WRONG:
                     kinds = "+".join(case.kinds)
-                    print(f"study {seed} ({case.base.name}: {kinds}) {command}: {ending.why}", flush=True)
+                    print(
+                        f"study {seed} ({case.base.name}: {kinds}) {command}: {ending.why}",
+                        flush=True,
+                    )
                 elif "its record is damaged (" in ending.why:
                     ends["study refused in vague words"] += 1
 
@@ -177,13 +184,17 @@ def layouts(seeds: Sequence[int]) -> Counter[str]:
 
 def main() -> None:
     """Runs all cases and counts how each ended."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=2000, help="cases of all kinds together")
     parser.add_argument("--quick", action="store_true", help="100 cases")
     parser.add_argument("--only", choices=[*_SHARES], help="one kind of case")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--share", type=float, default=1.0, help="of slow commands, how many are run")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of slow commands, how many are run"
+    )
     parser.add_argument("--case", type=int, help="the case of this number alone")
     options = parser.parse_args()
     began, ends = time.monotonic(), Counter[str]()

@@ -18,7 +18,11 @@ from benchmarks.hostile_guard import Guard, limited
 from benchmarks.hostile_studies import HARMLESS, Case
 
 DONE, REFUSED, GOES_ON, WRONG = "done", "refused", "goes on", "wrong"
-_STEERING = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *"\u202e\u202d\u2066"} - {"\n", "\t"}
+_STEERING = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *"\u202e\u202d\u2066"} - {
+    "\n",
+    "\t",
+}
+_PAINTED = 0.05  # of the commands that draw
 _LONGEST = 2000  # of a refusal
 _BAD_INPUT = 2
 _OF_STUDIES_WITH_DATA = {"resume", "reproduce", "measure"}  # ask for data, which may be fetched
@@ -52,9 +56,18 @@ def _executor(*arguments: Any, **options: Any) -> Any:
     return InlineExecutor(_trains)
 
 
+def _unpainted(*arguments: Any) -> tuple[str, tuple[Any, ...]]:
+    return "<svg></svg>", ()
+
+
 @contextmanager
-def without_training() -> Iterator[None]:
-    """Ends whatever would train a network, or would reach a cluster, where it begins."""
+def without_training(paints: bool = True) -> Iterator[None]:
+    """Ends whatever would train a network, or would reach a cluster, where it begins.
+
+    Args:
+        paints: Whether figures are drawn, which takes most of a report's time; else they are
+            only computed.
+    """
     names = {
         "experiments.executors.make_executor": _executor,
         "experiments.finalists.make_executor": _executor,
@@ -63,6 +76,8 @@ def without_training() -> Iterator[None]:
         "experiments.measure.latency": _trains,
         "experiments.confirming.confirm_trial": _trains,
     }
+    if not paints:
+        names["reports.render.render"] = _unpainted
     with ExitStack() as stack:
         for name, replacement in names.items():
             stack.enter_context(patch(name, replacement))
@@ -88,7 +103,13 @@ def commands(case: Case, runs: Path, out: Path, rng: random.Random) -> dict[str,
         "status": ["status", name],
         "show": ["show", name],
         "show trial": ["show", name, trial],
-        "compare": ["compare", *compared.get(by, ["sound", name]), *confirm, "--out", str(out / "compared")],
+        "compare": [
+            "compare",
+            *compared.get(by, ["sound", name]),
+            *confirm,
+            "--out",
+            str(out / "compared"),
+        ],
         "export csv": ["export", name, "--to", "csv", "--out", str(out / "csv")],
         "export json": ["export", name, "--to", "json", "--out", str(out / "study.json")],
         "export optuna": ["export", name, "--to", "optuna", "--out", str(out / "optuna.db")],
@@ -97,7 +118,12 @@ def commands(case: Case, runs: Path, out: Path, rng: random.Random) -> dict[str,
         "report": ["report", name],
         "reproduce": ["reproduce", name, trial, *place],
         "measure": ["measure", name, "--top", "1", *place],
-        "resume": ["resume", name, *place, *rng.choice([[], ["--max-trials", "6"], ["--ray", "none"]])],
+        "resume": [
+            "resume",
+            name,
+            *place,
+            *rng.choice([[], ["--max-trials", "6"], ["--ray", "none"]]),
+        ],
         "prune": ["prune", name, "--keep", rng.choice(["0", "1"])],
     }
     return {command: [*line, "--runs-dir", str(runs)] for command, line in lines.items()}
@@ -106,7 +132,9 @@ def commands(case: Case, runs: Path, out: Path, rng: random.Random) -> dict[str,
 SLOW = ("report", "compare", "export optuna", "resume", "reproduce", "measure")
 
 
-def run_command(command: str, line: Sequence[str], guard: Guard, allowed: Sequence[Path]) -> Ending:
+def run_command(
+    command: str, line: Sequence[str], guard: Guard, allowed: Sequence[Path], paints: bool = True
+) -> Ending:
     """Runs a command line and judges it."""
     from click.testing import CliRunner
 
@@ -114,7 +142,7 @@ def run_command(command: str, line: Sequence[str], guard: Guard, allowed: Sequen
 
     with guard.watching(*allowed) as outside:
         try:
-            with limited(), without_training():
+            with limited(), without_training(paints):
                 result = CliRunner().invoke(main, list(line))
         except TrainsError:
             result = None
@@ -122,7 +150,9 @@ def run_command(command: str, line: Sequence[str], guard: Guard, allowed: Sequen
             if isinstance(error, KeyboardInterrupt):
                 raise
             return Ending(WRONG, f"{type(error).__name__}: {error}\n{_where(error)}")
-    harm = [w for w in outside if not (command in _OF_STUDIES_WITH_DATA and w.startswith("socket."))]
+    harm = [
+        w for w in outside if not (command in _OF_STUDIES_WITH_DATA and w.startswith("socket."))
+    ]
     if harm:
         return Ending(WRONG, f"outside: {'; '.join(harm[:3])}")
     return Ending(GOES_ON) if result is None else _judged(result)
@@ -149,9 +179,13 @@ def _judged(result: Any) -> Ending:
 
 def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "site-packages" not in f.filename and "/lib/python" not in f.filename]
+    own = [
+        f for f in frames if "site-packages" not in f.filename and "/lib/python" not in f.filename
+    ]
     last = [f"{Path(f.filename).name}:{f.lineno} {f.name}: {f.line}" for f in own[-4:]]
-    return "\n".join(f"      {text}" for text in [*last, f"in {frames[-1].filename}:{frames[-1].lineno}"])
+    return "\n".join(
+        f"      {text}" for text in [*last, f"in {frames[-1].filename}:{frames[-1].lineno}"]
+    )
 
 
 def run_source(case: Case, runs: Path, guard: Guard, allowed: Sequence[Path], space: Any) -> Ending:
@@ -238,7 +272,13 @@ Outcome = Callable[[str, Ending], None]
 
 
 def run_case(
-    case: Case, runs: Path, guard: Guard, rng: random.Random, note: Outcome, space: Any, share: float
+    case: Case,
+    runs: Path,
+    guard: Guard,
+    rng: random.Random,
+    note: Outcome,
+    space: Any,
+    share: float,
 ) -> None:
     """Runs all commands on a study; `note` is told of each ending.
 
@@ -261,9 +301,13 @@ def run_case(
     for command, line in commands(case, runs, out, rng).items():
         if command in SLOW and rng.random() >= share:
             continue
-        note(command, run_command(command, line, guard, allowed))
+        note(command, run_command(command, line, guard, allowed, rng.random() < _PAINTED))
         if command == "next" and snapshot(case.folder) != before:
-            changed = {k for k in {*before, *snapshot(case.folder)} if before.get(k) != snapshot(case.folder).get(k)}
+            changed = {
+                k
+                for k in {*before, *snapshot(case.folder)}
+                if before.get(k) != snapshot(case.folder).get(k)
+            }
             note("reading", Ending(WRONG, f"changed the study: {sorted(changed)[:5]}"))
     if snapshot(case.elsewhere) != outside:
         note("outside", Ending(WRONG, "a folder outside was changed"))

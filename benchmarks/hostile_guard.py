@@ -19,8 +19,21 @@ _ENTRIES = {
 }  # fmt: skip
 _FOLLOWED = {"os.chmod": (0,), "os.chown": (0,), "os.truncate": (0,), "os.utime": (0,),
              "sqlite3.connect": (0,), "shutil.copyfile": (1,)}  # fmt: skip
-_REACHING = ("socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendto", "urllib.Request")
-_STARTING = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile")
+_REACHING = (
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.bind",
+    "socket.sendto",
+    "urllib.Request",
+)
+_STARTING = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "os.startfile",
+)
 _OWN_PROGRAMS = ("git", "uname", "lscpu", "ldconfig", "file", "/sbin/ldconfig")
 
 

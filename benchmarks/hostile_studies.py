@@ -88,7 +88,9 @@ class Spoiler:
         """Chooses a JSON file: `study.json` or one of the trials' more often than others."""
         weights = {"study.json": 8, "trial.json": 2, "result.json": 3, "finalists.json": 3}
         files = self.files("*.json") + self.files(".*.json")
-        return self.rng.choices(files, [weights.get(p.name, 1) for p in files])[0] if files else None
+        return (
+            self.rng.choices(files, [weights.get(p.name, 1) for p in files])[0] if files else None
+        )
 
     def any_path(self) -> Path | None:
         """Chooses any file of the folder, those that say something more often."""
@@ -161,7 +163,9 @@ def study_field(spoiler: Spoiler) -> None:
     """Spoils a field of the configuration, the objective, the dataset or a session."""
 
     def change(record: Any) -> None:
-        part = spoiler.rng.choice(["config", "config", "config", "objective", "dataset", "sessions"])
+        part = spoiler.rng.choice(
+            ["config", "config", "config", "objective", "dataset", "sessions"]
+        )
         held = record.get(part)
         held = held[-1] if isinstance(held, list) and held else held
         if isinstance(held, dict) and held:
@@ -189,7 +193,9 @@ def origins(spoiler: Spoiler) -> None:
     """Makes trials go on from trials elsewhere, from themselves, or from none."""
     for path in spoiler.files("trial.json"):
         if spoiler.rng.random() < 0.5:
-            origin = spoiler.rng.choice([str(spoiler.elsewhere), "../x", path.parent.name[6:], "9999"])
+            origin = spoiler.rng.choice(
+                [str(spoiler.elsewhere), "../x", path.parent.name[6:], "9999"]
+            )
             asked = {"tuner/trial_id": origin, "tuner/epochs": 2, "tuner/initial_epoch": 1}
             _edit(path, lambda t, a=asked: t["hyperparameters"]["values"].update(a))
             first = spoiler.rng.choice([1, -3, 10**9, 1.5])
@@ -225,13 +231,17 @@ def epochs(spoiler: Spoiler) -> None:
 
 def statuses(spoiler: Spoiler) -> None:
     """Sets statuses and scores of trials: all failed, unfinished, or of an unknown kind."""
-    status = spoiler.rng.choice(["FAILED", "RUNNING", "INVALID", "COMPLETED", "PRUNED", "", None, 3])
+    status = spoiler.rng.choice(
+        ["FAILED", "RUNNING", "INVALID", "COMPLETED", "PRUNED", "", None, 3]
+    )
     score = spoiler.rng.choice([None, float("nan"), float("inf"), "0.9", 1e300, [0.5], True])
     for path in spoiler.files("trial.json")[spoiler.rng.choice([0, 0, 1]) :]:
         _edit(path, lambda t: t.update(status=status, score=score))
         if spoiler.rng.random() < 0.6:
             lowered = status.lower() if isinstance(status, str) else status
-            _edit(path.with_name("result.json"), lambda r, s=lowered: r.update(status=s, score=score))
+            _edit(
+                path.with_name("result.json"), lambda r, s=lowered: r.update(status=s, score=score)
+            )
 
 
 def newer(spoiler: Spoiler) -> None:
@@ -344,7 +354,9 @@ def pipes(spoiler: Spoiler) -> None:
 
 def copies(spoiler: Spoiler) -> None:
     """Doubles a trial under another name, or puts trials there that no list has."""
-    trials = [p for p in sorted(spoiler.folder.glob("trial_*")) if p.is_dir() and not p.is_symlink()]
+    trials = [
+        p for p in sorted(spoiler.folder.glob("trial_*")) if p.is_dir() and not p.is_symlink()
+    ]
     names = ["trial_0", "trial_00001", "trial_", "trial_x", "trial_9999", "trial_0001 (copy)",
              "trial_\x1b[31m", "trial_[bold]", "trial_-1", "trial_1e3", "trial_caf\udce9", "trial_²"]  # fmt: skip
     for name in spoiler.rng.sample(names, spoiler.rng.choice([1, 2])):
@@ -356,19 +368,25 @@ def copies(spoiler: Spoiler) -> None:
 def strangers(spoiler: Spoiler) -> None:
     """Adds what says nothing: keys that nobody knows, files of other programs, another layout."""
     rng = spoiler.rng
-    (spoiler.folder / rng.choice(["notes.txt", ".DS_Store", "trial_notes", "study.json~"])).write_text("x")
+    (
+        spoiler.folder / rng.choice(["notes.txt", ".DS_Store", "trial_notes", "study.json~"])
+    ).write_text("x")
     (spoiler.folder / "events").mkdir(exist_ok=True)
     for path in rng.sample(spoiler.files("trial.json"), min(2, len(spoiler.files("trial.json")))):
         _edit(path, lambda t: t.update(x_later={"a": [1]}))
     path = spoiler.folder / "study.json"
     if path.is_file():
-        text = json.dumps(json.loads(path.read_text()) | {"later": [1]}, indent=rng.choice([None, 4]))
+        text = json.dumps(
+            json.loads(path.read_text()) | {"later": [1]}, indent=rng.choice([None, 4])
+        )
         path.write_text(text, encoding="utf-8")
 
 
 def held(spoiler: Spoiler) -> None:
     """Leaves what a running or killed search would leave, with nonsense in it."""
-    kind = spoiler.rng.choice(["status.json", ".holder.json", ".index.json", "artifacts/looks.json"])
+    kind = spoiler.rng.choice(
+        ["status.json", ".holder.json", ".index.json", "artifacts/looks.json"]
+    )
     stated = {
         "status.json": {"phase": spoiler.text(), "running": {spoiler.text(): spoiler.value()}},
         ".holder.json": {"host": os.uname().nodename, "pid": spoiler.value(1), "since": spoiler.value()},

@@ -1,6 +1,5 @@
 """Earlier trials from study folders, and from projects that plain Keras Tuner left."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from reports.formats import check_format
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import as_dict, dicts, dig
+from reports.reading import as_dict, dicts, dig, read_json
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -38,7 +37,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     paths, states = sorted(folder.glob("trial_*/trial.json")), {}
     for path in paths:
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = read_json(path)
             dict(state["hyperparameters"]["values"]), state["score"], str(state["status"])
             states[path] = state
         except (OSError, ValueError, KeyError, TypeError):
@@ -71,7 +70,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
 def _asked(folder: Path) -> int:
     """Returns the epochs that a trial was to be trained for; 0 where its record does not say."""
     try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "result.json")
     except (OSError, ValueError):
         return 0
     return epochs_asked(as_dict(record)) or 0
@@ -130,7 +129,7 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
     if not objectives:
         return unknown
     try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "result.json")
         return objective_values(objectives, record)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return unknown
@@ -139,11 +138,10 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
     try:
-        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        check_format(as_dict(record), folder)
-        stated = record["objective"]
-        return Objective(str(stated["name"]), str(stated["direction"]))
+        record = as_dict(read_json(folder / "study.json"))
     except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    check_format(record, folder)
+    stated = as_dict(record.get("objective"))
+    name, direction = stated.get("name"), stated.get("direction")
+    return Objective(name, direction) if isinstance(name, str) and direction else None

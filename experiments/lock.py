@@ -13,6 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
+from reports.reading import read_json
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
@@ -59,8 +60,8 @@ def _myself() -> dict[str, Any]:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Returns who was last known to hold the lock of a study folder, without touching it."""
     try:
-        found = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(folder / _HOLDER)
+    except UserError:
         return None
     return found if isinstance(found, dict) else None
 
