@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from experiments.cache_use import claimed
 from experiments.errors import UserError
 
-_KINDS = ("datasets", "features", "folders")
+KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_USE_SECONDS = 600  # a half-made entry touched this lately may be somebody's work
@@ -63,7 +63,7 @@ class Cached:
 
 def entries(folder: Path) -> list[Cached]:
     """Returns every entry, the one used last first."""
-    found = [_entry(kind, path) for kind in _KINDS for path in _folders(folder / kind)]
+    found = [_entry(kind, path) for kind in KINDS for path in _folders(folder / kind)]
     return sorted(found, key=lambda entry: -entry.used)
 
 

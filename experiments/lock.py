@@ -13,6 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
+from experiments.files import check_own
 from reports.reading import read_json
 
 _LOCK = ".lock"
@@ -29,8 +30,9 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
         doing: What is done to the study meanwhile, as others are told.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds it, or a place in the folder is a link to elsewhere.
     """
+    check_own(folder)
     lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(blocking=False)
