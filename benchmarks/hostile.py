@@ -45,7 +45,8 @@ def sound_studies(place: Path) -> list[Path]:
     further = (("params", "min"), ("flops", "min"))
     plans = [
         Synthetic(6, name="written", num_epochs=3), Synthetic(0, name="empty", num_seeds=0),
-        Synthetic(4, name="failed", num_failed=4, num_seeds=0), Synthetic(22, name="many", num_epochs=2),
+        Synthetic(4, name="failed", num_failed=4, num_seeds=0),
+        Synthetic(22, name="many", num_epochs=2),
         Synthetic(7, name="several", further=further, num_epochs=3),
         Synthetic(5, name="loss", objective=("val_loss", "min"), num_epochs=3),
     ]  # fmt: skip
@@ -74,7 +75,7 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
             since = time.monotonic()
 
             def note(command: str, ending: Ending, seed: int = seed, case: Any = case) -> None:
-                nonlocal since  # noqa: B023
+                nonlocal since
                 now = time.monotonic()
                 ends[f"study {command}: {ending.how}"] += 1
                 times[command] += now - since
@@ -162,6 +163,7 @@ def layouts(seeds: Sequence[int]) -> Counter[str]:
     """Prepares hostile layouts of tensorflow-datasets; counts how each ended."""
     _settle()
     import tensorflow_datasets  # noqa: F401
+
     from benchmarks.hostile_data import FakeBuilder, fake_tfds, outcome_of, tfds_layout
     from benchmarks.hostile_guard import Guard
 
@@ -184,9 +186,7 @@ def layouts(seeds: Sequence[int]) -> Counter[str]:
 
 def main() -> None:
     """Runs all cases and counts how each ended."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=2000, help="cases of all kinds together")
     parser.add_argument("--quick", action="store_true", help="100 cases")

@@ -179,9 +179,8 @@ def _judged(result: Any) -> Ending:
 
 def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        f for f in frames if "site-packages" not in f.filename and "/lib/python" not in f.filename
-    ]
+    foreign = ("site-packages", "/lib/python")
+    own = [f for f in frames if not any(part in f.filename for part in foreign)]
     last = [f"{Path(f.filename).name}:{f.lineno} {f.name}: {f.line}" for f in own[-4:]]
     return "\n".join(
         f"      {text}" for text in [*last, f"in {frames[-1].filename}:{frames[-1].lineno}"]

@@ -4,7 +4,7 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,3 @@ def limited(seconds: int = _SECONDS) -> Iterator[None]:
         signal.alarm(0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
-
-
-def kept(call: Callable[[], Any]) -> BaseException | None:
-    """Calls `call`; returns what it raised, if anything."""
-    try:
-        call()
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:
-        return error
-    return None

