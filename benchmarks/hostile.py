@@ -15,13 +15,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 _SHARES = {"studies": 0.6, "images": 0.25, "layouts": 0.15}
+_END = "HOSTILE_END"  # of all processes: seconds since 1970
 _STRIDE = 1_000_000  # between the cases of two seeds
 
 
@@ -62,7 +63,7 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
 
     guard, ends, space = Guard(), Counter[str](), _space()
     times: Counter[str] = Counter()
-    for seed in seeds:
+    for seed in _in_time(seeds):
         with _place() as place:
             runs, elsewhere = place / "runs", place / "elsewhere"
             elsewhere.mkdir()
@@ -97,6 +98,14 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
         ends["study"] += 1
     print({n: round(t / len(seeds), 2) for n, t in times.items()}, flush=True)
     return ends
+
+
+def _in_time(seeds: Sequence[int]) -> Iterator[int]:
+    """Yields `seeds` until the time is over."""
+    for seed in seeds:
+        if time.time() > float(os.environ.get(_END, "inf")):
+            return
+        yield seed
 
 
 def _settle() -> None:
@@ -143,7 +152,7 @@ def images(seeds: Sequence[int]) -> Counter[str]:
     from benchmarks.hostile_guard import Guard
 
     guard, ends = Guard(), Counter[str]()
-    for seed in seeds:
+    for seed in _in_time(seeds):
         with _place() as place:
             root = image_folder(place / "images", seed)
             before = listing(root)
@@ -168,7 +177,7 @@ def layouts(seeds: Sequence[int]) -> Counter[str]:
     from benchmarks.hostile_guard import Guard
 
     guard, ends = Guard(), Counter[str]()
-    for seed in seeds:
+    for seed in _in_time(seeds):
         splits, num_classes = tfds_layout(seed)
         with (
             _place() as place,
@@ -196,7 +205,10 @@ def main() -> None:
         "--share", type=float, default=1.0, help="of slow commands, how many are run"
     )
     parser.add_argument("--case", type=int, help="the case of this number alone")
+    parser.add_argument("--minutes", type=float, help="begin no case after that time")
     options = parser.parse_args()
+    if options.minutes is not None:
+        os.environ[_END] = str(time.time() + 60 * options.minutes)
     began, ends = time.monotonic(), Counter[str]()
     count = 100 if options.quick else options.count
     with tempfile.TemporaryDirectory() as name:

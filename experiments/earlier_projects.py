@@ -13,10 +13,11 @@ from experiments.objective import Objective, objective_values
 from experiments.oracles.asha import ORIGIN
 from experiments.pruned import was_pruned
 from reports.formats import check_format
+from reports.frames import status_of
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import as_dict, dicts, dig, read_json
+from reports.reading import as_dict, clean, dicts, dig, read_json
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -55,7 +56,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         )
         curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
-            skipped[status.lower()] += 1
+            skipped[clean(status, 40).lower()] += 1
         elif is_short and str(state.get("trial_id")) in gone_on_with:
             skipped["gone on with as another trial"] += 1
         elif is_short and not curve:
@@ -105,8 +106,8 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
-        if result["status"] != "completed":
-            skipped[result["status"]] += 1
+        if (status := status_of((trial_id, state, result))) != "completed":
+            skipped[status] += 1
         elif score is None:
             skipped["ranked by another objective"] += 1
         elif not isinstance(values, dict):
@@ -144,4 +145,6 @@ def _objective_of(folder: Path) -> Objective | None:
     check_format(record, folder)
     stated = as_dict(record.get("objective"))
     name, direction = stated.get("name"), stated.get("direction")
-    return Objective(name, direction) if isinstance(name, str) and direction else None
+    if not isinstance(name, str) or direction not in ("max", "min"):
+        return None
+    return Objective(clean(name, 60), direction)

@@ -42,6 +42,7 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
             f"{_what_to_do(folder)}"
         ) from None
     try:
+        (folder / _HOLDER).unlink(missing_ok=True)  # it may be a pipe
         (folder / _HOLDER).write_text(json.dumps(_myself() | {"doing": doing}), encoding="utf-8")
         yield
     finally:

@@ -42,6 +42,7 @@ class StatusFile:
         running = {i: self._trials.get(i, {}) for i in state.get("running", [])}
         content = state | {"running": running, "written": time.time()}
         temporary = self._path.with_name(f".tmp-{_NAME}")
+        temporary.unlink(missing_ok=True)  # it may be a pipe
         temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
         os.replace(temporary, self._path)
 

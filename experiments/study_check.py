@@ -51,7 +51,7 @@ def _unless(holds: bool, name: str, expected: str, found: Any) -> Iterator[tuple
 
 def _wrong_session(session: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, least in (("max_epochs", 1), ("factor", 2), ("first_trial", 0)):
-        found = session.get(name)
+        found = session.get(name, least)  # an older one may lack it
         whole = isinstance(found, int) and not isinstance(found, bool) and least <= found <= _MOST
         yield from _unless(whole, f"{name} of a session", f"a whole number from {least}", found)
     for point in session.get("points", []) if isinstance(session.get("points", []), list) else [0]:

@@ -21,7 +21,7 @@ from experiments.prune import prune
 from experiments.record import read_attempts
 from experiments.repair import _read
 from experiments.snapshot import read_snapshot
-from experiments.status import read_status
+from experiments.status import StatusFile, read_status
 from experiments.stored_trial import TrialReader
 from experiments.study import read_study
 from experiments.test_uses import note_look
@@ -59,6 +59,11 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     for name in ("status.json", ".holder.json", "trial_0/attempts.json", "trial_1/trial.json"):
         pipe(study / name)
     pipe(trial / "snapshot.npz")
+    pipe(study / ".tmp-status.json")
+    StatusFile(study).write({"phase": "searching"}, force=True)
+    pipe(study / "status.json")
+    with locked(study):
+        assert holder(study) is not None
     assert holder(study) is None
     assert read_status(study) == {}
     assert read_finalists(pipe(study / "artifacts" / "finalists.json")) == []
@@ -89,7 +94,7 @@ def test_nonsense_in_a_trial_ends_prune_in_one_line(content: str, study: Path) -
 _WRONG: list[tuple[str, Any]] = [
     ("config", 0.5), ("config", []), ("objective", "val_accuracy"), ("dataset", None),
     ("space", {"a": 1}), ("space", [1]), ("space", [{"name": "x"}]), ("sessions", {"0": 1}),
-    ("sessions", [None]), ("sessions", [{"max_epochs": 3, "first_trial": 0}]),
+    ("sessions", [None]), ("sessions", [{"max_epochs": 3, "first_trial": -1}]),
     ("sessions", [{"max_epochs": 3, "factor": 1, "first_trial": 0}]),
     ("sessions", [{"max_epochs": 10**400, "factor": 3, "first_trial": 0}]),
     ("sessions", [{"max_epochs": True, "factor": 3, "first_trial": 0}]),
@@ -135,3 +140,29 @@ def test_nothing_of_a_study_is_written_through_a_link(study: Path, tmp_path: Pat
     assert "is a link" in result.stderr
     assert [p.name for p in outside.iterdir()] == ["kept"]
     assert (outside / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("status", [None, 3, "x" * 5000, ["COMPLETED"]])
+def test_statuses_that_are_none_are_counted_by_from(status: Any, study: Path) -> None:
+    objective = Objective("val_accuracy", "max")
+    space = cast(Any, SimpleNamespace(space=[]))
+    path = study / "trial_1" / "trial.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status}))
+    (study / "trial_2" / "result.json").write_text("")
+    for _ in ("of the suite", "of plain Keras Tuner"):
+        used, lines = warm_start([str(study)], space, objective, study.parent)
+        assert used == []
+        assert len(lines[0]) < 600
+        (study / "study.json").unlink(missing_ok=True)
+
+
+def test_a_refusal_is_brief_however_long_what_it_quotes(study: Path) -> None:
+    path = study / "study.json"
+    record = json.loads(path.read_text())
+    record["config"] |= {"space": "x" * 5000, "method": "y " * 5000}
+    path.write_text(json.dumps(record))
+    result = CliRunner().invoke(main, ["reproduce", str(study), "0"])
+    assert result.exit_code == 2
+    assert len(result.stderr) < 2000
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
