@@ -143,17 +143,22 @@ def test_nothing_of_a_study_is_written_through_a_link(study: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("status", [None, 3, "x" * 5000, ["COMPLETED"]])
-def test_statuses_that_are_none_are_counted_by_from(status: Any, study: Path) -> None:
-    objective = Objective("val_accuracy", "max")
-    space = cast(Any, SimpleNamespace(space=[]))
-    path = study / "trial_1" / "trial.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status}))
-    (study / "trial_2" / "result.json").write_text("")
-    for _ in ("of the suite", "of plain Keras Tuner"):
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_statuses_that_are_none_are_counted_by_from(
+    status: Any, is_plain: bool, study: Path
+) -> None:
+    for path in study.glob("trial_*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status}))
+    (study / "trial_2" / "trial.json").write_text("")
+    if is_plain:
+        (study / "study.json").unlink()
+    space, objective = cast(Any, SimpleNamespace(space=[])), Objective("val_accuracy", "max")
+    try:
         used, lines = warm_start([str(study)], space, objective, study.parent)
-        assert used == []
-        assert len(lines[0]) < 600
-        (study / "study.json").unlink(missing_ok=True)
+    except UserError as error:
+        lines, used = [str(error)], []
+    assert used == []
+    assert len(lines[0]) < 600
 
 
 def test_a_refusal_is_brief_however_long_what_it_quotes(study: Path) -> None:
