@@ -62,7 +62,6 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
     from benchmarks.hostile_studies import study_folder
 
     guard, ends, space = Guard(), Counter[str](), _space()
-    times: Counter[str] = Counter()
     for seed in _in_time(seeds):
         with _place() as place:
             runs, elsewhere = place / "runs", place / "elsewhere"
@@ -73,14 +72,8 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
             os.environ["XDG_CACHE_HOME"] = str(cache)
             case = study_folder(runs / "case", seed, list(bases), elsewhere)
 
-            since = time.monotonic()
-
             def note(command: str, ending: Ending, seed: int = seed, case: Any = case) -> None:
-                nonlocal since
-                now = time.monotonic()
                 ends[f"study {command}: {ending.how}"] += 1
-                times[command] += now - since
-                since = now
                 if ending.how == WRONG:
                     kinds = "+".join(case.kinds)
                     print(
@@ -90,13 +83,11 @@ def studies(bases: Sequence[Path], cache: Path, seeds: Sequence[int], share: flo
                 elif "its record is damaged (" in ending.why:
                     ends["study refused in vague words"] += 1
 
-            since = time.monotonic()
             try:
                 run_case(case, runs, guard, random.Random(seed), note, space, share)
             finally:
                 os.chdir("/")
         ends["study"] += 1
-    print({n: round(t / len(seeds), 2) for n, t in times.items()}, flush=True)
     return ends
 
 
