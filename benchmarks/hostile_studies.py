@@ -33,6 +33,8 @@ OTHERS: tuple[Any, ...] = (
     None, True, False, [], {}, [[]], {"a": {}}, [None], [1, "2"], {"": []}, {"name": None},
     [{"name": "x", "direction": "max"}], [["a", 1]] * 3, [{}] * 40, {"0": {}, "1": []},
 )  # fmt: skip
+# What the second damage to a file may meet of the first.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 _LARGEST_WRITTEN = 300_000_000
 
 
@@ -138,7 +140,9 @@ def _spoil(data: Any, spoiler: Spoiler) -> None:
 def _edit(path: Path | None, change: Callable[[Any], Any]) -> None:
     if path is None:
         return
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    with suppress(*_DAMAGED):
+        if not path.is_file():
+            return
         content = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(change(content) or content), encoding="utf-8")
 
@@ -378,12 +382,7 @@ def strangers(spoiler: Spoiler) -> None:
     (spoiler.folder / "events").mkdir(exist_ok=True)
     for path in rng.sample(spoiler.files("trial.json"), min(2, len(spoiler.files("trial.json")))):
         _edit(path, lambda t: t.update(x_later={"a": [1]}))
-    path = spoiler.folder / "study.json"
-    if path.is_file():
-        text = json.dumps(
-            json.loads(path.read_text()) | {"later": [1]}, indent=rng.choice([None, 4])
-        )
-        path.write_text(text, encoding="utf-8")
+    _edit(spoiler.folder / "study.json", lambda record: record | {"later": [1]})
 
 
 def held(spoiler: Spoiler) -> None:
