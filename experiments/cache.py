@@ -18,7 +18,7 @@ from experiments.cache_use import INFO, PARTIAL, claimed, lock_of
 from experiments.errors import UserError
 from reports.words import are
 
-_KINDS = ("datasets", "features", "folders")
+KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_USE_SECONDS = 600  # what was touched this lately may be in use, where nobody can tell
@@ -64,7 +64,7 @@ class Cached:
 
 def entries(folder: Path) -> list[Cached]:
     """Returns every entry, the one used last first."""
-    found = [_entry(kind, path) for kind in _KINDS for path in _folders(folder / kind)]
+    found = [_entry(kind, path) for kind in KINDS for path in _folders(folder / kind)]
     there = [entry for entry in found if entry.path.is_dir()]  # others have been renamed meanwhile
     return sorted(there, key=lambda entry: -entry.used)
 

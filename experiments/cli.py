@@ -18,6 +18,7 @@ _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
 _OUTPUT_CLOSED = 1
 _INTERRUPTED = 130
+_LONGEST_WORD, _LONGEST_LINE = 400, 1800  # characters of a refusal
 
 
 class _Refusing(click.Command):
@@ -48,8 +49,15 @@ class _Refusing(click.Command):
 
     @staticmethod
     def _refuse(message: str) -> None:
-        complain(f"error: {' '.join(message.split())}")
+        complain(f"error: {_brief(message)}")
         sys.exit(_BAD_INPUT)
+
+
+def _brief(message: str) -> str:
+    """Returns a message in one line, however long what it quotes of a record is."""
+    from reports.reading import clean
+
+    return clean(" ".join(clean(word, _LONGEST_WORD) for word in message.split()), _LONGEST_LINE)
 
 
 class _Group(_Refusing, click.Group):

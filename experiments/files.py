@@ -162,12 +162,35 @@ def _take_room(file: BinaryIO, size: int) -> None:
     sync(file.fileno())
 
 
+def check_own(folder: Path) -> None:
+    """Checks that what is written into a study folder stays in it: no place of it is a link.
+
+    Raises:
+        UserError: One leads elsewhere.
+    """
+    for path in _places(folder):
+        if path.is_symlink():
+            raise UserError(
+                f"{str(path)!r} is a link, and what is written there would go elsewhere: put a "
+                "copy of what it leads to in its place, or remove it"
+            )
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """Yields what a study is written to, but for files that are renamed into place."""
+    for path in sorted(folder.glob("*")):
+        if path.name.startswith(("trial_", "artifacts", "export", ".lock", ".holder", ".tmp-")):
+            yield path
+            yield from path.glob("*") if path.is_dir() else ()
+
+
 def check_writable(folder: Path) -> None:
     """Checks that a study folder takes files, before something is done whose result goes there.
 
     Raises:
-        UserError: It does not.
+        UserError: It does not, or a place in it is a link to elsewhere.
     """
+    check_own(folder)
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY)
     except OSError as error:

@@ -1,6 +1,6 @@
 """Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
 
-import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts,
 from experiments.retention import SNAPSHOTS
 from experiments.retried import begun_again, failed_of_cache
 from experiments.stored_trial import TrialReader
+from reports.reading import read_json
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -105,14 +106,14 @@ def _clear(folder: Path) -> None:
 
 def _load(found: Found, name: str, parse: Any) -> Any:
     path = found.folder / name
+    if not os.path.lexists(path):
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if f"trial_{content['trial_id']}" != found.folder.name:
             raise ValueError("it is of another trial")
         return parse(content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
         path.replace(path.with_name(f"{name}.damaged"))
         found.mended.append(
             f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"

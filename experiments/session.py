@@ -109,8 +109,9 @@ class Session:
     def _plans(self) -> list[Plan]:
         """Returns Hyperband's plans in this study, one a session that changed it."""
         plans: list[Plan] = []
-        for session in self.study.get("sessions", []):
-            plan = Plan(session["max_epochs"], session["factor"], session["first_trial"])
+        sessions = self.study.get("sessions", [])
+        for session in (s for s in sessions if "max_epochs" in s and "factor" in s):
+            plan = Plan(session["max_epochs"], session["factor"], session.get("first_trial", 0))
             if not plans or (plans[-1].max_epochs, plans[-1].factor) != (
                 plan.max_epochs,
                 plan.factor,

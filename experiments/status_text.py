@@ -1,6 +1,5 @@
 """`experiments status`: what a study is at, read from its files alone."""
 
-import json
 import math
 import time
 from datetime import datetime
@@ -14,7 +13,7 @@ from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
 from reports.formats import check_format
 from reports.index import read_compact
-from reports.reading import as_dict, clean, dicts, number
+from reports.reading import as_dict, clean, dicts, number, read_json
 
 
 def status_text(folder: Path) -> str:
@@ -77,8 +76,8 @@ def _status(trial: dict[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except UserError:
         return {}
     return found if isinstance(found, dict) else {}
 

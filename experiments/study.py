@@ -15,6 +15,7 @@ from experiments.errors import UserError
 from experiments.files import write_json
 from experiments.lock import LOCK_FILES
 from experiments.space_source import space_source
+from experiments.study_check import check_record
 from reports.formats import FORMAT, check_format
 from reports.passwords import all_hidden
 from reports.reading import dicts, read_json
@@ -163,4 +164,5 @@ def read_study(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or any(key not in record for key in keys):
         raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
     check_format(record, folder)
+    check_record(record, path)
     return record

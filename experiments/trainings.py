@@ -5,7 +5,6 @@ best epoch's weights, and, while it runs, the snapshot that it goes on from. So 
 interrupted among its finalists repeats none of those that had ended.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from experiments.deadline import REPORT_SECONDS, clock
 from experiments.display import Display
 from experiments.driver import STOPPING
+from experiments.errors import UserError
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.files import write_json
 from experiments.interrupt import Interruption
@@ -24,7 +24,7 @@ from experiments.policy import Attempt, Fate, after_failure, after_loss
 from experiments.retention import CHECKPOINT, SNAPSHOTS
 from experiments.status import StatusFile
 from experiments.trial import Execution, TrialResult, TrialTask
-from reports.reading import as_dict
+from reports.reading import as_dict, read_json
 from reports.words import plural
 
 _TICK_SECONDS = 0.5
@@ -165,13 +165,13 @@ class Trainings:
         """Returns what a training came to; `None` if it has not been trained as is wanted now."""
         folder = self._folder / training.key
         try:
-            record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            record = read_json(folder / "result.json")
             if {name: record[name] for name in training.facts} != training.facts:
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
                 return Outcome(training, failure=str(record["message"]))
             execution = Execution(**record["executions"][0])
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError):
             return self._recalled(training, to_test)
         weights = folder / CHECKPOINT
         if not weights.is_file():
@@ -226,8 +226,8 @@ class Trainings:
     def _is_kept(self, training: Training) -> bool:
         try:
             path = self._folder / training.key / "training.json"
-            return bool(json.loads(path.read_text(encoding="utf-8")) == training.facts)
-        except (OSError, ValueError):
+            return bool(read_json(path) == training.facts)
+        except UserError:
             return False
 
     def _start(self, job: Job) -> None:

@@ -16,7 +16,10 @@ from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
 from reports.passwords import hidden
+from reports.reading import clean
 from reports.words import plural
+
+_MOST_NAMED = 50
 
 
 def warm_start(
@@ -72,7 +75,9 @@ def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: se
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
         line += f", {dropped.total()} dropped ({reasons})"
     if unknown:
-        line += f"; not in this space and ignored: {', '.join(sorted(unknown))}"
+        ignored = ", ".join(clean(name, 60) for name in sorted(unknown)[:_MOST_NAMED])
+        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+        line += f"; not in this space and ignored: {ignored}{more}"
     return line
 
 
