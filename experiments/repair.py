@@ -15,6 +15,7 @@ from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
+_UNFINISHED = ".tmp-"  # what names of files begin with that are not whole
 
 
 @dataclass
@@ -42,6 +43,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     Returns:
         What was mended, and which trials go on.
     """
+    _sweep(folder)
     reader = TrialReader()
     paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
     found = [_read(path, oracle, reader) for path in paths]
@@ -52,6 +54,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         trial = oracle.trials[f.trial.trial_id]
         if f.result is not None:
             note_asked(oracle, f.result)
+            (f.folder / ATTEMPTS).unlink(missing_ok=True)  # the result has them
         if trial.status in _ENDED:
             continue
         if f.result is not None:
@@ -64,6 +67,16 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     return mended
 
 
+def _sweep(folder: Path) -> None:
+    """Removes what a process that was killed had not written to its end, but for trials'."""
+    for path in folder.iterdir():
+        if path.name.startswith(_UNFINISHED):
+            path.unlink(missing_ok=True)
+        elif path.is_dir() and not path.name.startswith("trial_"):
+            for leftover in path.rglob(f"{_UNFINISHED}*"):
+                leftover.unlink(missing_ok=True)
+
+
 def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     with suppress(ValueError):
         oracle._retry_queue.remove(trial.trial_id)
@@ -74,7 +87,7 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
 def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
     for name in os.listdir(folder):
-        if name.startswith(".tmp-"):
+        if name.startswith(_UNFINISHED):
             (folder / name).unlink()
     path = folder / "trial.json"
     found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
