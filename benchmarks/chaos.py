@@ -2,18 +2,19 @@
 
 Searches in which a formula stands for training (`chaotic/formula.py`); command line, processes,
 files, locks, signals, disks and terminals are real. Disturbed are all methods below, by SIGKILL of
-driver or worker; signals in mid-search, and while a resume reads its first files; a clock that jumps
-within the driver; a full file system; a terminal or a pipe that is closed. Each search is gone on
-with until it is done. Then its trials, finalists, what each says of the test images, the exported
-model and the set of its files have to be those of an undisturbed search, exit codes those that are
-documented, no process, lock or temporary file left, `status` has to say that it ended, and no epoch
-may be trained more often than disturbances explain.
+driver or worker; signals in mid-search, and while a resume reads its first files; a clock that
+jumps within the driver; a full file system; a terminal or a pipe that is closed. Each search is
+gone on with until it is done. Then its trials, finalists, what each says of the test images, the
+exported model and the set of its files have to be those of an undisturbed search, exit codes those
+that are documented, no process, lock or temporary file left, `status` has to say that it ended, and
+no epoch may be trained more often than disturbances explain.
 
 Not compared: seconds. With two workers, which trial gets which number depends on their timing, by
-nature; so there it is each trial's score that has to follow from its values and seed, once each, the
-rungs that have to be full, and the best trial that has to be the finalist. A worker that is just
-being started when its driver is killed may print Python's own traceback. Plain Keras Tuner can't do
-the work: see the tests of the oracles.
+nature; so there it is each trial's score that has to follow from its values and seed, the rungs
+that have to be full, and the best trial that has to be the finalist. A worker that is just being
+started when its driver is killed may print Python's own traceback. The clock is `time.time` of the
+driver, patched. The disk is a file system of 3 MB in memory, which takes root to be mounted; else
+the run ends with a line. Plain Keras Tuner can't do the work: see the tests of the oracles.
 """
 
 import argparse

@@ -60,7 +60,8 @@ class Search:
     Args:
         case: The kind.
         runs: Folder of studies; the study's is made in it.
-        beside: Folder of what is not the study's: prepared data, logs.
+        beside: Folder of what is not the study's: logs.
+        cache: Folder of prepared data.
         seed: Seed of the search.
         seconds: Seconds of an epoch.
     """
@@ -68,6 +69,7 @@ class Search:
     case: Case
     runs: Path
     beside: Path
+    cache: Path
     seed: int
     seconds: float = 0.03
     num_starts: int = field(default=0, init=False)
@@ -110,7 +112,7 @@ class Search:
     def _options(self, workers: int | None) -> list[str]:
         chosen = self.case.workers if workers is None else workers
         dataset = f"--dataset digits --sample 100 --patience 0 --seed {self.seed}"
-        cache = ["--cache-dir", str(self.beside.parent / "cache")]
+        cache = ["--cache-dir", str(self.cache)]
         return [*self.case.options.split(), *dataset.split(), *cache, "--workers", str(chosen)]
 
     def end(self, process: Process, *codes: int) -> int:
@@ -127,9 +129,8 @@ class Search:
         # Python's own of a process that was being started when its parent was killed.
         says_wrong = "Traceback" in printed and "in spawn_main" not in printed
         if says_wrong or code not in (0, *codes):
-            raise BrokenSearchError(
-                f"exit code {code}, one of {(0, *codes)} is right; printed: {printed}"
-            )
+            expected = f"one of {(0, *codes)} is right"
+            raise BrokenSearchError(f"exit code {code}, {expected}; printed: {printed}")
         for path in self.folder.rglob("*.json"):
             if not path.name.startswith("."):
                 json.loads(path.read_text(encoding="utf-8"))
@@ -158,7 +159,7 @@ class Search:
         """Compares with an undisturbed search.
 
         Raises:
-            BrokenSearchError: It has come to something else, has lost work, or leaves something behind.
+            BrokenSearchError: It has come to something else, or leaves something behind.
         """
         whats = ("table", "finalists", "files") if self.case.workers < 2 else ("outline",)
         for what in whats:

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from chaotic import disturb
@@ -77,20 +77,20 @@ def _disturbed(
     """Disturbs as many searches as it takes."""
     done: Counter[str] = Counter()
     while (left := wanted - sum(done.values())) > 0:
-        place, seed = folder / str(sum(done.values())), rng.randrange(1000)
-        place = Path(tempfile.mkdtemp(dir=_made(place)))
-        calm = Search(CASES[case], _made(place / "calm" / "runs"), place / "calm", seed)
-        runs = _made(place / "disturbed" / "runs")
-        search = Search(CASES[case], runs, place / "disturbed", seed)
+        seed, place = rng.randrange(1000), Path(tempfile.mkdtemp(dir=_made(folder)))
+        calm, search = (
+            Search(CASES[case], _made(place / name / "runs"), place / name, folder.parent, seed)
+            for name in ("calm", "disturbed")
+        )
+        room = _small_disk(search.runs) if way is disturb.with_full_disk else nullcontext()
         try:
             calm.run_calmly()
-            with _small_disk(runs) if way is disturb.with_full_disk else suppress():
+            with room:
                 done += disturb.survive(search, way, min(left, _MOST_A_SEARCH), rng)
                 search.check(calm)
         except BrokenSearchError as error:
-            raise SystemExit(
-                f"{case}, {way.__name__}, seed {seed}, {dict(done)}: {error}"
-            ) from None
+            facts = f"{case}, {way.__name__}, seed {seed}, {dict(done)}"
+            raise SystemExit(f"{facts}: {error}") from None
     return done
 
 
