@@ -1,7 +1,6 @@
 """Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.files import remove_left_over
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
 from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
-_UNFINISHED = ".tmp-"  # what names of files begin with that are not whole
 
 
 @dataclass
@@ -43,7 +42,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     Returns:
         What was mended, and which trials go on.
     """
-    _sweep(folder)
+    remove_left_over(folder)
     reader = TrialReader()
     paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
     found = [_read(path, oracle, reader) for path in paths]
@@ -67,16 +66,6 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     return mended
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what a process that was killed had not written to its end, but for trials'."""
-    for path in folder.iterdir():
-        if path.name.startswith(_UNFINISHED):
-            path.unlink(missing_ok=True)
-        elif path.is_dir() and not path.name.startswith("trial_"):
-            for leftover in path.rglob(f"{_UNFINISHED}*"):
-                leftover.unlink(missing_ok=True)
-
-
 def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     with suppress(ValueError):
         oracle._retry_queue.remove(trial.trial_id)
@@ -86,9 +75,6 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
 
 def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    for name in os.listdir(folder):
-        if name.startswith(_UNFINISHED):
-            (folder / name).unlink()
     path = folder / "trial.json"
     found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
     found.result = _load(found, "result.json", _checked)

@@ -21,14 +21,14 @@ from chaotic.searches import Search
 Disturbance = Callable[[Search, random.Random], str | None]
 _INTERRUPTED, _REFUSED = 130, 2
 _MOST_LOSSES = 2  # of one trial: a third one counts as its own fault
+_MOST_EPOCHS = 12  # until a moment comes
 _MOST_EVENTS = 120  # on files, of a resume until its first trial runs
 
 
 def killed(search: Search, rng: random.Random) -> str | None:
     """Kills the driver or a worker by SIGKILL at a random moment; the driver outlives a worker."""
     process = search.start()
-    if process.ended_within(rng.uniform(0.05, 1.5)):
-        search.end(process)
+    if _ended_before_moment(search, process, rng):
         return None
     workers = process.workers()
     if workers and rng.random() < 0.5 and not _has_lost_much(search.folder):
@@ -42,6 +42,23 @@ def killed(search: Search, rng: random.Random) -> str | None:
     return "driver killed"
 
 
+def _ended_before_moment(search: Search, process: Process, rng: random.Random) -> bool:
+    """Waits for a random moment: at the start in one of four, else in or after some epoch.
+
+    It counts epochs, so that a slow machine does not move all moments to the start.
+    """
+    if rng.random() < 0.25:
+        has_ended = process.ended_within(rng.uniform(0.0, 0.5))
+    else:
+        epochs = search.num_epochs + rng.randint(1, _MOST_EPOCHS)
+        while not (has_ended := process.ended_within(0.005)) and search.num_epochs < epochs:
+            pass
+        has_ended = has_ended or process.ended_within(rng.uniform(0.0, search.seconds))
+    if has_ended:
+        search.end(process)
+    return has_ended
+
+
 def _has_lost_much(folder: Path) -> bool:
     for path in folder.glob("trial_*/attempts.json"):
         attempts = json.loads(path.read_text(encoding="utf-8"))
@@ -53,8 +70,7 @@ def _has_lost_much(folder: Path) -> bool:
 def interrupted(search: Search, rng: random.Random) -> str | None:
     """Sends a signal at a random moment: Ctrl-C once or twice, SIGTERM, or SIGHUP."""
     process = search.start()
-    if process.ended_within(rng.uniform(0.05, 1.5)):
-        search.end(process)
+    if _ended_before_moment(search, process, rng):
         return None
     name = rng.choice(("SIGINT", "SIGINT twice", "SIGTERM", "SIGHUP"))
     number = signal.Signals[name.split()[0]]
@@ -136,8 +152,7 @@ def _let_clock_jump(seconds: float, rng: random.Random) -> None:
 def with_full_disk(search: Search, rng: random.Random) -> str | None:
     """Fills the file system of the studies at a random moment, and makes room afterwards."""
     process = search.start()
-    if process.ended_within(rng.uniform(0.05, 1.5)):
-        search.end(process)
+    if _ended_before_moment(search, process, rng):
         return None
     filler = search.runs / "filler"
     with filler.open("wb", buffering=0) as file:

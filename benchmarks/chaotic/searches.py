@@ -86,6 +86,11 @@ class Search:
         return self.beside / "epochs.log"
 
     @property
+    def num_epochs(self) -> int:
+        """How many epochs were trained so far."""
+        return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+
+    @property
     def has_begun(self) -> bool:
         """Whether there is a study to go on with."""
         return (self.folder / "study.json").is_file()
@@ -166,7 +171,7 @@ class Search:
             mine, others = (getattr(s, f"_{what}")() for s in (self, calm))
             if mine != others:
                 raise BrokenSearchError(f"{what} differ:\n{_difference(mine, others)}")
-        lines, least = (len(s.log.read_text(encoding="utf-8").splitlines()) for s in (self, calm))
+        lines, least = self.num_epochs, calm.num_epochs
         most = least + 2 * self.num_starts * max(1, self.case.workers)  # one a driver, one a worker
         if not least <= lines <= most:
             raise BrokenSearchError(
