@@ -9,6 +9,7 @@ from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.inherited import own_process
+from experiments.interrupt import interruptible
 from experiments.output import close, complain, echo, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
@@ -27,6 +28,10 @@ class _Refusing(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         own_process()
+        with interruptible():
+            self._run(*args, **kwargs)
+
+    def _run(self, *args: Any, **kwargs: Any) -> None:
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -36,16 +41,25 @@ class _Refusing(click.Command):
             self._refuse(error.format_message())
         except UserError as error:
             self._refuse(str(error))
-        except BrokenPipeError:  # who reads has seen enough
-            close()
-            sys.exit(_OUTPUT_CLOSED)
-        except OSError as error:
-            named = f"{error.filename!r}: " if error.filename else ""
-            self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
             # click has made an Abort of it
-            complain(str(error.__cause__ or "") or "interrupted")
-            sys.exit(_INTERRUPTED)
+            self._interrupted(error.__cause__ or "")
+        except OSError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # click had nowhere to say so
+                self._interrupted(error.__context__)
+            self._fail(error)
+
+    @staticmethod
+    def _interrupted(message: object) -> None:
+        complain(str(message) or "interrupted")
+        sys.exit(_INTERRUPTED)
+
+    def _fail(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError):  # who reads has seen enough
+            close()
+            sys.exit(_OUTPUT_CLOSED)
+        named = f"{error.filename!r}: " if error.filename else ""
+        self._refuse(f"{named}{error.strerror or error}")
 
     @staticmethod
     def _refuse(message: str) -> None:

@@ -56,6 +56,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         trial = oracle.trials[f.trial.trial_id]
         if f.result is not None:
             note_asked(oracle, f.result)
+            (f.folder / ATTEMPTS).unlink(missing_ok=True)  # the result has them
         if trial.status in _ENDED:
             continue
         if f.result is not None:

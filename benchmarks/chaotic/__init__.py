@@ -1,1 +1,1 @@
-"""Disturbances of running searches, and what has to hold afterwards."""
+"""Disturbances of searches, and what has to be true afterwards; run by `chaos.py`."""

@@ -553,3 +553,23 @@ def test_finalists_are_different_networks_trained_whole(
     assert all(networks.count(network) == 1 for network in networks)
     assert not any(str(trial.message or "").startswith("pruned") for trial in found)
     assert [t.score for t in found] == sorted((t.score for t in found), reverse=True)
+
+
+def test_what_a_killed_process_had_not_written_to_its_end_is_removed(
+    simulation: Simulation,
+) -> None:
+    simulation.run()
+    folder = simulation.folder
+    before = sorted(folder.rglob("*"))
+    training = folder / "artifacts" / "finalists" / "0000-1"
+    training.mkdir(parents=True)
+    leftovers = [
+        folder / ".tmp-a.json",  # of study.json
+        training / ".tmp-b.npz",
+        folder / "trial_0000" / ".tmp-c.json",
+        folder / "trial_0001" / "attempts.json",  # killed when its result was written
+    ]
+    for path in leftovers:
+        path.write_text("[]")
+    simulation.run()
+    assert sorted(p for p in folder.rglob("*") if p.is_file()) == [p for p in before if p.is_file()]
