@@ -67,13 +67,12 @@ def _resume(
     from reports.load import find_study
 
     find_study(study, runs)
-    import_keras_quietly()
     from experiments.display import make_display
-    from experiments.search import resume_search
+    from experiments.resuming import resume_search
 
     display = make_display(quiet)
     with display:
-        result = resume_search(study, runs, changes, display)
+        result = resume_search(study, runs, changes, display, import_keras_quietly)
     return show_result(result, quiet)
 
 
@@ -97,6 +96,7 @@ def _prune(study: str, runs: str, keep: int) -> None:
     from reports.formats import check_format
     from reports.load import find_study
     from reports.reading import as_dict, read_json
+    from reports.words import plural
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
@@ -104,4 +104,4 @@ def _prune(study: str, runs: str, keep: int) -> None:
     check_format(as_dict(read_json(folder / "study.json")), folder)  # before a lock is left there
     with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
-    echo(f"removed {removed} files, {size / 1e6:.1f} MB")
+    echo(f"removed {plural(removed, 'file')}, {size / 1e6:.1f} MB")

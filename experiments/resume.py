@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
@@ -12,10 +12,13 @@ from experiments.files import finite
 from experiments.finalists_plan import check_race
 from experiments.places import is_images, whole
 from experiments.places import recorded as found_now
-from experiments.ranges import Widened, widened
 from reports.facts import picks
 from reports.passwords import all_hidden
 from reports.reading import clean
+from reports.words import plural
+
+if TYPE_CHECKING:
+    from experiments.ranges import Widened
 
 CHANGEABLE = (
     "max_trials",
@@ -80,8 +83,9 @@ def changed_config(
         moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
         if was != now and not moved:
             raise UserError(
-                f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
-                "when it is resumed: start a new study, or leave that option out"
+                f"study {folder.name!r} was begun with {_option(name)} {_shown(was)}, which can't "
+                f"become {_shown(now)} when it is resumed: start a new study, or leave that option "
+                "out"
             )
     if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
         check_race(after)
@@ -128,8 +132,8 @@ def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -
     begun = len(list(folder.glob("trial_*/trial.json")))
     if config.max_trials < min(begun, before):
         raise UserError(
-            f"--max-trials {config.max_trials}: study {folder.name!r} has begun {begun} trials, "
-            f"which stay: give {begun} or more"
+            f"--max-trials {config.max_trials}: study {folder.name!r} has begun "
+            f"{plural(begun, 'trial')}, which stay: give {begun} or more"
         )
     if num_new > config.max_trials - begun:
         raise UserError(
@@ -148,9 +152,24 @@ def _plain(config: SearchConfig, name: str) -> Any:
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
 
 
+def _option(name: str) -> str:
+    """Returns the option of the command line that a field is of."""
+    own = {"settings": "set", "sources": "from", "try_default": "try-default"}
+    return f"--{own.get(name, name.replace('_', '-'))}"
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as an option takes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{n}={v}" for n, v in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return "nothing" if value is None or value == "" else str(value)
+
+
 def check_same(
     record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData
-) -> list[Widened]:
+) -> "list[Widened]":
     """Checks that the data are what they were, and the space too, but for wider ranges.
 
     Returns:
@@ -159,6 +178,8 @@ def check_same(
     Raises:
         UserError: Something else has changed; the difference is named.
     """
+    from experiments.ranges import widened  # which imports Keras
+
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
     if was != now:
         raise UserError(
@@ -167,3 +188,14 @@ def check_same(
             "new study"
         )
     return widened(record["space"], finite(space))
+
+
+def as_now(
+    record: dict[str, Any], folder: Path, config: SearchConfig, data: PreparedData
+) -> dict[str, Any]:
+    """Returns the content of `study.json` with what is asked now, and where things are now."""
+    kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
+    # Facts of the dataset may not have been recorded then.
+    dataset = data.record() | record["dataset"] | {"name": config.dataset}
+    whole = record["config"] | config.as_dict() | kept
+    return record | {"config": whole, "name": folder.name, "dataset": dataset}

@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,14 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.deadline import parse_deadline
+from experiments.deadline import clock, parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
+from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
 from experiments.lock import locked
@@ -25,46 +25,20 @@ from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
 from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
-from experiments.resume import changed_config, check_same, may_be_picked_again
+from experiments.resume import as_now, check_same, may_be_picked_again
+from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import check_new, describe_study, read_study, write_study
+from experiments.study import (
+    already_there,
+    check_new,
+    describe_study,
+    is_unbegun,
+    write_study,
+)
 from experiments.warm_start import as_record, warm_start
-from reports.load import find_study
 
 _MOST_ATTEMPTS = 1000
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search came to.
-
-    Args:
-        folder: The study folder.
-        best_trial: Id of the best trial, of several objectives of the recommended one (the front's
-            knee, if it bends), of several finalists of the one that won; `None` if none was
-            completed.
-        best_score: Its score on the validation split.
-        test_scores: Test accuracy of the winner's trainings, one a seed.
-        num_failed: Trials that failed.
-        report: The report's page.
-        objective: Name of the metric that the score is of.
-        ended_by: `deadline` or `failures`, if that ended the search.
-        front: Ids of the trials that no other beats in all of several objectives, the best by the
-            first one first; empty for one objective.
-        front_lines: The front in words; empty for one objective.
-    """
-
-    folder: Path
-    best_trial: str | None
-    best_score: float | None
-    test_scores: tuple[float, ...]
-    num_failed: int
-    report: Path
-    objective: str
-    ended_by: str | None = None
-    front: tuple[str, ...] = ()
-    front_lines: tuple[str, ...] = ()
 
 
 @settled()
@@ -91,58 +65,47 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     with opened(prepared.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
-        try:
-            with locked(folder):
+        with locked(folder):
+            if not is_unbegun(folder):  # another process was quicker
+                raise already_there(folder)
+            try:
                 write_study(folder, study)
                 return _run(prepared, folder, study, display, executor)
-        except (UserError, OSError):
-            if "sessions" not in study:  # refused before it had begun
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            except BaseException as error:
+                refused = isinstance(error, UserError | OSError) and "sessions" not in study
+                if refused or is_unbegun(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 @settled()
-def resume_search(
-    study: str | Path,
-    runs_dir: str | Path = "runs",
-    changes: Mapping[str, Any] | None = None,
-    display: Display | None = None,
+def go_on(
+    record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
 ) -> SearchResult:
-    """Goes on with a search that was interrupted, or extends one that was finished.
+    """Goes on with a study whose lock is held; `resuming.resume_search` is what to call.
 
     Args:
-        study: Name of the study in `runs_dir`, or its folder.
-        runs_dir: Folder of studies.
-        changes: Fields of `SearchConfig` that are to be different from now on.
+        record: The content of `study.json`.
+        folder: The study folder.
+        config: What is asked now.
         display: Shows how it goes.
 
     Raises:
-        UserError: There is no such study, it is being searched already, or what should change
-            can't; the study is left as it is.
+        UserError: What is asked can't be; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
-    refuse_while_spawning()
-    display = display or SilentDisplay()
-    folder = find_study(study, runs_dir)
-    read_study(folder)
-    with locked(folder):
-        record = read_study(folder)
-        config = changed_config(record, folder, changes or {})
-        again = may_be_picked_again(record, config)  # more trials may ask for another method
-        asked = replace(config, method="auto") if again else config
-        recorded = record["dataset"].get("fingerprint")
-        prepared = prepare_search(asked, display, config, recorded)
-        space = describe_space(prepared.space)
-        widened = check_same(record, space, prepared.data)
-        if widened:
-            prepared = replace(prepared, widened=tuple(widened))
-            record["space"] = space
-        record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
-        kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
-        record["config"] |= prepared.config.as_dict() | kept
-        record["name"], record["dataset"]["name"] = folder.name, prepared.config.dataset
-        with opened(prepared.config) as executor:
-            return _run(prepared, folder, record, display, executor)
+    again = may_be_picked_again(record, config)  # more trials may ask for another method
+    asked = replace(config, method="auto") if again else config
+    recorded = record["dataset"].get("fingerprint")
+    prepared = prepare_search(asked, display, config, recorded)
+    space = describe_space(prepared.space)
+    widened = check_same(record, space, prepared.data)
+    if widened:
+        prepared = replace(prepared, widened=tuple(widened))
+        record["space"] = space
+    study = as_now(record, folder, prepared.config, prepared.data)
+    with opened(prepared.config) as executor:
+        return _run(prepared, folder, study, display, executor)
 
 
 def prepare_search(
@@ -164,7 +127,7 @@ def prepare_search(
     """
     from experiments.forecast import forecast
 
-    end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
@@ -194,7 +157,7 @@ def prepare_search(
     takes_short = config.method == "tpe" and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
-    notices += [*lines, *front.notices(config)]
+    notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(
@@ -276,6 +239,8 @@ def _make_folder(config: SearchConfig) -> Path:
             return folder
         except FileExistsError:
             check_new(config)  # of a name that was given, another process was quicker
+            if config.name:  # a search that was killed has left it empty
+                return folder
         except OSError as error:
             raise UserError(
                 f"study folder {str(folder)!r} can't be made "
@@ -297,23 +262,7 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
 def _run(
     prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
 ) -> SearchResult:
-    from reports import write_report
-
     session = Session(prepared, folder, study, display, executor)
     confirmed = session.run()
-    oracle = session.tuner.oracle
-    best = front.finalists(oracle, 1)
-    if confirmed.winner is not None:  # of a race, it may not be the best of the search
-        best = [oracle.trials[confirmed.winner]]
-    return SearchResult(
-        folder=folder,
-        best_trial=best[0].trial_id if best else None,
-        best_score=best[0].score if best else None,
-        test_scores=confirmed.scores,
-        num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
-        report=write_report(folder),
-        objective=prepared.config.parsed_objective.name,
-        ended_by=study["sessions"][-1].get("ended_by"),
-        front=front.members(oracle),
-        front_lines=front.described_front(oracle),
-    )
+    ended_by = study["sessions"][-1].get("ended_by")
+    return result_of(folder, session.tuner.oracle, confirmed, ended_by)

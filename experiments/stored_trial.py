@@ -5,12 +5,14 @@ an object: a millisecond and a hundred kilobytes a trial.
 """
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
+
+from experiments.ended_trials import check_metrics
+from reports.reading import read_json
 
 Status = trial_module.TrialStatus
 
@@ -32,7 +34,7 @@ class StoredTrial(trial_module.Trial):
         self._metrics: Any = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
-        _check_metrics(state["metrics"])
+        check_metrics(state["metrics"])
         self._path = path
         self._tracker: Any = type(self._metrics)
         self._metrics = None  # until they are asked for
@@ -41,7 +43,7 @@ class StoredTrial(trial_module.Trial):
     def metrics(self) -> Any:
         """What was reported of it."""
         if self._metrics is None:
-            state = json.loads(self._path.read_text(encoding="utf-8"))
+            state = read_json(self._path)
             self._metrics = self._tracker.from_config(state["metrics"])
         return self._metrics
 
@@ -82,13 +84,3 @@ class TrialReader:
             own._hps[name] = list(same)
         own.values = dict(config["values"])
         return own
-
-
-def _check_metrics(config: dict[str, Any]) -> None:
-    """Looks at what `metrics` will be made of, as making them would."""
-    for metric in config["metrics"].values():
-        if metric["direction"] not in ("min", "max", None):
-            raise ValueError(f"a metric's direction is {metric['direction']!r}")
-        for observation in metric["observations"]:
-            if not isinstance(observation["step"], int) or "value" not in observation:
-                raise ValueError("a metric's observation has no step, or no value")

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments import SearchConfig
 from experiments.cli import main
 
 RECORDED = Path(__file__).parent / "recorded"

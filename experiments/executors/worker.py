@@ -1,9 +1,9 @@
 """The main function of a worker process; loads TensorFlow only with its first trial."""
 
-import gc
 import os
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -19,16 +19,11 @@ def work(pipe: Any, run: Run) -> None:
     interrupts_ignored()
     own_process()
     _die_with_parent()
-    pipe.send(("ready",))
-    while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        if job is None:
-            return
-        result = run(job.task, _reporter(pipe), _noter(pipe))
-        pipe.send(("ended", result, private_bytes()))
+    with suppress(EOFError, ConnectionError):  # the driver is gone
+        pipe.send(("ready",))
+        while (job := pipe.recv()) is not None:
+            result = run(job.task, _reporter(pipe), _noter(pipe))
+            pipe.send(("ended", result, private_bytes()))
 
 
 def _die_with_parent() -> None:
@@ -65,8 +60,6 @@ def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
         from experiments.quiet import import_keras_quietly
 
         import_keras_quietly()
-        # What TensorFlow has made lives for ever: collections need not look at it again.
-        gc.freeze()
     from experiments.trial import run_trial
 
     return run_trial(task, report, note)

@@ -1,6 +1,5 @@
 """What every mended oracle shares: its record, its seeds, and being rebuilt from trial files."""
 
-import json
 import math
 import time
 from collections.abc import Iterable
@@ -12,9 +11,12 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
 
+from experiments.ended_trials import best_trials
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
 from experiments.stored_trial import TrialReader
+from reports.reading import read_json
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
@@ -158,14 +160,13 @@ class DurableOracle(keras_tuner.Oracle):
         )
         if self._failures_in_a_row == self.max_consecutive_failed_trials:
             raise RuntimeError(
-                f"{self._failures_in_a_row} trials in a row failed, the last one: {trial.message}"
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
+                f"{trial.message}"
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
         """Returns the best completed trials by the first objective, fewer where there are fewer."""
-        completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
-        most = self._objectives()[0].direction == "max"
-        return sorted(completed, key=lambda t: t.score, reverse=most)[:num_trials]
+        return best_trials(self.trials, self._objectives()[0].direction, num_trials)
 
     def wanted(self) -> set[str]:
         """Returns the trials whose training a later trial may go on from."""
@@ -188,9 +189,7 @@ class DurableOracle(keras_tuner.Oracle):
         """Rebuilds the state from the trial files; `oracle.json` is not read."""
         paths = sorted(Path(self._project_dir).glob("trial_*/trial.json"))
         reader = TrialReader()
-        self.rebuild(
-            reader.trial(json.loads(path.read_text(encoding="utf-8")), path) for path in paths
-        )
+        self.rebuild(reader.trial(read_json(path), path) for path in paths)
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`; running ones are to be run again."""
