@@ -189,8 +189,8 @@ def _where(error: BaseException) -> str:
 
 def run_source(case: Case, runs: Path, guard: Guard, allowed: Sequence[Path], space: Any) -> Ending:
     """Takes a study's trials into another search, as `--from` does; `space` is that search's."""
-    from experiments.errors import UserError
-    from experiments.objective import Objective
+    from experiments.record.errors import UserError
+    from experiments.record.objective import Objective
     from experiments.warm_start import as_record, from_record, warm_start
 
     with guard.watching(*allowed) as outside:
@@ -216,7 +216,7 @@ def check_trials(case: Case) -> str:
     Returns:
         What is wrong; empty where nothing is, or where the study is refused.
     """
-    from experiments.errors import UserError
+    from experiments.record.errors import UserError
     from reports import load_study
 
     sound = load_study(case.base)

@@ -313,7 +313,7 @@ def outcome_of(name: str, cache: Path, verbose: bool = False) -> str:
     """Prepares a dataset twice; says how it ended: `prepared`, `refused`, or what is wrong."""
     from experiments.data import prepare
     from experiments.display import introduction
-    from experiments.errors import UserError
+    from experiments.record.errors import UserError
 
     def hang(*arguments: object) -> None:
         raise HangError(f"took more than {_SECONDS} s")

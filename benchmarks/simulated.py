@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.display import SilentDisplay
 from experiments.executors.base import Answer
-from experiments.files import atomic
+from experiments.record.files import atomic
 from experiments.trial import Execution, TrialResult
 
 
@@ -184,9 +184,9 @@ class Simulation:
         from experiments.driver import Driver
         from experiments.executors import make_executor
         from experiments.methods import make_oracle
-        from experiments.record import TrialRecord
         from experiments.repair import restore
         from experiments.retention import Retention
+        from experiments.trial_record import TrialRecord
 
         config = SearchConfig(
             "mnist_cnn",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.search import run_search

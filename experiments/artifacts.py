@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from experiments.costs import flops, latency
 from experiments.data import PreparedData, Split
-from experiments.files import atomic, write_json
 from experiments.own_code import own_code
+from experiments.record.files import atomic, write_json
 
 NUM_FILTERS = 9
 _NUM_PICTURES = 12

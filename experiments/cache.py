@@ -15,8 +15,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from experiments.cache_use import INFO, PARTIAL, claimed, lock_of
-from experiments.errors import UserError
-from reports.words import are
+from experiments.record.errors import UserError
+from experiments.record.formatting import are
 
 KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

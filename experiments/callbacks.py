@@ -9,7 +9,7 @@ import keras
 
 from experiments.executors.base import Answer
 from experiments.feed import Feed
-from experiments.objective import Objective
+from experiments.record.objective import Objective
 from experiments.snapshot import Keeper, Snapshot
 from experiments.trial import Execution, NotANumberError
 

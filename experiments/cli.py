@@ -7,11 +7,11 @@ import click
 
 from experiments.commands import add_commands
 from experiments.config import SearchConfig
-from experiments.errors import UserError
 from experiments.inherited import own_process
 from experiments.interrupt import interruptible
 from experiments.output import close, complain, echo, say
 from experiments.quiet import import_keras_quietly
+from experiments.record.errors import UserError
 from experiments.report_commands import add_report_commands
 from experiments.search_options import parse_options, search_options
 
@@ -69,7 +69,7 @@ class _Refusing(click.Command):
 
 def _brief(message: str) -> str:
     """Returns a message in one line, however long what it quotes of a record is."""
-    from reports.reading import clean
+    from experiments.record.reading import clean
 
     return clean(" ".join(clean(word, _LONGEST_WORD) for word in message.split()), _LONGEST_LINE)
 
@@ -131,7 +131,7 @@ def _show_result(result: Any, quiet: bool) -> int:
         complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
     if not quiet:
-        from reports.words import score as shown
+        from experiments.record.formatting import score as shown
 
         tested = _tested(result)
         for line in result.front_lines:
@@ -149,9 +149,9 @@ def _tested(result: Any) -> str:
 
     Of several trainings it is their mean.
     """
+    from experiments.record.formatting import between, plural, score, words
     from reports import load_study
     from reports.summary import winner_on_test
-    from reports.words import between, plural, score, words
 
     found = winner_on_test(load_study(result.folder)) if result.test_scores else None
     if found is None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from experiments.errors import UserError
 from experiments.output import echo
+from experiments.record.errors import UserError
 from experiments.search_options import parse_options, search_options
 
 _WATCH_SECONDS = 1.0
@@ -64,7 +64,7 @@ def _resume(
     study: str, runs: str, changes: dict[str, Any], quiet: bool, show_result: Callable[..., int]
 ) -> int:
     from experiments.quiet import import_keras_quietly
-    from reports.load import find_study
+    from experiments.record.study import find_study
 
     find_study(study, runs)
     from experiments.display import make_display
@@ -77,9 +77,9 @@ def _resume(
 
 
 def _status(study: str, runs: str, watch: bool) -> None:
-    from experiments.lock import is_running
+    from experiments.record.lock import is_running
+    from experiments.record.study import find_study
     from experiments.status_text import status_text
-    from reports.load import find_study
 
     folder = find_study(study, runs)
     echo(status_text(folder))
@@ -91,12 +91,12 @@ def _status(study: str, runs: str, watch: bool) -> None:
 
 
 def _prune(study: str, runs: str, keep: int) -> None:
-    from experiments.lock import PRUNED, locked
     from experiments.prune import prune
-    from reports.formats import check_format
-    from reports.load import find_study
-    from reports.reading import as_dict, read_json
-    from reports.words import plural
+    from experiments.record.formatting import plural
+    from experiments.record.lock import PRUNED, locked
+    from experiments.record.reading import as_dict, read_json
+    from experiments.record.schema import check_format
+    from experiments.record.study import find_study
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")

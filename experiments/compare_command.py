@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from experiments.errors import UserError
 from experiments.output import echo
 from experiments.quiet import import_keras_quietly
+from experiments.record.errors import UserError
 
 data_dir_option = click.option(
     "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
@@ -126,9 +126,9 @@ def _look(arms: Sequence[Any]) -> int:
 
     Without two trainings, or searches, of two arms there is nothing to be seen.
     """
-    from experiments.test_uses import note_look
+    from experiments.record.test_uses import look_digest, note_look
+    from reports.test_looks import looks_before
     from reports.test_predictions import tested_runs
-    from reports.test_uses import look_digest, looks_before
 
     if sum(len(arm.tests) > 1 for arm in arms) < 2:
         return 1
@@ -147,8 +147,8 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
             raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
-    from experiments.files import check_writable
-    from experiments.lock import COMPARED, locked
+    from experiments.record.files import check_writable
+    from experiments.record.lock import COMPARED, locked
 
     folders = sorted({arm.study.folder.resolve() for arm in _single(arms)})
     for folder in folders:

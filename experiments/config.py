@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.datasets.names import check_name
-from experiments.errors import UserError
-from experiments.objective import COSTS, Objective, parse_objectives
+from experiments.record.errors import UserError
+from experiments.record.objective import COSTS, Objective, parse_objectives
 
 _KERAS_TUNER = ("random", "grid", "hyperband", "bayesian")
 OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
@@ -238,7 +238,7 @@ class SearchConfig:
                 )
 
     def _check_execution(self) -> None:
-        from experiments.deadline import parse_deadline
+        from experiments.record.durations import parse_deadline
 
         count = int(self.workers) if str(self.workers).isdecimal() else self.workers
         if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):

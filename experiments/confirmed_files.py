@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.files import atomic, write_json
-from reports.alike import facts_of, num_epochs_of, why_unlike
-from reports.reading import dicts, read_arrays, read_json
+from experiments.record.alike import facts_of, num_epochs_of, why_unlike
+from experiments.record.files import atomic, write_json
+from experiments.record.reading import dicts, read_arrays, read_json
 
 _ASIDE = "earlier"
 _SAID_IN_FULL = ("max_epochs", "patience", "objective", "space")

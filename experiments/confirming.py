@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 
 from experiments.confirmed_files import read_confirmed, set_aside_unlike
-from experiments.errors import UserError
-from experiments.finalists_plan import CONFIRM_STREAM, DEFAULT_STREAM, FRESH_STREAM, seeds_of
+from experiments.record.alike import facts_of, why_unlike
+from experiments.record.errors import UserError
+from experiments.record.formatting import score
+from experiments.record.layout import DEFAULT
+from experiments.record.numerics import numerics_sentence
+from experiments.record.seeds import (
+    CONFIRM_STREAM,
+    DEFAULT_STREAM,
+    FRESH_STREAM,
+    derive_seed,
+    seeds_of,
+)
+from experiments.record.test_uses import note_test_use
 from experiments.rerun import Opened
-from experiments.test_uses import note_test_use
 from experiments.testing import Predicted, tested
 from experiments.trained import build_network, load_weights
 from experiments.trained_how import how_trained, key_of
-from experiments.trial import derive_seed, run_trial
-from reports.alike import facts_of, why_unlike
-from reports.numerics import numerics_sentence
-from reports.study import DEFAULT
+from experiments.trial import run_trial
 from reports.test_predictions import ranking_seeds, test_predictions
-from reports.words import score
 
 
 def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:

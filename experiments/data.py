@@ -22,8 +22,8 @@ from experiments.data_health import Census, health_of
 from experiments.datasets.base import Progress, RawDataset
 from experiments.datasets.pixels import on_white
 from experiments.datasets.registry import resolve
-from experiments.errors import UserError
-from experiments.files import sync
+from experiments.record.errors import UserError
+from experiments.record.files import sync
 from experiments.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 
 # Of the prepared arrays. 2: transparency on white, more than 8 bits scaled; health is recorded.

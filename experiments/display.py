@@ -8,10 +8,10 @@ from typing import Any, Protocol, Self
 from experiments.config import SearchConfig
 from experiments.data import PREPARING, PreparedData
 from experiments.data_health import warnings_of
-from experiments.objective import shown_value
 from experiments.output import echo, printable, say
-from reports.words import plural
-from reports.words import score as shown
+from experiments.record.formatting import plural
+from experiments.record.formatting import score as shown
+from experiments.record.objective import shown_value
 
 _MOST_CLASSES = 20
 _MOST_SKIPPED = 5

@@ -14,15 +14,15 @@ from keras_tuner.engine import trial as trial_module
 from experiments.data import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Answer, Executor, Job, Loss
-from experiments.fidelity import is_left_behind
 from experiments.interrupt import Interruption
 from experiments.oracles.asha import origins
 from experiments.policy import Fate, after_failure, after_loss
-from experiments.record import TrialRecord
+from experiments.record.fidelity import is_left_behind
+from experiments.record.formatting import plural
+from experiments.record.status_file import StatusFile
 from experiments.retention import Retention
-from experiments.status import StatusFile
 from experiments.trial import TrialResult, TrialTask
-from reports.words import plural
+from experiments.trial_record import TrialRecord
 
 Status = trial_module.TrialStatus
 _TICK_SECONDS = 0.5

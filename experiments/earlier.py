@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.objective import Objective
+from experiments.record.errors import UserError
+from experiments.record.objective import Objective
 
 
 @dataclass(frozen=True)

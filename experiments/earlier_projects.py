@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from experiments.earlier import Earlier, Source, check_objective, is_number, missing
-from experiments.errors import UserError
-from experiments.fidelity import epochs_asked, is_of_early_round
-from experiments.objective import Objective, objective_values
 from experiments.oracles.asha import ORIGIN
-from experiments.pruned import was_pruned
-from reports.formats import check_format
-from reports.frames import status_of
-from reports.load import read_trials
-from reports.plain_metrics import Candidate, best_of
-from reports.plain_project import read_project
-from reports.reading import as_dict, clean, dicts, dig, read_json
+from experiments.record.errors import UserError
+from experiments.record.fidelity import epochs_asked, is_of_early_round
+from experiments.record.layout import was_pruned
+from experiments.record.objective import Objective, objective_values
+from experiments.record.plain_metrics import Candidate, best_of
+from experiments.record.plain_project import read_project
+from experiments.record.reading import as_dict, clean, dicts, dig, read_json
+from experiments.record.schema import check_format
+from experiments.record.trial_index import read_trials, status_of
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:

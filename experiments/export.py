@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.errors import UserError
-from experiments.files import atomic
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
+from experiments.record.formatting import is_missing
+from experiments.record.reading import number
 from reports.embedded import csv_of, trials_json
 from reports.front import value_of_trials
-from reports.reading import number
 from reports.study import Study
-from reports.words import is_missing
 
 
 def export_study(study: Study, to: str, out: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from experiments.rerun import exported_network
 from experiments.trained import load_weights
 from reports.study import Study

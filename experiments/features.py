@@ -26,8 +26,8 @@ import numpy.typing as npt
 from experiments.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.checksums import checksum, is_intact
 from experiments.feature_entry import SINGLE, Entry
-from experiments.files import preallocate, write_json
 from experiments.forward import forward
+from experiments.record.files import preallocate, write_json
 from experiments.trial import Note
 
 _ATTEMPTS = 3

@@ -11,9 +11,7 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.errors import UserError
 from experiments.executors import executor_of, make_executor
-from experiments.files import write_json
 from experiments.finalists_ranking import Finalist, Ranking
 from experiments.finalists_record import (
     Confirmed,
@@ -25,15 +23,17 @@ from experiments.finalists_record import (
     trainings_of,
 )
 from experiments.front import finalists
-from experiments.objective import LATENCY
 from experiments.own_code import notice_of, own_code
-from experiments.test_uses import note_test_use
+from experiments.record.errors import UserError
+from experiments.record.files import write_json
+from experiments.record.objective import LATENCY
+from experiments.record.predictions import read_finalists_predictions
+from experiments.record.reading import as_dict
+from experiments.record.test_uses import note_test_use
 from experiments.testing import Predicted, known_execution, tested, write_predictions
 from experiments.trained import export
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.trial import TrialTask
-from reports.reading import as_dict
-from reports.test_predictions import read_finalists_predictions
 
 
 class Tasks(Protocol):

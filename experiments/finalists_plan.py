@@ -5,22 +5,10 @@ the chosen one is trained once more on fresh seeds, and these trainings alone ar
 """
 
 from experiments.config import SearchConfig
-from experiments.errors import UserError
-from experiments.trial import derive_seed
-from reports.words import plural
-
-# Streams of seeds. Recorded studies depend on them: a new use takes a new number.
-CONFIRM_STREAM = 2
-DEFAULT_STREAM = 3  # of trainings of a space's default
-RACE_STREAM = 4  # of rounds: the same seeds for all contenders
-FRESH_STREAM = 5  # of trainings that took part in no choice
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
 
 FIRST_TEST = 3  # round after which a race first compares; the spread of two says nothing
-
-
-def seeds_of(seed: int, stream: int, trial_id: str, count: int) -> list[int]:
-    """Returns the seeds of a trial's first `count` trainings of a stream."""
-    return [derive_seed(seed, stream, int(trial_id), index) for index in range(count)]
 
 
 def is_choice(config: SearchConfig, num_finalists: int) -> bool:

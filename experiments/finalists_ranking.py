@@ -8,20 +8,19 @@ from functools import cached_property
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.deadline import REPORT_SECONDS, clock
-from experiments.finalists_plan import (
+from experiments.finalists_plan import is_choice, race_budget
+from experiments.race_words import end_line, fresh_line, ranking_line, round_line
+from experiments.racing import Race
+from experiments.record.durations import REPORT_SECONDS, clock
+from experiments.record.seeds import (
     CONFIRM_STREAM,
     FRESH_STREAM,
     RACE_STREAM,
-    is_choice,
-    race_budget,
+    derive_seed,
     seeds_of,
 )
-from experiments.race_words import end_line, fresh_line, ranking_line, round_line
-from experiments.racing import Race
 from experiments.trained import build_network, load_weights
 from experiments.trainings import Outcome, Training, Trainings
-from experiments.trial import derive_seed
 
 
 @dataclass

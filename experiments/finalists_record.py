@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from reports.reading import number, read_json
+from experiments.record.reading import number, read_json
 
 # What messages of such failures begin with.
 _PASSING = (

@@ -13,19 +13,19 @@ from experiments.cache import cache_folder
 from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import PreparedData, kept, prepare
-from experiments.deadline import parse_deadline
 from experiments.display import Display
-from experiments.ended_trials import EndedTrials, read_ended
-from experiments.files import finite
 from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
 from experiments.front import finalists
 from experiments.places import is_images
+from experiments.record.durations import parse_deadline
+from experiments.record.ended_trials import EndedTrials, read_ended
+from experiments.record.files import finite
+from experiments.record.reading import dicts, dig
+from experiments.record.study import versions
 from experiments.resume import as_now, changed_config
 from experiments.search_result import SearchResult, result_of
 from experiments.session_record import SessionRecord, other_threads, threads_in
 from experiments.space_source import is_unchanged
-from experiments.study import versions
-from reports.reading import dicts, dig
 
 # Fields that have no say in what is left to do.
 _HOW = ("workers", "deadline", "max_failures")

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bookkeeping import own_values
 from experiments.config import SearchConfig
-from experiments.fidelity import is_left_behind, longest_first
-from experiments.objective import LATENCY, Objective, described, objectives_of
-from experiments.retention import CHECKPOINT, Retention
-from reports.front import front_of
-from reports.statistics.front import Front
-from reports.words import are, plural
+from experiments.record.bookkeeping import own_values
+from experiments.record.fidelity import is_left_behind, longest_first
+from experiments.record.formatting import are, plural
+from experiments.record.front import Front, front_of
+from experiments.record.layout import CHECKPOINT
+from experiments.record.objective import LATENCY, Objective, described, objectives_of
+from experiments.retention import Retention
 
 MOST_KEPT = 20  # trials of the front whose weights are kept
 

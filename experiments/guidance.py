@@ -9,11 +9,11 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import OPTUNA_METHODS, SearchConfig
-from experiments.errors import UserError
 from experiments.oracles.combinations import combinations
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
+from experiments.record.reading import dicts
 from experiments.space import describe, is_same_value, parse_value
-from reports.reading import dicts
-from reports.words import plural
 
 _FEW = 10  # trials that are too few for a model to learn from
 _GENERATIONS = 200  # trials from which on there are generations enough to evolve a front

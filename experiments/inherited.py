@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 _BACKEND, _FORMAT, _PRECISION = "tensorflow", "channels_last", "float32"
 _DISTRIBUTED = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")

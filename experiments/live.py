@@ -23,9 +23,9 @@ from experiments.config import SearchConfig
 from experiments.data import PREPARING, PreparedData
 from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
-from experiments.objective import shown_value
 from experiments.output import Enduring, printable
-from reports.words import score as shown
+from experiments.record.formatting import score as shown
+from experiments.record.objective import shown_value
 
 _NUM_ROWS = 12
 _MAX_HYPERPARAMETERS = 4

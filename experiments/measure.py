@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from experiments.costs import flops, latency
-from experiments.files import write_json
+from experiments.record.files import write_json
+from experiments.record.study import environment
 from experiments.rerun import Opened
-from experiments.study import environment
 from search_spaces import space_class
 
 

@@ -7,10 +7,10 @@ import keras_tuner
 
 from experiments.config import HALVING, OPTUNA_METHODS, SearchConfig
 from experiments.earlier import Earlier
-from experiments.errors import UserError
 from experiments.guidance import parse_tries
 from experiments.oracles.bracket import Plan
-from experiments.trial import derive_seed
+from experiments.record.errors import UserError
+from experiments.record.seeds import derive_seed
 
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 

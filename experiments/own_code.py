@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from reports.words import listed
+from experiments.record.formatting import listed
 
 
 def own_code(model: Any) -> list[str]:

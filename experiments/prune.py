@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.objective import Objective
-from experiments.pruned import was_pruned
-from experiments.retention import CHECKPOINT, SNAPSHOTS
-from reports.formats import check_format
-from reports.reading import as_dict, read_json
+from experiments.record.errors import UserError
+from experiments.record.layout import CHECKPOINT, SNAPSHOTS, was_pruned
+from experiments.record.objective import Objective
+from experiments.record.reading import as_dict, read_json
+from experiments.record.schema import check_format
 
 
 def prune(folder: Path, num_kept: int) -> tuple[int, int]:
@@ -68,7 +67,7 @@ def _front(folder: Path, ranked: Sequence[str], objectives: Sequence[Objective])
     """Returns folders of the front's trials, the knee first; none for one objective."""
     if not objectives:
         return []
-    from reports.front import front_of  # reports.text imports this module
+    from experiments.record.front import front_of
 
     paths = [folder / name / "result.json" for name in ranked]
     records = [read_json(path) for path in paths]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.racing import Drop, Race
-from reports.words import listed, plural, score
+from experiments.record.formatting import listed, plural, score
 
 _WHY = {"budget": "the budget ended", "deadline": "the deadline came"}
 

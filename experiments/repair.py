@@ -8,13 +8,13 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.ended_trials import checked_result
-from experiments.files import remove_left_over
-from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
-from experiments.retention import SNAPSHOTS
-from experiments.retried import begun_again, failed_of_cache
+from experiments.record.ended_trials import checked_result, failed_of_cache
+from experiments.record.files import remove_left_over
+from experiments.record.layout import ATTEMPTS, SNAPSHOTS
+from experiments.record.reading import read_json
+from experiments.retried import begun_again
 from experiments.stored_trial import TrialReader
-from reports.reading import read_json
+from experiments.trial_record import TrialRecord, note_asked, read_attempts, tell
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)

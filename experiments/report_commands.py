@@ -12,10 +12,10 @@ from experiments.compare_command import (
     data_dir_option,
     images_option,
 )
-from experiments.errors import UserError
-from experiments.objective import LATENCY
 from experiments.output import echo
 from experiments.quiet import import_keras_quietly
+from experiments.record.errors import UserError
+from experiments.record.objective import LATENCY
 
 _DISAGREES = 1
 
@@ -104,7 +104,7 @@ def reproduce(
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.export import export_study
-    from experiments.files import check_own
+    from experiments.record.files import check_own
     from reports import load_study
 
     if (to is None) == (model is None):
@@ -142,7 +142,7 @@ def measure(
     runs_dir: str,
 ) -> None:
     """Measure FLOPs and latency of the best trials of STUDY, for its report."""
-    from experiments.files import check_writable
+    from experiments.record.files import check_writable
     from reports import load_study, write_report
 
     loaded = load_study(study, runs_dir)

@@ -10,13 +10,13 @@ from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.display import Display, PatientDisplay
-from experiments.errors import UserError
-from experiments.objective import LATENCY
 from experiments.places import recorded, whole
 from experiments.ranges import searched_space
+from experiments.record.errors import UserError
+from experiments.record.objective import LATENCY
+from experiments.record.reading import as_dict, dig, read_json
 from experiments.search import parse_settings, prepare_data
 from experiments.trial import TrialTask
-from reports.reading import as_dict, dig, read_json
 from reports.study import Study
 from search_spaces import space_class
 

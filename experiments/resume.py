@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.errors import UserError
-from experiments.files import finite
 from experiments.finalists_plan import check_race
 from experiments.places import is_images, whole
 from experiments.places import recorded as found_now
-from reports.facts import picks
-from reports.passwords import all_hidden
-from reports.reading import clean
-from reports.words import plural
+from experiments.record.errors import UserError
+from experiments.record.files import finite
+from experiments.record.formatting import plural
+from experiments.record.passwords import all_hidden
+from experiments.record.reading import clean
+from experiments.record.study import picks
 
 if TYPE_CHECKING:
     from experiments.ranges import Widened

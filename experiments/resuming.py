@@ -8,11 +8,10 @@ from experiments.display import Display, SilentDisplay
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finished import find_finished
 from experiments.inherited import before_imports, refuse_shared_trials
-from experiments.lock import locked
+from experiments.record.lock import locked
+from experiments.record.study import find_study, read_study
 from experiments.resume import changed_config
 from experiments.search_result import SearchResult
-from experiments.study import read_study
-from reports.load import find_study
 
 
 def resume_search(

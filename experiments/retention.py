@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from experiments.objective import Objective
-
-CHECKPOINT = "checkpoint.weights.h5"
-SNAPSHOTS = "snapshot-*.npz"
+from experiments.record.layout import CHECKPOINT, SNAPSHOTS
+from experiments.record.objective import Objective
 
 
 class Retention:

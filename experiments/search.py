@@ -10,9 +10,7 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.deadline import clock, parse_deadline
 from experiments.display import Display, SilentDisplay
-from experiments.errors import UserError
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
@@ -20,22 +18,19 @@ from experiments.finalists_plan import check_race
 from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
-from experiments.lock import locked
 from experiments.methods import make_oracle, parse_method_settings
-from experiments.objective import check_reported
+from experiments.new_study import already_there, check_new, describe_study
 from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
+from experiments.record.durations import clock, parse_deadline
+from experiments.record.errors import UserError
+from experiments.record.lock import locked
+from experiments.record.objective import check_reported
+from experiments.record.study import is_unbegun, write_study
 from experiments.resume import as_now, check_same, may_be_picked_again
 from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import (
-    already_there,
-    check_new,
-    describe_study,
-    is_unbegun,
-    write_study,
-)
 from experiments.warm_start import as_record, warm_start
 
 _MOST_ATTEMPTS = 1000

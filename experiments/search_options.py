@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from experiments.config import METHODS, PRUNERS, load_toml
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 _TABLES = {
     "fix": "--fix",

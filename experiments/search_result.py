@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments import front
 from experiments.finalists_record import Confirmed
-from experiments.objective import objectives_of
+from experiments.record.objective import objectives_of
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,11 @@ from typing import Any
 from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import MissingDataError, PreparedData
-from experiments.deadline import Deadline, clock
+from experiments.deadline import Deadline
 from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
-from experiments.ended_trials import ENDED
-from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors.base import Executor
-from experiments.files import is_disk_full
 from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
@@ -25,11 +22,15 @@ from experiments.guidance import given_points
 from experiments.methods import make_oracle, plan_of
 from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
-from experiments.record import TrialRecord
+from experiments.record.durations import clock
+from experiments.record.ended_trials import ENDED
+from experiments.record.errors import InterruptedSearchError, UserError
+from experiments.record.files import is_disk_full
 from experiments.repair import restore
 from experiments.session_record import SessionRecord, other_threads, threads_in
 from experiments.space_source import changed, source_of, space_source
 from experiments.trainings import OutOfTimeError
+from experiments.trial_record import TrialRecord
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.files import atomic, finite
+from experiments.record.files import atomic, finite
 from experiments.trial import Execution, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least

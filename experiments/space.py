@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from reports.reading import as_dict, dicts, number
+from experiments.record.reading import as_dict, dicts, number
 from search_spaces import space_class
 
 Source = dict[str, str]  # module -> fingerprint of its text

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.datasets.base import RawDataset, RawSplit
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.1

@@ -6,14 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.lock import holder, is_running
-from experiments.objective import Objective, described
-from experiments.pruned import PRUNED, was_pruned
-from experiments.status import read_status
-from reports.formats import check_format
-from reports.index import read_compact
-from reports.reading import as_dict, clean, dicts, number, read_json
+from experiments.record.errors import UserError
+from experiments.record.layout import PRUNED, was_pruned
+from experiments.record.lock import holder, is_running
+from experiments.record.objective import Objective, described
+from experiments.record.reading import as_dict, clean, dicts, number, read_json
+from experiments.record.schema import check_format
+from experiments.record.status_file import read_status
+from experiments.record.trial_index import read_compact
 
 
 def status_text(folder: Path) -> str:
@@ -45,8 +45,8 @@ def status_text(folder: Path) -> str:
 
 def _plain_text(folder: Path) -> str:
     """Says what a project of plain Keras Tuner came to; nothing tells whether one is running."""
+    from experiments.record.notes import PROBLEM
     from reports.load import load_study
-    from reports.study import PROBLEM
 
     study = load_study(folder)
     counts = study.trials["status"].replace({"running": "not ended"}).value_counts().sort_index()
@@ -113,7 +113,7 @@ def _best(
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max
-    from reports.words import score
+    from experiments.record.formatting import score
 
     best = choose(done, key=lambda t: number(t["score"]))
     name = _text(objective.get("name", "score"))
@@ -133,8 +133,8 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     done = [r for r in results if r.get("status") == "completed" and _values(r, objectives)]
     if not objectives or not done:
         return []
-    from reports.front import front_of
-    from reports.words import plural
+    from experiments.record.formatting import plural
+    from experiments.record.front import front_of
 
     front = front_of([list(_values(r, objectives).values()) for r in done], objectives)
     ids = ", ".join(_text(done[position].get("trial_id")) for position in front.members)
@@ -155,7 +155,7 @@ def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, fl
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     if is_running(folder) is False:
         return []
-    from reports.words import score
+    from experiments.record.formatting import score
 
     status = read_status(folder)
     lines = []

@@ -11,8 +11,8 @@ from typing import Any
 from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
 
-from experiments.ended_trials import check_metrics
-from reports.reading import read_json
+from experiments.record.ended_trials import check_metrics
+from experiments.record.reading import read_json
 
 Status = trial_module.TrialStatus
 

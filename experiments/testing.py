@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from experiments.artifacts import class_probabilities
 from experiments.data import PreparedData
-from experiments.files import atomic
+from experiments.record.files import atomic
 from experiments.trial import Execution
 
 Predicted = npt.NDArray[np.integer[Any]]

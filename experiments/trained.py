@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.files import atomic, check_room
+from experiments.record.files import atomic, check_room
 from experiments.trial import TrialTask, room_for
 
 

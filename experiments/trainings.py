@@ -13,19 +13,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.deadline import REPORT_SECONDS, clock
 from experiments.display import Display
 from experiments.driver import STOPPING
-from experiments.errors import UserError
 from experiments.executors.base import Answer, Executor, Job, Loss
-from experiments.files import write_json
 from experiments.interrupt import Interruption
 from experiments.policy import Attempt, Fate, after_failure, after_loss
-from experiments.retention import CHECKPOINT, SNAPSHOTS
-from experiments.status import StatusFile
+from experiments.record.durations import REPORT_SECONDS, clock
+from experiments.record.errors import UserError
+from experiments.record.files import write_json
+from experiments.record.formatting import plural
+from experiments.record.layout import CHECKPOINT, SNAPSHOTS
+from experiments.record.reading import as_dict, read_json
+from experiments.record.status_file import StatusFile
 from experiments.trial import Execution, TrialResult, TrialTask
-from reports.reading import as_dict, read_json
-from reports.words import plural
 
 _TICK_SECONDS = 0.5
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.data import MissingDataError, PreparedData
 from experiments.executors.base import Answer
-from experiments.files import atomic, check_room, is_disk_full
-from experiments.objective import LATENCY, Objective
+from experiments.record.files import atomic, check_room, is_disk_full
+from experiments.record.objective import LATENCY, Objective
 
 # Called with (execution, epoch from 0, metrics); answers with an `Answer`, 0 for going on.
 Report = Callable[[int, int, dict[str, float]], int]
@@ -147,11 +147,6 @@ class NotANumberError(ArithmeticError):
 
 class BuildError(RuntimeError):
     """The hyperparameters describe no model that can be built."""
-
-
-def derive_seed(*parts: int) -> int:
-    """Derives a seed of 31 bits from the study's seed, the trial's number and the like."""
-    return int(np.random.SeedSequence(list(parts)).generate_state(1)[0] >> 1)
 
 
 def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> TrialResult:

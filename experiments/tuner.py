@@ -11,9 +11,10 @@ from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.driver import Driver
-from experiments.files import write_json
+from experiments.record.files import write_json
+from experiments.record.seeds import derive_seed
 from experiments.retention import Retention
-from experiments.trial import TrialTask, derive_seed
+from experiments.trial import TrialTask
 
 _TRIAL_STREAM = 0
 

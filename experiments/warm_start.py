@@ -12,12 +12,12 @@ import keras_tuner
 from experiments.earlier import Earlier, Source, check_objective, is_number
 from experiments.earlier import missing as missing_of
 from experiments.earlier_projects import read_folder
-from experiments.errors import UserError
-from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
-from reports.passwords import hidden
-from reports.reading import clean
-from reports.words import plural
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
+from experiments.record.objective import Objective
+from experiments.record.passwords import hidden
+from experiments.record.reading import clean
 
 _MOST_NAMED = 50
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from reports.page import write_report
 
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.record.reading import as_dict, dig, number
 from reports.metrics import base_name, is_share_of_images, name_on_test
-from reports.reading import as_dict, dig, number
 from reports.recommended import recommended
 from reports.statistics.estimates import wilson
 from reports.study import Study

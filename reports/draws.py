@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.errors import UserError
-from reports.facts import picks
-from reports.reading import as_dict, dicts, dig, number, read_json
+from experiments.record.errors import UserError
+from experiments.record.formatting import is_missing, text
+from experiments.record.reading import as_dict, dicts, dig, number, read_json
+from experiments.record.study import picks
 from reports.study import Study
-from reports.words import is_missing, text
 
 _BLIND = {"random", "qmc", "hyperband"}  # methods that look at no result before they promote
 # method -> its setting for the trials it draws at random to begin with, and the default

@@ -2,16 +2,17 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from reports.passwords import hidden
-from reports.reading import as_dict, clean, dicts, dig, number
+from experiments.record.formatting import duration, listed, plural, text, words
+from experiments.record.formatting import number as shown
+from experiments.record.passwords import hidden
+from experiments.record.reading import as_dict, clean, dicts, dig, number
+from experiments.record.study import picks
 from reports.study import Study
 from reports.summary import metric_on_test
-from reports.test_uses import looks, opened_words
-from reports.words import duration, listed, plural, text, words
-from reports.words import number as shown
+from reports.test_looks import looks, opened_words
 
 _MOST_COMMANDS = 20
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -61,11 +62,6 @@ def method_words(config: dict[str, Any]) -> str:
     """Names the method of a search, and its pruner."""
     method, pruner = _said(config.get("method")), config.get("pruner")
     return f"{method} with {pruner}" if method and pruner not in (None, "none") else method
-
-
-def picks(record: Mapping[str, Any]) -> list[str]:
-    """Returns what `auto` said when it picked the method, once a pick; empty if it did not."""
-    return [str(s["picked"]) for s in dicts(record.get("sessions")) if s.get("picked")]
 
 
 def _method(record: dict[str, Any]) -> str:

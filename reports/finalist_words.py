@@ -2,7 +2,7 @@
 
 from reports.race import is_of_front, was_chosen
 from reports.study import Study
-from reports.test_uses import opened_words
+from reports.test_looks import opened_words
 
 _CHOSEN = (
     "The best trials of the search were trained again from scratch, and ranked by these trainings "

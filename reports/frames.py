@@ -4,20 +4,19 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.durations import trial_seconds
-from reports.reading import as_dict, clean, dicts, dig, number, scalar
+from experiments.record.durations import trial_seconds
+from experiments.record.reading import as_dict, clean, dicts, dig, number, scalar
+from experiments.record.trial_index import Trial, status_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
 _FIELDS = (
     "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
     "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs",
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
-Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
 
 def trials_frame(
@@ -88,13 +87,6 @@ def _trial_row(
         for column, hp in hyperparameters.items()
         if _active(hp, values)
     }
-
-
-def status_of(trial: Trial) -> str:
-    """Returns `completed`, `pruned`, `failed` or `running`."""
-    _, state, result = trial
-    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
-    return clean(status, 20)
 
 
 def _epochs(executions: list[dict[str, Any]]) -> float:

@@ -1,29 +1,17 @@
 """The front of a study with several objectives."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from experiments.objective import Objective, described
-from reports.statistics.front import Front, arrivals, find_front
+from experiments.record.front import Front, arrivals, front_of
+from experiments.record.objective import Objective, described
 from reports.study import Study
 
 # objective -> columns of `Study.trials` that add up to it; others are columns themselves
 _COLUMNS = {"params": ("trainable_parameters", "frozen_parameters")}
-
-
-def front_of(values: Sequence[Sequence[float | None]], objectives: Sequence[Objective]) -> Front:
-    """Returns the front of trials by their objectives; costs are compared by ratio.
-
-    Args:
-        values: One sequence a trial, in the order of `objectives`.
-        objectives: The first ranks trials.
-    """
-    points = np.array(values, dtype=float).reshape(len(values), len(objectives))
-    return find_front(points, [o.direction for o in objectives], [o.is_cost for o in objectives])
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import math
 
-from experiments.objective import Objective, shown_value
+from experiments.record.formatting import listed, plural, score, words
+from experiments.record.objective import Objective, shown_value
 from reports.front import StudyFront
-from reports.words import listed, plural, score, words
 
 _SAME = 1.05  # ratios below it are no difference worth a number
 

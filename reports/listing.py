@@ -7,14 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from reports.frames import Trial, status_of
-from reports.index import Scan, read_compact, scan
+from experiments.record.errors import UserError
+from experiments.record.formatting import score
+from experiments.record.reading import clean, dig, number
+from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.load import check_space, damage_refused, load_study, read_finalists, read_record
 from reports.metrics import reported_on_test
 from reports.race import winner_of
-from reports.reading import clean, dig, number
-from reports.words import score
 
 _HEADINGS = ("study", "size", "what", "method", "trials", "objective", "best", "test", "started")
 _WIDEST = 120

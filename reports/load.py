@@ -1,22 +1,30 @@
 """Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from experiments.errors import UserError
-from experiments.objective import COSTS, Objective
-from reports.formats import check_format
-from reports.frames import RESERVED, Trial, epochs_frame, trials_frame, value_of
-from reports.index import Scan, read_compact, read_result, read_trial, scan, trial_id_of
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
+from experiments.record.objective import COSTS, Objective
+from experiments.record.plain_project import PlainProject, plain_space, read_project
+from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json, scalar
+from experiments.record.schema import check_format
+from experiments.record.study import find_study
+from experiments.record.trial_index import (
+    Scan,
+    read_compact,
+    read_result,
+    read_trials,
+    scan,
+    trial_id_of,
+)
+from reports.frames import RESERVED, epochs_frame, trials_frame, value_of
 from reports.metrics import is_proportion
-from reports.plain_project import PlainProject, plain_space, read_project
-from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
-from reports.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,22 +88,6 @@ def damage_refused(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
-    """Returns the folder of `study`.
-
-    Raises:
-        UserError: There is none.
-    """
-    named, path = Path(runs_dir) / study, Path(study)
-    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
-    for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
-        if folder.is_dir():
-            return folder
-    there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))
-    known = f"there are {', '.join(there)}" if there else "there is none yet"
-    raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
-
-
 def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind]) -> Kind:
     problems = _absent(folder, record)
     is_short = "objective" in record and bool(record.get("space"))  # the rest is in study.json
@@ -135,12 +127,6 @@ def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
         return []  # plain Keras Tuner writes none
     lacking = [n for n in _PARTS if not isinstance(record.get(n), dict) or not record[n]]
     return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
-
-
-def read_trials(paths: Iterable[Path], problems: list[str]) -> list[Trial]:
-    """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
-    found = (read_trial(path, problems) for path in paths)
-    return [trial for trial in found if trial is not None]
 
 
 def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> "pd.DataFrame":

@@ -6,11 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.files import atomic
-from reports.facts import picks
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
+from experiments.record.reading import as_dict
+from experiments.record.study import picks
 from reports.health import GOOD, Finding, health
-from reports.reading import as_dict
 from reports.study import Study
 
 _OWN = ("name", "runs_dir")  # of the study that was, not of the next

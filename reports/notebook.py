@@ -3,12 +3,12 @@
 from html import escape
 from pathlib import Path
 
+from experiments.record.formatting import plural, words
+from experiments.record.formatting import score as shown
 from reports import load, study, tables
 from reports.page import write_report
 from reports.summary import verdict
 from reports.verdict_words import covered
-from reports.words import plural, words
-from reports.words import score as shown
 
 
 class Study(study.Study):

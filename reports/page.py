@@ -10,8 +10,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from experiments.errors import UserError
-from experiments.files import atomic
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
+from experiments.record.formatting import number, words
+from experiments.record.reading import as_dict, clean, dig
 from reports import tables
 from reports.embedded import csv_link, csv_of, in_script, trials_json
 from reports.facts import checklist, command_line, facts, method_words
@@ -21,14 +23,12 @@ from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
 from reports.race import is_of_front, race_sentence, race_table, was_chosen
-from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS, can_have, sections_of
 from reports.sparkline import sparklines
 from reports.study import Study
 from reports.summary import model_path, study_path, verdict
 from reports.verdict_words import run_sentence, tiles, trials_sentence, verdict_sentence
-from reports.words import number, words
 
 
 def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Path:

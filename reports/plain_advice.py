@@ -1,7 +1,8 @@
 """Verdict and advice for projects of plain Keras Tuner, which takes no options of this suite."""
 
-from reports.study import DOUBT, Note, Study
-from reports.words import plural, words
+from experiments.record.formatting import plural, words
+from experiments.record.notes import DOUBT, Note
+from reports.study import Study
 
 
 def advised(study: Study, ours: str, plain: str) -> str:

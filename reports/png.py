@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments.errors import UserError
-from experiments.files import atomic
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
 from reports.figures import _style as style
 from reports.figures import figures
 from reports.load import load_study

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reports.reading import as_dict, clean, dicts, number
+from experiments.record.formatting import number as shown
+from experiments.record.formatting import plural, score, words
+from experiments.record.reading import as_dict, clean, dicts, number
 from reports.study import Study
-from reports.words import number as shown
-from reports.words import plural, score, words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from reports.figures import _style as style
 
 _RASTER_DPI = 144

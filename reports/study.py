@@ -6,30 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.errors import UserError
-from experiments.objective import Objective
-from reports.reading import as_dict, clean, dicts, dig, read_arrays, read_json
+from experiments.record.errors import UserError
+from experiments.record.notes import Note
+from experiments.record.objective import Objective
+from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
-DEFAULT = "default"  # the id under which the space's own default is trained and tested
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something that a reader of a record has to know.
-
-    Args:
-        level: `problem` (mend it before you trust the result), `doubt`, or `good`.
-        title: What it is.
-        advice: What to do.
-    """
-
-    level: str
-    title: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,8 +146,8 @@ class Study:
 
     @cached_property
     def test_uses(self) -> list[dict[str, Any]]:
-        """When the test split was opened on new trainings; see `reports.test_uses.read_uses`."""
-        from reports.test_uses import read_uses
+        """When the test split was opened on new trainings; see `read_uses`."""
+        from experiments.record.test_uses import read_uses
 
         return read_uses(self.folder)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments.record.formatting import text
+from experiments.record.layout import DEFAULT
+from experiments.record.reading import clean, dig, number
 from reports.metrics import reported_on_test
-from reports.reading import clean, dig, number
 from reports.recommended import recommended
 from reports.statistics.estimates import Estimate, accuracy, mean
-from reports.study import DEFAULT, Study
+from reports.study import Study
 from reports.test_predictions import test_predictions
-from reports.words import text
 
 
 @dataclass(frozen=True)

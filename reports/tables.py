@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.objective import shown_value
+from experiments.record.formatting import is_missing, score, text, words
+from experiments.record.formatting import number as shown
+from experiments.record.objective import shown_value
+from experiments.record.reading import as_dict, clean, dicts, number
 from reports.front import study_front, value_of_trials
-from reports.reading import as_dict, clean, dicts, number
 from reports.study import Study
 from reports.summary import metric_on_test
-from reports.words import is_missing, score, text, words
-from reports.words import number as shown
 
 NUM_BEST = 10
 

@@ -1,17 +1,22 @@
 """What each tested training of a trial says of each test image."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from experiments.errors import UserError
-from reports.alike import facts_of, newest_alike
-from reports.reading import clean, dicts, number, read_arrays
-from reports.study import DEFAULT, Study
-
-_Whole = npt.NDArray[np.integer[Any]]
+from experiments.record.alike import facts_of
+from experiments.record.layout import DEFAULT
+from experiments.record.predictions import (
+    Kept,
+    _arrays,
+    _rows,
+    _Whole,
+    _whole_numbers,
+    read_finalists_predictions,
+)
+from experiments.record.reading import clean, dicts, number
+from reports.newest_alike import newest_alike
+from reports.study import Study
 
 
 class Predictions(NamedTuple):
@@ -26,9 +31,6 @@ class Predictions(NamedTuple):
     labels: _Whole
     predicted: _Whole
     seeds: _Whole
-
-
-Kept = dict[int, _Whole]  # seed -> `(num_images,)`
 
 
 def tested_runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
@@ -101,23 +103,6 @@ def _agrees(row: _Whole, labels: _Whole, run: dict[str, Any]) -> bool:
     return gap < 0.5 / len(labels)
 
 
-def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:
-    """Reads `artifacts/finalists.npz`; see `experiments.testing.write_predictions`.
-
-    Returns:
-        Labels `(num_images,)`, and trial -> seed -> predictions; empty where it is damaged.
-    """
-    arrays = _arrays(folder / "artifacts" / "finalists.npz")
-    labels = _whole_numbers(arrays.get("labels"), 1)
-    found = {}
-    for name in arrays:
-        if name.startswith("seeds_"):
-            trial_id = name.removeprefix("seeds_")
-            seeds = arrays[name]
-            found[trial_id] = _rows(labels, arrays.get(f"predicted_{trial_id}"), seeds)
-    return labels, found
-
-
 def _of_finalists(study: Study, trial_id: str) -> tuple[_Whole, Kept]:
     if "finalists_predictions" not in study.memory:
         study.memory["finalists_predictions"] = read_finalists_predictions(study.folder)
@@ -134,25 +119,3 @@ def _of_comparisons(study: Study, trial_id: str) -> tuple[_Whole, Kept]:
     if not all(isinstance(seed, int) and abs(seed) < 2**62 for seed in seeds):
         return labels, {}
     return labels, _rows(labels, arrays.get("predicted"), np.array(seeds, dtype=np.int64))
-
-
-def _rows(labels: _Whole, predicted: Any, seeds: Any) -> Kept:
-    """Returns a row for each seed; none where the arrays do not fit together."""
-    said, names = _whole_numbers(predicted, 2), _whole_numbers(seeds, 1)
-    if not len(labels) or said.shape != (len(names), len(labels)):
-        return {}
-    return {int(seed): row for seed, row in zip(names, said, strict=True)}
-
-
-def _whole_numbers(array: Any, num_dimensions: int) -> _Whole:
-    """Returns an array of whole numbers; an empty one where it is none, or of another shape."""
-    if isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.ndim == num_dimensions:
-        return array
-    return np.empty((0,) * num_dimensions, dtype=np.int64)
-
-
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        return read_arrays(path) if path.is_file() else {}
-    except UserError:
-        return {}

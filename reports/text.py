@@ -2,16 +2,17 @@
 
 import pandas as pd
 
-from experiments.objective import shown_value
+from experiments.record.formatting import plural, score, text, words
+from experiments.record.notes import PROBLEM
+from experiments.record.objective import shown_value
+from experiments.record.reading import clean
 from reports import tables
 from reports.facts import widenings
 from reports.front import study_front, value_of_trials
 from reports.race import contenders, race_sentence, race_table
-from reports.reading import clean
-from reports.study import PROBLEM, Study
+from reports.study import Study
 from reports.summary import verdict
 from reports.verdict_words import covered
-from reports.words import plural, score, text, words
 
 
 def study_text(study: Study) -> str:

@@ -2,20 +2,20 @@
 
 import math
 
+from experiments.record.formatting import article, between, compact, plural, words
+from experiments.record.formatting import score as shown
+from experiments.record.plain_objective import is_unusual
+from experiments.record.reading import dig
 from reports.baseline import no_better
 from reports.facts import NO, PARTLY, checklist
 from reports.front import study_front
 from reports.front_words import front_sentence
 from reports.metrics import is_proportion, name_on_test
 from reports.plain_advice import either_way
-from reports.plain_objective import is_unusual
 from reports.race import contenders, winner
-from reports.reading import dig
 from reports.statistics.estimates import Estimate
 from reports.study import Study
 from reports.summary import Verdict
-from reports.words import article, between, compact, plural, words
-from reports.words import score as shown
 
 
 def verdict_sentence(study: Study, answer: Verdict) -> str:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reports.reading import number
-from reports.words import plain
+from experiments.record.formatting import plain
+from experiments.record.reading import number
 
 _MOST = 10.0  # times that an end of a log range moves at most
 _WHOLE = 1.0  # of a share, such as that of dropped units

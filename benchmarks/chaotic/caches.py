@@ -165,14 +165,16 @@ class Chaos:
     def finalists(self) -> int:
         """Kills while finalists train, are tested and exported."""
         place = self._copy(self.base("mnist_cnn", "trained"))
-        write = Moment("experiments.files:sync", self._rng.randint(1, 20))
+        write = Moment("experiments.record.files:sync", self._rng.randint(1, 20))
         return self.in_turn(place, [self._rng.choice((write, *FINALISTS))])
 
     def writing(self) -> int:
         """Kills between the writing of a file and its rename, anywhere in a search."""
         place = self._copy(self.base("mnist_cnn", "begun"))
         calls = [self._rng.randint(1, 12) for _ in range(2)]
-        return self.in_turn(place, [Moment("experiments.files:sync", call) for call in calls])
+        return self.in_turn(
+            place, [Moment("experiments.record.files:sync", call) for call in calls]
+        )
 
     def report(self) -> int:
         """Kills while the report is written."""

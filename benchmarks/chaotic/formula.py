@@ -17,9 +17,9 @@ import numpy as np
 from simulated import score
 
 from experiments import trial
-from experiments.bookkeeping import own_values
 from experiments.executors.base import Answer
-from experiments.files import atomic
+from experiments.record.bookkeeping import own_values
+from experiments.record.files import atomic
 from experiments.snapshot import Keeper, Snapshot
 from experiments.trial import TrialResult, TrialTask
 

@@ -119,7 +119,7 @@ RESTORING = (
     Moment("experiments.repair:_read", 1, number=INTERRUPT),
     Moment("experiments.repair:_read", 2, number=INTERRUPT),
     Moment("experiments.repair:note_asked", number=INTERRUPT),
-    Moment("experiments.record:TrialRecord.restore", number=INTERRUPT),
+    Moment("experiments.trial_record:TrialRecord.restore", number=INTERRUPT),
     Moment("experiments.session:restore", after=True, number=INTERRUPT),
     Moment("experiments.session:write_study", number=INTERRUPT),
 )

@@ -217,7 +217,7 @@ class Search:
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
 
     def _check_left_over(self) -> None:
-        from experiments.lock import locked
+        from experiments.record.lock import locked
         from reports.load import load_study
 
         with locked(self.folder):

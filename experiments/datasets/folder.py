@@ -14,9 +14,9 @@ from experiments.datasets.layout import Layout, layout_of, loose_images
 from experiments.datasets.manifest import Examined, Manifest
 from experiments.datasets.pixels import UnusableImageError, decode
 from experiments.datasets.walk import find_files, identity, with_parents
-from experiments.errors import UserError
 from experiments.output import printable
-from reports.words import plural
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
 
 _CAUSES_NAMED = 3
 _LONGEST = 200  # characters of a path that is shown

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from experiments.datasets.pixels import is_meant_as_image
 from experiments.datasets.walk import iterate_files, own_files, subfolders
-from experiments.errors import UserError
 from experiments.output import printable
+from experiments.record.errors import UserError
 
 ROLES = {
     "train": "train", "training": "train",

@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.datasets.base import Progress
 from experiments.datasets.pixels import UnusableImageError, decode, reader
-from experiments.files import write_json
+from experiments.record.files import write_json
 
 READING = "reading images"
 _SAVE_SECONDS = 30.0  # what was read is kept so often, for who interrupts

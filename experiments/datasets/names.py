@@ -1,6 +1,6 @@
 """Names of datasets; importing it loads nothing heavy."""
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 # name -> what it is; names that end in ':' take an argument
 DATASETS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from experiments.datasets.base import Access, Progress, RawDataset
 from experiments.datasets.names import check_name
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 _MODULES = {
     "mnist": "tfds",

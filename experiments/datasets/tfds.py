@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from experiments.datasets.base import Access, Image, RawDataset, RawSplit
 from experiments.datasets.tfds_roles import choose_roles
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 _HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies
 # Batches, where sizes allow, for TensorFlow hands over a batch in the time of one image.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from experiments.errors import UserError
-from reports.words import plural
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural
 
 _NAMES = {
     "train": ("train",),

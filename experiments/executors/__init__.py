@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from experiments.errors import UserError
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
+from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.config import SearchConfig

@@ -6,8 +6,8 @@ All nodes need the study folder and the cache folder under the same path.
 import time
 from typing import Any
 
-from experiments.errors import UserError
 from experiments.executors.base import Answer, Job, Listener, Loss, Run
+from experiments.record.errors import UserError
 
 try:
     import ray

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.bookkeeping import own_values
 from experiments.oracles.base import Status
-from experiments.pruned import was_pruned
+from experiments.record.bookkeeping import own_values
+from experiments.record.fidelity import is_paused
 
 _SPARE = 2  # paused trials whose training is kept, per one that the rung has room for
 ORIGIN = "tuner/trial_id"
@@ -174,8 +174,3 @@ def _origin(trial: Any) -> Any:
 def origins(trials: Iterable[Any]) -> set[str]:
     """Returns the trials that others go on from."""
     return {_origin(t) for t in trials} - {None}
-
-
-def is_paused(trial: Any) -> bool:
-    """Whether a trial was stopped before its last epoch."""
-    return was_pruned(trial.status, trial.message)

@@ -7,11 +7,12 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.config import HALVING
-from experiments.oracles.asha import Halving, is_paused, origins
+from experiments.oracles.asha import Halving, origins
 from experiments.oracles.base import DurableOracle, Status
 from experiments.oracles.distributions import Axis, SpaceMap
 from experiments.oracles.proposal import Proposer, frozen
 from experiments.oracles.pruning import epochs_of, num_brackets, stops
+from experiments.record.fidelity import is_paused
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 

@@ -17,8 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.errors import UserError
 from experiments.oracles.distributions import Axis, SpaceMap
+from experiments.record.errors import UserError
 
 # sampler -> its own settings, with their defaults
 SAMPLERS: dict[str, dict[str, int | None]] = {

@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
+from experiments.record.formatting import plural, short, text
+from experiments.record.layout import DEFAULT
+from experiments.record.reading import clean, dig, number
 from reports.figures._predictions import predictions
-from reports.reading import clean, dig, number
 from reports.recommended import recommended
 from reports.statistics.crossed import Sample
-from reports.study import DEFAULT, Study
+from reports.study import Study
 from reports.test_predictions import test_predictions, tested_runs
-from reports.words import plural, short, text
 
 _MOST_ARMS = 8
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from experiments.record.formatting import between, compact, listed, plural, score, short, words
 from reports.compare.decide import Comparison
 from reports.figures import _style as style
 from reports.networks import population
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 from reports.statistics.pareto import front
-from reports.words import between, compact, listed, plural, score, short, words
 
 _COLORS = (*style.PALETTE, style.RED, style.GREY)
 

@@ -8,14 +8,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.objective import Objective, shown_value
+from experiments.record.formatting import listed, words
+from experiments.record.objective import Objective, shown_value
+from experiments.record.reading import as_dict, number
 from reports.compare.arms import Arm
 from reports.front import value_of_trials
 from reports.metrics import name_on_test
-from reports.reading import as_dict, number
 from reports.statistics.estimates import Estimate, mean
 from reports.test_predictions import tested_runs
-from reports.words import listed, words
 
 
 def further_objectives(arms: Sequence[Arm]) -> list[Objective]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.record.formatting import duration, number
+from experiments.record.numerics import numerics_sentence
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison
 from reports.compare.further import further_values
-from reports.numerics import numerics_sentence
 from reports.test_predictions import tested_runs
-from reports.words import duration, number
 
 _TOLERANCE = 1.1
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.record.formatting import number, plural, score
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison, Pair
 from reports.compare.figures import FIGURES
@@ -18,7 +19,6 @@ from reports.embedded import csv_link, csv_of
 from reports.page import assets, check_writable, environment, write_figures, write_text
 from reports.render import Picture, picture
 from reports.sections import Section
-from reports.words import number, plural, score
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from experiments.record.formatting import listed, plural, score, text
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison, Pair
 from reports.compare.further import further_sentence
 from reports.statistics.crossed import MOST_UNITS
-from reports.words import listed, plural, score, text
 
 
 def verdict(comparison: Comparison) -> str:

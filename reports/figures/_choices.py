@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from experiments.record.formatting import text
 from reports.figures import _style as style
 from reports.networks import networks, population
 from reports.study import Study
-from reports.words import text
 
 _MOST_VALUES = 8
 

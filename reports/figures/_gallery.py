@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import short
 from reports.figures import _style as style
 from reports.figures._predictions import class_names, picture_arrays, predictions
 from reports.study import Study
-from reports.words import short
 
 _COLUMNS = 6
 _MOST_PIXELS = 160  # a side; larger pictures are thinned, the page shows them no larger

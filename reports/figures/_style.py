@@ -19,7 +19,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
-from reports.words import compact, number, short, words
+from experiments.record.formatting import compact, number, short, words
 
 WIDTH = 8.4  # inches
 # Colours that the page replaces by its own in dark mode; see page.css.

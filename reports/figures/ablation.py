@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import score, short, text, words
 from reports.analysis import compared_axes, surrogate_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
@@ -12,7 +13,6 @@ from reports.networks import place_of_best, population
 from reports.statistics.ablation import Ablation, ablation
 from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
-from reports.words import score, short, text, words
 
 SECTION, ORDER = "hyperparameters", 34
 TITLE = "From the default to the best"

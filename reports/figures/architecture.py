@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import listed, plural, score, short, words
 from reports.analysis import axes_in, draws_of
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
@@ -14,7 +15,6 @@ from reports.networks import population
 from reports.statistics.effects import LEVEL, Effect, effects
 from reports.statistics.estimates import mean
 from reports.study import Study
-from reports.words import listed, plural, score, short, words
 
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import number, plural, score
 from reports.figures import _style as style
 from reports.figures._predictions import predictions
 from reports.statistics.calibration import Calibration, calibration
 from reports.study import Study
-from reports.words import number, plural, score
 
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import number, plural, short
 from reports.figures import _style as style
 from reports.figures._predictions import class_names, predictions
 from reports.statistics.estimates import wilson
 from reports.study import Study
-from reports.words import number, plural, short
 
 SECTION, ORDER = "mistakes", 60
 TITLE = "Confusion matrix"

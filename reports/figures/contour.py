@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import short, text, words
 from reports.analysis import by_importance, compared_axes, surrogate_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
@@ -14,7 +15,6 @@ from reports.networks import place_of_best, population
 from reports.statistics.space import Axis
 from reports.statistics.surrogate import fit_surrogate
 from reports.study import Study
-from reports.words import short, text, words
 
 SECTION, ORDER = "hyperparameters", 32
 TITLE = "The two most important together"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import between, plural, score, short, words
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
 from reports.figures._wide import scale_scores
 from reports.networks import population
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 from reports.study import Study
-from reports.words import between, plural, score, short, words
 
 SECTION, ORDER = "architectures", 21
 TITLE = "Expected best score by budget"

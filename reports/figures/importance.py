@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import listed, plural, words
 from reports.analysis import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
 from reports.networks import population
 from reports.statistics.effects import LEVEL, Effect
 from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
 from reports.study import Study
-from reports.words import listed, plural, words
 
 SECTION, ORDER = "hyperparameters", 30
 TITLE = "Importance"

@@ -7,10 +7,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from experiments.record.formatting import number, plural, score, words
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.study import Study
-from reports.words import number, plural, score, words
 
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"

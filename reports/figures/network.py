@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from experiments.record.reading import as_dict, dicts
 from reports.figures import _style as style
 from reports.figures._gallery import canvas, show
-from reports.reading import as_dict, dicts
 from reports.study import Study
 
 SECTION, ORDER = "what-it-sees", 70

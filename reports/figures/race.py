@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import short, words
 from reports.figures import _style as style
 from reports.race import Contender, contenders, race_sentence
 from reports.study import Study
-from reports.words import short, words
 
 SECTION, ORDER = "verdict", 1
 TITLE = "The race of the finalists"

@@ -8,13 +8,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from experiments.record.formatting import are, compact, listed, plural, score, words
+from experiments.record.front import find_front
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.front import StudyFront, study_front
 from reports.front_words import exchange
-from reports.statistics.front import find_front
 from reports.study import Study
-from reports.words import are, compact, listed, plural, score, words
 
 _BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from experiments.record.formatting import duration, plural, short
 from reports.figures import _style as style
 from reports.study import Study
-from reports.words import duration, plural, short
 
 SECTION, ORDER = "progress", 11
 TITLE = "Worker timeline"

@@ -9,6 +9,7 @@ calls good is a claim as well, and is made only where the contrary would have be
 
 from collections.abc import Callable, Iterator
 
+from experiments.record.formatting import plural
 from reports.health.data import (
     baseline,
     conflicting,
@@ -23,7 +24,6 @@ from reports.health.ranges import edges
 from reports.health.recorded import files, notes, one_seed, running, states, widened
 from reports.health.training import last_epoch, overfitting
 from reports.study import Study
-from reports.words import plural
 
 __all__ = ["CHECKS", "GOOD", "Finding", "health", "sentence"]
 

@@ -5,12 +5,12 @@ All but the first state facts that the preparation counted (`dataset` in `study.
 
 from collections.abc import Iterator
 
+from experiments.record.formatting import listed, plural, score, words
+from experiments.record.reading import as_dict, clean, dig, number
 from reports.baseline import class_counts, no_better
 from reports.health.finding import DOUBT, PROBLEM, Finding
 from reports.metrics import is_share_of_images
-from reports.reading import as_dict, clean, dig, number
 from reports.study import Study
-from reports.words import listed, plural, score, words
 
 _EVEN = 1.5  # times the mean of all classes: up to there the largest is one among equals
 IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little of the others

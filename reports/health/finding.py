@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.study import DOUBT, GOOD, PROBLEM
+from experiments.record.notes import DOUBT, GOOD, PROBLEM
 
 __all__ = ["DOUBT", "GOOD", "LEVEL", "PROBLEM", "Finding"]
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.formatting import listed, plural, score, text, words
+from experiments.record.reading import dicts, dig, number
 from reports.analysis import axes_in, drawn_scores, draws_of, scores_of
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.metrics import is_proportion
 from reports.networks import networks, num_stopped, population
 from reports.plain_advice import advised
-from reports.reading import dicts, dig, number
 from reports.statistics.expected import expected_best
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis
 from reports.statistics.trend import blocks, trend_p
 from reports.statistics.unimportant import SHARE, explains_little
 from reports.study import Study
-from reports.words import listed, plural, score, text, words
 
 _A_FEW = 3  # trials a hyperparameter, below which nothing can be said of a budget
 _LUCK = 0.02  # level; the luck of seeds is itself known by few trainings

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.formatting import text, words
 from reports.analysis import compared_axes
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.networks import population
@@ -13,7 +14,6 @@ from reports.statistics.space import Axis
 from reports.statistics.trend import end_p
 from reports.study import Study
 from reports.widening import is_parent, wider
-from reports.words import text, words
 
 _ENDS = ("lower", "upper")
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.formatting import listed, plural, text, words
+from experiments.record.plain_project import NOT_RECORDED
+from experiments.record.reading import clean
 from reports.analysis import axes_of
 from reports.facts import widenings
 from reports.health.finding import DOUBT, GOOD, LEVEL, PROBLEM, Finding
 from reports.plain_advice import untested
-from reports.plain_project import NOT_RECORDED
-from reports.reading import clean
 from reports.statistics.spans import one_group_p, span_p
 from reports.study import Study
-from reports.words import listed, plural, text, words
 
 _LEAST_FAILURES = 3  # of which it is said what they have in common
 _ADVICE = {

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.formatting import plural, score, words
+from experiments.record.reading import dig, number
 from reports.health.finding import DOUBT, GOOD, LEVEL, Finding
 from reports.metrics import is_share_of_images
 from reports.networks import finished
-from reports.reading import dig, number
 from reports.statistics.estimates import t_quantile
 from reports.statistics.trend import mean_above_zero_p, slopes
 from reports.study import Study
-from reports.words import plural, score, words
 
 _Array = npt.NDArray[np.float64]
 NUM_BEST, _LEAST = 8, 3  # trials looked at

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from reports.statistics.front import find_front
+from experiments.record.front import find_front
 
 
 def front(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reports.words import is_missing, text
+from experiments.record.formatting import is_missing, text
 
 _FEW_VALUES = 8  # so many distinct values of a number are drawn as they are
 

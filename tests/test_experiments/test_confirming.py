@@ -14,11 +14,11 @@ from experiments.cli import main
 from experiments.config import SearchConfig
 from experiments.confirming import confirm_trial
 from experiments.data import PreparedData
-from experiments.lock import COMPARED, is_running, locked
+from experiments.record.lock import COMPARED, is_running, locked
+from experiments.record.test_uses import read_uses
 from experiments.rerun import Opened
 from experiments.status_text import status_text
 from reports import load_study, test_predictions
-from reports.test_uses import read_uses
 from tests.test_reports.synthetic import Synthetic, write_study
 
 TRIAL, NUM_IMAGES, NUM_EPOCHS = "02", 15, 5

@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments.data import PreparedData, prepare
 from experiments.datasets.registry import resolve
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 
 def digits(cache: Path, sample: int | None = None, seed: int = 0, side: int = 28) -> PreparedData:

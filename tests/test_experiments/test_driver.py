@@ -13,11 +13,12 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import SimulatedTask, Simulation
-from experiments.deadline import Deadline, parse_deadline
+from experiments.deadline import Deadline
 from experiments.display import SilentDisplay
-from experiments.errors import UserError
 from experiments.executors.base import Answer, Job, Listener, Loss
 from experiments.executors.inline import InlineExecutor
+from experiments.record.durations import parse_deadline
+from experiments.record.errors import UserError
 from experiments.trial import Execution, TrialResult
 
 METHODS = ["random", "grid", "hyperband", "bayesian"]
@@ -95,7 +96,7 @@ def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = undisturbed(simulation)
-    monkeypatch.setattr("experiments.record.tell", lambda *a: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr("experiments.trial_record.tell", lambda *a: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         simulation.run()
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from experiments.cli import main
 from experiments.data import PreparedData, prepare
 from experiments.feature_entry import Entry
 from experiments.features import FeatureStore
-from experiments.objective import parse_objective
+from experiments.record.objective import parse_objective
 from experiments.snapshot import Keeper
 from experiments.space import explore, fixed
 from experiments.training import Network, train

@@ -11,10 +11,10 @@ import pytest
 from benchmarks.simulated import Simulation
 from experiments.callbacks import EpochRecorder
 from experiments.executors.base import Answer
-from experiments.fidelity import is_left_behind
 from experiments.front import finalists
-from experiments.objective import Objective
 from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.record.fidelity import is_left_behind
+from experiments.record.objective import Objective
 from experiments.snapshot import Snapshot, read_snapshot, write_snapshot
 from experiments.trial import Execution
 from reports import load_study

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import UserError, files
+from experiments import UserError
 from experiments.cache import cache_folder
 from experiments.config import load_toml
-from experiments.files import preallocate, write_json
+from experiments.record import files
+from experiments.record.files import preallocate, write_json
 
 
 def failing(number: int, only_folders: bool = False) -> Any:

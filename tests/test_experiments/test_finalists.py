@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.display import SilentDisplay
-from experiments.errors import InterruptedSearchError
-from experiments.search import SearchResult, resume_search
+from experiments.record.errors import InterruptedSearchError
+from experiments.resuming import resume_search
+from experiments.search import SearchResult
 from experiments.trainings import Trainings
 from reports import load_study, test_predictions
 from reports.facts import facts

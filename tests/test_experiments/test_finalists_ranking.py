@@ -12,16 +12,23 @@ import pytest
 from experiments import SearchConfig, UserError
 from experiments.confirming import confirm_trial
 from experiments.data import PreparedData
-from experiments.finalists_plan import CONFIRM_STREAM, FRESH_STREAM, num_trainings, seeds_of
+from experiments.finalists_plan import num_trainings
 from experiments.finalists_ranking import Finalist, Ranking, mean_score
 from experiments.finalists_record import is_done, left_out
+from experiments.record.seeds import CONFIRM_STREAM, FRESH_STREAM, seeds_of
+from experiments.record.test_uses import (
+    look_digest,
+    note_look,
+    note_test_use,
+    read_looks,
+    read_uses,
+)
 from experiments.rerun import Opened
-from experiments.test_uses import note_look, note_test_use
 from experiments.testing import write_predictions
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.trial import Execution
 from reports import load_study
-from reports.test_uses import look_digest, looks_before, read_looks, read_uses
+from reports.test_looks import looks_before
 from tests.test_reports.synthetic import Synthetic, write_study
 
 NAMES = ["0004", "0001", "0007"]  # in the order of the search

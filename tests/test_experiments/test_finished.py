@@ -14,10 +14,10 @@ from keras_tuner.engine.trial import Trial
 
 from experiments import SearchConfig
 from experiments.display import SilentDisplay
-from experiments.ended_trials import read_ended
-from experiments.files import finite, write_json
 from experiments.finished import find_finished
 from experiments.ranges import searched_space
+from experiments.record.ended_trials import read_ended
+from experiments.record.files import finite, write_json
 from experiments.resume import changed_config
 from experiments.resuming import resume_search
 from experiments.search import describe_space

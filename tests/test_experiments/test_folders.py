@@ -13,7 +13,7 @@ from PIL import Image
 from experiments.data import PreparedData, prepare
 from experiments.datasets import manifest
 from experiments.display import introduction
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 
 def draw(path: Path, seed: int) -> None:

@@ -11,18 +11,18 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError
 from experiments.cli import main
-from experiments.objective import Objective
+from experiments.record.objective import Objective
+from experiments.record.passwords import hidden
+from experiments.record.study import environment, read_study, write_study
 from experiments.repair import _read
 from experiments.reproduce import Link, _chain, _differences
 from experiments.rerun import Opened
 from experiments.resume import changed_config
 from experiments.space_source import changed, source_of, space_source
 from experiments.stored_trial import TrialReader
-from experiments.study import environment, read_study, write_study
 from experiments.warm_start import warm_start
 from reports import load_study
 from reports.facts import command_line, facts
-from reports.passwords import hidden
 from tests.test_reports.synthetic import Synthetic
 from tests.test_reports.synthetic import write_study as write_synthetic
 
@@ -129,7 +129,7 @@ def test_the_commit_is_that_of_the_suite_wherever_one_stands(
     installed = tmp_path / "site-packages" / "study.py"
     installed.parent.mkdir()
     installed.write_text("")
-    monkeypatch.setattr("experiments.study.__file__", str(installed))
+    monkeypatch.setattr("experiments.record.study.__file__", str(installed))
     assert environment()["git"] is None
 
 

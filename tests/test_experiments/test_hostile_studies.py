@@ -12,19 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import main
-from experiments.errors import UserError
-from experiments.files import check_own, check_writable
 from experiments.finalists_record import read_finalists
-from experiments.lock import holder, locked
-from experiments.objective import Objective
 from experiments.prune import prune
-from experiments.record import read_attempts
+from experiments.record.errors import UserError
+from experiments.record.files import check_own, check_writable
+from experiments.record.lock import holder, locked
+from experiments.record.objective import Objective
+from experiments.record.status_file import StatusFile, read_status
+from experiments.record.study import read_study
+from experiments.record.test_uses import note_look
 from experiments.repair import _read
 from experiments.snapshot import read_snapshot
-from experiments.status import StatusFile, read_status
 from experiments.stored_trial import TrialReader
-from experiments.study import read_study
-from experiments.test_uses import note_look
+from experiments.trial_record import read_attempts
 from experiments.warm_start import warm_start
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -12,7 +12,7 @@ from experiments import UserError
 from experiments.executors.base import Answer
 from experiments.executors.processes import ProcessExecutor, run_apart
 from experiments.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
-from reports.numerics import differences, numerics_sentence
+from experiments.record.numerics import differences, numerics_sentence
 
 
 def test_cores_are_divided_unless_the_user_says_how_many_threads(

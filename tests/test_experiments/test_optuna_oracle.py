@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.errors import UserError
 from experiments.oracles.distributions import SpaceMap, axis_of, only_value
 from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.record.errors import UserError
 from experiments.space import explore
 from search_spaces.mnist_cnn import MnistCnn
 

@@ -14,11 +14,11 @@ import pytest
 from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display import SilentDisplay
-from experiments.errors import InterruptedSearchError, UserError
 from experiments.front import finalists
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle
-from experiments.search import resume_search
+from experiments.record.errors import InterruptedSearchError, UserError
+from experiments.resuming import resume_search
 from experiments.space import explore
 from experiments.status_text import status_text
 from search_spaces.mnist_cnn import MnistCnn

@@ -14,7 +14,8 @@ from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.methods import make_oracle
 from experiments.ranges import check_buildable, ranged, searched_space, widened
-from experiments.search import describe_space, resume_search
+from experiments.resuming import resume_search
+from experiments.search import describe_space
 from experiments.space import explore
 from reports import load_study
 from reports.facts import facts

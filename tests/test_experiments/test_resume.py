@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.display import SilentDisplay
-from experiments.lock import is_running, locked
+from experiments.record.lock import is_running, locked
 from experiments.resume import changed_config, may_be_picked_again
-from experiments.search import resume_search
+from experiments.resuming import resume_search
 from reports import load_study
 from reports.facts import facts
 
@@ -126,7 +126,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Pat
         assert f"is being searched already by process {os.getpid()}" in result.stderr
         assert is_running(study)
     assert not is_running(study)
-    holds = "import sys, time, pathlib; from experiments.lock import locked\n" + (
+    holds = "import sys, time, pathlib; from experiments.record.lock import locked\n" + (
         "with locked(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holds, study], stdout=subprocess.PIPE) as holder:

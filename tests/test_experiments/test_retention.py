@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.objective import Objective
 from experiments.prune import prune
-from experiments.retention import CHECKPOINT, Retention
+from experiments.record.layout import CHECKPOINT
+from experiments.record.objective import Objective
+from experiments.retention import Retention
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

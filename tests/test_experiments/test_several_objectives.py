@@ -15,9 +15,9 @@ from experiments.config import load_toml
 from experiments.front import FrontRetention, finalists, notices
 from experiments.guidance import chosen_method
 from experiments.methods import make_oracle
-from experiments.objective import Objective, parse_objectives
 from experiments.oracles.optuna_oracle import OptunaOracle
-from experiments.search import resume_search
+from experiments.record.objective import Objective, parse_objectives
+from experiments.resuming import resume_search
 from experiments.space import explore
 from experiments.warm_start import warm_start
 from reports import load_study

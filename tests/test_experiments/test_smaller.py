@@ -20,7 +20,8 @@ from experiments.finalists_plan import notices
 from experiments.guidance import parse_tries
 from experiments.live import LiveDisplay
 from experiments.methods import parse_method_settings
-from experiments.objective import check_reported, parse_objective
+from experiments.record.formatting import are, score
+from experiments.record.objective import check_reported, parse_objective
 from experiments.resume import changed_config
 from experiments.search_options import parse_options
 from experiments.space import check_on_steps, class_of, describe_each, explore
@@ -29,7 +30,6 @@ from experiments.trial import classify
 from reports import load_study
 from reports.facts import _budget
 from reports.summary import winner_on_test
-from reports.words import are, score
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -166,7 +166,7 @@ def test_what_is_kept_in_a_study_asks_first_whether_it_can_be(
     def read_only(*arguments: Any, **options: Any) -> Any:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("experiments.files.tempfile.mkstemp", read_only)
+    monkeypatch.setattr("experiments.record.files.tempfile.mkstemp", read_only)
     monkeypatch.setattr("experiments.rerun.open_study", lambda *a: pytest.fail("it works first"))
     more = ["--default", "--seeds", "2"] if command == "compare" else []
     result = CliRunner().invoke(main, [command, str(folder), *more])
@@ -255,7 +255,7 @@ def test_what_can_not_be_parsed_is_one_line(arguments: list[str], words: str) ->
 
 
 def test_nothing_is_counted_with_a_plural_in_brackets() -> None:
-    """One helper makes plurals (`reports.words.plural`)."""
+    """One helper makes plurals (`experiments.record.formatting.plural`)."""
     root = Path(__file__).parents[2]
     files = [p for room in ("experiments", "reports") for p in (root / room).rglob("*.py")]
     found = [

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.data import prepare
 from experiments.executors.base import Answer
-from experiments.objective import Objective
+from experiments.record.objective import Objective
 from experiments.snapshot import read_snapshot, snapshot_path
 from experiments.trial import TrialResult, TrialTask, run_trial
 from search_spaces import space_class

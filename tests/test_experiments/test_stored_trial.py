@@ -8,7 +8,7 @@ import pytest
 from keras_tuner.engine import trial as trial_module
 
 from benchmarks.simulated import Simulation
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from experiments.stored_trial import StoredTrial, TrialReader
 
 

@@ -189,7 +189,7 @@ def test_an_interrupt_is_one_when_the_terminal_is_gone(monkeypatch: pytest.Monke
 SCRIPT = """
 with open("runs.log", "a") as log:
     print("run", file=log)
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from experiments.executors import make_executor
 from experiments.executors.base import Job
 executor = make_executor(1, run=print)

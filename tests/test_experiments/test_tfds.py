@@ -9,7 +9,7 @@ from benchmarks.hostile_data import FakeBuilder, fake_tfds
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
 from experiments.display import introduction
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 AB = [0, 1]
 

@@ -11,16 +11,16 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
-from experiments.deadline import REPORT_SECONDS, Deadline
-from experiments.deadline import clock as deadline_clock
+from experiments.deadline import Deadline
 from experiments.display import SilentDisplay
 from experiments.executors.base import Answer
 from experiments.executors.inline import InlineExecutor
 from experiments.finalists_ranking import Ranking
-from experiments.objective import Objective
+from experiments.record.durations import REPORT_SECONDS, trial_seconds
+from experiments.record.durations import clock as deadline_clock
+from experiments.record.objective import Objective
 from experiments.trainings import OutOfTimeError, Training, Trainings
 from experiments.trial import Execution, TrialResult, TrialTask
-from reports.durations import trial_seconds
 from reports.frames import trials_frame
 
 EPOCH = 2.0
@@ -106,7 +106,7 @@ def test_a_clock_that_is_set_back_changes_no_duration(
 ) -> None:
     wall = iter(range(10**9, 0, -18_000))  # each look at it is five hours earlier
     stub = SimpleNamespace(time=lambda: float(next(wall)))
-    monkeypatch.setattr("experiments.record.time", stub)
+    monkeypatch.setattr("experiments.trial_record.time", stub)
     deadline = Deadline(10_000, 4, 4, clock)
     simulation.run(Ticking(clock), clock=clock, deadline=deadline)
     assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH] * 3

@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks.simulated import Simulation
 from benchmarks.simulated import space as simulated_space
-from experiments.errors import UserError
-from experiments.objective import Objective
 from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.record.errors import UserError
+from experiments.record.objective import Objective
 from experiments.warm_start import as_record, from_record, warm_start
 from tests.test_reports.plain import PlainTrial, write_plain
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from benchmarks.believing.comparisons import arms
 from experiments.cli import main
-from experiments.errors import UserError
+from experiments.record.errors import UserError
+from experiments.record.formatting import score
 from reports import load_study, test_predictions
 from reports.compare import (
     arms_by,
@@ -25,7 +26,6 @@ from reports.compare.ledger import finding, ledger, table
 from reports.compare.words import verdict
 from reports.front import study_front
 from reports.statistics.estimates import mean
-from reports.words import score
 from tests.test_reports.synthetic import Synthetic, write_study
 
 SPREAD = 0.004

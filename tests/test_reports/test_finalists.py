@@ -14,7 +14,7 @@ from reports.finalist_words import finalists_note
 from reports.race import race_sentence, winner
 from reports.summary import verdict
 from reports.tables import finalists
-from reports.test_uses import looks_before
+from reports.test_looks import looks_before
 from reports.verdict_words import verdict_sentence
 from tests.test_reports.synthetic import Synthetic, write_study
 

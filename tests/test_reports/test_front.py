@@ -10,6 +10,7 @@ import pytest
 from experiments.config import SearchConfig, load_toml
 from experiments.export import export_study
 from experiments.prune import prune
+from experiments.record.front import arrivals, find_front, non_dominated
 from reports import Study, load_study, write_report
 from reports.figures import figures
 from reports.front import last_arrival, study_front
@@ -17,7 +18,6 @@ from reports.health import health
 from reports.listing import studies_table
 from reports.next_search import write_next
 from reports.render import picture
-from reports.statistics.front import arrivals, find_front, non_dominated
 from reports.summary import verdict
 from reports.text import study_text, trial_text
 from reports.verdict_words import verdict_sentence

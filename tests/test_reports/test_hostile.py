@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 from reports import load_study, write_report
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.record import trial_index as index
 from experiments.status_text import status_text
-from reports import index, load_study
+from reports import load_study
 from reports.listing import full_summary, quick_summary, studies_table
 from reports.load import read_record
 from tests.test_reports.synthetic import Synthetic, write_study

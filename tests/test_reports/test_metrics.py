@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.cli import _tested
+from experiments.record.formatting import article, compact, score
 from reports import Study, load_study
 from reports.facts import checklist
 from reports.figures import figures
@@ -22,7 +23,6 @@ from reports.summary import verdict
 from reports.tables import best_trials, finalists
 from reports.text import study_text
 from reports.verdict_words import tiles, verdict_sentence
-from reports.words import article, compact, score
 from tests.test_reports.synthetic import Synthetic, write_study
 
 LOSS, F1 = ("val_loss", "min"), ("val_f1_score", "max")

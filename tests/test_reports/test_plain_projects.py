@@ -148,7 +148,7 @@ def test_a_direction_that_keras_tuner_guessed_wrong(tmp_path: Path) -> None:
 def test_keras_tuner_guesses_them_so() -> None:
     from keras_tuner.engine import metrics_tracking
 
-    from reports.plain_objective import is_unusual
+    from experiments.record.plain_objective import is_unusual
 
     wrong = ("f1_score", "r2_score", "binary_io_u", "pearson_correlation", "cosine_similarity")
     for name in wrong:

@@ -8,12 +8,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from experiments.record.front import find_front
 from reports.statistics import estimates, paired
 from reports.statistics.ablation import ablation
 from reports.statistics.calibration import calibration
 from reports.statistics.effects import effects
 from reports.statistics.expected import expected_best, expected_performance, same_budget
-from reports.statistics.front import find_front
 from reports.statistics.importance import importances
 from reports.statistics.pareto import front
 from reports.statistics.space import axis

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reports.reading import as_dict, clean
-from reports.words import listed
+from experiments.record.formatting import listed
+from experiments.record.reading import as_dict, clean
 
 Facts = Mapping[str, Any]
 _WORDS = {

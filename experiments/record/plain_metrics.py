@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.reading import as_dict, clean, dicts, dig, number
+from experiments.record.reading import as_dict, clean, dicts, dig, number
 
 _MOST_METRICS = 14  # among which the parts of a sum are looked for
 _MOST_PARTS = 3

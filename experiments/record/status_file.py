@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.files import finite
-from reports.reading import read_json
+from experiments.record.errors import UserError
+from experiments.record.files import finite
+from experiments.record.reading import read_json
 
 _NAME = "status.json"
 _SECONDS = 1.0

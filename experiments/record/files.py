@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 try:
     import fcntl

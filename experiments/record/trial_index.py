@@ -11,15 +11,17 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from reports.frames import Trial
-from reports.reading import as_dict, clean, read_json
+from experiments.record.errors import UserError
+from experiments.record.reading import as_dict, clean, read_json
+
+Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
+
 
 Stamp = list[int] | None  # of a file: inode, time of change in ns, bytes; `None` without one
 
@@ -211,3 +213,19 @@ def _write_index(folder: Path, entries: dict[str, list[Any]]) -> None:
 
 def _times(stamps: list[Any]) -> Iterator[int]:
     return (stamp[1] for stamp in stamps if stamp is not None)
+
+
+_STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}
+
+
+def status_of(trial: Trial) -> str:
+    """Returns `completed`, `pruned`, `failed` or `running`."""
+    _, state, result = trial
+    status = result.get("status") or _STATUS.get(str(state.get("status")), "running")
+    return clean(status, 20)
+
+
+def read_trials(paths: Iterable[Path], problems: list[str]) -> list[Trial]:
+    """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
+    found = (read_trial(path, problems) for path in paths)
+    return [trial for trial in found if trial is not None]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.pruned import was_pruned
-from reports.reading import dig, number
+from experiments.record.layout import was_pruned
+from experiments.record.reading import dig, number
 
 
 def is_left_behind(trial: Any) -> bool:
@@ -44,3 +44,8 @@ def longest_first(trials: Sequence[Any], asked: Mapping[str, int]) -> list[Any]:
     """
     most = max((asked.get(trial.trial_id, 0) for trial in trials), default=0)
     return sorted(trials, key=lambda trial: asked.get(trial.trial_id, most) < most)
+
+
+def is_paused(trial: Any) -> bool:
+    """Whether a trial was stopped before its last epoch."""
+    return was_pruned(trial.status, trial.message)

@@ -10,18 +10,17 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.executors.base import Job
-from experiments.fidelity import epochs_asked
-from experiments.files import write_json
-from experiments.objective import objective_values, objectives_of
 from experiments.policy import Attempt
-from experiments.pruned import PRUNED
+from experiments.record.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
+from experiments.record.fidelity import epochs_asked
+from experiments.record.files import write_json
+from experiments.record.formatting import plural
+from experiments.record.layout import ATTEMPTS, PRUNED
+from experiments.record.objective import objective_values, objectives_of
+from experiments.record.reading import read_json
 from experiments.trial import TrialResult
-from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
-from reports.reading import read_json
-from reports.words import plural
 
 Status = trial_module.TrialStatus
-ATTEMPTS = "attempts.json"
 _ASKED = ("epochs", "patience", "counts_before")
 
 

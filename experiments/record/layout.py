@@ -8,3 +8,15 @@ PRUNED = "pruned"  # what its message begins with
 def was_pruned(status: str, message: Any) -> bool:
     """Whether a trial of that status and message was stopped before its last epoch."""
     return status == "COMPLETED" and str(message or "").startswith(PRUNED)
+
+
+DEFAULT = "default"  # the id under which the space's own default is trained and tested
+
+
+CHECKPOINT = "checkpoint.weights.h5"
+
+
+SNAPSHOTS = "snapshot-*.npz"
+
+
+ATTEMPTS = "attempts.json"

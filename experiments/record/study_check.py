@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from reports.reading import clean
+from experiments.record.errors import UserError
+from experiments.record.reading import clean
 
 _MOST = 1_000_000_000  # epochs, trials
 

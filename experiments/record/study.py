@@ -4,21 +4,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
-from experiments.data import PreparedData
-from experiments.errors import UserError
-from experiments.files import write_json
-from experiments.lock import LOCK_FILES
-from experiments.space_source import space_source
-from experiments.study_check import check_record
-from reports.formats import FORMAT, check_format
-from reports.passwords import all_hidden
-from reports.reading import dicts, read_json
+from experiments.record.errors import UserError
+from experiments.record.files import write_json
+from experiments.record.lock import LOCK_FILES
+from experiments.record.passwords import all_hidden
+from experiments.record.reading import dicts, read_json
+from experiments.record.schema import check_format
+from experiments.record.study_check import check_record
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -31,28 +28,6 @@ _PACKAGES = (
 )
 
 
-def check_new(config: SearchConfig) -> None:
-    """Checks that a new study can be made.
-
-    Raises:
-        UserError: A study of its name exists, or the runs folder can't be written.
-    """
-    runs = Path(config.runs_dir)
-    if config.name and (runs / config.name).exists() and not is_unbegun(runs / config.name):
-        raise already_there(runs / config.name)
-    nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
-
-
-def already_there(folder: Path) -> UserError:
-    """Returns what is said of the name of a study that is taken."""
-    return UserError(
-        f"study {folder.name!r} exists already in {str(folder.parent)!r}: choose another --name, "
-        "or remove it"
-    )
-
-
 def is_unbegun(folder: Path) -> bool:
     """Whether a search was ended before it had written anything into its study folder."""
     try:
@@ -60,28 +35,6 @@ def is_unbegun(folder: Path) -> bool:
     except OSError:
         return False
     return all(name in LOCK_FILES or name.startswith(".tmp-") for name in names)
-
-
-def describe_study(
-    config: SearchConfig,
-    data: PreparedData,
-    space: list[dict[str, Any]],
-    architecture: tuple[str, ...],
-) -> dict[str, Any]:
-    """Returns the content of `study.json`."""
-    objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
-    return {
-        "format": FORMAT,
-        "name": config.name,
-        "config": config.as_dict(),
-        "objective": objective,
-        **({"objectives": [objective, *others]} if others else {}),
-        "space": space,
-        "space_source": space_source(config.space),
-        "architecture": list(architecture),
-        "dataset": data.record(),
-        "environment": environment(),
-    }
 
 
 def environment() -> dict[str, Any]:
@@ -166,3 +119,24 @@ def read_study(folder: Path) -> dict[str, Any]:
     check_format(record, folder)
     check_record(record, path)
     return record
+
+
+def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
+    """Returns the folder of `study`.
+
+    Raises:
+        UserError: There is none.
+    """
+    named, path = Path(runs_dir) / study, Path(study)
+    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
+    for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
+        if folder.is_dir():
+            return folder
+    there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))
+    known = f"there are {', '.join(there)}" if there else "there is none yet"
+    raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
+
+
+def picks(record: Mapping[str, Any]) -> list[str]:
+    """Returns what `auto` said when it picked the method, once a pick; empty if it did not."""
+    return [str(s["picked"]) for s in dicts(record.get("sessions")) if s.get("picked")]

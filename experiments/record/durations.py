@@ -5,10 +5,14 @@ resumed. So each attempt's seconds are measured by a clock that only runs forwar
 """
 
 import math
+import re
+import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from reports.reading import dicts, number
+from experiments.record.errors import UserError
+from experiments.record.reading import dicts, number
 
 
 def trial_seconds(result: Mapping[str, Any]) -> float:
@@ -54,3 +58,46 @@ def num_epochs(result: Mapping[str, Any]) -> int:
 def _epochs(result: Mapping[str, Any]) -> list[float]:
     found = [execution.get("epoch_seconds") for execution in dicts(result.get("executions"))]
     return [number(s) for seconds in found if isinstance(seconds, list) for s in seconds]
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+
+
+def clock() -> float:
+    """Returns seconds that only grow, and that a machine's sleep counts in.
+
+    `CLOCK_BOOTTIME` of Linux; macOS' `CLOCK_MONOTONIC` and Windows' monotonic clock do so as well.
+    """
+    which = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if which is None else time.clock_gettime(which)
+
+
+def parse_deadline(text: str, now: datetime | None = None) -> float:
+    """Parses `30m`, `1h30m`, `45s`, or a time of the day such as `18:00`.
+
+    Returns:
+        Seconds from now.
+
+    Raises:
+        UserError: It is neither.
+    """
+    now = now or datetime.now()
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock:
+        end = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        return (end - now if end > now else end + timedelta(days=1) - now).total_seconds()
+    duration = _DURATION.fullmatch(text.strip())
+    parts = [float(part or 0) for part in duration.groups()] if duration else [0.0]
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if seconds <= 0:
+        raise UserError(
+            f"--deadline {text!r}: expected a duration such as 30m, 1h30m or 45s, "
+            "or a time of the day such as 18:00"
+        )
+    return seconds
+
+
+REPORT_SECONDS = 15.0  # what testing and reporting are expected to take

@@ -6,11 +6,10 @@ trainings for comparisons have their history alone. What one of two does not rec
 them apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from reports.reading import as_dict, dig
-from reports.study import Study
+from experiments.record.reading import as_dict
 
 Facts = Mapping[str, Any]
 Run = dict[str, Any]
@@ -55,27 +54,3 @@ def num_epochs_of(run: Facts) -> int:
     """Returns the epochs in a run's history; 0 where there is none."""
     curves = as_dict(run.get("history")).values()
     return max((len(curve) for curve in curves if isinstance(curve, list)), default=0)
-
-
-def newest_alike(study: Study, runs: Sequence[tuple[dict[str, Any], Run]]) -> list[Run]:
-    """Returns those of a trial's runs that were trained alike, and last.
-
-    Those come first that were trained as the study says now: it may have been given more epochs
-    since. Among them it is the last one with all its facts that the others have to agree with.
-
-    Args:
-        study: The study.
-        runs: Each with its facts, in the order of the record.
-    """
-    now = _now(study)
-    current = [(f, run) for f, run in runs if not why_unlike(f, run, now)] or list(runs)
-    whole = [facts for facts, run in current if as_dict(run.get("how"))]
-    wanted = whole[-1] if whole else {}
-    return [run for facts, run in current if not why_unlike(facts, run, wanted)]
-
-
-def _now(study: Study) -> dict[str, Any]:
-    config = as_dict(study.record.get("config"))
-    found = {name: config[name] for name in _OF_RECORDS if name in config}
-    fingerprint = dig(study.record, "dataset", "fingerprint")
-    return found | ({"fingerprint": fingerprint} if isinstance(fingerprint, str) else {})

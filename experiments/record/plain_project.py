@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from reports.frames import Trial
-from reports.plain_objective import Ranking, ranking
-from reports.reading import as_dict, clean, dicts, dig, number, read_json
-from reports.study import DOUBT, Note
-from reports.words import listed, plural
+from experiments.record.errors import UserError
+from experiments.record.formatting import listed, plural
+from experiments.record.notes import DOUBT, Note
+from experiments.record.plain_objective import Ranking, ranking
+from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
+from experiments.record.trial_index import Trial
 
 NOT_RECORDED = "not recorded"
 _OUT_OF_MEMORY = ("ResourceExhausted", "OOM when", "out of memory", "MemoryError")

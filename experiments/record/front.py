@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.objective import Objective
+
 _Array = npt.NDArray[np.float64]
 _SPREAD = 1e-12  # of values that are all the same
 _FAR = 5.0  # times what the point before gives away
@@ -133,3 +135,14 @@ def arrivals(values: _Array, directions: Sequence[str]) -> list[int]:
         joined.append(position)
         front = np.vstack([front[~(loss <= front).all(axis=1)], loss])
     return joined
+
+
+def front_of(values: Sequence[Sequence[float | None]], objectives: Sequence[Objective]) -> Front:
+    """Returns the front of trials by their objectives; costs are compared by ratio.
+
+    Args:
+        values: One sequence a trial, in the order of `objectives`.
+        objectives: The first ranks trials.
+    """
+    points = np.array(values, dtype=float).reshape(len(values), len(objectives))
+    return find_front(points, [o.direction for o in objectives], [o.is_cost for o in objectives])

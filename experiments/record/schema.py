@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from reports.reading import clean, number
+from experiments.record.errors import UserError
+from experiments.record.reading import clean, number
 
 FORMAT = 1  # raised when what an older version would do to a newer study is wrong
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reports.frames import Trial
-from reports.plain_metrics import Candidate, best_of, matches, parts_of
-from reports.study import DOUBT, GOOD, PROBLEM, Note
-from reports.words import listed, plural
+from experiments.record.formatting import listed, plural
+from experiments.record.notes import DOUBT, GOOD, PROBLEM, Note
+from experiments.record.plain_metrics import Candidate, best_of, matches, parts_of
+from experiments.record.trial_index import Trial
 
 _UNKNOWN = ("score", "max")
 MULTI = "multi_objective"

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from experiments.errors import UserError
-from experiments.files import check_own
-from reports.reading import read_json
+from experiments.record.errors import UserError
+from experiments.record.files import check_own
+from experiments.record.reading import read_json
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from experiments.errors import UserError
+from experiments.record.errors import UserError
 
 # metric without "val_" -> direction
 _KNOWN = {"accuracy": "max", "f1_score": "max", "loss": "min"}
@@ -173,7 +173,7 @@ def described(values: Mapping[str, float | None], objectives: Sequence[Objective
 
 def shown_value(value: float | None, objective: Objective) -> str:
     """Returns a value as a reader writes it: counts whole, latencies with two decimals."""
-    from reports.words import score  # which loads pandas
+    from experiments.record.formatting import score
 
     if value is None or not math.isfinite(value):
         return "unknown"

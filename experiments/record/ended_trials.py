@@ -6,14 +6,14 @@ left to train has no use for.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.fidelity import epochs_asked
-from experiments.objective import Objective
-from experiments.retried import failed_of_cache
+from experiments.record.fidelity import epochs_asked
+from experiments.record.objective import Objective
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -167,3 +167,25 @@ def check_metrics(config: dict[str, Any]) -> None:
         for observation in metric["observations"]:
             if not isinstance(observation["step"], int) or "value" not in observation:
                 raise ValueError("a metric's observation has no step, or no value")
+
+
+# Nothing else is named as entries of the cache are, whatever a trial's values: see `cache.entries`.
+_OF_CACHE = re.compile(
+    r"(FileNotFoundError|PermissionError): \[Errno \d+\] [^']*'([^']*[/\\])?"
+    r"(datasets[/\\][0-9a-f]{24}|features[/\\][0-9a-f]{32}(\.partial)?)[/\\]"
+)
+
+
+_ROUND = "tuner/bracket"  # Hyperband has decided on what came after such a trial
+
+
+def failed_of_cache(result: Mapping[str, Any] | None) -> bool:
+    """Whether a trial failed because a file of the cache was missing or could not be touched.
+
+    Args:
+        result: The content of `result.json`.
+    """
+    if result is None or result.get("status") != "failed" or result.get("cause") != "error":
+        return False
+    is_of_round = _ROUND in dict(result["hyperparameters"])
+    return not is_of_round and bool(_OF_CACHE.match(str(result.get("message"))))

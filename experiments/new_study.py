@@ -1,0 +1,56 @@
+"""A new study: whether it can be made, and what its record holds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.data import PreparedData
+from experiments.record.errors import UserError
+from experiments.record.schema import FORMAT
+from experiments.record.study import environment, is_unbegun
+from experiments.space_source import space_source
+
+
+def check_new(config: SearchConfig) -> None:
+    """Checks that a new study can be made.
+
+    Raises:
+        UserError: A study of its name exists, or the runs folder can't be written.
+    """
+    runs = Path(config.runs_dir)
+    if config.name and (runs / config.name).exists() and not is_unbegun(runs / config.name):
+        raise already_there(runs / config.name)
+    nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
+
+
+def already_there(folder: Path) -> UserError:
+    """Returns what is said of the name of a study that is taken."""
+    return UserError(
+        f"study {folder.name!r} exists already in {str(folder.parent)!r}: choose another --name, "
+        "or remove it"
+    )
+
+
+def describe_study(
+    config: SearchConfig,
+    data: PreparedData,
+    space: list[dict[str, Any]],
+    architecture: tuple[str, ...],
+) -> dict[str, Any]:
+    """Returns the content of `study.json`."""
+    objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
+    return {
+        "format": FORMAT,
+        "name": config.name,
+        "config": config.as_dict(),
+        "objective": objective,
+        **({"objectives": [objective, *others]} if others else {}),
+        "space": space,
+        "space_source": space_source(config.space),
+        "architecture": list(architecture),
+        "dataset": data.record(),
+        "environment": environment(),
+    }

@@ -1,0 +1,181 @@
+"""Writes down each time that a study's test split is used: opened on trainings, or looked at.
+
+A test split that was used often is worth less: what is chosen by it flatters itself. The report
+says how often it was, and comparisons count how often the same arms were looked at before.
+
+- `artifacts/test_uses.json`: a list, one entry each time that the split was opened on trainings
+  that it had not been opened on: `time` (seconds since 1970), `by` (`finalists` or `compare`),
+  `fingerprint` of the splits, `images`, `max_epochs`, `patience`, of comparisons `key`
+  (`trained_how.key_of`), and `trainings`, each with its `trial_id` and `seed`.
+- `artifacts/looks.json`: a list, one entry for each distinct look of a comparison: `time`, `arms`
+  (sorted pairs of study and trial), `trainings` (arm -> how many), `images`, and `digest` of the
+  trainings that were compared.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from experiments.record.alike import differing
+from experiments.record.errors import UserError
+from experiments.record.files import check_own, write_json
+from experiments.record.reading import as_dict, clean, dicts, number, read_json
+
+
+class Tested(Protocol):
+    """A dataset with a test split."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+
+Arms = Iterable[Sequence[str]]  # pairs of study and trial
+_MOST_ENTRIES = 10_000
+
+
+def read_uses(folder: Path) -> list[dict[str, Any]]:
+    """Reads when the test split was opened on new trainings, earliest first.
+
+    Returns:
+        Entries as `experiments/test_uses.py` describes them; what is damaged is left out.
+    """
+    uses = []
+    for entry in _entries(folder / "artifacts" / "test_uses.json"):
+        trainings = [
+            {"trial_id": clean(str(t.get("trial_id")), 40), "seed": t["seed"]}
+            for t in dicts(entry.get("trainings"))
+            if _is_whole(t.get("seed"))
+        ]
+        texts = {name: clean(str(entry.get(name)), 64) for name in ("by", "fingerprint")}
+        if trainings:
+            uses.append(entry | texts | {"trainings": trainings, "time": number(entry.get("time"))})
+    return uses
+
+
+def read_looks(folder: Path) -> list[dict[str, Any]]:
+    """Reads which comparisons were made of tested trainings, earliest first.
+
+    Returns:
+        Entries as `experiments/test_uses.py` describes them; what is damaged is left out.
+    """
+    looks = []
+    for entry in _entries(folder / "artifacts" / "looks.json"):
+        arms, digest = entry.get("arms"), entry.get("digest")
+        pairs = [arm for arm in arms if _is_pair(arm)] if isinstance(arms, list) else []
+        if pairs and isinstance(digest, str):
+            facts: dict[str, Any] = {"arms": arms_key(pairs), "digest": clean(digest, 64)}
+            facts |= {"time": number(entry.get("time")), "images": number(entry.get("images"))}
+            looks.append(facts | {"trainings": as_dict(entry.get("trainings"))})
+    return looks
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    try:
+        return dicts(read_json(path))[:_MOST_ENTRIES] if path.is_file() else []
+    except UserError:
+        return []
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_pair(arm: Any) -> bool:
+    return isinstance(arm, list) and len(arm) == 2 and all(isinstance(part, str) for part in arm)
+
+
+def arms_key(arms: Arms) -> list[list[str]]:
+    """Names what is compared, in whatever order: pairs of study and trial, sorted."""
+    return sorted([clean(study, 120), clean(trial, 40)] for study, trial in arms)
+
+
+def look_digest(runs: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+    """Names the trainings that a comparison looks at: the same digest, the same look.
+
+    Args:
+        runs: arm -> its tested trainings, as records with `seed` and `test`.
+    """
+    seen = {
+        arm: sorted(
+            [str(run.get("seed")), repr(as_dict(run.get("test")).get("accuracy"))] for run in of
+        )
+        for arm, of in runs.items()
+    }
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_HOW = ("max_epochs", "patience")
+
+
+_KEY = "key"
+
+
+def note_test_use(
+    folder: Path,
+    by: str,
+    data: Tested,
+    how: Mapping[str, Any],
+    trainings: Iterable[tuple[str, int]],
+    when: float | None = None,
+) -> None:
+    """Notes that the test split is about to be opened on trainings.
+
+    It is called before, so that an interruption hides nothing. What was noted before, and is tested
+    once more since it was interrupted, is not another use.
+
+    Args:
+        folder: The study folder.
+        by: What opens it: `finalists` or `compare`.
+        data: The dataset whose test split it is.
+        how: `max_epochs` and `patience` of the trainings, and `key` of all that decides them, where
+            it is known: the same seed of another network is another use.
+        trainings: Trial and seed of each.
+        when: Seconds since 1970; now if `None`.
+    """
+    uses = read_uses(folder)
+    facts = {name: how[name] for name in _HOW}
+    facts |= {_KEY: how[_KEY]} if _KEY in how else {}
+    noted = {
+        (run["trial_id"], run["seed"])
+        for use in uses
+        if not differing(facts, dict.fromkeys(_HOW) | use)
+        for run in use["trainings"]
+    }
+    new = [{"trial_id": t, "seed": s} for t, s in trainings if (t, s) not in noted]
+    if not new:
+        return
+    entry = {"time": time.time() if when is None else when, "by": by}
+    entry["fingerprint"] = data.fingerprint
+    entry |= {"images": data.counts.get("test", 0), **facts, "trainings": new}
+    write_json(folder / "artifacts" / "test_uses.json", [*uses, entry])
+
+
+def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
+    """Notes that a comparison looked at tested trainings; the same ones again are no other look.
+
+    Args:
+        folder: The study folder.
+        arms: Study and trial of each arm.
+        facts: `trainings` (arm -> how many), `images`, and `digest` (see
+            `experiments.record.test_uses.look_digest`).
+
+    Returns:
+        Whether it is in the record now; it is not where the folder can't be written.
+    """
+    key, looks = arms_key(arms), read_looks(folder)
+    if any(look["arms"] == key and look["digest"] == facts["digest"] for look in looks):
+        return True
+    entry = {"time": time.time(), "arms": key}
+    entry |= {name: facts[name] for name in ("trainings", "images", "digest")}
+    try:
+        check_own(folder)
+        write_json(folder / "artifacts" / "looks.json", [*looks, entry])
+    except (OSError, UserError):
+        return False
+    return True
