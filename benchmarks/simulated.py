@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.display import SilentDisplay
-from experiments.executors.base import Answer
 from experiments.record.files import atomic
-from experiments.trial import Execution, TrialResult
+from experiments.training.task import Answer, Execution, TrialResult
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.costs import flops, latency
 from experiments.data import PreparedData, Split
-from experiments.own_code import own_code
 from experiments.record.files import atomic, write_json
+from experiments.training.costs import flops, latency
+from experiments.training.own_code import own_code
 
 NUM_FILTERS = 9
 _NUM_PICTURES = 12
@@ -30,7 +30,7 @@ _Array = npt.NDArray[Any]
 
 def write_artifacts(folder: Path, model: keras.Model, data: PreparedData) -> None:
     """Computes and writes every artifact of the exported `model` into `folder`."""
-    from experiments.feed import dataset_of
+    from experiments.training.feed import dataset_of
 
     test = data.open("test")
     labels = np.asarray(test.labels)

@@ -23,9 +23,10 @@ from experiments.record.seeds import (
 from experiments.record.test_uses import note_test_use
 from experiments.rerun import Opened
 from experiments.testing import Predicted, tested
-from experiments.trained import build_network, load_weights
 from experiments.trained_how import how_trained, key_of
-from experiments.trial import run_trial
+from experiments.training.network import build_network
+from experiments.training.run import run_trial
+from experiments.training.weights import load_weights
 from reports.test_predictions import ranking_seeds, test_predictions
 
 

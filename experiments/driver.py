@@ -13,7 +13,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.data import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
-from experiments.executors.base import Answer, Executor, Job, Loss
+from experiments.executors.base import Executor, Job, Loss
 from experiments.interrupt import Interruption
 from experiments.oracles.asha import origins
 from experiments.policy import Fate, after_failure, after_loss
@@ -21,7 +21,7 @@ from experiments.record.fidelity import is_left_behind
 from experiments.record.formatting import plural
 from experiments.record.status_file import StatusFile
 from experiments.retention import Retention
-from experiments.trial import TrialResult, TrialTask
+from experiments.training.task import Answer, TrialResult, TrialTask
 from experiments.trial_record import TrialRecord
 
 Status = trial_module.TrialStatus

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from experiments.record.errors import UserError
 from experiments.rerun import exported_network
-from experiments.trained import load_weights
+from experiments.training.weights import load_weights
 from reports.study import Study
 
 TOLERANCE = 1e-3  # of a probability: other runtimes add in another order

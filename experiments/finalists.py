@@ -23,7 +23,6 @@ from experiments.finalists_record import (
     trainings_of,
 )
 from experiments.front import finalists
-from experiments.own_code import notice_of, own_code
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.objective import LATENCY
@@ -31,9 +30,10 @@ from experiments.record.predictions import read_finalists_predictions
 from experiments.record.reading import as_dict
 from experiments.record.test_uses import note_test_use
 from experiments.testing import Predicted, known_execution, tested, write_predictions
-from experiments.trained import export
+from experiments.training.own_code import notice_of, own_code
+from experiments.training.task import TrialTask
+from experiments.training.weights import export
 from experiments.trainings import Outcome, Training, Trainings
-from experiments.trial import TrialTask
 
 
 class Tasks(Protocol):

@@ -19,7 +19,8 @@ from experiments.record.seeds import (
     derive_seed,
     seeds_of,
 )
-from experiments.trained import build_network, load_weights
+from experiments.training.network import build_network
+from experiments.training.weights import load_weights
 from experiments.trainings import Outcome, Training, Trainings
 
 

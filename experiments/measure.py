@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs import flops, latency
 from experiments.record.files import write_json
 from experiments.record.study import environment
 from experiments.rerun import Opened
+from experiments.training.costs import flops, latency
 from search_spaces import space_class
 
 

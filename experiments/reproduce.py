@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.executors.base import Answer
 from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
 from experiments.numerics import needs_another_process, numerics, variables_for
@@ -18,7 +17,8 @@ from experiments.record.reading import as_dict, clean, dicts, dig, number, read_
 from experiments.record.study import environment
 from experiments.rerun import Opened
 from experiments.space_source import changed, source_of, space_source
-from experiments.trial import Execution, TrialResult, run_trial
+from experiments.training.run import run_trial
+from experiments.training.task import Answer, Execution, TrialResult
 
 TOLERANCE = 0.005
 

@@ -16,7 +16,7 @@ from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, dig, read_json
 from experiments.search import parse_settings, prepare_data
-from experiments.trial import TrialTask
+from experiments.training.task import TrialTask
 from reports.study import Study
 from search_spaces import space_class
 

@@ -120,7 +120,7 @@ def prepare_search(
     Raises:
         UserError: The input can't be used.
     """
-    from experiments.forecast import forecast
+    from experiments.training.forecast import forecast
 
     end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from experiments.artifacts import class_probabilities
 from experiments.data import PreparedData
 from experiments.record.files import atomic
-from experiments.trial import Execution
+from experiments.training.task import Execution
 
 Predicted = npt.NDArray[np.integer[Any]]
 
@@ -36,7 +36,7 @@ class Tested:
 
 def tested(model: Any, data: PreparedData) -> Tested:
     """Evaluates a compiled model, from raw images to probabilities, on the test split."""
-    from experiments.feed import dataset_of
+    from experiments.training.feed import dataset_of
 
     test = data.open("test")
     labels = np.asarray(test.labels)

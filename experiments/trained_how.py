@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from experiments.space_source import space_source
-from experiments.trial import TrialTask
+from experiments.training.task import TrialTask
 
 _OWN = "tuner/"  # what Keras Tuner keeps among hyperparameters
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from experiments.display import Display
 from experiments.driver import STOPPING
-from experiments.executors.base import Answer, Executor, Job, Loss
+from experiments.executors.base import Executor, Job, Loss
 from experiments.interrupt import Interruption
 from experiments.policy import Attempt, Fate, after_failure, after_loss
 from experiments.record.durations import REPORT_SECONDS, clock
@@ -25,7 +25,7 @@ from experiments.record.formatting import plural
 from experiments.record.layout import CHECKPOINT, SNAPSHOTS
 from experiments.record.reading import as_dict, read_json
 from experiments.record.status_file import StatusFile
-from experiments.trial import Execution, TrialResult, TrialTask
+from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
 _TICK_SECONDS = 0.5
 

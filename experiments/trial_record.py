@@ -18,7 +18,7 @@ from experiments.record.formatting import plural
 from experiments.record.layout import ATTEMPTS, PRUNED
 from experiments.record.objective import objective_values, objectives_of
 from experiments.record.reading import read_json
-from experiments.trial import TrialResult
+from experiments.training.task import TrialResult
 
 Status = trial_module.TrialStatus
 _ASKED = ("epochs", "patience", "counts_before")

@@ -14,7 +14,7 @@ from experiments.driver import Driver
 from experiments.record.files import write_json
 from experiments.record.seeds import derive_seed
 from experiments.retention import Retention
-from experiments.trial import TrialTask
+from experiments.training.task import TrialTask
 
 _TRIAL_STREAM = 0
 

@@ -145,8 +145,10 @@ class Chaos:
         """Kills in the computing of features: at a batch, between files, before the rename."""
         place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
-        batch = Moment("experiments.features:forward", self._rng.randint(1, 9))
-        later = Moment("experiments.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2))
+        batch = Moment("experiments.training.features:forward", self._rng.randint(1, 9))
+        later = Moment(
+            "experiments.training.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2)
+        )
         return self.in_turn(place, [self._rng.choice((batch, later)), self._rng.choice(FEATURES)])
 
     def interrupted_features(self) -> int:
@@ -154,7 +156,7 @@ class Chaos:
         place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
         call = self._rng.randint(1, 6)
-        moment = Moment("experiments.features:forward", call, number=INTERRUPT)
+        moment = Moment("experiments.training.features:forward", call, number=INTERRUPT)
         return self.in_turn(place, [moment])
 
     def interrupted_restoring(self) -> int:
@@ -195,7 +197,9 @@ class Chaos:
         (other.folder / "cache").symlink_to(one.cache)
         computed = one.folder / "computed.txt"
         count = partial(_count_computed, computed)
-        killed = Moment("experiments.features:forward", 2) if self._rng.random() < 0.5 else None
+        killed = (
+            Moment("experiments.training.features:forward", 2) if self._rng.random() < 0.5 else None
+        )
         pids = [one.begin(count, *([killed.arm] if killed else ())), other.begin(count)]
         codes = [ended(pid) for pid in pids]
         self._expect(other, codes[1], 0, "beside another search")
@@ -259,7 +263,7 @@ class Chaos:
 
 def _count_computed(path: Path) -> None:
     """Notes each entry that this process begins to compute."""
-    from experiments.features import FeatureStore
+    from experiments.training.features import FeatureStore
 
     real = FeatureStore._fill
 

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from simulated import score
 
-from experiments import trial
-from experiments.executors.base import Answer
 from experiments.record.bookkeeping import own_values
 from experiments.record.files import atomic
-from experiments.snapshot import Keeper, Snapshot
-from experiments.trial import TrialResult, TrialTask
+from experiments.training import run as trial
+from experiments.training.snapshot import Keeper, Snapshot
+from experiments.training.task import Answer, TrialResult, TrialTask
 
 SECONDS, LOG = "CHAOTIC_EPOCH_SECONDS", "CHAOTIC_LOG"  # environment variables
 
@@ -42,9 +41,9 @@ def install() -> None:
     import experiments.executors.worker
     import experiments.finalists
     import experiments.finalists_ranking
-    import experiments.forecast
     import experiments.live
     import experiments.search
+    import experiments.training.forecast
     import reports
 
     experiments.executors.worker.run_trial_quietly = run

@@ -84,15 +84,15 @@ DATA = (
     Moment("experiments.data:_publish", after=True),
 )
 FEATURES = (
-    Moment("experiments.features:preallocate", 1),
-    Moment("experiments.features:preallocate", 1, after=True),
-    Moment("experiments.features:preallocate", 2, after=True),
-    Moment("experiments.features:_write_rows", 1),
-    Moment("experiments.features:_write_rows", 2, after=True),
-    Moment("experiments.features:checksum"),
-    Moment("experiments.features:write_json"),
-    Moment("experiments.features:write_json", after=True),
-    Moment("experiments.features:FeatureStore._compute", 2),
+    Moment("experiments.training.features:preallocate", 1),
+    Moment("experiments.training.features:preallocate", 1, after=True),
+    Moment("experiments.training.features:preallocate", 2, after=True),
+    Moment("experiments.training.features:_write_rows", 1),
+    Moment("experiments.training.features:_write_rows", 2, after=True),
+    Moment("experiments.training.features:checksum"),
+    Moment("experiments.training.features:write_json"),
+    Moment("experiments.training.features:write_json", after=True),
+    Moment("experiments.training.features:FeatureStore._compute", 2),
 )
 FINALISTS = (
     Moment("experiments.trainings:write_json", 1),

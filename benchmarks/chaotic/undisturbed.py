@@ -44,7 +44,7 @@ def of_cache(folder: Path) -> dict[str, bytes]:
 
 def _is_whole(cache: Path) -> bool:
     """Whether every kept array has its checksum."""
-    from experiments.checksums import is_intact
+    from experiments.training.checksums import is_intact
 
     for info in (cache / "features").glob("*/info.json"):
         for name, expected in json.loads(info.read_text("utf-8"))["checksums"].items():

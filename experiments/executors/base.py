@@ -2,16 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Protocol
 
-
-class Answer(IntEnum):
-    """What the driver answers to the report of an epoch; anything but `GO` ends the training."""
-
-    GO = 0
-    STOP = 1  # the trial ends here, with what it has
-    PAUSE = 2  # the trial is left as it is, to be gone on with later
+from experiments.training.task import Answer
 
 
 @dataclass(frozen=True)

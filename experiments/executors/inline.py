@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from experiments.executors.base import Answer, Job, Listener, Run
+from experiments.executors.base import Job, Listener, Run
+from experiments.training.task import Answer
 
 
 class InlineExecutor:

@@ -6,8 +6,9 @@ All nodes need the study folder and the cache folder under the same path.
 import time
 from typing import Any
 
-from experiments.executors.base import Answer, Job, Listener, Loss, Run
+from experiments.executors.base import Job, Listener, Loss, Run
 from experiments.record.errors import UserError
+from experiments.training.task import Answer
 
 try:
     import ray

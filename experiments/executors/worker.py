@@ -7,10 +7,11 @@ from contextlib import suppress
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from experiments.executors.base import Answer, Run
+from experiments.executors.base import Run
 from experiments.executors.hardware import private_bytes
 from experiments.executors.starting import interrupts_ignored
 from experiments.inherited import own_process
+from experiments.training.task import Answer
 
 
 def work(pipe: Any, run: Run) -> None:
@@ -60,6 +61,6 @@ def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
         from experiments.quiet import import_keras_quietly
 
         import_keras_quietly()
-    from experiments.trial import run_trial
+    from experiments.training.run import run_trial
 
     return run_trial(task, report, note)

@@ -23,10 +23,11 @@ from experiments.cli import main
 from experiments.data import MissingDataError, PreparedData, prepare
 from experiments.driver import STOPPING, Driver
 from experiments.executors.base import Job
-from experiments.feature_entry import Entry
-from experiments.features import FeatureStore, NotKeptError
 from experiments.finalists_record import is_done
-from experiments.trial import TrialResult, classify
+from experiments.training.feature_entry import Entry
+from experiments.training.features import FeatureStore, NotKeptError
+from experiments.training.run import classify
+from experiments.training.task import TrialResult
 from search_spaces.frozen import FrozenPart, LayerSplit
 
 COUNT = 6

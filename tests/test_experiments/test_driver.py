@@ -15,11 +15,11 @@ from benchmarks import simulated
 from benchmarks.simulated import SimulatedTask, Simulation
 from experiments.deadline import Deadline
 from experiments.display import SilentDisplay
-from experiments.executors.base import Answer, Job, Listener, Loss
+from experiments.executors.base import Job, Listener, Loss
 from experiments.executors.inline import InlineExecutor
 from experiments.record.durations import parse_deadline
 from experiments.record.errors import UserError
-from experiments.trial import Execution, TrialResult
+from experiments.training.task import Answer, Execution, TrialResult
 
 METHODS = ["random", "grid", "hyperband", "bayesian"]
 

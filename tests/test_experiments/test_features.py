@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import experiments.features as features
+import experiments.training.features as features
 import search_spaces
 from experiments.cli import main
 from experiments.data import PreparedData, prepare
-from experiments.feature_entry import Entry
-from experiments.features import FeatureStore
 from experiments.record.objective import parse_objective
-from experiments.snapshot import Keeper
 from experiments.space import explore, fixed
-from experiments.training import Network, train
-from experiments.trial import TrialResult, TrialTask, run_trial
+from experiments.training.feature_entry import Entry
+from experiments.training.features import FeatureStore
+from experiments.training.network import Network
+from experiments.training.run import run_trial
+from experiments.training.snapshot import Keeper
+from experiments.training.task import TrialResult, TrialTask
+from experiments.training.train import train
 from search_spaces import space_class
 from search_spaces._mobilenet import BaseKey, pooled_part
 from search_spaces.frozen import FLIPPED

@@ -9,14 +9,13 @@ import keras_tuner
 import pytest
 
 from benchmarks.simulated import Simulation
-from experiments.callbacks import EpochRecorder
-from experiments.executors.base import Answer
 from experiments.front import finalists
 from experiments.oracles.optuna_oracle import OptunaOracle
 from experiments.record.fidelity import is_left_behind
 from experiments.record.objective import Objective
-from experiments.snapshot import Snapshot, read_snapshot, write_snapshot
-from experiments.trial import Execution
+from experiments.training.recorder import EpochRecorder
+from experiments.training.snapshot import Snapshot, read_snapshot, write_snapshot
+from experiments.training.task import Answer, Execution
 from reports import load_study
 from reports.networks import networks, population
 

@@ -25,8 +25,8 @@ from experiments.record.test_uses import (
 )
 from experiments.rerun import Opened
 from experiments.testing import write_predictions
+from experiments.training.task import Execution
 from experiments.trainings import Outcome, Training, Trainings
-from experiments.trial import Execution
 from reports import load_study
 from reports.test_looks import looks_before
 from tests.test_reports.synthetic import Synthetic, write_study

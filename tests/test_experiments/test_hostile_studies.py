@@ -22,8 +22,8 @@ from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.repair import _read
-from experiments.snapshot import read_snapshot
 from experiments.stored_trial import TrialReader
+from experiments.training.snapshot import read_snapshot
 from experiments.trial_record import read_attempts
 from experiments.warm_start import warm_start
 from tests.test_reports.synthetic import Synthetic, write_study

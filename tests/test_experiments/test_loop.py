@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import loop
-from experiments.feed import Feed, rows_of
+from experiments.training import loop
+from experiments.training.feed import Feed, rows_of
 from search_spaces.frozen import FLIPPED, ORIGINAL
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from experiments import UserError
-from experiments.executors.base import Answer
 from experiments.executors.processes import ProcessExecutor, run_apart
 from experiments.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
 from experiments.record.numerics import differences, numerics_sentence
+from experiments.training.task import Answer
 
 
 def test_cores_are_divided_unless_the_user_says_how_many_threads(
@@ -86,7 +86,7 @@ def test_a_trial_is_reproduced_under_the_threads_that_it_had(
 ) -> None:
     import experiments.reproduce as module
     from experiments.rerun import open_study
-    from experiments.trial import Execution, TrialResult
+    from experiments.training.task import Execution, TrialResult
     from reports import load_study
 
     path = study / "trial_0000" / "result.json"

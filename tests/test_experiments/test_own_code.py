@@ -10,9 +10,9 @@ import pytest
 import search_spaces
 from experiments.artifacts import describe_model
 from experiments.export_model import export_model
-from experiments.own_code import notice_of, own_code
 from experiments.record.errors import UserError
-from experiments.trained import export
+from experiments.training.own_code import notice_of, own_code
+from experiments.training.weights import export
 from reports import load_study
 from reports.page import _own_code
 from tests.test_reports.synthetic import Synthetic, write_study

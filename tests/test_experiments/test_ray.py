@@ -120,7 +120,7 @@ import json, os, pathlib, sys, time
 import ray
 from benchmarks.simulated import Simulation
 from experiments.executors.on_ray import RayExecutor
-from experiments.trial import TrialResult
+from experiments.training.task import TrialResult
 def given(task, report, note):
     time.sleep(0.5)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

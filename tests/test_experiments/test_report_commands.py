@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import main
-from experiments.costs import flops
+from experiments.training.costs import flops
 from reports import load_study, test_predictions
 
 

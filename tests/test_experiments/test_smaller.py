@@ -25,8 +25,9 @@ from experiments.record.objective import check_reported, parse_objective
 from experiments.resume import changed_config
 from experiments.search_options import parse_options
 from experiments.space import check_on_steps, class_of, describe_each, explore
-from experiments.training import BuildError, Network
-from experiments.trial import classify
+from experiments.training.network import Network
+from experiments.training.run import classify
+from experiments.training.task import BuildError
 from reports import load_study
 from reports.facts import _budget
 from reports.summary import winner_on_test
@@ -141,7 +142,7 @@ def test_a_build_that_exits_is_a_build_that_fails(monkeypatch: pytest.MonkeyPatc
         def build(self, hp: Any) -> Any:
             raise SystemExit(3)
 
-    monkeypatch.setattr("experiments.training.space_class", lambda name: Exiting)
+    monkeypatch.setattr("experiments.training.train.space_class", lambda name: Exiting)
 
     class Data:
         shape, class_names = (28, 28, 1), ("a", "b")

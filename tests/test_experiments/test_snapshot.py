@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.data import prepare
-from experiments.executors.base import Answer
 from experiments.record.objective import Objective
-from experiments.snapshot import read_snapshot, snapshot_path
-from experiments.trial import TrialResult, TrialTask, run_trial
+from experiments.training.run import run_trial
+from experiments.training.snapshot import read_snapshot, snapshot_path
+from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
 
 Stop = Callable[[int, int], Answer]

@@ -20,10 +20,10 @@ from experiments import SearchConfig, run_search
 from experiments.cli import _Refusing
 from experiments.display import PlainDisplay
 from experiments.executors import worker
-from experiments.executors.base import Answer, Job, Loss
+from experiments.executors.base import Job, Loss
 from experiments.executors.processes import ProcessExecutor
 from experiments.live import LiveDisplay
-from experiments.trial import TrialResult
+from experiments.training.task import Answer, TrialResult
 
 
 @pytest.fixture

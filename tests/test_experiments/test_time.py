@@ -13,14 +13,13 @@ from benchmarks import simulated
 from benchmarks.simulated import Simulation
 from experiments.deadline import Deadline
 from experiments.display import SilentDisplay
-from experiments.executors.base import Answer
 from experiments.executors.inline import InlineExecutor
 from experiments.finalists_ranking import Ranking
 from experiments.record.durations import REPORT_SECONDS, trial_seconds
 from experiments.record.durations import clock as deadline_clock
 from experiments.record.objective import Objective
+from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 from experiments.trainings import OutOfTimeError, Training, Trainings
-from experiments.trial import Execution, TrialResult, TrialTask
 from reports.frames import trials_frame
 
 EPOCH = 2.0

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.files import atomic, finite
-from experiments.trial import Execution, TrialTask
+from experiments.training.task import Execution, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least
 _SHARE = 20  # a snapshot may take one part in so many of the time

@@ -1,27 +1,23 @@
 """Trains one model of a trial: whole, or only what its frozen part leaves, on kept features."""
 
-import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import keras
-import keras_tuner
 import numpy as np
 
-from experiments import loop
-from experiments.callbacks import EpochClock, EpochRecorder
-from experiments.executors.base import Answer
-from experiments.feature_entry import Entry
-from experiments.features import FeatureStore, NotKeptError
-from experiments.feed import Feed, Rows, rows_of
-from experiments.graphs import released_afterwards
-from experiments.snapshot import Keeper, Snapshot, assign
-from experiments.trial import BuildError, Execution, Note, TrialTask
-from search_spaces import space_class
+from experiments.training import loop
+from experiments.training.feature_entry import Entry
+from experiments.training.features import FeatureStore, NotKeptError
+from experiments.training.feed import Feed, Rows, rows_of
+from experiments.training.graphs import released_afterwards
+from experiments.training.network import Network
+from experiments.training.recorder import EpochClock, EpochRecorder
+from experiments.training.snapshot import Keeper, Snapshot, assign
+from experiments.training.task import Answer, Execution, Note, TrialTask, timed
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
 
@@ -31,46 +27,6 @@ _COLLECT_EVERY = 8  # a full garbage collection takes as long as a small model's
 _trainings = count(1)
 
 Report = Callable[[int, dict[str, float]], int]
-
-
-class Network:
-    """The network of a task, ready to be trained.
-
-    Args:
-        task: What to build.
-
-    Raises:
-        BuildError: The hyperparameters describe no model that can be built.
-    """
-
-    def __init__(self, task: TrialTask) -> None:
-        self.task = task
-        self.space = space_class(task.space)(
-            task.data.shape, len(task.data.class_names), **task.settings
-        )
-        for name in (task.objective.name, *task.further):
-            self.space.report(name.removeprefix("val_"))
-        # A copy: Keras Tuner deserializes conditions in place.
-        self.hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
-        try:
-            self.split = self.space.split(self.hp)
-            self.views = (ORIGINAL,) if self.split is None else self.split.views
-            # A split network is joined when it is needed, which may be never.
-            self._whole = self.space.build(self.hp) if self.split is None else None
-        except (Exception, SystemExit) as error:
-            raise BuildError(f"{type(error).__name__}: {error}") from error
-
-    @property
-    def whole(self) -> keras.Model:
-        """The network from raw images to probabilities; shares what was trained so far."""
-        if self._whole is None:
-            assert self.split is not None
-            self._whole = self.split.join()
-        return self._whole
-
-    def trained_whole(self) -> keras.Model:
-        """Returns the whole network to be trained; the feed makes the views, not its layers."""
-        return self.whole if self.split is None else self.split.join(augment=False)
 
 
 @dataclass(frozen=True)
@@ -152,17 +108,6 @@ def _bounds(network: Network) -> list[tuple[int, int]]:
         bounds.append((end, end + phase.epochs))
         end += phase.epochs
     return bounds
-
-
-@contextmanager
-def timed(execution: Execution, phase: str) -> Iterator[None]:
-    """Adds the seconds spent to `execution.seconds[phase]`."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        spent = time.perf_counter() - started
-        execution.seconds[phase] = execution.seconds.get(phase, 0.0) + spent
 
 
 def open_sources(network: Network, note: Note | None) -> tuple[list[Source], dict[str, Any]]:
@@ -291,8 +236,3 @@ def _fit_its_own_way(network: Network, source: Source, recorder: EpochRecorder) 
             shuffle=False,
             verbose=0,
         )
-
-
-def without_optimizer(model: keras.Model) -> keras.Model:
-    """Returns `model` without its optimizer, whose state is neither kept nor looked for."""
-    return keras.Model(model.inputs, model.outputs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.data import PreparedData
-from experiments.feature_key import identity
+from experiments.training.feature_key import identity
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
 # 2: how layers are joined, and the precision they compute in, are in the key; checksums.

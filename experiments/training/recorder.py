@@ -7,11 +7,10 @@ from typing import Any
 
 import keras
 
-from experiments.executors.base import Answer
-from experiments.feed import Feed
 from experiments.record.objective import Objective
-from experiments.snapshot import Keeper, Snapshot
-from experiments.trial import Execution, NotANumberError
+from experiments.training.feed import Feed
+from experiments.training.snapshot import Keeper, Snapshot
+from experiments.training.task import Answer, Execution, NotANumberError
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]

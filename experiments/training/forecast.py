@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from experiments.data import PreparedData
-from experiments.feature_entry import Entry
-from experiments.features import FeatureStore, check_space, megabytes
-from experiments.forward import forward
+from experiments.training.feature_entry import Entry
+from experiments.training.features import FeatureStore, check_space, megabytes
+from experiments.training.forward import forward
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 

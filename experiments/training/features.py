@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
-from experiments.checksums import checksum, is_intact
-from experiments.feature_entry import SINGLE, Entry
-from experiments.forward import forward
 from experiments.record.files import preallocate, write_json
-from experiments.trial import Note
+from experiments.training.checksums import checksum, is_intact
+from experiments.training.feature_entry import SINGLE, Entry
+from experiments.training.forward import forward
+from experiments.training.task import Note
 
 _ATTEMPTS = 3
 _BATCH = 64

@@ -1,0 +1,70 @@
+"""The network of a training: built of its hyperparameters, whole and cut where it is frozen."""
+
+import copy
+from typing import Any
+
+import keras
+import keras_tuner
+
+from experiments.training.task import BuildError, TrialTask
+from search_spaces import space_class
+from search_spaces.frozen import ORIGINAL
+
+
+class Network:
+    """The network of a task, ready to be trained.
+
+    Args:
+        task: What to build.
+
+    Raises:
+        BuildError: The hyperparameters describe no model that can be built.
+    """
+
+    def __init__(self, task: TrialTask) -> None:
+        self.task = task
+        self.space = space_class(task.space)(
+            task.data.shape, len(task.data.class_names), **task.settings
+        )
+        for name in (task.objective.name, *task.further):
+            self.space.report(name.removeprefix("val_"))
+        # A copy: Keras Tuner deserializes conditions in place.
+        self.hp = keras_tuner.HyperParameters.from_config(copy.deepcopy(task.hyperparameters))
+        try:
+            self.split = self.space.split(self.hp)
+            self.views = (ORIGINAL,) if self.split is None else self.split.views
+            # A split network is joined when it is needed, which may be never.
+            self._whole = self.space.build(self.hp) if self.split is None else None
+        except (Exception, SystemExit) as error:
+            raise BuildError(f"{type(error).__name__}: {error}") from error
+
+    @property
+    def whole(self) -> keras.Model:
+        """The network from raw images to probabilities; shares what was trained so far."""
+        if self._whole is None:
+            assert self.split is not None
+            self._whole = self.split.join()
+        return self._whole
+
+    def trained_whole(self) -> keras.Model:
+        """Returns the whole network to be trained; the feed makes the views, not its layers."""
+        return self.whole if self.split is None else self.split.join(augment=False)
+
+
+def build_network(task: TrialTask) -> Any:
+    """Builds the network of a training, from raw images to probabilities, as it was at its end.
+
+    Args:
+        task: The training.
+    """
+    import keras
+
+    pass
+
+    keras.backend.clear_session()
+    network = Network(task)
+    model = network.whole
+    for phase in network.space.phases(network.hp, task.epochs):
+        if phase.prepare is not None and phase.epochs:  # it decides what counts as trainable
+            phase.prepare(model)
+    return model

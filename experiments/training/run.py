@@ -1,0 +1,114 @@
+"""One trial: plain data in, plain data out, and a report of every epoch on the way.
+
+`run_trial` knows nothing of who called it, so one implementation serves every executor.
+"""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.data import MissingDataError, PreparedData
+from experiments.record.files import atomic, is_disk_full
+from experiments.record.objective import LATENCY
+from experiments.training.task import (
+    Answer,
+    BuildError,
+    NotANumberError,
+    Note,
+    Report,
+    TrialResult,
+    TrialTask,
+)
+from experiments.training.weights import save_weights
+
+
+def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> TrialResult:
+    """Trains the model of `task` once a seed; failures come back in the result.
+
+    Args:
+        task: What to train.
+        report: Told of every epoch; answers how to go on.
+        note: Told of the progress of computing features: what, images done, images in all.
+    """
+    result = TrialResult()
+    try:
+        _run_executions(task, result, report, note)
+    except (Exception, SystemExit) as error:  # whatever a model can raise costs this trial alone
+        result.status, result.cause = "failed", classify(error)
+        lines = str(error).strip().splitlines()
+        result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+        result.traceback = traceback.format_exc()
+    return result
+
+
+def _run_executions(
+    task: TrialTask, result: TrialResult, report: Report, note: Note | None
+) -> None:
+    from experiments.numerics import numerics
+    from experiments.training.snapshot import Keeper
+    from experiments.training.task import timed
+    from experiments.training.train import train
+
+    result.numerics = numerics()
+    best: float | None = None
+    for index, seed in enumerate(task.seeds):
+        keeper = Keeper(task, index, seed)
+        trained = train(
+            task,
+            keeper,
+            lambda e, m, i=index: report(i, e, m),  # type: ignore[misc]
+            note,
+            result.executions,
+        )
+        model, execution = trained.model, trained.execution
+        result.features, result.initial_epoch = trained.features, trained.initial_epoch
+        count_parameters(model, result)
+        if trained.answer == Answer.PAUSE:
+            result.status = "paused"
+            return
+        if trained.answer == Answer.STOP:
+            result.status = "pruned"
+        if LATENCY in task.further and index == len(task.seeds) - 1:
+            with timed(execution, "latency"):
+                measure_latency(model, task.data, result)
+        assert execution.score is not None
+        if task.keeps(execution.score, best):
+            best = execution.score
+            with timed(execution, "save"), atomic(Path(str(task.checkpoint))) as temporary:
+                save_weights(model, temporary)
+
+
+def classify(error: BaseException) -> str:
+    """Names the cause of a failure."""
+    if isinstance(error, NotANumberError):
+        return "nan"
+    if isinstance(error, BuildError) and error.__cause__ is not None:
+        deeper = classify(error.__cause__)
+        return deeper if deeper == "out_of_memory" else "build"
+    if is_disk_full(error):
+        return "disk_full"
+    if isinstance(error, MissingDataError):
+        return "data_missing"
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "out_of_memory"
+    return "build" if isinstance(error, BuildError) else "error"
+
+
+def count_parameters(model: Any, result: TrialResult) -> None:
+    """Notes how many weights train, how many are frozen, and what an image costs."""
+    from experiments.training.costs import flops
+
+    result.trainable_parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    result.frozen_parameters = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
+    result.flops = flops(model)
+
+
+def measure_latency(model: Any, data: PreparedData, result: TrialResult) -> None:
+    """Notes how long one image takes, here and now."""
+    from experiments.training.costs import latency
+
+    measured = latency(model, np.asarray(data.open("validation").images[0]))
+    result.latency_ms = measured.median
+    result.latency_low_ms, result.latency_high_ms = measured.low, measured.high

@@ -1,0 +1,48 @@
+"""Weights of networks on the disk: room for them, written whole, read back."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from experiments.record.files import atomic, check_room
+
+
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """Returns `model` without its optimizer, whose state is neither kept nor looked for."""
+    return keras.Model(model.inputs, model.outputs)
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
+    pass
+
+    check_room(path.parent, room_for(model))
+    written = path.with_suffix(".weights.h5")
+    without_optimizer(model).save_weights(written, overwrite=True)
+    written.replace(path)
+
+
+def room_for(model: Any) -> float:
+    """Returns the bytes that a file of the model's and its optimizer's variables takes at most."""
+    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+    content = sum(int(np.prod(v.shape)) * 8 for v in variables)
+    return 1.2 * content + 4096 * len(variables) + 2**18
+
+
+def load_weights(model: Any, weights: Path) -> None:
+    """Sets the weights of a training's best epoch."""
+    pass
+
+    without_optimizer(model).load_weights(weights)
+
+
+def export(folder: Path, model: Any) -> None:
+    """Writes `best_model.keras`, which loads where the suite is not."""
+    # With Keras' own metric alone.
+    model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # or loading the file warns of its absence
+    check_room(folder, room_for(model))
+    with atomic(folder / "best_model.keras") as temporary:
+        model.save(temporary)
