@@ -102,7 +102,7 @@ def _in_time(seeds: Sequence[int]) -> Iterator[int]:
 def _settle() -> None:
     """Silences TensorFlow, and keeps this process to where it may write."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", MPLBACKEND="agg", CUDA_VISIBLE_DEVICES="-1")
-    from experiments.quiet import import_keras_quietly
+    from experiments.process.quiet import import_keras_quietly
 
     import_keras_quietly()
     import matplotlib.figure  # noqa: F401  (it writes a cache of fonts when it is first imported)

@@ -21,7 +21,7 @@ from common import parser
 
 from experiments import SearchConfig, run_search
 from experiments.display import SilentDisplay
-from experiments.executors.hardware import private_bytes
+from experiments.process.hardware import private_bytes
 from search_spaces.mnist_cnn import MnistCnn
 
 _FIXED = {"conv_blocks": 1, "filters_0": 16, "dense_layers": 0, "batch_size": 64}

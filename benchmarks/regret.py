@@ -19,7 +19,7 @@ from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
 from surrogate import SPACES, Surrogate
 from threadpoolctl import threadpool_limits
 
-from experiments.executors.hardware import num_cores
+from experiments.process.hardware import num_cores
 
 _BASELINE, _CONTENDER = "Keras Tuner Bayesian", "tpe"
 _SLOWEST_FIRST = (_BASELINE, "gp")

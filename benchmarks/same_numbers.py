@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.numerics import INTRA
+from experiments.process.numerics import INTRA
 
 SPACES = {
     "mnist_cnn": ("--set", "image_size=28", "--sample", "400"),

@@ -14,7 +14,7 @@ __all__ = ["SearchConfig", "UserError", "run_search"]
 def __getattr__(name: str) -> Any:
     # Imported when used: it loads Keras, which `experiments --help` has no need of.
     if name == "run_search":
-        from experiments.inherited import before_imports
+        from experiments.process.inherited import before_imports
 
         before_imports()
         from experiments.search import run_search

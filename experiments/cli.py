@@ -7,10 +7,10 @@ import click
 
 from experiments.commands import add_commands
 from experiments.config import SearchConfig
-from experiments.inherited import own_process
-from experiments.interrupt import interruptible
-from experiments.output import close, complain, echo, say
-from experiments.quiet import import_keras_quietly
+from experiments.process.inherited import own_process
+from experiments.process.interrupt import interruptible
+from experiments.process.output import close, complain, echo, say
+from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
 from experiments.report_commands import add_report_commands
 from experiments.search_options import parse_options, search_options

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from experiments.output import echo
+from experiments.process.output import echo
 from experiments.record.errors import UserError
 from experiments.search_options import parse_options, search_options
 
@@ -63,7 +63,7 @@ def add_commands(
 def _resume(
     study: str, runs: str, changes: dict[str, Any], quiet: bool, show_result: Callable[..., int]
 ) -> int:
-    from experiments.quiet import import_keras_quietly
+    from experiments.process.quiet import import_keras_quietly
     from experiments.record.study import find_study
 
     find_study(study, runs)

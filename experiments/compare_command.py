@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from experiments.output import echo
-from experiments.quiet import import_keras_quietly
+from experiments.process.output import echo
+from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
 
 data_dir_option = click.option(

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from experiments.config import SearchConfig
 from experiments.data import PREPARING, PreparedData
 from experiments.data_health import warnings_of
-from experiments.output import echo, printable, say
+from experiments.process.output import echo, printable, say
 from experiments.record.formatting import plural
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value

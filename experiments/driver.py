@@ -14,9 +14,9 @@ from keras_tuner.engine import trial as trial_module
 from experiments.data import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Executor, Job, Loss
-from experiments.interrupt import Interruption
 from experiments.oracles.asha import origins
 from experiments.policy import Fate, after_failure, after_loss
+from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind
 from experiments.record.formatting import plural
 from experiments.record.status_file import StatusFile

@@ -23,7 +23,7 @@ from experiments.config import SearchConfig
 from experiments.data import PREPARING, PreparedData
 from experiments.display import SilentDisplay, introduction
 from experiments.finalists_plan import num_trainings
-from experiments.output import Enduring, printable
+from experiments.process.output import Enduring, printable
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
 

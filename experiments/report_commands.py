@@ -12,8 +12,8 @@ from experiments.compare_command import (
     data_dir_option,
     images_option,
 )
-from experiments.output import echo
-from experiments.quiet import import_keras_quietly
+from experiments.process.output import echo
+from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
-from experiments.numerics import needs_another_process, numerics, variables_for
+from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json

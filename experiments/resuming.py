@@ -7,7 +7,7 @@ from typing import Any
 from experiments.display import Display, SilentDisplay
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finished import find_finished
-from experiments.inherited import before_imports, refuse_shared_trials
+from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
 from experiments.record.study import find_study, read_study
 from experiments.resume import changed_config

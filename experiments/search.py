@@ -17,10 +17,10 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
 from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
-from experiments.inherited import settled
 from experiments.methods import make_oracle, parse_method_settings
 from experiments.new_study import already_there, check_new, describe_study
 from experiments.places import whole_config
+from experiments.process.inherited import settled
 from experiments.ranges import check_buildable, searched_space
 from experiments.record.durations import clock, parse_deadline
 from experiments.record.errors import UserError

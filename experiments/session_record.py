@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.executors.hardware import suitable_workers
-from experiments.numerics import INTRA, threads_of
+from experiments.process.hardware import suitable_workers
+from experiments.process.numerics import INTRA, threads_of
 from experiments.record.study import write_study
 
 _ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended

@@ -16,8 +16,8 @@ from typing import Any
 from experiments.display import Display
 from experiments.driver import STOPPING
 from experiments.executors.base import Executor, Job, Loss
-from experiments.interrupt import Interruption
 from experiments.policy import Attempt, Fate, after_failure, after_loss
+from experiments.process.interrupt import Interruption
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError
 from experiments.record.files import write_json

@@ -30,7 +30,7 @@ def install() -> None:
 
     They have all modules that a search imports, too.
     """
-    from experiments.quiet import import_keras_quietly
+    from experiments.process.quiet import import_keras_quietly
 
     import_keras_quietly()
     import optuna  # noqa: F401

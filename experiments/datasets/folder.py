@@ -14,7 +14,7 @@ from experiments.datasets.layout import Layout, layout_of, loose_images
 from experiments.datasets.manifest import Examined, Manifest
 from experiments.datasets.pixels import UnusableImageError, decode
 from experiments.datasets.walk import find_files, identity, with_parents
-from experiments.output import printable
+from experiments.process.output import printable
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from experiments.datasets.pixels import is_meant_as_image
 from experiments.datasets.walk import iterate_files, own_files, subfolders
-from experiments.output import printable
+from experiments.process.output import printable
 from experiments.record.errors import UserError
 
 ROLES = {

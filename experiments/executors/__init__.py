@@ -65,8 +65,8 @@ def make_executor(
         from experiments.executors.inline import InlineExecutor
 
         return InlineExecutor(run)
-    from experiments.executors.hardware import suitable_workers
     from experiments.executors.processes import ProcessExecutor
+    from experiments.process.hardware import suitable_workers
 
     return ProcessExecutor(run, suitable_workers() if workers is None else workers)
 

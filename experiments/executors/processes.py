@@ -9,10 +9,10 @@ from multiprocessing import connection
 from typing import Any
 
 from experiments.executors.base import Job, Listener, Loss, Run
-from experiments.executors.hardware import gpus, out_of_memory_kills
 from experiments.executors.starting import REMEDY, interrupts_held
 from experiments.executors.worker import work
-from experiments.numerics import INTER, INTRA, threads_of
+from experiments.process.hardware import gpus, out_of_memory_kills
+from experiments.process.numerics import INTER, INTRA, threads_of
 from experiments.record.errors import UserError
 
 _MOST_GROWTH = 256 * 2**20  # bytes that a worker may grow by after its first trial

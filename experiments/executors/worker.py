@@ -8,9 +8,9 @@ from multiprocessing import connection, parent_process
 from typing import Any
 
 from experiments.executors.base import Run
-from experiments.executors.hardware import private_bytes
 from experiments.executors.starting import interrupts_ignored
-from experiments.inherited import own_process
+from experiments.process.hardware import private_bytes
+from experiments.process.inherited import own_process
 from experiments.training.task import Answer
 
 
@@ -58,7 +58,7 @@ def _noter(pipe: Any) -> Any:
 def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
     """Runs `run_trial`; what TensorFlow says at its import is not shown."""
     if "tensorflow" not in sys.modules:
-        from experiments.quiet import import_keras_quietly
+        from experiments.process.quiet import import_keras_quietly
 
         import_keras_quietly()
     from experiments.training.run import run_trial

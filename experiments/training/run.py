@@ -46,7 +46,7 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
 def _run_executions(
     task: TrialTask, result: TrialResult, report: Report, note: Note | None
 ) -> None:
-    from experiments.numerics import numerics
+    from experiments.process.numerics import numerics
     from experiments.training.snapshot import Keeper
     from experiments.training.task import timed
     from experiments.training.train import train

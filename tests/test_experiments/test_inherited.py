@@ -13,7 +13,7 @@ import pytest
 
 import experiments.search
 from experiments import SearchConfig, UserError, run_search
-from experiments.inherited import before_imports, own_keras, own_process, settled
+from experiments.process.inherited import before_imports, own_keras, own_process, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "module://no_such_module.backend_inline"

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import UserError
 from experiments.executors.processes import ProcessExecutor, run_apart
-from experiments.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
+from experiments.process.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
 from experiments.record.numerics import differences, numerics_sentence
 from experiments.training.task import Answer
 
@@ -19,7 +19,7 @@ def test_cores_are_divided_unless_the_user_says_how_many_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(INTRA, raising=False)
-    monkeypatch.setattr("experiments.numerics.num_cores", lambda: 8)
+    monkeypatch.setattr("experiments.process.numerics.num_cores", lambda: 8)
     assert [threads_of(workers) for workers in (0, 1, 2, 3, 99)] == [8, 8, 4, 2, 1]
     monkeypatch.setenv(INTRA, "3")  # then any number of workers gives the same numbers
     assert {threads_of(workers) for workers in (0, 1, 2)} == {3}

@@ -12,7 +12,7 @@ from experiments.cli import main
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.live import LiveDisplay
-from experiments.output import echo, printable
+from experiments.process.output import echo, printable
 from tests.test_reports.synthetic import Synthetic, write_study
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202ertl\r[bold]"

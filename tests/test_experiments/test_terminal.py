@@ -120,7 +120,7 @@ SIGNALLED = """
 import os, signal, sys
 import click
 from experiments.cli import _Refusing
-from experiments.interrupt import Interruption
+from experiments.process.interrupt import Interruption
 
 @click.command(cls=_Refusing)
 def restoring():

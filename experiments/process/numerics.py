@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from experiments.executors.hardware import num_cores
+from experiments.process.hardware import num_cores
 
 INTRA, INTER, ONEDNN = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"
 _PACKAGES = ("tensorflow", "keras", "numpy")

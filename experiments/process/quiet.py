@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from experiments.inherited import before_imports, own_keras
+from experiments.process.inherited import before_imports, own_keras
 
 
 def import_keras_quietly() -> None:
