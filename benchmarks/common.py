@@ -65,7 +65,7 @@ def search_config(folder: Path, given_dir: str | None, **options: Any) -> Search
 
 def prepared(config: SearchConfig) -> PreparedData:
     """Prepares the dataset, so that neither side is charged for it."""
-    from experiments.display import SilentDisplay
+    from experiments.display.base import SilentDisplay
 
     return prepare_data(config, parse_settings(config), SilentDisplay())
 

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from simulated import Simulation, space
 
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 
 _WINDOW = 50  # trials that a figure is the mean of
 

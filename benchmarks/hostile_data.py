@@ -312,7 +312,7 @@ def fake_tfds(builder: FakeBuilder) -> Iterator[None]:
 def outcome_of(name: str, cache: Path, verbose: bool = False) -> str:
     """Prepares a dataset twice; says how it ended: `prepared`, `refused`, or what is wrong."""
     from experiments.data import prepare
-    from experiments.display import introduction
+    from experiments.display.plain import introduction
     from experiments.record.errors import UserError
 
     def hang(*arguments: object) -> None:

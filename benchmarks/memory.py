@@ -20,7 +20,7 @@ import psutil
 from common import parser
 
 from experiments import SearchConfig, run_search
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.process.hardware import private_bytes
 from search_spaces.mnist_cnn import MnistCnn
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.record.files import atomic
 from experiments.training.task import Answer, Execution, TrialResult
 

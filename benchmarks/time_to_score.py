@@ -23,7 +23,7 @@ from contenders import keras_tuner_seed
 
 from experiments import SearchConfig, run_search
 from experiments.data import PreparedData
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.process.hardware import num_cores
 from experiments.record.errors import InterruptedSearchError
 from experiments.search import parse_settings

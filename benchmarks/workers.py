@@ -13,7 +13,7 @@ from typing import Any
 from simulated import Simulation
 
 from experiments import SearchConfig
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 
 
 class Clock(SilentDisplay):

@@ -313,3 +313,19 @@ def load_toml(path: str | Path) -> dict[str, Any]:
 
 def _is_list_of(given: Any, kind: type) -> bool:
     return isinstance(given, list | tuple) and all(isinstance(one, kind) for one in given)
+
+
+def is_choice(config: SearchConfig, num_finalists: int) -> bool:
+    """Whether trainings choose the winner among finalists.
+
+    Those of several objectives are different compromises, not contenders for one place: the knee
+    stays what is recommended, but for a race, in which one that costs no more may replace it.
+    """
+    return num_finalists > 1 and (len(config.objectives) == 1 or config.race)
+
+
+def num_trainings(config: SearchConfig) -> int:
+    """Returns how many trainings confirming takes at most."""
+    among = config.confirm * config.seeds
+    fresh = config.seeds if is_choice(config, config.confirm) and not config.race else 0
+    return among + fresh

@@ -11,22 +11,6 @@ from experiments.record.formatting import plural
 FIRST_TEST = 3  # round after which a race first compares; the spread of two says nothing
 
 
-def is_choice(config: SearchConfig, num_finalists: int) -> bool:
-    """Whether trainings choose the winner among finalists.
-
-    Those of several objectives are different compromises, not contenders for one place: the knee
-    stays what is recommended, but for a race, in which one that costs no more may replace it.
-    """
-    return num_finalists > 1 and (len(config.objectives) == 1 or config.race)
-
-
-def num_trainings(config: SearchConfig) -> int:
-    """Returns how many trainings confirming takes at most."""
-    among = config.confirm * config.seeds
-    fresh = config.seeds if is_choice(config, config.confirm) and not config.race else 0
-    return among + fresh
-
-
 def notices(config: SearchConfig) -> list[str]:
     """Says what is to be known of the finalists before a search begins."""
     if config.confirm <= config.max_trials:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from experiments.config import SearchConfig
-from experiments.finalists_plan import is_choice, race_budget
+from experiments.config import SearchConfig, is_choice
+from experiments.finalists_plan import race_budget
 from experiments.race_words import end_line, fresh_line, ranking_line, round_line
 from experiments.racing import Race
 from experiments.record.durations import REPORT_SECONDS, clock

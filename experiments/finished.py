@@ -13,7 +13,7 @@ from experiments.cache import cache_folder
 from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import PreparedData, kept, prepare
-from experiments.display import Display
+from experiments.display.base import Display
 from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
 from experiments.front import finalists
 from experiments.places import is_images

@@ -9,7 +9,8 @@ from typing import Any
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.display import Display, PatientDisplay
+from experiments.display.base import Display
+from experiments.display.plain import PatientDisplay
 from experiments.places import recorded, whole
 from experiments.ranges import searched_space
 from experiments.record.errors import UserError

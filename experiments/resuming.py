@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.display import Display, SilentDisplay
+from experiments.display.base import Display, SilentDisplay
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finished import find_finished
 from experiments.process.inherited import before_imports, refuse_shared_trials

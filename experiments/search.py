@@ -10,7 +10,7 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.display import Display, SilentDisplay
+from experiments.display.base import Display, SilentDisplay
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning

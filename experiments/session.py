@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cache_use import held
-from experiments.config import OPTUNA_METHODS, SearchConfig
+from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
 from experiments.data import MissingDataError, PreparedData
 from experiments.deadline import Deadline
-from experiments.display import Display
+from experiments.display.base import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
 from experiments.executors.base import Executor
-from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
 from experiments.guidance import given_points

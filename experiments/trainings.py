@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.display import Display
+from experiments.display.base import Display
 from experiments.driver import STOPPING
 from experiments.executors.base import Executor, Job, Loss
 from experiments.policy import Attempt, Fate, after_failure, after_loss

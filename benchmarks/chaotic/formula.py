@@ -38,10 +38,10 @@ def install() -> None:
     import sklearn.gaussian_process  # noqa: F401
 
     import experiments.artifacts
+    import experiments.display.live
     import experiments.executors.worker
     import experiments.finalists
     import experiments.finalists_ranking
-    import experiments.live
     import experiments.search
     import experiments.training.forecast
     import reports

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.record.errors import InterruptedSearchError
 from experiments.resuming import resume_search
 from experiments.search import SearchResult

@@ -13,7 +13,7 @@ import pytest
 from keras_tuner.engine.trial import Trial
 
 from experiments import SearchConfig
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.finished import find_finished
 from experiments.ranges import searched_space
 from experiments.record.ended_trials import read_ended

@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments.data import PreparedData, prepare
 from experiments.datasets import manifest
-from experiments.display import introduction
+from experiments.display.plain import introduction
 from experiments.record.errors import UserError
 
 
@@ -295,7 +295,7 @@ def test_a_cache_that_refuses_to_remember_stops_nothing(
 def test_reading_that_takes_long_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from experiments.display import PatientDisplay, PlainDisplay
+    from experiments.display.plain import PatientDisplay, PlainDisplay
 
     plain = PlainDisplay()
     plain.preparing(1, 3, "reading images")

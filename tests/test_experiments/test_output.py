@@ -11,7 +11,7 @@ from rich.console import Console
 from experiments.cli import main
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
-from experiments.live import LiveDisplay
+from experiments.display.live import LiveDisplay
 from experiments.process.output import echo, printable
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.front import finalists
 from experiments.guidance import chosen_method
 from experiments.oracles.optuna_oracle import OptunaOracle

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.simulated import Simulation
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 
 ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 cluster_utils = pytest.importorskip("ray.cluster_utils")

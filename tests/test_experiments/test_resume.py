@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
-from experiments.display import SilentDisplay
+from experiments.display.base import SilentDisplay
 from experiments.record.lock import is_running, locked
 from experiments.resume import changed_config, may_be_picked_again
 from experiments.resuming import resume_search

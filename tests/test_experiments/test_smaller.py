@@ -15,10 +15,10 @@ from experiments import SearchConfig, UserError
 from experiments.cache import Pruned
 from experiments.cli import _tested, main
 from experiments.config import SearchConfig as Config
+from experiments.display.live import LiveDisplay
 from experiments.export import export_study
 from experiments.finalists_plan import notices
 from experiments.guidance import parse_tries
-from experiments.live import LiveDisplay
 from experiments.methods import parse_method_settings
 from experiments.record.formatting import are, score
 from experiments.record.objective import check_reported, parse_objective

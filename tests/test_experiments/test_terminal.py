@@ -18,11 +18,11 @@ import pytest
 
 from experiments import SearchConfig, run_search
 from experiments.cli import _Refusing
-from experiments.display import PlainDisplay
+from experiments.display.live import LiveDisplay
+from experiments.display.plain import PlainDisplay
 from experiments.executors import worker
 from experiments.executors.base import Job, Loss
 from experiments.executors.processes import ProcessExecutor
-from experiments.live import LiveDisplay
 from experiments.training.task import Answer, TrialResult
 
 

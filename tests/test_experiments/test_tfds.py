@@ -8,7 +8,7 @@ import pytest
 from benchmarks.hostile_data import FakeBuilder, fake_tfds
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.display import introduction
+from experiments.display.plain import introduction
 from experiments.record.errors import UserError
 
 AB = [0, 1]

@@ -19,10 +19,10 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from experiments.config import SearchConfig
+from experiments.config import SearchConfig, num_trainings
 from experiments.data import PREPARING, PreparedData
-from experiments.display import SilentDisplay, introduction
-from experiments.finalists_plan import num_trainings
+from experiments.display.base import SilentDisplay
+from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value

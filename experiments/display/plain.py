@@ -1,13 +1,13 @@
 """What a search shows while it runs."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any
 
 from experiments.config import SearchConfig
 from experiments.data import PREPARING, PreparedData
 from experiments.data_health import warnings_of
+from experiments.display.base import SilentDisplay
 from experiments.process.output import echo, printable, say
 from experiments.record.formatting import plural
 from experiments.record.formatting import score as shown
@@ -17,95 +17,6 @@ _MOST_CLASSES = 20
 _MOST_SKIPPED = 5
 _FIRST_SECONDS = 1.0
 _SELDOM_SECONDS = 10.0
-
-
-class Display(Protocol):
-    """Is told of everything that happens in a search."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None: ...
-
-    def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None: ...
-
-    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None: ...
-
-    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None: ...
-
-    def epoch_ended(
-        self,
-        execution: int,
-        epoch: int,
-        metrics: Mapping[str, float],
-        trial_id: str | None = None,
-    ) -> None: ...
-
-    def trial_ended(
-        self, trial_id: str, status: str, score: float | None, message: str | None
-    ) -> None: ...
-
-    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
-
-    def confirming(self, trial_id: str, seed: int) -> None: ...
-
-    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None: ...
-
-    def notice(self, line: str) -> None: ...
-
-    def computing(self, what: str, done: int, total: int) -> None: ...
-
-
-class SilentDisplay:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing to end."""
-
-    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Ignored."""
-
-    def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
-        """Ignored."""
-
-    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
-        """Ignored."""
-
-    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
-        """Ignored."""
-
-    def epoch_ended(
-        self,
-        execution: int,
-        epoch: int,
-        metrics: Mapping[str, float],
-        trial_id: str | None = None,
-    ) -> None:
-        """Ignored."""
-
-    def trial_ended(
-        self, trial_id: str, status: str, score: float | None, message: str | None
-    ) -> None:
-        """Ignored."""
-
-    def measured(self, trial_id: str, values: Sequence[float]) -> None:
-        """Ignored."""
-
-    def confirming(self, trial_id: str, seed: int) -> None:
-        """Ignored."""
-
-    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
-        """Ignored."""
-
-    def notice(self, line: str) -> None:
-        """Ignored."""
-
-    def computing(self, what: str, done: int, total: int) -> None:
-        """Ignored."""
 
 
 class PatientDisplay(SilentDisplay):
@@ -234,14 +145,3 @@ def _classes(data: PreparedData) -> str:
     named = ", ".join(data.class_names[:_MOST_CLASSES])
     rest = len(data.class_names) - _MOST_CLASSES
     return f"{named} and {rest} more" if rest > 0 else named
-
-
-def make_display(quiet: bool) -> Display:
-    """Returns what suits the output: nothing, a live table, or plain lines."""
-    if quiet:
-        return SilentDisplay()
-    if sys.stdout.isatty():
-        from experiments.live import LiveDisplay
-
-        return LiveDisplay()
-    return PlainDisplay()
