@@ -20,8 +20,8 @@ import numpy as np
 from contenders import OBJECTIVE, keras_tuner_seed
 from simulated import score, space
 
-from experiments.oracles.hyperband import HyperbandOracle
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.oracles.hyperband import HyperbandOracle
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
 _EPOCHS = 27
 _OURS = "tpe + asha"

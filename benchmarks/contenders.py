@@ -9,8 +9,8 @@ from typing import Any
 import keras_tuner
 import optuna
 
-from experiments.oracles.distributions import Axis, SpaceMap
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 Score = Callable[[dict[str, Any]], float]

@@ -189,9 +189,9 @@ def _where(error: BaseException) -> str:
 
 def run_source(case: Case, runs: Path, guard: Guard, allowed: Sequence[Path], space: Any) -> Ending:
     """Takes a study's trials into another search, as `--from` does; `space` is that search's."""
+    from experiments.methods.warm_start import as_record, from_record, warm_start
     from experiments.record.errors import UserError
     from experiments.record.objective import Objective
-    from experiments.warm_start import as_record, from_record, warm_start
 
     with guard.watching(*allowed) as outside:
         try:

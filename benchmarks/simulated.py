@@ -182,7 +182,7 @@ class Simulation:
         from experiments.deadline import Deadline
         from experiments.driver import Driver
         from experiments.executors import make_executor
-        from experiments.methods import make_oracle
+        from experiments.methods.make import make_oracle
         from experiments.repair import restore
         from experiments.retention import Retention
         from experiments.trial_record import TrialRecord

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
-from experiments.oracles.combinations import is_active
-from experiments.space import explore
+from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.space import explore
 from search_spaces import space_class
 
 _FOLDER = Path(__file__).parent / "recorded"

@@ -194,7 +194,7 @@ def spaces(space: str | None, runs_dir: str) -> None:
     if space is not None and space not in names():
         raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
     import_keras_quietly()
-    from experiments.space import describe_each, describe_space
+    from experiments.hyperparameters.space import describe_each, describe_space
 
     echo(describe_space(space) if space else describe_each(names()))
 

@@ -14,7 +14,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.data import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Executor, Job, Loss
-from experiments.oracles.asha import origins
+from experiments.methods.oracles.halving import origins
 from experiments.policy import Fate, after_failure, after_loss
 from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind

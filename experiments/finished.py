@@ -16,6 +16,7 @@ from experiments.data import PreparedData, kept, prepare
 from experiments.display.base import Display
 from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
 from experiments.front import finalists
+from experiments.hyperparameters.source import is_unchanged
 from experiments.places import is_images
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import EndedTrials, read_ended
@@ -25,7 +26,6 @@ from experiments.record.study import versions
 from experiments.resume import as_now, changed_config
 from experiments.search_result import SearchResult, result_of
 from experiments.session_record import SessionRecord, other_threads, threads_in
-from experiments.space_source import is_unchanged
 
 # Fields that have no say in what is left to do.
 _HOW = ("workers", "deadline", "max_failures")

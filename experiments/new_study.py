@@ -6,10 +6,10 @@ from typing import Any
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
+from experiments.hyperparameters.source import space_source
 from experiments.record.errors import UserError
 from experiments.record.schema import FORMAT
 from experiments.record.study import environment, is_unbegun
-from experiments.space_source import space_source
 
 
 def check_new(config: SearchConfig) -> None:

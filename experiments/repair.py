@@ -8,12 +8,12 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import checked_result, failed_of_cache
 from experiments.record.files import remove_left_over
 from experiments.record.layout import ATTEMPTS, SNAPSHOTS
 from experiments.record.reading import read_json
 from experiments.retried import begun_again
-from experiments.stored_trial import TrialReader
 from experiments.trial_record import TrialRecord, note_asked, read_attempts, tell
 
 Status = trial_module.TrialStatus

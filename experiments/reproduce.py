@@ -10,13 +10,13 @@ import numpy as np
 
 from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
+from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
 from experiments.record.study import environment
 from experiments.rerun import Opened
-from experiments.space_source import changed, source_of, space_source
 from experiments.training.run import run_trial
 from experiments.training.task import Answer, Execution, TrialResult
 

@@ -11,8 +11,8 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import PatientDisplay
+from experiments.hyperparameters.ranges import searched_space
 from experiments.places import recorded, whole
-from experiments.ranges import searched_space
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, dig, read_json

@@ -18,7 +18,7 @@ from experiments.record.reading import clean
 from experiments.record.study import picks
 
 if TYPE_CHECKING:
-    from experiments.ranges import Widened
+    from experiments.hyperparameters.ranges import Widened
 
 CHANGEABLE = (
     "max_trials",
@@ -178,7 +178,7 @@ def check_same(
     Raises:
         UserError: Something else has changed; the difference is named.
     """
-    from experiments.ranges import widened  # which imports Keras
+    from experiments.hyperparameters.ranges import widened
 
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
     if was != now:

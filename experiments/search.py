@@ -16,12 +16,14 @@ from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
 from experiments.finalists_plan import notices as notices_of_finalists
-from experiments.guidance import chosen_method
-from experiments.methods import make_oracle, parse_method_settings
+from experiments.hyperparameters.ranges import check_buildable, searched_space
+from experiments.hyperparameters.space import check_on_steps, class_of, explore
+from experiments.methods.guidance import chosen_method
+from experiments.methods.make import make_oracle, parse_method_settings
+from experiments.methods.warm_start import as_record, warm_start
 from experiments.new_study import already_there, check_new, describe_study
 from experiments.places import whole_config
 from experiments.process.inherited import settled
-from experiments.ranges import check_buildable, searched_space
 from experiments.record.durations import clock, parse_deadline
 from experiments.record.errors import UserError
 from experiments.record.lock import locked
@@ -30,8 +32,6 @@ from experiments.record.study import is_unbegun, write_study
 from experiments.resume import as_now, check_same, may_be_picked_again
 from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
-from experiments.space import check_on_steps, class_of, explore
-from experiments.warm_start import as_record, warm_start
 
 _MOST_ATTEMPTS = 1000
 

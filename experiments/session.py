@@ -13,25 +13,25 @@ from experiments.data import MissingDataError, PreparedData
 from experiments.deadline import Deadline
 from experiments.display.base import Display
 from experiments.driver import Driver
-from experiments.earlier import Earlier
 from experiments.executors.base import Executor
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
-from experiments.guidance import given_points
-from experiments.methods import make_oracle, plan_of
-from experiments.oracles.bracket import Plan
-from experiments.ranges import Widened
+from experiments.hyperparameters.ranges import Widened
+from experiments.hyperparameters.source import changed, source_of, space_source
+from experiments.methods.guidance import given_points
+from experiments.methods.make import make_oracle, plan_of
+from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.prior_trials import Earlier
+from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
 from experiments.repair import restore
 from experiments.session_record import SessionRecord, other_threads, threads_in
-from experiments.space_source import changed, source_of, space_source
 from experiments.trainings import OutOfTimeError
 from experiments.trial_record import TrialRecord
 from experiments.tuner import SuiteTuner
-from experiments.warm_start import from_record
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.space_source import space_source
+from experiments.hyperparameters.source import space_source
 from experiments.training.task import TrialTask
 
 _OWN = "tuner/"  # what Keras Tuner keeps among hyperparameters

@@ -96,7 +96,7 @@ def _recorded(config: SearchConfig) -> dict[str, Any]:
 
 def _oracle(config: SearchConfig) -> Any:
     """Returns the oracle of a search, which writes nothing."""
-    from experiments.methods import make_oracle
+    from experiments.methods.make import make_oracle
 
     oracle = make_oracle(config, space())
     for method in ("save", "flush", "_save_trial"):

@@ -16,8 +16,8 @@ import experiments.training.features as features
 import search_spaces
 from experiments.cli import main
 from experiments.data import PreparedData, prepare
+from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
-from experiments.space import explore, fixed
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
 from experiments.training.network import Network

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.simulated import Simulation
 from experiments.front import finalists
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.fidelity import is_left_behind
 from experiments.record.objective import Objective
 from experiments.training.recorder import EpochRecorder

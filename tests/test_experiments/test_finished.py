@@ -15,7 +15,7 @@ from keras_tuner.engine.trial import Trial
 from experiments import SearchConfig
 from experiments.display.base import SilentDisplay
 from experiments.finished import find_finished
-from experiments.ranges import searched_space
+from experiments.hyperparameters.ranges import searched_space
 from experiments.record.ended_trials import read_ended
 from experiments.record.files import finite, write_json
 from experiments.resume import changed_config

@@ -11,6 +11,9 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError
 from experiments.cli import main
+from experiments.hyperparameters.source import changed, source_of, space_source
+from experiments.methods.oracles.stored_trial import TrialReader
+from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.study import environment, read_study, write_study
@@ -18,9 +21,6 @@ from experiments.repair import _read
 from experiments.reproduce import Link, _chain, _differences
 from experiments.rerun import Opened
 from experiments.resume import changed_config
-from experiments.space_source import changed, source_of, space_source
-from experiments.stored_trial import TrialReader
-from experiments.warm_start import warm_start
 from reports import load_study
 from reports.facts import command_line, facts
 from tests.test_reports.synthetic import Synthetic

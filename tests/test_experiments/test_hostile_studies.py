@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from experiments.cli import main
 from experiments.finalists_record import read_finalists
+from experiments.methods.oracles.stored_trial import TrialReader
+from experiments.methods.warm_start import warm_start
 from experiments.prune import prune
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, check_writable
@@ -22,10 +24,8 @@ from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.repair import _read
-from experiments.stored_trial import TrialReader
 from experiments.training.snapshot import read_snapshot
 from experiments.trial_record import read_attempts
-from experiments.warm_start import warm_start
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.oracles.distributions import SpaceMap, axis_of, only_value
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.hyperparameters.optuna_space import SpaceMap, axis_of, only_value
+from experiments.hyperparameters.space import explore
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import UserError
-from experiments.space import explore
 from search_spaces.mnist_cnn import MnistCnn
 
 SAMPLERS = ["tpe", "cmaes", "nsga2", "qmc"]

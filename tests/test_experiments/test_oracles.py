@@ -7,11 +7,11 @@ from typing import Any
 import keras_tuner
 import pytest
 
-from experiments.oracles.bayesian import BayesianOracle
-from experiments.oracles.bracket import Plan
-from experiments.oracles.grid import GridOracle
-from experiments.oracles.hyperband import HyperbandOracle
-from experiments.oracles.random_search import RandomOracle
+from experiments.methods.oracles.bayesian import BayesianOracle
+from experiments.methods.oracles.grid import GridOracle
+from experiments.methods.oracles.hyperband import HyperbandOracle
+from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.oracles.random_search import RandomOracle
 
 KerasTuners = keras_tuner.oracles
 broken = pytest.mark.xfail(strict=True, reason="Keras Tuner 1.4.8", raises=Exception)

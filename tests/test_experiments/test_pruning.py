@@ -15,11 +15,11 @@ from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display.base import SilentDisplay
 from experiments.front import finalists
-from experiments.guidance import chosen_method
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.hyperparameters.space import explore
+from experiments.methods.guidance import chosen_method
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.resuming import resume_search
-from experiments.space import explore
 from experiments.status_text import status_text
 from search_spaces.mnist_cnn import MnistCnn
 

@@ -12,11 +12,11 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
-from experiments.methods import make_oracle
-from experiments.ranges import check_buildable, ranged, searched_space, widened
+from experiments.hyperparameters.ranges import check_buildable, ranged, searched_space, widened
+from experiments.hyperparameters.space import explore
+from experiments.methods.make import make_oracle
 from experiments.resuming import resume_search
 from experiments.search import describe_space
-from experiments.space import explore
 from reports import load_study
 from reports.facts import facts
 from reports.health import health

@@ -13,13 +13,13 @@ from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.config import load_toml
 from experiments.front import FrontRetention, finalists, notices
-from experiments.guidance import chosen_method
-from experiments.methods import make_oracle
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.hyperparameters.space import explore
+from experiments.methods.guidance import chosen_method
+from experiments.methods.make import make_oracle
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective, parse_objectives
 from experiments.resuming import resume_search
-from experiments.space import explore
-from experiments.warm_start import warm_start
 from reports import load_study
 from reports.front import study_front
 from search_spaces.mnist_cnn import MnistCnn

@@ -18,13 +18,13 @@ from experiments.config import SearchConfig as Config
 from experiments.display.live import LiveDisplay
 from experiments.export import export_study
 from experiments.finalists_plan import notices
-from experiments.guidance import parse_tries
-from experiments.methods import parse_method_settings
+from experiments.hyperparameters.space import check_on_steps, class_of, describe_each, explore
+from experiments.methods.guidance import parse_tries
+from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import are, score
 from experiments.record.objective import check_reported, parse_objective
 from experiments.resume import changed_config
 from experiments.search_options import parse_options
-from experiments.space import check_on_steps, class_of, describe_each, explore
 from experiments.training.network import Network
 from experiments.training.run import classify
 from experiments.training.task import BuildError
@@ -118,7 +118,7 @@ def test_one_broken_file_costs_its_space_alone(monkeypatch: pytest.MonkeyPatch) 
             raise ValueError("search_spaces/mine.py can't be imported: SyntaxError: never closed")
         return MnistCnn
 
-    monkeypatch.setattr("experiments.space.space_class", broken)
+    monkeypatch.setattr("experiments.hyperparameters.space.space_class", broken)
     text = describe_each(["mine", "mnist_cnn"])
     assert text.startswith("mine: can't be used: search_spaces/mine.py can't be imported")
     assert "\n\nmnist_cnn: " in text

@@ -8,8 +8,8 @@ import pytest
 from keras_tuner.engine import trial as trial_module
 
 from benchmarks.simulated import Simulation
+from experiments.methods.oracles.stored_trial import StoredTrial, TrialReader
 from experiments.record.errors import UserError
-from experiments.stored_trial import StoredTrial, TrialReader
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 
 from benchmarks.simulated import Simulation
 from benchmarks.simulated import space as simulated_space
-from experiments.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.record.errors import UserError
 from experiments.record.objective import Objective
-from experiments.warm_start import as_record, from_record, warm_start
 from tests.test_reports.plain import PlainTrial, write_plain
 
 ACCURACY = Objective("val_accuracy", "max")

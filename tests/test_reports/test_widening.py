@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from experiments.cli import main
 from experiments.config import SearchConfig
-from experiments.ranges import searched_space
+from experiments.hyperparameters.ranges import searched_space
 from reports import load_study
 from reports.health import health
 from reports.widening import wider

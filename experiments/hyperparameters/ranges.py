@@ -9,11 +9,11 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
-from experiments.oracles.combinations import is_active
-from experiments.oracles.distributions import axis_of
+from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.optuna_space import axis_of
+from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
 from experiments.record.errors import UserError
 from experiments.record.formatting import range_text
-from experiments.space import describe, explore, fixed, reaching_end
 from search_spaces.base import ImageSpace
 
 

@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments.oracles.combinations import is_active
+from experiments.hyperparameters.combinations import is_active
 
 
 @dataclass(frozen=True)

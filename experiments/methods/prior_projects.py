@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.earlier import Earlier, Source, check_objective, is_number, missing
-from experiments.oracles.asha import ORIGIN
+from experiments.methods.oracles.halving import ORIGIN
+from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number, missing
 from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import was_pruned

@@ -3,9 +3,9 @@
 from typing import Any
 
 from experiments.config import HALVING
-from experiments.oracles.asha import Halving
-from experiments.oracles.base import DurableOracle, Status
-from experiments.oracles.pruning import num_brackets
+from experiments.methods.oracles.base import DurableOracle, Status
+from experiments.methods.oracles.halving import Halving
+from experiments.methods.oracles.optuna_pruners import num_brackets
 
 
 class Halved(DurableOracle):

@@ -10,8 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from experiments.oracles.base import DurableOracle, Status
-from experiments.oracles.combinations import is_active
+from experiments.hyperparameters.combinations import is_active
+from experiments.methods.oracles.base import DurableOracle, Status
 
 _NUM_RANDOM = 500
 _NUM_NEAR = 20  # candidates near each of the best trials

@@ -11,12 +11,12 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
 
-from experiments.oracles.combinations import combinations
+from experiments.hyperparameters.combinations import combinations
+from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import best_trials
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
 from experiments.record.reading import read_json
-from experiments.stored_trial import TrialReader
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.oracles.base import DurableOracle, Status
-from experiments.oracles.bracket import Bracket, Plan
+from experiments.methods.oracles.base import DurableOracle, Status
+from experiments.methods.oracles.hyperband_brackets import Bracket, Plan
 
 _BOOKKEEPING = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.earlier import Earlier, Source, check_objective, is_number
-from experiments.earlier import missing as missing_of
-from experiments.earlier_projects import read_folder
-from experiments.oracles.distributions import SpaceMap
+from experiments.hyperparameters.optuna_space import SpaceMap
+from experiments.methods.prior_projects import read_folder
+from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number
+from experiments.methods.prior_trials import missing as missing_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.objective import Objective

@@ -7,11 +7,11 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.config import HALVING
-from experiments.oracles.asha import Halving, origins
-from experiments.oracles.base import DurableOracle, Status
-from experiments.oracles.distributions import Axis, SpaceMap
-from experiments.oracles.proposal import Proposer, frozen
-from experiments.oracles.pruning import epochs_of, num_brackets, stops
+from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.methods.oracles.base import DurableOracle, Status
+from experiments.methods.oracles.halving import Halving, origins
+from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
+from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.record.fidelity import is_paused
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random

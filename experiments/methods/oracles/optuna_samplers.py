@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.oracles.distributions import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Axis, SpaceMap
 from experiments.record.errors import UserError
 
 # sampler -> its own settings, with their defaults

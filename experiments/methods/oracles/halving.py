@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.oracles.base import Status
+from experiments.methods.oracles.base import Status
 from experiments.record.bookkeeping import own_values
 from experiments.record.fidelity import is_paused
 

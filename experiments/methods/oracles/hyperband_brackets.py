@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.oracles.base import Status
+from experiments.methods.oracles.base import Status
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.oracles.base import Status
-from experiments.oracles.combinations import combinations
-from experiments.oracles.halved import Halved
+from experiments.hyperparameters.combinations import combinations
+from experiments.methods.oracles.base import Status
+from experiments.methods.oracles.halved import Halved
 
 
 class GridOracle(Halved, keras_tuner.oracles.GridSearchOracle):

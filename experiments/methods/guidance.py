@@ -9,11 +9,11 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import OPTUNA_METHODS, SearchConfig
-from experiments.oracles.combinations import combinations
+from experiments.hyperparameters.combinations import combinations
+from experiments.hyperparameters.space import describe, is_same_value, parse_value
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.reading import dicts
-from experiments.space import describe, is_same_value, parse_value
 
 _FEW = 10  # trials that are too few for a model to learn from
 _GENERATIONS = 200  # trials from which on there are generations enough to evolve a front
@@ -94,7 +94,7 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
     Raises:
         UserError: One of them is not in the space, or there are more of them than trials.
     """
-    from experiments.oracles.distributions import SpaceMap
+    from experiments.hyperparameters.optuna_space import SpaceMap
 
     mapped, defaults = SpaceMap(space.space), {hp.name: hp.default for hp in space.space}
     points: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.oracles.halved import Halved
+from experiments.methods.oracles.halved import Halved
 
 
 class RandomOracle(Halved, keras_tuner.oracles.RandomSearchOracle):

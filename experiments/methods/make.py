@@ -6,9 +6,9 @@ from typing import Any
 import keras_tuner
 
 from experiments.config import HALVING, OPTUNA_METHODS, SearchConfig
-from experiments.earlier import Earlier
-from experiments.guidance import parse_tries
-from experiments.oracles.bracket import Plan
+from experiments.methods.guidance import parse_tries
+from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.prior_trials import Earlier
 from experiments.record.errors import UserError
 from experiments.record.seeds import derive_seed
 
@@ -118,19 +118,19 @@ def _halving(config: SearchConfig) -> dict[str, Any]:
 
 
 def _random(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.oracles.random_search import RandomOracle
+    from experiments.methods.oracles.random_search import RandomOracle
 
     return RandomOracle(**arguments, **_halving(config))
 
 
 def _grid(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.oracles.grid import GridOracle
+    from experiments.methods.oracles.grid import GridOracle
 
     return GridOracle(**arguments, **_halving(config))
 
 
 def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.oracles.hyperband import HyperbandOracle
+    from experiments.methods.oracles.hyperband import HyperbandOracle
 
     plan = plan_of(config)
     return HyperbandOracle(
@@ -143,13 +143,13 @@ def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> k
 
 
 def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.oracles.bayesian import BayesianOracle
+    from experiments.methods.oracles.bayesian import BayesianOracle
 
     return BayesianOracle(**arguments, **parse_method_settings(config))
 
 
 def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.oracles.optuna_oracle import OptunaOracle
+    from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
     settings: dict[str, Any] = dict(parse_method_settings(config))
     factor = int(settings.pop("factor", 3))

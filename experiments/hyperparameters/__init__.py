@@ -1,0 +1,1 @@
+"""The hyperparameters of a search: their ranges, combinations, and Optuna distributions."""

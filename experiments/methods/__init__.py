@@ -1,0 +1,1 @@
+"""Search methods by name, and the earlier trials that inform them."""

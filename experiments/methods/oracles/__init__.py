@@ -1,0 +1,1 @@
+"""Keras Tuner's oracles, mended: they resume, exhaust finite spaces, survive failures."""
