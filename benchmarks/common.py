@@ -15,7 +15,7 @@ import keras_tuner
 import numpy as np
 
 from experiments import SearchConfig, run_search
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.search import parse_settings, prepare_data
 from reports.load import Study, load_study
 from search_spaces import space_class

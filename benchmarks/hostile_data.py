@@ -299,7 +299,7 @@ class _Info:
 @contextmanager
 def fake_tfds(builder: FakeBuilder) -> Iterator[None]:
     """Lets `tfds:fake` open `builder`."""
-    from experiments.datasets import tfds
+    from experiments.data.sources import tfds
 
     kept = tfds._builder
     tfds._builder = lambda *arguments: builder
@@ -311,7 +311,7 @@ def fake_tfds(builder: FakeBuilder) -> Iterator[None]:
 
 def outcome_of(name: str, cache: Path, verbose: bool = False) -> str:
     """Prepares a dataset twice; says how it ended: `prepared`, `refused`, or what is wrong."""
-    from experiments.data import prepare
+    from experiments.data.prepare import prepare
     from experiments.display.plain import introduction
     from experiments.record.errors import UserError
 

@@ -22,7 +22,7 @@ from common import parser, prepared, search_config, workplace
 from contenders import keras_tuner_seed
 
 from experiments import SearchConfig, run_search
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.display.base import SilentDisplay
 from experiments.process.hardware import num_cores
 from experiments.record.errors import InterruptedSearchError

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data import PreparedData, Split
+from experiments.data.prepare import PreparedData, Split
 from experiments.record.files import atomic, write_json
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code

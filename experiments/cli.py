@@ -209,7 +209,7 @@ def cache(
     runs_dir: str, cache_dir: str | None, prune: bool, older_than: str | None, max_size: str | None
 ) -> None:
     """List prepared datasets and kept features with size and age, or remove them."""
-    from experiments import cache as module
+    from experiments.data import cache as module
 
     age = module.parse_age(older_than) if older_than else None
     size = module.parse_size(max_size) if max_size else None
@@ -227,7 +227,7 @@ def cache(
 @_runs_dir
 def datasets(runs_dir: str) -> None:
     """List datasets."""
-    from experiments.datasets.names import DATASETS
+    from experiments.catalogue import DATASETS
 
     for name, meaning in DATASETS.items():
         shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.datasets.names import check_name
+from experiments.catalogue import check_name
 from experiments.record.errors import UserError
 from experiments.record.objective import COSTS, Objective, parse_objectives
 

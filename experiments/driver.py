@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.data import MissingDataError
+from experiments.data.prepare import MissingDataError
 from experiments.deadline import NUM_REMEMBERED, Deadline
 from experiments.executors.base import Executor, Job, Loss
 from experiments.methods.oracles.halving import origins

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.executors import executor_of, make_executor
 from experiments.finalists_ranking import Finalist, Ranking
 from experiments.finalists_record import (

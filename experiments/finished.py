@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.cache import cache_folder
-from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
-from experiments.data import PreparedData, kept, prepare
+from experiments.data.cache import cache_folder
+from experiments.data.cache_use import held
+from experiments.data.prepare import PreparedData, kept, prepare
 from experiments.display.base import Display
 from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
 from experiments.front import finalists

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.hyperparameters.source import space_source
 from experiments.record.errors import UserError
 from experiments.record.schema import FORMAT

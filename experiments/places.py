@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments.cache import KINDS
 from experiments.config import SearchConfig
+from experiments.data.cache import KINDS
 
 _FOLDERS = ("data_dir", "cache_dir")
 _IMAGES = "folder:"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.cache import cache_folder
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data.cache import cache_folder
+from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import front
-from experiments.cache import cache_folder
 from experiments.config import SearchConfig
-from experiments.data import PreparedData, prepare
+from experiments.data.cache import cache_folder
+from experiments.data.prepare import PreparedData, prepare
 from experiments.display.base import Display, SilentDisplay
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor

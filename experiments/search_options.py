@@ -18,7 +18,7 @@ _TABLES = {
 
 
 def _complete_datasets(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    from experiments.datasets.names import DATASETS
+    from experiments.catalogue import DATASETS
 
     return [name for name in DATASETS if name.startswith(incomplete)]
 

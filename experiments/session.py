@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
-from experiments.data import MissingDataError, PreparedData
+from experiments.data.cache_use import held
+from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.deadline import Deadline
 from experiments.display.base import Display
 from experiments.driver import Driver

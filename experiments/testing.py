@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.artifacts import class_probabilities
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.record.files import atomic
 from experiments.training.task import Execution
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.cache import cache_folder
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data.cache import cache_folder
+from experiments.data.prepare import PreparedData
 from experiments.driver import Driver
 from experiments.record.files import write_json
 from experiments.record.seeds import derive_seed

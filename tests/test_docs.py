@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.catalogue import DATASETS
 from experiments.cli import main
-from experiments.datasets.names import DATASETS
 from search_spaces import names
 
 ROOT = Path(__file__).resolve().parents[1]

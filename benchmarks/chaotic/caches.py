@@ -138,7 +138,7 @@ class Chaos:
         """Kills in data preparation: at an image, and between the files."""
         place = self._copy(self.base("mnist_cnn", "begun"))
         shutil.rmtree(place.cache)
-        image = Moment("experiments.data:fit_image", self._rng.randint(1, _IMAGES))
+        image = Moment("experiments.data.prepare:fit_image", self._rng.randint(1, _IMAGES))
         return self.in_turn(place, [image, self._rng.choice(DATA)])
 
     def features(self) -> int:

@@ -79,9 +79,9 @@ DATA = (
     Moment("numpy:save", 1, after=True),
     Moment("numpy:save", 2, after=True),
     Moment("numpy:save", 6),
-    Moment("experiments.data:health_of"),
-    Moment("experiments.data:_publish"),
-    Moment("experiments.data:_publish", after=True),
+    Moment("experiments.data.prepare:health_of"),
+    Moment("experiments.data.prepare:_publish"),
+    Moment("experiments.data.prepare:_publish", after=True),
 )
 FEATURES = (
     Moment("experiments.training.features:preallocate", 1),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from experiments.config import SearchConfig
-from experiments.data import PREPARING, PreparedData
+from experiments.data.prepare import PREPARING, PreparedData
 
 
 class Display(Protocol):

@@ -20,7 +20,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from experiments.config import SearchConfig, num_trainings
-from experiments.data import PREPARING, PreparedData
+from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import SilentDisplay
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.data import PREPARING, PreparedData
-from experiments.data_health import warnings_of
+from experiments.data.health import warnings_of
+from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import SilentDisplay
 from experiments.process.output import echo, printable, say
 from experiments.record.formatting import plural

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.training.feature_key import identity
 from search_spaces.frozen import ORIGINAL, FrozenPart
 

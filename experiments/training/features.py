@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
+from experiments.data.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.record.files import preallocate, write_json
 from experiments.training.checksums import checksum, is_intact
 from experiments.training.feature_entry import SINGLE, Entry

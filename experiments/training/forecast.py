@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, check_space, megabytes
 from experiments.training.forward import forward

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import MissingDataError, PreparedData
+from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.record.files import atomic, is_disk_full
 from experiments.record.objective import LATENCY
 from experiments.training.task import (

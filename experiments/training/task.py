@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.record.objective import Objective
 
 

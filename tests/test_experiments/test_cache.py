@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 
-import experiments.cache as cache
-import experiments.data as data_module
+import experiments.data.cache as cache
+import experiments.data.prepare as data_module
 from experiments import SearchConfig
-from experiments.cache_use import begun, held
 from experiments.cli import main
-from experiments.data import MissingDataError, PreparedData, prepare
+from experiments.data.cache_use import begun, held
+from experiments.data.prepare import MissingDataError, PreparedData, prepare
 from experiments.driver import STOPPING, Driver
 from experiments.executors.base import Job
 from experiments.finalists_record import is_done

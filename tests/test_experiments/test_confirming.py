@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from experiments.cli import main
 from experiments.config import SearchConfig
 from experiments.confirming import confirm_trial
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.record.lock import COMPARED, is_running, locked
 from experiments.record.test_uses import read_uses
 from experiments.rerun import Opened

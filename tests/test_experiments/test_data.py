@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.data import PreparedData, prepare
-from experiments.datasets.registry import resolve
+from experiments.data.prepare import PreparedData, prepare
+from experiments.data.sources.registry import resolve
 from experiments.record.errors import UserError
 
 
@@ -82,7 +82,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files, which a memory map would be killed by."""
     code = (
         "import pathlib, resource, signal\n"
-        "from experiments.data import prepare\n"
+        "from experiments.data.prepare import prepare\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "prepare('digits', lambda c: (28, 28, c), pathlib.Path('cache'))"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import UserError
-from experiments.cache import cache_folder
 from experiments.config import load_toml
+from experiments.data.cache import cache_folder
 from experiments.record import files
 from experiments.record.files import preallocate, write_json
 

@@ -12,7 +12,7 @@ import pytest
 from experiments import SearchConfig, UserError
 from experiments.config import num_trainings
 from experiments.confirming import confirm_trial
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.finalists_ranking import Finalist, Ranking, mean_score
 from experiments.finalists_record import is_done, left_out
 from experiments.record.seeds import CONFIRM_STREAM, FRESH_STREAM, seeds_of

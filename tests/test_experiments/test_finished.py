@@ -234,7 +234,7 @@ def of_dataset(study: Path, name: str) -> None:
 def test_what_tensorflow_datasets_has_is_not_opened(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.data.resolve", None)
+    monkeypatch.setattr("experiments.data.prepare.resolve", None)
     of_dataset(study, "mnist")
     assert found(study).data.counts == record_of(study)["dataset"]["counts"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.data import PreparedData, prepare
-from experiments.datasets import manifest
+from experiments.data.prepare import PreparedData, prepare
+from experiments.data.sources import manifest
 from experiments.display.plain import introduction
 from experiments.record.errors import UserError
 
@@ -192,7 +192,7 @@ def test_pipes_and_devices_do_not_hang(tmp_path: Path) -> None:
     (root / "cat" / "zero.png").symlink_to("/dev/zero")
     code = (
         "import pathlib, sys\n"
-        "from experiments.data import prepare\n"
+        "from experiments.data.prepare import prepare\n"
         "print(prepare(sys.argv[1], lambda c: (8, 8, c), pathlib.Path(sys.argv[2])).skipped)"
     )
     command = [sys.executable, "-c", code, f"folder:{root}", str(tmp_path / "cache")]
@@ -241,7 +241,7 @@ def test_a_second_command_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     decoded: list[Path] = []
     examine = manifest._examine
     monkeypatch.setattr(manifest, "_examine", lambda p: (decoded.append(p), examine(p))[1])
-    monkeypatch.setattr("experiments.datasets.folder.decode", None)
+    monkeypatch.setattr("experiments.data.sources.folder.decode", None)
     assert prepared(root) == first
     assert decoded == []
 
@@ -269,7 +269,7 @@ def test_a_changed_file_is_read_again(
 
 
 def test_what_is_remembered_of_a_folder_is_listed_and_pruned(tmp_path: Path) -> None:
-    from experiments.cache import describe, entries, prune
+    from experiments.data.cache import describe, entries, prune
 
     root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
     first, cache = prepared(root), tmp_path / "cache"
@@ -316,8 +316,8 @@ def test_a_file_that_goes_while_it_is_prepared_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
-    prepare_ = "experiments.data.as_recorded"
-    from experiments.splits import as_recorded
+    prepare_ = "experiments.data.prepare.as_recorded"
+    from experiments.data.splits import as_recorded
 
     def vanishing(*arguments: object) -> object:
         (root / "val" / "dog" / "1.png").unlink()

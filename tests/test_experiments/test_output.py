@@ -10,7 +10,7 @@ from rich.console import Console
 
 from experiments.cli import main
 from experiments.config import SearchConfig
-from experiments.data import PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.display.live import LiveDisplay
 from experiments.process.output import echo, printable
 from tests.test_reports.synthetic import Synthetic, write_study

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.data import fit_image, prepare
-from experiments.datasets import pixels
-from experiments.datasets.pixels import UnusableImageError, decode
+from experiments.data.prepare import fit_image, prepare
+from experiments.data.sources import pixels
+from experiments.data.sources.pixels import UnusableImageError, decode
 
 RAMP = np.linspace(0, 1, 16).reshape(4, 4)  # black to white
 
@@ -150,7 +150,7 @@ def test_heic_is_read_where_its_plugin_is(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_images_of_one_colour_are_counted_and_said(tmp_path: Path) -> None:
-    from experiments.data_health import warnings_of
+    from experiments.data.health import warnings_of
 
     for index in range(24):
         (tmp_path / "set" / f"{index % 2}").mkdir(parents=True, exist_ok=True)

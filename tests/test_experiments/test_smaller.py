@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError
-from experiments.cache import Pruned
 from experiments.cli import _tested, main
 from experiments.config import SearchConfig as Config
+from experiments.data.cache import Pruned
 from experiments.display.live import LiveDisplay
 from experiments.export import export_study
 from experiments.finalists_plan import notices

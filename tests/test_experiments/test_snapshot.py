@@ -10,7 +10,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from experiments.data import prepare
+from experiments.data.prepare import prepare
 from experiments.record.objective import Objective
 from experiments.training.run import run_trial
 from experiments.training.snapshot import read_snapshot, snapshot_path

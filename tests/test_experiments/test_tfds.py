@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.hostile_data import FakeBuilder, fake_tfds
 from experiments.config import SearchConfig
-from experiments.data import PreparedData, prepare
+from experiments.data.prepare import PreparedData, prepare
 from experiments.display.plain import introduction
 from experiments.record.errors import UserError
 
@@ -73,7 +73,7 @@ def test_there_must_be_one_to_train_on(
 def test_labels_are_looked_at_before_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.data._write", None)
+    monkeypatch.setattr("experiments.data.prepare._write", None)
     splits = {"train": [0, -1] * 9, "test": AB}
     with pytest.raises(UserError, match="can't train"):
         prepared(FakeBuilder(splits, 2), tmp_path)
@@ -122,7 +122,7 @@ def test_a_study_that_was_begun_without_the_validation_split_goes_on(tmp_path: P
     splits = {"train": AB * 10, "test": AB * 5}
     identity = FakeBuilder({**splits, "validation": AB * 5}, 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.datasets.tfds._checksum", lambda builder: "same")
+        patch.setattr("experiments.data.sources.tfds._checksum", lambda builder: "same")
         then = prepared(FakeBuilder(splits, 2), tmp_path)
         now = prepared(identity, tmp_path)
         again = prepared(identity, tmp_path, recorded=then.fingerprint)

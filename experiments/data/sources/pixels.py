@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Image
+from experiments.data.sources.base import Image
 
 # Formats that Pillow only names, or hands to another program.
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")

@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from experiments.cache_use import INFO, PARTIAL, claimed, lock_of
+from experiments.data.cache_use import INFO, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import are
 

@@ -17,14 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from experiments.cache_use import begun, touch
-from experiments.data_health import Census, health_of
-from experiments.datasets.base import Progress, RawDataset
-from experiments.datasets.pixels import on_white
-from experiments.datasets.registry import resolve
+from experiments.data.cache_use import begun, touch
+from experiments.data.health import Census, health_of
+from experiments.data.sources.base import Progress, RawDataset
+from experiments.data.sources.pixels import on_white
+from experiments.data.sources.registry import resolve
+from experiments.data.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 from experiments.record.errors import UserError
 from experiments.record.files import sync
-from experiments.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 
 # Of the prepared arrays. 2: transparency on white, more than 8 bits scaled; health is recorded.
 _FORMAT = 2

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Access, Image, RawDataset, RawSplit
-from experiments.datasets.layout import Layout, layout_of, loose_images
-from experiments.datasets.manifest import Examined, Manifest
-from experiments.datasets.pixels import UnusableImageError, decode
-from experiments.datasets.walk import find_files, identity, with_parents
+from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
+from experiments.data.sources.layout import Layout, layout_of, loose_images
+from experiments.data.sources.manifest import Examined, Manifest
+from experiments.data.sources.pixels import UnusableImageError, decode
+from experiments.data.sources.walk import find_files, identity, with_parents
 from experiments.process.output import printable
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural

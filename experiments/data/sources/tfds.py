@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Access, Image, RawDataset, RawSplit
-from experiments.datasets.tfds_roles import choose_roles
+from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
+from experiments.data.sources.tfds_roles import choose_roles
 from experiments.record.errors import UserError
 
 _HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies

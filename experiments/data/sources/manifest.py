@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.datasets.base import Progress
-from experiments.datasets.pixels import UnusableImageError, decode, reader
+from experiments.data.sources.base import Progress
+from experiments.data.sources.pixels import UnusableImageError, decode, reader
 from experiments.record.files import write_json
 
 READING = "reading images"

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import RawDataset, RawSplit
+from experiments.data.sources.base import RawDataset, RawSplit
 from experiments.record.errors import UserError
 
 VALIDATION_SHARE = 0.2

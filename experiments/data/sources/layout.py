@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.datasets.pixels import is_meant_as_image
-from experiments.datasets.walk import iterate_files, own_files, subfolders
+from experiments.data.sources.pixels import is_meant_as_image
+from experiments.data.sources.walk import iterate_files, own_files, subfolders
 from experiments.process.output import printable
 from experiments.record.errors import UserError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Access, Image, RawDataset, RawSplit
+from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
 
 # What scikit-learn holds since its first release, by the name that studies know it by.
 _KNOWN = {"0b7e9c3202d7bcd255d6a19a238d3743": "digits/scikit-learn-1.9.1"}
