@@ -179,9 +179,9 @@ class Simulation:
     ) -> Any:
         """Runs the search, or goes on with it; returns its driver and what was restored."""
         from experiments.config import SearchConfig
-        from experiments.deadline import Deadline
         from experiments.driver import Driver
         from experiments.executors import make_executor
+        from experiments.executors.deadline import Deadline
         from experiments.methods.make import make_oracle
         from experiments.repair import restore
         from experiments.retention import Retention

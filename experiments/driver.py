@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.data.prepare import MissingDataError
-from experiments.deadline import NUM_REMEMBERED, Deadline
+from experiments.executors.attempts import STOPPING, Fate, after_failure, after_loss
 from experiments.executors.base import Executor, Job, Loss
+from experiments.executors.deadline import NUM_REMEMBERED, Deadline
 from experiments.methods.oracles.halving import origins
-from experiments.policy import Fate, after_failure, after_loss
 from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind
 from experiments.record.formatting import plural
@@ -55,17 +54,6 @@ class Source(Protocol):
     oracle: Any
 
     def task(self, trial: Any) -> TrialTask: ...
-
-
-class DiskFullError(OSError):
-    """There is no room for the record; the search can be resumed once there is."""
-
-
-# What is no property of a trial ends the search, which can be resumed: cause -> error.
-STOPPING: dict[str | None, type[OSError]] = {
-    "disk_full": DiskFullError,
-    "data_missing": MissingDataError,
-}
 
 
 class Driver:

@@ -10,10 +10,10 @@ from typing import Any
 from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
 from experiments.data.cache_use import held
 from experiments.data.prepare import MissingDataError, PreparedData
-from experiments.deadline import Deadline
 from experiments.display.base import Display
 from experiments.driver import Driver
 from experiments.executors.base import Executor
+from experiments.executors.deadline import Deadline
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
 from experiments.hyperparameters.ranges import Widened

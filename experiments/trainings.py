@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.display.base import Display
-from experiments.driver import STOPPING
+from experiments.executors.attempts import STOPPING, Attempt, Fate, after_failure, after_loss
 from experiments.executors.base import Executor, Job, Loss
-from experiments.policy import Attempt, Fate, after_failure, after_loss
 from experiments.process.interrupt import Interruption
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError

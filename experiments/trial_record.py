@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.executors.attempts import Attempt
 from experiments.executors.base import Job
-from experiments.policy import Attempt
 from experiments.record.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
 from experiments.record.fidelity import epochs_asked
 from experiments.record.files import write_json

@@ -21,7 +21,8 @@ from experiments import SearchConfig
 from experiments.cli import main
 from experiments.data.cache_use import begun, held
 from experiments.data.prepare import MissingDataError, PreparedData, prepare
-from experiments.driver import STOPPING, Driver
+from experiments.driver import Driver
+from experiments.executors.attempts import STOPPING
 from experiments.executors.base import Job
 from experiments.finalists_record import is_done
 from experiments.training.feature_entry import Entry

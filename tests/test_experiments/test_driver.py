@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import SimulatedTask, Simulation
-from experiments.deadline import Deadline
 from experiments.display.base import SilentDisplay
 from experiments.executors.base import Job, Listener, Loss
+from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.record.durations import parse_deadline
 from experiments.record.errors import UserError

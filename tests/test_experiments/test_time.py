@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
-from experiments.deadline import Deadline
 from experiments.display.base import SilentDisplay
+from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.finalists_ranking import Ranking
 from experiments.record.durations import REPORT_SECONDS, trial_seconds

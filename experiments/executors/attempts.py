@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from experiments.data.prepare import MissingDataError
+
 MOST_LOSSES = 3
 
 
@@ -67,3 +69,14 @@ def after_failure(attempts: Sequence[Attempt], cause: str | None, isolates: bool
     if cause == "out_of_memory" and isolates and not any(a.alone for a in attempts):
         return Fate.ALONE
     return Fate.FAILED
+
+
+class DiskFullError(OSError):
+    """There is no room for the record; the search can be resumed once there is."""
+
+
+# What is no property of a trial ends the search, which can be resumed: cause -> error.
+STOPPING: dict[str | None, type[OSError]] = {
+    "disk_full": DiskFullError,
+    "data_missing": MissingDataError,
+}
