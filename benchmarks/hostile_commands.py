@@ -70,7 +70,7 @@ def without_training(paints: bool = True) -> Iterator[None]:
     """
     names = {
         "experiments.executors.make_executor": _executor,
-        "experiments.finalists.make_executor": _executor,
+        "experiments.finalists.confirm.make_executor": _executor,
         "experiments.reproduce.run_apart": _trains,
         "experiments.reproduce.run_trial": _trains,
         "experiments.measure.latency": _trains,

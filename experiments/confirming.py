@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.confirmed_files import read_confirmed, set_aside_unlike
+from experiments.finalists.testing import Predicted, tested
 from experiments.record.alike import facts_of, why_unlike
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
@@ -22,7 +23,6 @@ from experiments.record.seeds import (
 )
 from experiments.record.test_uses import note_test_use
 from experiments.rerun import Opened
-from experiments.testing import Predicted, tested
 from experiments.trained_how import how_trained, key_of
 from experiments.training.network import build_network
 from experiments.training.run import run_trial

@@ -14,8 +14,8 @@ from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
 from experiments.data.prepare import PreparedData, kept, prepare
 from experiments.display.base import Display
-from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
-from experiments.front import finalists
+from experiments.finalists.choose import finalists
+from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
 from experiments.hyperparameters.source import is_unchanged
 from experiments.places import is_images
 from experiments.record.durations import parse_deadline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
-from experiments.finalists_plan import check_race
+from experiments.finalists.plan import check_race
 from experiments.places import is_images, whole
 from experiments.places import recorded as found_now
 from experiments.record.errors import UserError

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from experiments.config import SearchConfig
+from experiments.record.front import front_of
 from experiments.record.layout import CHECKPOINT, SNAPSHOTS
 from experiments.record.objective import Objective
 
@@ -85,3 +90,87 @@ class Retention:
         for path in (self._folder / f"trial_{trial_id}").glob(name):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+MOST_KEPT = 20  # trials of the front whose weights are kept
+
+
+class FrontRetention(Retention):
+    """Keeps the weights of the best trials by the first objective, and of the front's.
+
+    Of a front with more than `MOST_KEPT` trials, those that stand closest together lose theirs
+    first (crowding distance: Deb et al. 2002, "A fast and elitist multiobjective genetic
+    algorithm: NSGA-II").
+
+    Args:
+        folder: The study folder.
+        objectives: Of the search; the first ranks trials.
+        num_kept: Best trials whose weights are kept besides.
+    """
+
+    def __init__(self, folder: Path, objectives: Sequence[Objective], num_kept: int) -> None:
+        super().__init__(folder, objectives[0], num_kept)
+        self._objectives = objectives
+        self._values: dict[str, Sequence[float]] = {}  # trial id -> values, if it may be kept
+        self._with_weights: set[str] = set()
+
+    @property
+    def score_to_beat(self) -> float | None:
+        """`None`: whether a trial is on the front is known only when its costs are."""
+        return None
+
+    def ended(
+        self, trial_id: str, score: float | None, values: Sequence[float] | None = None
+    ) -> None:
+        """Takes note of a trial's end, and removes the weights that are not wanted any more."""
+        self._note(trial_id, score, values)
+        self._tidy()
+
+    def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
+        """Takes note of all trials of earlier sessions, then removes what is not wanted."""
+        for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
+            self._note(*trial)
+        self._tidy()
+
+    def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:
+        self._held.add(trial_id)
+        if self._has_weights(trial_id):
+            self._with_weights.add(trial_id)
+        if score is not None:
+            self._rank(trial_id, score, values is None)
+        if values is not None:
+            self._values[trial_id] = values
+
+    def _tidy(self) -> None:
+        wanted = {trial_id for *_, trial_id in self._best[: self._num_kept]} | self._front()
+        for trial_id in self._with_weights - wanted:
+            self._remove(trial_id, CHECKPOINT)
+        self._with_weights &= wanted
+
+    def _front(self) -> set[str]:
+        ids = list(self._values)
+        front = front_of(list(self._values.values()), self._objectives)
+        places = [p for p, at in enumerate(front.members) if ids[at] in self._with_weights]
+        while len(places) > MOST_KEPT:
+            crowded = int(np.argmin(_crowding(front.losses[places])))
+            del places[crowded]
+        return {ids[front.members[place]] for place in places}
+
+
+def _crowding(losses: Any) -> Any:
+    """Returns how far apart each point's neighbours are; ends are infinitely far."""
+    total = np.zeros(len(losses))
+    for column in losses.T:
+        order = np.argsort(column, kind="stable")
+        gaps = np.full(len(losses), np.inf)
+        gaps[order[1:-1]] = column[order[2:]] - column[order[:-2]]
+        total += gaps
+    return total
+
+
+def make_retention(folder: Path, config: SearchConfig) -> Retention:
+    """Returns what decides whose weights stay in a search."""
+    num_kept = max(config.keep, config.confirm, 1)
+    if len(config.objectives) == 1:
+        return Retention(folder, config.parsed_objective, num_kept)
+    return FrontRetention(folder, config.objectives, num_kept)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments import front
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData, prepare
@@ -14,8 +13,9 @@ from experiments.display.base import Display, SilentDisplay
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
-from experiments.finalists_plan import check_race
-from experiments.finalists_plan import notices as notices_of_finalists
+from experiments.finalists import choose as front
+from experiments.finalists.plan import check_race
+from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.space import check_on_steps, class_of, explore
 from experiments.methods.guidance import chosen_method

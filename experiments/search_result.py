@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import front
-from experiments.finalists_record import Confirmed
+from experiments.finalists import choose as front
+from experiments.finalists.record import Confirmed
 from experiments.record.objective import objectives_of
 
 

@@ -14,8 +14,8 @@ from experiments.display.base import Display
 from experiments.driver import Driver
 from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
-from experiments.finalists_record import Confirmed
-from experiments.front import make_retention
+from experiments.finalists.record import Confirmed
+from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.guidance import given_points
@@ -28,8 +28,8 @@ from experiments.record.ended_trials import ENDED
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
 from experiments.repair import restore
+from experiments.retention import make_retention
 from experiments.session_record import SessionRecord, other_threads, threads_in
-from experiments.trainings import OutOfTimeError
 from experiments.trial_record import TrialRecord
 from experiments.tuner import SuiteTuner
 
@@ -239,7 +239,7 @@ class Session:
         )
 
     def _confirm(self) -> Confirmed:
-        from experiments.finalists import Confirmation
+        from experiments.finalists.confirm import Confirmation
 
         confirmation = Confirmation(
             self.config, self._data, self.tuner, self.folder, self._display, self._end

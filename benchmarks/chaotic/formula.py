@@ -37,21 +37,21 @@ def install() -> None:
     import sklearn.datasets
     import sklearn.gaussian_process  # noqa: F401
 
-    import experiments.artifacts
     import experiments.display.live
     import experiments.executors.worker
-    import experiments.finalists
-    import experiments.finalists_ranking
+    import experiments.finalists.artifacts
+    import experiments.finalists.confirm
+    import experiments.finalists.ranking
     import experiments.search
     import experiments.training.forecast
     import reports
 
     experiments.executors.worker.run_trial_quietly = run
-    experiments.finalists_ranking.build_network = Network
-    experiments.finalists_ranking.load_weights = Network.load
-    experiments.finalists.tested = _tested
-    experiments.finalists.export = _export
-    experiments.artifacts.write_artifacts = lambda folder, model, data: None
+    experiments.finalists.ranking.build_network = Network
+    experiments.finalists.ranking.load_weights = Network.load
+    experiments.finalists.confirm.tested = _tested
+    experiments.finalists.confirm.export = _export
+    experiments.finalists.artifacts.write_artifacts = lambda folder, model, data: None
     reports.write_report = lambda folder: folder / "report" / "index.html"
 
 
@@ -174,7 +174,7 @@ class Network:
 
 def _tested(model: Network, data: Any) -> Any:
     """Says of each test image what the weights decide; right in about three of four."""
-    from experiments.testing import Tested  # which imports Keras
+    from experiments.finalists.testing import Tested
 
     labels = np.asarray(data.open("test").labels)
     rng = np.random.default_rng(zlib.crc32(model.weights.encode()))

@@ -63,7 +63,7 @@ class Moment:
 # Where each base ends: (function, its call), in the order of a search.
 BASES = {
     "begun": Moment("experiments.driver:Driver.epoch_ended", 3),
-    "trained": Moment("experiments.finalists:Confirmation.run"),
+    "trained": Moment("experiments.finalists.confirm:Confirmation.run"),
 }
 BEGINNING = (
     Moment("experiments.search:locked"),
@@ -95,18 +95,18 @@ FEATURES = (
     Moment("experiments.training.features:FeatureStore._compute", 2),
 )
 FINALISTS = (
-    Moment("experiments.trainings:write_json", 1),
-    Moment("experiments.trainings:Trainings.epoch_ended", 2),
-    Moment("experiments.trainings:Trainings._finish", 1),
-    Moment("experiments.trainings:Trainings.epoch_ended", 3),
-    Moment("experiments.trainings:Trainings._finish", 2, after=True),
-    Moment("experiments.finalists:note_test_use", after=True),
-    Moment("experiments.finalists:tested", 2),
-    Moment("experiments.finalists:export"),
-    Moment("experiments.finalists:export", after=True),
-    Moment("experiments.finalists:write_predictions"),
-    Moment("experiments.finalists:write_json"),
-    Moment("experiments.finalists:write_json", after=True),
+    Moment("experiments.finalists.trainings:write_json", 1),
+    Moment("experiments.finalists.trainings:Trainings.epoch_ended", 2),
+    Moment("experiments.finalists.trainings:Trainings._finish", 1),
+    Moment("experiments.finalists.trainings:Trainings.epoch_ended", 3),
+    Moment("experiments.finalists.trainings:Trainings._finish", 2, after=True),
+    Moment("experiments.finalists.confirm:note_test_use", after=True),
+    Moment("experiments.finalists.confirm:tested", 2),
+    Moment("experiments.finalists.confirm:export"),
+    Moment("experiments.finalists.confirm:export", after=True),
+    Moment("experiments.finalists.confirm:write_predictions"),
+    Moment("experiments.finalists.confirm:write_json"),
+    Moment("experiments.finalists.confirm:write_json", after=True),
 )
 REPORT = (
     Moment("reports.page:_render"),

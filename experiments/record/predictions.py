@@ -16,7 +16,7 @@ Kept = dict[int, _Whole]  # seed -> `(num_images,)`
 
 
 def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:
-    """Reads `artifacts/finalists.npz`; see `experiments.testing.write_predictions`.
+    """Reads `artifacts/finalists.npz`; see `experiments.finalists.testing.write_predictions`.
 
     Returns:
         Labels `(num_images,)`, and trial -> seed -> predictions; empty where it is damaged.

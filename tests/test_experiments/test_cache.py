@@ -24,7 +24,7 @@ from experiments.data.prepare import MissingDataError, PreparedData, prepare
 from experiments.driver import Driver
 from experiments.executors.attempts import STOPPING
 from experiments.executors.base import Job
-from experiments.finalists_record import is_done
+from experiments.finalists.record import is_done
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify

@@ -543,7 +543,7 @@ def test_states_of_trials_that_may_be_promoted_are_kept(simulation: Simulation) 
 def test_finalists_are_different_networks_trained_whole(
     method: str, pruner: str | None, simulation: Simulation
 ) -> None:
-    from experiments.front import finalists
+    from experiments.finalists.choose import finalists
 
     driver, _ = replace(simulation, method=method, pruner=pruner, max_trials=40, epochs=9).run()
     found = finalists(driver._oracle, 5)

@@ -9,7 +9,7 @@ import keras_tuner
 import pytest
 
 from benchmarks.simulated import Simulation
-from experiments.front import finalists
+from experiments.finalists.choose import finalists
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.fidelity import is_left_behind
 from experiments.record.objective import Objective

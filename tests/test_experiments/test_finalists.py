@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.display.base import SilentDisplay
+from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
 from experiments.resuming import resume_search
 from experiments.search import SearchResult
-from experiments.trainings import Trainings
 from reports import load_study, test_predictions
 from reports.facts import facts
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("without_report", "without_artifacts")
 @pytest.fixture
 def without_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the report shows of the exported model takes seconds, and no test here looks at it."""
-    monkeypatch.setattr("experiments.artifacts.write_artifacts", lambda *arguments: None)
+    monkeypatch.setattr("experiments.finalists.artifacts.write_artifacts", lambda *arguments: None)
 
 
 class Watching(SilentDisplay):
@@ -191,7 +191,7 @@ def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
 
 
 def test_a_race_ends_at_the_deadline(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.finalists_ranking.REPORT_SECONDS", 3600.0)
+    monkeypatch.setattr("experiments.finalists.ranking.REPORT_SECONDS", 3600.0)
     monkeypatch.setattr("experiments.resume.check_race", lambda config: None)
     display = Watching()
     go_on(study, display, confirm=2, seeds=4, race=True, deadline="1h")

@@ -13,8 +13,10 @@ from experiments import SearchConfig, UserError
 from experiments.config import num_trainings
 from experiments.confirming import confirm_trial
 from experiments.data.prepare import PreparedData
-from experiments.finalists_ranking import Finalist, Ranking, mean_score
-from experiments.finalists_record import is_done, left_out
+from experiments.finalists.ranking import Finalist, Ranking, mean_score
+from experiments.finalists.record import is_done, left_out
+from experiments.finalists.testing import write_predictions
+from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.seeds import CONFIRM_STREAM, FRESH_STREAM, seeds_of
 from experiments.record.test_uses import (
     look_digest,
@@ -24,9 +26,7 @@ from experiments.record.test_uses import (
     read_uses,
 )
 from experiments.rerun import Opened
-from experiments.testing import write_predictions
 from experiments.training.task import Execution
-from experiments.trainings import Outcome, Training, Trainings
 from reports import load_study
 from reports.test_looks import looks_before
 from tests.test_reports.synthetic import Synthetic, write_study

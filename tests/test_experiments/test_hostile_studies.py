@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import main
-from experiments.finalists_record import read_finalists
+from experiments.finalists.record import read_finalists
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
 from experiments.prune import prune

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display.base import SilentDisplay
-from experiments.front import finalists
+from experiments.finalists.choose import finalists
 from experiments.hyperparameters.space import explore
 from experiments.methods.guidance import chosen_method
 from experiments.methods.oracles.optuna_oracle import OptunaOracle

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.race_words import end_line, round_line
-from experiments.racing import Race
+from experiments.finalists.race import Race
+from experiments.finalists.race_words import end_line, round_line
 
 
 def simulated(

@@ -149,7 +149,7 @@ def test_finalists_are_trained_on_the_cluster(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, without_report: None
 ) -> None:
     from experiments import SearchConfig, run_search
-    from experiments.trainings import Trainings
+    from experiments.finalists.trainings import Trainings
 
     ended, workers = Trainings.ended, list[str]()
 
@@ -158,7 +158,7 @@ def test_finalists_are_trained_on_the_cluster(
         ended(self, job, result, worker)
 
     monkeypatch.setattr(Trainings, "ended", watched)
-    monkeypatch.setattr("experiments.artifacts.write_artifacts", lambda *arguments: None)
+    monkeypatch.setattr("experiments.finalists.artifacts.write_artifacts", lambda *arguments: None)
     config = SearchConfig(
         "mnist_cnn", dataset="digits", sample=150, max_trials=1, max_epochs=1, seeds=2, name="s",
         ray="local", runs_dir=str(tmp_path), cache_dir=str(cache_dir),

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.config import load_toml
-from experiments.front import FrontRetention, finalists, notices
+from experiments.finalists.choose import finalists, notices
 from experiments.hyperparameters.space import explore
 from experiments.methods.guidance import chosen_method
 from experiments.methods.make import make_oracle
@@ -20,6 +20,7 @@ from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective, parse_objectives
 from experiments.resuming import resume_search
+from experiments.retention import FrontRetention
 from reports import load_study
 from reports.front import study_front
 from search_spaces.mnist_cnn import MnistCnn

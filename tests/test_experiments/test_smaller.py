@@ -17,7 +17,7 @@ from experiments.config import SearchConfig as Config
 from experiments.data.cache import Pruned
 from experiments.display.live import LiveDisplay
 from experiments.export import export_study
-from experiments.finalists_plan import notices
+from experiments.finalists.plan import notices
 from experiments.hyperparameters.space import check_on_steps, class_of, describe_each, explore
 from experiments.methods.guidance import parse_tries
 from experiments.methods.make import parse_method_settings

@@ -14,12 +14,12 @@ from benchmarks.simulated import Simulation
 from experiments.display.base import SilentDisplay
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
-from experiments.finalists_ranking import Ranking
+from experiments.finalists.ranking import Ranking
+from experiments.finalists.trainings import OutOfTimeError, Training, Trainings
 from experiments.record.durations import REPORT_SECONDS, trial_seconds
 from experiments.record.durations import clock as deadline_clock
 from experiments.record.objective import Objective
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
-from experiments.trainings import OutOfTimeError, Training, Trainings
 from reports.frames import trials_frame
 
 EPOCH = 2.0
@@ -168,7 +168,7 @@ def training(seed: int) -> Training:
 def test_finalists_make_way_for_the_report_at_the_deadline(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.trainings.clock", clock)
+    monkeypatch.setattr("experiments.finalists.trainings.clock", clock)
 
     def train(task: TrialTask, report: Any, note: Any) -> TrialResult:
         for epoch in range(task.epochs):

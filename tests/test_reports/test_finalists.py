@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.testing import write_predictions
+from experiments.finalists.testing import write_predictions
 from reports import Study, load_study, test_predictions, write_report
 from reports.facts import facts
 from reports.finalist_words import finalists_note

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.racing import Drop, Race
+from experiments.finalists.race import Drop, Race
 from experiments.record.formatting import listed, plural, score
 
 _WHY = {"budget": "the budget ended", "deadline": "the deadline came"}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.artifacts import class_probabilities
 from experiments.data.prepare import PreparedData
+from experiments.finalists.artifacts import class_probabilities
 from experiments.record.files import atomic
 from experiments.training.task import Execution
 

@@ -12,8 +12,9 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.executors import executor_of, make_executor
-from experiments.finalists_ranking import Finalist, Ranking
-from experiments.finalists_record import (
+from experiments.finalists.choose import finalists
+from experiments.finalists.ranking import Finalist, Ranking
+from experiments.finalists.record import (
     Confirmed,
     confirmed,
     exported,
@@ -22,18 +23,17 @@ from experiments.finalists_record import (
     read_finalists,
     trainings_of,
 )
-from experiments.front import finalists
+from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
+from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.objective import LATENCY
 from experiments.record.predictions import read_finalists_predictions
 from experiments.record.reading import as_dict
 from experiments.record.test_uses import note_test_use
-from experiments.testing import Predicted, known_execution, tested, write_predictions
 from experiments.training.own_code import notice_of, own_code
 from experiments.training.task import TrialTask
 from experiments.training.weights import export
-from experiments.trainings import Outcome, Training, Trainings
 
 
 class Tasks(Protocol):
@@ -252,7 +252,7 @@ class Confirmation:
 
     def _export(self, finalist: Finalist, outcome: Outcome) -> None:
         """Writes the model and the artifacts of a training, unless they are there already."""
-        from experiments.artifacts import write_artifacts
+        from experiments.finalists.artifacts import write_artifacts
 
         if outcome.weights is None:
             training = outcome.training

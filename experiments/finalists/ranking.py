@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from experiments.config import SearchConfig, is_choice
-from experiments.finalists_plan import race_budget
-from experiments.race_words import end_line, fresh_line, ranking_line, round_line
-from experiments.racing import Race
+from experiments.finalists.plan import race_budget
+from experiments.finalists.race import Race
+from experiments.finalists.race_words import end_line, fresh_line, ranking_line, round_line
+from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.seeds import (
     CONFIRM_STREAM,
@@ -21,7 +22,6 @@ from experiments.record.seeds import (
 )
 from experiments.training.network import build_network
 from experiments.training.weights import load_weights
-from experiments.trainings import Outcome, Training, Trainings
 
 
 @dataclass

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from experiments.finalists_plan import FIRST_TEST
+from experiments.finalists.plan import FIRST_TEST
 
 # Chance that the best one is dropped in a whole race. Of 3,000 simulated races of two to eight
 # equals 3 to 5 % dropped any; 7 % where half of them spread twenty times as much as the others.

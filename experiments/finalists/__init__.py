@@ -1,0 +1,1 @@
+"""The finalists: the best trials trained again over seeds, ranked, and the winner tested."""
