@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
-from experiments.search import parse_settings, prepare_data
+from experiments.search.run import parse_settings, prepare_data
 from reports.load import Study, load_study
 from search_spaces import space_class
 

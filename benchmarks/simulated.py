@@ -179,13 +179,13 @@ class Simulation:
     ) -> Any:
         """Runs the search, or goes on with it; returns its driver and what was restored."""
         from experiments.config import SearchConfig
-        from experiments.driver import Driver
         from experiments.executors import make_executor
         from experiments.executors.deadline import Deadline
         from experiments.methods.make import make_oracle
-        from experiments.repair import restore
-        from experiments.retention import Retention
-        from experiments.trial_record import TrialRecord
+        from experiments.search.driver import Driver
+        from experiments.search.repair import restore
+        from experiments.search.retention import Retention
+        from experiments.search.trial_record import TrialRecord
 
         config = SearchConfig(
             "mnist_cnn",

@@ -26,7 +26,7 @@ from experiments.data.prepare import PreparedData
 from experiments.display.base import SilentDisplay
 from experiments.process.hardware import num_cores
 from experiments.record.errors import InterruptedSearchError
-from experiments.search import parse_settings
+from experiments.search.run import parse_settings
 from search_spaces import space_class
 
 _PARTS = 10_000  # trials at most; time ends the search

@@ -6,7 +6,7 @@ from experiments.config import SearchConfig
 from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
-    from experiments.search import run_search
+    from experiments.search.run import run_search
 
 __all__ = ["SearchConfig", "UserError", "run_search"]
 
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         from experiments.process.inherited import before_imports
 
         before_imports()
-        from experiments.search import run_search
+        from experiments.search.run import run_search
 
         return run_search
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

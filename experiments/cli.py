@@ -118,7 +118,7 @@ def search(quiet: bool, **options: Any) -> int:
 
         keras.config.disable_interactive_logging()  # of downloads
     from experiments.display import make_display
-    from experiments.search import run_search
+    from experiments.search.run import run_search
 
     display = make_display(quiet)
     with display:

@@ -68,7 +68,7 @@ def _resume(
 
     find_study(study, runs)
     from experiments.display import make_display
-    from experiments.resuming import resume_search
+    from experiments.search.resuming import resume_search
 
     display = make_display(quiet)
     with display:

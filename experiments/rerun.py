@@ -12,11 +12,11 @@ from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
-from experiments.places import recorded, whole
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, dig, read_json
-from experiments.search import parse_settings, prepare_data
+from experiments.search.places import recorded, whole
+from experiments.search.run import parse_settings, prepare_data
 from experiments.training.task import TrialTask
 from reports.study import Study
 from search_spaces import space_class

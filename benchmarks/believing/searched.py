@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.config import SearchConfig
-from experiments.search import describe_space
+from experiments.search.run import describe_space
 from reports.frames import epochs_frame, trials_frame
 from reports.study import Study
 

@@ -254,7 +254,7 @@ class Chaos:
     def worker(self) -> int:
         """Kills of the driver while its worker trains, which has to end with it."""
         place = self._copy(self.base("mnist_cnn", "begun"))
-        moment = Moment("experiments.driver:Driver.epoch_ended", 1, delay=0.001)
+        moment = Moment("experiments.search.driver:Driver.epoch_ended", 1, delay=0.001)
         code = place.run(moment.arm, more=("--workers", "1"))
         self._expect(place, code, -KILL, moment)
         self._finish(place, moment)

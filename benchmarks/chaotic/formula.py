@@ -42,7 +42,7 @@ def install() -> None:
     import experiments.finalists.artifacts
     import experiments.finalists.confirm
     import experiments.finalists.ranking
-    import experiments.search
+    import experiments.search.run
     import experiments.training.forecast
     import reports
 

@@ -62,17 +62,17 @@ class Moment:
 
 # Where each base ends: (function, its call), in the order of a search.
 BASES = {
-    "begun": Moment("experiments.driver:Driver.epoch_ended", 3),
+    "begun": Moment("experiments.search.driver:Driver.epoch_ended", 3),
     "trained": Moment("experiments.finalists.confirm:Confirmation.run"),
 }
 BEGINNING = (
-    Moment("experiments.search:locked"),
-    Moment("experiments.search:write_study"),
-    Moment("experiments.search:write_study", number=INTERRUPT),
-    Moment("experiments.search:write_study", after=True),
-    Moment("experiments.session:restore", number=INTERRUPT),
-    Moment("experiments.session:write_study"),
-    Moment("experiments.session:write_study", after=True),
+    Moment("experiments.search.run:locked"),
+    Moment("experiments.search.run:write_study"),
+    Moment("experiments.search.run:write_study", number=INTERRUPT),
+    Moment("experiments.search.run:write_study", after=True),
+    Moment("experiments.search.session:restore", number=INTERRUPT),
+    Moment("experiments.search.session:write_study"),
+    Moment("experiments.search.session:write_study", after=True),
 )
 DATA = (
     Moment("numpy:save", 1),
@@ -115,11 +115,11 @@ REPORT = (
     Moment("reports.page:write_text", 3, after=True),
 )
 RESTORING = (
-    Moment("experiments.session:restore", number=INTERRUPT),
-    Moment("experiments.repair:_read", 1, number=INTERRUPT),
-    Moment("experiments.repair:_read", 2, number=INTERRUPT),
-    Moment("experiments.repair:note_asked", number=INTERRUPT),
-    Moment("experiments.trial_record:TrialRecord.restore", number=INTERRUPT),
-    Moment("experiments.session:restore", after=True, number=INTERRUPT),
-    Moment("experiments.session:write_study", number=INTERRUPT),
+    Moment("experiments.search.session:restore", number=INTERRUPT),
+    Moment("experiments.search.repair:_read", 1, number=INTERRUPT),
+    Moment("experiments.search.repair:_read", 2, number=INTERRUPT),
+    Moment("experiments.search.repair:note_asked", number=INTERRUPT),
+    Moment("experiments.search.trial_record:TrialRecord.restore", number=INTERRUPT),
+    Moment("experiments.search.session:restore", after=True, number=INTERRUPT),
+    Moment("experiments.search.session:write_study", number=INTERRUPT),
 )

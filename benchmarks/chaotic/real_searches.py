@@ -41,7 +41,7 @@ def load() -> None:
     """Imports what searches use; runs no operation of TensorFlow, so that forks are safe."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     for name in (
-        "tensorflow", "keras_tuner", "experiments.cli", "experiments.search",
+        "tensorflow", "keras_tuner", "experiments.cli", "experiments.search.run",
         "experiments.finalists.artifacts", "experiments.finalists.confirm", "experiments.training.forecast", "reports.page",
     ):  # fmt: skip
         import_module(name)

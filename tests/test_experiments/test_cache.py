@@ -21,10 +21,10 @@ from experiments import SearchConfig
 from experiments.cli import main
 from experiments.data.cache_use import begun, held
 from experiments.data.prepare import MissingDataError, PreparedData, prepare
-from experiments.driver import Driver
 from experiments.executors.attempts import STOPPING
 from experiments.executors.base import Job
 from experiments.finalists.record import is_done
+from experiments.search.driver import Driver
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify

@@ -276,7 +276,7 @@ def test_a_search_whose_output_is_closed_goes_on(quick: tuple[str, ...], tmp_pat
 def test_studies_that_are_named_in_the_same_second_get_one_folder_each(
     quick: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.search.time.strftime", lambda text: "now")
+    monkeypatch.setattr("experiments.search.run.time.strftime", lambda text: "now")
     (tmp_path / "runs" / "mnist_cnn-now").mkdir(parents=True)
     result = call("search", "mnist_cnn", *quick, "--confirm", "0")
     assert result.exit_code == 0, result.output

@@ -96,7 +96,9 @@ def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = undisturbed(simulation)
-    monkeypatch.setattr("experiments.trial_record.tell", lambda *a: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(
+        "experiments.search.trial_record.tell", lambda *a: (_ for _ in ()).throw(Killed)
+    )
     with pytest.raises(Killed):
         simulation.run()
     monkeypatch.undo()

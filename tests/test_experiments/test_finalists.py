@@ -16,8 +16,8 @@ from experiments.cli import main
 from experiments.display.base import SilentDisplay
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
-from experiments.resuming import resume_search
-from experiments.search import SearchResult
+from experiments.search.resuming import resume_search
+from experiments.search.run import SearchResult
 from reports import load_study, test_predictions
 from reports.facts import facts
 
@@ -192,7 +192,7 @@ def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
 
 def test_a_race_ends_at_the_deadline(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.finalists.ranking.REPORT_SECONDS", 3600.0)
-    monkeypatch.setattr("experiments.resume.check_race", lambda config: None)
+    monkeypatch.setattr("experiments.search.resume.check_race", lambda config: None)
     display = Watching()
     go_on(study, display, confirm=2, seeds=4, race=True, deadline="1h")
     # A first round there is in any case, and the winner is tested.

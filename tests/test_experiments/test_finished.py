@@ -14,14 +14,14 @@ from keras_tuner.engine.trial import Trial
 
 from experiments import SearchConfig
 from experiments.display.base import SilentDisplay
-from experiments.finished import find_finished
 from experiments.hyperparameters.ranges import searched_space
 from experiments.record.ended_trials import read_ended
 from experiments.record.files import finite, write_json
-from experiments.resume import changed_config
-from experiments.resuming import resume_search
-from experiments.search import describe_space
-from experiments.search_result import SearchResult
+from experiments.search.finished import find_finished
+from experiments.search.resume import changed_config
+from experiments.search.resuming import resume_search
+from experiments.search.run import describe_space
+from experiments.search.search_result import SearchResult
 from search_spaces import space_class
 
 _HEAVY = ("tensorflow", "keras", "keras_tuner")
@@ -119,7 +119,7 @@ def test_the_record_tells_what_the_oracle_would(
     told = resumed(study)
     shutil.rmtree(study)
     kept.rename(study)
-    monkeypatch.setattr("experiments.resuming.find_finished", lambda *arguments: None)
+    monkeypatch.setattr("experiments.search.resuming.find_finished", lambda *arguments: None)
     assert resumed(study) == told
 
 
@@ -245,6 +245,6 @@ def test_a_folder_of_images_is_looked_at_again(
 ) -> None:
     data = found(study).data
     now = data if fingerprint == "as it was" else replace(data, fingerprint=fingerprint)
-    monkeypatch.setattr("experiments.finished.prepare", lambda *args, **kwargs: now)
+    monkeypatch.setattr("experiments.search.finished.prepare", lambda *args, **kwargs: now)
     of_dataset(study, f"folder:{tmp_path}")
     assert (found(study) is not None) == (now is data)

@@ -17,10 +17,10 @@ from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.study import environment, read_study, write_study
-from experiments.repair import _read
 from experiments.reproduce import Link, _chain, _differences
 from experiments.rerun import Opened
-from experiments.resume import changed_config
+from experiments.search.repair import _read
+from experiments.search.resume import changed_config
 from reports import load_study
 from reports.facts import command_line, facts
 from tests.test_reports.synthetic import Synthetic

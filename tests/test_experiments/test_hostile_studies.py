@@ -23,9 +23,9 @@ from experiments.record.objective import Objective
 from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
-from experiments.repair import _read
+from experiments.search.repair import _read
+from experiments.search.trial_record import read_attempts
 from experiments.training.snapshot import read_snapshot
-from experiments.trial_record import read_attempts
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

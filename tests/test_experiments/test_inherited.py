@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import pytest
 
-import experiments.search
+import experiments.search.run
 from experiments import SearchConfig, UserError, run_search
 from experiments.process.inherited import before_imports, own_keras, own_process, settled
 
@@ -35,7 +35,7 @@ def stopped_at_its_start(monkeypatch: pytest.MonkeyPatch, seen: list[Any]) -> No
         keras.config.set_dtype_policy("mixed_bfloat16")  # as a space may
         raise UserError("enough")
 
-    monkeypatch.setattr(experiments.search, "check_new", stop)
+    monkeypatch.setattr(experiments.search.run, "check_new", stop)
 
 
 def test_a_search_runs_channels_last_and_puts_back_what_the_caller_had_set(

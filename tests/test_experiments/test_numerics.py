@@ -129,7 +129,7 @@ def test_a_trial_is_reproduced_under_the_threads_that_it_had(
 
 
 def test_a_session_with_other_threads_says_so() -> None:
-    from experiments.session_record import other_threads
+    from experiments.search.session_record import other_threads
 
     assert other_threads([{"threads": 2}]) == other_threads([{}, {"threads": 1}]) == []
     assert other_threads([{"threads": 1}, {"threads": 1}]) == []

@@ -12,11 +12,11 @@ from experiments import SearchConfig, UserError
 from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
-from experiments.places import recorded, whole_config
 from experiments.record.study import find_study
 from experiments.rerun import open_study
-from experiments.resume import changed_config
-from experiments.search import prepare_data
+from experiments.search.places import recorded, whole_config
+from experiments.search.resume import changed_config
+from experiments.search.run import prepare_data
 from reports import load_study
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -15,8 +15,8 @@ from experiments.cli import main
 from experiments.hyperparameters.ranges import check_buildable, ranged, searched_space, widened
 from experiments.hyperparameters.space import explore
 from experiments.methods.make import make_oracle
-from experiments.resuming import resume_search
-from experiments.search import describe_space
+from experiments.search.resuming import resume_search
+from experiments.search.run import describe_space
 from reports import load_study
 from reports.facts import facts
 from reports.health import health

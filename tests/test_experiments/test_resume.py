@@ -17,8 +17,8 @@ from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.display.base import SilentDisplay
 from experiments.record.lock import is_running, locked
-from experiments.resume import changed_config, may_be_picked_again
-from experiments.resuming import resume_search
+from experiments.search.resume import changed_config, may_be_picked_again
+from experiments.search.resuming import resume_search
 from reports import load_study
 from reports.facts import facts
 

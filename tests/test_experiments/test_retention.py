@@ -8,7 +8,7 @@ import pytest
 from experiments.prune import prune
 from experiments.record.layout import CHECKPOINT
 from experiments.record.objective import Objective
-from experiments.retention import Retention
+from experiments.search.retention import Retention
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

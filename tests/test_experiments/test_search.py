@@ -13,7 +13,7 @@ import pytest
 
 import search_spaces.mnist_cnn as mnist_cnn
 from experiments import SearchConfig, run_search
-from experiments.search import SearchResult
+from experiments.search.run import SearchResult
 from reports import load_study
 from search_spaces.mnist_cnn import MnistCnn
 

@@ -19,8 +19,8 @@ from experiments.methods.make import make_oracle
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective, parse_objectives
-from experiments.resuming import resume_search
-from experiments.retention import FrontRetention
+from experiments.search.resuming import resume_search
+from experiments.search.retention import FrontRetention
 from reports import load_study
 from reports.front import study_front
 from search_spaces.mnist_cnn import MnistCnn

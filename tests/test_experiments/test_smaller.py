@@ -23,7 +23,7 @@ from experiments.methods.guidance import parse_tries
 from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import are, score
 from experiments.record.objective import check_reported, parse_objective
-from experiments.resume import changed_config
+from experiments.search.resume import changed_config
 from experiments.search_options import parse_options
 from experiments.training.network import Network
 from experiments.training.run import classify

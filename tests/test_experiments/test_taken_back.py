@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import experiments.search as search_module
+import experiments.search.run as search_module
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
-from experiments.resume import changed_config
+from experiments.search.resume import changed_config
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_what_a_session_refuses_before_it_begins_leaves_no_folder(
     def refuse(*args: Any) -> None:
         raise UserError("--try: there is no such point")
 
-    monkeypatch.setattr("experiments.session.given_points", refuse)
+    monkeypatch.setattr("experiments.search.session.given_points", refuse)
     with pytest.raises(UserError, match="no such point"):
         run_search(small(tmp_path / "runs", cache_dir, method="tpe"))
     assert not (tmp_path / "runs" / "study").exists()
@@ -128,7 +128,7 @@ def interrupted_restoring(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.session.restore", interrupt)
+    monkeypatch.setattr("experiments.search.session.restore", interrupt)
 
 
 @pytest.mark.usefixtures("interrupted_restoring")
@@ -158,7 +158,7 @@ def without_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     def begun(prepared: Any, folder: Path, *more: Any) -> None:
         raise BegunError(folder.name)
 
-    monkeypatch.setattr("experiments.search._run", begun)
+    monkeypatch.setattr("experiments.search.run._run", begun)
 
 
 @pytest.mark.usefixtures("without_trials")
@@ -185,7 +185,7 @@ def test_a_search_that_is_interrupted_before_it_has_begun_leaves_nothing(
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.search.write_study", interrupted)
+    monkeypatch.setattr("experiments.search.run.write_study", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_search(small(tmp_path, cache_dir))
     assert list(tmp_path.iterdir()) == []

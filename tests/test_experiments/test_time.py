@@ -105,7 +105,7 @@ def test_a_clock_that_is_set_back_changes_no_duration(
 ) -> None:
     wall = iter(range(10**9, 0, -18_000))  # each look at it is five hours earlier
     stub = SimpleNamespace(time=lambda: float(next(wall)))
-    monkeypatch.setattr("experiments.trial_record.time", stub)
+    monkeypatch.setattr("experiments.search.trial_record.time", stub)
     deadline = Deadline(10_000, 4, 4, clock)
     simulation.run(Ticking(clock), clock=clock, deadline=deadline)
     assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH] * 3

@@ -19,9 +19,9 @@ from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind
 from experiments.record.formatting import plural
 from experiments.record.status_file import StatusFile
-from experiments.retention import Retention
+from experiments.search.retention import Retention
+from experiments.search.trial_record import TrialRecord
 from experiments.training.task import Answer, TrialResult, TrialTask
-from experiments.trial_record import TrialRecord
 
 Status = trial_module.TrialStatus
 _TICK_SECONDS = 0.5

@@ -21,17 +21,17 @@ from experiments.hyperparameters.space import check_on_steps, class_of, explore
 from experiments.methods.guidance import chosen_method
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
-from experiments.new_study import already_there, check_new, describe_study
-from experiments.places import whole_config
 from experiments.process.inherited import settled
 from experiments.record.durations import clock, parse_deadline
 from experiments.record.errors import UserError
 from experiments.record.lock import locked
 from experiments.record.objective import check_reported
 from experiments.record.study import is_unbegun, write_study
-from experiments.resume import as_now, check_same, may_be_picked_again
-from experiments.search_result import SearchResult, result_of
-from experiments.session import Prepared, Session
+from experiments.search.new_study import already_there, check_new, describe_study
+from experiments.search.places import whole_config
+from experiments.search.resume import as_now, check_same, may_be_picked_again
+from experiments.search.search_result import SearchResult, result_of
+from experiments.search.session import Prepared, Session
 
 _MOST_ATTEMPTS = 1000
 

@@ -13,8 +13,8 @@ from experiments.record.ended_trials import checked_result, failed_of_cache
 from experiments.record.files import remove_left_over
 from experiments.record.layout import ATTEMPTS, SNAPSHOTS
 from experiments.record.reading import read_json
-from experiments.retried import begun_again
-from experiments.trial_record import TrialRecord, note_asked, read_attempts, tell
+from experiments.search.retried import begun_again
+from experiments.search.trial_record import TrialRecord, note_asked, read_attempts, tell
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)

@@ -6,12 +6,12 @@ from typing import Any
 
 from experiments.display.base import Display, SilentDisplay
 from experiments.executors.starting import refuse_while_spawning
-from experiments.finished import find_finished
 from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
 from experiments.record.study import find_study, read_study
-from experiments.resume import changed_config
-from experiments.search_result import SearchResult
+from experiments.search.finished import find_finished
+from experiments.search.resume import changed_config
+from experiments.search.search_result import SearchResult
 
 
 def resume_search(
@@ -47,6 +47,6 @@ def resume_search(
         if finished is not None:
             return finished.report(display)
         import_keras()
-        from experiments.search import go_on
+        from experiments.search.run import go_on
 
         return go_on(record, folder, config, display)

@@ -10,10 +10,10 @@ import keras_tuner
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
-from experiments.driver import Driver
 from experiments.record.files import write_json
 from experiments.record.seeds import derive_seed
-from experiments.retention import Retention
+from experiments.search.driver import Driver
+from experiments.search.retention import Retention
 from experiments.training.task import TrialTask
 
 _TRIAL_STREAM = 0

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.finalists.plan import check_race
-from experiments.places import is_images, whole
-from experiments.places import recorded as found_now
 from experiments.record.errors import UserError
 from experiments.record.files import finite
 from experiments.record.formatting import plural
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
 from experiments.record.study import picks
+from experiments.search.places import is_images, whole
+from experiments.search.places import recorded as found_now
 
 if TYPE_CHECKING:
     from experiments.hyperparameters.ranges import Widened

@@ -11,7 +11,6 @@ from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
 from experiments.data.cache_use import held
 from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.display.base import Display
-from experiments.driver import Driver
 from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
 from experiments.finalists.record import Confirmed
@@ -27,11 +26,12 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
-from experiments.repair import restore
-from experiments.retention import make_retention
-from experiments.session_record import SessionRecord, other_threads, threads_in
-from experiments.trial_record import TrialRecord
-from experiments.tuner import SuiteTuner
+from experiments.search.driver import Driver
+from experiments.search.repair import restore
+from experiments.search.retention import make_retention
+from experiments.search.session_record import SessionRecord, other_threads, threads_in
+from experiments.search.trial_record import TrialRecord
+from experiments.search.tuner import SuiteTuner
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
 from experiments.hyperparameters.source import is_unchanged
-from experiments.places import is_images
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import EndedTrials, read_ended
 from experiments.record.files import finite
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
-from experiments.resume import as_now, changed_config
-from experiments.search_result import SearchResult, result_of
-from experiments.session_record import SessionRecord, other_threads, threads_in
+from experiments.search.places import is_images
+from experiments.search.resume import as_now, changed_config
+from experiments.search.search_result import SearchResult, result_of
+from experiments.search.session_record import SessionRecord, other_threads, threads_in
 
 # Fields that have no say in what is left to do.
 _HOW = ("workers", "deadline", "max_failures")

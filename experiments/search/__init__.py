@@ -1,0 +1,1 @@
+"""Runs a whole search, or resumes one."""
