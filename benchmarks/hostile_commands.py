@@ -71,10 +71,10 @@ def without_training(paints: bool = True) -> Iterator[None]:
     names = {
         "experiments.executors.make_executor": _executor,
         "experiments.finalists.confirm.make_executor": _executor,
-        "experiments.reproduce.run_apart": _trains,
-        "experiments.reproduce.run_trial": _trains,
-        "experiments.measure.latency": _trains,
-        "experiments.confirming.confirm_trial": _trains,
+        "experiments.studies.reproduce.run_apart": _trains,
+        "experiments.studies.reproduce.run_trial": _trains,
+        "experiments.studies.measure.latency": _trains,
+        "experiments.studies.retrain.confirm_trial": _trains,
     }
     if not paints:
         names["reports.render.render"] = _unpainted
@@ -138,7 +138,7 @@ def run_command(
     """Runs a command line and judges it."""
     from click.testing import CliRunner
 
-    from experiments.cli import main
+    from experiments.cli.main import main
 
     with guard.watching(*allowed) as outside:
         try:

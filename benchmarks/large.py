@@ -27,7 +27,7 @@ _RESUME = """
 import sys, reports
 from pathlib import Path
 reports.write_report = lambda folder: Path(folder) / "report/index.html"
-from experiments.cli import main
+from experiments.cli.main import main
 main(["resume", "large", "--quiet", "--runs-dir", *sys.argv[1:]])
 """
 

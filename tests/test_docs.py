@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.catalogue import DATASETS
-from experiments.cli import main
+from experiments.cli.main import main
 from search_spaces import names
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 
 RECORDED = Path(__file__).parent / "recorded"
 STUDIES = ("random-four", "tpe-asha", "brackets")

@@ -131,7 +131,7 @@ def _become(
             os.close(opened)
         os.environ.update(environment)
         sys.argv = ["experiments", *arguments]
-        from experiments.cli import main
+        from experiments.cli.main import main
 
         if prepare is not None:
             prepare()

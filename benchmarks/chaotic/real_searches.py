@@ -41,7 +41,7 @@ def load() -> None:
     """Imports what searches use; runs no operation of TensorFlow, so that forks are safe."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     for name in (
-        "tensorflow", "keras_tuner", "experiments.cli", "experiments.search.run",
+        "tensorflow", "keras_tuner", "experiments.cli.main", "experiments.search.run",
         "experiments.finalists.artifacts", "experiments.finalists.confirm", "experiments.training.forecast", "reports.page",
     ):  # fmt: skip
         import_module(name)
@@ -81,7 +81,7 @@ def start(arguments: Sequence[str], log: Path, *before: Callable[[], None]) -> i
         try:
             for call in before:
                 call()
-            import_module("experiments.cli").main(list(arguments))
+            import_module("experiments.cli.main").main(list(arguments))
         except SystemExit as error:
             code = int(error.code or 0)
         except BaseException:

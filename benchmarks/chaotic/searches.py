@@ -145,7 +145,7 @@ class Search:
         return code
 
     def _check_status(self) -> None:
-        from experiments.status_text import status_text
+        from experiments.studies.status import status_text
 
         said = status_text(self.folder).splitlines()[0]
         if not said.endswith("ended") if self.is_done else ("process" in said):

@@ -18,7 +18,7 @@ from filelock import FileLock
 import experiments.data.cache as cache
 import experiments.data.prepare as data_module
 from experiments import SearchConfig
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.data.cache_use import begun, held
 from experiments.data.prepare import MissingDataError, PreparedData, prepare
 from experiments.executors.attempts import STOPPING

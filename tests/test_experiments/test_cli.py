@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.cli import main
+from experiments.cli.main import main
 
 SMALL = ("--dataset", "digits", "--sample", "100", "--cache-dir", "cache")
 
@@ -212,7 +212,7 @@ def test_spaces_and_datasets_are_listed() -> None:
 
 def test_help_loads_no_keras_and_answers_soon() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from experiments.cli import main\n"
+        "import sys; from click.testing import CliRunner; from experiments.cli.main import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "heavy = {'keras', 'tensorflow', 'pandas', 'matplotlib', 'rich', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.config import SearchConfig
-from experiments.confirming import confirm_trial
 from experiments.data.prepare import PreparedData
 from experiments.record.lock import COMPARED, is_running, locked
 from experiments.record.test_uses import read_uses
-from experiments.rerun import Opened
-from experiments.status_text import status_text
+from experiments.studies.reopen import Opened
+from experiments.studies.retrain import confirm_trial
+from experiments.studies.status import status_text
 from reports import load_study, test_predictions
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -44,7 +44,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         run = {"seed": seed, "score": 0.9, "history": {"val_accuracy": curve}, "test": test}
         return run | {"test_size": NUM_IMAGES}, said
 
-    monkeypatch.setattr("experiments.confirming._train_and_test", train)
+    monkeypatch.setattr("experiments.studies.retrain._train_and_test", train)
     labels = SimpleNamespace(labels=np.zeros(NUM_IMAGES, int))
     monkeypatch.setattr(PreparedData, "open", lambda self, split: labels)
     return seeds
@@ -203,8 +203,8 @@ def test_a_comparison_holds_the_lock_while_it_trains(
             pass
         seen.append(trial_id)
 
-    monkeypatch.setattr("experiments.confirming.confirm_trial", confirm)
-    monkeypatch.setattr("experiments.rerun.open_study", lambda *arguments, **options: None)
+    monkeypatch.setattr("experiments.studies.retrain.confirm_trial", confirm)
+    monkeypatch.setattr("experiments.studies.reopen.open_study", lambda *arguments, **options: None)
     arguments = ["compare", folder.name, "--default", "--seeds", "2"]
     answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])
     assert answer.exit_code == 0, answer.output

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import experiments.training.features as features
 import search_spaces
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.data.prepare import PreparedData, prepare
 from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective

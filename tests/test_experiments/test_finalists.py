@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.display.base import SilentDisplay
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError

@@ -11,7 +11,6 @@ import pytest
 
 from experiments import SearchConfig, UserError
 from experiments.config import num_trainings
-from experiments.confirming import confirm_trial
 from experiments.data.prepare import PreparedData
 from experiments.finalists.ranking import Finalist, Ranking, mean_score
 from experiments.finalists.record import is_done, left_out
@@ -25,7 +24,8 @@ from experiments.record.test_uses import (
     read_looks,
     read_uses,
 )
-from experiments.rerun import Opened
+from experiments.studies.reopen import Opened
+from experiments.studies.retrain import confirm_trial
 from experiments.training.task import Execution
 from reports import load_study
 from reports.test_looks import looks_before
@@ -271,7 +271,7 @@ def confirmed_seeds(folder: Path, patch: pytest.MonkeyPatch, trial_id: str, data
         test = {"accuracy": 1.0, "loss": 0.1}
         return {"seed": seed, "score": 0.9, "test": test, "test_size": 15}, predicted
 
-    patch.setattr("experiments.confirming._train_and_test", train)
+    patch.setattr("experiments.studies.retrain._train_and_test", train)
     labels = SimpleNamespace(labels=np.zeros(15, int))
     patch.setattr(PreparedData, "open", lambda self, split: labels)
     opened = Opened(load_study(folder), config(seed=7, seeds=2, max_epochs=5), data)

@@ -28,7 +28,7 @@ _HEAVY = ("tensorflow", "keras", "keras_tuner")
 _RESUME = f"""
 import sys, reports
 reports.write_report = lambda folder: folder / "report/index.html"
-from experiments.cli import main
+from experiments.cli.main import main
 try:
     main(["resume", *sys.argv[1:]])
 finally:

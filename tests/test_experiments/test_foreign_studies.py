@@ -10,17 +10,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.study import environment, read_study, write_study
-from experiments.reproduce import Link, _chain, _differences
-from experiments.rerun import Opened
 from experiments.search.repair import _read
 from experiments.search.resume import changed_config
+from experiments.studies.reopen import Opened
+from experiments.studies.reproduce import Link, _chain, _differences
 from reports import load_study
 from reports.facts import command_line, facts
 from tests.test_reports.synthetic import Synthetic
@@ -216,7 +216,7 @@ _WRONG: list[Any] = ["many", [1], {"a": 1}, None, True, 1e400, "1" * 400]
 def test_status_reads_texts_where_numbers_belong(
     wrong: Any, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.status_text.is_running", lambda folder: None)
+    monkeypatch.setattr("experiments.studies.status.is_running", lambda folder: None)
     several = [{"name": "val_accuracy", "direction": "max"}, {"name": "params", "direction": "min"}]
     edit(
         study / "study.json", objective=wrong, objectives=[*several, wrong, {"name": wrong}],

@@ -11,11 +11,10 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.finalists.record import read_finalists
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
-from experiments.prune import prune
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, check_writable
 from experiments.record.lock import holder, locked
@@ -25,6 +24,7 @@ from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.search.repair import _read
 from experiments.search.trial_record import read_attempts
+from experiments.studies.free_disk import prune
 from experiments.training.snapshot import read_snapshot
 from tests.test_reports.synthetic import Synthetic, write_study
 

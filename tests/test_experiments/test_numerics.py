@@ -84,8 +84,8 @@ def edit(path: Path, **changes: Any) -> dict[str, Any]:
 def test_a_trial_is_reproduced_under_the_threads_that_it_had(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import experiments.reproduce as module
-    from experiments.rerun import open_study
+    import experiments.studies.reproduce as module
+    from experiments.studies.reopen import open_study
     from experiments.training.task import Execution, TrialResult
     from reports import load_study
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.display.live import LiveDisplay

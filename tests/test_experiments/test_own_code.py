@@ -8,9 +8,9 @@ import keras
 import pytest
 
 import search_spaces
-from experiments.export_model import export_model
 from experiments.finalists.artifacts import describe_model
 from experiments.record.errors import UserError
+from experiments.studies.export_model import export_model
 from experiments.training.own_code import notice_of, own_code
 from experiments.training.weights import export
 from reports import load_study

@@ -13,10 +13,10 @@ from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
 from experiments.record.study import find_study
-from experiments.rerun import open_study
 from experiments.search.places import recorded, whole_config
 from experiments.search.resume import changed_config
 from experiments.search.run import prepare_data
+from experiments.studies.reopen import open_study
 from reports import load_study
 from tests.test_reports.synthetic import Synthetic, write_study
 

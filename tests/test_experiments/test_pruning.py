@@ -20,7 +20,7 @@ from experiments.methods.guidance import chosen_method
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.search.resuming import resume_search
-from experiments.status_text import status_text
+from experiments.studies.status import status_text
 from search_spaces.mnist_cnn import MnistCnn
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from keras_tuner.engine import trial as trial_module
 
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.hyperparameters.ranges import check_buildable, ranged, searched_space, widened
 from experiments.hyperparameters.space import explore
 from experiments.methods.make import make_oracle

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.training.costs import flops
 from reports import load_study, test_predictions
 
@@ -197,7 +197,7 @@ def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: 
     assert "predicts as Keras does" in said
     model = keras.models.load_model(runs / "small" / "best_model.keras")
     images = np.full((2, *model.input_shape[1:]), 128, dtype="float32")
-    from experiments.export_model import _FORMATS
+    from experiments.studies.export_model import _FORMATS
 
     answer = _FORMATS[kind][1](tmp_path / "model", images)
     assert answer == pytest.approx(model.predict(images, verbose=0), abs=1e-4)
@@ -206,7 +206,7 @@ def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: 
 def test_a_model_that_says_something_else_is_not_kept(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experiments import export_model
+    from experiments.studies import export_model
 
     write, _ = export_model._FORMATS["saved_model"]
     wrong = {"saved_model": (write, lambda path, images: np.zeros((len(images), 10)))}

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
-from experiments.reproduce import reproduce
-from experiments.rerun import open_study
+from experiments.cli.main import main
+from experiments.studies.reopen import open_study
+from experiments.studies.reproduce import reproduce
 from reports import load_study
 
 pytestmark = pytest.mark.usefixtures("without_report")

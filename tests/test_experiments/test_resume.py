@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.display.base import SilentDisplay
 from experiments.record.lock import is_running, locked
 from experiments.search.resume import changed_config, may_be_picked_again

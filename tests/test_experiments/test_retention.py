@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.prune import prune
 from experiments.record.layout import CHECKPOINT
 from experiments.record.objective import Objective
 from experiments.search.retention import Retention
+from experiments.studies.free_disk import prune
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.config import load_toml
 from experiments.finalists.choose import finalists, notices
 from experiments.hyperparameters.space import explore

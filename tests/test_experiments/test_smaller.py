@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError
-from experiments.cli import _tested, main
+from experiments.cli.main import _tested, main
+from experiments.cli.options import parse_options
 from experiments.config import SearchConfig as Config
 from experiments.data.cache import Pruned
 from experiments.display.live import LiveDisplay
-from experiments.export import export_study
 from experiments.finalists.plan import notices
 from experiments.hyperparameters.space import check_on_steps, class_of, describe_each, explore
 from experiments.methods.guidance import parse_tries
@@ -24,7 +24,7 @@ from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import are, score
 from experiments.record.objective import check_reported, parse_objective
 from experiments.search.resume import changed_config
-from experiments.search_options import parse_options
+from experiments.studies.export_study import export_study
 from experiments.training.network import Network
 from experiments.training.run import classify
 from experiments.training.task import BuildError
@@ -168,7 +168,9 @@ def test_what_is_kept_in_a_study_asks_first_whether_it_can_be(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("experiments.record.files.tempfile.mkstemp", read_only)
-    monkeypatch.setattr("experiments.rerun.open_study", lambda *a: pytest.fail("it works first"))
+    monkeypatch.setattr(
+        "experiments.studies.reopen.open_study", lambda *a: pytest.fail("it works first")
+    )
     more = ["--default", "--seeds", "2"] if command == "compare" else []
     result = CliRunner().invoke(main, [command, str(folder), *more])
     assert result.exit_code == 2

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import experiments.search.run as search_module
 from experiments import SearchConfig, UserError, run_search
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.search.resume import changed_config
 
 

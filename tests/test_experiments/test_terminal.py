@@ -17,7 +17,7 @@ import click
 import pytest
 
 from experiments import SearchConfig, run_search
-from experiments.cli import _Refusing
+from experiments.cli.main import _Refusing
 from experiments.display.live import LiveDisplay
 from experiments.display.plain import PlainDisplay
 from experiments.executors import worker
@@ -119,7 +119,7 @@ def test_a_worker_whose_driver_is_gone_ends_without_a_word(monkeypatch: pytest.M
 SIGNALLED = """
 import os, signal, sys
 import click
-from experiments.cli import _Refusing
+from experiments.cli.main import _Refusing
 from experiments.process.interrupt import Interruption
 
 @click.command(cls=_Refusing)

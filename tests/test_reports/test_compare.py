@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.believing.comparisons import arms
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
 from reports import load_study, test_predictions

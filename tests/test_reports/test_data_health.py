@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from experiments.studies.next_search import write_next
 from reports import load_study
 from reports.baseline import f1_of_always
 from reports.facts import facts
 from reports.health import PROBLEM, health
-from reports.next_search import write_next
 from reports.study import Study
 from reports.summary import verdict
 from reports.verdict_words import verdict_sentence

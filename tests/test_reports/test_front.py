@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from experiments.config import SearchConfig, load_toml
-from experiments.export import export_study
-from experiments.prune import prune
 from experiments.record.front import arrivals, find_front, non_dominated
+from experiments.studies.export_study import export_study
+from experiments.studies.free_disk import prune
+from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
 from reports.figures import figures
 from reports.front import last_arrival, study_front
 from reports.health import health
 from reports.listing import studies_table
-from reports.next_search import write_next
 from reports.render import picture
 from reports.summary import verdict
 from reports.text import study_text, trial_text

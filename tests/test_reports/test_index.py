@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.record import trial_index as index
-from experiments.status_text import status_text
+from experiments.studies.status import status_text
 from reports import load_study
 from reports.listing import full_summary, quick_summary, studies_table
 from reports.load import read_record
@@ -184,7 +184,7 @@ def test_the_list_says_what_verdicts_say(tmp_path: Path) -> None:
 
 _LOADED = """
 import sys
-from experiments.cli import main
+from experiments.cli.main import main
 try:
     main([*sys.argv[1:], "--runs-dir", sys.argv[0]])
 except SystemExit as end:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.cli import _tested
+from experiments.cli.main import _tested
 from experiments.record.formatting import article, compact, score
 from reports import Study, load_study
 from reports.facts import checklist

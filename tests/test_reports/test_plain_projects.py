@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from reports import load_study, write_report
 from reports.figures import progress
 from reports.health import health, sentence

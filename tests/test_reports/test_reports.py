@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
+from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
 from reports.figures import figures
 from reports.health import health
-from reports.next_search import write_next
 from reports.render import picture, render
 from reports.sections import SECTIONS
 from reports.summary import verdict

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.config import SearchConfig
 from experiments.hyperparameters.ranges import searched_space
 from reports import load_study

@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from experiments.commands import add_commands
+from experiments.cli.options import parse_options, search_options
+from experiments.cli.report_commands import add_report_commands
+from experiments.cli.study_commands import add_commands
 from experiments.config import SearchConfig
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
-from experiments.report_commands import add_report_commands
-from experiments.search_options import parse_options, search_options
 
 _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1

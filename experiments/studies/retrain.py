@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.confirmed_files import read_confirmed, set_aside_unlike
 from experiments.finalists.testing import Predicted, tested
 from experiments.record.alike import facts_of, why_unlike
 from experiments.record.errors import UserError
@@ -22,8 +21,9 @@ from experiments.record.seeds import (
     seeds_of,
 )
 from experiments.record.test_uses import note_test_use
-from experiments.rerun import Opened
-from experiments.trained_how import how_trained, key_of
+from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
+from experiments.studies.reopen import Opened
+from experiments.studies.trained_how import how_trained, key_of
 from experiments.training.network import build_network
 from experiments.training.run import run_trial
 from experiments.training.weights import load_weights

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.errors import UserError
-from experiments.rerun import exported_network
+from experiments.studies.reopen import exported_network
 from experiments.training.weights import load_weights
 from reports.study import Study
 

@@ -16,7 +16,7 @@ from experiments.record.errors import UserError
 from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
 from experiments.record.study import environment
-from experiments.rerun import Opened
+from experiments.studies.reopen import Opened
 from experiments.training.run import run_trial
 from experiments.training.task import Answer, Execution, TrialResult
 

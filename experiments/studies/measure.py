@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.record.files import write_json
 from experiments.record.study import environment
-from experiments.rerun import Opened
+from experiments.studies.reopen import Opened
 from experiments.training.costs import flops, latency
 from search_spaces import space_class
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from experiments.compare_command import (
+from experiments.cli.compare_command import (
     cache_dir_option,
     compare,
     data_dir_option,
@@ -59,7 +59,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
 
             write_pngs(study, runs_dir)
         return
-    from reports.next_search import write_next
+    from experiments.studies.next_search import write_next
 
     path = write_next(load_study(study, runs_dir), next_file)
     echo(f"{path}: run it with `experiments search --config {path}`")
@@ -89,8 +89,8 @@ def reproduce(
     loaded = load_study(study, runs_dir)
     loaded.trial(trial)
     import_keras_quietly()
-    from experiments.reproduce import reproduce as again
-    from experiments.rerun import open_study
+    from experiments.studies.reopen import open_study
+    from experiments.studies.reproduce import reproduce as again
 
     answer = again(open_study(loaded, data_dir, cache_dir, dataset=dataset), trial, tolerance)
     echo(answer.text)
@@ -103,8 +103,8 @@ def reproduce(
 @click.option("--out", type=click.Path(), help="where to  [default: beside the study's report]")
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
-    from experiments.export import export_study
     from experiments.record.files import check_own
+    from experiments.studies.export_study import export_study
     from reports import load_study
 
     if (to is None) == (model is None):
@@ -120,7 +120,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         echo(export_study(loaded, to, place))
         return
     import_keras_quietly()
-    from experiments.export_model import export_model
+    from experiments.studies.export_model import export_model
 
     suffix = {"tflite": ".tflite", "onnx": ".onnx"}.get(str(model), "")
     place = Path(out) if out else loaded.folder / "export" / f"model{suffix or '_saved'}"
@@ -148,8 +148,8 @@ def measure(
     loaded = load_study(study, runs_dir)
     check_writable(loaded.folder)
     import_keras_quietly()
-    from experiments.measure import measure as run
-    from experiments.rerun import open_study
+    from experiments.studies.measure import measure as run
+    from experiments.studies.reopen import open_study
 
     run(open_study(loaded, data_dir, cache_dir, dataset=dataset), top, echo)
     total = len(loaded.completed)

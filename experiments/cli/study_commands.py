@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from experiments.cli.options import parse_options, search_options
 from experiments.process.output import echo
 from experiments.record.errors import UserError
-from experiments.search_options import parse_options, search_options
 
 _WATCH_SECONDS = 1.0
 
@@ -79,7 +79,7 @@ def _resume(
 def _status(study: str, runs: str, watch: bool) -> None:
     from experiments.record.lock import is_running
     from experiments.record.study import find_study
-    from experiments.status_text import status_text
+    from experiments.studies.status import status_text
 
     folder = find_study(study, runs)
     echo(status_text(folder))
@@ -91,12 +91,12 @@ def _status(study: str, runs: str, watch: bool) -> None:
 
 
 def _prune(study: str, runs: str, keep: int) -> None:
-    from experiments.prune import prune
     from experiments.record.formatting import plural
     from experiments.record.lock import PRUNED, locked
     from experiments.record.reading import as_dict, read_json
     from experiments.record.schema import check_format
     from experiments.record.study import find_study
+    from experiments.studies.free_disk import prune
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")

@@ -161,8 +161,8 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
 
 def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     import_keras_quietly()
-    from experiments.confirming import confirm_trial
-    from experiments.rerun import open_study
+    from experiments.studies.reopen import open_study
+    from experiments.studies.retrain import confirm_trial
 
     opened: dict[Path, Any] = {}
     for arm in _single(arms):
