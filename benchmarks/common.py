@@ -17,7 +17,7 @@ import numpy as np
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
 from experiments.search.run import parse_settings, prepare_data
-from reports.load import Study, load_study
+from reports.study.load import Study, load_study
 from search_spaces import space_class
 
 # Real datasets that developers keep beside the checkout; elsewhere they are downloaded.

@@ -77,7 +77,7 @@ def without_training(paints: bool = True) -> Iterator[None]:
         "experiments.studies.retrain.confirm_trial": _trains,
     }
     if not paints:
-        names["reports.render.render"] = _unpainted
+        names["reports.figures._render.render"] = _unpainted
     with ExitStack() as stack:
         for name, replacement in names.items():
             stack.enter_context(patch(name, replacement))

@@ -6,11 +6,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reports.notebook import Study, load_study
-    from reports.page import write_report
+    from reports.page.notebook import Study, load_study
+    from reports.page.report import write_report
 
 __all__ = ["Study", "load_study", "write_report"]
-_PLACES = {"Study": "notebook", "load_study": "notebook", "write_report": "page"}
+_PLACES = {"Study": "page.notebook", "load_study": "page.notebook", "write_report": "page.report"}
 
 
 def __getattr__(name: str) -> Any:

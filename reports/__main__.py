@@ -5,7 +5,7 @@ import sys
 import click
 
 from experiments.record.errors import UserError
-from reports.page import write_report
+from reports.page.report import write_report
 
 
 @click.command()

@@ -14,9 +14,10 @@ import pandas as pd
 from scipy import special
 
 from benchmarks.believing.rows import Row, at_least, at_most
-from reports.compare import Arm, compare
+from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.decide import compare
 from reports.statistics.estimates import accuracy
-from reports.study import Study
+from reports.study.study import Study
 
 EMPTY = Study(Path(), "simulated", {}, "val_accuracy", "max", pd.DataFrame(), pd.DataFrame, {})
 _SHARED, _OWN = 0.6, 0.1  # shares of the variance on the probit scale

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.believing.rows import Row, at_least, at_most
+from reports.analysis.health.found import follows, gain_of_half, is_enough, num_close
+from reports.analysis.health.ranges import ends_reached
+from reports.analysis.health.recorded import where_all_are
+from reports.analysis.health.training import GAP, share_gap, still_improving, turned_up
 from reports.figures.calibration import is_off
-from reports.health.found import follows, gain_of_half, is_enough, num_close
-from reports.health.ranges import ends_reached
-from reports.health.recorded import where_all_are
-from reports.health.training import GAP, share_gap, still_improving, turned_up
 from reports.statistics.calibration import calibration
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis

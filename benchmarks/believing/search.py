@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from benchmarks.believing.rows import Row, at_least, at_most
 from benchmarks.believing.searched import INERT_CHOICES, SHARES, searched
-from reports.analysis import effects_of, shares_of
+from reports.analysis.shared import effects_of, shares_of
 from reports.figures import architecture
 from reports.statistics.expected import expected_performance
-from reports.study import Study
+from reports.study.study import Study
 
 Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 _NAMED = "inert choice named as mattering"

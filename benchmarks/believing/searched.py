@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.search.run import describe_space
-from reports.frames import epochs_frame, trials_frame
-from reports.study import Study
+from reports.study.frames import epochs_frame, trials_frame
+from reports.study.study import Study
 
 EPOCHS, NOISE = 9, 0.004
 SHARES = {"learning_rate": 0.91, "blocks": 0.09}  # all others: 0

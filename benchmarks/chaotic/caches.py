@@ -184,7 +184,7 @@ class Chaos:
             self.calm(self._rng.choice(("mnist_cnn", "frozen_convolution"))), reported=True
         )
         shutil.rmtree(place.study / "report")
-        later = Moment("reports.page:_write", delay=self._rng.uniform(0.05, 1.5))
+        later = Moment("reports.page.report:_write", delay=self._rng.uniform(0.05, 1.5))
         return self.in_turn(place, [later, self._rng.choice(REPORT)])
 
     def company(self) -> int:

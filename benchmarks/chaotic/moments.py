@@ -109,10 +109,10 @@ FINALISTS = (
     Moment("experiments.finalists.confirm:write_json", after=True),
 )
 REPORT = (
-    Moment("reports.page:_render"),
-    Moment("reports.page:write_figures"),
-    Moment("reports.page:write_text", 1),
-    Moment("reports.page:write_text", 3, after=True),
+    Moment("reports.page.report:_render"),
+    Moment("reports.page.report:write_figures"),
+    Moment("reports.page.report:write_text", 1),
+    Moment("reports.page.report:write_text", 3, after=True),
 )
 RESTORING = (
     Moment("experiments.search.session:restore", number=INTERRUPT),

@@ -218,7 +218,7 @@ class Search:
 
     def _check_left_over(self) -> None:
         from experiments.record.lock import locked
-        from reports.load import load_study
+        from reports.study.load import load_study
 
         with locked(self.folder):
             pass

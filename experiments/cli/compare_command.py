@@ -43,9 +43,8 @@ cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder o
 @images_option
 def compare(runs_dir: str, **options: Any) -> None:
     """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
-    from reports.compare import compare as decide
-    from reports.compare import write_comparison
-    from reports.compare.page import comparison_text
+    from reports.analysis.comparison.decide import compare as decide
+    from reports.page.comparison import comparison_text, write_comparison
 
     named = _named(options)
     arms = _arms(named, runs_dir, options)
@@ -96,7 +95,12 @@ def _named_arm(text: str) -> tuple[str, list[str]]:
 
 def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -> list[Any]:
     from reports import load_study
-    from reports.compare import arms_by, arms_of_default, arms_of_searches, arms_of_studies
+    from reports.analysis.comparison.arms import (
+        arms_by,
+        arms_of_default,
+        arms_of_searches,
+        arms_of_studies,
+    )
 
     allow = options["allow_different_splits"]
     if named:
@@ -114,7 +118,7 @@ def _single(arms: Sequence[Any]) -> list[Any]:
 
 
 def _same_images(studies: Sequence[Any]) -> bool:
-    from reports.compare.arms import fingerprint
+    from reports.analysis.comparison.arms import fingerprint
 
     folders = {study.folder for study in studies}
     prints = {fingerprint(study) for study in studies}
@@ -127,8 +131,8 @@ def _look(arms: Sequence[Any]) -> int:
     Without two trainings, or searches, of two arms there is nothing to be seen.
     """
     from experiments.record.test_uses import look_digest, note_look
-    from reports.test_looks import looks_before
-    from reports.test_predictions import tested_runs
+    from reports.analysis.test_looks import looks_before
+    from reports.analysis.test_predictions import tested_runs
 
     if sum(len(arm.tests) > 1 for arm in arms) < 2:
         return 1

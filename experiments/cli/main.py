@@ -151,7 +151,7 @@ def _tested(result: Any) -> str:
     """
     from experiments.record.formatting import between, plural, score, words
     from reports import load_study
-    from reports.summary import winner_on_test
+    from reports.analysis.verdict import winner_on_test
 
     found = winner_on_test(load_study(result.folder)) if result.test_scores else None
     if found is None:
@@ -166,7 +166,7 @@ def _tested(result: Any) -> str:
 @_runs_dir
 def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
-    from reports.listing import studies_table
+    from reports.page.listing import studies_table
 
     echo(studies_table(runs_dir))
 
@@ -178,7 +178,7 @@ def list_studies(runs_dir: str) -> None:
 def show(study: str, trial: str | None, runs_dir: str) -> None:
     """Show STUDY, or one TRIAL of it."""
     from reports import load_study
-    from reports.text import study_text, trial_text
+    from reports.page.terminal import study_text, trial_text
 
     loaded = load_study(study, runs_dir)
     echo(trial_text(loaded, trial) if trial else study_text(loaded))

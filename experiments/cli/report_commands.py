@@ -55,7 +55,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     if next_file is None:
         echo(write_report(study, runs_dir))
         if png:
-            from reports.png import write_pngs
+            from reports.figures._png import write_pngs
 
             write_pngs(study, runs_dir)
         return

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from experiments.record.errors import UserError
 from experiments.studies.reopen import exported_network
 from experiments.training.weights import load_weights
-from reports.study import Study
+from reports.study.study import Study
 
 TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
 _NUM_IMAGES = 8

@@ -14,9 +14,9 @@ from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
 from experiments.record.reading import number
-from reports.embedded import csv_of, trials_json
-from reports.front import value_of_trials
-from reports.study import Study
+from reports.analysis.study_front import value_of_trials
+from reports.page.embedded import csv_of, trials_json
+from reports.study.study import Study
 
 
 def export_study(study: Study, to: str, out: Path) -> Path:

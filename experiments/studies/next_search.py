@@ -8,10 +8,11 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
+from experiments.record.notes import GOOD
 from experiments.record.reading import as_dict
 from experiments.record.study import picks
-from reports.health import GOOD, Finding, health
-from reports.study import Study
+from reports.analysis.health import Finding, health
+from reports.study.study import Study
 
 _OWN = ("name", "runs_dir")  # of the study that was, not of the next
 _BARE = re.compile(r"[A-Za-z0-9_-]+")

@@ -18,7 +18,7 @@ from experiments.record.reading import as_dict, dig, read_json
 from experiments.search.places import recorded, whole
 from experiments.search.run import parse_settings, prepare_data
 from experiments.training.task import TrialTask
-from reports.study import Study
+from reports.study.study import Study
 from search_spaces import space_class
 
 

@@ -27,7 +27,7 @@ from experiments.studies.trained_how import how_trained, key_of
 from experiments.training.network import build_network
 from experiments.training.run import run_trial
 from experiments.training.weights import load_weights
-from reports.test_predictions import ranking_seeds, test_predictions
+from reports.analysis.test_predictions import ranking_seeds, test_predictions
 
 
 def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:

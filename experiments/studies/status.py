@@ -46,7 +46,7 @@ def status_text(folder: Path) -> str:
 def _plain_text(folder: Path) -> str:
     """Says what a project of plain Keras Tuner came to; nothing tells whether one is running."""
     from experiments.record.notes import PROBLEM
-    from reports.load import load_study
+    from reports.study.load import load_study
 
     study = load_study(folder)
     counts = study.trials["status"].replace({"running": "not ended"}).value_counts().sort_index()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.record.formatting import text
+from reports.analysis.networks import networks, population
 from reports.figures import _style as style
-from reports.networks import networks, population
-from reports.study import Study
+from reports.study.study import Study
 
 _MOST_VALUES = 8
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import short
+from reports.analysis.predictions import class_names, picture_arrays, predictions
 from reports.figures import _style as style
-from reports.figures._predictions import class_names, picture_arrays, predictions
-from reports.study import Study
+from reports.study.study import Study
 
 _COLUMNS = 6
 _MOST_PIXELS = 160  # a side; larger pictures are thinned, the page shows them no larger

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 from scipy.stats import rankdata
 
-from reports.metrics import is_proportion
+from reports.study.metrics import is_proportion
 
 _RATIO, _OUTLYING = 100.0, 30.0
 

@@ -6,13 +6,13 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import score, short, text, words
-from reports.analysis import compared_axes, surrogate_of
+from reports.analysis.networks import place_of_best, population
+from reports.analysis.shared import compared_axes, surrogate_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
-from reports.networks import place_of_best, population
 from reports.statistics.ablation import Ablation, ablation
 from reports.statistics.surrogate import fit_surrogate
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 34
 TITLE = "From the default to the best"

@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import listed, plural, score, short, words
-from reports.analysis import axes_in, draws_of
+from reports.analysis.networks import population
+from reports.analysis.shared import axes_in, draws_of
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
-from reports.networks import population
 from reports.statistics.effects import LEVEL, Effect, effects
 from reports.statistics.estimates import mean
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import number, plural, score
+from reports.analysis.predictions import predictions
 from reports.figures import _style as style
-from reports.figures._predictions import predictions
 from reports.statistics.calibration import Calibration, calibration
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"

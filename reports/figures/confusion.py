@@ -8,10 +8,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import number, plural, short
+from reports.analysis.predictions import class_names, predictions
 from reports.figures import _style as style
-from reports.figures._predictions import class_names, predictions
 from reports.statistics.estimates import wilson
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "mistakes", 60
 TITLE = "Confusion matrix"

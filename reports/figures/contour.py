@@ -8,13 +8,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import short, text, words
-from reports.analysis import by_importance, compared_axes, surrogate_of
+from reports.analysis.networks import place_of_best, population
+from reports.analysis.shared import by_importance, compared_axes, surrogate_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
-from reports.networks import place_of_best, population
 from reports.statistics.space import Axis
 from reports.statistics.surrogate import fit_surrogate
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 32
 TITLE = "The two most important together"

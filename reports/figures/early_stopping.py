@@ -8,10 +8,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import number, plural
+from reports.analysis.networks import num_stopped
 from reports.figures import _style as style
-from reports.networks import num_stopped
 from reports.statistics.estimates import t_quantile, wilson
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "learning-curves", 41
 TITLE = "Early scores against final ones"

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import between, plural, score, short, words
+from reports.analysis.networks import population
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
 from reports.figures._wide import scale_scores
-from reports.networks import population
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "architectures", 21
 TITLE = "Expected best score by budget"

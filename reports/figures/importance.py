@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import listed, plural, words
-from reports.analysis import compared_axes, draws_of, effects_of, shares_of
+from reports.analysis.networks import population
+from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
-from reports.networks import population
 from reports.statistics.effects import LEVEL, Effect
 from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 30
 TITLE = "Importance"

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from experiments.record.formatting import number, plural, score, words
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"

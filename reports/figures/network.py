@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from experiments.record.reading import as_dict, dicts
 from reports.figures import _style as style
 from reports.figures._gallery import canvas, show
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "what-it-sees", 70
 TITLE = "Filters and feature maps"

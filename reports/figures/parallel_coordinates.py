@@ -11,12 +11,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
 from experiments.record.formatting import plural, short, text, words
-from reports.analysis import axes_of, by_importance, scores_of
+from reports.analysis.networks import finished
+from reports.analysis.shared import axes_of, by_importance, scores_of
 from reports.figures import _style as style
 from reports.figures._wide import is_wide, shares_beaten
-from reports.networks import finished
 from reports.statistics.space import Axis
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 33
 TITLE = "Parallel coordinates"

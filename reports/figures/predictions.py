@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "what-it-sees", 71
 TITLE = "Predictions on unseen images"

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import number, plural, score, words
-from reports.analysis import drawn_scores
+from reports.analysis.shared import drawn_scores
+from reports.analysis.study_front import last_arrival
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
-from reports.front import last_arrival
 from reports.statistics.expected import Expected, expected_performance
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "progress", 10
 TITLE = "Best so far"

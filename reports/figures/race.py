@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import short, words
+from reports.analysis.race import Contender, contenders, race_sentence
 from reports.figures import _style as style
-from reports.race import Contender, contenders, race_sentence
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "verdict", 1
 TITLE = "The race of the finalists"

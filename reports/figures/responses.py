@@ -9,12 +9,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import plural, text, words
-from reports.analysis import by_importance
+from reports.analysis.networks import finished, networks, num_stopped
+from reports.analysis.shared import by_importance
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
-from reports.networks import finished, networks, num_stopped
 from reports.statistics.space import Axis, axis
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 31
 TITLE = "Score against each hyperparameter"

@@ -10,11 +10,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.record.formatting import are, compact, listed, plural, score, words
 from experiments.record.front import find_front
+from reports.analysis.front_words import exchange
+from reports.analysis.study_front import StudyFront, study_front
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
-from reports.front import StudyFront, study_front
-from reports.front_words import exchange
-from reports.study import Study
+from reports.study.study import Study
 
 _BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50

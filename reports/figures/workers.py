@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import duration, plural, short
 from reports.figures import _style as style
-from reports.study import Study
+from reports.study.study import Study
 
 SECTION, ORDER = "progress", 11
 TITLE = "Worker timeline"

@@ -18,7 +18,8 @@ from experiments.record.test_uses import read_uses
 from experiments.studies.reopen import Opened
 from experiments.studies.retrain import confirm_trial
 from experiments.studies.status import status_text
-from reports import load_study, test_predictions
+from reports import load_study
+from reports.analysis import test_predictions
 from tests.test_reports.synthetic import Synthetic, write_study
 
 TRIAL, NUM_IMAGES, NUM_EPOCHS = "02", 15, 5

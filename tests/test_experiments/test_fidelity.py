@@ -17,7 +17,7 @@ from experiments.training.recorder import EpochRecorder
 from experiments.training.snapshot import Snapshot, read_snapshot, write_snapshot
 from experiments.training.task import Answer, Execution
 from reports import load_study
-from reports.networks import networks, population
+from reports.analysis.networks import networks, population
 
 NAME = "val_accuracy"
 

@@ -18,8 +18,9 @@ from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
 from experiments.search.resuming import resume_search
 from experiments.search.run import SearchResult
-from reports import load_study, test_predictions
-from reports.facts import facts
+from reports import load_study
+from reports.analysis import test_predictions
+from reports.analysis.facts import facts
 
 pytestmark = pytest.mark.usefixtures("without_report", "without_artifacts")
 

@@ -28,7 +28,7 @@ from experiments.studies.reopen import Opened
 from experiments.studies.retrain import confirm_trial
 from experiments.training.task import Execution
 from reports import load_study
-from reports.test_looks import looks_before
+from reports.analysis.test_looks import looks_before
 from tests.test_reports.synthetic import Synthetic, write_study
 
 NAMES = ["0004", "0001", "0007"]  # in the order of the search

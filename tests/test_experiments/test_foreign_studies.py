@@ -22,7 +22,7 @@ from experiments.search.resume import changed_config
 from experiments.studies.reopen import Opened
 from experiments.studies.reproduce import Link, _chain, _differences
 from reports import load_study
-from reports.facts import command_line, facts
+from reports.analysis.facts import command_line, facts
 from tests.test_reports.synthetic import Synthetic
 from tests.test_reports.synthetic import write_study as write_synthetic
 

@@ -14,7 +14,7 @@ from experiments.studies.export_model import export_model
 from experiments.training.own_code import notice_of, own_code
 from experiments.training.weights import export
 from reports import load_study
-from reports.page import _own_code
+from reports.page.report import _own_code
 from tests.test_reports.synthetic import Synthetic, write_study
 
 SPACE = '''

@@ -18,9 +18,9 @@ from experiments.methods.make import make_oracle
 from experiments.search.resuming import resume_search
 from experiments.search.run import describe_space
 from reports import load_study
-from reports.facts import facts
-from reports.health import health
-from reports.text import study_text
+from reports.analysis.facts import facts
+from reports.analysis.health import health
+from reports.page.terminal import study_text
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
 

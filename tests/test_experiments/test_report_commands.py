@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from experiments.training.costs import flops
-from reports import load_study, test_predictions
+from reports import load_study
+from reports.analysis import test_predictions
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from experiments.record.lock import is_running, locked
 from experiments.search.resume import changed_config, may_be_picked_again
 from experiments.search.resuming import resume_search
 from reports import load_study
-from reports.facts import facts
+from reports.analysis.facts import facts
 
 
 @pytest.fixture(scope="module")

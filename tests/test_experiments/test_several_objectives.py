@@ -22,7 +22,7 @@ from experiments.record.objective import Objective, parse_objectives
 from experiments.search.resuming import resume_search
 from experiments.search.retention import FrontRetention
 from reports import load_study
-from reports.front import study_front
+from reports.analysis.study_front import study_front
 from search_spaces.mnist_cnn import MnistCnn
 
 NAMES = ("val_accuracy", "params", "latency_ms")

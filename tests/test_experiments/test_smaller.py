@@ -29,8 +29,8 @@ from experiments.training.network import Network
 from experiments.training.run import classify
 from experiments.training.task import BuildError
 from reports import load_study
-from reports.facts import _budget
-from reports.summary import winner_on_test
+from reports.analysis.facts import _budget
+from reports.analysis.verdict import winner_on_test
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -20,7 +20,7 @@ from experiments.record.durations import REPORT_SECONDS, trial_seconds
 from experiments.record.durations import clock as deadline_clock
 from experiments.record.objective import Objective
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
-from reports.frames import trials_frame
+from reports.study.frames import trials_frame
 
 EPOCH = 2.0
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from reports import load_study, write_report
-from reports.compare import arms_of_studies, compare, write_comparison
-from reports.sections import SECTIONS
+from reports.analysis.comparison.arms import arms_of_studies
+from reports.analysis.comparison.decide import compare
+from reports.page.comparison import write_comparison
+from reports.page.sections import SECTIONS
 from tests.test_reports.synthetic import Synthetic, write_study
 
 CHROMIUM = (

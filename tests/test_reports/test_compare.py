@@ -12,19 +12,20 @@ from benchmarks.believing.comparisons import arms
 from experiments.cli.main import main
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
-from reports import load_study, test_predictions
-from reports.compare import (
+from reports import load_study
+from reports.analysis import test_predictions
+from reports.analysis.comparison.arms import (
     arms_by,
     arms_of_default,
     arms_of_searches,
     arms_of_studies,
-    compare,
-    write_comparison,
 )
-from reports.compare.figures import FIGURES
-from reports.compare.ledger import finding, ledger, table
-from reports.compare.words import verdict
-from reports.front import study_front
+from reports.analysis.comparison.decide import compare
+from reports.analysis.comparison.ledger import finding, ledger, table
+from reports.analysis.comparison.words import verdict
+from reports.analysis.study_front import study_front
+from reports.figures._comparison import FIGURES
+from reports.page.comparison import write_comparison
 from reports.statistics.estimates import mean
 from tests.test_reports.synthetic import Synthetic, write_study
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from experiments.record.notes import PROBLEM
 from experiments.studies.next_search import write_next
 from reports import load_study
-from reports.baseline import f1_of_always
-from reports.facts import facts
-from reports.health import PROBLEM, health
-from reports.study import Study
-from reports.summary import verdict
-from reports.verdict_words import verdict_sentence
+from reports.analysis.baseline import f1_of_always
+from reports.analysis.facts import facts
+from reports.analysis.health import health
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
+from reports.study.study import Study
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

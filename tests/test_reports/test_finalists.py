@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from experiments.finalists.testing import write_predictions
-from reports import Study, load_study, test_predictions, write_report
-from reports.facts import facts
-from reports.finalist_words import finalists_note
-from reports.race import race_sentence, winner
-from reports.summary import verdict
-from reports.tables import finalists
-from reports.test_looks import looks_before
-from reports.verdict_words import verdict_sentence
+from reports import Study, load_study, write_report
+from reports.analysis import test_predictions
+from reports.analysis.facts import facts
+from reports.analysis.finalist_words import finalists_note
+from reports.analysis.race import race_sentence, winner
+from reports.analysis.test_looks import looks_before
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
+from reports.page.tables import finalists
 from tests.test_reports.synthetic import Synthetic, write_study
 
 LABELS = np.arange(200) % 3

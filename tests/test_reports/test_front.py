@@ -13,14 +13,14 @@ from experiments.studies.export_study import export_study
 from experiments.studies.free_disk import prune
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
+from reports.analysis.health import health
+from reports.analysis.study_front import last_arrival, study_front
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
-from reports.front import last_arrival, study_front
-from reports.health import health
-from reports.listing import studies_table
-from reports.render import picture
-from reports.summary import verdict
-from reports.text import study_text, trial_text
-from reports.verdict_words import verdict_sentence
+from reports.figures._render import picture
+from reports.page.listing import studies_table
+from reports.page.terminal import study_text, trial_text
 from tests.test_reports.synthetic import Synthetic, write_study
 
 COSTS = (("params", "min"), ("flops", "min"))

@@ -11,8 +11,8 @@ from scipy import stats
 
 from benchmarks.believing import health as simulated
 from reports import load_study
+from reports.analysis.health import health
 from reports.figures import figures
-from reports.health import health
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.spans import one_group_p, span_p
 from reports.statistics.trend import mean_above_zero_p, trend_p

@@ -88,9 +88,9 @@ def test_spoilt_records_load_or_are_one_line(data: st.DataObject, template: Path
     try:
         # What only looks at the frames is checked each time, the whole page below.
         study = load_study(template)
-        from reports.health import health
-        from reports.page import _findings, _verdict
-        from reports.tables import all_trials, best_trials, failures, finalists, layers
+        from reports.analysis.health import health
+        from reports.page.report import _findings, _verdict
+        from reports.page.tables import all_trials, best_trials, failures, finalists, layers
 
         _verdict(study)
         _findings(study, {})

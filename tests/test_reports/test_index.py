@@ -13,8 +13,8 @@ import pytest
 from experiments.record import trial_index as index
 from experiments.studies.status import status_text
 from reports import load_study
-from reports.listing import full_summary, quick_summary, studies_table
-from reports.load import read_record
+from reports.page.listing import full_summary, quick_summary, studies_table
+from reports.study.load import read_record
 from tests.test_reports.synthetic import Synthetic, write_study
 
 INDEX = index.INDEX

@@ -6,8 +6,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.believing.comparisons import arms, trainings
-from reports.compare import compare
-from reports.compare.decide import level
+from reports.analysis.comparison.decide import compare, level
 from reports.statistics import crossed, estimates
 from reports.statistics.crossed import Needed, Sample
 

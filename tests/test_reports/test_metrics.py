@@ -11,18 +11,18 @@ import pytest
 from experiments.cli.main import _tested
 from experiments.record.formatting import article, compact, score
 from reports import Study, load_study
-from reports.facts import checklist
+from reports.analysis.facts import checklist
+from reports.analysis.health import health
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
 from reports.figures._style import distinct
 from reports.figures._wide import far_worse, scale_scores
-from reports.health import health
-from reports.listing import studies_table
-from reports.metrics import is_proportion, is_share_of_images
-from reports.notebook import study_html
-from reports.summary import verdict
-from reports.tables import best_trials, finalists
-from reports.text import study_text
-from reports.verdict_words import tiles, verdict_sentence
+from reports.page.listing import studies_table
+from reports.page.notebook import study_html
+from reports.page.tables import best_trials, finalists
+from reports.page.terminal import study_text
+from reports.study.metrics import is_proportion, is_share_of_images
 from tests.test_reports.synthetic import Synthetic, write_study
 
 LOSS, F1 = ("val_loss", "min"), ("val_f1_score", "max")

@@ -10,14 +10,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import Study, load_study
-from reports.compare.arms import arms_of_studies
-from reports.compare.decide import compare
-from reports.compare.figures import draw_expected_curves, expected_curves, expected_curves_finding
-from reports.draws import independent
+from reports.analysis.comparison.arms import arms_of_studies
+from reports.analysis.comparison.decide import compare
+from reports.analysis.draws import independent
+from reports.analysis.health import health
+from reports.analysis.health.found import unimportant
+from reports.analysis.networks import best_so_far, finished, networks, population
 from reports.figures import figures
-from reports.health import health
-from reports.health.found import unimportant
-from reports.networks import best_so_far, finished, networks, population
+from reports.figures._comparison import (
+    draw_expected_curves,
+    expected_curves,
+    expected_curves_finding,
+)
 from tests.test_reports.synthetic import Synthetic, write_study
 
 EPOCHS = 6

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from reports import load_study, write_report
+from reports.analysis.health import health, sentence
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import tiles, trials_sentence, verdict_sentence
 from reports.figures import progress
-from reports.health import health, sentence
-from reports.listing import studies_table
-from reports.study import Study
-from reports.summary import verdict
-from reports.text import study_text, trial_text
-from reports.verdict_words import tiles, trials_sentence, verdict_sentence
+from reports.page.listing import studies_table
+from reports.page.terminal import study_text, trial_text
+from reports.study.study import Study
 from tests.test_reports.plain import PlainTrial, by_loss, choice, number, write_plain
 
 HASHES = ["f3" * 16, "0a" * 16, "9c" * 16, "51" * 16]

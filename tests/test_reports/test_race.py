@@ -8,11 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import load_study, write_report
+from reports.analysis.race import contenders, race_sentence, race_table, winner
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
-from reports.race import contenders, race_sentence, race_table, winner
-from reports.summary import verdict
-from reports.text import study_text
-from reports.verdict_words import verdict_sentence
+from reports.page.terminal import study_text
 from tests.test_reports.synthetic import Synthetic, write_study
 
 

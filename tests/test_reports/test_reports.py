@@ -17,12 +17,12 @@ from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
+from reports.analysis.health import health
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
-from reports.health import health
-from reports.render import picture, render
-from reports.sections import SECTIONS
-from reports.summary import verdict
-from reports.verdict_words import verdict_sentence
+from reports.figures._render import picture, render
+from reports.page.sections import SECTIONS
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -286,7 +286,7 @@ def test_a_project_of_plain_keras_tuner_is_reported(tmp_path: Path) -> None:
 
 
 def test_figures_are_written_as_png_too(study: Study) -> None:
-    from reports.png import write_pngs
+    from reports.figures._png import write_pngs
 
     written = write_pngs(study)
     assert len(written) >= 8

@@ -12,8 +12,8 @@ from experiments.cli.main import main
 from experiments.config import SearchConfig
 from experiments.hyperparameters.ranges import searched_space
 from reports import load_study
-from reports.health import health
-from reports.widening import wider
+from reports.analysis.health import health
+from reports.analysis.widening import wider
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports import synthetic
 from tests.test_reports.synthetic import Synthetic, write_study

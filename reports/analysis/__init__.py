@@ -1,0 +1,1 @@
+"""What a study came to: verdicts, statistics, health, comparisons."""

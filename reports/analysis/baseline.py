@@ -1,0 +1,112 @@
+"""Whether a model says more than the name of the most frequent class."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.record.reading import as_dict, dig, number
+from reports.analysis.recommended import recommended
+from reports.analysis.verdict import scores_on_test
+from reports.statistics.estimates import wilson
+from reports.study.metrics import base_name, is_share_of_images, name_on_test
+from reports.study.study import Study
+
+_F1 = "f1_score"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What always saying the most frequent class comes to, beside what the best model does.
+
+    Args:
+        class_name: The most frequent class of the split.
+        split: `test`, or `validation` where nothing was tested.
+        metric: Accuracy, or the F1 score where that is the objective.
+        value: What always saying the class comes to by `metric`.
+        reached: What the best model comes to; of several trainings their mean.
+        is_above: Whether `reached` is above `value`, though not by more than the luck of images.
+    """
+
+    class_name: str
+    split: str
+    metric: str
+    value: float
+    reached: float
+    is_above: bool
+
+
+def no_better(study: Study) -> Baseline | None:
+    """Returns the baseline that the best model is not shown to beat; `None` where it beats it.
+
+    An accuracy beats it if Wilson's 95 % interval of it lies above. An F1 score, whose spread over
+    images is not recorded, if it is higher. Other metrics than F1 are judged by accuracy. `None`
+    too where the record lacks what is needed.
+    """
+    if "no_better" not in study.memory:
+        study.memory["no_better"] = _no_better(study)
+    found: Baseline | None = study.memory["no_better"]
+    return found
+
+
+def _no_better(study: Study) -> Baseline | None:
+    metric = _F1 if base_name(study.objective) == _F1 else "accuracy"
+    split, reached, size = _reached(study, metric)
+    counts = class_counts(study, split)
+    if not counts or not 0 <= reached <= 1 or size < 1:
+        return None
+    largest = max(range(len(counts)), key=lambda index: counts[index])
+    share = counts[largest] / sum(counts)
+    value = share if metric == "accuracy" else f1_of_always(largest, share, len(counts))
+    low = reached if metric == _F1 else wilson(round(reached * size), size)[0]
+    if low > value:
+        return None
+    name = study.class_names[largest]
+    return Baseline(name, split, metric, value, reached, is_above=reached > value)
+
+
+def f1_of_always(index: int, share: float, num_classes: int) -> float:
+    """Returns the F1 score of always saying one class: recall 1, precision its share.
+
+    Of two classes it is the second's, of more the mean over classes, as `search_spaces` counts it.
+    """
+    own = 2 * share / (1 + share)
+    if num_classes == 2:
+        return own if index == 1 else 0.0
+    return own / num_classes
+
+
+def class_counts(study: Study, split: str) -> list[int]:
+    """Returns the images of each class of a split; empty where they are not recorded."""
+    found = dig(study.record, "dataset", "per_class", split)
+    counts = [number(value) for value in found] if isinstance(found, list) else []
+    usable = all(math.isfinite(value) and value >= 0 for value in counts)
+    if not usable or len(counts) != len(study.class_names) or sum(counts) < 1:
+        return []
+    return [int(value) for value in counts]
+
+
+def _reached(study: Study, metric: str) -> tuple[str, float, int]:
+    """Returns split, score and images of the best model: on test, if it was tested."""
+    tested = [finalist for finalist in study.finalists if finalist["runs"]]
+    if tested:
+        scores = scores_on_test(tested[0], metric)
+        return "test", sum(scores) / len(scores), int(number(tested[0]["runs"][0]["test_size"]))
+    counts = as_dict(dig(study.record, "dataset", "counts"))
+    size = number(counts.get("validation"))
+    score = _on_validation(study, metric)
+    return "validation", score, int(size) if math.isfinite(size) else 0
+
+
+def _on_validation(study: Study, metric: str) -> float:
+    """Returns the recommended trial's score at its best epoch; NaN where it is not recorded."""
+    best: Any = study.completed[study.completed["trial_id"] == recommended(study)]
+    if best.empty:
+        return math.nan
+    if name_on_test(study.objective) == metric or is_share_of_images(study.objective):
+        return float(best.iloc[0]["score"])
+    epochs = study.epochs
+    if not {study.objective, f"val_{metric}"} <= set(epochs.columns):
+        return math.nan
+    own = epochs[epochs["trial_id"] == best.iloc[0]["trial_id"]].dropna(subset=[study.objective])
+    ranked = own.sort_values(study.objective, ascending=study.direction == "min", kind="stable")
+    return math.nan if ranked.empty else number(ranked.iloc[0][f"val_{metric}"])

@@ -1,0 +1,1 @@
+"""Compares arms: studies, or the values of one hyperparameter within a study."""

@@ -1,0 +1,173 @@
+"""Which trials were proposed independently of results: a sample of the space, and no other is."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.record.errors import UserError
+from experiments.record.formatting import is_missing, text
+from experiments.record.reading import as_dict, dicts, dig, number, read_json
+from experiments.record.study import picks
+from reports.study.study import Study
+
+_BLIND = {"random", "qmc", "hyperband"}  # methods that look at no result before they promote
+# method -> its setting for the trials it draws at random to begin with, and the default
+_STARTUPS = {
+    "tpe": ("startup_trials", 10),
+    "gp": ("startup_trials", 10),
+    "cmaes": ("population_size", 4),  # Hansen's is 4 and more, by the dimensions
+    "nsga2": ("population_size", 20),
+}
+_WITH_POINTS = {*_STARTUPS, "qmc"}  # methods that begin with given points
+_METHOD = re.compile(r"--method (\w+)")
+_GRID_POINTS = 10  # that Keras Tuner's grid takes of a range without steps
+# What every oracle of Keras Tuner keeps; one that keeps more is no random search.
+_PLAIN_STATE = {
+    "ongoing_trials", "hyperparameters", "space", "start_order", "end_order", "run_times",
+    "retry_queue", "seed", "seed_state", "tried_so_far", "id_to_hash", "display", "trials",
+    "max_trials", "max_collisions", "values",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The trials that were drawn independently of results.
+
+    Args:
+        trial_ids: Their ids. Promoted trials are not among them: they are networks drawn before.
+        method: What proposed the others: a method's name, or `unknown method`.
+        whole: Whether the method looks at no result at all.
+    """
+
+    trial_ids: frozenset[str]
+    method: str
+    whole: bool
+
+
+def independent(study: Study) -> Draws:
+    """Finds the independent draws of a study.
+
+    Random, quasi-random and Hyperband's first rounds all are; of methods that learn from results,
+    those that they draw at random to begin with; a grid where it was run to its end. Points that
+    were given, the space's default among them, are no draws. Where the method isn't recorded, as in
+    a project of plain Keras Tuner, none is that it can't be told of.
+    """
+    method, count = _method_and_count(study)
+    first = study.trials[study.trials["origin"].isna()]
+    given = set() if method not in _WITH_POINTS else set(_given(study, first))
+    drawn = first if count is None else first[first["number"] <= count]
+    return Draws(frozenset(drawn["trial_id"]) - given, method, count is None)
+
+
+def _method_and_count(study: Study) -> tuple[str, int | None]:
+    """Returns the method, and how many trials from the first on it draws; `None` for all."""
+    if not study.record:
+        return _plain(study)
+    method = str(dig(study.record, "config", "method"))
+    if method in _BLIND:
+        return method, None
+    if method == "grid":
+        return method, None if _grid_is_whole(study) else 0
+    return method, _startup(study, method)
+
+
+def _startup(study: Study, method: str) -> int:
+    """Returns how many trials are sure to be drawn at random, whatever ran beside them."""
+    settings = as_dict(dig(study.record, "config", "method_settings"))
+    if method == "bayesian":
+        given = number(settings.get("num_initial_points"))
+        return int(given) if given > 0 else max(3 * len(study.searched), 3)
+    changed = _changed(study)
+    if changed is not None:  # `auto` has picked twice: what the first drew is drawn
+        first, until = changed
+        return until if first in _BLIND else min(until, _startup_of(first, settings))
+    return max(_startup_of(method, settings) - len(dicts(study.record.get("earlier"))), 0)
+
+
+def _startup_of(method: str, settings: Mapping[str, Any]) -> int:
+    name, default = _STARTUPS.get(method, ("", 0))
+    given = number(settings.get(name))
+    return int(given) if given > 0 else default
+
+
+def _changed(study: Study) -> tuple[str, int] | None:
+    """Returns the method that `auto` picked first, and how many trials it proposed."""
+    if len(picks(study.record)) < 2:
+        return None
+    first, second = [s for s in dicts(study.record.get("sessions")) if s.get("picked")][:2]
+    named = _METHOD.search(str(first["picked"]))
+    until = number(second.get("first_trial"))
+    return (named.group(1) if named else "", int(until) if until > 0 else 0)
+
+
+def _grid_is_whole(study: Study) -> bool:
+    """Whether a grid was run to its end: a part of it is a corner of the space, not a sample."""
+    most = number(dig(study.record, "config", "max_trials"))
+    ended = [s.get("ended_by") for s in dicts(study.record.get("sessions"))]
+    return "search_ended" in study.record and not any(ended[-1:]) and len(study.trials) < most
+
+
+def _given(study: Study, first: Any) -> Iterator[str]:
+    """Names the trials that had points given to begin with."""
+    names = {hp["name"]: column for column, hp in study.hyperparameters.items()}
+    sessions = [s for s in dicts(study.record.get("sessions")) if "points" in s]
+    points = [p for s in sessions for p in dicts(s["points"])]
+    if not sessions:  # recorded before points were, or not recorded
+        points = dicts(dig(study.record, "config", "tries"))
+        if dig(study.record, "config", "try_default") is not False:
+            points = [{n: hp["default"] for n, hp in _with_default(study)}, *points]
+    for point in points:
+        wanted = {names[n]: _same(v) for n, v in point.items() if n in names}
+        for _, row in first.iterrows() if wanted else ():
+            if all(is_missing(row[c]) or _same(row[c]) == v for c, v in wanted.items()):
+                yield str(row["trial_id"])
+                break
+
+
+def _with_default(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    for hp in study.hyperparameters.values():
+        if "default" in hp and not is_missing(hp["default"]):
+            yield hp["name"], hp
+
+
+def _same(value: Any) -> str:
+    """Returns a value as text that is alike however the value is kept."""
+    known = math.nan if isinstance(value, bool | np.bool_) else number(value)
+    return text(value) if math.isnan(known) else f"{known:.10g}"
+
+
+def _plain(study: Study) -> tuple[str, int | None]:
+    """Tells the method of a project that plain Keras Tuner left by what its oracle keeps."""
+    try:
+        state = as_dict(read_json(study.folder / "oracle.json"))
+    except UserError:
+        state = {}
+    if "hyperband_iterations" in state or study.trials["planned_epochs"].notna().any():
+        return "hyperband", None
+    if "num_initial_points" in state:
+        return "bayesian", _plain_startup(study, state)
+    if state and set(state) <= _PLAIN_STATE and _beyond_grid(study):
+        return "random", None
+    return "unknown method", 0
+
+
+def _plain_startup(study: Study, state: dict[str, Any]) -> int:
+    """Returns how many trials Keras Tuner's Bayesian search drew, where their order is known."""
+    order = state.get("start_order")
+    in_order = isinstance(order, list) and list(map(str, order)) == list(study.trials["trial_id"])
+    given = number(state["num_initial_points"])
+    return (int(given) if given > 0 else max(3 * len(study.searched), 3)) if in_order else 0
+
+
+def _beyond_grid(study: Study) -> bool:
+    """Whether a range without steps took more values than Keras Tuner's grid gives it."""
+    return any(
+        hp.get("kind") == "Float"
+        and hp.get("step") is None
+        and study.trials[column].nunique() > _GRID_POINTS
+        for column, hp in study.hyperparameters.items()
+    )

@@ -1,0 +1,204 @@
+"""How a study was run, as pairs of label and text, and the reproducibility checklist."""
+
+import math
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from experiments.record.formatting import duration, listed, plural, text, words
+from experiments.record.formatting import number as shown
+from experiments.record.passwords import hidden
+from experiments.record.reading import as_dict, clean, dicts, dig, number
+from experiments.record.study import picks
+from reports.analysis.test_looks import looks, opened_words
+from reports.analysis.verdict import metric_on_test
+from reports.study.study import Study
+
+_MOST_COMMANDS = 20
+YES, PARTLY, NO = "yes", "partly", "no"
+
+
+def facts(study: Study) -> list[tuple[str, str]]:
+    """Says how a study was run: `(label, text)` of what is recorded."""
+    told = [*_facts(study.record), ("test split", opened_words(study)), ("looks", _looks(study))]
+    return [(label, clean(value, 3000)) for label, value in told if value]
+
+
+def _looks(study: Study) -> str:
+    found = len(looks(study))
+    return f"{plural(found, 'comparison')} looked at tested trainings" if found else ""
+
+
+def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    config, dataset = as_dict(record.get("config")), as_dict(record.get("dataset"))
+    environment = as_dict(record.get("environment"))
+    yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
+    yield "method", _method(record)
+    stated = dicts(record.get("objectives")) or [as_dict(record.get("objective"))]
+    label = "objectives" if len(stated) > 1 else "objective"
+    yield label, "; ".join(", ".join(str(v) for v in o.values()) for o in stated)
+    yield "budget", _budget(config)
+    yield "took", _took(record)
+    yield "seed", _said(config.get("seed"))
+    yield "images", _images(dataset)
+    yield "splits", _splits(config, dataset)
+    roles = as_dict(dataset.get("roles")).items()
+    yield "roles", "; ".join(f"{split} is {source}" for split, source in roles)
+    skipped = dataset.get("skipped")
+    if isinstance(skipped, list) and skipped:
+        named = listed([str(name) for name in skipped])
+        yield "skipped", f"{len(skipped)} (unreadable images, folders without one): {named}"
+    for label, key in (("held", "fix"), ("ranges", "ranges"), ("set", "settings")):
+        yield label, ", ".join(f"{k} = {_given(v)}" for k, v in as_dict(config.get(key)).items())
+    yield "widened", "; ".join(widenings(record))
+    yield "machine", _machine(environment)
+    versions = as_dict(environment.get("packages")).items()
+    python = [f"Python {environment['python']}"] if "python" in environment else []
+    yield "versions", ", ".join([*python, *(f"{name} {version}" for name, version in versions)])
+    yield "git", _git(as_dict(environment.get("git")))
+
+
+def method_words(config: dict[str, Any]) -> str:
+    """Names the method of a search, and its pruner."""
+    method, pruner = _said(config.get("method")), config.get("pruner")
+    return f"{method} with {pruner}" if method and pruner not in (None, "none") else method
+
+
+def _method(record: dict[str, Any]) -> str:
+    method, picked = method_words(as_dict(record.get("config"))), picks(record)
+    return f"{method} ({'; then '.join(picked)})" if picked else method
+
+
+def _given(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else text(value)
+
+
+def widenings(record: dict[str, Any]) -> list[str]:
+    """Says which ranges were widened in the course of a study, and from which trial on."""
+    return [
+        f"{change.get('name')} from trial {session.get('first_trial')} on: {change.get('now')} "
+        f"(before: {change.get('was')})"
+        for session in dicts(record.get("sessions"))
+        for change in dicts(session.get("widened"))
+    ]
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _budget(config: dict[str, Any]) -> str:
+    if not config:
+        return ""
+    patience = config.get("patience")
+    return (
+        f"{_counted(config.get('max_trials'), 'trial')} of up to "
+        f"{_counted(config.get('max_epochs'), 'epoch')}, "
+        f"{'no early stopping' if patience is None else f'patience {patience}'}, "
+        f"{_counted(config.get('executions_per_trial', 1), 'training')} a trial"
+    )
+
+
+def _counted(count: Any, noun: str) -> str:
+    known = number(count)
+    return plural(known, noun) if known >= 0 else f"{clean(count)} {noun}s"
+
+
+def _took(record: dict[str, Any]) -> str:
+    sessions = dicts(record.get("sessions"))
+    stretches = [
+        number(s.get("ended", s.get("stopped"))) - number(s.get("started")) for s in sessions
+    ]
+    if len(sessions) < 2 or math.isnan(sum(stretches)):  # one that was killed has no end
+        stretches = [number(record.get("ended")) - number(record.get("started"))]
+    seconds = sum(stretches)
+    over = f" in {plural(len(sessions), 'session')}" if len(stretches) > 1 else ""
+    return duration(seconds) + over if seconds >= 0 else ""
+
+
+def _images(dataset: dict[str, Any]) -> str:
+    counts = as_dict(dataset.get("counts"))
+    if not counts:
+        return ""
+    shape = dataset.get("shape")
+    size = f", each {' x '.join(map(str, shape))}" if isinstance(shape, list) else ""
+    return ", ".join(f"{shown(number(n))} {split}" for split, n in counts.items()) + size
+
+
+def _splits(config: dict[str, Any], dataset: dict[str, Any]) -> str:
+    if not dataset.get("fingerprint"):
+        return ""
+    return (
+        f"fingerprint {dataset['fingerprint']}, split seed {config.get('split_seed')}: studies "
+        "with the same fingerprint saw the same images in the same splits"
+    )
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    if not environment:
+        return ""
+    return (
+        f"{environment.get('cores')} cores, {environment.get('memory_gb')} GB, "
+        f"{environment.get('platform')}"
+    )
+
+
+def _git(git: dict[str, Any]) -> str:
+    if not git:
+        return ""
+    dirty = ", with uncommitted changes" if git.get("dirty") else ", nothing uncommitted"
+    return f"commit {clean(str(git.get('commit')))[:12]}{dirty}"
+
+
+def command_line(study: Study) -> str:
+    """Returns the commands that began the search and went on with it, a line each, if recorded."""
+    sessions = dicts(study.record.get("sessions"))[1:]
+    stated = [dig(study.record, "environment", "command_line")]
+    stated += [session.get("command_line") for session in sessions]
+    lines = [hidden(shlex.join(map(str, parts))) for parts in stated if isinstance(parts, list)]
+    return "\n".join(clean(line, 2000) for line in list(dict.fromkeys(lines))[:_MOST_COMMANDS])
+
+
+def checklist(study: Study) -> list[tuple[str, str, str]]:
+    """Answers the items for reported results of the ML reproducibility checklist.
+
+    Source: Pineau et al. 2021, "Improving reproducibility in machine learning research", part on
+    experimental results.
+
+    Returns:
+        `(item, yes | partly | no, answer)`.
+    """
+    record, config = study.record, as_dict(study.record.get("config"))
+    tested = [f for f in study.finalists if f["runs"]]
+    seeds = len(tested[0]["runs"]) if tested else 0
+    ranges = [hp for hp in study.hyperparameters.values() if "min_value" in hp or "values" in hp]
+    git = as_dict(dig(record, "environment", "git"))
+    return [
+        ("Range of hyperparameters considered", YES if study.hyperparameters else NO,
+         f"{len(ranges)} of {len(study.hyperparameters)} with their ranges, under Hyperparameters"),
+        ("Method to select the best configuration", YES if config.get("method") else NO,
+         f"{clean(method_words(config))}, ranked by {study.objective}"
+         if config else "not recorded"),
+        ("Specification of all hyperparameters used", YES, "of every trial, under All trials"),
+        ("Exact number of training and evaluation runs", YES,
+         f"{plural(len(study.trials), 'trial')}, {plural(seeds, 'training')} of the winner"),
+        ("Measure and statistics used to report results", YES if tested else NO,
+         f"test {words(metric_on_test(study))}, mean with 95 % interval"
+         if tested else "no test score"),
+        ("Central tendency and variation", YES if seeds > 1 else PARTLY if seeds else NO,
+         f"over {plural(seeds, 'seed')}" if seeds else "nothing was tested"),
+        ("Average runtime of each result", YES if study.trials["seconds"].notna().any() else NO,
+         f"{duration(float(study.trials['seconds'].median()))} a trial (median)"),
+        ("Computing infrastructure", YES if record.get("environment") else NO,
+         clean(_machine(as_dict(record.get("environment")))) or "not recorded"),
+        ("Data: source, splits, sizes", YES if dig(record, "dataset", "fingerprint") else NO,
+         clean(_images(as_dict(record.get("dataset")))) or "not recorded"),
+        ("Excluded data", YES if "skipped" in as_dict(record.get("dataset")) else NO,
+         f"{plural(len(dig(record, 'dataset', 'skipped') or []), 'image')} skipped"
+         if record else "not recorded"),
+        ("Code and its version", (PARTLY if git.get("dirty") else YES) if git else NO,
+         _git(git) or "no git commit is recorded"),
+        ("Random seeds", YES if "seed" in config else NO,
+         clean(f"seed {config['seed']}, split seed {config.get('split_seed')}")
+         if "seed" in config else "not recorded"),
+    ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Checks of the images themselves: what a score on them can't be worth more than.
+
+All but the first state facts that the preparation counted (`dataset` in `study.json`).
+"""
+
+from collections.abc import Iterator
+
+from experiments.record.formatting import listed, plural, score, words
+from experiments.record.notes import DOUBT, PROBLEM
+from experiments.record.reading import as_dict, clean, dig, number
+from reports.analysis.baseline import class_counts, no_better
+from reports.analysis.health.finding import Finding
+from reports.study.metrics import is_share_of_images
+from reports.study.study import Study
+
+_EVEN = 1.5  # times the mean of all classes: up to there the largest is one among equals
+IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little of the others
+
+
+def baseline(study: Study) -> Iterator[Finding]:
+    """Says that the best is not shown to beat always saying the largest class.
+
+    By Wilson's 95 % interval: of models that are just as good, it keeps silent of some 2.5 %.
+    """
+    found = no_better(study)
+    if found is None:
+        return
+    verb = "is not shown to be better" if found.is_above else "is no better"
+    yield Finding(
+        PROBLEM,
+        f"the best {verb} than always saying {found.class_name!r}: {found.split} "
+        f"{words(found.metric)} {score(found.reached)} against {score(found.value)}",
+        f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
+    )
+
+
+def _for_baseline(counts: list[int]) -> str:
+    """Advises by whether one class has many more images than its share."""
+    if max(counts) > _EVEN * sum(counts) / len(counts):
+        return (
+            "search with more epochs, other learning rates or F1 as objective (--objective "
+            "val_f1_score), or collect more images of the other classes"
+        )
+    return (
+        "search with more epochs or other learning rates; if that does not help, look whether the "
+        "labels are right and the images show the classes (about as many of each are there)"
+    )
+
+
+def duplicates(study: Study) -> Iterator[Finding]:
+    """Counts images that are in two splits: of test images, scores are too high."""
+    counts = as_dict(dig(study.record, "dataset", "counts"))
+    for pair, value in as_dict(dig(study.record, "dataset", "duplicates")).items():
+        count, (first, _, second) = _count(value), clean(pair, 40).partition("/")
+        if not count or not second:
+            continue
+        total = _count(counts.get(second))
+        of = f" of {total:,}" if total >= count else ""
+        verb = "is" if count == 1 else "are"
+        yield Finding(
+            PROBLEM if second == "test" else DOUBT,
+            f"{count:,}{of} {second} {'image' if count == 1 and not of else 'images'} {verb} in "
+            f"{first} too",
+            f"remove the copies: {second} scores count what was {_SEEN.get(first, 'seen')}, so "
+            "they are too high",
+        )
+
+
+_SEEN = {"train": "learned by heart", "validation": "chosen by"}
+
+
+def conflicting(study: Study) -> Iterator[Finding]:
+    """Counts images that are in two classes: one of their labels is wrong."""
+    count = _count(dig(study.record, "dataset", "conflicting"))
+    if count:
+        yield Finding(
+            PROBLEM,
+            f"{plural(count, 'image')} {'has' if count == 1 else 'have'} a copy with another label",
+            "look at them and keep each in one class: whatever a model says of them, it is wrong "
+            "of one copy",
+        )
+
+
+def missing_classes(study: Study) -> Iterator[Finding]:
+    """Names classes without an image in a split: of these, its scores say nothing."""
+    for split, names in as_dict(dig(study.record, "dataset", "missing_classes")).items():
+        absent = [repr(clean(name, 80)) for name in names] if isinstance(names, list) else []
+        if absent:
+            yield Finding(
+                PROBLEM,
+                f"{clean(split, 40)} has no image of {'class' if len(absent) == 1 else 'classes'} "
+                f"{listed(absent)}",
+                "add images of them, or search another division (--split-seed)",
+            )
+
+
+def constant(study: Study) -> Iterator[Finding]:
+    """Counts images of one colour throughout: there is nothing to be seen."""
+    found = as_dict(dig(study.record, "dataset", "constant")).items()
+    counts = {clean(split, 40): _count(value) for split, value in found}
+    total = sum(counts.values())
+    if total:
+        where = listed([f"{count:,} in {split}" for split, count in counts.items() if count])
+        yield Finding(
+            DOUBT,
+            f"{plural(total, 'image')} {'is' if total == 1 else 'are'} of one colour throughout "
+            f"({where})",
+            "look at them: files may be damaged, or of a range of values that was not declared",
+        )
+
+
+def imbalance(study: Study) -> Iterator[Finding]:
+    """Says that accuracy ranks trials though one class has over four fifths of the images."""
+    counts = class_counts(study, "train")
+    share = max(counts) / sum(counts) if counts else 0.0
+    if share <= IMBALANCED or not is_share_of_images(study.objective):
+        return
+    name = study.class_names[counts.index(max(counts))]
+    alone = len(study.objectives) < 2
+    yield Finding(
+        DOUBT,
+        f"{share:.0%} of the train images are of class {name!r}, and trials are ranked by "
+        f"{words(study.objective)}, which says little of the others",
+        "rank by the F1 score: --objective val_f1_score",
+        {"objective": "val_f1_score"} if alone else {},
+    )
+
+
+def _count(value: object) -> int:
+    found = number(value)
+    return int(found) if found >= 1 else 0

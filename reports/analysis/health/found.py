@@ -1,0 +1,234 @@
+"""Whether there were trials enough, whether the first is first by luck, and what did nothing."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.record.formatting import listed, plural, score, text, words
+from experiments.record.notes import DOUBT, GOOD
+from experiments.record.reading import dicts, dig, number
+from reports.analysis.health.finding import LEVEL, Finding
+from reports.analysis.networks import networks, num_stopped, population
+from reports.analysis.plain_advice import advised
+from reports.analysis.shared import axes_in, drawn_scores, draws_of, scores_of
+from reports.statistics.expected import expected_best
+from reports.statistics.noise import Noise, pooled
+from reports.statistics.space import Axis
+from reports.statistics.trend import blocks, trend_p
+from reports.statistics.unimportant import SHARE, explains_little
+from reports.study.metrics import is_proportion
+from reports.study.study import Study
+
+_A_FEW = 3  # trials a hyperparameter, below which nothing can be said of a budget
+_LUCK = 0.02  # level; the luck of seeds is itself known by few trainings
+_MANY = 200  # trials, beyond which more are not advised
+_MOST_SEEN = 10  # best trials whose executions tell the noise of seeds
+
+
+def too_few(study: Study) -> Iterator[Finding]:
+    """Says whether more trials can be expected to find better.
+
+    What half of the trials would find less is held against what it would be if all trials were
+    equal but for the luck of seeds and images. More are advised on equal trials in at most 5 %:
+    where the luck of seeds is not known, the scores must also follow a hyperparameter (trends of
+    ranks, corrected for all). Where networks differ ten times as much as luck makes a score vary,
+    that is found in at least 80 % of searches of 15 to 150 trials. Below three trials a
+    hyperparameter, or where no noise is known, it can't be said.
+    """
+    if drawn_scores(study) is None:  # no sample of the space: of half of it nothing is known
+        yield from _unknown(study)
+        return
+    drawn = population(study).drawn
+    scores, axes = drawn["score"].to_numpy(dtype=float), axes_in(study, drawn, study.searched)
+    if len(scores) < 2 or not axes:
+        return
+    varied = plural(len(axes), "hyperparameter")
+    if len(scores) < _A_FEW * len(axes):
+        title = (
+            f"{plural(len(scores), 'network')} drawn at random can't say whether more would find "
+            f"better, of {varied}"
+        )
+        yield _more(study, title, len(scores), len(axes))
+        return
+    noise, order = noise_of(study), np.argsort(drawn["number"].to_numpy())
+    gain = gain_of_half(scores, study.direction)
+    answer = is_enough(gain, scores, axes, order, noise)
+    if answer:
+        title = f"{len(scores):,} trials are enough: half of them would have found as good a one"
+        yield Finding(GOOD, f"{title}, but for luck")
+    elif answer is False and len(scores) < _MANY:
+        worse = "lower" if study.direction == "max" else "higher"
+        title = (
+            f"{plural(len(scores), 'completed trial')} are few for {varied}: the best of half of "
+            f"them would be expected to be {score(gain)} {worse}, more than luck makes of it"
+        )
+        yield _more(study, title, len(scores), len(axes))
+
+
+def _unknown(study: Study) -> Iterator[Finding]:
+    """Says why nothing can be said of more trials; few for the hyperparameters are few anyway."""
+    tried, varied, stopped = len(networks(study)), len(study.searched), num_stopped(study)
+    if not varied or not tried:
+        return
+    why = (
+        f"{plural(stopped, 'network')} were stopped early"
+        if stopped
+        else f"trials were proposed by {draws_of(study).method}, not drawn at random"
+    )
+    if tried < _A_FEW * varied:
+        title = f"{plural(tried, 'network')} are few for {plural(varied, 'hyperparameter')}"
+        yield _more(study, title, tried, varied)
+        return
+    yield Finding(GOOD, f"whether more trials would find better can't be said, because {why}")
+
+
+def gain_of_half(scores: npt.NDArray[np.float64], direction: str) -> float:
+    """Returns how much better the best of all trials is expected to be than that of half."""
+    at = np.array([max(len(scores) // 2, 1), len(scores)])
+    half, whole = expected_best(scores, at, direction, replacement=True)
+    return abs(float(whole - half))
+
+
+def is_enough(
+    gain: float,
+    scores: npt.NDArray[np.float64],
+    axes: Sequence[Axis],
+    order: npt.NDArray[np.int64],
+    noise: Noise,
+) -> bool | None:
+    """Whether a gain is luck (`True`), more than that (`False`), or can't be told.
+
+    Args:
+        gain: Of all trials over half of them.
+        scores: `(num_trials,)`.
+        axes: Hyperparameters of these trials.
+        order: `(num_trials,)`, positions of the trials in order of their start.
+        noise: Of one trial's score.
+    """
+    if gain == 0:
+        return True
+    if not math.isfinite(noise.deviation):
+        return None
+    if gain <= noise.gain(len(scores), _LUCK):
+        return True
+    return False if math.isfinite(noise.seeds) or follows(axes, scores, order) else None
+
+
+def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
+    trials = number(dig(study.record, "config", "max_trials"))
+    wanted = int(max(2 * num_scores, 5 * num_axes))
+    change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
+    plain = " (max_trials; Hyperband: hyperband_iterations)"
+    advice = f"run more: about {wanted} trials{advised(study, '', plain)}"
+    return Finding(DOUBT, title, advice, change)
+
+
+def follows(
+    axes: Sequence[Axis], scores: npt.NDArray[np.float64], order: npt.NDArray[np.int64]
+) -> bool:
+    """Whether scores follow any hyperparameter, up or down, or a choice: in 5 % of noise."""
+    p_values = []
+    for axis in axes:
+        used = order[axis.active[order]]
+        columns = [axis.unit[used]]
+        if axis.labels:
+            columns = [(axis.values[used] == v).astype(float) for v in np.unique(axis.values[used])]
+        for column in columns:
+            p_value = trend_p(column, scores[used], blocks(len(used)))
+            p_values.append(2 * min(p_value, 1 - p_value) * len(columns) * len(axes))
+    return any(p <= LEVEL for p in p_values)
+
+
+def noise_of(study: Study) -> Noise:
+    """Returns how much a score of the study varies by luck: of images, and of seeds.
+
+    That of seeds is taken from executions of the best trials, and from finalists and confirmed
+    trials that were trained more than once.
+    """
+    best = study.completed
+    executions = [list(s) for s in best["scores"].head(_MOST_SEEN)]
+    repeated = [
+        [number(run.get("score")) for run in (*trial["runs"], *dicts(trial.get("ranking")))]
+        for trial in (*study.finalists, *study.confirmed)
+    ]
+    seeds, degrees = pooled([*executions, *repeated])
+    a_trial = number(dig(study.record, "config", "executions_per_trial"))
+    repeats = a_trial if a_trial >= 1 else 1.0  # a score is the mean over them
+    return Noise(_of_images(study), seeds / math.sqrt(repeats), degrees)
+
+
+def _of_images(study: Study) -> float:
+    """Returns the standard error of the best score where it is a proportion of images."""
+    images = number(dig(study.record, "dataset", "counts", "validation"))
+    best = float(scores_of(study)[0]) if len(study.completed) else math.nan
+    if not is_proportion(study.objective) or not 0 <= best <= 1 or not images >= 1:
+        return math.nan
+    return max(math.sqrt(best * (1 - best) / images), 1 / images)
+
+
+def close(study: Study) -> Iterator[Finding]:
+    """Counts the trials that can't be told apart from the best by one training each.
+
+    Those whose distance is what two equal networks show in at least 5 %, by the luck of seeds and
+    images. Two equal best trials are counted as such in 95 %; where the best is truly ahead of all
+    others by 4.7 standard deviations of that luck, others are counted in at most 5 %. Where the
+    luck of seeds is not known it is that of images alone, which is less, and said so.
+    """
+    scores, noise = scores_of(study), noise_of(study)
+    # Of several objectives, those that are equal in the first are told apart by the others.
+    if len(scores) < 3 or len(study.objectives) > 1 or not math.isfinite(noise.deviation):
+        return
+    distance = noise.apart()
+    equal = num_close(scores, distance)
+    confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
+    if equal > max(confirmed, 1):
+        wanted = min(equal, 5)
+        luck = "seeds and images" if math.isfinite(noise.images) else "seeds"
+        luck = luck if math.isfinite(noise.seeds) else "images alone, that of seeds not counted"
+        yield Finding(
+            DOUBT,
+            f"{equal} trials are as good as the best but for luck (within {score(distance)}, by "
+            f"the luck of {luck}): which of them is first says little",
+            advised(
+                study,
+                f"confirm more of them over seeds: --confirm {wanted} --seeds 3",
+                f"train the best {wanted} again with three seeds each, and compare the means",
+            ),
+            {"confirm": wanted, "seeds": max(3, _seeds(study))},
+        )
+
+
+def num_close(scores: npt.NDArray[np.float64], distance: float) -> int:
+    """Returns how many scores, best first, are within a distance of the best, it included."""
+    return int((np.abs(scores - scores[0]) <= distance).sum())
+
+
+def _seeds(study: Study) -> int:
+    seeds = number(dig(study.record, "config", "seeds"))
+    return 1 if math.isnan(seeds) else int(seeds)
+
+
+def unimportant(study: Study) -> Iterator[Finding]:
+    """Names hyperparameters that alone explain next to nothing, by networks drawn at random.
+
+    A test of equivalence: one that explains a tenth of the differences in score is named in at most
+    5 %. One without effect is named in at least 80 %; nothing is said below the trials that takes:
+    95 for a choice of two, 115 for a number.
+    """
+    if study.completed.empty:
+        return
+    best, drawn = study.completed.iloc[0], population(study).drawn
+    scores = drawn["score"].to_numpy(dtype=float)
+    axes = axes_in(study, drawn, study.searched) if len(drawn) else []
+    idle = [a.name for a in axes if explains_little(a, scores)]
+    held = {n: best[n] for n in idle if text(best[n])}
+    if held:
+        yield Finding(
+            GOOD,
+            f"{plural(len(held), 'hyperparameter')} made next to no difference (alone each "
+            f"explains less than {SHARE:.0%}): {listed([words(n) for n in held])}",
+            "hold them at the best trial's values, so that trials go to what matters",
+            fix={study.hyperparameters[n]["name"]: v for n, v in held.items()},
+        )

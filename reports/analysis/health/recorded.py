@@ -1,0 +1,166 @@
+"""Checks of what the record says outright: files, states, seeds; and where failures lie."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.record.formatting import listed, plural, text, words
+from experiments.record.notes import DOUBT, GOOD, PROBLEM
+from experiments.record.plain_project import NOT_RECORDED
+from experiments.record.reading import clean
+from reports.analysis.facts import widenings
+from reports.analysis.health.finding import LEVEL, Finding
+from reports.analysis.plain_advice import untested
+from reports.analysis.shared import axes_of
+from reports.statistics.spans import one_group_p, span_p
+from reports.study.study import Study
+
+_LEAST_FAILURES = 3  # of which it is said what they have in common
+_ADVICE = {
+    "nan": "lower the upper end of the learning rate, or clip gradients",
+    "out_of_memory": "lower the batch size or the largest layers, or run fewer workers",
+    "build": "the space draws models that can't be built: mend its ranges",
+    NOT_RECORDED: "no message was kept: build and train their values by hand to see why",
+}
+
+
+def files(study: Study) -> Iterator[Finding]:
+    """Names files that could not be read: a fact."""
+    if study.problems:
+        yield Finding(
+            PROBLEM,
+            f"{plural(len(study.problems), 'file')} could not be read: {study.problems[0]}",
+            "restore them from a copy; what they held is missing from this report",
+        )
+
+
+def notes(study: Study) -> Iterator[Finding]:
+    """Passes on what was noted when the record was read: facts."""
+    yield from (Finding(n.level, n.title, n.advice) for n in (*study.notes, *untested(study)))
+
+
+def running(study: Study) -> Iterator[Finding]:
+    """Says that the search had not ended: a fact."""
+    if study.running:
+        count = int((study.trials["status"] == "running").sum())
+        yield Finding(
+            DOUBT,
+            f"the search had not ended when this was written ({plural(count, 'trial')} running)",
+            "write the report again when it has",
+        )
+
+
+def states(study: Study) -> Iterator[Finding]:
+    """Counts the trials that failed by cause: facts; where they lie is tested."""
+    counts = {str(s): int(n) for s, n in study.trials["status"].value_counts().items()}
+    total = len(study.trials)
+    shown = listed([f"{count:,} {status}" for status, count in sorted(counts.items())])
+    failed = counts.get("failed", 0)
+    if not failed:
+        yield Finding(GOOD, f"no trial failed: {shown or 'there are no trials'}")
+        return
+    causes = study.failed["cause"].fillna("unknown").astype(str)
+    for cause, count in causes.value_counts().sort_index().items():
+        share = count / total
+        name = str(cause).replace("_", " ")
+        place = _where_failures_are(study, str(cause))
+        yield Finding(
+            PROBLEM if share > 0.2 else DOUBT,
+            f"{count:,} of {plural(total, 'trial')} ({share:.0%}) failed with cause {name}",
+            _ADVICE.get(str(cause), "read the tracebacks under All trials")
+            + (f"; {place}" if place else ""),
+        )
+
+
+def _where_failures_are(study: Study, cause: str) -> str:
+    """Names the part of a range in which all failures lie, where chance would not do that."""
+    ended = study.trials[study.trials["status"] != "running"]
+    failed = (ended["status"] == "failed") & (ended["cause"].fillna("unknown") == cause)
+    columns = {
+        axis.name: [text(v) for v in ended[axis.name]]
+        if axis.labels
+        else ended[axis.name].to_numpy(dtype=float)
+        for axis in axes_of(study)
+    }
+    found = where_all_are(columns, failed.to_numpy(dtype=bool))
+    return "" if found is None else f"all of them have {words(found[0])} {found[1]}"
+
+
+def where_all_are(
+    columns: Mapping[str, Sequence[str] | npt.NDArray[np.float64]], failed: npt.NDArray[np.bool_]
+) -> tuple[str, str] | None:
+    """Returns the hyperparameter and the stretch or choice that all failures have in common.
+
+    By `span_p` and `one_group_p`, corrected for the hyperparameters: of failures at random it names
+    one in at most 5 %. Where all in the outer fifth of one of six ranges fail, it is named in 80 %
+    from 30 trials on.
+
+    Args:
+        columns: Hyperparameter -> values of the trials, texts of a choice or numbers; empty or NaN
+            where it was not used. Of one that not all failures used, nothing is said.
+        failed: `(num_trials,)`.
+    """
+    found = [(1.0, "", "")]
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray):
+            p_value, place = _same_stretch(values, failed)
+        else:
+            p_value, place = _same_choice(values, failed)
+        found.append((p_value * len(columns), name, place))
+    p_value, name, place = min(found)
+    return (name, place) if p_value <= LEVEL else None
+
+
+def _same_stretch(
+    values: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_]
+) -> tuple[float, str]:
+    """Returns the p-value of failures this close together, and where they are."""
+    inside, known = values[failed], values[np.isfinite(values)]
+    if len(inside) < _LEAST_FAILURES or not np.isfinite(inside).all():
+        return 1.0, ""
+    low, high = float(inside.min()), float(inside.max())
+    count = int(((known >= low) & (known <= high)).sum())
+    place = text(low) if low == high else f"{text(low)} to {text(high)}"
+    return span_p(count, len(known), len(inside)), place
+
+
+def _same_choice(values: Sequence[str], failed: npt.NDArray[np.bool_]) -> tuple[float, str]:
+    chosen = [value for value, bad in zip(values, failed, strict=True) if bad]
+    place = chosen[0] if chosen else ""
+    if len(chosen) < _LEAST_FAILURES or not place or set(chosen) != {place}:
+        return 1.0, ""
+    kinds, sizes = np.unique([value for value in values if value], return_counts=True)
+    size = int(sizes[list(kinds).index(place)])
+    return one_group_p([int(s) for s in sizes], size, len(chosen)), place
+
+
+def widened(study: Study) -> Iterator[Finding]:
+    """Names ranges that became wider in the course of the search: a fact."""
+    lines = widenings(study.record)
+    if lines:
+        yield Finding(
+            GOOD,
+            f"{plural(len(lines), 'range')} became wider in the course of the search: "
+            f"{clean(listed(lines))}",
+            "trials before saw the narrower range only: compare methods or progress with care",
+        )
+
+
+def one_seed(study: Study) -> Iterator[Finding]:
+    """Says that the winner was tested with one training, or nothing was: a fact."""
+    tested = [f for f in study.finalists if f["runs"]]
+    if tested and len(tested[0]["runs"]) < 2:
+        yield Finding(
+            DOUBT,
+            "the winner was tested with one training: what another seed would give is unknown",
+            "confirm with more seeds: --seeds 3",
+            {"seeds": 3},
+        )
+    elif study.record and not tested and not study.running and not study.completed.empty:
+        yield Finding(
+            PROBLEM,
+            "no finalist was tested: the best validation score is the luckiest of many",
+            "confirm the best trial on test: --confirm 1 --seeds 3",
+            {"confirm": 1, "seeds": 3},
+        )

@@ -1,0 +1,210 @@
+"""How the best trials trained: whether they were still improving, and whether they overfit."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.record.formatting import plural, score, words
+from experiments.record.notes import DOUBT, GOOD
+from experiments.record.reading import dig, number
+from reports.analysis.health.finding import LEVEL, Finding
+from reports.analysis.networks import finished
+from reports.statistics.estimates import t_quantile
+from reports.statistics.trend import mean_above_zero_p, slopes
+from reports.study.metrics import is_share_of_images
+from reports.study.study import Study
+
+_Array = npt.NDArray[np.float64]
+NUM_BEST, _LEAST = 8, 3  # trials looked at
+_SHOWS = 6  # trials from which on a trend of one deviation an epoch is seen in 80 %
+GAP = 0.05  # of the share of right answers, on training against validation: more is overfitting
+
+
+def last_epoch(study: Study) -> Iterator[Finding]:
+    """Says whether the best trials were still improving at their last epoch.
+
+    Student's t over the slopes of their last quarter of epochs (three at least). On curves that
+    are flat at the end it speaks in at most 5 %; six trials that gain as much in an epoch as the
+    epochs scatter are found in at least 80 %. Below three trials or epochs nothing is said, and
+    that they had stopped is said of six trials or more.
+    """
+    limit = number(dig(study.record, "config", "max_epochs"))
+    sign = 1.0 if study.direction == "max" else -1.0
+    curves = [sign * c for c in curves_of(study, study.objective)]
+    found = still_improving(curves, limit)
+    if found is None:
+        return
+    is_rising, gain, window = found
+    what = plural(len(curves), "trial")
+    if not is_rising:
+        if len(curves) >= _SHOWS:
+            yield Finding(
+                GOOD,
+                f"no gain of the best {what} stands out of the noise of their last {window} "
+                "epochs: they had stopped improving",
+            )
+        return
+    change = {} if math.isnan(limit) else {"max_epochs": int(limit * 2)}
+    yield Finding(
+        DOUBT,
+        f"the best {what} were still improving at their last epoch, by {score(gain)} an epoch over "
+        f"the last {window} on average",
+        "train longer" + (f": --max-epochs {int(limit * 2)}" if change else ""),
+        change,
+    )
+
+
+def curves_of(study: Study, metric: str) -> list[_Array]:
+    """Returns the curves of a metric of the best networks that have one, from all their epochs.
+
+    Trials that a network was promoted through are joined.
+    """
+    epochs = study.epochs
+    if metric not in epochs:
+        return []
+    first = epochs[epochs["execution"] == 0]
+    curves = []
+    for chain in finished(study)["trial_ids"].head(NUM_BEST):
+        rows = first[first["trial_id"].isin(chain)]
+        # A trial that began again overwrites the epochs that it repeats.
+        joined = rows.drop_duplicates("epoch", keep="last").sort_values("epoch")
+        curves.append(joined[metric].to_numpy(dtype=float))
+    return [c for c in curves if len(c) and np.isfinite(c).all()]
+
+
+def still_improving(curves: Sequence[_Array], limit: float) -> tuple[bool, float, int] | None:
+    """Returns whether curves rise at their end, by how much an epoch, and over which epochs.
+
+    Args:
+        curves: Of the best trials, larger is better.
+        limit: Epochs that a trial may have; NaN where it is not known. Of trials that ended before
+            it, by patience, nothing is asked: they had stopped.
+
+    Returns:
+        `None` where it can't be said.
+    """
+    if len(curves) < _LEAST:
+        return None
+    full = [c for c in curves if math.isnan(limit) or len(c) >= limit]
+    window = max(3, math.ceil(min(map(len, full or curves)) / 4))
+    if 2 * len(full) <= len(curves):
+        return False, 0.0, window
+    if len(full) < _LEAST or min(map(len, full)) < 3:
+        return None
+    gains = slopes([c[-window:] for c in full])
+    return mean_above_zero_p(gains) <= LEVEL, float(gains.mean()), window
+
+
+def overfitting(study: Study) -> Iterator[Finding]:
+    """Says whether the best trials overfit, by their losses and by their shares of right answers.
+
+    The losses: Student's t over slopes in the later half of the epochs (of those behind the best
+    epoch, where patience ends a trial), validation rising while training falls. On flat losses it
+    speaks in at most 5 %; a rise by as much in an epoch as the epochs scatter is found in at least
+    80 % with six trials of six epochs. The shares: those on training images are more than five
+    points above those on validation images, beyond what so many validation images can do by
+    chance (5 %); a gap of 15 points is found in at least 80 % from 100 images on.
+
+    That they don't overfit is said where both could have been seen.
+    """
+    turned = _losses(study)
+    gap = _gap(study)
+    if turned is True or (gap is not None and gap[0] > GAP):
+        yield _overfits(turned is True, gap)
+    elif turned is False and gap is not None and gap[1] < GAP:
+        yield Finding(
+            GOOD,
+            "the best trial does not overfit: its validation loss did not turn up, and on "
+            f"training images it is at most {100 * gap[1]:.1f} points better",
+        )
+    elif turned is False and gap is None:
+        yield Finding(GOOD, "the validation losses of the best trials did not turn up")
+
+
+def _overfits(turned: bool, gap: tuple[float, float, str] | None) -> Finding:
+    said = ["their validation loss rose while their training loss fell"] if turned else []
+    if gap is not None and gap[0] > GAP:
+        said.append(gap[2])
+    who = "the best trials overfit" if turned else "the best trial overfits"
+    return Finding(
+        DOUBT,
+        f"{who}: {'; '.join(said)}",
+        "more dropout, augmentation or images; the exported weights are of its best epoch",
+    )
+
+
+def _losses(study: Study) -> bool | None:
+    """Whether validation losses turned up; `None` where it can't be said."""
+    parts = [curves_of(study, name) for name in ("loss", "val_loss", study.objective)]
+    if len({len(part) for part in parts}) != 1:
+        return None
+    sign = 1.0 if study.direction == "max" else -1.0
+    patience = number(dig(study.record, "config", "patience"))
+    behind = None if math.isnan(patience) else [int(np.argmax(sign * c)) + 1 for c in parts[2]]
+    return turned_up(parts[0], parts[1], behind)
+
+
+def turned_up(
+    training: Sequence[_Array], validation: Sequence[_Array], behind: Sequence[int] | None = None
+) -> bool | None:
+    """Whether validation losses rise in the later half of training while training losses fall.
+
+    Args:
+        training: Loss by epoch, one a trial.
+        validation: Likewise.
+        behind: First epoch that is looked at, one a trial; the later half where not given. Where
+            patience ends a trial, what came before its best epoch was chosen to be worse.
+
+    Returns:
+        `None` below three trials, or three epochs each.
+    """
+    starts = [len(c) // 2 for c in validation] if behind is None else behind
+    pairs = [
+        (t[s:], v[s:])
+        for t, v, s in zip(training, validation, starts, strict=True)
+        if len(v) - s >= 3 and len(t) == len(v)
+    ]
+    if len(pairs) < _LEAST:
+        return None
+    falls, rises = slopes([t for t, _ in pairs]), slopes([v for _, v in pairs])
+    if mean_above_zero_p(rises) <= LEVEL and falls.mean() < 0:
+        return True
+    return False if len(pairs) >= _SHOWS else None
+
+
+def _gap(study: Study) -> tuple[float, float, str] | None:
+    """Returns lower and upper end of how much better the best trial is on training images."""
+    counts = [number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
+    if study.completed.empty or not min(counts) >= 1:
+        return None
+    trial = study.completed["trial_id"].iloc[0]
+    first = study.epochs[(study.epochs["execution"] == 0) & (study.epochs["trial_id"] == trial)]
+    names = [study.objective.removeprefix("val_"), "accuracy"]
+    for name in names:
+        if is_share_of_images(name) and {name, f"val_{name}"} <= set(first.columns) and len(first):
+            values = first[f"val_{name}"].to_numpy(dtype=float)
+            if not np.isfinite(values).any():
+                continue
+            at = int(np.nanargmax(values))
+            shares = float(first[name].iloc[at]), float(values[at])
+            if all(0 <= share <= 1 for share in shares):
+                low, high = share_gap(*shares, *counts)
+                said = f"{words(name)} {score(shares[0])} on training images, "
+                return low, high, f"{said}{score(shares[1])} on validation images"
+    return None
+
+
+def share_gap(
+    first: float, second: float, num_first: float, num_second: float
+) -> tuple[float, ...]:
+    """Returns both ends of the interval of a difference of two shares, each at `LEVEL`.
+
+    Source: Agresti and Caffo 2000, "Simple and effective confidence intervals for proportions and
+    differences of proportions result from adding two successes and two failures".
+    """
+    p, n = (first * num_first + 1) / (num_first + 2), num_first + 2
+    q, m = (second * num_second + 1) / (num_second + 2), num_second + 2
+    half = t_quantile(1e6, 1 - 2 * LEVEL) * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
+    return p - q - half, p - q + half

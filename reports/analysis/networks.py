@@ -1,0 +1,229 @@
+"""One row a network, and scores at equal fidelity: what statistics of a space may start from.
+
+A promoted trial goes on with the network of another, so a network may have several trials; and
+where trials were stopped early, those left over are no sample of what was tried. Networks are
+compared after the last epoch that all of them reached.
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.analysis.draws import independent
+from reports.study.study import Study
+
+_Array = npt.NDArray[np.float64]
+_COLUMNS = ("trial_id", "number", "trial_ids", "status", "score", "total_epochs", "drawn")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Networks whose scores can be compared.
+
+    Args:
+        frame: One row a network that has a score, best first: `trial_id` (of its last trial),
+            `number`, `status`, `drawn`, `score` (at `epoch`), `total_epochs`, and one column a
+            hyperparameter.
+        epoch: Epochs that the scores are of; `None` where every network ended by itself, and its
+            score is that at its end.
+        problem: Why scores can't be compared; empty where they can.
+    """
+
+    frame: pd.DataFrame
+    epoch: int | None
+    problem: str = ""
+
+    @property
+    def drawn(self) -> pd.DataFrame:
+        """Those networks that were drawn independently of results."""
+        return self.frame[self.frame["drawn"]]
+
+    @property
+    def after(self) -> str:
+        """Which scores they are, to be put behind the word: ` after epoch 3`; mostly empty."""
+        return "" if self.epoch is None else f" after epoch {self.epoch}"
+
+    @property
+    def scores(self) -> _Array:
+        """`(num_networks,)`, best first."""
+        return self.frame["score"].to_numpy(dtype=float)
+
+
+def networks(study: Study) -> pd.DataFrame:
+    """Returns one row a network, in order of the start of its first trial.
+
+    Columns: `trial_id` and `number` of its last trial, `trial_ids` (all, in order), `status`
+    (`completed`: it ended by itself; `stopped`; `failed`; `running`), `score` (the best of its
+    trials'), `total_epochs`, `drawn` (independently of results), and one a hyperparameter.
+    """
+    if "networks" not in study.memory:
+        study.memory["networks"] = _networks(study)
+    found: pd.DataFrame = study.memory["networks"]
+    return found
+
+
+def population(study: Study) -> Population:
+    """Returns the networks of a study with scores that can be compared, best first."""
+    if "population" not in study.memory:
+        study.memory["population"] = _population(study)
+    found: Population = study.memory["population"]
+    return found
+
+
+def num_stopped(study: Study) -> int:
+    """Returns the number of networks that were stopped before their last epoch."""
+    return int((networks(study)["status"] == "stopped").sum())
+
+
+def finished(study: Study) -> pd.DataFrame:
+    """Returns the networks that ended by themselves, best first: `networks` with a score."""
+    found = networks(study)
+    done = found[(found["status"] == "completed") & found["score"].notna()]
+    return _best_first(study, done)
+
+
+def place_of_best(study: Study) -> int:
+    """Returns where the best network that ended by itself stands in `population`; else the first.
+
+    After equal epochs another one may be ahead of it.
+    """
+    done, known = finished(study), list(population(study).frame["trial_id"])
+    best = str(done.iloc[0]["trial_id"]) if len(done) else None
+    return known.index(best) if best in known else 0
+
+
+def _best_first(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("score", ascending=study.direction == "min", kind="stable")
+
+
+def _networks(study: Study) -> pd.DataFrame:
+    trials = study.trials.set_index("trial_id", drop=False)
+    if not trials.index.is_unique:
+        trials = trials[~trials.index.duplicated()]
+    drawn, most = independent(study).trial_ids, trials["planned_epochs"].max()
+    records = trials.to_dict("index")
+    rows = []
+    for chain in _chains(trials):
+        links = [records[trial_id] for trial_id in chain]
+        known = [link["score"] for link in links if not math.isnan(link["score"])]
+        best = min if study.direction == "min" else max
+        rows.append(
+            links[-1]
+            | {
+                "trial_ids": tuple(chain),
+                "status": _status(links[-1], most),
+                "score": best(known, default=math.nan),
+                "total_epochs": max(link["total_epochs"] for link in links),
+                "drawn": chain[0] in drawn,
+            }
+        )
+    found = pd.DataFrame(rows, columns=[*_COLUMNS, *study.hyperparameters])
+    for name in study.hyperparameters:  # a column keeps its kind, even if one is left
+        found[name] = found[name].astype(trials[name].dtype)
+    return found.astype({"drawn": bool, "score": float})
+
+
+def _chains(trials: pd.DataFrame) -> list[list[str]]:
+    """Returns the trials of each network, in order; of two that go on from one, the later one."""
+    parents = {t: o for t, o in trials["origin"].items() if o in trials.index and o != t}
+    children = {parent: child for child, parent in parents.items()}
+    chains = []
+    for trial_id in trials.index:
+        if trial_id in parents:
+            continue
+        chain = [str(trial_id)]
+        while chain[-1] in children:
+            chain.append(str(children[chain[-1]]))
+        chains.append(chain)
+    return chains
+
+
+def _status(last: Mapping[Hashable, Any], most: float) -> str:
+    if last["status"] == "pruned" or (
+        last["status"] == "completed" and last["planned_epochs"] < most
+    ):
+        return "stopped"
+    return str(last["status"])
+
+
+def _population(study: Study) -> Population:
+    found = networks(study)
+    if not (found["status"] == "stopped").any():
+        return Population(finished(study), None)
+    scored = _after_common_epoch(study, found) or _of_first_rounds(study, found)
+    if scored is None:
+        problem = (
+            "Some networks were stopped early, and their scores by epoch are not recorded: "
+            "those that are left are no sample of what was tried."
+        )
+        return Population(finished(study)[:0], None, problem)
+    frame, epoch = scored
+    return Population(_best_first(study, frame[frame["score"].notna()]), epoch)
+
+
+def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:
+    """Scores networks at the last epoch that all of them reached, or at their end before it.
+
+    One that ended by itself before, as with patience, has shown by then what it can do.
+    """
+    curves = best_so_far(study, list(found["trial_ids"]))
+    known = np.array([bool(np.isfinite(curve).any()) for curve in curves])
+    stopped = (found["status"] == "stopped").to_numpy()
+    if not known[stopped].all():
+        return None
+    lengths = np.array([len(curve) for curve in curves])
+    epoch = int(lengths[stopped].min())
+    counts = known & ((lengths >= epoch) | (found["status"] == "completed").to_numpy())
+    scores = [curve[min(epoch, len(curve)) - 1] if len(curve) else math.nan for curve in curves]
+    return found.assign(score=scores)[counts], epoch
+
+
+def best_so_far(study: Study, chains: Sequence[Sequence[str]]) -> list[_Array]:
+    """Returns each network's best objective up to each epoch, `(num_epochs,)`.
+
+    Its trials are joined; of several executions it is the mean. Empty where nothing is recorded.
+
+    Args:
+        study: The study.
+        chains: The trials of each network, in order.
+    """
+    epochs = study.epochs
+    if epochs.empty or study.objective not in epochs:
+        return [np.array([]) for _ in chains]
+    by_trial = dict(tuple(epochs.groupby("trial_id")))
+    better = np.fmax if study.direction == "max" else np.fmin
+    curves = []
+    for chain in chains:
+        parts = [by_trial[t] for t in chain if t in by_trial]
+        if not parts:
+            curves.append(np.array([]))
+            continue
+        # A trial that began again overwrites the epochs it repeats.
+        rows = pd.concat(parts).drop_duplicates(["execution", "epoch"], keep="last")
+        table = rows.pivot(index="execution", columns="epoch", values=study.objective)
+        whole = table.reindex(columns=range(1, int(rows["epoch"].max()) + 1))
+        best = better.accumulate(whole.to_numpy(dtype=float), axis=1)
+        curves.append(best.mean(axis=0))
+    return curves
+
+
+def _of_first_rounds(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:
+    """Scores networks by their first trial, where most began with as many planned epochs.
+
+    Which round a network begins in does not depend on its score, so those that began alike are a
+    sample of all.
+    """
+    firsts = study.trials[study.trials["origin"].isna() & study.trials["score"].notna()]
+    firsts = firsts[firsts["status"] == "completed"].drop_duplicates("trial_id")
+    counts = firsts["planned_epochs"].value_counts().sort_index()
+    if counts.empty:
+        return None
+    epoch = counts.index[::-1][int(np.argmax(counts.to_numpy()[::-1]))]
+    scores = firsts[firsts["planned_epochs"] == epoch].set_index("trial_id")["score"]
+    own = found.assign(score=[scores.get(chain[0], math.nan) for chain in found["trial_ids"]])
+    return own, int(epoch)

@@ -1,0 +1,32 @@
+"""Which trainings of a trial a study takes together: the newest that were trained alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.record.alike import _OF_RECORDS, Run, why_unlike
+from experiments.record.reading import as_dict, dig
+from reports.study.study import Study
+
+
+def newest_alike(study: Study, runs: Sequence[tuple[dict[str, Any], Run]]) -> list[Run]:
+    """Returns those of a trial's runs that were trained alike, and last.
+
+    Those come first that were trained as the study says now: it may have been given more epochs
+    since. Among them it is the last one with all its facts that the others have to agree with.
+
+    Args:
+        study: The study.
+        runs: Each with its facts, in the order of the record.
+    """
+    now = _now(study)
+    current = [(f, run) for f, run in runs if not why_unlike(f, run, now)] or list(runs)
+    whole = [facts for facts, run in current if as_dict(run.get("how"))]
+    wanted = whole[-1] if whole else {}
+    return [run for facts, run in current if not why_unlike(facts, run, wanted)]
+
+
+def _now(study: Study) -> dict[str, Any]:
+    config = as_dict(study.record.get("config"))
+    found = {name: config[name] for name in _OF_RECORDS if name in config}
+    fingerprint = dig(study.record, "dataset", "fingerprint")
+    return found | ({"fingerprint": fingerprint} if isinstance(fingerprint, str) else {})

@@ -1,0 +1,35 @@
+"""Verdict and advice for projects of plain Keras Tuner, which takes no options of this suite."""
+
+from experiments.record.formatting import plural, words
+from experiments.record.notes import DOUBT, Note
+from reports.study.study import Study
+
+
+def advised(study: Study, ours: str, plain: str) -> str:
+    """Returns the advice for a search of this suite, or that for one of plain Keras Tuner."""
+    return plain if study.is_plain else ours
+
+
+def untested(study: Study) -> list[Note]:
+    """Says that the best score of a plain project was not confirmed: nothing there could be."""
+    count = len(study.completed)
+    if not study.is_plain or count < 2:
+        return []
+    title = (
+        f"nothing was tested: the best score is the luckiest of {plural(count, 'trial')}, on the "
+        "data that chose it"
+    )
+    advice = "train the best trials again with other seeds, and evaluate them on data of their own"
+    return [Note(DOUBT, title, advice)]
+
+
+def either_way(study: Study) -> str:
+    """Names the best trial for both directions, where that of the record is an unusual one."""
+    best, worst = study.completed.iloc[0], study.completed.iloc[-1]
+    less, more = ("less", "more") if study.direction == "min" else ("more", "less")
+    return (
+        f"By the record of Keras Tuner {less} {words(study.objective)} is better: then the best of "
+        f"{plural(len(study.completed), 'completed trial')} is trial {best['trial_id']}, "
+        f"{best['score']:.4g}. If {more} is better, which is usual, it is trial "
+        f"{worst['trial_id']}, {worst['score']:.4g}. Neither was confirmed on test."
+    )

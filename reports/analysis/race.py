@@ -1,0 +1,171 @@
+"""How finalists were ranked, as the record has it: by mean, or in a race; who won, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from experiments.record.formatting import number as shown
+from experiments.record.formatting import plural, score, words
+from experiments.record.reading import as_dict, clean, dicts, number
+from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ENDS = {
+    "separated": "the winner was separated from all others",
+    "budget": "the budget ended",
+    "deadline": "the deadline came",
+    "failed": "the others' trainings had failed",
+    "front": "each of those left was known to be better than what costs less",
+}
+_STANDINGS = {  # of those left in a race of several objectives
+    "cheapest": "nothing that is left costs less",
+    "worth": "better than what costs less",
+    "open": "not separated from what costs less",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A contender of a race.
+
+    Args:
+        trial_id: The trial.
+        rounds: `(round, score on validation)` of each training.
+        mean: Mean of the scores; NaN without one.
+        outcome: `won`, `ahead` and `left` (best, and not separated from it, when the race ended),
+            `dropped` or `failed`; of several objectives `recommended` for `ahead`.
+        round: After which it left the race; NaN if it did not.
+        why: What it left for, in words.
+    """
+
+    trial_id: str
+    rounds: tuple[tuple[int, float], ...]
+    mean: float
+    outcome: str
+    round: float
+    why: str
+
+
+def contenders(study: Study) -> list[Contender]:
+    """Returns the contenders of the race, the winner first; none if the finalists did not race."""
+    found = [_contender(f) for f in study.finalists if as_dict(f.get("race"))]
+    if found and found[0].outcome == "left" and is_of_front(study):
+        found[0] = replace(found[0], outcome="recommended")
+    elif found and found[0].outcome == "left":
+        found[0] = replace(found[0], outcome="ahead", why="the best mean, but not separated")
+    return found
+
+
+def is_of_front(study: Study) -> bool:
+    """Whether the finalists raced as members of a front, each against those that cost no more."""
+    races = [as_dict(finalist.get("race")) for finalist in study.finalists]
+    return any("standing" in race for race in races)
+
+
+def _contender(finalist: dict[str, Any]) -> Contender:
+    race = as_dict(finalist["race"])
+    rounds = tuple(
+        (place, number(run.get("score"))) for place, run in enumerate(ranking_runs(finalist), 1)
+    )
+    outcome = race.get("outcome")
+    return Contender(
+        trial_id=finalist["trial_id"],
+        rounds=rounds,
+        mean=number(race.get("mean")),
+        outcome=outcome if outcome in ("won", "left", "dropped", "failed") else "unknown",
+        round=number(race.get("round")),
+        why=_why(race),
+    )
+
+
+def _why(race: dict[str, Any]) -> str:
+    if race.get("outcome") == "dropped":
+        gap, against = score(number(race.get("difference"))), clean(race.get("against"), 40)
+        p_value, level = number(race.get("p_value")), number(race.get("level"))
+        return f"{gap} worse than {against} (p {p_value:.2g}, below {level:.2g})"
+    if str(race.get("standing")) in _STANDINGS and race.get("outcome") == "left":
+        return _STANDINGS[str(race["standing"])]
+    return {
+        "failed": "its training failed",
+        "won": "separated from all others",
+        "left": "not separated from the best",
+    }.get(str(race.get("outcome")), "")
+
+
+def ranking_runs(finalist: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the trainings that ranked a finalist; none if nothing was ranked.
+
+    Races of before winners were trained again on fresh seeds have them among the tested ones.
+    """
+    if "ranking" not in finalist and as_dict(finalist.get("race")):
+        return dicts(finalist["runs"])
+    return dicts(finalist.get("ranking"))
+
+
+def was_chosen(study: Study) -> bool:
+    """Whether the finalists' trainings chose the winner, and fresh ones were tested."""
+    return any(dicts(finalist.get("ranking")) for finalist in study.finalists)
+
+
+def winner(study: Study) -> str | None:
+    """Returns the finalist that trainings chose: the first by mean, or in a race.
+
+    `None` where they chose nothing (one finalist, or several objectives without a race), or if
+    trials were added since.
+    """
+    return winner_of(study.record, study.finalists)
+
+
+def winner_of(record: dict[str, Any], finalists: Sequence[dict[str, Any]]) -> str | None:
+    """Returns the `winner` of a study by its record and its finalists alone."""
+    sessions = dicts(record.get("sessions"))
+    if sessions and "ended" not in sessions[-1]:
+        return None
+    first = next(iter(finalists), {})
+    return str(first["trial_id"]) if first and ranking_runs(first) else None
+
+
+def race_sentence(study: Study) -> str:
+    """Says how the race went; empty if there was none."""
+    found = contenders(study)
+    if not found:
+        return ""
+    race = as_dict(study.finalists[0].get("race"))
+    end = _ENDS.get(str(race.get("ended_by")), "the race ended")
+    beside = [c.trial_id for c in found[1:] if c.outcome == "left"]
+    open_end = f"; not separated from trial {', '.join(beside)}" if beside else ""
+    kept_back = number(race.get("kept_back")) if "kept_back" in race else 0.0
+    spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")) - kept_back)
+    fresh = len(study.finalists[0]["runs"]) if was_chosen(study) else 0
+    tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
+    if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more
+        tested = " Its test is of the trainings that made it win, which flatter it."
+    came_to = f"trial {found[0].trial_id} has the best mean{open_end}"
+    if is_of_front(study):
+        left = plural(sum(c.outcome not in ("dropped", "failed") for c in found), "finalist")
+        came_to = f"of {left} left trial {found[0].trial_id} is recommended"
+    return (
+        f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
+        f"trainings {end}, and {came_to}.{tested}"
+    )
+
+
+def race_table(study: Study) -> "pd.DataFrame":
+    """Each contender with its trainings and why it left the race."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "trial": contender.trial_id,
+                "trainings": len(contender.rounds),
+                f"mean {words(study.objective)}": score(contender.mean),
+                "outcome": contender.outcome,
+                "after round": shown(contender.round),
+                "why": contender.why,
+            }
+            for contender in contenders(study)
+        ]
+    )

@@ -1,0 +1,20 @@
+"""Which trial a study recommends."""
+
+from reports.analysis.race import winner
+from reports.analysis.study_front import study_front
+from reports.study.study import Study
+
+
+def recommended(study: Study) -> str | None:
+    """Returns the trial that a study recommends; `None` where none was completed.
+
+    Of several objectives the front's knee; of finalists that were trained again the one they are
+    led by; else the best of the search.
+    """
+    if study.completed.empty:
+        return None
+    if (chosen := winner(study)) in set(study.completed["trial_id"]):
+        return chosen
+    front = study_front(study)
+    place = 0 if front is None else front.recommended or 0
+    return str(study.completed.iloc[place]["trial_id"])

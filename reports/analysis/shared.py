@@ -1,0 +1,119 @@
+"""Statistics of one study that several figures share, each computed once.
+
+`scores_of` and `axes_of` are of the networks that ended by themselves. What takes networks as a
+sample of the space starts from `reports.analysis.networks.population`: one row a network, equal fidelity.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.analysis.draws import Draws, independent
+from reports.analysis.networks import finished, population
+from reports.statistics.effects import Effect, effects
+from reports.statistics.importance import Shares, importances
+from reports.statistics.space import Axis, axis
+from reports.statistics.surrogate import Surrogate, fit_surrogate
+from reports.study.study import Study
+
+T = TypeVar("T")
+
+
+def _once(study: Study, name: str, compute: Callable[[], T]) -> T:
+    if name not in study.memory:
+        study.memory[name] = compute()
+    value: T = study.memory[name]
+    return value
+
+
+def scores_of(study: Study) -> npt.NDArray[np.float64]:
+    """Scores of the networks that ended by themselves, best first: `(num_networks,)`."""
+    return finished(study)["score"].to_numpy(dtype=float)
+
+
+def axes_of(study: Study) -> list[Axis]:
+    """Varied hyperparameters of the networks that ended by themselves, best first."""
+    return _once(study, "axes", lambda: axes_in(study, finished(study), study.searched))
+
+
+def compared_axes(study: Study) -> list[Axis]:
+    """Varied hyperparameters of the networks of `population`, best first."""
+    return _once(
+        study, "compared_axes", lambda: axes_in(study, population(study).frame, study.searched)
+    )
+
+
+def axes_in(
+    study: Study, frame: pd.DataFrame, names: Iterable[str], as_choices: bool = False
+) -> list[Axis]:
+    """Returns those of the hyperparameters `names` that took several values in `frame`.
+
+    Args:
+        study: The study.
+        frame: Networks.
+        names: Hyperparameters.
+        as_choices: Whether numbers are compared value by value, as choices are.
+    """
+    other = {"kind": "Choice", "values": []} if as_choices else {}
+    return [
+        axis(study.hyperparameters[name] | {"name": name} | other, list(frame[name]))
+        for name in names
+        if frame[name].dropna().astype(str).nunique() > 1
+    ]
+
+
+def draws_of(study: Study) -> Draws:
+    """The trials that were proposed independently of results."""
+    return _once(study, "draws", lambda: independent(study))
+
+
+def drawn_scores(study: Study) -> npt.NDArray[np.float64] | None:
+    """Scores of a random sample of the space, trained to their end, best first.
+
+    `None` where there is none: networks were stopped early, or results chose most of them.
+    """
+    found = population(study)
+    if found.epoch is not None or found.problem or not draws_of(study).whole:
+        return None
+    return found.drawn["score"].to_numpy(dtype=float)
+
+
+def effects_of(study: Study) -> list[Effect]:
+    """Tests of every varied hyperparameter, on networks drawn independently of results."""
+
+    def compute() -> list[Effect]:
+        drawn = population(study).drawn
+        axes = axes_in(study, drawn, study.searched)
+        return effects(axes, drawn["score"].to_numpy(dtype=float), study.seed)
+
+    return _once(study, "effects", compute)
+
+
+def shares_of(study: Study) -> Shares | None:
+    """Share of every varied hyperparameter, over the space, by a model of all networks."""
+    return _once(
+        study,
+        "shares",
+        lambda: importances(compared_axes(study), population(study).scores, study.seed),
+    )
+
+
+def by_importance(study: Study) -> list[str]:
+    """Varied hyperparameters, the most important first; by trials that use them if unknown."""
+    shares = shares_of(study)
+    if shares is not None:
+        return [importance.name for importance in shares.importances]
+    axes = compared_axes(study) or axes_of(study)
+    return [a.name for a in sorted(axes, key=lambda a: -int(a.active.sum()))]
+
+
+def surrogate_of(study: Study) -> Surrogate | None:
+    """The forest that predicts scores of `population` from hyperparameters."""
+    return _once(
+        study,
+        "surrogate",
+        lambda: fit_surrogate(compared_axes(study), population(study).scores, study.seed),
+    )

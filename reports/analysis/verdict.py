@@ -1,0 +1,224 @@
+"""What a study came to: the numbers of its verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.record.formatting import text
+from experiments.record.layout import DEFAULT
+from experiments.record.reading import clean, dig, number
+from reports.analysis.recommended import recommended
+from reports.analysis.test_predictions import test_predictions
+from reports.statistics.estimates import Estimate, accuracy, mean
+from reports.study.metrics import reported_on_test
+from reports.study.study import Study
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What the best has over the space's default.
+
+    Args:
+        estimate: Best minus default; positive is better.
+        split: `test` (both trained again over seeds) or `validation` (one trial each).
+        default: The default's own score.
+    """
+
+    estimate: Estimate
+    split: str
+    default: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of a study.
+
+    Args:
+        trial_id: The best trial; the winner, if the finalists raced; of several objectives the
+            front's knee; `None` if none was completed.
+        score: Its score in the search, on the validation split.
+        tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
+        test_metric: What `tests` are of: the objective's own value on test, where it was recorded.
+        test_size: Images of the test split; `None` where nothing was tested.
+        gain: Over the space's default; `None` where the default was not trained.
+        trainable_parameters: Of the exported model, or of the trial where none was exported.
+        frozen_parameters: Likewise.
+        flops: Floating-point operations of one image.
+        latency_ms: Median milliseconds of one image, alone.
+        model_bytes: Size of the exported file.
+        num_completed: Trials with a score.
+        num_failed: Trials that failed.
+        num_pruned: Trials that were stopped as hopeless.
+        num_running: Trials that were begun and not ended.
+    """
+
+    trial_id: str | None
+    score: float
+    tests: tuple[tuple[str, Estimate], ...]
+    test_metric: str
+    test_size: int | None
+    gain: Gain | None
+    trainable_parameters: float
+    frozen_parameters: float
+    flops: float
+    latency_ms: float
+    model_bytes: float
+    num_completed: int
+    num_failed: int
+    num_pruned: int
+    num_running: int
+
+
+def verdict(study: Study) -> Verdict:
+    """Sums `study` up."""
+    completed = study.completed
+    chosen = completed[completed["trial_id"] == recommended(study)]
+    best = chosen.iloc[0] if len(chosen) else None
+    tested = [finalist for finalist in study.finalists if finalist["runs"]]
+    metric = metric_on_test(study)
+    model = study.folder / "best_model.keras"
+    return Verdict(
+        trial_id=None if best is None else str(best["trial_id"]),
+        score=math.nan if best is None else float(best["score"]),
+        tests=tuple((f["trial_id"], _test(study, f, metric)) for f in tested if _has(f, metric)),
+        test_metric=metric,
+        test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
+        gain=_gain(study, best, tested[0] if tested else None),
+        trainable_parameters=_known(study, best, "trainable_parameters"),
+        frozen_parameters=_known(study, best, "frozen_parameters"),
+        flops=_known(study, best, "flops"),
+        latency_ms=_known(study, best, "latency_ms"),
+        model_bytes=float(model.stat().st_size) if model.is_file() else math.nan,
+        num_completed=len(completed),
+        num_failed=len(study.failed),
+        num_pruned=len(study.pruned),
+        num_running=int((study.trials["status"] == "running").sum()),
+    )
+
+
+def metric_on_test(study: Study) -> str:
+    """Returns the metric that test is reported in: the objective's own, where it was evaluated.
+
+    Else accuracy, or what else there is: a study that records less is shown with what it has.
+    """
+    return reported_on_test(study.objective, study.finalists)
+
+
+def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
+    """Returns metric and test score of the finalist that leads; `None` where none was tested."""
+    metric = metric_on_test(study)
+    tested = next((f for f in study.finalists if f["runs"] and _has(f, metric)), None)
+    return None if tested is None else (metric, _test(study, tested, metric))
+
+
+def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
+    """Returns what a finalist came to on test by `metric`, one a seed."""
+    return [number(run["test"].get(metric)) for run in finalist["runs"]]
+
+
+def estimate(
+    scores: Sequence[float], num_images: int, metric: str = "accuracy", right: Any = None
+) -> Estimate:
+    """Estimates a test score from one a seed; an accuracy as a share of so many images.
+
+    How other metrics vary from image to image is not recorded: their interval is of these images.
+    """
+    if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
+        return accuracy(scores, num_images, right)
+    return mean(scores)
+
+
+def _has(finalist: dict[str, Any], metric: str) -> bool:
+    return all(math.isfinite(score) for score in scores_on_test(finalist, metric))
+
+
+def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
+    size = int(number(finalist["runs"][0]["test_size"]))
+    kept = test_predictions(study, finalist["trial_id"])
+    rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
+    own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
+    whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
+    right = np.stack(own) == kept.labels if kept is not None and whole else None
+    return estimate(scores_on_test(finalist, metric), size, metric, right)
+
+
+def _known(study: Study, best: Any, name: str) -> float:
+    if best is not None and (_is_objective(study, name) or not _is_exported(study, best)):
+        return float(best[name])
+    value = number(dig(study.model, name))
+    if math.isfinite(value) or best is None:
+        return value
+    return float(best[name])
+
+
+def _is_objective(study: Study, name: str) -> bool:
+    return name in {objective.name for objective in study.objectives[1:]}
+
+
+def _is_exported(study: Study, best: Any) -> bool:
+    """Whether the exported model is of the recommended trial; of one objective it always was."""
+    return len(study.objectives) < 2 or [best["trial_id"]] == [
+        finalist["trial_id"] for finalist in study.finalists[:1]
+    ]
+
+
+def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None:
+    tested = _gain_on_test(study, best)
+    if winner is not None and tested is not None:
+        return tested
+    row = default_trial(study)
+    if row is None or best is None:
+        return None
+    sign = 1 if study.direction == "max" else -1
+    gap_value = sign * float(best["score"] - row["score"])
+    return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
+
+
+def _gain_on_test(study: Study, best: Any) -> Gain | None:
+    if not any(c["trial_id"] == DEFAULT and c["runs"] for c in study.confirmed):
+        return None
+    tested = [
+        run["test"] for trial in (*study.finalists, *study.confirmed) for run in trial["runs"]
+    ]
+    if not all("accuracy" in test for test in tested):  # which arms are compared by
+        return None
+    from reports.analysis.comparison.arms import arms_of_default
+    from reports.analysis.comparison.decide import compare
+
+    comparison = compare(arms_of_default(study))
+    # Of several objectives, the recommended trial may be another one than that with the best score.
+    if not comparison.pairs or best is None or comparison.arms[0].trial_id != best["trial_id"]:
+        return None
+    default = comparison.estimates[1]
+    return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
+
+
+def default_trial(study: Study) -> Any:
+    """Returns the completed trial whose every hyperparameter has its default, or `None`."""
+    known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
+    if not known:
+        return None
+    alike = study.completed
+    for name, hp in known.items():  # each leaves fewer to be looked at
+        alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
+    return None if alike.empty else alike.iloc[0]
+
+
+def study_path(study: Study) -> str:
+    """Returns the study's folder as its search was told to make it.
+
+    Not where it lies now: the same study gives the same page wherever it is read from.
+    """
+    runs = dig(study.record, "config", "runs_dir")
+    name = study.folder.name
+    return f"{runs.rstrip('/')}/{name}" if isinstance(runs, str) and runs else name
+
+
+def model_path(study: Study) -> str | None:
+    """Returns the path of the exported model, if there is one."""
+    if not (study.folder / "best_model.keras").is_file():
+        return None
+    return clean(f"{study_path(study)}/best_model.keras")

@@ -1,0 +1,187 @@
+"""The verdict and other findings in words."""
+
+import math
+
+from experiments.record.formatting import article, between, compact, plural, words
+from experiments.record.formatting import score as shown
+from experiments.record.plain_objective import is_unusual
+from experiments.record.reading import dig
+from reports.analysis.baseline import no_better
+from reports.analysis.facts import NO, PARTLY, checklist
+from reports.analysis.front_words import front_sentence
+from reports.analysis.plain_advice import either_way
+from reports.analysis.race import contenders, winner
+from reports.analysis.study_front import study_front
+from reports.analysis.verdict import Verdict
+from reports.statistics.estimates import Estimate
+from reports.study.metrics import is_proportion, name_on_test
+from reports.study.study import Study
+
+
+def verdict_sentence(study: Study, answer: Verdict) -> str:
+    """The answer of the study in a sentence or two."""
+    if answer.trial_id is None:
+        return f"No trial was completed; {answer.num_failed} failed."
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return either_way(study)
+    front = study_front(study)
+    stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
+    text = (
+        front_sentence(front)
+        if front is not None
+        else (
+            f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
+            f"{plural(answer.num_completed, 'completed trial')}{stopped} with "
+            f"{article(words(study.objective))} of {shown(answer.score)}"
+        )
+    )
+    if not answer.tests:
+        return (
+            f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
+            f"there{_baseline(study)}."
+        )
+    # Of several objectives the knee can be another one since: trials were added, or measured again.
+    tested, test = answer.tests[0]
+    which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
+    if _replaces_knee(study, tested):
+        which = f"in the race of the finalists trial {tested} did better than it at no more cost: "
+        which += "train that one; "
+    again = f"trained again from scratch with {plural(test.count, 'seed')}"
+    return (
+        f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
+        f"{shown(test.mean)} ({covered(test, answer.test_size)}){_baseline(study)}."
+    )
+
+
+def _replaces_knee(study: Study, tested: str) -> bool:
+    """Whether a race of several objectives has put another network into the knee's place."""
+    front = study_front(study)
+    if front is None or front.recommended is None or winner(study) != tested:
+        return False
+    return str(front.trials.iloc[front.recommended]["trial_id"]) != tested
+
+
+def _baseline(study: Study) -> str:
+    found = no_better(study)
+    if found is None:
+        return ""
+    claim = "not shown to be better" if found.is_above else "no better"
+    # The verdict's own metric need not be that of the baseline (a loss).
+    which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
+    return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
+
+
+def covered(test: Estimate, test_size: int | None) -> str:
+    """Says the interval of a test score, and what it covers: the one place for these words."""
+    images = plural(test_size or 0, "test image")
+    if not test.has_interval:
+        return f"one training on {images}: no interval"
+    return f"95 % interval {between(test.low, test.high)} {test.scope}; from {images}"
+
+
+def _worse(study: Study) -> str:
+    return "lower" if study.direction == "max" else "higher"
+
+
+def _chosen(study: Study, answer: Verdict) -> str:
+    if winner(study) != answer.trial_id:
+        return "the best of"
+    raced, finalists = len(contenders(study)), len(study.finalists)
+    if raced:
+        return f"ahead in a race of {raced} finalists of"
+    return f"the best of {finalists} finalists when trained again, of"
+
+
+def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
+    """Returns `(label, figure, detail)` of what decides."""
+    if answer.trial_id is None:
+        return []
+    parameters = answer.trainable_parameters + answer.frozen_parameters
+    size = answer.model_bytes / 1e6
+    if study.is_plain and is_unusual(study.objective, study.direction):
+        return []
+    if study.is_plain:  # it records neither parameters nor latency
+        return [_test_tile(study, answer), *([_gain_tile(study, answer)] if answer.gain else [])]
+    return [
+        _test_tile(study, answer),
+        _gain_tile(study, answer),
+        (
+            "parameters",
+            compact(parameters),
+            f"{compact(answer.trainable_parameters)} trainable"
+            + (f"; file {size:.2g} MB" if math.isfinite(size) else ""),
+        ),
+        (
+            "latency of one image",
+            f"{answer.latency_ms:.1f} ms" if math.isfinite(answer.latency_ms) else "not measured",
+            f"{compact(answer.flops)} FLOPs; on {_machine(study)}"
+            if math.isfinite(answer.flops) else f"on {_machine(study)}",
+        ),
+    ]  # fmt: skip
+
+
+def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
+    if not answer.tests:
+        return (words(study.objective), shown(answer.score), "not confirmed on test")
+    test, metric = answer.tests[0][1], answer.test_metric
+    seeds = plural(test.count, "seed")
+    interval = f"{_figure(test.low, metric)} to {_figure(test.high, metric)}, {seeds}"
+    return (
+        f"test {words(metric)}",
+        _figure(test.mean, metric),
+        interval if test.has_interval else f"{seeds}: no interval",
+    )
+
+
+def _figure(value: float, metric: str) -> str:
+    """A proportion that counts as per cent, anything else as a score."""
+    return f"{value:.2%}" if is_proportion(metric) and 0 <= value <= 1 else shown(value)
+
+
+def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
+    label = "gain over the space's default"
+    if answer.gain is None:
+        return label, "unknown", "the default was not trained: experiments compare STUDY --default"
+    gap, split = answer.gain.estimate, answer.gain.split
+    # On test the two are compared by accuracy, whatever ranked the trials.
+    metric = "accuracy" if split == "test" else name_on_test(study.objective)
+    on = f"{words(metric)} on {split}"
+    if not gap.has_interval:
+        return label, shown(gap.mean, signed=True), f"{on}, one training each: no interval"
+    interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
+    return label, shown(gap.mean, signed=True), f"{interval} {on}"
+
+
+def _machine(study: Study) -> str:
+    cores = dig(study.record, "environment", "cores")
+    return f"{cores} cores" if isinstance(cores, int) else "an unknown machine"
+
+
+def trials_sentence(study: Study, answer: Verdict) -> str:
+    """Counts the trials."""
+    parts = [f"{answer.num_completed:,} completed"]
+    for count, what in (
+        (answer.num_pruned, "stopped early"),
+        (answer.num_failed, "failed"),
+        (answer.num_running, "not ended"),
+        (len(study.trials) - _told(answer), "without a score to rank by"),
+    ):
+        parts += [f"{count:,} {what}"] if count else []
+    return f"{plural(len(study.trials), 'trial')}: {', '.join(parts)}."
+
+
+def _told(answer: Verdict) -> int:
+    counted = (answer.num_completed, answer.num_pruned, answer.num_failed, answer.num_running)
+    return sum(counted)
+
+
+def run_sentence(study: Study) -> str:
+    """Says how much of the reproducibility checklist is answered."""
+    answers = [answer for _, answer, _ in checklist(study)]
+    if not study.record:
+        return "Plain Keras Tuner does not record how it was run."
+    missing = answers.count(NO) + answers.count(PARTLY)
+    return (
+        f"{len(answers) - missing} of {len(answers)} items of the reproducibility checklist are "
+        "answered in full."
+    )

@@ -1,0 +1,228 @@
+"""Figures of a comparison; each keeps the contract of `reports.figures`."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from experiments.record.formatting import between, compact, listed, plural, score, short, words
+from reports.analysis.comparison.decide import Comparison
+from reports.analysis.networks import population
+from reports.figures import _style as style
+from reports.statistics.estimates import Estimate
+from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
+from reports.statistics.pareto import front
+
+_COLORS = (*style.PALETTE, style.RED, style.GREY)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Test accuracy of every training, by arm, best first; `arms` are positions, for colours."""
+
+    arms: tuple[int, ...]
+    names: tuple[str, ...]
+    tests: tuple[tuple[float, ...], ...]
+    estimates: tuple[Estimate, ...]
+
+
+def seed_points(comparison: Comparison) -> Points | str:
+    """Collects the tested arms, best first."""
+    chosen = comparison.ranking
+    if not chosen:
+        return "No arm was tested."
+    return Points(
+        tuple(chosen),
+        tuple(comparison.arms[i].name for i in chosen),
+        tuple(comparison.arms[i].tests for i in chosen),
+        tuple(e for i in chosen if (e := comparison.estimates[i]) is not None),
+    )
+
+
+def seed_points_finding(info: Points) -> str:
+    """Gives each arm's mean with its interval."""
+    return (
+        listed(
+            [
+                f"{name} {score(e.mean)} ({between(e.low, e.high)}, n = {e.count})"
+                for name, e in zip(info.names, info.estimates, strict=True)
+            ],
+            8,
+        )
+        + "."
+    )
+
+
+def draw_seed_points(info: Points, ax: Axes) -> Axes:
+    """Draws a point a training, and the mean with the interval of another training."""
+    for row, (tests, estimate) in enumerate(zip(info.tests, info.estimates, strict=True)):
+        color = _COLORS[info.arms[row] % len(_COLORS)]
+        ax.plot(tests, [row - 0.14] * len(tests), "o", color=color, alpha=0.65, ms=6)
+        half = [[max(estimate.mean - estimate.low, 0)], [max(estimate.high - estimate.mean, 0)]]
+        ax.errorbar(estimate.mean, row + 0.16, xerr=half, fmt="D", color=color, capsize=4, ms=6)
+    labels = [f"{short(n, 30)}  n = {len(t)}" for n, t in zip(info.names, info.tests, strict=True)]
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(
+        "test accuracy (points: trainings; diamond: mean; bar: 95 % interval,\n"
+        "of another training on other images)"
+    )
+    return ax
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Expected validation performance of arms, to one budget; `left_out` says why others lack."""
+
+    objective: str
+    arms: tuple[int, ...]
+    names: tuple[str, ...]
+    curves: tuple[Expected, ...]
+    direction: str
+    after: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+def expected_curves(comparison: Comparison) -> Curves | str:
+    """Estimates the curve of every arm with enough networks drawn independently of results."""
+    found: dict[int, Expected] = {}
+    left_out = []
+    epoch = population(comparison.arms[0].study).epoch
+    for position, arm in enumerate(comparison.arms):
+        compared = population(arm.study)
+        own = compared.drawn["trial_ids"].map(set(arm.trials["trial_id"]).issuperset)
+        scores = compared.drawn["score"][own.astype(bool)].to_numpy(dtype=float)
+        curve = expected_performance(scores, arm.study.direction)
+        if compared.problem or compared.epoch != epoch:
+            left_out.append(f"{arm.name} (networks stopped at other epochs)")
+        elif curve is None:
+            left_out.append(f"{arm.name} ({len(scores)} drawn independently of results)")
+        else:
+            found[position] = curve
+    if not found:
+        return (
+            f"What a budget finds can't be said of {LEAST_DRAWS - 1} networks or fewer that were "
+            f"drawn independently of results: {listed(left_out, 8)}."
+        )
+    study = comparison.arms[0].study
+    return Curves(
+        study.objective,
+        tuple(found),
+        tuple(comparison.arms[i].name for i in found),
+        tuple(same_budget(list(found.values()))),
+        study.direction,
+        population(study).after,
+        tuple(left_out),
+    )
+
+
+def expected_curves_finding(info: Curves) -> str:
+    """Compares the arms at their largest budget."""
+    budget = int(info.curves[0].trials[-1])
+    said = [
+        f"{name} {c.mean[-1]:.4f} ({c.low[-1]:.4f} to {c.high[-1]:.4f})"
+        for name, c in zip(info.names, info.curves, strict=True)
+    ]
+    lacking = f" Can't be said of: {listed(list(info.left_out), 8)}." if info.left_out else ""
+    return (
+        f"The best of {plural(budget, 'random trial')}{info.after} is expected to reach: "
+        f"{listed(said, 8)} (90 % bands).{lacking}"
+    )
+
+
+def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
+    """Draws a curve with its band for each arm."""
+    for curve, name, position in zip(info.curves, info.names, info.arms, strict=True):
+        color = _COLORS[position % len(_COLORS)]
+        ax.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
+        label = f"{short(name, 30)} (n = {curve.count})"
+        ax.plot(curve.trials, curve.mean, color=color, lw=2, label=label)
+    style.whole_numbers(ax)
+    ax.set_xlabel("random trials")
+    ax.set_ylabel(f"expected best\n{words(info.objective)}{info.after}")
+    ax.legend(loc="lower right", fontsize=8)
+    style.note(ax, "Tang et al. 2020; 90 % bands")
+    return ax
+
+
+@dataclass(frozen=True)
+class Fronts:
+    """Pareto fronts of score and parameters, by arm: `(name, costs, scores, front)`."""
+
+    objective: str
+    arms: tuple[tuple[str, Any, Any, npt.NDArray[np.int64]], ...]
+    direction: str
+
+
+def pareto_fronts(comparison: Comparison) -> Fronts | str:
+    """Finds the front of every arm whose parameters are recorded."""
+    found = []
+    for arm in comparison.arms:
+        done = arm.completed
+        costs = (done["trainable_parameters"] + done["frozen_parameters"]).to_numpy(dtype=float)
+        known = np.isfinite(costs) & (costs > 0)
+        if known.any():
+            x, y = costs[known], arm.scores[known]
+            found.append((arm.name, x, y, front(x, y, arm.study.direction)))
+    if not found:
+        return "Parameters are not recorded."
+    study = comparison.arms[0].study
+    return Fronts(study.objective, tuple(found), study.direction)
+
+
+def pareto_fronts_finding(info: Fronts) -> str:
+    """Says which arms hold the front of all."""
+    costs = np.concatenate([x for _, x, _, _ in info.arms])
+    scores = np.concatenate([y for _, _, y, _ in info.arms])
+    owner = np.concatenate([[i] * len(x) for i, (_, x, _, _) in enumerate(info.arms)])
+    best = front(costs, scores, info.direction)
+    shares = [(int((owner[best] == i).sum()), arm[0]) for i, arm in enumerate(info.arms)]
+    said = [f"{count} of {name}" for count, name in shares if count]
+    return f"Of the {len(best)} trials that none beats in both score and size, {listed(said, 8)}."
+
+
+def draw_pareto_fronts(info: Fronts, ax: Axes) -> Axes:
+    """Draws trials and fronts, a colour an arm."""
+    for (name, x, y, best), color in zip(info.arms, _COLORS, strict=False):
+        ax.scatter(x, y, color=color, s=14, alpha=0.35, linewidths=0, rasterized=len(x) > 600)
+        label = f"{short(name, 30)} (n = {len(x)})"
+        ax.step(x[best], y[best], where="post", color=color, lw=2, marker="o", ms=4, label=label)
+    costs = np.concatenate([x for _, x, _, _ in info.arms])
+    if costs.max() / costs.min() > 5:
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    ax.set_xlabel("parameters")
+    ax.set_ylabel(words(info.objective))
+    ax.legend(loc="lower right", fontsize=8)
+    return ax
+
+
+FIGURES = {
+    "seed_points": SimpleNamespace(
+        TITLE="Every training on test",
+        info=seed_points,
+        finding=seed_points_finding,
+        height=lambda info: 0.9 + 0.5 * len(info.names),
+        draw=draw_seed_points,
+    ),
+    "expected_curves": SimpleNamespace(
+        TITLE="Expected validation performance",
+        info=expected_curves,
+        finding=expected_curves_finding,
+        height=lambda info: 3.4,
+        draw=draw_expected_curves,
+    ),
+    "pareto_fronts": SimpleNamespace(
+        TITLE="Pareto fronts",
+        info=pareto_fronts,
+        finding=pareto_fronts_finding,
+        height=lambda info: 3.4,
+        draw=draw_pareto_fronts,
+    ),
+}

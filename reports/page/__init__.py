@@ -1,0 +1,1 @@
+"""The pages, tables and texts that people read."""

@@ -1,0 +1,208 @@
+"""The page and the text of a comparison."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.record.formatting import number, plural, score
+from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.decide import Comparison, Pair
+from reports.analysis.comparison.ledger import finding as ledger_finding
+from reports.analysis.comparison.ledger import ledger, table
+from reports.analysis.comparison.words import verdict
+from reports.figures._comparison import FIGURES
+from reports.figures._render import Picture, picture
+from reports.page.embedded import csv_link, csv_of
+from reports.page.report import assets, check_writable, environment, write_figures, write_text
+from reports.page.sections import Section
+
+SECTIONS = (
+    Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
+    Section("tests", "On test", "How do the finalists do on images no search has seen?"),
+    Section("pairs", "Pair by pair", "How far apart is every pair, and is it more than luck?"),
+    Section("budget", "Budget", "Was every arm given the same?"),
+    Section("expected", "Search", "What does a budget of n trials find in each arm?"),
+    Section("trade-offs", "Trade-offs", "Which arm is better at equal size?"),
+)
+_FIGURE_OF = {
+    "tests": "seed_points", "expected": "expected_curves", "trade-offs": "pareto_fronts",
+}  # fmt: skip
+
+
+def comparison_name(comparison: Comparison) -> str:
+    """Returns a file name made of the arms' names."""
+    joined = "-vs-".join(arm.name for arm in comparison.arms)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", joined)[:100].strip("._") or "comparison"
+
+
+def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path:
+    """Writes the page of a comparison.
+
+    Args:
+        comparison: What to show.
+        folder: Where to; the first study's `report/` if `None`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: The folder can't be written.
+    """
+    parent = comparison.arms[0].study.folder
+    folder = folder or parent / "report"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(folder.parent, folder)
+    pictures: dict[str, Picture] = {
+        name: picture(comparison, name, figure) for name, figure in FIGURES.items()
+    }
+    name = comparison_name(comparison)
+    page = folder / f"compare-{name}.html"
+    write_figures(folder / f"compare-{name}", list(pictures.values()))
+    write_text(page, _render(comparison, pictures))
+    return page
+
+
+def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
+    pairs = pairs_table(comparison)
+    findings = {
+        section: pictures[figure].finding for section, figure in _FIGURE_OF.items()
+    } | {
+        "verdict": verdict(comparison),
+        "pairs": _pairs_finding(comparison),
+        "budget": ledger_finding(ledger(comparison)),
+    }  # fmt: skip
+    return environment().get_template("compare.html.jinja").render(
+        **assets(),
+        comparison=comparison,
+        sections=SECTIONS,
+        findings=findings,
+        pictures={section: pictures[figure] for section, figure in _FIGURE_OF.items()},
+        pairs=pairs.to_dict("split"),
+        matrix=_matrix(comparison),
+        budget=table(ledger(comparison)).to_dict("split"),
+        csv=csv_link(csv_of(pairs)),
+        tests_csv=csv_link(csv_of(tests_frame(comparison))),
+        objective=comparison.arms[0].study.objective,
+        arm_counts=[_count(arm) for arm in comparison.arms],
+    )  # fmt: skip
+
+
+def _count(arm: Arm) -> str:
+    tested = arm.tested
+    return tested if arm.unit == "search" else f"{tested}, trial {arm.trial_id}"
+
+
+def tests_frame(comparison: Comparison) -> pd.DataFrame:
+    """Every training on test: `arm`, `trial`, `run`, `test_accuracy`."""
+    rows = [
+        {"arm": arm.name, "trial": arm.trial_id, "run": index, "test_accuracy": score}
+        for arm in comparison.arms
+        for index, score in enumerate(arm.tests)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "trial", "run", "test_accuracy"])
+
+
+def _pairs_finding(comparison: Comparison) -> str:
+    if not comparison.pairs:
+        return "Fewer than two arms were tested."
+    if all(pair.spread is None for pair in comparison.pairs):
+        return "No pair can be tested: an arm has a single training or search."
+    apart = sum(pair.separable for pair in comparison.pairs)
+    return (
+        f"{apart} of {plural(len(comparison.pairs), 'pair')} can be told apart: p after Holm's "
+        f"correction below {comparison.pairs[0].level:.3g}."
+    )
+
+
+def pairs_table(comparison: Comparison) -> pd.DataFrame:
+    """Every pair as text."""
+    names = [arm.name for arm in comparison.arms]
+    return pd.DataFrame(
+        [
+            {
+                "first": names[pair.first],
+                "second": names[pair.second],
+                "difference": _interval(
+                    pair.difference.mean, pair.difference.low, pair.difference.high, _signed
+                ),
+                "first beats second": _interval(
+                    pair.superiority, pair.superiority_low, pair.superiority_high, "{:.0%}".format
+                ),
+                "p": _p(pair.p),
+                "variance from": _sources(pair),
+                "to show a difference": _needed(pair),
+                "can be told apart": "yes" if pair.separable else "no",
+            }
+            for pair in comparison.pairs
+        ]
+    )
+
+
+def _interval(value: float, low: float, high: float, shown: Callable[[float], str]) -> str:
+    if not math.isfinite(low):
+        return f"{shown(value)} (no interval)"
+    return f"{shown(value)} ({shown(low)} to {shown(high)})"
+
+
+def _signed(value: float) -> str:
+    return score(value, signed=True)
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return "unknown"
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _sources(pair: Pair) -> str:
+    """Which part of the difference's variance comes from trainings, and which from images."""
+    if pair.spread is None:
+        return "unknown: one of each"
+    if pair.spread.variance == 0:
+        return "none seen"
+    images, chance = pair.spread.shares
+    own = max(1 - images - chance, 0.0)
+    return f"images {images:.0%}, trainings {own:.0%}, both {chance:.0%}"
+
+
+def _needed(pair: Pair) -> str:
+    if pair.spread is None:
+        return "unknown"
+    if pair.needed is None:
+        return "out of reach"
+    return f"{pair.needed.units:,} an arm, {number(pair.needed.images)} images"
+
+
+def _matrix(comparison: Comparison) -> list[dict[str, Any]]:
+    """Returns a row an arm: row minus column, with interval and probability of superiority."""
+    rows = []
+    for a in comparison.ranking:
+        cells = []
+        for b in comparison.ranking:
+            pair = comparison.pair(a, b) if a != b else None
+            cells.append(None if pair is None else _cell(pair, 1 if pair.first == a else -1))
+        rows.append({"name": comparison.arms[a].name, "cells": cells})
+    return rows
+
+
+def _cell(pair: Pair, sign: int) -> dict[str, Any]:
+    low, high = sorted((sign * pair.difference.low, sign * pair.difference.high))
+    share = pair.superiority if sign > 0 else 1 - pair.superiority
+    return {
+        "difference": _signed(sign * pair.difference.mean),
+        "interval": f"{_signed(low)} to {_signed(high)}" if math.isfinite(low) else "no interval",
+        "superiority": f"better in {share:.0%}",
+        "separable": pair.separable,
+    }
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The verdict, the ledger and the pairs for a terminal."""
+    parts = [verdict(comparison), table(ledger(comparison)).to_string(index=False)]
+    if comparison.pairs:
+        parts.append(pairs_table(comparison).to_string(index=False))
+    return "\n\n".join(parts)

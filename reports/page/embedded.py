@@ -1,0 +1,61 @@
+"""The study's data inside its page, as CSV and JSON."""
+
+import base64
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from reports.study.study import Study
+
+_MOST_BYTES = 2_500_000  # of a table; larger ones lie beside the page
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """Returns a frame as CSV."""
+    return frame.to_csv(index=False)
+
+
+def csv_link(csv: str) -> str | None:
+    """Returns a link that holds the CSV itself; `None` where it would be too large."""
+    content = csv.encode("utf-8")
+    if len(content) > _MOST_BYTES:
+        return None
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
+
+
+def trials_json(study: Study) -> str:
+    """Returns all trials as JSON that may stand in a script element."""
+    left_out = {"traceback", "scores"}
+    columns = [name for name in study.trials.columns if name not in left_out]
+    objectives = [{"name": o.name, "direction": o.direction} for o in study.objectives]
+    payload = {
+        "study": study.name,
+        "objective": {"name": study.objective, "direction": study.direction},
+        **({"objectives": objectives} if len(objectives) > 1 else {}),
+        "trials": {
+            "columns": columns,
+            "rows": [
+                [_plain(value) for value in row]
+                for row in study.trials[columns].itertuples(index=False, name=None)
+            ],
+        },
+    }
+    return in_script(payload)
+
+
+def in_script(data: Any) -> str:
+    """Returns JSON that ends no script element and is no markup."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 1e15 else round(value, 6)
+    return value

@@ -1,0 +1,154 @@
+"""`experiments list`: one line a study, read quickly; frames only where they decide."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.record.errors import UserError
+from experiments.record.formatting import score
+from experiments.record.reading import clean, dig, number
+from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
+from reports.analysis.race import winner_of
+from reports.study.load import check_space, damage_refused, load_study, read_finalists, read_record
+from reports.study.metrics import reported_on_test
+
+_HEADINGS = ("study", "size", "what", "method", "trials", "objective", "best", "test", "started")
+_WIDEST = 120
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a line says of a study besides how it was begun.
+
+    Args:
+        objectives: Names of its objectives.
+        num_completed: Trials with a score.
+        num_failed: Trials that failed.
+        best: Score of the trial that it recommends; NaN without one.
+        test: Test score of its first finalist; NaN without one.
+        started: Seconds since 1970; NaN where unknown.
+    """
+
+    objectives: tuple[str, ...]
+    num_completed: int
+    num_failed: int
+    best: float
+    test: float
+    started: float
+
+
+def studies_table(runs_dir: str | Path) -> str:
+    """One line a study of `runs_dir`, newest first; one that can't be read says why."""
+    root = Path(runs_dir)
+    if not root.is_dir():
+        raise UserError(f"there is no runs folder {str(root)!r}: name one with --runs-dir")
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        return f"no study in {str(root)!r} yet: `experiments search mnist_cnn --dataset digits`"
+    rows = sorted(map(_row, folders), key=lambda row: -row[0])
+    return "\n".join(_aligned([_HEADINGS, *(cells for _, cells in rows)]))
+
+
+def _row(folder: Path) -> tuple[float, Sequence[str]]:
+    """Returns when a study was started, and its cells."""
+    try:
+        found = scan(folder, whole=True)
+        record = read_record(folder)
+        with damage_refused(folder):
+            summary = quick_summary(folder, record, found)
+        summary = summary or full_summary(folder)
+    except UserError as error:
+        return 0.0, (folder.name, "", f"can't be read: {error}")
+    space, dataset = dig(record, "config", "space"), dig(record, "config", "dataset")
+    failed = f" + {summary.num_failed} failed" if summary.num_failed else ""
+    return 0.0 if math.isnan(summary.started) else summary.started, (
+        folder.name,
+        f"{found.num_bytes / 1e6:.1f} MB",
+        f"{space} on {dataset}" if space else "plain Keras Tuner",
+        str(dig(record, "config", "method") or ""),
+        f"{summary.num_completed}{failed}",
+        ", ".join(summary.objectives),
+        score(summary.best),
+        score(summary.test),
+        _when(summary.started),
+    )
+
+
+def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary | None:
+    """Sums a study up without frames; `None` where that does not tell what it recommends.
+
+    That is so for several objectives, and for what the suite did not record.
+    """
+    name, direction = dig(record, "objective", "name"), dig(record, "objective", "direction")
+    if not isinstance(name, str) or direction not in ("max", "min") or record.get("objectives"):
+        return None
+    if not check_space(record.get("space") or []):
+        return None
+    problems: list[str] = []
+    finalists = read_finalists(folder, problems)
+    trials = read_compact(folder, problems, found)
+    scores = {i: s for i, s in map(_score, trials) if not math.isnan(s)}
+    chosen = scores.get(winner_of(record, finalists) or "")
+    best = (max if direction == "max" else min)(scores.values(), default=math.nan)
+    metric = reported_on_test(clean(name), finalists)
+    tests = [_test(f, metric) for f in finalists if f["runs"]]
+    starts = [number(result.get("started")) for _, _, result in trials]
+    return Summary(
+        objectives=(clean(name),),
+        num_completed=len(scores),
+        num_failed=sum(status_of(trial) == "failed" for trial in trials),
+        best=best if chosen is None else chosen,
+        test=next((test for test in tests if math.isfinite(test)), math.nan),
+        started=number(record.get("started", min(starts, default=None))),
+    )
+
+
+def _score(trial: Trial) -> tuple[str, float]:
+    trial_id, state, result = trial
+    value = number(result.get("score", state.get("score")))
+    return trial_id, value if status_of(trial) == "completed" else math.nan
+
+
+def _test(finalist: dict[str, Any], metric: str) -> float:
+    scores = [number(run["test"].get(metric)) for run in finalist["runs"]]
+    return sum(scores) / len(scores)
+
+
+def full_summary(folder: Path) -> Summary:
+    """Sums a study up by its verdict."""
+    from reports.analysis.verdict import verdict
+
+    study = load_study(folder)
+    answer = verdict(study)
+    return Summary(
+        objectives=tuple(o.name for o in study.objectives),
+        num_completed=answer.num_completed,
+        num_failed=answer.num_failed,
+        best=answer.score,
+        test=answer.tests[0][1].mean if answer.tests else math.nan,
+        started=number(study.record.get("started", study.trials["started"].min())),
+    )
+
+
+def _when(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):  # missing, or no date at all
+        return ""
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields rows of text in columns; missing cells are empty."""
+    whole = [[_short(cell) for cell in (*row, *[""] * len(_HEADINGS))] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=False)][: len(_HEADINGS)]
+    for cells in whole:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=False))
+        yield " ".join(padded).rstrip()
+
+
+def _short(cell: str) -> str:
+    one_line = " ".join(cell.split())
+    return one_line if len(one_line) <= _WIDEST else f"{one_line[: _WIDEST - 3]}..."

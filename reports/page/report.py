@@ -1,0 +1,226 @@
+"""Writes the report: one self-contained HTML file, its figures and tables beside it."""
+
+import base64
+import hashlib
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
+from experiments.record.formatting import number, words
+from experiments.record.reading import as_dict, clean, dig
+from reports.analysis.facts import checklist, command_line, facts, method_words
+from reports.analysis.finalist_words import finalists_note
+from reports.analysis.health import health
+from reports.analysis.health import sentence as health_sentence
+from reports.analysis.race import is_of_front, race_sentence, race_table, was_chosen
+from reports.analysis.verdict import model_path, study_path, verdict
+from reports.analysis.verdict_words import run_sentence, tiles, trials_sentence, verdict_sentence
+from reports.figures import figures
+from reports.figures._render import Picture, picture
+from reports.page import tables
+from reports.page.embedded import csv_link, csv_of, in_script, trials_json
+from reports.page.sections import SECTIONS, can_have, sections_of
+from reports.page.sparkline import sparklines
+from reports.study.load import load_study
+from reports.study.study import Study
+
+
+def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Path:
+    """Writes `report/index.html` into the study folder.
+
+    Args:
+        study: A loaded study, its name, or its folder.
+        runs_dir: Folder that holds studies.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: There is no such study, it can't be read, or its folder can't be written.
+    """
+    if not isinstance(study, Study):
+        study = load_study(study, runs_dir)
+    folder = study.folder / "report"
+    check_writable(study.folder, folder)
+    try:
+        return _write(study, folder)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"study {study.name!r} can't be reported: its record is damaged in a way that was not "
+            f"foreseen ({type(error).__name__}: {clean(str(error))})"
+        ) from error
+
+
+def _write(study: Study, folder: Path) -> Path:
+    drawn = [picture(study, name, module) for name, module in figures().items()]
+    # What a study has not asked for, or can't have, is not missed.
+    pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study.is_plain))]
+    csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
+    shown = {
+        "best": tables.best_trials(study),
+        "finalists": tables.finalists(study),
+        "race": race_table(study),
+        "layers": tables.layers(study),
+        **({"front": tables.front(study)} if len(study.objectives) > 1 else {}),
+    }
+    page = _render(study, pictures, csvs, shown)
+    write_figures(folder, pictures)
+    for name, csv in csvs.items():
+        write_text(folder / f"{name}.csv", csv)
+    for name, frame in shown.items():
+        write_text(folder / f"{name}.csv", csv_of(frame))
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def check_writable(parent: Path, folder: Path) -> None:
+    """Checks that `folder` is, or can be made, a folder of `parent`.
+
+    Raises:
+        UserError: It can't be written, or it is a link to elsewhere.
+    """
+    for path in (folder, folder / "figures"):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UserError(
+                f"{str(path)!r} is no folder of its own: remove it, the report goes there"
+            )
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"study folder {str(parent)!r} can't be written ({error.strerror}): the report goes "
+            "there; copy the study to a folder of yours"
+        ) from None
+
+
+def write_figures(folder: Path, pictures: list[Picture]) -> None:
+    """Writes each figure that was drawn as an SVG file."""
+    for drawn in pictures:
+        if drawn.svg:
+            write_text(folder / "figures" / f"{drawn.name}.svg", drawn.svg)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+
+
+def environment() -> jinja2.Environment:
+    """Returns the templates with their filters; everything is escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    made.filters["number"] = number
+    made.filters["words"] = words
+    return made
+
+
+def assets() -> dict[str, str]:
+    """Returns style, script and the script's hash, which the page's policy admits alone."""
+    folder = resources.files("reports.page") / "templates"
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    return {"style": style, "script": script, "script_hash": digest}
+
+
+def _render(
+    study: Study,
+    pictures: list[Picture],
+    csvs: dict[str, str],
+    shown: dict[str, pd.DataFrame],
+) -> str:
+    failures = tables.failures(study)
+    by_section = {s.id: [p for p in pictures if _section_of(p) == s.id] for s in SECTIONS}
+    filled = frozenset(name for name, drawn in by_section.items() if any(p.svg for p in drawn))
+    layers = shown["layers"]
+    return environment().get_template("report.html.jinja").render(
+        **assets(),
+        **_verdict(study),
+        study=study,
+        sections=sections_of(study.is_plain, filled, len(study.completed) > 0),
+        pictures=by_section,
+        findings=_findings(study, by_section),
+        health=health(study),
+        tables={name: frame.to_dict("split") for name, frame in shown.items()},
+        race=race_sentence(study),
+        of_front=is_of_front(study),
+        chosen=was_chosen(study),
+        finalists_note=finalists_note(study),
+        outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
+        all=tables.all_trials(study).to_dict("split"),
+        numbers=dict(zip(study.trials["trial_id"], study.trials["number"], strict=True)),
+        statuses=sorted(study.trials["status"].unique()),
+        sparks=sparklines(study),
+        failures=failures,
+        causes={f["trial"]: _cause(f) for f in failures},
+        csv=csv_link(csvs["trials"]),
+        epochs_csv=csv_link(csvs["epochs"]) if len(study.epochs) else "",
+        trials_json=trials_json(study),
+        marks=in_script({p.name: p.marks for p in pictures if p.marks}),
+    )  # fmt: skip
+
+
+def _cause(failure: dict[str, str]) -> str:
+    return ": ".join(filter(None, (failure["cause"], failure["message"])))[:300]
+
+
+def _section_of(drawn: Picture) -> str:
+    section: str = figures()[drawn.name].SECTION
+    return section
+
+
+def _verdict(study: Study) -> dict[str, Any]:
+    answer = verdict(study)
+    space, dataset = dig(study.record, "config", "space"), dig(study.record, "dataset", "name")
+    method = method_words(as_dict(study.record.get("config")))
+    return {
+        "verdict": answer,
+        "what": clean(f"{space} on {dataset}, method {method}") if space else "",
+        "tiles": tiles(study, answer),
+        "model_path": model_path(study),
+        "own_code": _own_code(study),
+        "study_path": clean(study_path(study)),
+        "command": command_line(study),
+        "facts": facts(study),
+        "checklist": checklist(study),
+    }
+
+
+def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str]:
+    """Returns one sentence a section: its own, or that of its first figure that was drawn."""
+    found = {
+        "verdict": verdict_sentence(study, verdict(study)),
+        "health": health_sentence(health(study)),
+        "all-trials": trials_sentence(study, verdict(study)),
+        "how-it-was-run": run_sentence(study),
+    }
+    for section, drawn in pictures.items():
+        if section not in found:
+            lead = next((p for p in drawn if p.svg), None)
+            if lead is not None:  # the sentence stands above it
+                drawn.sort(key=lambda p: p is not lead)
+            elif drawn:  # the reason of the first is the section's
+                lead = drawn.pop(0)
+            found[section] = lead.finding if lead else "Nothing could be found of it."
+    return found
+
+
+def _own_code(study: Study) -> list[str]:
+    """What the exported file needs to be loaded beside Keras, as the study records it."""
+    found = dig(study.model, "own_code")
+    return [clean(str(line), 200) for line in found] if isinstance(found, list) else []

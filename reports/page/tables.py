@@ -1,0 +1,140 @@
+"""Tables of the report, as frames of readable text."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.record.formatting import is_missing, score, text, words
+from experiments.record.formatting import number as shown
+from experiments.record.objective import shown_value
+from experiments.record.reading import as_dict, clean, dicts, number
+from reports.analysis.study_front import study_front, value_of_trials
+from reports.analysis.verdict import metric_on_test
+from reports.study.study import Study
+
+NUM_BEST = 10
+
+
+def best_trials(study: Study) -> pd.DataFrame:
+    """The best trials with their score, cost and varied hyperparameters."""
+    return readable(study, study.completed.head(NUM_BEST))
+
+
+def front(study: Study) -> pd.DataFrame:
+    """The trials of the front of several objectives, best first by the first; else empty."""
+    found = study_front(study)
+    if found is None:
+        return pd.DataFrame()
+    table = readable(study, found.trials.iloc[found.front.members])
+    losses = [f"{100 * distance:.0f} %" for distance in found.front.distance]
+    table.insert(len(study.objectives) + 1, "given away", losses)
+    roles = ["knee" if p == found.front.knee else "" for p in found.front.members]
+    table.insert(1, "role", roles)
+    return table
+
+
+def all_trials(study: Study) -> pd.DataFrame:
+    """Every trial in order of start."""
+    return readable(study, study.trials, with_status=True)
+
+
+def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> pd.DataFrame:
+    """Trials as text, a column a field."""
+    columns: dict[str, Any] = {"trial": trials["trial_id"]}
+    if with_status:
+        columns["status"] = trials["status"]
+    columns[words(study.objective)] = [score(v) for v in trials["score"]]
+    for objective in study.objectives[1:]:
+        values = value_of_trials(study, trials, objective.name)
+        columns[words(objective.name)] = [
+            "" if np.isnan(v) else shown_value(v, objective) for v in values
+        ]
+    if any(len(scores) > 1 for scores in trials["scores"]):
+        columns["each execution"] = [" ".join(map(score, t)) for t in trials["scores"]]
+    for name, digits in (("epochs", 0), ("seconds", 1)):
+        if _is_told(study, name):
+            columns[name] = [shown(v, digits) for v in trials[name]]
+    if "parameters" not in columns and _is_told(study, "trainable_parameters"):
+        parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
+        columns["parameters"] = [shown(v) for v in parameters]
+    for name in study.hyperparameters:
+        if trials[name].notna().any():
+            columns[_free(words(name), columns)] = [text(v) for v in trials[name]]
+    return pd.DataFrame(columns, index=trials.index)
+
+
+def _is_told(study: Study, name: str) -> bool:
+    """Whether a column has a place: plain Keras Tuner records neither times nor parameters."""
+    return not study.is_plain or bool(study.trials[name].notna().any())
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    return name if name not in taken else _free(f"{name} (hyperparameter)", taken)
+
+
+def failures(study: Study) -> list[dict[str, str]]:
+    """Trials that failed: `trial`, `cause`, `message` (its last line), `traceback`."""
+    return [
+        {
+            "trial": str(row["trial_id"]),
+            "cause": (_said(row["cause"]) or "unknown").replace("_", " "),
+            "message": (_said(row["message"]).strip().splitlines() or [""])[-1],
+            "traceback": _said(row["traceback"]) or _said(row["message"]),
+        }
+        for _, row in study.failed.iterrows()
+    ]
+
+
+def _said(value: Any) -> str:
+    return "" if is_missing(value) else str(value)
+
+
+def finalists(study: Study) -> pd.DataFrame:
+    """Every training of every finalist: those that ranked it, which are not tested, and those
+    that were tested."""
+    first = metric_on_test(study)
+    runs = [run for finalist in study.finalists for run in finalist["runs"]]
+    metrics = sorted({n for run in runs for n in run["test"]}, key=lambda n: (n != first, n))
+    rows = []
+    for finalist in study.finalists:
+        rows += [_training(study, finalist, r, "ranking") for r in dicts(finalist.get("ranking"))]
+        for index, run in enumerate(finalist["runs"]):
+            tested = {f"test {words(name)}": score(run["test"].get(name)) for name in metrics}
+            tested["exported"] = "yes" if index == finalist.get("exported_run") else ""
+            rows.append(_training(study, finalist, run, "test") | tested)
+    if not any(row["for"] == "ranking" for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "for"} for row in rows]
+    return pd.DataFrame(rows).fillna("")
+
+
+def _training(
+    study: Study, finalist: dict[str, Any], run: dict[str, Any], purpose: str
+) -> dict[str, str]:
+    return {
+        "trial": finalist["trial_id"],
+        "for": purpose,
+        "seed": clean(str(run.get("seed"))),
+        words(study.objective): score(number(run.get("score"))),
+    }
+
+
+def layers(study: Study) -> pd.DataFrame:
+    """Layers of the exported model; `_depth` counts the models around each."""
+    return pd.DataFrame(
+        [
+            {
+                "layer": clean(str(row.get("name", "")), 60),
+                "kind": clean(str(row.get("kind", "")), 40),
+                "output shape": _shape(row.get("output_shape")),
+                "trainable": shown(number(row.get("trainable_parameters"))),
+                "frozen": shown(number(row.get("frozen_parameters"))),
+                "_depth": int(row["depth"]) if isinstance(row.get("depth"), int) else 0,
+            }
+            for row in dicts(as_dict(study.model).get("layers"))[:2000]
+        ]
+    )
+
+
+def _shape(shape: Any) -> str:
+    return " x ".join(str(n) for n in shape[1:6]) or "-" if isinstance(shape, list) else "-"

@@ -1,0 +1,1 @@
+"""A study as pandas frames, loaded from its folder."""
