@@ -29,7 +29,7 @@ _STRIDE = 1_000_000  # between the cases of two seeds
 def sound_studies(place: Path) -> list[Path]:
     """Makes the sound studies that cases start from, in `place`: searched, written, and plain."""
     from experiments import SearchConfig, run_search
-    from tests.test_reports.synthetic import Synthetic, write_study
+    from tests.reports.synthetic import Synthetic, write_study
 
     runs, cache = place / "runs", str(place / "home/keras-tuner-experiments")
     config = SearchConfig(

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="500 trials instead of 5,000")
     sizes = (30, 500 if parser.parse_args().quick else 5000)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from tests.test_reports.synthetic import Synthetic, write_study
+    from tests.reports.synthetic import Synthetic, write_study
 
     seconds = 0.0
     with TemporaryDirectory(dir="/var/tmp") as name:

@@ -83,7 +83,7 @@ class PreparedData:
         recipe: How to prepare it again, should its folder be gone.
         roles: What each split is taken from, in words.
         notes: What is to be said of the splits, a line each.
-        health: Counts that `data_health.health_of` lists.
+        health: Counts that `health.health_of` lists.
         former_fingerprint: What `fingerprint` was by the rules of format 1, if they gave other
             pixels.
     """

@@ -1,7 +1,7 @@
 """Which trainings may be taken together: those that were trained alike.
 
 What decides a training is recorded with each one made for a comparison (`how` of a run, see
-`experiments.studies.trained_how`). Finalists have `max_epochs` and `patience` in their record; older
+`studies.trained_how`). Finalists have `max_epochs` and `patience` in their record; older
 trainings for comparisons have their history alone. What one of two does not record does not tell
 them apart.
 """

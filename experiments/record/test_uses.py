@@ -43,7 +43,7 @@ def read_uses(folder: Path) -> list[dict[str, Any]]:
     """Reads when the test split was opened on new trainings, earliest first.
 
     Returns:
-        Entries as `experiments/test_uses.py` describes them; what is damaged is left out.
+        Entries as the module describes them; what is damaged is left out.
     """
     uses = []
     for entry in _entries(folder / "artifacts" / "test_uses.json"):
@@ -62,7 +62,7 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
     """Reads which comparisons were made of tested trainings, earliest first.
 
     Returns:
-        Entries as `experiments/test_uses.py` describes them; what is damaged is left out.
+        Entries as the module describes them; what is damaged is left out.
     """
     looks = []
     for entry in _entries(folder / "artifacts" / "looks.json"):

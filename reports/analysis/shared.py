@@ -1,7 +1,7 @@
 """Statistics of one study that several figures share, each computed once.
 
 `scores_of` and `axes_of` are of the networks that ended by themselves. What takes networks as a
-sample of the space starts from `reports.analysis.networks.population`: one row a network, equal fidelity.
+sample of the space starts from `networks.population`: one row a network, equal fidelity.
 """
 
 from collections.abc import Callable, Iterable

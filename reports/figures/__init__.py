@@ -2,7 +2,7 @@
 
 A figure is a file of this folder with
 
-- `SECTION`: the section of the page it belongs to (`reports/page/sections.py`), and `ORDER` within it;
+- `SECTION`: the section of the page it belongs to (`page/sections.py`), and `ORDER` within it;
 - `TITLE`: its heading;
 - `info(study)`: a frozen dataclass of what is to be drawn, or a string that says why there is
   nothing to draw;

@@ -1,0 +1,269 @@
+"""Earlier trials inform a search, wherever they come from, and it is said what was used."""
+
+import json
+import math
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import optuna
+import pytest
+
+from benchmarks.simulated import Simulation
+from benchmarks.simulated import space as simulated_space
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.warm_start import as_record, from_record, warm_start
+from experiments.record.errors import UserError
+from experiments.record.objective import Objective
+from tests.reports.plain import PlainTrial, write_plain
+
+ACCURACY = Objective("val_accuracy", "max")
+
+
+def space() -> keras_tuner.HyperParameters:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    hp.Boolean("deep")
+    with hp.conditional_scope("deep", [True]):
+        hp.Int("layers", 1, 3)
+    return hp
+
+
+def project(folder: Path, hp: Any, scores: int = 6) -> Path:
+    """Leaves a project of plain Keras Tuner."""
+
+    class Plain(keras_tuner.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            return {"val_accuracy": 0.5 + int(trial.trial_id) / 100}
+
+    def hypermodel(_: Any) -> None: ...
+
+    tuner = Plain(
+        hypermodel,
+        objective=keras_tuner.Objective("val_accuracy", "max"),
+        hyperparameters=hp,
+        max_trials=scores,
+        directory=folder,
+        project_name="plain",
+        seed=1,
+    )
+    tuner.search(verbose=0)
+    return folder / "plain"
+
+
+def test_a_project_of_keras_tuner(tmp_path: Path) -> None:
+    wider = space()
+    wider.Choice("color", ["red", "blue"])
+    folder = project(tmp_path, wider)
+    path = folder / "trial_3" / "trial.json"
+    state = json.loads(path.read_text())
+    state["hyperparameters"]["values"]["rate"] = 5.0
+    path.write_text(json.dumps(state))
+    (folder / "trial_4" / "trial.json").write_text("{")
+    used, lines = warm_start([str(folder)], space(), ACCURACY, tmp_path)
+    assert lines == [
+        f"--from {folder}: 4 trials used, 2 dropped (1 damaged, 1 rate out of range); "
+        "not in this space and ignored: color"
+    ]
+    assert [e.score for e in used] == [0.5, 0.51, 0.52, 0.55]
+    assert all({"rate", "deep"} <= set(e.values) <= {"rate", "deep", "layers"} for e in used)
+
+
+def test_a_project_of_another_objective(tmp_path: Path) -> None:
+    both = [
+        PlainTrial({"val_loss": ("min", s), "val_accuracy": ("max", 1 - s)}, s, {"rate": 0.01})
+        for s in (0.3, 0.2)
+    ]
+    folder = str(write_plain(tmp_path / "p", both))
+    with pytest.raises(UserError, match="its objective is val_loss:min, that of this search val_a"):
+        warm_start([folder], space(), ACCURACY, tmp_path)
+    used, _ = warm_start([folder], space(), Objective("val_loss", "min"), tmp_path)
+    assert [e.score for e in used] == [0.3, 0.2]
+    used, _ = warm_start([folder], space(), Objective("val_loss", "min"), tmp_path, [ACCURACY])
+    assert [e.further for e in used] == [(0.7,), (0.8,)]
+    guessed = PlainTrial({"val_f1_score": ("min", 0.4)}, 0.4, {"rate": 0.01})
+    folder = str(write_plain(tmp_path / "q", [guessed]))
+    with pytest.raises(UserError, match="its objective is val_f1_score:min"):
+        warm_start([folder], space(), Objective("val_f1_score", "max"), tmp_path)
+    nothing = PlainTrial({"val_accuracy": ("max", 0.4)}, 7.0, {"rate": 0.01})
+    folder = str(write_plain(tmp_path / "r", [nothing]))
+    with pytest.raises(UserError, match="no metric that it records equals its scores"):
+        warm_start([folder], space(), ACCURACY, tmp_path)
+
+
+def test_trials_of_a_project_that_are_of_no_use(tmp_path: Path) -> None:
+    def trial(metric: str, score: float, **values: Any) -> PlainTrial:
+        return PlainTrial({metric: ("max", score)}, score, {"rate": 0.01, **values})
+
+    trials = [
+        trial("val_accuracy", 0.5, **{"tuner/epochs": 3, "block/units": 8}),
+        trial("val_accuracy", 0.6),
+        trial("val_auc", 0.9),
+        trial("val_accuracy", math.nan),
+        PlainTrial(status="RUNNING"),
+    ]
+    folder = write_plain(tmp_path / "p", trials)
+    used, (line,) = warm_start([str(folder)], space(), ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.5, 0.6]
+    assert "3 dropped (1 failed, 1 ranked by another objective, 1 running)" in line
+    assert line.endswith("not in this space and ignored: block/units")
+
+
+def test_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(
+        "rate,deep,layers,val_accuracy\n0.01,true,2,0.9\n0.02,False,,0.8\n0.5,true,1,1\n"
+    )
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert [e.values for e in used] == [
+        {"rate": 0.01, "deep": True, "layers": 2},
+        {"rate": 0.02, "deep": False},
+    ]
+    assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
+
+
+def test_a_table_of_the_suite_has_trials_that_were_not_completed(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(
+        "trial,status,score,rate\n0,completed,0.9,0.01\n1,pruned,0.3,0.02\n2,failed,,0.03\n"
+    )
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.9]
+    assert "1 trials used, 2 dropped (1 failed, 1 pruned)" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("0.01,false,9,0.9", None),  # not active: it may be anything
+        ("0.01,true,9,0.9", "layers out of range"),
+        ("0.01,true,1.5,0.9", "layers out of range"),
+        ("0.01,true,inf,0.9", "layers out of range"),
+        ("0.01,off,1,0.9", "deep out of range"),
+        (f"0.01,true,1,{'9' * 400}", "without a score"),
+    ],
+)
+def test_a_value_of_the_wrong_kind(row: str, why: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(f"rate,deep,layers,score\n{row}\n")
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
+    assert len(used) == (why is None)
+    assert why is None or f"1 dropped (1 {why})" in lines[0]
+
+
+def test_an_optuna_storage(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'earlier.db'}"
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=url, study_name="one", direction="maximize")
+    study.optimize(lambda t: t.suggest_float("rate", 1e-3, 1e-2, log=True), n_trials=4)
+    study.enqueue_trial({"rate": 0.005})
+    used, lines = warm_start([url], space(), ACCURACY, tmp_path)
+    assert len(used) == 4
+    assert "1 dropped (1 waiting)" in lines[0]
+    with pytest.raises(UserError, match="its objective is val_loss:max, that of this search"):
+        warm_start([url], space(), Objective("val_loss", "min"), tmp_path)
+    optuna.create_study(storage=url, study_name="two")
+    with pytest.raises(UserError, match=r"choose a study as .*#STUDY; there are one, two"):
+        warm_start([url], space(), ACCURACY, tmp_path)
+    assert len(warm_start([f"{url}#one"], space(), ACCURACY, tmp_path)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n", "expected a column 'val_accuracy' or 'score'"),
+        ("", "got no rows"),
+        (None, "there are no trials in"),
+    ],
+)
+def test_what_can_not_be_read(content: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        warm_start([str(path) if content is not None else "nothing"], space(), ACCURACY, tmp_path)
+    database = tmp_path / "all.db"
+    with pytest.raises(UserError, match=r"there is no database '/.*all\.db'"):
+        warm_start([f"sqlite:///{database}"], space(), ACCURACY, tmp_path)
+    assert not database.exists()
+    with closing(sqlite3.connect(database)) as connection:  # not Optuna's: left as it is
+        connection.execute("create table mine (a)")
+    before = database.read_bytes()
+    with pytest.raises(UserError, match="can't be read"):
+        warm_start([f"sqlite:///{database}"], space(), ACCURACY, tmp_path)
+    assert database.read_bytes() == before
+
+
+def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
+    def first_rate(earlier: Any, seed: int) -> float:
+        oracle = OptunaOracle(
+            "tpe",
+            objective=keras_tuner.Objective("score", "max"),
+            hyperparameters=space(),
+            seed=seed,
+            earlier=earlier,
+        )
+        oracle._set_project_dir(str(tmp_path / f"{len(earlier)}-{seed}"), "project")
+        return float(oracle.create_trial("one").hyperparameters.values["rate"])
+
+    def num_near(earlier: Any) -> int:
+        return sum(0.003 < first_rate(earlier, seed) < 0.03 for seed in range(12))
+
+    good = [({"rate": 0.01 * (1 + n / 50), "deep": False}, 0.9) for n in range(5)]
+    bad = [({"rate": 1e-4 * 1.3**n, "deep": False}, 0.1) for n in range(25)]
+    assert num_near([*good, *bad]) > 8
+    assert num_near([]) < 7
+
+
+@pytest.mark.parametrize(("method", "pruner"), [("tpe", "asha"), ("hyperband", None)])
+def test_trials_of_fewer_epochs_are_passed_with_their_curve(
+    method: str, pruner: str | None, tmp_path: Path
+) -> None:
+    study = Simulation(
+        tmp_path / "s", method=method, pruner=pruner, max_trials=30, epochs=9, keeps_state=False
+    )
+    study.run()
+    stated = {"objective": {"name": "val_accuracy", "direction": "max"}}
+    (study.folder / "study.json").write_text(json.dumps(stated))
+    same = simulated_space()
+    whole, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path)
+    assert not any(trial.curve for trial in whole)  # the method can't rank short ones
+    assert "stopped early" in lines[0]
+    used, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path, takes_short=True)
+    short = [trial for trial in used if trial.curve]
+    assert f"({len(short)} of them stopped early)" in lines[0]
+    assert short
+    assert len(used) - len(short) == len(whole)
+    assert all(max(trial.curve) < 8 and trial.curve[max(trial.curve)] > 0 for trial in short)
+    networks = [repr(sorted(trial.values.items())) for trial in used]
+    assert len(networks) == len(set(networks))  # one that was promoted is seen once
+    assert from_record(json.loads(json.dumps({"earlier": as_record(used)}))) == used
+
+
+def test_trials_of_before_more_epochs_are_passed_as_short_ones(tmp_path: Path) -> None:
+    before = Simulation(tmp_path / "s", max_trials=4, epochs=2)
+    before.run()
+    replace(before, max_trials=6, epochs=8).run()
+    (before.folder / "study.json").write_text("{}")
+    used, _ = warm_start(
+        [str(before.folder)], simulated_space(), ACCURACY, tmp_path, takes_short=True
+    )
+    assert [sorted(trial.curve) for trial in used] == [[0, 1]] * 4 + [[]] * 2
+
+
+def test_a_sampler_ranks_earlier_trials_by_how_far_they_came(tmp_path: Path) -> None:
+    def shown(sampler: str) -> list[str]:
+        oracle = OptunaOracle(
+            sampler,
+            objective=keras_tuner.Objective("score", "max"),
+            hyperparameters=space(),
+            seed=1,
+            earlier=[({"rate": 0.01}, (0.5,)), ({"rate": 0.02}, (0.9,), {0: 0.9})],
+        )
+        return [trial.state.name for trial in oracle._shown()]
+
+    assert shown("tpe") == ["COMPLETE", "PRUNED"]
+    assert shown("cmaes") == ["COMPLETE"]

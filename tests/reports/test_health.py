@@ -1,0 +1,159 @@
+"""Health checks: silent on noise, and seeing what they are there to see."""
+
+import json
+import math
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.believing import health as simulated
+from reports import load_study
+from reports.analysis.health import health
+from reports.figures import figures
+from reports.statistics.noise import Noise, pooled
+from reports.statistics.spans import one_group_p, span_p
+from reports.statistics.trend import mean_above_zero_p, trend_p
+from tests.reports.synthetic import Synthetic, write_study
+
+
+def test_rates_hold_on_seeds_that_were_not_tuned_on() -> None:
+    rng = np.random.default_rng(77)
+    found = [
+        *simulated.improving(rng, 150), *simulated.failures(rng, 150),
+        *simulated.ties(rng, 150), *simulated.idle(rng, 60),
+    ]  # fmt: skip
+    assert [row for row in found if not row.holds] == []
+
+
+def test_a_trend_is_spearman_where_there_is_one_group() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random(60), rng.random(60)
+    reference = stats.spearmanr(stats.rankdata(x), y, alternative="greater").pvalue
+    ours = trend_p(stats.rankdata(x), y, np.zeros(60, dtype=np.int64))
+    assert ours == pytest.approx(reference, abs=0.01)
+    assert math.isnan(trend_p(np.ones(5), y[:5], np.zeros(5, dtype=np.int64)))
+
+
+def test_a_mean_above_zero_against_scipy() -> None:
+    values = np.random.default_rng(1).standard_normal(7)
+    reference = stats.ttest_1samp(values, 0, alternative="greater").pvalue
+    assert mean_above_zero_p(values) == pytest.approx(reference)
+
+
+def test_spans_by_counting_all_choices() -> None:
+    choices = list(combinations(range(9), 3))
+    for count in (3, 5, 9):
+        share = np.mean([max(c) - min(c) + 1 <= count for c in choices])
+        assert span_p(count, 9, 3) == pytest.approx(share)
+    kinds = "aaabbbbcc"
+    same = [len({kinds[i] for i in c}) == 1 and kinds[c[0]] != "b" for c in choices]
+    assert one_group_p([3, 4, 2], 3, 3) == pytest.approx(np.mean(same))
+
+
+def test_noise_is_pooled_within_networks() -> None:
+    deviation, degrees = pooled([[0.9, 0.92], [0.5, 0.5, 0.53], [0.7]])
+    squares = 2 * 0.01**2 + 2 * 0.01**2 + 0.02**2
+    assert (deviation, degrees) == (pytest.approx(math.sqrt(squares / 3)), 3)
+    both = Noise(0.03, 0.04, 5.0)
+    assert both.deviation == pytest.approx(0.05)
+    assert both.total_degrees == pytest.approx(5 * (5 / 4) ** 4)
+    assert Noise(0.01, math.nan, 0.0).apart() == pytest.approx(
+        1.645 * math.sqrt(2) * 0.01, rel=0.01
+    )
+
+
+def rewrite(folder: Path, change: object) -> None:
+    for path in sorted(folder.glob("trial_*/result.json")):
+        record = json.loads(path.read_text())
+        if record["executions"]:
+            change(record)  # type: ignore[operator]
+            path.write_text(json.dumps(record))
+
+
+def titles(folder: Path) -> str:
+    return " | ".join(finding.title for finding in health(load_study(folder)))
+
+
+def test_a_gap_between_training_and_validation_is_overfitting(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(12, name="gap"))
+
+    def memorized(record: dict) -> None:  # type: ignore[type-arg]
+        history = record["executions"][0]["history"]
+        epochs = len(history["val_accuracy"])
+        history |= {"accuracy": [1.0] * epochs, "val_accuracy": [0.8] * epochs}
+        history |= {"loss": [0.0] * epochs, "val_loss": [0.7] * epochs}
+        record["score"] = 0.8
+
+    rewrite(folder, memorized)
+    said = titles(folder)
+    assert "accuracy 1.0000 on training images, 0.8000 on validation images" in said
+    assert "does not overfit" not in said
+
+
+def test_that_nothing_overfits_is_not_said_of_few_images(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(12, name="few"))
+    record = json.loads((folder / "study.json").read_text())
+    record["dataset"]["counts"]["validation"] = 20
+    (folder / "study.json").write_text(json.dumps(record))
+    assert "overfit" not in titles(folder)
+
+
+def test_flat_curves_and_scores_say_nothing(tmp_path: Path) -> None:
+    rng, spoken = np.random.default_rng(5), 0
+    folder = write_study(tmp_path, Synthetic(20, name="flat", num_epochs=8, num_failed=0))
+
+    def flat(record: dict) -> None:  # type: ignore[type-arg]
+        history = record["executions"][0]["history"]
+        for name in ("val_accuracy", "accuracy", "val_loss", "loss"):
+            history[name] = (0.9 + 0.01 * rng.standard_normal(8)).tolist()
+        record["score"] = max(history["val_accuracy"])
+
+    for _ in range(12):
+        rewrite(folder, flat)
+        said = titles(folder)
+        wrong = ("end of the range", "still improving", "overfits", "are few")
+        spoken += sum(word in said for word in wrong)
+    assert spoken <= 5  # of 48 chances at 5 % each
+
+
+def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
+    plan = Synthetic(12, name="seeds", num_failed=0)
+    folder = write_study(tmp_path, plan)
+    assert "by the luck of seeds and images" in titles(folder)
+    path = folder / "artifacts" / "finalists.json"
+    records = json.loads(path.read_text())
+    for run, value in zip(records[0]["runs"], (0.7, 0.9, 0.8), strict=True):
+        run["score"] = value
+    path.write_text(json.dumps(records))
+    assert "12 trials are as good as the best but for luck" in titles(folder)
+
+
+def test_stopping_is_judged_from_twenty_trials_on(tmp_path: Path) -> None:
+    module = figures()["early_stopping"]
+    few = load_study(write_study(tmp_path, Synthetic(12, name="few")))
+    assert "can't be said of 11 trials: 20 are needed" in module.finding(module.info(few))
+    many = load_study(write_study(tmp_path, Synthetic(40, name="many")))
+    said = module.finding(module.info(many))
+    assert "would have kept the best trial, and 8 of the best 8" in said
+    assert "95 % interval" in said
+
+
+def test_the_picture_claims_no_pooling_that_the_network_lacks(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    folder, module = write_study(tmp_path, Synthetic(6, name="bare")), figures()["network"]
+    path = folder / "artifacts" / "model.json"
+    record, drawn = json.loads(path.read_text()), []
+    for kinds in (["Conv2D"], ["Conv2D", "MaxPooling2D"]):
+        record["layers"] = [dict(record["layers"][0], kind=kind) for kind in kinds]
+        path.write_text(json.dumps(record))
+        info, figure = module.info(load_study(folder)), Figure()
+        ax = module.draw(info, figure.subplots())
+        drawn.append((module.finding(info), " ".join(t.get_text() for t in ax.texts)))
+    assert "no pooling follows" in drawn[0][0]
+    assert "pooling" not in drawn[0][1]
+    assert "2x2 max pooling into 4x4" in drawn[1][0]
+    assert "2x2\nmax pooling" in drawn[1][1]

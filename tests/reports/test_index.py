@@ -1,0 +1,204 @@
+"""The index of trials: what is read through it is what the files say, whatever becomes of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from experiments.record import trial_index as index
+from experiments.studies.status import status_text
+from reports import load_study
+from reports.page.listing import full_summary, quick_summary, studies_table
+from reports.study.load import read_record
+from tests.reports.synthetic import Synthetic, write_study
+
+INDEX = index.INDEX
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A study whose files are old enough to be indexed."""
+    made = write_study(tmp_path, Synthetic(24, num_failed=2))
+    for path in made.glob("trial_*/*.json"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return made
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def no_reading(*args: Any) -> None:
+    raise AssertionError("a trial's files were read")
+
+
+def test_trials_come_from_the_index_and_are_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_study(folder)
+    said = studies_table(folder.parent), status_text(folder)
+    assert (folder / INDEX).is_file()
+    monkeypatch.setattr(index, "read_trial", no_reading)
+    again = load_study(folder)
+    pd.testing.assert_frame_equal(first.trials, again.trials)
+    pd.testing.assert_frame_equal(first.epochs, again.epochs)
+    assert len(again.epochs) == 22 * 5
+    size = studies_table(folder.parent).split("mnist_cnn")[1], status_text(folder)
+    assert size == (said[0].split("mnist_cnn")[1], said[1])
+
+
+def test_epochs_of_one_trial_are_read_alone(folder: Path) -> None:
+    study = load_study(folder)
+    for path in folder.glob("trial_*"):
+        if path.name != "trial_03":
+            (path / "result.json").unlink()
+    assert list(study.epochs_of("03")["epoch"]) == [1, 2, 3, 4, 5]
+    assert study.epochs_of("04").empty
+
+
+@pytest.mark.parametrize("name", ["trial.json", "result.json"])
+def test_a_trial_that_has_changed_is_read_again(folder: Path, name: str) -> None:
+    load_study(folder)
+    before = (folder / "trial_03" / name).stat()
+    changed = folder / "trial_03" / "other"
+    text = (folder / "trial_03" / name).read_text().replace('"score": 0.', '"score": 1.')
+    changed.write_text(text)
+    os.utime(changed, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    changed.replace(folder / "trial_03" / name)  # of the same size and the same time
+    assert (folder / "trial_03" / name).stat().st_size == before.st_size
+    _, state, result = index.read_compact(folder, [])[3]
+    assert (state if name == "trial.json" else result)["score"] > 1
+
+
+def test_what_was_added_removed_or_damaged_since_is_noticed(folder: Path) -> None:
+    load_study(folder)
+    (folder / "trial_00" / "result.json").unlink()
+    (folder / "trial_00" / "trial.json").unlink()
+    (folder / "trial_01" / "trial.json").write_text("{")
+    (folder / "trial_05").rename(folder / "trial_77")
+    study = load_study(folder)
+    assert {"00", "01", "05"}.isdisjoint(study.trials["trial_id"])
+    assert "77" in set(study.trials["trial_id"])
+    assert len(study.problems) == 1
+    assert "trial 01 is left out" in study.problems[0]
+    assert "1 unreadable" in status_text(folder)
+
+
+def test_a_file_that_may_still_change_unnoticed_is_not_indexed(folder: Path) -> None:
+    change(folder / "trial_03" / "result.json", worker="another")
+    load_study(folder)
+    assert set(json.loads((folder / INDEX).read_text())["trials"]) == {
+        f"trial_{number:02d}" for number in range(24) if number != 3
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", "null", '{"format": 1}', '{"format": 1, "trials": []}', "[" * 100_000,
+        '{"format": 1, "trials": {"trial_03": 1, "trial_04": [[], {}], "trial_05": [null, 1, 2]}}',
+    ],
+)  # fmt: skip
+def test_an_index_that_is_none_is_as_good_as_no_index(folder: Path, content: str) -> None:
+    expected = load_study(folder).trials
+    (folder / INDEX).write_text(content)
+    pd.testing.assert_frame_equal(load_study(folder).trials, expected)
+    assert len(json.loads((folder / INDEX).read_text())["trials"]) == 24
+
+
+def test_an_index_of_another_format_is_not_read(folder: Path) -> None:
+    expected = load_study(folder).trials
+    stored = json.loads((folder / INDEX).read_text())
+    for entry in stored["trials"].values():
+        entry[2]["score"] = 7
+    (folder / INDEX).write_text(json.dumps(stored | {"format": 0}))
+    pd.testing.assert_frame_equal(load_study(folder).trials, expected)
+
+
+def test_a_folder_that_can_not_be_written_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(index.tempfile, "NamedTemporaryFile", refused)
+    assert len(load_study(folder).trials) == 24
+    assert not (folder / INDEX).exists()
+
+
+def test_nothing_is_left_of_an_index_that_could_not_be_put_in_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name for path in folder.iterdir()}
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index.os, "replace", full)
+    load_study(folder)
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_small_studies_and_plain_projects_get_no_index(tmp_path: Path) -> None:
+    small = write_study(tmp_path, Synthetic(5))
+    plain = write_study(tmp_path, Synthetic(25, name="plain"))
+    (plain / "study.json").unlink()
+    studies_table(tmp_path)
+    assert not list(tmp_path.glob(f"*/{INDEX}"))
+    assert len(load_study(small).trials) == 5
+
+
+def race(folder: Path) -> None:
+    path = folder / "artifacts" / "finalists.json"
+    [first] = json.loads(path.read_text())
+    ranked = first | {"trial_id": "2", "ranking": [{"seed": 1, "score": 0.4}]}
+    path.write_text(json.dumps([ranked, first]))
+
+
+def test_the_list_says_what_verdicts_say(tmp_path: Path) -> None:
+    plans = [
+        Synthetic(6, name="usual"), Synthetic(0, name="none", num_failed=0, num_seeds=0),
+        Synthetic(4, name="failed", num_failed=4, num_seeds=0), Synthetic(6, name="raced"),
+        Synthetic(6, name="least", changes={"objective": {"name": "loss", "direction": "min"}}),
+    ]  # fmt: skip
+    for plan in plans:
+        folder = write_study(tmp_path, plan)
+        if plan.name == "raced":
+            race(folder)
+        quick = quick_summary(folder, read_record(folder), index.scan(folder))
+        assert str(quick) == str(full_summary(folder)), plan.name  # NaN equals NaN in words
+    several = write_study(tmp_path, Synthetic(6, name="several", further=(("params", "min"),)))
+    assert quick_summary(several, read_record(several), index.scan(several)) is None
+    lines = studies_table(tmp_path).splitlines()
+    assert len(lines) == 7
+    assert lines[0].split() == [
+        "study", "size", "what", "method", "trials", "objective", "best", "test", "started",
+    ]  # fmt: skip
+    assert "0 + 4 failed" in next(line for line in lines if line.startswith("failed"))
+
+
+_LOADED = """
+import sys
+from experiments.cli.main import main
+try:
+    main([*sys.argv[1:], "--runs-dir", sys.argv[0]])
+except SystemExit as end:
+    assert not end.code
+heavy = {"keras", "tensorflow", "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "optuna"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("command", [["list"], ["status", "synthetic"]])
+def test_list_and_status_load_no_heavy_library(folder: Path, command: list[str]) -> None:
+    code = _LOADED.replace("sys.argv[0]", repr(str(folder.parent)))
+    said = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    ).stdout
+    assert "synthetic" in said
+    assert said.splitlines()[-1] == "[]"

@@ -1,0 +1,187 @@
+"""Objectives other than accuracy: their own test value, their own digits, no false proportions."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments.cli.main import _tested
+from experiments.record.formatting import article, compact, score
+from reports import Study, load_study
+from reports.analysis.facts import checklist
+from reports.analysis.health import health
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import tiles, verdict_sentence
+from reports.figures import figures
+from reports.figures._style import distinct
+from reports.figures._wide import far_worse, scale_scores
+from reports.page.listing import studies_table
+from reports.page.notebook import study_html
+from reports.page.tables import best_trials, finalists
+from reports.page.terminal import study_text
+from reports.study.metrics import is_proportion, is_share_of_images
+from tests.reports.synthetic import Synthetic, write_study
+
+LOSS, F1 = ("val_loss", "min"), ("val_f1_score", "max")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.9767, "0.9767"), (0.1, "0.1000"), (1.0, "1.0000"), (0.00123, "0.00123"), (0.0, "0"),
+        (1e-7, "1e-07"), (0.99997, "0.99997"), (179.6866, "179.69"), (1234.56, "1,234.6"),
+        (179686667714560.0, "1.7969e+14"), (-0.0123, "-0.0123"), (float("nan"), ""), (None, ""),
+        (float("inf"), ""),
+    ],
+)  # fmt: skip
+def test_scores_have_digits_that_say_something(value: float | None, shown: str) -> None:
+    assert score(value) == shown
+
+
+def test_differences_have_their_sign() -> None:
+    assert (score(0.0123, signed=True), score(-2e-7, signed=True)) == ("+0.0123", "-2e-07")
+
+
+def test_articles() -> None:
+    words = ("accuracy", "validation loss", "f1 score", "mse", "loss", "test auc", "auc")
+    articles = [article(word).split()[0] for word in words]
+    assert articles == ["an", "a", "an", "an", "a", "a", "an"]
+
+
+def test_ticks_are_told_apart() -> None:
+    ticks = [116.01e6 + 2e3 * i for i in range(6)]
+    assert len(set(map(compact, ticks))) == 1  # what they were
+    assert distinct(ticks)[:2] == ["116.01 M", "116.012 M"]
+    assert distinct([1e3, 2e3, 999_999.0]) == ["1 k", "2 k", "1 M"]
+
+
+def test_what_is_a_proportion_is_known_by_name() -> None:
+    assert all(map(is_proportion, ("val_accuracy", "auc_1", "val_precision_2", "f1_score")))
+    assert not any(map(is_proportion, ("val_loss", "mean_absolute_error", "score", "r2_score")))
+    assert is_share_of_images("val_binary_accuracy")
+    assert not is_share_of_images("val_auc")
+
+
+@pytest.fixture(scope="module")
+def loss(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    plan = Synthetic(24, name="loss", objective=LOSS, loss_scale=1e-6, diverged=1.8e14)
+    return load_study(write_study(tmp_path_factory.mktemp("runs"), plan))
+
+
+def test_a_loss_is_reported_as_one(loss: Study) -> None:
+    answer = verdict(loss)
+    said = verdict_sentence(loss, answer)
+    assert answer.test_metric == "loss"
+    assert re.search(r"with a validation loss of 1\.\d+e-07;", said)
+    assert re.search(r"reaches a test loss of 1\.\d+e-07 \(95 % interval", said)
+    assert tiles(loss, answer)[0][0] == "test loss"
+    assert "%" not in tiles(loss, answer)[0][1]
+    for text in (study_text(loss), study_html(loss), str(best_trials(loss)), str(finalists(loss))):
+        assert "e-07" in text
+        assert "0.0000" not in text
+    assert "test loss" in study_html(loss)
+    assert list(finalists(loss).columns[2:5]) == ["validation loss", "test loss", "test accuracy"]
+    assert "e-07" in studies_table(loss.folder.parent)
+    assert ("test loss, mean with 95 % interval") in [answer for _, _, answer in checklist(loss)]
+
+
+def test_health_takes_a_loss_for_no_proportion(loss: Study) -> None:
+    said = " | ".join(finding.title for finding in health(loss))
+    assert "by the luck of seeds)" in said or "as good as the best" not in said
+    assert "images alone" not in said
+    assert " less" not in said.replace("no less", "")
+
+
+def test_a_loss_that_diverged_flattens_no_figure(loss: Study) -> None:
+    from matplotlib.figure import Figure
+
+    for name in ("progress", "responses", "learning_curves", "tradeoffs", "architecture"):
+        module, figure = figures()[name], Figure()
+        module.draw(module.info(loss), figure.subplots())
+        drawn = [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
+        if name == "learning_curves":  # training losses are millions of times these
+            assert "log" in [ax.get_yscale() for ax in drawn]
+            continue
+        notes = [t.get_text() for ax in drawn for t in ax.texts]
+        assert "1 of 23 values beyond" in notes, name
+        assert min(ax.get_ylim()[1] for ax in drawn) < 1e-6, name
+    losses = 10.0 ** np.random.default_rng(0).uniform(-3, 3, 30)
+    ax = Figure().subplots()
+    assert scale_scores(ax, losses, "val_loss", "min")
+    assert (ax.get_yscale(), list(ax.texts)) == ("log", [])
+    assert not scale_scores(ax, [0.1, 0.97, 0.98, 0.98], "val_accuracy", "max")
+    errors = -losses  # of a metric such as R²
+    assert far_worse(np.array([0.9, 0.8, 0.85, 0.7, -1e5]), "max").tolist() == [False] * 4 + [True]
+    assert scale_scores(Figure().subplots(), errors, "val_r2_score", "max")
+    contour = figures()["contour"].info(loss)
+    assert 0 <= contour.surface.min() < contour.surface.max() <= 1
+    assert contour.surface.max() > contour.surface.min() + 0.1
+    module, figure = figures()["parallel_coordinates"], Figure()
+    module.draw(module.info(loss), figure.subplots())
+    assert "share of trials beaten" in [ax.get_ylabel() for ax in figure.axes]
+
+
+def test_f1_is_what_was_asked_and_what_is_shown(tmp_path: Path) -> None:
+    plan = Synthetic(8, name="f1", objective=F1, test_accuracy=0.9)
+    study = load_study(write_study(tmp_path, plan))
+    answer = verdict(study)
+    wanted = [run["test"]["f1_score"] for run in study.finalists[0]["runs"]]
+    assert answer.test_metric == "f1_score"
+    assert answer.tests[0][1].mean == pytest.approx(sum(wanted) / 3)
+    assert tiles(study, answer)[0][0] == "test f1 score"
+    assert tiles(study, answer)[0][1].endswith("%")
+    assert "a test f1 score of" in verdict_sentence(study, answer)
+
+
+def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(8, name="f1", objective=F1))
+    run = load_study(folder).finalists[0]["runs"][0]["test"]
+    result = SimpleNamespace(folder=folder, objective="val_f1_score", test_scores=(0.9,))
+    assert _tested(result).startswith(f", test f1 score {score(run['f1_score'])}, ")
+    result = SimpleNamespace(folder=folder, objective="val_accuracy", test_scores=(0.9,))
+    assert _tested(result) == ", test accuracy 0.9000"
+
+
+def test_runs_without_accuracy_are_usable(tmp_path: Path) -> None:
+    plan = Synthetic(8, name="other", objective=LOSS, without_accuracy=True)
+    study = load_study(write_study(tmp_path, plan))
+    assert (study.problems, len(study.finalists[0]["runs"])) == ((), 3)
+    assert verdict(study).test_metric == "loss"
+    assert "test accuracy" not in finalists(study)
+    confirmed = study.folder / "artifacts" / "confirmed" / "default.json"
+    confirmed.parent.mkdir()
+    runs = [dict(run, seed=index + 9) for index, run in enumerate(study.finalists[0]["runs"])]
+    confirmed.write_text(json.dumps([{"trial_id": "default", "runs": runs}]))
+    assert verdict(load_study(study.folder)).gain is None
+
+
+def test_a_loss_that_was_not_confirmed_is_expected_to_be_higher(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(4, objective=LOSS, num_seeds=0)))
+    assert verdict_sentence(study, verdict(study)).endswith("so expect a higher one there.")
+
+
+def test_curves_are_of_what_was_recorded(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(5, name="regression", objective=LOSS))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text())
+        for execution in record["executions"]:
+            for name in ("accuracy", "val_accuracy"):
+                del execution["history"][name]
+        path.write_text(json.dumps(record))
+    module = figures()["learning_curves"]
+    info = module.info(load_study(folder))
+    assert info.metrics == ("loss",)
+    assert "ended with loss 0." in module.finding(info)
+
+
+def test_perfect_scores_ask_for_nothing(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(30, name="perfect", num_failed=0))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text()) | {"score": 1.0}
+        path.write_text(json.dumps(record))
+    said = " | ".join(f.title for f in health(load_study(folder)))
+    assert "30 trials are enough" in said
+    assert "are few" not in said

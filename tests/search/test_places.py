@@ -1,0 +1,158 @@
+"""Studies, data and caches that have moved: what is the same by fingerprint is found again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import SearchConfig, UserError
+from experiments.data.prepare import prepare
+from experiments.data.sources.registry import resolve
+from experiments.data.splits import fingerprint, make_splits
+from experiments.record.study import find_study
+from experiments.search.places import recorded, whole_config
+from experiments.search.resume import changed_config
+from experiments.search.run import prepare_data
+from experiments.studies.reopen import open_study
+from reports import load_study
+from tests.reports.synthetic import Synthetic, write_study
+
+
+def config_of(folder: Path, **options: Any) -> dict[str, Any]:
+    path = folder / "study.json"
+    record: dict[str, Any] = json.loads(path.read_text())
+    record["config"] |= options
+    path.write_text(json.dumps(record))
+    return record
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A study that was begun in `tmp_path` and never trained."""
+    return write_study(tmp_path / "runs", Synthetic(num_trials=1, num_failed=0, name="study"))
+
+
+def images(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize("named", [".", "./", "../study"])
+def test_a_study_is_named_by_where_one_stands(
+    named: str, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(study)
+    (study / "runs").mkdir()  # is not what `.` means
+    found = find_study(named)
+    assert found.resolve() == study
+    assert found.name == "study"
+
+
+def test_folders_are_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = whole_config(
+        SearchConfig("mnist_cnn", "folder:pets", data_dir="tfds", cache_dir="~/cache")
+    )
+    assert config.dataset == f"folder:{tmp_path}/pets"
+    assert (config.data_dir, config.cache_dir) == (f"{tmp_path}/tfds", str(Path.home() / "cache"))
+    assert whole_config(SearchConfig("mnist_cnn", "digits")) == SearchConfig("mnist_cnn", "digits")
+
+
+def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    (tmp_path / "cache" / "datasets").mkdir(parents=True)
+    record = config_of(study, dataset="folder:pets", cache_dir="cache", runs_dir="runs")
+    config = changed_config(record, study, {})
+    assert config.dataset == f"folder:{tmp_path}/pets"
+    assert config.cache_dir == f"{tmp_path}/cache"
+    # Where the runs folder says nothing, they start from where one stands.
+    apart = recorded({"dataset": "folder:pets", "runs_dir": "others"}, study)
+    assert apart == {"dataset": "folder:/pets"}
+
+
+def test_a_recorded_cache_folder_that_is_no_cache_is_not_written_to(
+    study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "documents").mkdir()
+    for named in (tmp_path / "documents", tmp_path / "nothing", "../../elsewhere"):
+        record = config_of(study, cache_dir=str(named))
+        assert changed_config(record, study, {}).cache_dir is None
+
+
+def test_options_of_now_start_from_where_one_stands(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    record = config_of(study, cache_dir="cache", runs_dir="runs")
+    assert changed_config(record, study, {"cache_dir": "mine"}).cache_dir == str(
+        tmp_path / "elsewhere" / "mine"
+    )
+
+
+def test_images_that_have_moved_can_be_named(study: Path, tmp_path: Path) -> None:
+    record = config_of(study, dataset="folder:/gone/pets")
+    moved = changed_config(record, study, {"dataset": f"folder:{tmp_path}/pets"})
+    assert moved.dataset == f"folder:{tmp_path}/pets"
+    with pytest.raises(UserError, match="can't become 'mnist'"):
+        changed_config(record, study, {"dataset": "mnist"})
+
+
+def test_moved_images_are_taken_if_they_are_the_same(study: Path, tmp_path: Path) -> None:
+    pets = images(tmp_path / "pets")
+    record = config_of(study, dataset="folder:pets", space="mnist_cnn")
+    config = changed_config(record, study, {"cache_dir": str(tmp_path / "cache")})
+    record["dataset"]["fingerprint"] = prepare_data(config, {}, _Silent()).fingerprint
+    (study / "study.json").write_text(json.dumps(record))
+    moved = pets.rename(tmp_path / "moved")
+    cache = str(tmp_path / "cache")
+    with pytest.raises(UserError, match="there is no folder"):
+        open_study(load_study(study), None, cache)
+    assert open_study(load_study(study), None, cache, dataset=f"folder:{moved}").data.counts
+    (moved / "cat" / "0.png").unlink()
+    with pytest.raises(UserError, match="is not what study 'study' saw"):
+        open_study(load_study(study), None, cache, dataset=f"folder:{moved}")
+
+
+class _Silent:
+    def preparing(self, *args: Any) -> None:
+        """Says nothing."""
+
+
+def test_tensorflow_datasets_are_taken_from_where_they_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"dataset": "tfds:beans/default", "data_dir": str(tmp_path / "then")}
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    assert recorded(options, tmp_path)["data_dir"] is None
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "now"))
+    assert recorded(options, tmp_path)["data_dir"] == str(tmp_path / "now")
+    (tmp_path / "then" / "beans").mkdir(parents=True)
+    assert recorded(options, tmp_path)["data_dir"] == str(tmp_path / "then")
+
+
+def test_the_digits_are_the_same_in_every_release(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepared(known: str | None = None) -> str:
+        shape = (8, 8, 1)
+        return prepare("digits", lambda _: shape, cache_dir, sample=100, recorded=known).fingerprint
+
+    now = prepared()
+    monkeypatch.setattr("sklearn.__version__", "9.9.9")
+    assert prepared() == now
+    # A study that was begun under another release, when the release was part of the name.
+    raw = resolve("digits")
+    then = fingerprint(raw, make_splits(raw, 100, 0), "digits/scikit-learn-1.5.2")
+    assert then != now
+    assert prepared(then) == then

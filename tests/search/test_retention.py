@@ -1,0 +1,74 @@
+"""Whose weights stay: of equal trials those that have some, and whole ones before stopped ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.record.layout import CHECKPOINT
+from experiments.record.objective import Objective
+from experiments.search.retention import Retention
+from experiments.studies.free_disk import prune
+from tests.reports.synthetic import Synthetic, write_study
+
+
+def weights(folder: Path, *trials: str) -> None:
+    for trial_id in trials:
+        place = folder / f"trial_{trial_id}"
+        place.mkdir(exist_ok=True)
+        (place / CHECKPOINT).write_bytes(b"weights")
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.parent.name[6:] for path in folder.glob(f"trial_*/{CHECKPOINT}"))
+
+
+def retention(folder: Path, num_kept: int) -> Retention:
+    return Retention(folder, Objective("val_accuracy", "max"), num_kept)
+
+
+def test_of_tied_trials_those_stay_that_have_weights(tmp_path: Path) -> None:
+    # Four are equal; with two workers 3 and 1 ended before 0 and 2, so theirs were kept.
+    weights(tmp_path, "3", "1")
+    made = retention(tmp_path, 2)
+    made.recall([(trial_id, 0.9, [0.9]) for trial_id in "0123"])
+    assert kept(tmp_path) == ["1", "3"]
+
+
+def test_a_trial_that_was_stopped_early_gives_way(tmp_path: Path) -> None:
+    made = retention(tmp_path, 1)
+    weights(tmp_path, "0")
+    made.ended("0", 0.95, None)
+    assert made.score_to_beat is None
+    weights(tmp_path, "1")
+    made.ended("1", 0.7, [0.7])
+    assert kept(tmp_path) == ["1"]
+    assert made.score_to_beat == 0.7
+    weights(tmp_path, "2")
+    made.ended("2", 0.99, None)
+    assert kept(tmp_path) == ["1"]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Three trials with weights: 0 and 1 whole, 2 stopped early with the best score."""
+    folder = write_study(tmp_path, Synthetic(num_trials=3, num_failed=0, num_seeds=0))
+    for trial_id, score, message in ((0, 0.8, None), (1, 0.9, None), (2, 0.99, "pruned after 1")):
+        path = folder / f"trial_{trial_id}" / "trial.json"
+        state = json.loads(path.read_text()) | {"score": score, "message": message}
+        path.write_text(json.dumps(state))
+        weights(folder, str(trial_id))
+    return folder
+
+
+def test_prune_keeps_the_best_of_the_whole_trials(study: Path) -> None:
+    prune(study, 1)
+    assert kept(study) == ["1"]
+
+
+def test_prune_keeps_of_equal_trials_one_that_has_weights(study: Path) -> None:
+    path = study / "trial_0" / "trial.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.9}))
+    (study / "trial_0" / CHECKPOINT).unlink()
+    prune(study, 1)
+    assert kept(study) == ["1"]
