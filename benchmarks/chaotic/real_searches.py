@@ -42,8 +42,8 @@ def load() -> None:
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     for name in (
         "tensorflow", "keras_tuner", "experiments.cli.main", "experiments.search.run",
-        "experiments.finalists.artifacts", "experiments.finalists.confirm", "experiments.training.forecast",
-        "reports.page.report",
+        "experiments.finalists.artifacts", "experiments.finalists.confirm",
+        "experiments.training.forecast", "reports.page.report",
     ):  # fmt: skip
         import_module(name)
     # Rows are noted after each batch of eight images, so that there is something to go on from.
