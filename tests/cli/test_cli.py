@@ -61,7 +61,10 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
         (["search", "mnist_cnn", "--set", "alpha=1"], ["no such setting"]),
         (["search", "transfer_head", "--set", "alpha=0.4"], ["0.35"]),
         (["search", "transfer_head", "--set", "image_size=8"], ["32x32"]),
-        (["search", "mnist_cnn", "--objective", "val_acuracy"], ["direction is not known"]),
+        (
+            ["search", "mnist_cnn", "--objective", "val_acuracy"],
+            ["did you mean val_accuracy?", "say the direction"],
+        ),
         (["search", "mnist_cnn", "--objective", "val_recall:max"], ["no model of this space"]),
         (["search", "mnist_cnn", "--objective", "val_loss:up"], ["max or min"]),
         (["search", "mnist_cnn", "--objective", ""], ["names no metric"]),
