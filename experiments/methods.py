@@ -1,7 +1,7 @@
 """Search methods by name: each maps a config and a space to a mended Keras Tuner oracle."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
@@ -12,6 +12,10 @@ from experiments.guidance import parse_tries
 from experiments.oracles.bracket import Plan
 from experiments.trial import derive_seed
 
+if TYPE_CHECKING:
+    from experiments.oracles.optuna_oracle import OptunaOracle
+
+__all__ = ["OptunaOracle", "make_oracle", "parse_method_settings", "plan_of"]
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 
 # method -> its own settings (--method-set), with their defaults
@@ -169,3 +173,12 @@ _METHODS: Mapping[str, _Make] = {
     "bayesian": _bayesian,
     **dict.fromkeys(OPTUNA_METHODS, _optuna),
 }
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when used: Optuna loads slowly, and most methods have no need of it.
+    if name == "OptunaOracle":
+        from experiments.oracles.optuna_oracle import OptunaOracle
+
+        return OptunaOracle
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
