@@ -40,9 +40,15 @@ def _table(*rows: tuple[str, ...]) -> Iterator[str]:
 
 
 def _escaped(cell: str) -> str:
-    """Returns a cell whose bars are no borders, and whose `<...>` outside of code is no markup."""
-    code = re.split(r"(`[^`]*`)", cell.replace("|", r"\|"))
-    return "".join(part if part.startswith("`") else part.replace("<", r"\<") for part in code)
+    """Returns a cell whose bars are no borders."""
+    return _prose(cell).replace("|", r"\|")
+
+
+def _prose(text: str) -> str:
+    """Returns a help text in which options are code, and `<...>` outside of code is no markup."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = [re.sub(r"(--[a-z][a-z-]*)", r"`\1`", p).replace("<", r"\<") for p in parts[::2]]
+    return "".join(parts)
 
 
 def _commands() -> Iterator[str]:
@@ -70,7 +76,8 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     arguments = [p.make_metavar(context) for p in command.params if _is_argument(p)]
     yield f"## experiments {name}"
     yield ""
-    yield from (" ".join(part.split()) + "\n" for part in (command.help or "").split("\n\n"))
+    paragraphs = (command.help or "").split("\n\n")
+    yield from (_prose(" ".join(paragraph.split())) + "\n" for paragraph in paragraphs)
     yield "```text"
     yield " ".join(["experiments", name, *arguments, "[OPTIONS]"])
     yield "```"

@@ -22,7 +22,7 @@ RUN = [ROOT / "README.md", *(DOCS / "start" / f"{name}.md" for name in (
 
 _MOST_LINES = 130  # of README
 # What makes a command of the pages small enough for a test; the last of two options counts.
-_SMALL = "--dataset digits --sample 100 --max-trials 2 --max-epochs 1 --seeds 1 --workers 0"
+_SMALL = "--dataset digits --sample 100 --max-trials 1 --max-epochs 1 --seeds 1 --workers 0"
 _APPENDED = {"search": _SMALL, "resume": "--max-trials 3 --workers 0", "compare": "--seeds 1"}
 _OF_A_SHELL = {"source .venv/bin/activate"}
 
