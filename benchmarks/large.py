@@ -1,10 +1,11 @@
 """What `list`, `show`, `status` and `resume` of 5,000 trials cost, and `list` of 500 studies.
 
 One real trial of `mnist_cnn` on digits is trained; the other trials are files such as a search
-leaves, of drawn values and made-up scores. Seconds are CPU seconds of a process, its imports
-included; memory is the largest resident set. `resume` finds nothing left to do: it restores the
-study, and its report is not written. "Without trials" is the same command on the study of one
-trial: what importing Keras and TensorFlow costs anyway. Plain Keras Tuner has no such commands.
+leaves, of drawn values and made-up scores. CPU seconds are a process's own, its imports included;
+memory is its largest resident set; `show`, `status` and `list` are run twice. `resume` first finds
+nothing left to do, then gets ten more trials of one epoch, trained in its own process. Its report
+is not written. The same commands on a study of one trial say what imports and trainings cost
+anyway. Plain Keras Tuner has no such commands.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,16 +28,31 @@ import sys, reports
 from pathlib import Path
 reports.write_report = lambda folder: Path(folder) / "report/index.html"
 from experiments.cli import main
-main(["resume", "large", "--quiet", "--runs-dir", sys.argv[1]])
+main(["resume", "large", "--quiet", "--runs-dir", *sys.argv[1:]])
 """
 
 
-def cost(*command: str) -> tuple[float, float]:
-    """Runs a command.
+@dataclass(frozen=True)
+class Cost:
+    """What a command cost.
 
-    Returns:
-        Its CPU seconds, and the megabytes of its largest resident set.
+    Args:
+        cpu: CPU seconds.
+        wall: Seconds that went by.
+        memory: Megabytes of its largest resident set.
     """
+
+    cpu: float
+    wall: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.cpu:.2f} CPU s, {self.wall:.2f} s, {self.memory:.0f} MB"
+
+
+def cost(*command: str) -> Cost:
+    """Runs a command and returns its cost."""
+    started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -44,7 +61,8 @@ def cost(*command: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"{' '.join(command[:4])} failed: {said}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
+    wall = time.monotonic() - started
+    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1e3)
 
 
 def make_small(runs: Path, cache: Path) -> Path:
@@ -120,24 +138,24 @@ def main() -> None:
 def _print_costs(single: Path, large: Path, many: Path, num_trials: int, num_studies: int) -> None:
     time.sleep(3)  # files younger than two seconds are not indexed
     for words in (("list",), ("show", "large"), ("status", "large")):
-        command = (*_EXPERIMENTS, *words, "--runs-dir", str(large))
-        (first, _), (again, memory) = cost(*command), cost(*command)
-        print(
-            f"{words[0]:6} of {num_trials:,} trials: {first:.2f} s at first, {again:.2f} s again, "
-            f"{memory:.0f} MB"
-        )
+        _print_twice(f"{words[0]:6} of {num_trials:,} trials", *words, "--runs-dir", str(large))
         (large / "large" / ".index.json").unlink(missing_ok=True)
-    command = (*_EXPERIMENTS, "list", "--runs-dir", str(many))
-    (first, _), (again, memory) = cost(*command), cost(*command)
-    print(
-        f"list   of {num_studies} studies: {first:.2f} s at first, {again:.2f} s again, "
-        f"{memory:.0f} MB"
-    )
-    (seconds, memory), (base, little) = (
-        cost(sys.executable, "-c", _RESUME, str(folder)) for folder in (large, single)
-    )
-    print(f"resume of {num_trials:,} trials: {seconds:.1f} s, {memory:.0f} MB")
-    print(f"resume without trials: {base:.1f} s, {little:.0f} MB")
+    _print_twice(f"list   of {num_studies} studies", "list", "--runs-dir", str(many))
+    _print_resumes(large, num_trials)
+    _print_resumes(single, 1)
+
+
+def _print_twice(what: str, *words: str) -> None:
+    for when in ("at first", "again"):
+        print(f"{what}, {when}: {cost(*_EXPERIMENTS, *words)}")
+
+
+def _print_resumes(runs: Path, num_trials: int) -> None:
+    count = f"{num_trials:,} trials" if num_trials > 1 else "1 trial"
+    command = (sys.executable, "-c", _RESUME, str(runs))
+    print(f"resume of {count}, all done: {cost(*command)}")
+    more = ("--max-trials", str(num_trials + 10), "--max-epochs", "1", "--workers", "0")
+    print(f"resume of {count}, 10 more:  {cost(*command, *more)}")
 
 
 if __name__ == "__main__":

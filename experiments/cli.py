@@ -1,6 +1,5 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
-import gc
 import sys
 from typing import Any
 
@@ -92,8 +91,6 @@ def search(quiet: bool, **options: Any) -> int:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**({"workers": 1} | chosen))
     import_keras_quietly()
-    # What Keras and TensorFlow have made lives for ever: collections need not look at it again.
-    gc.freeze()
     if quiet:
         import keras
 

@@ -67,13 +67,12 @@ def _resume(
     from reports.load import find_study
 
     find_study(study, runs)
-    import_keras_quietly()
     from experiments.display import make_display
-    from experiments.search import resume_search
+    from experiments.resuming import resume_search
 
     display = make_display(quiet)
     with display:
-        result = resume_search(study, runs, changes, display)
+        result = resume_search(study, runs, changes, display, import_keras_quietly)
     return show_result(result, quiet)
 
 

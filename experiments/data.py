@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -191,10 +191,10 @@ def prepare(
     shape = shape_for(raw.channels)
     raw, indices = as_recorded(raw, sample, split_seed, recorded)
     name_of_splits = fingerprint(raw, indices)
-    key = hashlib.sha256(json.dumps([_FORMAT, name_of_splits, shape]).encode()).hexdigest()[:24]
-    folder = cache_dir / "datasets" / key
+    folder = _entry(cache_dir, name_of_splits, shape)
+    counts = {split: len(chosen) for split, (_, chosen) in indices.items()}
     touch(folder)
-    if not _is_whole(folder, shape, indices):
+    if not _is_whole(folder, shape, counts):
         _prepare(raw, indices, shape, folder, progress)
     former = raw.former_identity
     return PreparedData(
@@ -202,7 +202,7 @@ def prepare(
         name=name,
         class_names=raw.class_names,
         shape=shape,
-        counts={split: len(chosen) for split, (_, chosen) in indices.items()},
+        counts=counts,
         fingerprint=name_of_splits,
         skipped=raw.skipped,
         recipe=Recipe(data_dir, sample, split_seed, recorded),
@@ -211,6 +211,46 @@ def prepare(
         health=_health(folder),
         former_fingerprint=fingerprint(raw, indices, former) if former else None,
     )
+
+
+def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData | None:
+    """Finds the prepared data of a study in the cache, by what it recorded; nothing is opened.
+
+    Args:
+        name: The dataset's name.
+        record: What `study.json` holds under `dataset`.
+        cache_dir: Where prepared arrays are kept.
+
+    Returns:
+        `None` if they are not there, or if the record lacks some of their facts.
+    """
+    try:
+        height, width, channels = map(int, record["shape"])
+        counts = {str(split): int(count) for split, count in record["counts"].items()}
+        folder = _entry(cache_dir, str(record["fingerprint"]), (height, width, channels))
+        touch(folder)
+        if not _is_whole(folder, (height, width, channels), counts):
+            return None
+        return PreparedData(
+            folder=str(folder),
+            name=name,
+            class_names=tuple(record["class_names"]),
+            shape=(height, width, channels),
+            counts=counts,
+            fingerprint=str(record["fingerprint"]),
+            skipped=tuple(record["skipped"]),
+            roles=dict(record["roles"]),
+            notes=tuple(record["notes"]),
+            health=_health(folder),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _entry(cache_dir: Path, fingerprint: str, shape: tuple[int, int, int]) -> Path:
+    """Returns where the arrays of some splits are kept, in one shape."""
+    key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
+    return cache_dir / "datasets" / key
 
 
 def _prepare(
@@ -235,13 +275,13 @@ def _health(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _is_whole(folder: Path, shape: tuple[int, int, int], indices: Indices) -> bool:
+def _is_whole(folder: Path, shape: tuple[int, int, int], counts: Mapping[str, int]) -> bool:
     """Whether the arrays are in the cache, and none was cut short since."""
     try:
-        for split, (_, chosen) in indices.items():
+        for split, count in counts.items():
             for part, each in (("images", shape), ("labels", ()), ("sizes", (2,))):
                 array = np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
-                if array.shape != (len(chosen), *each):
+                if array.shape != (count, *each):
                     return False
         return isinstance(_health(folder), dict)
     except (OSError, ValueError, EOFError, KeyError, TypeError):

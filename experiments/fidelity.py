@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.oracles.asha import is_paused
+from experiments.pruned import was_pruned
 from reports.reading import dig, number
 
 
@@ -12,7 +12,9 @@ def is_left_behind(trial: Any) -> bool:
 
     It was stopped early, or it is of one of Hyperband's rounds before the last.
     """
-    return is_paused(trial) or is_of_early_round(trial.hyperparameters.values)
+    return was_pruned(trial.status, trial.message) or is_of_early_round(
+        trial.hyperparameters.values
+    )
 
 
 def is_of_early_round(values: Mapping[str, Any]) -> bool:

@@ -73,7 +73,9 @@ class Confirmation:
     @property
     def is_done(self) -> bool:
         """Whether an earlier session has confirmed the same trials in the same way."""
-        return is_done(self._recorded, self._config, [trial.trial_id for trial in self._best()])
+        return self._config.confirm == 0 or is_done(
+            self._recorded, self._config, [trial.trial_id for trial in self._best()]
+        )
 
     def run(self) -> Confirmed:
         """Confirms the best trials, as far as that was not done before.

@@ -9,8 +9,7 @@ import numpy as np
 from experiments.bookkeeping import own_values
 from experiments.config import SearchConfig
 from experiments.fidelity import is_left_behind, longest_first
-from experiments.objective import LATENCY, Objective, described
-from experiments.record import objectives_of
+from experiments.objective import LATENCY, Objective, described, objectives_of
 from experiments.retention import CHECKPOINT, Retention
 from reports.front import front_of
 from reports.statistics.front import Front

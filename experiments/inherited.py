@@ -66,12 +66,7 @@ def settled() -> Iterator[None]:
         UserError: One is set that the search can neither follow nor put aside.
     """
     before_imports()
-    for name in _DISTRIBUTED:
-        if os.environ.get(name):
-            raise UserError(
-                f"{name} is set: it makes Keras Tuner share trials in a way that this suite does "
-                "not use; unset it, and take --workers or --ray"
-            )
+    refuse_shared_trials()
     import keras
 
     _check_backend()
@@ -85,6 +80,20 @@ def settled() -> Iterator[None]:
     finally:
         keras.config.set_image_data_format(layout)
         keras.config.set_dtype_policy(policy)
+
+
+def refuse_shared_trials() -> None:
+    """Checks that Keras Tuner is not told to share trials in its own way.
+
+    Raises:
+        UserError: It is.
+    """
+    for name in _DISTRIBUTED:
+        if os.environ.get(name):
+            raise UserError(
+                f"{name} is set: it makes Keras Tuner share trials in a way that this suite does "
+                "not use; unset it, and take --workers or --ray"
+            )
 
 
 def open_streams() -> None:

@@ -136,6 +136,12 @@ def _sum(*numbers: float | None) -> float | None:
     return sum(known) if len(known) == len(numbers) else None
 
 
+def objectives_of(oracle: Any) -> list[Objective]:
+    """Returns the objectives of an oracle; the first ranks trials."""
+    named = getattr(oracle.objective, "objectives", [oracle.objective])
+    return [Objective(o.name, o.direction) for o in named]
+
+
 def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
     """Checks that models which report `metrics` report the objective.
 

@@ -1,5 +1,6 @@
 """Keeps what TensorFlow says of its own inner life out of the terminal."""
 
+import gc
 import logging
 import os
 import sys
@@ -18,7 +19,11 @@ def import_keras_quietly() -> None:
     of 0 or 1 that the user has set wins and shows all.
     """
     before_imports()
+    is_first = "keras" not in sys.modules
     _import()
+    if is_first:
+        # What they have made lives for ever: collections need not look at it again.
+        gc.freeze()
     own_keras()
 
 

@@ -13,7 +13,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.executors.base import Job
 from experiments.fidelity import epochs_asked
 from experiments.files import write_json
-from experiments.objective import Objective, objective_values
+from experiments.objective import objective_values, objectives_of
 from experiments.policy import Attempt
 from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
@@ -143,12 +143,6 @@ def score_of(result: TrialResult) -> float | None:
     if result.status == "failed" or not scores:
         return None
     return sum(scores) / len(scores)
-
-
-def objectives_of(oracle: Any) -> list[Objective]:
-    """Returns the objectives of an oracle; the first ranks trials."""
-    named = getattr(oracle.objective, "objectives", [oracle.objective])
-    return [Objective(o.name, o.direction) for o in named]
 
 
 def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:

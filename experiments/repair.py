@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.ended_trials import checked_result
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
 from experiments.stored_trial import TrialReader
@@ -78,7 +79,7 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
             (folder / name).unlink()
     path = folder / "trial.json"
     found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
-    found.result = _load(found, "result.json", _checked)
+    found.result = _load(found, "result.json", checked_result)
     if found.trial is None and found.result is None:
         _clear(folder)
     if found.trial is None and found.result is not None:
@@ -114,16 +115,6 @@ def _load(found: Found, name: str, parse: Any) -> Any:
             f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"
         )
         return None
-
-
-def _checked(result: dict[str, Any]) -> dict[str, Any]:
-    int(result["trial_id"])
-    dict(result["hyperparameters"])
-    for execution in result["executions"] if result["status"] != "failed" else []:
-        lengths = {len(values) for values in execution["history"].values()}
-        if lengths != {len(execution["epoch_seconds"])}:
-            raise ValueError("an execution's metrics are of different lengths")
-    return result
 
 
 def _trial_of(result: dict[str, Any], oracle: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
@@ -12,10 +12,12 @@ from experiments.files import finite
 from experiments.finalists_plan import check_race
 from experiments.places import is_images, whole
 from experiments.places import recorded as found_now
-from experiments.ranges import Widened, widened
 from reports.facts import picks
 from reports.passwords import all_hidden
 from reports.reading import clean
+
+if TYPE_CHECKING:
+    from experiments.ranges import Widened
 
 CHANGEABLE = (
     "max_trials",
@@ -150,7 +152,7 @@ def _plain(config: SearchConfig, name: str) -> Any:
 
 def check_same(
     record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData
-) -> list[Widened]:
+) -> "list[Widened]":
     """Checks that the data are what they were, and the space too, but for wider ranges.
 
     Returns:
@@ -159,6 +161,8 @@ def check_same(
     Raises:
         UserError: Something else has changed; the difference is named.
     """
+    from experiments.ranges import widened  # which imports Keras
+
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
     if was != now:
         raise UserError(
@@ -167,3 +171,14 @@ def check_same(
             "new study"
         )
     return widened(record["space"], finite(space))
+
+
+def as_now(
+    record: dict[str, Any], folder: Path, config: SearchConfig, data: PreparedData
+) -> dict[str, Any]:
+    """Returns the content of `study.json` with what is asked now, and where things are now."""
+    kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
+    # Facts of the dataset may not have been recorded then.
+    dataset = data.record() | record["dataset"] | {"name": config.dataset}
+    whole = record["config"] | config.as_dict() | kept
+    return record | {"config": whole, "name": folder.name, "dataset": dataset}

@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,46 +24,15 @@ from experiments.methods import make_oracle, parse_method_settings
 from experiments.objective import check_reported
 from experiments.places import whole_config
 from experiments.ranges import check_buildable, searched_space
-from experiments.resume import changed_config, check_same, may_be_picked_again
+from experiments.resume import as_now, check_same, may_be_picked_again
+from experiments.resuming import resume_search as resume_search
+from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import check_new, describe_study, read_study, write_study
+from experiments.study import check_new, describe_study, write_study
 from experiments.warm_start import as_record, warm_start
-from reports.load import find_study
 
 _MOST_ATTEMPTS = 1000
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search came to.
-
-    Args:
-        folder: The study folder.
-        best_trial: Id of the best trial, of several objectives of the recommended one (the front's
-            knee, if it bends), of several finalists of the one that won; `None` if none was
-            completed.
-        best_score: Its score on the validation split.
-        test_scores: Test accuracy of the winner's trainings, one a seed.
-        num_failed: Trials that failed.
-        report: The report's page.
-        objective: Name of the metric that the score is of.
-        ended_by: `deadline` or `failures`, if that ended the search.
-        front: Ids of the trials that no other beats in all of several objectives, the best by the
-            first one first; empty for one objective.
-        front_lines: The front in words; empty for one objective.
-    """
-
-    folder: Path
-    best_trial: str | None
-    best_score: float | None
-    test_scores: tuple[float, ...]
-    num_failed: int
-    report: Path
-    objective: str
-    ended_by: str | None = None
-    front: tuple[str, ...] = ()
-    front_lines: tuple[str, ...] = ()
 
 
 @settled()
@@ -102,47 +70,33 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 
 
 @settled()
-def resume_search(
-    study: str | Path,
-    runs_dir: str | Path = "runs",
-    changes: Mapping[str, Any] | None = None,
-    display: Display | None = None,
+def go_on(
+    record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
 ) -> SearchResult:
-    """Goes on with a search that was interrupted, or extends one that was finished.
+    """Goes on with a study whose lock is held; `resuming.resume_search` is what to call.
 
     Args:
-        study: Name of the study in `runs_dir`, or its folder.
-        runs_dir: Folder of studies.
-        changes: Fields of `SearchConfig` that are to be different from now on.
+        record: The content of `study.json`.
+        folder: The study folder.
+        config: What is asked now.
         display: Shows how it goes.
 
     Raises:
-        UserError: There is no such study, it is being searched already, or what should change
-            can't; the study is left as it is.
+        UserError: What is asked can't be; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
-    refuse_while_spawning()
-    display = display or SilentDisplay()
-    folder = find_study(study, runs_dir)
-    read_study(folder)
-    with locked(folder):
-        record = read_study(folder)
-        config = changed_config(record, folder, changes or {})
-        again = may_be_picked_again(record, config)  # more trials may ask for another method
-        asked = replace(config, method="auto") if again else config
-        recorded = record["dataset"].get("fingerprint")
-        prepared = prepare_search(asked, display, config, recorded)
-        space = describe_space(prepared.space)
-        widened = check_same(record, space, prepared.data)
-        if widened:
-            prepared = replace(prepared, widened=tuple(widened))
-            record["space"] = space
-        record["dataset"] = prepared.data.record() | record["dataset"]  # facts not recorded then
-        kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
-        record["config"] |= prepared.config.as_dict() | kept
-        record["name"], record["dataset"]["name"] = folder.name, prepared.config.dataset
-        with opened(prepared.config) as executor:
-            return _run(prepared, folder, record, display, executor)
+    again = may_be_picked_again(record, config)  # more trials may ask for another method
+    asked = replace(config, method="auto") if again else config
+    recorded = record["dataset"].get("fingerprint")
+    prepared = prepare_search(asked, display, config, recorded)
+    space = describe_space(prepared.space)
+    widened = check_same(record, space, prepared.data)
+    if widened:
+        prepared = replace(prepared, widened=tuple(widened))
+        record["space"] = space
+    study = as_now(record, folder, prepared.config, prepared.data)
+    with opened(prepared.config) as executor:
+        return _run(prepared, folder, study, display, executor)
 
 
 def prepare_search(
@@ -297,23 +251,7 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
 def _run(
     prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
 ) -> SearchResult:
-    from reports import write_report
-
     session = Session(prepared, folder, study, display, executor)
     confirmed = session.run()
-    oracle = session.tuner.oracle
-    best = front.finalists(oracle, 1)
-    if confirmed.winner is not None:  # of a race, it may not be the best of the search
-        best = [oracle.trials[confirmed.winner]]
-    return SearchResult(
-        folder=folder,
-        best_trial=best[0].trial_id if best else None,
-        best_score=best[0].score if best else None,
-        test_scores=confirmed.scores,
-        num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
-        report=write_report(folder),
-        objective=prepared.config.parsed_objective.name,
-        ended_by=study["sessions"][-1].get("ended_by"),
-        front=front.members(oracle),
-        front_lines=front.described_front(oracle),
-    )
+    ended_by = study["sessions"][-1].get("ended_by")
+    return result_of(folder, session.tuner.oracle, confirmed, ended_by)

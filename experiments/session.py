@@ -1,7 +1,6 @@
 """One run of a study, from its first or a later trial to the report."""
 
 import shlex
-import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,28 +14,24 @@ from experiments.deadline import Deadline
 from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
+from experiments.ended_trials import ENDED
 from experiments.errors import InterruptedSearchError, UserError
 from experiments.executors.base import Executor
-from experiments.executors.hardware import suitable_workers
 from experiments.files import is_disk_full
 from experiments.finalists_plan import num_trainings
 from experiments.finalists_record import Confirmed
 from experiments.front import make_retention
 from experiments.guidance import given_points
 from experiments.methods import make_oracle, plan_of
-from experiments.numerics import INTRA, threads_of
 from experiments.oracles.bracket import Plan
 from experiments.ranges import Widened
 from experiments.record import TrialRecord
 from experiments.repair import restore
+from experiments.session_record import SessionRecord, other_threads, threads_in
 from experiments.space_source import changed, source_of, space_source
-from experiments.study import write_study
 from experiments.trainings import OutOfTimeError
 from experiments.tuner import SuiteTuner
 from experiments.warm_start import from_record
-
-_ENDED = ("COMPLETED", "FAILED")
-_ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
 
 
 @dataclass(frozen=True)
@@ -86,10 +81,8 @@ class Session:
         executor: Executor,
     ) -> None:
         self._executor = executor
-        self._is_begun = False
         self._new_source: list[str] = []
         self._num_before = 0  # trials that had ended when the session began
-        self._ended_before: dict[str, float] = {}
         self.config, self.folder, self.study = prepared.config, folder, study
         self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
         self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
@@ -111,7 +104,7 @@ class Session:
             project_name=folder.name,
         )
         self._record = TrialRecord(folder, self._oracle)
-        self._threads = _threads_of(self.config)
+        self._session = SessionRecord(folder, study)
 
     def _plans(self) -> list[Plan]:
         """Returns Hyperband's plans in this study, one a session that changed it."""
@@ -152,12 +145,16 @@ class Session:
             with held(Path(self._data.folder)):
                 driver = self._driver()
                 self.tuner.search(driver)
-                self._note(search_ended=time.time(), ended_by=driver.ended_by)
+                self._session.note(
+                    search_ended=time.time(),
+                    ended_by=driver.ended_by,
+                    num_trials=len(self._oracle.trials),
+                )
                 return self._confirm()
         except KeyboardInterrupt:
-            if self._is_begun:  # else the last session is an earlier one
+            if self._session.is_begun:  # else the last session is an earlier one
                 with suppress(OSError):
-                    self._note(ended_by="interrupted", stopped=time.time())
+                    self._session.note(ended_by="interrupted", stopped=time.time())
             raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
         except MissingDataError as error:
             raise UserError(
@@ -176,14 +173,12 @@ class Session:
         mended = restore(self.folder, self._record, self._oracle)
         plan = plan_of(self.config)
         session = {
-            "started": time.time(),
             "first_trial": len(self._oracle.trials),
             "max_trials": self.config.max_trials,
             "max_epochs": plan.max_epochs,
             "factor": plan.factor,
-            "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "restored": mended,
-            "threads": self._threads,
+            "threads": threads_in(self.config),
         }
         if self._new_points is not None:
             session["points"] = self._new_points
@@ -192,14 +187,11 @@ class Session:
         session |= self._source()
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
-        self._num_before = sum(t.status in _ENDED for t in self._oracle.trials.values())
-        self._ended_before = {n: self.study.pop(n) for n in _ENDS if n in self.study}
-        self.study.setdefault("sessions", []).append(session)
-        self._is_begun = True
-        write_study(self.folder, self.study)
+        self._num_before = sum(t.status in ENDED for t in self._oracle.trials.values())
+        self._session.begin(**session)
         self._display.search_started(self.folder.name, self.config, self._data)
         self._display.recalled(*self._so_far())
-        for line in _other_threads(self.study["sessions"]):
+        for line in other_threads(self.study["sessions"]):
             self._display.notice(line)
         for change in self._widened:
             self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
@@ -225,15 +217,9 @@ class Session:
 
     def _so_far(self) -> tuple[int, tuple[str, float] | None]:
         """Returns the number of trials that have ended, and the best with its score."""
-        num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
+        num_ended = sum(t.status in ENDED for t in self._oracle.trials.values())
         best = self._oracle.get_best_trials(1)
         return num_ended, (best[0].trial_id, best[0].score) if best else None
-
-    def _note(self, **facts: Any) -> None:
-        self.study["sessions"][-1] |= facts
-        if "search_ended" in facts:
-            self.study["search_ended"] = facts["search_ended"]
-        write_study(self.folder, self.study)
 
     def _driver(self) -> Driver:
         config = self.config
@@ -264,28 +250,7 @@ class Session:
         except OutOfTimeError as error:
             confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
             self._display.notice(f"{error}; go on with: {self._how}")
-        num_ended = sum(t.status in _ENDED for t in self._oracle.trials.values())
-        if was_done and num_ended == self._num_before and "ended" in self._ended_before:
-            self.study |= self._ended_before  # nothing was left to do
-        else:
-            self.study["ended"] = time.time()
-        self._note(ended=time.time(), **ended_by)
+        num_ended = sum(t.status in ENDED for t in self._oracle.trials.values())
+        was_idle = was_done and num_ended == self._num_before
+        self._session.end(was_idle=was_idle, **ended_by)
         return confirmed
-
-
-def _threads_of(config: SearchConfig) -> int | None:
-    """Returns the threads of a trial's operations; `None` on a cluster, whose nodes decide."""
-    if config.ray is not None:
-        return None
-    return threads_of(suitable_workers() if config.workers == "auto" else int(config.workers))
-
-
-def _other_threads(sessions: list[dict[str, Any]]) -> list[str]:
-    """Says where a session's trials have other threads than the one before, and how to mend it."""
-    *before, now = [session.get("threads") for session in sessions]
-    if not before or None in (before[-1], now) or before[-1] == now:
-        return []
-    return [
-        f"trials had {before[-1]} threads until now and have {now} from now on: scores of the same "
-        f"seeds may differ; {INTRA}={before[-1]} keeps them"
-    ]

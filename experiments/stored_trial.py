@@ -12,6 +12,8 @@ from typing import Any
 from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
 
+from experiments.ended_trials import check_metrics
+
 Status = trial_module.TrialStatus
 
 
@@ -32,7 +34,7 @@ class StoredTrial(trial_module.Trial):
         self._metrics: Any = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
-        _check_metrics(state["metrics"])
+        check_metrics(state["metrics"])
         self._path = path
         self._tracker: Any = type(self._metrics)
         self._metrics = None  # until they are asked for
@@ -82,13 +84,3 @@ class TrialReader:
             own._hps[name] = list(same)
         own.values = dict(config["values"])
         return own
-
-
-def _check_metrics(config: dict[str, Any]) -> None:
-    """Looks at what `metrics` will be made of, as making them would."""
-    for metric in config["metrics"].values():
-        if metric["direction"] not in ("min", "max", None):
-            raise ValueError(f"a metric's direction is {metric['direction']!r}")
-        for observation in metric["observations"]:
-            if not isinstance(observation["step"], int) or "value" not in observation:
-                raise ValueError("a metric's observation has no step, or no value")

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,21 +72,26 @@ def environment() -> dict[str, Any]:
     """Describes where this runs: versions, git state, hardware, command line."""
     import psutil
 
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "packages": versions,
+        "packages": versions(_PACKAGES),
         "git": _git(),
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the version of each package, or `not installed`."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def _git() -> dict[str, Any] | None:

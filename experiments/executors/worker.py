@@ -1,6 +1,5 @@
 """The main function of a worker process; loads TensorFlow only with its first trial."""
 
-import gc
 import os
 import sys
 import threading
@@ -65,8 +64,6 @@ def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
         from experiments.quiet import import_keras_quietly
 
         import_keras_quietly()
-        # What TensorFlow has made lives for ever: collections need not look at it again.
-        gc.freeze()
     from experiments.trial import run_trial
 
     return run_trial(task, report, note)

@@ -12,6 +12,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
 
+from experiments.ended_trials import best_trials
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
 from experiments.stored_trial import TrialReader
@@ -163,9 +164,7 @@ class DurableOracle(keras_tuner.Oracle):
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
         """Returns the best completed trials by the first objective, fewer where there are fewer."""
-        completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
-        most = self._objectives()[0].direction == "max"
-        return sorted(completed, key=lambda t: t.score, reverse=most)[:num_trials]
+        return best_trials(self.trials, self._objectives()[0].direction, num_trials)
 
     def wanted(self) -> set[str]:
         """Returns the trials whose training a later trial may go on from."""

@@ -120,10 +120,10 @@ def test_a_trial_is_reproduced_under_the_threads_that_it_had(
 
 
 def test_a_session_with_other_threads_says_so() -> None:
-    from experiments.session import _other_threads
+    from experiments.session_record import other_threads
 
-    assert _other_threads([{"threads": 2}]) == _other_threads([{}, {"threads": 1}]) == []
-    assert _other_threads([{"threads": 1}, {"threads": 1}]) == []
-    (line,) = _other_threads([{"threads": 2}, {"threads": 1}])
+    assert other_threads([{"threads": 2}]) == other_threads([{}, {"threads": 1}]) == []
+    assert other_threads([{"threads": 1}, {"threads": 1}]) == []
+    (line,) = other_threads([{"threads": 2}, {"threads": 1}])
     assert "had 2 threads until now and have 1 from now on" in line
     assert f"{INTRA}=2 keeps them" in line

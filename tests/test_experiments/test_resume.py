@@ -229,11 +229,7 @@ def record_of(study: Path) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("without_report")
-def test_a_study_ends_anew_when_something_was_done(
-    study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The finalists of before are those of now.
-    monkeypatch.setattr("experiments.finalists.Confirmation.is_done", True)
+def test_a_study_ends_anew_when_something_was_done(study: Path) -> None:
     then = record_of(study)
     idle = Watching(study)
     resume_search(study, display=idle)

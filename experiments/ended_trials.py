@@ -1,0 +1,167 @@
+"""The trials of a study whose search has ended, read without Keras Tuner.
+
+It imports Keras, and Keras TensorFlow: five seconds and 700 MB, which a study in which nothing is
+left to train has no use for.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.fidelity import epochs_asked
+from experiments.objective import Objective
+
+ENDED = ("COMPLETED", "FAILED")
+
+
+@dataclass(frozen=True)
+class Values:
+    """A trial's hyperparameters, by their values alone."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial that has ended, with the facts that a Keras Tuner `Trial` has under these names."""
+
+    trial_id: str
+    status: str
+    message: str | None
+    score: float | None
+    hyperparameters: Values
+
+
+class EndedTrials:
+    """Trials that have ended, as an oracle that has no more holds them.
+
+    Args:
+        objective: What ranks them.
+        trials: In the order of their numbers.
+        asked: trial id -> epochs that it was to be trained for.
+        space: The hyperparameters that the last one was drawn from, as `study.json` has them.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        trials: Iterable[EndedTrial],
+        asked: dict[str, int],
+        space: list[dict[str, Any]],
+    ) -> None:
+        self.objective, self.asked, self.space = objective, asked, space
+        self.trials = {trial.trial_id: trial for trial in trials}
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """Returns the best completed trials, fewer where there are fewer."""
+        return best_trials(self.trials, self.objective.direction, num_trials)
+
+
+def best_trials(trials: Mapping[str, Any], direction: str, count: int) -> list[Any]:
+    """Returns the best completed ones of `trials`, fewer than `count` where there are fewer."""
+    completed = [t for t in trials.values() if t.status == "COMPLETED"]
+    return sorted(completed, key=lambda t: t.score, reverse=direction == "max")[:count]
+
+
+def read_ended(folder: Path, objective: Objective) -> EndedTrials | None:
+    """Reads the trials of a study.
+
+    Returns:
+        `None` if one has not ended, or if there is anything that `repair.restore` would mend.
+    """
+    found: dict[int, EndedTrial] = {}
+    last: tuple[int, Any] = (-1, ())  # number of the last trial, and its space
+    asked: dict[str, int] = {}
+    try:
+        for path in folder.glob("trial_*"):
+            state, result = _read(path)
+            trial = _trial(state)
+            number = int(trial.trial_id)
+            found[number] = trial
+            if number > last[0]:
+                last = number, state["hyperparameters"]["space"]
+            epochs = epochs_asked(result)
+            if epochs is not None:
+                asked[trial.trial_id] = epochs
+        space = _described(last[1])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        return None
+    return EndedTrials(objective, [found[number] for number in sorted(found)], asked, space)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the content of `trial.json` and of `result.json`.
+
+    Raises:
+        OSError: One of them is not there.
+        ValueError: They are not what an ended trial leaves.
+    """
+    names = os.listdir(folder)
+    if any(name.startswith(".tmp-") or name.endswith(".damaged") for name in names):
+        raise ValueError("there is something to be mended")
+    state, result = (json.loads((folder / n).read_bytes()) for n in ("trial.json", "result.json"))
+    if any(f"trial_{content['trial_id']}" != folder.name for content in (state, result)):
+        raise ValueError("it is of another trial")
+    check_metrics(state["metrics"])
+    checked_result(result)
+    return state, result
+
+
+def _trial(state: dict[str, Any]) -> EndedTrial:
+    if state["status"] not in ENDED:
+        raise ValueError("it has not ended")
+    score = state["score"]
+    if state["status"] == "COMPLETED":
+        score = float(score)
+    values = Values(dict(state["hyperparameters"]["values"]))
+    return EndedTrial(state["trial_id"], state["status"], state["message"], score, values)
+
+
+def _described(space: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the space in a trial's file as `study.json` has it."""
+    return [
+        {"kind": hp["class_name"]}
+        | hp["config"]
+        | {"conditions": [_condition(c["config"]) for c in hp["config"]["conditions"]]}
+        for hp in space
+    ]
+
+
+def _condition(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": config["name"], "values": list(config["values"])}
+
+
+def checked_result(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns the content of `result.json`.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: It does not agree with itself.
+    """
+    int(result["trial_id"])
+    dict(result["hyperparameters"])
+    for execution in result["executions"] if result["status"] != "failed" else []:
+        lengths = {len(values) for values in execution["history"].values()}
+        if lengths != {len(execution["epoch_seconds"])}:
+            raise ValueError("an execution's metrics are of different lengths")
+    return result
+
+
+def check_metrics(config: dict[str, Any]) -> None:
+    """Looks at what a trial's `metrics` will be made of, as making them would.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: It is nothing that Keras Tuner takes.
+    """
+    for metric in config["metrics"].values():
+        if metric["direction"] not in ("min", "max", None):
+            raise ValueError(f"a metric's direction is {metric['direction']!r}")
+        for observation in metric["observations"]:
+            if not isinstance(observation["step"], int) or "value" not in observation:
+                raise ValueError("a metric's observation has no step, or no value")

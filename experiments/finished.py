@@ -1,0 +1,182 @@
+"""A study in which nothing is left to do, told from its record: no Keras, no TensorFlow.
+
+Whatever the record does not settle is left to the long way (`search.go_on`), which asks the oracle.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from experiments.cache import cache_folder
+from experiments.cache_use import held
+from experiments.config import OPTUNA_METHODS, SearchConfig
+from experiments.data import PreparedData, kept, prepare
+from experiments.deadline import parse_deadline
+from experiments.display import Display
+from experiments.ended_trials import EndedTrials, read_ended
+from experiments.files import finite
+from experiments.finalists_record import Confirmed, confirmed, is_done, read_finalists
+from experiments.front import finalists
+from experiments.places import is_images
+from experiments.resume import as_now, changed_config
+from experiments.search_result import SearchResult, result_of
+from experiments.session_record import SessionRecord, other_threads, threads_in
+from experiments.space_source import is_unchanged
+from experiments.study import versions
+from reports.reading import dicts, dig
+
+# Fields that have no say in what is left to do.
+_HOW = ("workers", "deadline", "max_failures")
+_PACKAGES = ("keras", "keras-tuner")  # which a space's ranges may depend on
+_PLAN = ("max_trials", "max_epochs", "factor")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study in which nothing is left to do.
+
+    Args:
+        record: The content of `study.json`.
+        folder: The study folder.
+        config: What is asked now.
+        trials: Its trials.
+        data: Its prepared dataset.
+        confirmed: What its finalists came to.
+    """
+
+    record: dict[str, Any]
+    folder: Path
+    config: SearchConfig
+    trials: EndedTrials
+    data: PreparedData
+    confirmed: Confirmed
+
+    def report(self, display: Display) -> SearchResult:
+        """Records a session that had nothing to do, and writes the report."""
+        study = as_now(self.record, self.folder, self.config, self.data)
+        session = SessionRecord(self.folder, study)
+        facts = {name: study["sessions"][-1][name] for name in _PLAN}
+        if self.config.method in OPTUNA_METHODS:
+            facts["points"] = []  # to begin with: none was added
+        with held(Path(self.data.folder)):
+            session.begin(
+                first_trial=len(self.trials.trials),
+                restored=[],
+                threads=threads_in(self.config),
+                **facts,
+            )
+            self._introduce(display, study)
+            now = {"search_ended": time.time(), "ended_by": None}
+            session.note(**now, num_trials=len(self.trials.trials))
+            session.end(was_idle=True)
+        return result_of(self.folder, self.trials, self.confirmed)
+
+    def _introduce(self, display: Display, study: dict[str, Any]) -> None:
+        best = self.trials.get_best_trials(1)
+        display.search_started(self.folder.name, self.config, self.data)
+        so_far = (best[0].trial_id, best[0].score) if best else None
+        display.recalled(len(self.trials.trials), so_far)
+        for line in other_threads(study["sessions"]):
+            display.notice(line)
+
+
+def find_finished(
+    record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
+) -> Finished | None:
+    """Returns a study if its record says that nothing is left to do.
+
+    Args:
+        record: The content of `study.json`.
+        folder: The study folder.
+        config: What is asked now.
+        display: Shows how a folder of images is looked at.
+
+    Raises:
+        UserError: A deadline is none, or the images of a folder can't be had.
+    """
+    if config.deadline:
+        parse_deadline(config.deadline)
+    if not (_asks_nothing(record, folder, config) and _has_ended(record, folder, config)):
+        return None
+    trials = read_ended(folder, config.parsed_objective)
+    if trials is None or not _is_exhausted(record, config, trials):
+        return None
+    if finite(trials.space) != record["space"]:
+        return None
+    found = _confirmed(folder, config, trials)
+    data = None if found is None else _data(record, config, display)
+    if found is None or data is None:
+        return None
+    return Finished(record, folder, config, trials, data, found)
+
+
+def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
+    """Whether what is asked is what was asked, of the same search space."""
+    before = changed_config(record, folder, {"ray": config.ray})
+    same = all(
+        getattr(before, field.name) == getattr(config, field.name)
+        for field in fields(SearchConfig)
+        if field.name not in _HOW
+    )
+    # Of several objectives, what the front is of is asked of the oracle.
+    simple = same and config.ray is None and len(config.objectives) == 1
+    then = dig(record, "environment", "packages") or {}
+    return simple and versions(_PACKAGES).items() <= then.items() and is_unchanged(record)
+
+
+def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
+    """Whether the last session had come to its end, with all that a session records now."""
+    sessions = dicts(record.get("sessions"))
+    last = sessions[-1] if sessions else {}
+    ended = {"search_ended", "ended"} <= record.keys() and {"ended", *_PLAN} <= last.keys()
+    files = all((folder / name).is_file() for name in ("oracle.json", "tuner0.json"))
+    given = config.method not in OPTUNA_METHODS or any("points" in s for s in sessions)
+    return ended and files and given and not last.get("ended_by")
+
+
+def _is_exhausted(record: Mapping[str, Any], config: SearchConfig, trials: EndedTrials) -> bool:
+    """Whether an oracle of these trials has no more.
+
+    Every oracle stops at the limit. That of the last session stopped before, if it ended the
+    search with as many trials as there are: what it proposes is a function of them.
+    """
+    count = len(trials.trials)
+    return count >= config.max_trials or record["sessions"][-1].get("num_trials") == count
+
+
+def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confirmed | None:
+    """Returns what the finalists came to; `None` if they are not those of now."""
+    if config.confirm == 0:
+        return confirmed([])
+    if (folder / "artifacts" / "finalists").exists():
+        return None
+    records = read_finalists(folder / "artifacts" / "finalists.json")
+    asked = [trial.trial_id for trial in finalists(trials, config.confirm)]
+    if not is_done(records, config, asked):
+        return None
+    result = confirmed(records)
+    return result if result.winner is None or result.winner in trials.trials else None
+
+
+def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:
+    """Returns the prepared data of the study; `None` if they are not at hand.
+
+    A folder of images may have changed. Other datasets are what they were: opening those of
+    tensorflow-datasets takes TensorFlow.
+    """
+    cache, recorded = cache_folder(config.cache_dir), record["dataset"]
+    data = kept(config.dataset, recorded, cache)
+    if data is not None and is_images(config.dataset):
+        data = prepare(
+            config.dataset,
+            lambda _: data.shape,
+            cache,
+            data_dir=config.data_dir,
+            sample=config.sample,
+            split_seed=config.split_seed,
+            progress=display.preparing,
+            recorded=data.fingerprint,
+        )
+    return data if data is not None and data.fingerprint == recorded["fingerprint"] else None

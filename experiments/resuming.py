@@ -1,0 +1,53 @@
+"""Goes on with a study; Keras is imported once it is known that something is left to do."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.display import Display, SilentDisplay
+from experiments.executors.starting import refuse_while_spawning
+from experiments.finished import find_finished
+from experiments.inherited import before_imports, refuse_shared_trials
+from experiments.lock import locked
+from experiments.resume import changed_config
+from experiments.search_result import SearchResult
+from experiments.study import read_study
+from reports.load import find_study
+
+
+def resume_search(
+    study: str | Path,
+    runs_dir: str | Path = "runs",
+    changes: Mapping[str, Any] | None = None,
+    display: Display | None = None,
+    import_keras: Callable[[], None] = before_imports,
+) -> SearchResult:
+    """Goes on with a search that was interrupted, or extends one that was finished.
+
+    Args:
+        study: Name of the study in `runs_dir`, or its folder.
+        runs_dir: Folder of studies.
+        changes: Fields of `SearchConfig` that are to be different from now on.
+        display: Shows how it goes.
+        import_keras: Is called before Keras is needed, and only if it is.
+
+    Raises:
+        UserError: There is no such study, it is being searched already, or what should change
+            can't; the study is left as it is.
+        InterruptedSearchError: It was interrupted again.
+    """
+    refuse_while_spawning()
+    refuse_shared_trials()
+    display = display or SilentDisplay()
+    folder = find_study(study, runs_dir)
+    read_study(folder)
+    with locked(folder):
+        record = read_study(folder)
+        config = changed_config(record, folder, changes or {})
+        finished = find_finished(record, folder, config, display)
+        if finished is not None:
+            return finished.report(display)
+        import_keras()
+        from experiments.search import go_on
+
+        return go_on(record, folder, config, display)

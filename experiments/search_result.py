@@ -1,0 +1,71 @@
+"""What a search came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import front
+from experiments.finalists_record import Confirmed
+from experiments.objective import objectives_of
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search came to.
+
+    Args:
+        folder: The study folder.
+        best_trial: Id of the best trial, of several objectives of the recommended one (the front's
+            knee, if it bends), of several finalists of the one that won; `None` if none was
+            completed.
+        best_score: Its score on the validation split.
+        test_scores: Test accuracy of the winner's trainings, one a seed.
+        num_failed: Trials that failed.
+        report: The report's page.
+        objective: Name of the metric that the score is of.
+        ended_by: `deadline` or `failures`, if that ended the search.
+        front: Ids of the trials that no other beats in all of several objectives, the best by the
+            first one first; empty for one objective.
+        front_lines: The front in words; empty for one objective.
+    """
+
+    folder: Path
+    best_trial: str | None
+    best_score: float | None
+    test_scores: tuple[float, ...]
+    num_failed: int
+    report: Path
+    objective: str
+    ended_by: str | None = None
+    front: tuple[str, ...] = ()
+    front_lines: tuple[str, ...] = ()
+
+
+def result_of(
+    folder: Path, oracle: Any, confirmed: Confirmed, ended_by: str | None = None
+) -> SearchResult:
+    """Writes the report, and returns what a search came to.
+
+    Args:
+        folder: The study folder.
+        oracle: Holds the trials; `EndedTrials` is as good.
+        confirmed: What confirming came to.
+        ended_by: What ended the search, if not the method.
+    """
+    from reports import write_report
+
+    best = front.finalists(oracle, 1)
+    if confirmed.winner is not None:  # of a race, it may not be the best of the search
+        best = [oracle.trials[confirmed.winner]]
+    return SearchResult(
+        folder=folder,
+        best_trial=best[0].trial_id if best else None,
+        best_score=best[0].score if best else None,
+        test_scores=confirmed.scores,
+        num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
+        report=write_report(folder),
+        objective=objectives_of(oracle)[0].name,
+        ended_by=ended_by,
+        front=front.members(oracle),
+        front_lines=front.described_front(oracle),
+    )

@@ -1,0 +1,74 @@
+"""What `study.json` says of a session: begun, what came of it, when it ended."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.executors.hardware import suitable_workers
+from experiments.numerics import INTRA, threads_of
+from experiments.study import write_study
+
+_ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
+
+
+class SessionRecord:
+    """The last of a study's `sessions`.
+
+    Args:
+        folder: The study folder.
+        study: The content of `study.json`; the session is added to it.
+    """
+
+    def __init__(self, folder: Path, study: dict[str, Any]) -> None:
+        self._folder, self._study = folder, study
+        self._ended_before: dict[str, float] = {}
+        self.is_begun = False
+
+    def begin(self, **facts: Any) -> None:
+        """Adds the session; until it has ended, the study has not."""
+        command_line = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        session = {"started": time.time(), "command_line": command_line} | facts
+        self._ended_before = {n: self._study.pop(n) for n in _ENDS if n in self._study}
+        self._study.setdefault("sessions", []).append(session)
+        self.is_begun = True
+        write_study(self._folder, self._study)
+
+    def note(self, **facts: Any) -> None:
+        """Adds facts to the session."""
+        self._study["sessions"][-1] |= facts
+        if "search_ended" in facts:
+            self._study["search_ended"] = facts["search_ended"]
+        write_study(self._folder, self._study)
+
+    def end(self, *, was_idle: bool, **facts: Any) -> None:
+        """Notes the end.
+
+        Args:
+            was_idle: Whether nothing was left to do: the study has then ended when it had.
+            **facts: What is noted besides.
+        """
+        if was_idle and "ended" in self._ended_before:
+            self._study |= self._ended_before
+        else:
+            self._study["ended"] = time.time()
+        self.note(ended=time.time(), **facts)
+
+
+def threads_in(config: SearchConfig) -> int | None:
+    """Returns the threads of a trial's operations; `None` on a cluster, whose nodes decide."""
+    if config.ray is not None:
+        return None
+    return threads_of(suitable_workers() if config.workers == "auto" else int(config.workers))
+
+
+def other_threads(sessions: list[dict[str, Any]]) -> list[str]:
+    """Says where a session's trials have other threads than the one before, and how to mend it."""
+    *before, now = [session.get("threads") for session in sessions]
+    if not before or None in (before[-1], now) or before[-1] == now:
+        return []
+    return [
+        f"trials had {before[-1]} threads until now and have {now} from now on: scores of the same "
+        f"seeds may differ; {INTRA}={before[-1]} keeps them"
+    ]
