@@ -98,6 +98,7 @@ METHODS: list[tuple[Any, Any, dict[str, Any]]] = [
 
 # Keras Tuner's random search and Hyperband survive these two kills; its Hyperband and random
 # search lose other things, below and in the repairs.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "options"),
     [(ours, options) for ours, _, options in METHODS]
@@ -198,6 +199,7 @@ def test_bayesian_repeats_no_point(cls: Any, tmp_path: Path) -> None:
     assert sorted(values) == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_bayesian_finds_the_peak_sooner_than_random(tmp_path: Path) -> None:
     options = {"max_trials": 30, "seed": 3}
     bayesian = run(make(BayesianOracle, tmp_path / "b", wide(), num_initial_points=8, **options))

@@ -22,6 +22,7 @@ def simulated(
     return race
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spreads", "budget"),
     [

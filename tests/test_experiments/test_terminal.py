@@ -72,6 +72,7 @@ class Ends:
         self.messages.append(f"lost: {loss.message}")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_workers_start_reaches_none(capfd: pytest.CaptureFixture[str]) -> None:
     executor, ends = ProcessExecutor(hello, 1), Ends()
     executor.submit(Job("0000", 1, "world"))

@@ -108,6 +108,7 @@ def test_axes_are_in_the_scale_of_the_hyperparameter(synthetic: Study) -> None:
     assert scales["dropout"] == "linear"
 
 
+@pytest.mark.slow
 def test_trials_stopped_early_are_shown(synthetic: Study) -> None:
     from matplotlib.figure import Figure
 
