@@ -213,12 +213,17 @@ class Simulation:
         return driver, restored
 
     def table(self) -> list[tuple[Any, ...]]:
-        """Returns the final table: of each trial its id, status, values, score and epochs."""
-        rows = []
-        for path in sorted(self.folder.glob("trial_*/trial.json")):
-            trial = json.loads(path.read_text(encoding="utf-8"))
-            result = json.loads(path.with_name("result.json").read_text(encoding="utf-8"))
-            epochs = [len(e["epoch_seconds"]) for e in result["executions"]]
-            values = tuple(sorted(trial["hyperparameters"]["values"].items()))
-            rows.append((trial["trial_id"], trial["status"], values, trial["score"], *epochs))
-        return rows
+        """Returns the final table."""
+        return table(self.folder)
+
+
+def table(folder: Path) -> list[tuple[Any, ...]]:
+    """Returns the table of a study: of each trial its id, status, values, score and epochs."""
+    rows = []
+    for path in sorted(folder.glob("trial_*/trial.json")):
+        trial = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.with_name("result.json").read_text(encoding="utf-8"))
+        epochs = [len(e["epoch_seconds"]) for e in result["executions"]]
+        values = tuple(sorted(trial["hyperparameters"]["values"].items()))
+        rows.append((trial["trial_id"], trial["status"], values, trial["score"], *epochs))
+    return rows

@@ -1,7 +1,7 @@
 """What the report shows and only Keras can compute, left in the study folder as plain data.
 
 - `model.json`: every layer with its output shape and its trainable and frozen parameters; FLOPs
-  and latency of one image.
+  and latency of one image; `own_code`, what the file of the model needs to be loaded, if anything.
 - `predictions.npz`: `labels` `(num_images,)` int64 and `probabilities` `(num_images, num_classes)`
   float32 of the exported model on the test split, in the split's order.
 - `pictures.npz`: images `(n, height, width, channels)` uint8 of some test images, of the test
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from experiments.costs import flops, latency
 from experiments.data import PreparedData, Split
 from experiments.files import atomic, write_json
+from experiments.own_code import own_code
 
 NUM_FILTERS = 9
 _NUM_PICTURES = 12
@@ -86,7 +87,9 @@ def _save(path: Path, **arrays: Any) -> None:
 
 def describe_model(model: keras.Model) -> dict[str, Any]:
     """Returns totals and, layer by layer, output shapes and parameters; inner models unfolded."""
+    needs = own_code(model)
     return {
+        **({"own_code": needs} if needs else {}),
         "name": model.name,
         "input_shape": list(model.input_shape),
         "output_shape": list(model.output_shape),

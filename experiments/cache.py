@@ -14,13 +14,14 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from experiments.cache_use import claimed
+from experiments.cache_use import INFO, PARTIAL, claimed, lock_of
 from experiments.errors import UserError
+from reports.words import are
 
-_KINDS = ("datasets", "features", "folders")
+KINDS = ("datasets", "features", "folders")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_IN_USE_SECONDS = 600  # a half-made entry touched this lately may be somebody's work
+_IN_USE_SECONDS = 600  # what was touched this lately may be in use, where nobody can tell
 
 
 def cache_folder(cache_dir: str | None) -> Path:
@@ -63,8 +64,9 @@ class Cached:
 
 def entries(folder: Path) -> list[Cached]:
     """Returns every entry, the one used last first."""
-    found = [_entry(kind, path) for kind in _KINDS for path in _folders(folder / kind)]
-    return sorted(found, key=lambda entry: -entry.used)
+    found = [_entry(kind, path) for kind in KINDS for path in _folders(folder / kind)]
+    there = [entry for entry in found if entry.path.is_dir()]  # others have been renamed meanwhile
+    return sorted(there, key=lambda entry: -entry.used)
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -74,11 +76,9 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _entry(kind: str, path: Path) -> Cached:
     states = _states(path)
-    info = path / "info.json"
-    whole = info.is_file() and not path.name.startswith(".") and path.suffix != ".partial"
-    what = "unfinished"
-    if whole:
-        what = _what(info)
+    info = path / INFO
+    whole = info in states and not path.name.startswith(".") and path.suffix != PARTIAL
+    what = _what(info) if whole else "unfinished"
     newest = max((state.st_mtime for state in states.values()), default=0.0)
     return Cached(
         path=path,
@@ -93,11 +93,12 @@ def _entry(kind: str, path: Path) -> Cached:
 def _states(folder: Path) -> dict[Path, os.stat_result]:
     """Returns the files of a folder; one that vanishes meanwhile is none."""
     found = {}
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            state = path.stat()
-            if stat.S_ISREG(state.st_mode):
-                found[path] = state
+    for parent, _, names in os.walk(folder):  # which passes over folders that vanish, too
+        for path in (Path(parent, name) for name in names):
+            with suppress(OSError):
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode):
+                    found[path] = state
     return found
 
 
@@ -130,10 +131,13 @@ class Pruned:
     def __str__(self) -> str:
         kept = [
             f"; kept {len(found)} that {why}"
-            for found, why in ((self.in_use, "are in use"), (self.refused, "can't be removed"))
+            for found, why in (
+                (self.in_use, f"{are(len(self.in_use))} in use"),
+                (self.refused, "can't be removed"),
+            )
             if found
         ]
-        return f"removed {len(self.removed)} entries{''.join(kept)}"
+        return f"removed {_entries(len(self.removed))}{''.join(kept)}"
 
 
 def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> Pruned:
@@ -153,8 +157,6 @@ def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> Prun
     total = sum(entry.num_bytes for entry in left)
     for entry in reversed(left):
         age = now - entry.used
-        if not entry.whole and age < _IN_USE_SECONDS:
-            continue
         everything = older_than is None and max_bytes is None
         too_old = older_than is not None and age > older_than
         too_much = max_bytes is not None and total > max_bytes
@@ -166,24 +168,28 @@ def prune(folder: Path, older_than: float | None, max_bytes: int | None) -> Prun
 
 
 def _remove(entry: Cached, age: float, pruned: Pruned) -> list[Cached]:
-    """Removes an entry, if nobody uses it; returns the list that it belongs to."""
+    """Removes an entry, if nobody uses or makes it; returns the list that it belongs to."""
     with claimed(entry.path) as is_free:
-        lately = is_free is None and entry.whole and age < _IN_USE_SECONDS
+        lately = is_free is None and age < _IN_USE_SECONDS
         if is_free is False or lately:
             return pruned.in_use
         try:
             # Renamed first, so that nobody opens an entry that is half gone.
             gone = entry.path.rename(entry.path.with_name(f".gone-{entry.path.name}"))
             shutil.rmtree(gone)
-            _remove_lock(entry.path.with_name(f"{entry.path.name}.lock"))
+        except FileNotFoundError:  # it was finished, or another process was faster
+            return []
         except OSError:
             return pruned.refused
+    _remove_lock(lock_of(entry.path))
     return pruned.removed
 
 
 def _remove_lock(path: Path) -> None:
     """Removes a lock's file, unless somebody has the lock."""
     lock = FileLock(path)
+    if not path.exists():  # which acquiring would make
+        return
     with suppress(Timeout, OSError), lock.acquire(blocking=False):
         path.unlink(missing_ok=True)
 
@@ -219,7 +225,7 @@ def describe(folder: Path, found: list[Cached]) -> str:
         f"{_size(entry.num_bytes):>10}  {_age(now - entry.used):>8}  {entry.kind:8}  {entry.what}"
         for entry in found
     ]
-    total = f"{_size(sum(e.num_bytes for e in found))} in {len(found)} entries of {str(folder)!r}"
+    total = f"{_size(sum(e.num_bytes for e in found))} in {_entries(len(found))} of {str(folder)!r}"
     return "\n".join(
         [f"{'size':>10}  {'unused':>8}  kind      what", *rows, total] if rows else [total]
     )
@@ -238,3 +244,7 @@ def _age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"

@@ -9,6 +9,7 @@ from experiments.commands import add_commands
 from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.inherited import own_process
+from experiments.interrupt import interruptible
 from experiments.output import close, complain, echo, say
 from experiments.quiet import import_keras_quietly
 from experiments.report_commands import add_report_commands
@@ -18,6 +19,7 @@ _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
 _OUTPUT_CLOSED = 1
 _INTERRUPTED = 130
+_LONGEST_WORD, _LONGEST_LINE = 400, 1800  # characters of a refusal
 
 
 class _Refusing(click.Command):
@@ -26,6 +28,10 @@ class _Refusing(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         own_process()
+        with interruptible():
+            self._run(*args, **kwargs)
+
+    def _run(self, *args: Any, **kwargs: Any) -> None:
         try:
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -35,21 +41,37 @@ class _Refusing(click.Command):
             self._refuse(error.format_message())
         except UserError as error:
             self._refuse(str(error))
-        except BrokenPipeError:  # who reads has seen enough
-            close()
-            sys.exit(_OUTPUT_CLOSED)
-        except OSError as error:
-            named = f"{error.filename!r}: " if error.filename else ""
-            self._refuse(f"{named}{error.strerror or error}")
         except (click.Abort, KeyboardInterrupt) as error:
             # click has made an Abort of it
-            complain(str(error.__cause__ or "") or "interrupted")
-            sys.exit(_INTERRUPTED)
+            self._interrupted(error.__cause__ or "")
+        except OSError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # click had nowhere to say so
+                self._interrupted(error.__context__)
+            self._fail(error)
+
+    @staticmethod
+    def _interrupted(message: object) -> None:
+        complain(str(message) or "interrupted")
+        sys.exit(_INTERRUPTED)
+
+    def _fail(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError):  # who reads has seen enough
+            close()
+            sys.exit(_OUTPUT_CLOSED)
+        named = f"{error.filename!r}: " if error.filename else ""
+        self._refuse(f"{named}{error.strerror or error}")
 
     @staticmethod
     def _refuse(message: str) -> None:
-        complain(f"error: {' '.join(message.split())}")
+        complain(f"error: {_brief(message)}")
         sys.exit(_BAD_INPUT)
+
+
+def _brief(message: str) -> str:
+    """Returns a message in one line, however long what it quotes of a record is."""
+    from reports.reading import clean
+
+    return clean(" ".join(clean(word, _LONGEST_WORD) for word in message.split()), _LONGEST_LINE)
 
 
 class _Group(_Refusing, click.Group):
@@ -123,18 +145,21 @@ def _show_result(result: Any, quiet: bool) -> int:
 
 
 def _tested(result: Any) -> str:
-    """The winner's test scores, in the metric of the objective where that was evaluated."""
-    from reports.words import score, words
+    """The winner's test score with its interval, in the objective's metric if that was evaluated.
 
-    metric, scores = "accuracy", result.test_scores
-    if scores and not result.objective.endswith("accuracy"):
-        from reports import load_study
-        from reports.summary import metric_on_test, scores_on_test
+    Of several trainings it is their mean.
+    """
+    from reports import load_study
+    from reports.summary import winner_on_test
+    from reports.words import between, plural, score, words
 
-        study = load_study(result.folder)
-        metric = metric_on_test(study)
-        scores = next((scores_on_test(f, metric) for f in study.finalists if f["runs"]), [])
-    return f", test {words(metric)} {', '.join(map(score, scores))}" if scores else ""
+    found = winner_on_test(load_study(result.folder)) if result.test_scores else None
+    if found is None:
+        return ""
+    metric, test = found
+    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
+    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
+    return f", test {words(metric)} {score(test.mean)}{count}{interval}"
 
 
 @main.command("list")

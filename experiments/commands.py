@@ -96,6 +96,7 @@ def _prune(study: str, runs: str, keep: int) -> None:
     from reports.formats import check_format
     from reports.load import find_study
     from reports.reading import as_dict, read_json
+    from reports.words import plural
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
@@ -103,4 +104,4 @@ def _prune(study: str, runs: str, keep: int) -> None:
     check_format(as_dict(read_json(folder / "study.json")), folder)  # before a lock is left there
     with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
-    echo(f"removed {removed} files, {size / 1e6:.1f} MB")
+    echo(f"removed {plural(removed, 'file')}, {size / 1e6:.1f} MB")

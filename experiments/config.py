@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.datasets.names import check_name
 from experiments.errors import UserError
-from experiments.objective import Objective, parse_objectives
+from experiments.objective import COSTS, Objective, parse_objectives
 
 _KERAS_TUNER = ("random", "grid", "hyperband", "bayesian")
 OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
@@ -53,7 +53,8 @@ class SearchConfig:
             are tested.
         seeds: Trainings of each finalist, and of the one that is tested.
         race: Whether `confirm` times `seeds` trainings are spent on those finalists alone that may
-            yet be the best; `seeds` of them are kept for the winner's test.
+            yet be the best; `seeds` of them are kept for the winner's test. Of several objectives,
+            which are costs after the first, those leave that are worse than what costs no more.
         split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
@@ -169,8 +170,13 @@ class SearchConfig:
     def _check_race(self) -> None:
         if not isinstance(self.race, bool):
             raise UserError(f"race should be true or false; got {self.race!r}")
-        if self.race and len(self.objectives) > 1:
-            raise UserError("--race compares by one objective, so that there is one best: name one")
+        metrics = [o.name for o in self.objectives[1:] if not o.is_cost]
+        if self.race and metrics:
+            raise UserError(
+                f"--race compares by {self.parsed_objective.name} among networks whose costs are "
+                f"known: {metrics[0]} varies from training to training as it does; after the first "
+                f"objective name {', '.join(COSTS)} alone, or leave --race out"
+            )
         if self.race and (self.confirm < 2 or self.seeds < 3):
             raise UserError(
                 "--race spends K times S trainings (--confirm K, --seeds S) on the best K trials: "

@@ -17,6 +17,7 @@ from experiments.trained import build_network, load_weights
 from experiments.trained_how import how_trained, key_of
 from experiments.trial import derive_seed, run_trial
 from reports.alike import facts_of, why_unlike
+from reports.numerics import numerics_sentence
 from reports.study import DEFAULT
 from reports.test_predictions import ranking_seeds, test_predictions
 from reports.words import score
@@ -50,7 +51,8 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     done, moved = set_aside_unlike(path, read_confirmed(path, trial_id, labels), how)
     if moved:
         say(moved)
-    there = {*done.predicted, *_of_finalists(opened, trial_id, how)}
+    of_finalists = _of_finalists(opened, trial_id, how)
+    there = {*done.predicted, *of_finalists}
     wanted = [seed for seed in _seeds(opened, trial_id, num_seeds) if seed not in there]
     named = [(trial_id, seed) for seed in wanted]
     note_test_use(opened.folder, "compare", opened.data, how | {"key": key_of(how)}, named)
@@ -60,6 +62,8 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
         done.predicted[seed] = said
         say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         done.write(path)
+    if unequal := numerics_sentence([*of_finalists.values(), *done.runs]):
+        say(f"trial {trial_id}: {unequal}")
 
 
 def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:
@@ -70,12 +74,12 @@ def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:
     return seeds_of(seed, FRESH_STREAM if was_ranked else CONFIRM_STREAM, trial_id, num_seeds)
 
 
-def _of_finalists(opened: Opened, trial_id: str, how: dict[str, Any]) -> set[int]:
-    """Returns the seeds of a finalist's trainings that are as they would be here."""
+def _of_finalists(opened: Opened, trial_id: str, how: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Returns a finalist's trainings that are as they would be here, by seed."""
     found = test_predictions(opened.study, trial_id)
     kept = set() if found is None else set(found.seeds.tolist())
     return {
-        run["seed"]
+        run["seed"]: run
         for record in opened.study.finalists
         if record["trial_id"] == trial_id and "max_epochs" in record
         for run in record["runs"]
@@ -98,4 +102,5 @@ def _train_and_test(
         model = build_network(task)
         load_weights(model, checkpoint)
     found = tested(model, opened.data)
-    return asdict(result.executions[0]) | found.record, found.predicted
+    run = asdict(result.executions[0]) | {"numerics": result.numerics}
+    return run | found.record, found.predicted

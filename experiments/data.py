@@ -8,7 +8,6 @@ import errno
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from experiments.cache_use import touch
+from experiments.cache_use import begun, touch
 from experiments.data_health import Census, health_of
 from experiments.datasets.base import Progress, RawDataset
 from experiments.datasets.pixels import on_white
@@ -296,8 +295,7 @@ def _write(
     progress: Progress | None,
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-"))
-    try:
+    with begun(folder.parent) as temporary:
         done, total = 0, sum(len(chosen) for _, chosen in indices.values())
         census = Census()
         for split, (source, chosen) in indices.items():
@@ -331,8 +329,6 @@ def _write(
         }
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
         _publish(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -22,6 +22,7 @@ from experiments.record import TrialRecord
 from experiments.retention import Retention
 from experiments.status import StatusFile
 from experiments.trial import TrialResult, TrialTask
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 _TICK_SECONDS = 0.5
@@ -292,7 +293,7 @@ class Driver:
         if self._failures_in_a_row >= self._max_failures and self.ended_by is None:
             self.ended_by = "failures"
             self._observer.notice(
-                f"{self._failures_in_a_row} trials in a row failed, the last one: "
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
                 f"{result.message}; the search ends (--max-failures)"
             )
 

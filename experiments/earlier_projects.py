@@ -1,6 +1,5 @@
 """Earlier trials from study folders, and from projects that plain Keras Tuner left."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,11 @@ from experiments.objective import Objective, objective_values
 from experiments.oracles.asha import ORIGIN
 from experiments.pruned import was_pruned
 from reports.formats import check_format
+from reports.frames import status_of
 from reports.load import read_trials
 from reports.plain_metrics import Candidate, best_of
 from reports.plain_project import read_project
-from reports.reading import as_dict, dicts, dig
+from reports.reading import as_dict, clean, dicts, dig, read_json
 
 
 def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
@@ -38,7 +38,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     paths, states = sorted(folder.glob("trial_*/trial.json")), {}
     for path in paths:
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = read_json(path)
             dict(state["hyperparameters"]["values"]), state["score"], str(state["status"])
             states[path] = state
         except (OSError, ValueError, KeyError, TypeError):
@@ -56,7 +56,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         )
         curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
-            skipped[status.lower()] += 1
+            skipped[clean(status, 40).lower()] += 1
         elif is_short and str(state.get("trial_id")) in gone_on_with:
             skipped["gone on with as another trial"] += 1
         elif is_short and not curve:
@@ -71,7 +71,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
 def _asked(folder: Path) -> int:
     """Returns the epochs that a trial was to be trained for; 0 where its record does not say."""
     try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "result.json")
     except (OSError, ValueError):
         return 0
     return epochs_asked(as_dict(record)) or 0
@@ -106,8 +106,8 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
-        if result["status"] != "completed":
-            skipped[result["status"]] += 1
+        if (status := status_of((trial_id, state, result))) != "completed":
+            skipped[status] += 1
         elif score is None:
             skipped["ranked by another objective"] += 1
         elif not isinstance(values, dict):
@@ -130,7 +130,7 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
     if not objectives:
         return unknown
     try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "result.json")
         return objective_values(objectives, record)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return unknown
@@ -139,11 +139,12 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
     try:
-        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        check_format(as_dict(record), folder)
-        stated = record["objective"]
-        return Objective(str(stated["name"]), str(stated["direction"]))
+        record = as_dict(read_json(folder / "study.json"))
     except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    check_format(record, folder)
+    stated = as_dict(record.get("objective"))
+    name, direction = stated.get("name"), stated.get("direction")
+    if not isinstance(name, str) or direction not in ("max", "min"):
+        return None
+    return Objective(clean(name, 60), direction)

@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.fidelity import epochs_asked
 from experiments.objective import Objective
+from experiments.retried import failed_of_cache
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -106,7 +107,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if any(f"trial_{content['trial_id']}" != folder.name for content in (state, result)):
         raise ValueError("it is of another trial")
     check_metrics(state["metrics"])
-    checked_result(result)
+    if failed_of_cache(checked_result(result)):
+        raise ValueError("it is run again")
     return state, result
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import UserError
+from experiments.rerun import exported_network
+from experiments.trained import load_weights
 from reports.study import Study
 
 TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
@@ -31,8 +33,8 @@ def export_model(study: Study, to: str, out: Path) -> float:
         The largest difference of a probability between Keras and the exported file.
 
     Raises:
-        UserError: There is no model, the format is unknown or can't be written here, `out` exists,
-            or the exported file says something else.
+        UserError: There is no model, it can't be loaded, the format is unknown or can't be written
+            here, `out` exists, or the exported file says something else.
     """
     if to not in _FORMATS:
         raise UserError(f"unknown model format {to!r}: there are {', '.join(_FORMATS)}")
@@ -46,13 +48,36 @@ def export_model(study: Study, to: str, out: Path) -> float:
         raise UserError(
             f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
         )
-    return _export(path, to, out)
+    return _export(_loaded(study, path), to, out)
 
 
-def _export(path: Path, to: str, out: Path) -> float:
+def _loaded(study: Study, path: Path) -> Any:
+    """Loads the model, or builds it by its search space where the file needs code to be loaded.
+
+    No code in the file is run: it may come from anywhere.
+
+    Raises:
+        UserError: Neither can be done.
+    """
     import keras
 
-    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        why = " ".join(str(error).split())[:200]
+    try:
+        model = exported_network(study)
+        load_weights(model, path)
+        return model
+    except (UserError, ValueError, TypeError, OSError, KeyError) as error:
+        raise UserError(
+            f"{str(path)!r} can't be loaded ({why}), nor can its network be built by the search "
+            f"space ({' '.join(str(error).split())[:200]}); if you trust the file: "
+            "keras.models.load_model(..., safe_mode=False)"
+        ) from None
+
+
+def _export(model: Any, to: str, out: Path) -> float:
     write, predict = _FORMATS[to]
     rng = np.random.default_rng(0)
     shape = (_NUM_IMAGES, *model.input_shape[1:])

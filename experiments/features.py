@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.cache_use import INFO, hold_for, touch
+from experiments.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.checksums import checksum, is_intact
 from experiments.feature_entry import SINGLE, Entry
 from experiments.files import preallocate, write_json
@@ -87,10 +87,10 @@ class FeatureStore:
         from filelock import FileLock
 
         entry.data.open(entry.split)  # what it raises is not of the cache of features
-        folder, partial = self.folder / entry.key, self.folder / f"{entry.key}.partial"
+        folder, partial = self.folder / entry.key, self.folder / f"{entry.key}{PARTIAL}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f"{entry.key}.lock"):
+            with FileLock(lock_of(folder)):
                 if all(_opened(folder, entry, name) is not None for name in entry.shapes):
                     return  # another worker was faster
                 shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,12 @@ import numpy.typing as npt
 
 from experiments.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows: what killed writers have left stays
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = ".tmp-"
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
 _BLOCK = 2**20
 
@@ -24,9 +30,7 @@ _BLOCK = 2**20
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` if nothing was raised."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _made(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -37,6 +41,42 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+        if handle is not None:
+            os.close(handle)
+
+
+def _made(path: Path) -> tuple[int | None, Path]:
+    """Makes a temporary file beside `path`; as long as its handle is open, it is held."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY, suffix=path.suffix)
+        if fcntl is None:
+            os.close(handle)
+            return None, Path(name)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:  # else it was taken for left over in between
+            return handle, Path(name)
+        os.close(handle)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Removes the temporary files in a folder and below it whose writers were killed."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(_TEMPORARY):
+                _remove_unless_held(Path(parent, name))
+
+
+def _remove_unless_held(path: Path) -> None:
+    if fcntl is None:
+        return
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(handle)
 
 
 def sync(handle: int) -> None:
@@ -122,21 +162,45 @@ def _take_room(file: BinaryIO, size: int) -> None:
     sync(file.fileno())
 
 
+def check_own(folder: Path) -> None:
+    """Checks that what is written into a study folder stays in it: no place of it is a link.
+
+    Raises:
+        UserError: One leads elsewhere.
+    """
+    for path in _places(folder):
+        if path.is_symlink():
+            raise UserError(
+                f"{str(path)!r} is a link, and what is written there would go elsewhere: put a "
+                "copy of what it leads to in its place, or remove it"
+            )
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """Yields what a study is written to, but for files that are renamed into place."""
+    for path in sorted(folder.glob("*")):
+        if path.name.startswith(("trial_", "artifacts", "export", ".lock", ".holder", ".tmp-")):
+            yield path
+            yield from path.glob("*") if path.is_dir() else ()
+
+
 def check_writable(folder: Path) -> None:
     """Checks that a study folder takes files, before something is done whose result goes there.
 
     Raises:
-        UserError: It does not.
+        UserError: It does not, or a place in it is a link to elsewhere.
     """
+    check_own(folder)
     try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY)
     except OSError as error:
         raise UserError(
             f"{str(folder)!r} can't be written to ({error.strerror}), and what comes of this is "
             "kept there: copy the study to where you may write"
         ) from None
     os.close(handle)
-    os.unlink(name)
+    with suppress(FileNotFoundError):  # it was taken for left over
+        os.unlink(name)
 
 
 def check_room(folder: Path, num_bytes: float) -> None:

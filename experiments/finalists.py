@@ -1,5 +1,6 @@
 """The finalists: trained again from scratch over seeds, the winner judged on the test split."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,7 +12,7 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
-from experiments.executors import make_executor
+from experiments.executors import executor_of, make_executor
 from experiments.files import write_json
 from experiments.finalists_ranking import Finalist, Ranking
 from experiments.finalists_record import (
@@ -25,11 +26,13 @@ from experiments.finalists_record import (
 )
 from experiments.front import finalists
 from experiments.objective import LATENCY
+from experiments.own_code import notice_of, own_code
 from experiments.test_uses import note_test_use
 from experiments.testing import Predicted, known_execution, tested, write_predictions
 from experiments.trained import export
 from experiments.trainings import Outcome, Training, Trainings
 from experiments.tuner import SuiteTuner
+from reports.reading import as_dict
 from reports.test_predictions import read_finalists_predictions
 
 
@@ -49,7 +52,7 @@ class Confirmation:
         tuner: Makes tasks of trials.
         folder: The study folder.
         display: Shows how it goes.
-        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+        end: When the search should be done, by `deadline.clock`; `None` for whenever.
     """
 
     def __init__(
@@ -111,7 +114,13 @@ class Confirmation:
         """Trains the finalists, and returns them ranked."""
         say = self._display.notice
         ranking = Ranking(
-            self._config, trainings, self._training, say, self._resolution(), self._end
+            self._config,
+            trainings,
+            self._training,
+            say,
+            self._resolution(),
+            self._end,
+            self._costs(best),
         )
         done = False
         try:
@@ -157,10 +166,12 @@ class Confirmation:
         return finalists(self._tuner.oracle, self._config.confirm)
 
     def _executor(self) -> Any:
-        """Takes worker processes where several are wanted: one alone would load TensorFlow anew."""
-        workers = None if self._config.workers == "auto" else int(self._config.workers)
-        alone = self._config.ray is not None or workers == 1
-        return make_executor(0 if alone else workers)
+        """Takes the cluster, or worker processes where several are wanted.
+
+        One process alone would load TensorFlow anew.
+        """
+        alone = self._config.ray is None and self._config.workers == 1
+        return make_executor(0) if alone else executor_of(self._config)
 
     def _known(self) -> dict[str, Outcome]:
         """Returns the trainings of an earlier session, those that were tested with their test."""
@@ -172,7 +183,8 @@ class Confirmation:
                 training = self._training(record["trial_id"], run["seed"])
                 if training.facts.items() <= ({**record, "seed": run["seed"]}).items():
                     test = {n: run[n] for n in run if n in ("test", "test_size")} or None
-                    found[training.key] = Outcome(training, known_execution(run), test=test)
+                    known = Outcome(training, known_execution(run), test=test)
+                    found[training.key] = replace(known, numerics=as_dict(run.get("numerics")))
         return found
 
     def _training(self, trial_id: str, seed: int) -> Training:
@@ -189,6 +201,14 @@ class Confirmation:
             checkpoint_above=None,
         )
         return Training(trial_id, seed, task)
+
+    def _costs(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """Returns what trials cost, where there are several objectives; NaN counts as endless."""
+        oracle = self._tuner.oracle
+        if len(self._config.objectives) == 1:
+            return {}
+        values = {name: oracle.values_of(oracle.trials[name])[1:] for name in names}
+        return {n: [v if v == v else math.inf for v in of] for n, of in values.items()}
 
     def _resolution(self) -> float:
         if "accuracy" not in self._config.parsed_objective.name:
@@ -233,6 +253,8 @@ class Confirmation:
             outcome = self._trained_again(training)
         model = finalist.network(outcome)
         export(self._folder, model)
+        if needs := own_code(model):
+            self._display.notice(notice_of(needs))
         write_artifacts(self._folder / "artifacts", model, self._data)
 
     def _trained_again(self, training: Training) -> Outcome:
@@ -269,7 +291,8 @@ class Confirmation:
 def _run(outcome: Outcome) -> dict[str, Any]:
     """Returns the record of a training, with its test where it is known."""
     assert outcome.execution is not None
-    return asdict(outcome.execution) | (outcome.test or {})
+    numerics = {"numerics": outcome.numerics} if outcome.numerics else {}
+    return asdict(outcome.execution) | numerics | (outcome.test or {})
 
 
 def _ranking(finalist: Finalist) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ the chosen one is trained once more on fresh seeds, and these trainings alone ar
 from experiments.config import SearchConfig
 from experiments.errors import UserError
 from experiments.trial import derive_seed
+from reports.words import plural
 
 # Streams of seeds. Recorded studies depend on them: a new use takes a new number.
 CONFIRM_STREAM = 2
@@ -26,9 +27,9 @@ def is_choice(config: SearchConfig, num_finalists: int) -> bool:
     """Whether trainings choose the winner among finalists.
 
     Those of several objectives are different compromises, not contenders for one place: the knee
-    stays what is recommended.
+    stays what is recommended, but for a race, in which one that costs no more may replace it.
     """
-    return num_finalists > 1 and len(config.objectives) == 1
+    return num_finalists > 1 and (len(config.objectives) == 1 or config.race)
 
 
 def num_trainings(config: SearchConfig) -> int:
@@ -36,6 +37,16 @@ def num_trainings(config: SearchConfig) -> int:
     among = config.confirm * config.seeds
     fresh = config.seeds if is_choice(config, config.confirm) and not config.race else 0
     return among + fresh
+
+
+def notices(config: SearchConfig) -> list[str]:
+    """Says what is to be known of the finalists before a search begins."""
+    if config.confirm <= config.max_trials:
+        return []
+    return [
+        f"--confirm {config.confirm} is above --max-trials {config.max_trials}: there can be no "
+        f"more than {plural(config.max_trials, 'finalist')}"
+    ]
 
 
 def race_budget(config: SearchConfig) -> int:

@@ -2,13 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.deadline import REPORT_SECONDS
+from experiments.deadline import REPORT_SECONDS, clock
 from experiments.finalists_plan import (
     CONFIRM_STREAM,
     FRESH_STREAM,
@@ -84,7 +84,8 @@ class Ranking:
         make: Makes a training of a trial and a seed.
         say: Called with a line of progress.
         resolution: What two scores differ by at least, if they differ; see `racing.Race`.
-        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+        costs: Of several objectives, what each finalist costs; see `racing.Race`.
+        end: When the search should be done, by `deadline.clock`; `None` for whenever.
     """
 
     def __init__(
@@ -95,16 +96,18 @@ class Ranking:
         say: Callable[[str], None],
         resolution: float = 0.0,
         end: float | None = None,
+        costs: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._config, self._trainings, self._make, self._say = config, trainings, make, say
-        self._resolution, self._end = resolution, end
+        self._resolution, self._end, self._costs = resolution, end, costs or {}
 
     def of(self, names: Sequence[str]) -> list[Finalist]:
         """Returns the finalists, the winner first.
 
         One finalist has nothing to be compared with. Of several objectives the first, the knee,
         stays first, and the others are ranked by the first objective. In both cases no training
-        decides what is recommended, and all are tested.
+        decides what is recommended, and all are tested; unless finalists of several objectives
+        race.
 
         Args:
             names: Ids of the trials, in the order of the search.
@@ -145,7 +148,7 @@ class Ranking:
     def _raced(self, names: Sequence[str]) -> list[Finalist]:
         """Trains round by round, with the same seed for all that are left."""
         config, budget = self._config, race_budget(self._config)
-        race = Race(names, budget, self._direction, self._resolution)
+        race = Race(names, budget, self._direction, self._resolution, self._costs)
         runs: dict[str, list[Outcome]] = {name: [] for name in names}
         ended_by = None
         while ended_by is None and (left := race.next_round()):
@@ -171,7 +174,7 @@ class Ranking:
 
     def _is_due(self, seconds: float) -> bool:
         """Whether that which takes `seconds` would not end in time."""
-        left = None if self._end is None else self._end - time.monotonic()
+        left = None if self._end is None else self._end - clock()
         return left is not None and left < seconds + REPORT_SECONDS
 
     def _with_fresh(self, finalists: Sequence[Finalist]) -> list[Finalist]:

@@ -1,13 +1,12 @@
 """`artifacts/finalists.json`: the finalists' trainings, the winner's first."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from reports.reading import number
+from reports.reading import number, read_json
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -37,7 +36,7 @@ class Confirmed:
 def read_finalists(path: Path) -> list[dict[str, Any]]:
     """Reads the record; empty where there is none, or where it is damaged in any way."""
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = read_json(path)
         for record in records:
             str(record["trial_id"]), int(record["max_epochs"]), record["exported_run"]
             for run in trainings_of(record):
@@ -47,7 +46,7 @@ def read_finalists(path: Path) -> list[dict[str, Any]]:
             for failed in record.get("failed", ()):
                 failed["seed"], failed["message"]
         return list(records)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return []
 
 

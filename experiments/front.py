@@ -13,6 +13,7 @@ from experiments.objective import LATENCY, Objective, described, objectives_of
 from experiments.retention import CHECKPOINT, Retention
 from reports.front import front_of
 from reports.statistics.front import Front
+from reports.words import are, plural
 
 MOST_KEPT = 20  # trials of the front whose weights are kept
 
@@ -76,8 +77,9 @@ def described_front(oracle: Any) -> tuple[str, ...]:
     if not len(front.members):  # no trial has a number for every objective
         return ()
     names = ", ".join(o.name for o in objectives)
-    verb = "is" if len(front.members) == 1 else "are"
-    lines = [f"front: {len(front.members)} of {len(whole)} trials {verb} beaten by none in {names}"]
+    count = len(front.members)
+    of_all = f"{count} of {plural(len(whole), 'trial')} {are(count)}"
+    lines = [f"front: {of_all} beaten by none in {names}"]
     best = int(front.members[0])
     roles = {} if front.knee is None else {front.knee: "knee"}
     roles[best] = " and ".join([*filter(None, [roles.get(best)]), f"best {objectives[0].name}"])

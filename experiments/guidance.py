@@ -54,7 +54,8 @@ def _chosen(
     pruner = config.pruner
     if pruner is None and method == "tpe" and can_stop:
         pruner = "asha"
-        why += f", and hopeless ones can be stopped before their {config.max_epochs} epochs"
+        most = plural(config.max_epochs, "epoch")
+        why += f", and hopeless ones can be stopped before their {most}"
     chosen = replace(config, method=method, pruner=pruner)
     return chosen, [f"auto: {_shown(chosen)}, because {why}"]
 

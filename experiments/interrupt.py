@@ -1,8 +1,13 @@
-"""Ctrl-C: once to end after the running epoch, twice to end at once."""
+"""Ctrl-C: once to end after the running epoch, twice to end at once.
+
+A `SIGTERM` counts as one, and so does the `SIGHUP` of a terminal that is closed, unless it is
+ignored (`nohup`). It may come several times, from the terminal and from the shell: once counts.
+"""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -10,8 +15,7 @@ from typing import Any, Self
 class Interruption:
     """Counts interrupts while it is entered; the second raises `KeyboardInterrupt`.
 
-    A `SIGTERM` counts as one. Outside the main thread, where Python hears no signals, it does
-    nothing.
+    Outside the main thread, where Python hears no signals, it does nothing.
 
     Args:
         notice: Called with a line to be shown at the first one.
@@ -24,7 +28,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, *_hang_up()):
                 self._before[number] = signal.signal(number, self._heard)
         return self
 
@@ -38,7 +42,37 @@ class Interruption:
             signal.signal(number, handler)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGHUP:
+            return
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         self._notice("stopping after the running epoch; Ctrl-C again stops at once")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Has `SIGTERM` and `SIGHUP` raise `KeyboardInterrupt` within, as Ctrl-C does.
+
+    For processes of this suite alone: so what is held is let go, and the exit code is Ctrl-C's.
+    """
+    before: dict[int, Any] = {}  # signal -> what was done with it
+    if threading.current_thread() is threading.main_thread():
+        for number in (int(signal.SIGTERM), *_hang_up()):
+            before[number] = signal.signal(number, _interrupt) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGHUP:  # it may come again while this one is followed
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _hang_up() -> list[int]:
+    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [] if is_ignored else [signal.SIGHUP]

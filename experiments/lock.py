@@ -13,9 +13,12 @@ import psutil
 from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
+from experiments.files import check_own
+from reports.reading import read_json
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
+LOCK_FILES = (_LOCK, _HOLDER)
 SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
 
 
@@ -28,8 +31,9 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
         doing: What is done to the study meanwhile, as others are told.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds it, or a place in the folder is a link to elsewhere.
     """
+    check_own(folder)
     lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(blocking=False)
@@ -39,6 +43,7 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
             f"{_what_to_do(folder)}"
         ) from None
     try:
+        (folder / _HOLDER).unlink(missing_ok=True)  # it may be a pipe
         (folder / _HOLDER).write_text(json.dumps(_myself() | {"doing": doing}), encoding="utf-8")
         yield
     finally:
@@ -59,8 +64,8 @@ def _myself() -> dict[str, Any]:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Returns who was last known to hold the lock of a study folder, without touching it."""
     try:
-        found = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(folder / _HOLDER)
+    except UserError:
         return None
     return found if isinstance(found, dict) else None
 

@@ -85,11 +85,13 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
             )
         if name == "factor" and config.method != "hyperband" and config.pruner not in HALVING:
             raise UserError(f"--method-set factor goes with --pruner {' and '.join(HALVING)}")
-        parsed[name] = _parse(name, value, whole=not isinstance(known[name], float))
+        of_pruner = name == "factor" and config.method != "hyperband"
+        of = f" of --pruner {config.pruner}" if of_pruner else ""
+        parsed[name] = _parse(name, value, whole=not isinstance(known[name], float), of=of)
     return parsed
 
 
-def _parse(name: str, value: Any, whole: bool) -> float | int:
+def _parse(name: str, value: Any, whole: bool, of: str = "") -> float | int:
     least = {
         "factor": 2,
         "num_initial_points": 1,
@@ -104,7 +106,7 @@ def _parse(name: str, value: Any, whole: bool) -> float | int:
     if not least <= number < 1e9:
         kind = "whole number" if whole else "number"
         bound = f"{least} or more" if whole else "above 0"
-        raise UserError(f"--method-set {name}={value}: expected a {kind}, {bound}")
+        raise UserError(f"--method-set {name}={value}{of}: expected a {kind}, {bound}")
     return number
 
 

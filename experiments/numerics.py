@@ -7,7 +7,7 @@ same numbers to the last bit, another one does not (sums are split among threads
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,6 @@ from experiments.executors.hardware import num_cores
 
 INTRA, INTER, ONEDNN = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"
 _PACKAGES = ("tensorflow", "keras", "numpy")
-_WORDS = {
-    "intra_op_threads": f"threads of an operation ({INTRA})",
-    "inter_op_threads": f"operations at once ({INTER})",
-    "onednn": f"oneDNN ({ONEDNN})",
-    "cpu": "CPU",
-    "devices": "devices",
-    "precision": "dtype policy",
-}
 
 
 def numerics() -> dict[str, Any]:
@@ -74,20 +66,3 @@ def variables_for(then: Mapping[str, Any]) -> dict[str, str]:
 def needs_another_process(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a process of its own would give other numbers than this one, those of the record."""
     return any(then.get(fact) not in (None, now[fact]) for fact in ("intra_op_threads", "onednn"))
-
-
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what differs between two trainings, one line each; what is not recorded does not."""
-    for fact, words in _WORDS.items():
-        if then.get(fact) not in (None, now.get(fact)):
-            yield f"{words}: {_said(then[fact])} then, {_said(now.get(fact))} now"
-    versions, current = then.get("versions"), now.get("versions") or {}
-    for package, version in (versions if isinstance(versions, Mapping) else {}).items():
-        if current.get(package) != version:
-            yield f"{package}: {version} then, {current.get(package)} now"
-
-
-def _said(fact: Any) -> str:
-    if isinstance(fact, bool):
-        return "on" if fact else "off"
-    return ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)

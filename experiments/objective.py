@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from experiments.errors import UserError
@@ -16,6 +17,7 @@ COSTS = {
     "flops": "floating-point operations of one image",
     LATENCY: "milliseconds of one image, alone in its batch",
 }
+_NAMES = (*(f"{prefix}{name}" for name in _KNOWN for prefix in ("val_", "")), *COSTS)
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,20 @@ def parse_objective(text: str) -> Objective:
         return Objective(name, "min")
     if not colon and metric not in _KNOWN:
         raise UserError(
-            f"objective {text!r}: its direction is not known; write {name}:max or {name}:min"
+            f"objective {text!r}: no metric of that name is known{_meant(name)}; known are "
+            f"{', '.join(_NAMES)}; of another one say the direction: {name}:max or {name}:min"
         )
     known = _KNOWN.get(metric, direction)
     if colon and direction != known:
         better = "more" if known == "max" else "less"
         raise UserError(f"objective {text!r}: {better} of {metric} is better; write {name}:{known}")
     return Objective(name, known)
+
+
+def _meant(name: str) -> str:
+    """Suggests the known name that is closest."""
+    near = get_close_matches(name, _NAMES, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
@@ -151,7 +160,8 @@ def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
     if not objective.is_cost and objective.name.removeprefix("val_") not in metrics:
         reported = ", ".join(f"{prefix}{m}" for m in metrics for prefix in ("val_", ""))
         raise UserError(
-            f"objective {objective.name!r}: no model of this space reports it; "
+            f"objective {objective.name!r}: no model of this space reports it"
+            f"{_meant(objective.name)}; "
             f"they report {reported}; after the first, costs can be named: {', '.join(COSTS)}"
         )
 

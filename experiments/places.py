@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from experiments.cache import KINDS
 from experiments.config import SearchConfig
 
 _FOLDERS = ("data_dir", "cache_dir")
@@ -39,16 +40,23 @@ def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Returns the folders that a study's config names, as they are found now.
 
     Those of TensorFlow Datasets may have moved: where the recorded folder does not hold the
-    dataset, that of `TFDS_DATA_DIR` is taken, or the user's own.
+    dataset, that of `TFDS_DATA_DIR` is taken, or the user's own. A cache folder that is no cache
+    is not written to: the user's own is taken.
 
     Args:
         options: The recorded config.
         folder: The study folder.
     """
     found = whole(options, _place(options, folder))
+    if "cache_dir" in found and not _is_cache(Path(found["cache_dir"])):
+        found["cache_dir"] = None  # a record may name any folder: none is made a cache of
     if "data_dir" in found and not is_images(options.get("dataset")):
         found["data_dir"] = _data_dir(str(options.get("dataset")), found["data_dir"])
     return found
+
+
+def _is_cache(folder: Path) -> bool:
+    return any((folder / kind).is_dir() for kind in KINDS)
 
 
 def is_images(dataset: Any) -> bool:

@@ -1,6 +1,5 @@
 """`experiments prune`: frees the disk of weights that are not wanted any more."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from experiments.objective import Objective
 from experiments.pruned import was_pruned
 from experiments.retention import CHECKPOINT, SNAPSHOTS
 from reports.formats import check_format
+from reports.reading import as_dict, read_json
 
 
 def prune(folder: Path, num_kept: int) -> tuple[int, int]:
@@ -40,12 +40,12 @@ def prune(folder: Path, num_kept: int) -> tuple[int, int]:
 def _best_trials(folder: Path, number: int) -> set[str]:
     """Returns folders of the best trials; of several objectives, the front's first."""
     scores: list[tuple[bool, float, bool, str]] = []
+    study = as_dict(read_json(folder / "study.json"))
+    check_format(study, folder)
     try:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        check_format(study, folder)
         direction = study["objective"]["direction"]
         for path in sorted(folder.glob("trial_*/trial.json")):
-            trial: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            trial: dict[str, Any] = read_json(path)
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
                 worth = float(trial["score"]) * (1 if direction == "max" else -1)
                 stopped = was_pruned(trial["status"], trial.get("message"))
@@ -56,9 +56,7 @@ def _best_trials(folder: Path, number: int) -> set[str]:
         scores.sort(key=lambda trial: trial[:3], reverse=True)
         ranked = [name for *_, name in scores]
         first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
-    except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"study {folder.name!r} can't be read ({type(error).__name__}: {error}): "
             "nothing was removed"
@@ -73,7 +71,7 @@ def _front(folder: Path, ranked: Sequence[str], objectives: Sequence[Objective])
     from reports.front import front_of  # reports.text imports this module
 
     paths = [folder / name / "result.json" for name in ranked]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    records = [read_json(path) for path in paths]
     whole = [i for i, record in enumerate(records) if record["status"] == "completed"]
     values = [[records[i]["objectives"][o.name] for o in objectives] for i in whole]
     return [ranked[whole[position]] for position in front_of(values, objectives).ranked()]

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from experiments.racing import Drop, Race
-from reports.words import plural, score
+from reports.words import listed, plural, score
+
+_WHY = {"budget": "the budget ended", "deadline": "the deadline came"}
 
 
 def round_line(race: Race, drops: Sequence[Drop]) -> str:
@@ -16,15 +18,16 @@ def round_line(race: Race, drops: Sequence[Drop]) -> str:
     )
     means = ", ".join(f"{name} {score(race.mean(name))}" for name in stand)
     line = f"race, round {race.rounds}, {race.spent} of {race.budget} trainings: {means}"
-    return "; ".join([line, *map(drop_line, drops)])
+    return "; ".join([line, *(drop_line(drop, bool(race.costs)) for drop in drops)])
 
 
-def drop_line(drop: Drop) -> str:
+def drop_line(drop: Drop, has_costs: bool = False) -> str:
     """Says why a contender was dropped."""
     if not drop.against:
         return f"{drop.name} is out: its training failed"
+    no_dearer = ", which costs no more" if has_costs else ""
     return (
-        f"{drop.name} is out: {score(drop.difference)} worse than {drop.against} "
+        f"{drop.name} is out: {score(drop.difference)} worse than {drop.against}{no_dearer} "
         f"(p {drop.p_value:.2g}, {drop.level:.2g} needed)"
     )
 
@@ -38,9 +41,22 @@ def end_line(race: Race, ended_by: str) -> str:
         return f"race: {best} is separated from all others after {race.spent} trainings"
     if ended_by == "failed":
         return f"race: only {best} is left, for the others' trainings failed; it was not compared"
+    if race.costs:
+        return _front_line(race, best, ended_by)
     others = [name for name in race.alive if name != best]
-    why = {"budget": "the budget ended", "deadline": "the deadline came"}[ended_by]
+    why = _WHY[ended_by]
     return f"race: {why} before {best} was separated from {', '.join(others)}; it has the best mean"
+
+
+def _front_line(race: Race, best: str, ended_by: str) -> str:
+    left = listed([name for name in race.contenders if name in race.alive], 8)
+    if ended_by == "front":
+        known = "each is clearly better than what costs less, or costs least"
+    else:
+        doubtful = [n for n in race.alive if race.place(n).get("standing") == "open"]
+        known = f"{_WHY[ended_by]} before it was known whether {listed(doubtful, 8)} "
+        known += f"{'is' if len(doubtful) == 1 else 'are'} better than what costs less"
+    return f"race: {left} are left, {known}; {best} is recommended"
 
 
 def ranking_line(objective: str, names: Sequence[str], means: Sequence[float]) -> str:

@@ -11,6 +11,11 @@ spread more than others. Each is compared with the best so far (Hsu, "Constraine
 Confidence Intervals for Multiple Comparisons with the Best", Annals of Statistics 1984), with
 two-sided p-values after Holm's correction (1979). Every round is another look, so the error is
 spent in proportion to the budget (Lan and DeMets, Biometrika 1983).
+
+Where contenders have costs, they are of a front: one that is worse by its scores may be worth
+having, for it costs less. So each is compared with the best of those alone that cost no more than
+it does. It leaves if that one is clearly better; if it is itself clearly better, it is worth its
+cost. The race is over when all that are left are, or cost less than all others.
 """
 
 import math
@@ -60,17 +65,21 @@ class Race:
         direction: `"max"` or `"min"`.
         resolution: What two scores differ by at least, if they differ: one validation image. Equal
             scores are taken to be known no better than that.
+        costs: name -> what it costs, less of each being better; the first contender is the one
+            that is recommended, and what drops it takes its place. Empty where there are none.
     """
 
     contenders: Sequence[str]
     budget: int
     direction: str = "max"
     resolution: float = 0.0
+    costs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     alive: list[str] = field(init=False)
     drops: list[Drop] = field(init=False, default_factory=list)
     spent: int = field(init=False, default=0)
     rounds: int = field(init=False, default=0)
     _scores: dict[str, list[float]] = field(init=False)
+    _worth: set[str] = field(init=False, default_factory=set)  # known to be worth their cost
     _tested: float = field(init=False, default=0.0)  # share of the budget at the last test
 
     def __post_init__(self) -> None:
@@ -79,7 +88,8 @@ class Race:
 
     def next_round(self) -> list[str]:
         """Returns who is trained next, once each; nobody if the race is over."""
-        if len(self.alive) < 2 or self.spent + len(self.alive) > self.budget:
+        is_over = len(self.alive) < 2 or self._is_front_known()
+        if is_over or self.spent + len(self.alive) > self.budget:
             return []
         return list(self.alive)
 
@@ -105,9 +115,13 @@ class Race:
 
     @property
     def ending(self) -> str:
-        """Why a race is over: `separated`, `budget`, or `failed` where failures left one alone."""
+        """Why a race is over.
+
+        `separated`, `budget`, `front` where all that are left are worth what they cost, or `failed`
+        where failures left one alone.
+        """
         if len(self.alive) > 1:
-            return "budget"
+            return "front" if self._is_front_known() else "budget"
         last = [drop for drop in self.drops if drop.round == self.rounds]
         return "separated" if any(drop.against for drop in last) else "failed"
 
@@ -116,20 +130,34 @@ class Race:
         return float(np.mean(self._scores[name])) if self._scores[name] else math.nan
 
     def best(self) -> str | None:
-        """Returns the contender that is left with the best mean; the first of equal ones."""
-        sign = 1.0 if self.direction == "max" else -1.0
+        """Returns the contender that is left with the best mean; the first of equal ones.
+
+        Where contenders have costs, the one that is recommended.
+        """
+        if self.costs:
+            return self._recommended()
         known = [name for name in self.alive if self._scores[name]] or self.alive
-        return max(known, key=lambda name: sign * self.mean(name), default=None)
+        return max(known, key=self._merit, default=None)
+
+    def _recommended(self) -> str | None:
+        """Returns the first contender, or what has dropped it and is left."""
+        dropped_by = {drop.name: drop.against for drop in self.drops}
+        name = self.contenders[0]
+        while name in dropped_by:
+            name = dropped_by[name]
+        return name if name in self.alive else next(iter(self.alive), None)
+
+    def _merit(self, name: str) -> float:
+        return self.mean(name) if self.direction == "max" else -self.mean(name)
 
     def ranking(self) -> list[str]:
         """Returns the contenders, the winner first, those dropped earliest last."""
-        sign = 1.0 if self.direction == "max" else -1.0
         left = {drop.name: drop.round for drop in self.drops}
+        first = self.best() if self.costs else None
 
-        def merit(name: str) -> tuple[int, float]:
-            mean = self.mean(name)
-            known = sign * mean if math.isfinite(mean) else -math.inf
-            return left.get(name, self.rounds + 1), known
+        def merit(name: str) -> tuple[int, bool, float]:
+            known = self._merit(name) if math.isfinite(self.mean(name)) else -math.inf
+            return left.get(name, self.rounds + 1), name == first, known
 
         return sorted(self.contenders, key=merit, reverse=True)
 
@@ -139,7 +167,8 @@ class Race:
         place: dict[str, Any] = {"mean": self.mean(name)}
         if drop is None:
             won = len(self.alive) == 1 and self.ending == "separated"
-            return place | {"outcome": "won" if won else "left"}
+            standing = {"standing": self._standing(name)} if self.costs else {}
+            return place | {"outcome": "won" if won else "left"} | standing
         if not drop.against:
             return place | {"outcome": "failed", "round": drop.round}
         facts = {
@@ -147,37 +176,67 @@ class Race:
         }
         return place | {"outcome": "dropped"} | facts
 
-    def _losers(self, level: float) -> list[Drop]:
-        best = self.best()
-        assert best is not None
-        drops = []
-        for name, p_value in self._p_values(best).items():
-            if p_value < level:
-                gap = abs(self.mean(best) - self.mean(name))
-                drops.append(Drop(name, self.rounds, best, gap, p_value, level))
-        self._remove([drop.name for drop in drops])
-        return drops
+    def _standing(self, name: str) -> str:
+        """Says what a contender that is left is worth: `cheapest`, `worth` its cost or `open`."""
+        if not self._rivals(name):
+            return "cheapest"
+        return "worth" if name in self._worth else "open"
 
-    def _p_values(self, best: str) -> dict[str, float]:
-        """Returns the p-value of each of the others against the best, after Holm's correction."""
-        raw = self._raw_p_values(best)
+    def _is_front_known(self) -> bool:
+        standings = (self._standing(name) for name in self.alive)
+        return bool(self.costs) and "open" not in standings
+
+    def _rivals(self, name: str) -> list[str]:
+        """Returns the others that are left and that cost no more."""
+        return [other for other in self.alive if other != name and self._is_no_dearer(other, name)]
+
+    def _is_no_dearer(self, one: str, than: str) -> bool:
+        if not self.costs:
+            return True
+        return all(a <= b for a, b in zip(self.costs[one], self.costs[than], strict=True))
+
+    def _losers(self, level: float) -> list[Drop]:
+        drops: dict[str, Drop] = {}
+        for (ahead, behind), p_value in self._p_values().items():
+            if p_value < level and self._is_no_dearer(ahead, behind):
+                gap = abs(self.mean(ahead) - self.mean(behind))
+                drops[behind] = Drop(behind, self.rounds, ahead, gap, p_value, level)
+            elif p_value < level:
+                self._worth.add(ahead)
+        self._remove(list(drops))
+        return list(drops.values())
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Returns each with the best of those that cost no more, who is ahead first, each once."""
+        order = {name: place for place, name in enumerate(self.alive)}
+        found: dict[tuple[str, str], None] = {}
+        for name in self.alive:
+            rivals = self._rivals(name)
+            if rivals:
+                rival = max(rivals, key=self._merit)
+                pair = sorted((name, rival), key=lambda n: (-self._merit(n), order[n]))
+                found[pair[0], pair[1]] = None
+        return list(found)
+
+    def _p_values(self) -> dict[tuple[str, str], float]:
+        """Returns the p-value of each pair, who is ahead first, after Holm's correction."""
+        raw = self._raw_p_values()
         adjusted, largest = {}, 0.0
-        for place, name in enumerate(sorted(raw, key=lambda name: raw[name])):
-            largest = max(largest, min(1.0, (len(raw) - place) * raw[name]))
-            adjusted[name] = largest
+        for place, pair in enumerate(sorted(raw, key=lambda pair: raw[pair])):
+            largest = max(largest, min(1.0, (len(raw) - place) * raw[pair]))
+            adjusted[pair] = largest
         return adjusted
 
-    def _raw_p_values(self, best: str) -> dict[str, float]:
+    def _raw_p_values(self) -> dict[tuple[str, str], float]:
         scores = np.array([self._scores[name] for name in self.alive])  # (contenders, rounds)
         rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
         freedom = (scores.shape[0] - 1) * (scores.shape[1] - 1)
         # A rounding is uniform over the resolution: variance 1/12 of its square.
         shared = max(float((rest**2).sum()) / freedom, self.resolution**2 / 12)
-        ahead = scores[self.alive.index(best)] - scores
+        rows = dict(zip(self.alive, scores, strict=True))
         return {
-            name: _p_value(gaps, 2 * shared, freedom)
-            for name, gaps in zip(self.alive, ahead, strict=True)
-            if name != best
+            (ahead, behind): _p_value(rows[ahead] - rows[behind], 2 * shared, freedom)
+            for ahead, behind in self._pairs()
         }
 
     def _remove(self, names: Sequence[str]) -> None:

@@ -147,6 +147,9 @@ def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
         finite = math.isfinite(ends[0]) and math.isfinite(ends[1])
     except (ValueError, OverflowError):
         ends, finite = (0, 0), False
+    if finite and ends[0] > ends[1]:
+        _check_sign(hp, given, hp.min_value, ends[1])
+        _refuse(hp, given, f"its ends are the wrong way round: write {hp.name}={high}:{low}")
     if not (finite and ends[0] < ends[1]):
         words = "whole numbers" if kind is int else "numbers"
         _refuse(

@@ -1,6 +1,5 @@
 """The record of trials: `result.json`, written before the oracle is told, and attempts."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,8 @@ from experiments.policy import Attempt
 from experiments.pruned import PRUNED
 from experiments.trial import TrialResult
 from reports.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
+from reports.reading import read_json
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 ATTEMPTS = "attempts.json"
@@ -95,7 +96,7 @@ class TrialRecord:
         for trial_id in self._oracle.end_order[-count:]:
             try:
                 path = self.trial_folder(trial_id) / "result.json"
-                found.append(_cost(json.loads(path.read_text(encoding="utf-8"))))
+                found.append(_cost(read_json(path)))
             except (OSError, ValueError, AttributeError):
                 continue
         return found
@@ -155,7 +156,7 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
         if record["status"] == "pruned":
-            trial.message = f"{PRUNED} after {_total_epochs(record)} epochs"
+            trial.message = f"{PRUNED} after {plural(_total_epochs(record), 'epoch')}"
     oracle.end_trial(trial)
 
 
@@ -190,10 +191,10 @@ def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
 def read_attempts(folder: Path) -> list[Attempt]:
     """Returns the attempts of a trial that has not ended, the last one as interrupted."""
     try:
-        records = json.loads((folder / ATTEMPTS).read_text(encoding="utf-8"))
-        attempts = [Attempt.from_dict(record) for record in records]
-    except FileNotFoundError:
-        attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]
+        if (folder / ATTEMPTS).is_file():
+            attempts = [Attempt.from_dict(record) for record in read_json(folder / ATTEMPTS)]
+        else:
+            attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]
     except (ValueError, TypeError, AttributeError):
         return []
     if attempts and attempts[-1].outcome is None:

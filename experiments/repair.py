@@ -1,6 +1,5 @@
 """Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,9 +9,12 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.ended_trials import checked_result
+from experiments.files import remove_left_over
 from experiments.record import ATTEMPTS, TrialRecord, note_asked, read_attempts, tell
 from experiments.retention import SNAPSHOTS
+from experiments.retried import begun_again, failed_of_cache
 from experiments.stored_trial import TrialReader
+from reports.reading import read_json
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -43,6 +45,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     Returns:
         What was mended, and which trials go on.
     """
+    remove_left_over(folder)
     reader = TrialReader()
     paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
     found = [_read(path, oracle, reader) for path in paths]
@@ -53,6 +56,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         trial = oracle.trials[f.trial.trial_id]
         if f.result is not None:
             note_asked(oracle, f.result)
+            (f.folder / ATTEMPTS).unlink(missing_ok=True)  # the result has them
         if trial.status in _ENDED:
             continue
         if f.result is not None:
@@ -74,9 +78,6 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
 
 def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    for name in os.listdir(folder):
-        if name.startswith(".tmp-"):
-            (folder / name).unlink()
     path = folder / "trial.json"
     found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
     found.result = _load(found, "result.json", checked_result)
@@ -87,6 +88,10 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} was restored from its result")
     if found.trial is not None and found.result is None and _has_lost_its_result(found):
         found.trial.status = Status.RUNNING
+    if found.result is not None and failed_of_cache(found.result):
+        found.trial = begun_again(folder, found.trial, found.result)
+        found.result = None
+        found.mended.append(f"trial {found.trial.trial_id} had failed of the cache")
     ended = found.trial is not None and found.trial.status in _ENDED
     if found.result is not None and ended:
         # The trial says the rest of what is needed; thousands of results would fill the memory.
@@ -102,14 +107,14 @@ def _clear(folder: Path) -> None:
 
 def _load(found: Found, name: str, parse: Any) -> Any:
     path = found.folder / name
+    if not os.path.lexists(path):
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if f"trial_{content['trial_id']}" != found.folder.name:
             raise ValueError("it is of another trial")
         return parse(content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
         path.replace(path.with_name(f"{name}.damaged"))
         found.mended.append(
             f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"

@@ -104,11 +104,14 @@ def reproduce(
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.export import export_study
+    from experiments.files import check_own
     from reports import load_study
 
     if (to is None) == (model is None):
         raise UserError("say what to export: --to FORMAT, or --model FORMAT")
     loaded = load_study(study, runs_dir)
+    if out is None:
+        check_own(loaded.folder)
     if to is not None:
         names = {"optuna": "optuna.db", "json": "study.json"}
         place = Path(out) if out else loaded.folder / "export" / names.get(to, to)

@@ -12,11 +12,12 @@ from experiments.errors import UserError
 from experiments.executors.base import Answer
 from experiments.executors.processes import run_apart
 from experiments.executors.worker import run_trial_quietly
-from experiments.numerics import differences, needs_another_process, numerics, variables_for
+from experiments.numerics import needs_another_process, numerics, variables_for
 from experiments.rerun import Opened
 from experiments.space_source import changed, source_of, space_source
 from experiments.study import environment
 from experiments.trial import Execution, TrialResult, run_trial
+from reports.numerics import differences
 from reports.reading import as_dict, clean, dicts, dig, number, read_json
 
 TOLERANCE = 0.005

@@ -95,6 +95,28 @@ class Opened:
         return space.build(keras_tuner.HyperParameters.from_config(config))
 
 
+def exported_network(study: Study) -> Any:
+    """Builds the network that a study exported by its search space, without its weights.
+
+    Raises:
+        UserError: The study does not record which it was, or the space is not there.
+    """
+    exported = next((f for f in study.finalists if f.get("exported_run") is not None), {})
+    stated, trial_id = as_dict(study.record.get("config")), str(exported.get("trial_id"))
+    shape = as_dict(study.record.get("dataset")).get("shape")
+    if not stated or not trial_id.isdecimal() or not isinstance(shape, list):
+        raise UserError(f"study {study.name!r} does not record which network it exported")
+    config = SearchConfig(**_config_fields(stated))
+    data = PreparedData("", config.dataset, tuple(study.class_names), tuple(shape), {}, "")
+    opened = Opened(study, config, data)
+    return opened.build(opened.hyperparameters(trial_id))
+
+
+def _config_fields(stated: dict[str, Any]) -> dict[str, Any]:
+    known = {f.name for f in fields(SearchConfig)}
+    return {name: value for name, value in stated.items() if name in known}
+
+
 def open_study(
     study: Study,
     data_dir: str | None = None,
@@ -122,8 +144,7 @@ def open_study(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "
             "can't be trained again"
         )
-    known = {f.name for f in fields(SearchConfig)}
-    options = {name: value for name, value in stated.items() if name in known}
+    options = _config_fields(stated)
     options |= recorded(options, study.folder)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})

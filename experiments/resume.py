@@ -15,6 +15,7 @@ from experiments.places import recorded as found_now
 from reports.facts import picks
 from reports.passwords import all_hidden
 from reports.reading import clean
+from reports.words import plural
 
 if TYPE_CHECKING:
     from experiments.ranges import Widened
@@ -82,8 +83,9 @@ def changed_config(
         moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
         if was != now and not moved:
             raise UserError(
-                f"study {folder.name!r} was begun with {name} {was!r}, which can't become {now!r} "
-                "when it is resumed: start a new study, or leave that option out"
+                f"study {folder.name!r} was begun with {_option(name)} {_shown(was)}, which can't "
+                f"become {_shown(now)} when it is resumed: start a new study, or leave that option "
+                "out"
             )
     if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
         check_race(after)
@@ -130,8 +132,8 @@ def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -
     begun = len(list(folder.glob("trial_*/trial.json")))
     if config.max_trials < min(begun, before):
         raise UserError(
-            f"--max-trials {config.max_trials}: study {folder.name!r} has begun {begun} trials, "
-            f"which stay: give {begun} or more"
+            f"--max-trials {config.max_trials}: study {folder.name!r} has begun "
+            f"{plural(begun, 'trial')}, which stay: give {begun} or more"
         )
     if num_new > config.max_trials - begun:
         raise UserError(
@@ -148,6 +150,21 @@ def _plain(config: SearchConfig, name: str) -> Any:
         return tuple(all_hidden(value))
     # Values come as text from the command line and as numbers from a file.
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _option(name: str) -> str:
+    """Returns the option of the command line that a field is of."""
+    own = {"settings": "set", "sources": "from", "try_default": "try-default"}
+    return f"--{own.get(name, name.replace('_', '-'))}"
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as an option takes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{n}={v}" for n, v in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return "nothing" if value is None or value == "" else str(value)
 
 
 def check_same(

@@ -10,13 +10,14 @@ from experiments import front
 from experiments.cache import cache_folder
 from experiments.config import SearchConfig
 from experiments.data import PreparedData, prepare
-from experiments.deadline import parse_deadline
+from experiments.deadline import clock, parse_deadline
 from experiments.display import Display, SilentDisplay
 from experiments.errors import UserError
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists_plan import check_race
+from experiments.finalists_plan import notices as notices_of_finalists
 from experiments.guidance import chosen_method
 from experiments.inherited import settled
 from experiments.lock import locked
@@ -29,7 +30,13 @@ from experiments.resuming import resume_search as resume_search
 from experiments.search_result import SearchResult, result_of
 from experiments.session import Prepared, Session
 from experiments.space import check_on_steps, class_of, explore
-from experiments.study import check_new, describe_study, write_study
+from experiments.study import (
+    already_there,
+    check_new,
+    describe_study,
+    is_unbegun,
+    write_study,
+)
 from experiments.warm_start import as_record, warm_start
 
 _MOST_ATTEMPTS = 1000
@@ -59,14 +66,17 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     with opened(prepared.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
-        try:
-            with locked(folder):
+        with locked(folder):
+            if not is_unbegun(folder):  # another process was quicker
+                raise already_there(folder)
+            try:
                 write_study(folder, study)
                 return _run(prepared, folder, study, display, executor)
-        except (UserError, OSError):
-            if "sessions" not in study:  # refused before it had begun
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            except BaseException as error:
+                refused = isinstance(error, UserError | OSError) and "sessions" not in study
+                if refused or is_unbegun(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 @settled()
@@ -118,7 +128,7 @@ def prepare_search(
     """
     from experiments.forecast import forecast
 
-    end = time.monotonic() + parse_deadline(config.deadline) if config.deadline else None
+    end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
     settings = parse_settings(config)
     if begun is None:
@@ -148,7 +158,7 @@ def prepare_search(
     takes_short = config.method == "tpe" and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
-    notices += [*lines, *front.notices(config)]
+    notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return Prepared(
@@ -230,6 +240,8 @@ def _make_folder(config: SearchConfig) -> Path:
             return folder
         except FileExistsError:
             check_new(config)  # of a name that was given, another process was quicker
+            if config.name:  # a search that was killed has left it empty
+                return folder
         except OSError as error:
             raise UserError(
                 f"study folder {str(folder)!r} can't be made "

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.cache_use import held
 from experiments.config import OPTUNA_METHODS, SearchConfig
 from experiments.data import MissingDataError, PreparedData
-from experiments.deadline import Deadline
+from experiments.deadline import Deadline, clock
 from experiments.display import Display
 from experiments.driver import Driver
 from experiments.earlier import Earlier
@@ -43,7 +43,7 @@ class Prepared:
         data: The prepared dataset.
         hypermodel: The space, for this dataset.
         space: Its hyperparameters, some of them fixed.
-        end: When it should be done, by `time.monotonic`; `None` for whenever.
+        end: When it should be done, by `deadline.clock`; `None` for whenever.
         notices: What is to be said at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
@@ -109,8 +109,9 @@ class Session:
     def _plans(self) -> list[Plan]:
         """Returns Hyperband's plans in this study, one a session that changed it."""
         plans: list[Plan] = []
-        for session in self.study.get("sessions", []):
-            plan = Plan(session["max_epochs"], session["factor"], session["first_trial"])
+        sessions = self.study.get("sessions", [])
+        for session in (s for s in sessions if "max_epochs" in s and "factor" in s):
+            plan = Plan(session["max_epochs"], session["factor"], session.get("first_trial", 0))
             if not plans or (plans[-1].max_epochs, plans[-1].factor) != (
                 plan.max_epochs,
                 plan.factor,
@@ -230,7 +231,7 @@ class Session:
             self._display,
             self._retention,
             deadline=Deadline(
-                None if self._end is None else self._end - time.monotonic(),
+                None if self._end is None else self._end - clock(),
                 config.max_epochs * config.executions_per_trial,
                 config.max_epochs * num_trainings(config),
             ),

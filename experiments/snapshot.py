@@ -81,6 +81,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
 
 def read_snapshot(path: Path) -> Snapshot | None:
     """Reads a snapshot; `None` if there is none, or none that can be read."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(stored["facts"].tobytes())

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.errors import UserError
 from experiments.files import finite
+from reports.reading import read_json
 
 _NAME = "status.json"
 _SECONDS = 1.0
@@ -40,6 +42,7 @@ class StatusFile:
         running = {i: self._trials.get(i, {}) for i in state.get("running", [])}
         content = state | {"running": running, "written": time.time()}
         temporary = self._path.with_name(f".tmp-{_NAME}")
+        temporary.unlink(missing_ok=True)  # it may be a pipe
         temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
         os.replace(temporary, self._path)
 
@@ -47,7 +50,7 @@ class StatusFile:
 def read_status(folder: Path) -> dict[str, Any]:
     """Returns what a search last said of itself; empty if nothing can be read."""
     try:
-        found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(folder / _NAME)
+    except UserError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """`experiments status`: what a study is at, read from its files alone."""
 
-import json
 import math
 import time
 from datetime import datetime
@@ -14,7 +13,7 @@ from experiments.pruned import PRUNED, was_pruned
 from experiments.status import read_status
 from reports.formats import check_format
 from reports.index import read_compact
-from reports.reading import as_dict, clean, dicts, number
+from reports.reading import as_dict, clean, dicts, number, read_json
 
 
 def status_text(folder: Path) -> str:
@@ -77,8 +76,8 @@ def _status(trial: dict[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except UserError:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -135,10 +134,11 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     if not objectives or not done:
         return []
     from reports.front import front_of
+    from reports.words import plural
 
     front = front_of([list(_values(r, objectives).values()) for r in done], objectives)
     ids = ", ".join(_text(done[position].get("trial_id")) for position in front.members)
-    lines = [f"front: {len(front.members)} of {len(done)} trials: {ids}"]
+    lines = [f"front: {len(front.members)} of {plural(len(done), 'trial')}: {ids}"]
     if front.knee is not None:
         knee = done[front.knee]
         values = described(_values(knee, objectives), objectives)

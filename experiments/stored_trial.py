@@ -5,7 +5,6 @@ an object: a millisecond and a hundred kilobytes a trial.
 """
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
 
 from experiments.ended_trials import check_metrics
+from reports.reading import read_json
 
 Status = trial_module.TrialStatus
 
@@ -43,7 +43,7 @@ class StoredTrial(trial_module.Trial):
     def metrics(self) -> Any:
         """What was reported of it."""
         if self._metrics is None:
-            state = json.loads(self._path.read_text(encoding="utf-8"))
+            state = read_json(self._path)
             self._metrics = self._tracker.from_config(state["metrics"])
         return self._metrics
 

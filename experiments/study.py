@@ -13,7 +13,9 @@ from experiments.config import SearchConfig
 from experiments.data import PreparedData
 from experiments.errors import UserError
 from experiments.files import write_json
+from experiments.lock import LOCK_FILES
 from experiments.space_source import space_source
+from experiments.study_check import check_record
 from reports.formats import FORMAT, check_format
 from reports.passwords import all_hidden
 from reports.reading import dicts, read_json
@@ -36,14 +38,28 @@ def check_new(config: SearchConfig) -> None:
         UserError: A study of its name exists, or the runs folder can't be written.
     """
     runs = Path(config.runs_dir)
-    if config.name and (runs / config.name).exists():
-        raise UserError(
-            f"study {config.name!r} exists already in {str(runs)!r}: choose another --name, or "
-            "remove it"
-        )
+    if config.name and (runs / config.name).exists() and not is_unbegun(runs / config.name):
+        raise already_there(runs / config.name)
     nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
+
+
+def already_there(folder: Path) -> UserError:
+    """Returns what is said of the name of a study that is taken."""
+    return UserError(
+        f"study {folder.name!r} exists already in {str(folder.parent)!r}: choose another --name, "
+        "or remove it"
+    )
+
+
+def is_unbegun(folder: Path) -> bool:
+    """Whether a search was ended before it had written anything into its study folder."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return all(name in LOCK_FILES or name.startswith(".tmp-") for name in names)
 
 
 def describe_study(
@@ -132,6 +148,11 @@ def read_study(folder: Path) -> dict[str, Any]:
         UserError: It is missing or damaged.
     """
     path = folder / "study.json"
+    if is_unbegun(folder):
+        raise UserError(
+            f"study {folder.name!r} was ended before it had begun: there is nothing to go on with; "
+            f"search again, with --name {folder.name} if you like"
+        )
     if not path.is_file():
         raise UserError(
             f"{str(folder)!r} has no study.json: only a study that this suite began can be "
@@ -143,4 +164,5 @@ def read_study(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or any(key not in record for key in keys):
         raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
     check_format(record, folder)
+    check_record(record, path)
     return record

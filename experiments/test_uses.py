@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.data import PreparedData
-from experiments.files import write_json
+from experiments.errors import UserError
+from experiments.files import check_own, write_json
 from reports.alike import differing
 from reports.test_uses import Arms, arms_key, read_looks, read_uses
 
@@ -84,7 +85,8 @@ def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
     entry = {"time": time.time(), "arms": key}
     entry |= {name: facts[name] for name in ("trainings", "images", "digest")}
     try:
+        check_own(folder)
         write_json(folder / "artifacts" / "looks.json", [*looks, entry])
-    except OSError:
+    except (OSError, UserError):
         return False
     return True

@@ -5,18 +5,18 @@ best epoch's weights, and, while it runs, the snapshot that it goes on from. So 
 interrupted among its finalists repeats none of those that had ended.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.deadline import REPORT_SECONDS
+from experiments.deadline import REPORT_SECONDS, clock
 from experiments.display import Display
 from experiments.driver import STOPPING
+from experiments.errors import UserError
 from experiments.executors.base import Answer, Executor, Job, Loss
 from experiments.files import write_json
 from experiments.interrupt import Interruption
@@ -24,6 +24,8 @@ from experiments.policy import Attempt, Fate, after_failure, after_loss
 from experiments.retention import CHECKPOINT, SNAPSHOTS
 from experiments.status import StatusFile
 from experiments.trial import Execution, TrialResult, TrialTask
+from reports.reading import as_dict, read_json
+from reports.words import plural
 
 _TICK_SECONDS = 0.5
 
@@ -65,6 +67,8 @@ class Outcome:
         weights: File of its best epoch's weights; `None` if they are not there any more.
         failure: Why it failed, in one line.
         test: What it came to on test, if that is known: metrics, and `test_size`.
+        numerics: What decided its numbers beside its seed, see `numerics.numerics`; empty where
+            that is not recorded.
     """
 
     training: Training
@@ -72,6 +76,7 @@ class Outcome:
     weights: Path | None = None
     failure: str | None = None
     test: dict[str, Any] | None = None
+    numerics: dict[str, Any] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:
@@ -92,7 +97,7 @@ class Trainings:
         display: Shows how it goes.
         known: Trainings of an earlier session, by key, whose weights are gone. Those that were not
             tested serve where their score is all that is wanted.
-        end: When the search should be done, by `time.monotonic`; `None` for whenever.
+        end: When the search should be done, by `deadline.clock`; `None` for whenever.
     """
 
     def __init__(
@@ -140,8 +145,9 @@ class Trainings:
         missing = sum(self.outcome(training, to_test) is None for training in wanted)
         if missing:
             raise OutOfTimeError(
-                f"the deadline came when {missing} of {len(wanted)} trainings of finalists were "
-                "left to be done; those that are done are kept"
+                f"the deadline came when {missing} of {plural(len(wanted), 'training')} of "
+                f"finalists {'was' if missing == 1 else 'were'} left to be done; those that are "
+                "done are kept"
             )
         found = [self.outcome(training, to_test) for training in wanted]
         return [outcome for outcome in found if outcome is not None]
@@ -159,18 +165,18 @@ class Trainings:
         """Returns what a training came to; `None` if it has not been trained as is wanted now."""
         folder = self._folder / training.key
         try:
-            record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            record = read_json(folder / "result.json")
             if {name: record[name] for name in training.facts} != training.facts:
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
                 return Outcome(training, failure=str(record["message"]))
             execution = Execution(**record["executions"][0])
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError):
             return self._recalled(training, to_test)
         weights = folder / CHECKPOINT
         if not weights.is_file():
             return self._recalled(training, to_test)
-        return Outcome(training, execution, weights)
+        return Outcome(training, execution, weights, numerics=as_dict(record.get("numerics")))
 
     def remove(self) -> None:
         """Removes what was kept, once all of it is in the record."""
@@ -190,7 +196,7 @@ class Trainings:
 
     def _ending(self) -> bool:
         """Whether no training may go on: interrupted, or the rest of the time is the report's."""
-        is_due = self._end is not None and time.monotonic() + REPORT_SECONDS > self._end
+        is_due = self._end is not None and clock() + REPORT_SECONDS > self._end
         return self._interruption.requested or is_due
 
     def _fill(self, waiting: list[Training]) -> None:
@@ -220,8 +226,8 @@ class Trainings:
     def _is_kept(self, training: Training) -> bool:
         try:
             path = self._folder / training.key / "training.json"
-            return bool(json.loads(path.read_text(encoding="utf-8")) == training.facts)
-        except (OSError, ValueError):
+            return bool(read_json(path) == training.facts)
+        except UserError:
             return False
 
     def _start(self, job: Job) -> None:

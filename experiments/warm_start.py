@@ -16,6 +16,10 @@ from experiments.errors import UserError
 from experiments.objective import Objective
 from experiments.oracles.distributions import SpaceMap
 from reports.passwords import hidden
+from reports.reading import clean
+from reports.words import plural
+
+_MOST_NAMED = 50
 
 
 def warm_start(
@@ -64,14 +68,16 @@ def warm_start(
 
 
 def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: set[str]) -> str:
-    line = f"--from {hidden(name)}: {len(used)} trials used"
+    line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
     if num_short := sum(bool(trial.curve) for trial in used):
         line += f" ({num_short} of them stopped early)"
     if dropped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
         line += f", {dropped.total()} dropped ({reasons})"
     if unknown:
-        line += f"; not in this space and ignored: {', '.join(sorted(unknown))}"
+        ignored = ", ".join(clean(name, 60) for name in sorted(unknown)[:_MOST_NAMED])
+        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+        line += f"; not in this space and ignored: {ignored}{more}"
     return line
 
 
@@ -160,8 +166,8 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
         raise UserError(f"--from {hidden(name)}: can't be read: {why}") from None
     if len(study.directions) != len(objectives):
         raise UserError(
-            f"--from {hidden(name)}: it has {len(study.directions)} objective(s), this search "
-            f"{len(objectives)}: {', '.join(map(str, objectives))}"
+            f"--from {hidden(name)}: it has {plural(len(study.directions), 'objective')}, this "
+            f"search {len(objectives)}: {', '.join(map(str, objectives))}"
         )
     stated = study.metric_names if len(objectives) > 1 else None
     names = stated or [o.name for o in objectives]

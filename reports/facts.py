@@ -96,10 +96,16 @@ def _budget(config: dict[str, Any]) -> str:
         return ""
     patience = config.get("patience")
     return (
-        f"{config.get('max_trials')} trials of up to {config.get('max_epochs')} epochs, "
+        f"{_counted(config.get('max_trials'), 'trial')} of up to "
+        f"{_counted(config.get('max_epochs'), 'epoch')}, "
         f"{'no early stopping' if patience is None else f'patience {patience}'}, "
-        f"{config.get('executions_per_trial', 1)} training(s) a trial"
+        f"{_counted(config.get('executions_per_trial', 1), 'training')} a trial"
     )
+
+
+def _counted(count: Any, noun: str) -> str:
+    known = number(count)
+    return plural(known, noun) if known >= 0 else f"{clean(count)} {noun}s"
 
 
 def _took(record: dict[str, Any]) -> str:
@@ -192,7 +198,7 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Data: source, splits, sizes", YES if dig(record, "dataset", "fingerprint") else NO,
          clean(_images(as_dict(record.get("dataset")))) or "not recorded"),
         ("Excluded data", YES if "skipped" in as_dict(record.get("dataset")) else NO,
-         f"{len(dig(record, 'dataset', 'skipped') or [])} images skipped"
+         f"{plural(len(dig(record, 'dataset', 'skipped') or []), 'image')} skipped"
          if record else "not recorded"),
         ("Code and its version", (PARTLY if git.get("dirty") else YES) if git else NO,
          _git(git) or "no git commit is recorded"),

@@ -16,6 +16,7 @@ from reports.metrics import is_proportion
 from reports.plain_project import PlainProject, plain_space, read_project
 from reports.reading import as_dict, clean, dicts, dig, number, read_json, scalar
 from reports.study import Study
+from reports.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,7 +264,8 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
         runs = [run for run in dicts(record.get("runs")) if _is_tested(run)]
         lost = len(dicts(record.get("runs"))) - len(runs)
         if lost:
-            problems.append(f"{lost} run(s) of {path.name} have no test score")
+            have = "has" if lost == 1 else "have"
+            problems.append(f"{plural(lost, 'run')} of {path.name} {have} no test score")
         trial_id = clean(str(record.get("trial_id")), 40)
         records.append(record | {"trial_id": trial_id, "runs": runs})
     return records

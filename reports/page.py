@@ -20,7 +20,7 @@ from reports.finalist_words import finalists_note
 from reports.health import health
 from reports.health import sentence as health_sentence
 from reports.load import load_study
-from reports.race import race_sentence, race_table, was_chosen
+from reports.race import is_of_front, race_sentence, race_table, was_chosen
 from reports.reading import as_dict, clean, dig
 from reports.render import Picture, picture
 from reports.sections import SECTIONS, can_have, sections_of
@@ -158,6 +158,7 @@ def _render(
         health=health(study),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
         race=race_sentence(study),
+        of_front=is_of_front(study),
         chosen=was_chosen(study),
         finalists_note=finalists_note(study),
         outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
@@ -192,6 +193,7 @@ def _verdict(study: Study) -> dict[str, Any]:
         "what": clean(f"{space} on {dataset}, method {method}") if space else "",
         "tiles": tiles(study, answer),
         "model_path": model_path(study),
+        "own_code": _own_code(study),
         "study_path": clean(study_path(study)),
         "command": command_line(study),
         "facts": facts(study),
@@ -216,3 +218,9 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
                 lead = drawn.pop(0)
             found[section] = lead.finding if lead else "Nothing could be found of it."
     return found
+
+
+def _own_code(study: Study) -> list[str]:
+    """What the exported file needs to be loaded beside Keras, as the study records it."""
+    found = dig(study.model, "own_code")
+    return [clean(str(line), 200) for line in found] if isinstance(found, list) else []

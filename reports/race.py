@@ -17,6 +17,12 @@ _ENDS = {
     "budget": "the budget ended",
     "deadline": "the deadline came",
     "failed": "the others' trainings had failed",
+    "front": "each of those left was known to be better than what costs less",
+}
+_STANDINGS = {  # of those left in a race of several objectives
+    "cheapest": "nothing that is left costs less",
+    "worth": "better than what costs less",
+    "open": "not separated from what costs less",
 }
 
 
@@ -29,7 +35,7 @@ class Contender:
         rounds: `(round, score on validation)` of each training.
         mean: Mean of the scores; NaN without one.
         outcome: `won`, `ahead` and `left` (best, and not separated from it, when the race ended),
-            `dropped` or `failed`.
+            `dropped` or `failed`; of several objectives `recommended` for `ahead`.
         round: After which it left the race; NaN if it did not.
         why: What it left for, in words.
     """
@@ -45,9 +51,17 @@ class Contender:
 def contenders(study: Study) -> list[Contender]:
     """Returns the contenders of the race, the winner first; none if the finalists did not race."""
     found = [_contender(f) for f in study.finalists if as_dict(f.get("race"))]
-    if found and found[0].outcome == "left":
+    if found and found[0].outcome == "left" and is_of_front(study):
+        found[0] = replace(found[0], outcome="recommended")
+    elif found and found[0].outcome == "left":
         found[0] = replace(found[0], outcome="ahead", why="the best mean, but not separated")
     return found
+
+
+def is_of_front(study: Study) -> bool:
+    """Whether the finalists raced as members of a front, each against those that cost no more."""
+    races = [as_dict(finalist.get("race")) for finalist in study.finalists]
+    return any("standing" in race for race in races)
 
 
 def _contender(finalist: dict[str, Any]) -> Contender:
@@ -71,6 +85,8 @@ def _why(race: dict[str, Any]) -> str:
         gap, against = score(number(race.get("difference"))), clean(race.get("against"), 40)
         p_value, level = number(race.get("p_value")), number(race.get("level"))
         return f"{gap} worse than {against} (p {p_value:.2g}, below {level:.2g})"
+    if str(race.get("standing")) in _STANDINGS and race.get("outcome") == "left":
+        return _STANDINGS[str(race["standing"])]
     return {
         "failed": "its training failed",
         "won": "separated from all others",
@@ -96,8 +112,8 @@ def was_chosen(study: Study) -> bool:
 def winner(study: Study) -> str | None:
     """Returns the finalist that trainings chose: the first by mean, or in a race.
 
-    `None` where they chose nothing (one finalist, or several objectives), or if trials were added
-    since.
+    `None` where they chose nothing (one finalist, or several objectives without a race), or if
+    trials were added since.
     """
     return winner_of(study.record, study.finalists)
 
@@ -126,9 +142,13 @@ def race_sentence(study: Study) -> str:
     tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
     if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more
         tested = " Its test is of the trainings that made it win, which flatter it."
+    came_to = f"trial {found[0].trial_id} has the best mean{open_end}"
+    if is_of_front(study):
+        left = plural(sum(c.outcome not in ("dropped", "failed") for c in found), "finalist")
+        came_to = f"of {left} left trial {found[0].trial_id} is recommended"
     return (
         f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
-        f"trainings {end}, and trial {found[0].trial_id} has the best mean{open_end}.{tested}"
+        f"trainings {end}, and {came_to}.{tested}"
     )
 
 

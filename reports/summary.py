@@ -106,6 +106,13 @@ def metric_on_test(study: Study) -> str:
     return reported_on_test(study.objective, study.finalists)
 
 
+def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
+    """Returns metric and test score of the finalist that leads; `None` where none was tested."""
+    metric = metric_on_test(study)
+    tested = next((f for f in study.finalists if f["runs"] and _has(f, metric)), None)
+    return None if tested is None else (metric, _test(study, tested, metric))
+
+
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
     """Returns what a finalist came to on test by `metric`, one a seed."""
     return [number(run["test"].get(metric)) for run in finalist["runs"]]

@@ -40,7 +40,7 @@ def _front(study: Study) -> list[str]:
     if found is None:
         return []
     count, total = len(found.front.members), len(found.trials)
-    lines = [f"front: {count} of {total} trials: {', '.join(found.ids)}"]
+    lines = [f"front: {count} of {plural(total, 'trial')}: {', '.join(found.ids)}"]
     if found.front.knee is not None:
         knee = found.trials.iloc[found.front.knee]["trial_id"]
         lines.append(f"knee: trial {knee}, {found.described(found.front.knee)}")

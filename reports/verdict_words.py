@@ -43,11 +43,22 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     # Of several objectives the knee can be another one since: trials were added, or measured again.
     tested, test = answer.tests[0]
     which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
+    if _replaces_knee(study, tested):
+        which = f"in the race of the finalists trial {tested} did better than it at no more cost: "
+        which += "train that one; "
     again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
         f"{shown(test.mean)} ({covered(test, answer.test_size)}){_baseline(study)}."
     )
+
+
+def _replaces_knee(study: Study, tested: str) -> bool:
+    """Whether a race of several objectives has put another network into the knee's place."""
+    front = study_front(study)
+    if front is None or front.recommended is None or winner(study) != tested:
+        return False
+    return str(front.trials.iloc[front.recommended]["trial_id"]) != tested
 
 
 def _baseline(study: Study) -> str:

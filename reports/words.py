@@ -112,6 +112,11 @@ def plural(count: float, noun: str) -> str:
     return f"{count:,.0f} {noun}{'' if count == 1 else 's'}"
 
 
+def are(count: float) -> str:
+    """`is` for one, else `are`."""
+    return "is" if count == 1 else "are"
+
+
 def between(low: float, high: float) -> str:
     """Words for an interval of scores."""
     return f"{score(low)} to {score(high)}"

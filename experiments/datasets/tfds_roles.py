@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import UserError
+from reports.words import plural
 
 _NAMES = {
     "train": ("train",),
@@ -57,7 +58,8 @@ def choose_roles(
             roles.splits[role], roles.labels[role] = split, labels
             continue
         reason = (
-            f"{num_unlabelled:,} of its {len(labels):,} images have no label"
+            f"{num_unlabelled:,} of its {plural(len(labels), 'image')} "
+            f"{'has' if num_unlabelled == 1 else 'have'} no label"
             if len(labels)
             else "it is empty"
         )

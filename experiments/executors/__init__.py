@@ -71,6 +71,18 @@ def make_executor(
     return ProcessExecutor(run, suitable_workers() if workers is None else workers)
 
 
+def executor_of(config: "SearchConfig") -> Executor:
+    """Makes the executor that a search asks for.
+
+    Raises:
+        UserError: The cluster can't be reached, or has no room.
+    """
+    workers = None if config.workers == "auto" else int(config.workers)
+    return make_executor(
+        workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
+    )
+
+
 @contextmanager
 def opened(config: "SearchConfig") -> Iterator[Executor]:
     """Opens what runs the trials of a search, and closes it in the end.
@@ -80,10 +92,7 @@ def opened(config: "SearchConfig") -> Iterator[Executor]:
     Raises:
         UserError: The cluster can't be reached, or has no room.
     """
-    workers = None if config.workers == "auto" else int(config.workers)
-    executor = make_executor(
-        workers, config.ray, cpus_per_trial=config.ray_cpus, gpus_per_trial=config.ray_gpus
-    )
+    executor = executor_of(config)
     try:
         yield executor
     finally:

@@ -1,4 +1,4 @@
-"""Starting processes: what a new one imports, and what Ctrl-C does to it meanwhile."""
+"""Starting processes: what a new one imports, and what a terminal does to it meanwhile."""
 
 import multiprocessing
 import signal
@@ -24,16 +24,19 @@ def refuse_while_spawning() -> None:
         raise SystemExit(1)
 
 
+# They reach the whole group of processes that a terminal has in its foreground.
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+
+
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Holds Ctrl-C back for as long as it is entered, and from processes that are started within.
+    """Holds Ctrl-C and the terminal's end back as long as it is entered, and from new processes.
 
-    They have to call `interrupts_ignored`; until then Ctrl-C, which reaches the whole group of
-    processes, waits.
+    Those that are started within have to call `interrupts_ignored`; until then both wait.
     """
     # Starting it lets signals through again, so it has to be there before.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield
     finally:
@@ -41,6 +44,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def interrupts_ignored() -> None:
-    """Ignores Ctrl-C in this process, one that was held back too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    """Ignores Ctrl-C and the terminal's end in this process, those that were held back too."""
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_TERMINALS)

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -18,16 +19,11 @@ def work(pipe: Any, run: Run) -> None:
     interrupts_ignored()
     own_process()
     _die_with_parent()
-    pipe.send(("ready",))
-    while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        if job is None:
-            return
-        result = run(job.task, _reporter(pipe), _noter(pipe))
-        pipe.send(("ended", result, private_bytes()))
+    with suppress(EOFError, ConnectionError):  # the driver is gone
+        pipe.send(("ready",))
+        while (job := pipe.recv()) is not None:
+            result = run(job.task, _reporter(pipe), _noter(pipe))
+            pipe.send(("ended", result, private_bytes()))
 
 
 def _die_with_parent() -> None:

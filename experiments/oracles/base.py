@@ -1,6 +1,5 @@
 """What every mended oracle shares: its record, its seeds, and being rebuilt from trial files."""
 
-import json
 import math
 import time
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ from experiments.ended_trials import best_trials
 from experiments.files import write_json
 from experiments.oracles.combinations import combinations
 from experiments.stored_trial import TrialReader
+from reports.reading import read_json
+from reports.words import plural
 
 Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
@@ -159,7 +160,8 @@ class DurableOracle(keras_tuner.Oracle):
         )
         if self._failures_in_a_row == self.max_consecutive_failed_trials:
             raise RuntimeError(
-                f"{self._failures_in_a_row} trials in a row failed, the last one: {trial.message}"
+                f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
+                f"{trial.message}"
             )
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
@@ -187,9 +189,7 @@ class DurableOracle(keras_tuner.Oracle):
         """Rebuilds the state from the trial files; `oracle.json` is not read."""
         paths = sorted(Path(self._project_dir).glob("trial_*/trial.json"))
         reader = TrialReader()
-        self.rebuild(
-            reader.trial(json.loads(path.read_text(encoding="utf-8")), path) for path in paths
-        )
+        self.rebuild(reader.trial(read_json(path), path) for path in paths)
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`; running ones are to be run again."""

@@ -1,14 +1,16 @@
 """What each arm was given: trials, epochs, seconds; equal budgets compare fairly."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from experiments.objective import Objective, shown_value
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison
-from reports.front import value_of_trials
-from reports.words import duration, number, words
+from reports.compare.further import further_values
+from reports.numerics import numerics_sentence
+from reports.test_predictions import tested_runs
+from reports.words import duration, number
 
 _TOLERANCE = 1.1
 
@@ -25,8 +27,10 @@ class Ledger:
         epochs: Epochs of all trials; NaN where not recorded.
         seconds: Seconds of all trials; NaN where not recorded.
         tested: Trainings of the network, or searches, that were tested, as text.
-        further: Of several objectives each after the first: what the arm's network came to in its
-            search, as text.
+        further: Of several objectives each after the first: what the arm's network came to, see
+            `further.further_values`.
+        numerics: What differs among the trainings beside their seeds, in a sentence; empty where
+            nothing recorded does.
     """
 
     names: tuple[str, ...]
@@ -37,6 +41,7 @@ class Ledger:
     seconds: tuple[float, ...]
     tested: tuple[str, ...]
     further: dict[str, tuple[str, ...]]
+    numerics: str = ""
 
 
 def ledger(comparison: Comparison) -> Ledger:
@@ -51,23 +56,22 @@ def ledger(comparison: Comparison) -> Ledger:
         epochs=tuple(float(arm.trials["epochs"].sum(min_count=1)) for arm in arms),
         seconds=tuple(float(arm.trials["seconds"].sum(min_count=1)) for arm in arms),
         tested=tuple(arm.tested for arm in arms),
-        further={
-            words(objective.name): tuple(_value(arm, objective) for arm in arms)
-            for objective in arms[0].study.objectives[1:]
-        },
+        further=further_values(arms),
+        numerics=numerics_sentence([run for arm in arms for run in _runs(arm)]),
     )
 
 
-def _value(arm: Arm, objective: Objective) -> str:
-    own = arm.study.trials[arm.study.trials["trial_id"] == arm.trial_id]
-    known = objective in arm.study.objectives and not arm.searches and len(own) == 1
-    if not known:
-        return "unknown"
-    return shown_value(float(value_of_trials(arm.study, own, objective.name)[0]), objective)
+def _runs(arm: Arm) -> list[dict[str, Any]]:
+    single = arm.searches or (arm,)
+    return [run for part in single for run in tested_runs(part.study, part.trial_id)]
 
 
 def finding(book: Ledger) -> str:
-    """Says whether the budgets are equal."""
+    """Says whether the budgets are equal, and what the trainings were made under."""
+    return " ".join(part for part in (_budgets(book), book.numerics) if part)
+
+
+def _budgets(book: Ledger) -> str:
     unequal = []
     for what, spent, shown in (
         ("trials", book.completed, number),

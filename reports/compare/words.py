@@ -4,12 +4,21 @@ from collections.abc import Sequence
 
 from reports.compare.arms import Arm
 from reports.compare.decide import Comparison, Pair
+from reports.compare.further import further_sentence
 from reports.statistics.crossed import MOST_UNITS
 from reports.words import listed, plural, score, text
 
 
 def verdict(comparison: Comparison) -> str:
-    """Says which network is ahead of which, or why that can't be told, and what would tell."""
+    """Says which network is ahead of which, or why that can't be told, and what would tell.
+
+    Of several objectives, what each network comes to by the others is said, too.
+    """
+    further = further_sentence(comparison.arms, comparison.winner)
+    return " ".join(part for part in (_on_test(comparison), further) if part)
+
+
+def _on_test(comparison: Comparison) -> str:
     missing = _missing(comparison)
     if missing:
         return missing

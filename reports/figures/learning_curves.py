@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.study import Study
-from reports.words import number, score, words
+from reports.words import number, plural, score, words
 
 SECTION, ORDER = "learning-curves", 40
 TITLE = "Learning curves"
@@ -81,12 +81,12 @@ def finding(info: Info) -> str:
     trial, metric = info.best[0], info.metrics[-1]
     train, validation = info.curves.get((trial, metric)), info.curves.get((trial, f"val_{metric}"))
     if train is None or validation is None:
-        return f"The best trial ran {number(_epochs(info, trial))} epochs."
+        return f"The best trial ran {plural(_epochs(info, trial), 'epoch')}."
     apart = train[1][-1] - validation[1][-1]
     return (
-        f"The best trial ran {number(_epochs(info, trial))} epochs and ended with {words(metric)} "
-        f"{score(train[1][-1])} on training and {score(validation[1][-1])} on validation images "
-        f"({score(apart, signed=True)})."
+        f"The best trial ran {plural(_epochs(info, trial), 'epoch')} and ended with "
+        f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on "
+        f"validation images ({score(apart, signed=True)})."
     )
 
 

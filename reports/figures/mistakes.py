@@ -16,8 +16,10 @@ def info(study: Study) -> Gallery | str:
 
 def finding(info: Gallery) -> str:
     """Says what is shown."""
+    count = len(info.images)
+    which = "This test image is the one" if count == 1 else f"These {count} test images are those"
     return (
-        f"These {len(info.images)} test images are the ones it is surest and wrong about: look "
+        f"{which} that it is surest and wrong about: look "
         "for wrong labels, cropped or ambiguous images."
     )
 

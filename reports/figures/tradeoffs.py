@@ -14,7 +14,7 @@ from reports.front import StudyFront, study_front
 from reports.front_words import exchange
 from reports.statistics.front import find_front
 from reports.study import Study
-from reports.words import compact, listed, score, words
+from reports.words import are, compact, listed, plural, score, words
 
 _BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50
@@ -149,11 +149,15 @@ def finding(info: Info) -> str:
     unit = panel.title.partition(",")[0]
     absent = ""
     if info.missing:
-        absent = f" Not recorded: {listed(list(info.missing))}; `experiments measure` adds costs."
+        absent = (
+            f" Not recorded of the trials: {listed(list(info.missing))}; `experiments measure` "
+            "adds costs."
+        )
     if panel.knee is None or panel.knee == best:
         return (
-            f"{len(panel.front)} of {len(panel.costs)} trials are beaten by none in both score and "
-            f"{unit}; the front has no knee short of the best trial.{absent}"
+            f"{len(panel.front)} of {plural(len(panel.costs), 'trial')} {are(len(panel.front))} "
+            f"beaten by none in both score and {unit}; the front has no knee short of the best "
+            f"trial.{absent}"
         )
     gap = abs(panel.scores[best] - panel.scores[panel.knee])
     way = "less" if info.direction == "max" else "more"

@@ -100,7 +100,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.set_xlabel("minutes since the search began")
     ax.grid(visible=False, axis="y")
     more = f" ({info.hidden} more not shown)" if info.hidden else ""
-    style.note(ax, f"n = {len(info.rows)} trials, {len(info.workers)} worker(s){more}")
+    style.note(ax, f"n = {len(info.rows)} trials, {plural(len(info.workers), 'worker')}{more}")
     if len(set(info.statuses)) > 1:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=7.5, borderpad=0)
     return ax

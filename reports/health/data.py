@@ -12,6 +12,7 @@ from reports.reading import as_dict, clean, dig, number
 from reports.study import Study
 from reports.words import listed, plural, score, words
 
+_EVEN = 1.5  # times the mean of all classes: up to there the largest is one among equals
 IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little of the others
 
 
@@ -28,8 +29,20 @@ def baseline(study: Study) -> Iterator[Finding]:
         PROBLEM,
         f"the best {verb} than always saying {found.class_name!r}: {found.split} "
         f"{words(found.metric)} {score(found.reached)} against {score(found.value)}",
-        "see the confusion matrix; search with more epochs, other learning rates or F1 as "
-        "objective (--objective val_f1_score), or collect more images of the other classes",
+        f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
+    )
+
+
+def _for_baseline(counts: list[int]) -> str:
+    """Advises by whether one class has many more images than its share."""
+    if max(counts) > _EVEN * sum(counts) / len(counts):
+        return (
+            "search with more epochs, other learning rates or F1 as objective (--objective "
+            "val_f1_score), or collect more images of the other classes"
+        )
+    return (
+        "search with more epochs or other learning rates; if that does not help, look whether the "
+        "labels are right and the images show the classes (about as many of each are there)"
     )
 
 

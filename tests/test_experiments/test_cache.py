@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 import experiments.cache as cache
 import experiments.data as data_module
 from experiments import SearchConfig
-from experiments.cache_use import held
+from experiments.cache_use import begun, held
 from experiments.cli import main
 from experiments.data import MissingDataError, PreparedData, prepare
 from experiments.driver import STOPPING, Driver
@@ -199,9 +199,9 @@ def test_where_nothing_can_be_held_what_was_used_of_late_stays(
     os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
     data.open("train")  # touches it
     assert prune(tmp_path, "--older-than", "30d") == "removed 0 entries"
-    assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+    assert prune(tmp_path) == "removed 0 entries; kept 1 that is in use"
     os.utime(Path(data.folder) / "info.json", (long_ago, long_ago))
-    assert prune(tmp_path) == "removed 1 entries"
+    assert prune(tmp_path) == "removed 1 entry"
 
 
 def test_what_this_user_cant_remove_is_said(
@@ -211,17 +211,73 @@ def test_what_this_user_cant_remove_is_said(
     assert prune(tmp_path) == "removed 0 entries; kept 1 that can't be removed"
 
 
-def test_files_that_vanish_while_the_cache_is_listed(
+def partial_of(folder: Path, age: float = 0.0) -> Path:
+    """A half-made entry of the features in `folder`, touched so many seconds ago."""
+    partial = folder / "features" / "key.partial"
+    partial.mkdir(parents=True)
+    for name in ("map.npy", "rows"):
+        (partial / name).write_text("3")
+        os.utime(partial / name, (time.time() - age,) * 2)
+    return partial
+
+
+def test_an_entry_that_is_computed_is_listed_as_unfinished_and_not_pruned(tmp_path: Path) -> None:
+    partial = partial_of(tmp_path, age=3600)  # the machine slept, say
+    (partial / "info.json").write_text("{}")  # it is written just before the rename
+    with FileLock(partial.with_name("key.lock")):
+        listed = CliRunner().invoke(main, ["cache", "--cache-dir", str(tmp_path)])
+        assert (listed.exit_code, "unfinished" in listed.stdout) == (0, True)
+        assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+        assert sorted(os.listdir(partial)) == ["info.json", "map.npy", "rows"]
+    assert prune(tmp_path) == "removed 1 entries"
+    assert os.listdir(tmp_path / "features") == []
+
+
+def test_an_entry_that_is_finished_while_the_cache_is_listed(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.rglob
+    partial, real = partial_of(tmp_path), os.scandir
 
-    def vanishing(folder: Path, pattern: str) -> Iterator[Path]:
-        yield from real(folder, pattern)
-        yield folder / "gone.npy"
+    def renamed_first(path: Any = ".") -> Any:
+        if Path(path) == partial and partial.exists():
+            partial.rename(partial.with_suffix(""))
+        return real(path)
 
-    monkeypatch.setattr(Path, "rglob", vanishing)
-    assert [entry.whole for entry in cache.entries(tmp_path)] == [True]
+    monkeypatch.setattr(os, "scandir", renamed_first)
+    assert [entry.path for entry in cache.entries(tmp_path)] == [Path(data.folder)]
+
+
+def test_an_entry_that_is_finished_before_it_is_pruned_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = partial_of(tmp_path, age=3600)
+    found = cache.entries(tmp_path)
+    monkeypatch.setattr(cache, "entries", lambda folder: found)
+    whole = partial.rename(partial.with_suffix(""))
+    assert str(cache.prune(tmp_path, None, None)) == "removed 0 entries"
+    assert whole.exists()
+
+
+def test_what_killed_preparations_left_is_removed_and_no_running_one(tmp_path: Path) -> None:
+    with begun(tmp_path) as running:
+        left = tmp_path / ".preparing-killed"
+        left.mkdir()
+        (left / "train-images.npy").write_text("half")
+        with begun(tmp_path) as other:
+            assert sorted(tmp_path.iterdir()) == sorted([running, other])
+        other_machine = tmp_path / ".tmp-earlier"  # of an earlier version, which holds no lock
+        other_machine.mkdir()
+        with begun(tmp_path) as renamed:
+            renamed.rename(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-earlier", "whole"]
+
+
+def test_a_preparation_at_work_is_not_pruned(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    with begun(tmp_path / "datasets") as folder:
+        os.utime(folder, (0, 0))
+        assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+        assert folder.is_dir()
 
 
 @pytest.fixture

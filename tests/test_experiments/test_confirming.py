@@ -89,6 +89,23 @@ def test_trainings_of_other_epochs_are_kept_aside(folder: Path, trained: list[in
     assert len(trained) == 5  # the same once more: nothing to do
 
 
+def test_trainings_under_other_numerics_are_taken_and_named(
+    folder: Path, trained: list[int]
+) -> None:
+    path, said = folder / "artifacts" / "confirmed" / f"{TRIAL}.json", list[str]()
+    confirm_trial(opened(folder), TRIAL, 2, said.append)
+    records = json.loads(path.read_text())
+    for run, threads in zip(records[0]["runs"], (2, 1), strict=True):
+        run["numerics"] = {"intra_op_threads": threads, "onednn": True}
+    path.write_text(json.dumps(records))
+    confirm_trial(opened(folder), TRIAL, 3, said.append)
+    assert len(trained) == 3
+    assert said[-1] == (
+        f"trial {TRIAL}: The trainings were not all made under the same threads of an operation "
+        "(1, 2): that decides their numbers as seeds do."
+    )
+
+
 def test_trainings_of_before_are_told_by_their_history(folder: Path, trained: list[int]) -> None:
     confirm_trial(opened(folder, max_epochs=1), TRIAL, 2)
     path = folder / "artifacts" / "confirmed" / f"{TRIAL}.json"

@@ -104,6 +104,83 @@ def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
     assert simulation.table() == expected
 
 
+def test_temporary_files_of_a_killed_search_are_gone_when_it_goes_on(
+    simulation: Simulation,
+) -> None:
+    simulation.run()
+    left = [simulation.folder / where / ".tmp-half" for where in ("", "artifacts", "trial_0001")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    simulation.run()
+    assert not any(path.exists() for path in left)
+
+
+# What versions before recorded of trials whose files of the cache were pruned, or not theirs.
+_CACHE = "/cache/keras-tuner-experiments"
+OF_CACHE = [
+    "FileNotFoundError: [Errno 2] No such file or directory: "
+    f"'{_CACHE}/datasets/{'0a' * 12}/train-images.npy'",
+    "PermissionError: [Errno 13] Permission denied: "
+    f"PosixPath('{_CACHE}/features/{'0a' * 16}/info.json')",
+]
+OF_TRIAL = [
+    "FileNotFoundError: [Errno 2] No such file or directory: '/data/datasets/words.txt'",
+    f"ValueError: no {_CACHE}/datasets/{'0a' * 12}/train-images.npy",
+]
+
+
+def fail(simulation: Simulation, trial_id: str, message: str) -> None:
+    """Makes a trial one that failed, as its files were left."""
+    folder = simulation.folder / f"trial_{trial_id}"
+    result = result_of(simulation, trial_id)
+    result |= {"status": "failed", "cause": "error", "message": message, "traceback": message}
+    result["attempts"][-1]["outcome"] = "failed"
+    (folder / "result.json").write_text(json.dumps(result | {"score": None, "executions": []}))
+    trial = json.loads((folder / "trial.json").read_text())
+    trial |= {"status": "FAILED", "message": message, "score": None, "metrics": {"metrics": {}}}
+    (folder / "trial.json").write_text(json.dumps(trial))
+    (folder / "state.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("message", OF_CACHE)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_trial_that_failed_of_the_cache_is_run_again(
+    killed: bool, message: str, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation.run()
+    expected = simulation.table()
+    fail(simulation, "0003", message)
+    if killed:  # before the result is gone
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            simulation.run()
+        monkeypatch.undo()
+    _, restored = simulation.run()
+    assert restored[0] == "trial 0003 had failed of the cache"
+    assert simulation.table() == expected
+    outcomes = [attempt["outcome"] for attempt in result_of(simulation, "0003")["attempts"]]
+    assert outcomes == ["failed", "completed"]
+    assert simulation.run()[1] == []
+
+
+@pytest.mark.parametrize("message", OF_TRIAL)
+def test_a_trial_that_failed_of_itself_stays_as_it_is(message: str, simulation: Simulation) -> None:
+    simulation.run()
+    fail(simulation, "0003", message)
+    expected = simulation.folder.joinpath("trial_0003", "trial.json").read_text()
+    assert simulation.run()[1] == []
+    assert simulation.folder.joinpath("trial_0003", "trial.json").read_text() == expected
+
+
+def test_what_a_round_of_hyperband_was_decided_by_stays(simulation: Simulation) -> None:
+    simulation = replace(simulation, method="hyperband", epochs=9)
+    simulation.run()
+    fail(simulation, "0003", OF_CACHE[0])
+    assert simulation.run()[1] == []
+    assert result_of(simulation, "0003")["status"] == "failed"
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"trial_id": 3}', "[[[", "null", "\0\0\0"])
 @pytest.mark.parametrize("name", ["trial.json", "result.json", "oracle.json"])
 def test_a_damaged_file_costs_its_trial_alone(
@@ -476,3 +553,23 @@ def test_finalists_are_different_networks_trained_whole(
     assert all(networks.count(network) == 1 for network in networks)
     assert not any(str(trial.message or "").startswith("pruned") for trial in found)
     assert [t.score for t in found] == sorted((t.score for t in found), reverse=True)
+
+
+def test_what_a_killed_process_had_not_written_to_its_end_is_removed(
+    simulation: Simulation,
+) -> None:
+    simulation.run()
+    folder = simulation.folder
+    before = sorted(folder.rglob("*"))
+    training = folder / "artifacts" / "finalists" / "0000-1"
+    training.mkdir(parents=True)
+    leftovers = [
+        folder / ".tmp-a.json",  # of study.json
+        training / ".tmp-b.npz",
+        folder / "trial_0000" / ".tmp-c.json",
+        folder / "trial_0001" / "attempts.json",  # killed when its result was written
+    ]
+    for path in leftovers:
+        path.write_text("[]")
+    simulation.run()
+    assert sorted(p for p in folder.rglob("*") if p.is_file()) == [p for p in before if p.is_file()]

@@ -316,10 +316,10 @@ def test_cache_lists_and_prunes(small: PreparedData, tmp_path: Path) -> None:
     count = small.counts["train"]
     assert f"MobileNetV2 0.35, pooled, train: {count} images of digits" in listed
     assert "40 d" in listed
-    assert "removed 1 entries" in call("--prune", "--older-than", "30d").stdout
+    assert "removed 1 entry" in call("--prune", "--older-than", "30d").stdout
     assert not store.has(entry_of(small))
     assert store.has(entry_of(small, "validation"))
-    assert "removed 1 entries" in call("--prune", "--max-size", "10kB").stdout
+    assert "removed 1 entry" in call("--prune", "--max-size", "10kB").stdout
     assert "0 B in 0 entries" in call().stdout
     for wrong in (["--older-than", "30d"], ["--prune", "--older-than", "soon"]):
         refused = call(*wrong)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import UserError
+from experiments import UserError, files
 from experiments.cache import cache_folder
 from experiments.config import load_toml
 from experiments.files import preallocate, write_json
@@ -71,3 +71,36 @@ def test_toml_with_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "search.toml"
     path.write_bytes(b"\xef\xbb\xbfspace = 'mnist_cnn'\n")
     assert load_toml(path) == {"space": "mnist_cnn"}
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "artifacts" / "kept.json"
+    with files.atomic(kept) as temporary:
+        left = [kept.with_name(".tmp-1.json"), tmp_path / ".tmp-2.npz"]
+        for path in left:
+            path.touch()
+        files.remove_left_over(tmp_path)
+        assert temporary.exists()
+        assert not any(path.exists() for path in left)
+        temporary.write_text("whole")
+    assert kept.read_text() == "whole"
+    assert os.listdir(kept.parent) == ["kept.json"]
+
+
+def test_a_temporary_file_that_is_taken_for_left_over_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = files.fcntl.flock, []
+
+    def removed_first(handle: int, operation: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            next(tmp_path.glob(".tmp-*")).unlink()
+        real(handle, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", removed_first)
+    files.write_json(tmp_path / "kept.json", {"whole": True})
+    assert len(calls) == 2
+    assert os.listdir(tmp_path) == ["kept.json"]

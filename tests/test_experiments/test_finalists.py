@@ -91,6 +91,8 @@ def what_matters(records: list[dict[str, Any]]) -> Any:
 def check_ranked(study: Path, records: list[dict[str, Any]], display: Watching) -> None:
     """Checks that two finalists were ranked, and the winner alone tested, on fresh seeds."""
     first, second = records
+    runs = [*first["runs"], *first["ranking"], *second["ranking"]]
+    assert all(run["numerics"]["intra_op_threads"] >= 1 for run in runs)
     means = [np.mean([run["score"] for run in record["ranking"]]) for record in records]
     assert means[0] >= means[1]
     assert [len(record["ranking"]) for record in records] == [2, 2]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from experiments import SearchConfig
+from experiments import SearchConfig, UserError
 from experiments.confirming import confirm_trial
 from experiments.data import PreparedData
 from experiments.finalists_plan import CONFIRM_STREAM, FRESH_STREAM, num_trainings, seeds_of
@@ -52,11 +52,12 @@ def config(**options: Any) -> SearchConfig:
     return SearchConfig("mnist_cnn", **({"confirm": 3, "seeds": 2, "method": "tpe"} | options))
 
 
-def rank(given: Given, **options: Any) -> list[Finalist]:
+def rank(given: Given, costs: Any = None, **options: Any) -> list[Finalist]:
     def make(trial_id: str, seed: int) -> Training:
         return Training(trial_id, seed, cast(Any, None))
 
-    ranking = Ranking(config(**options), cast(Trainings, given), make, lambda line: None)
+    trainings = cast(Trainings, given)
+    ranking = Ranking(config(**options), trainings, make, lambda line: None, costs=costs)
     return ranking.of(NAMES)
 
 
@@ -108,6 +109,25 @@ def test_a_race_keeps_trainings_for_its_winner() -> None:
     assert [len(f.outcomes) for f in found] == [6, 0, 0]
     race = found[0].race
     assert (race["budget"], race["kept_back"], race["spent"]) == (18, 6, 9)
+
+
+def test_finalists_of_several_objectives_race_against_what_costs_no_more() -> None:
+    scores: Any = {n: [s] * 20 for n, s in (("t0004", 0.7), ("t0001", 0.9), ("t0007", 0.6))}
+    objectives = {"objective": ["val_accuracy", "params"], "race": True, "seeds": 6}
+    costs = {"0004": [50.0], "0001": [80.0], "0007": [10.0]}
+    found = rank(Given(**scores), costs, **objectives)
+    assert ids(found) == ["0004", "0001", "0007"]  # each is worth what it costs: the knee stays
+    assert [f.race["standing"] for f in found] == ["worth", "worth", "cheapest"]
+    assert [len(f.outcomes) for f in found] == [6, 0, 0]  # the recommended one alone is tested
+    found = rank(Given(**scores), costs | {"0001": [50.0]}, **objectives)
+    assert ids(found) == ["0001", "0007", "0004"]  # what costs no more has taken the knee's place
+    assert found[2].race["against"] == "0001"
+    assert (found[0].race["ended_by"], found[0].race["spent"]) == ("front", 11)
+
+
+def test_a_race_needs_costs_that_are_known() -> None:
+    with pytest.raises(UserError, match="among networks whose costs are known: val_loss varies"):
+        config(objective=["val_accuracy", "val_loss"], race=True, seeds=6)
 
 
 @pytest.mark.parametrize(

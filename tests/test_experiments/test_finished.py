@@ -142,6 +142,15 @@ UNSETTLED: dict[str, Callable[[Path], Any]] = {
     "other code": edited("study.json", lambda r: r["space_source"].update({"a.b": "c"})),
     "code unknown": edited("study.json", lambda r: r.pop("space_source")),
     "another Keras": edited("study.json", lambda r: r["environment"]["packages"].update(keras="1")),
+    "a failure of the cache": edited(
+        "trial_0001/result.json",
+        lambda r: r.update(
+            status="failed",
+            cause="error",
+            message="FileNotFoundError: [Errno 2] No such file or directory: "
+            f"'/cache/features/{'0' * 32}/output.npy'",
+        ),
+    ),
     "other data": edited("study.json", lambda r: r["dataset"].update(fingerprint="another")),
     "an interruption": edited(
         "study.json", lambda r: r["sessions"][-1].update(ended_by="interrupted")

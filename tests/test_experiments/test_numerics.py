@@ -11,7 +11,8 @@ import pytest
 from experiments import UserError
 from experiments.executors.base import Answer
 from experiments.executors.processes import ProcessExecutor, run_apart
-from experiments.numerics import INTRA, ONEDNN, cpu_model, differences, threads_of, variables_for
+from experiments.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
+from reports.numerics import differences, numerics_sentence
 
 
 def test_cores_are_divided_unless_the_user_says_how_many_threads(
@@ -37,6 +38,14 @@ def test_what_differs_is_named() -> None:
         "CPU: B then, A now",
         "keras: 3.12 then, 3.13 now",
     ]
+
+
+def test_what_differs_among_several_is_named_once() -> None:
+    one, other = {"cpu": "A", "onednn": True}, {"cpu": "B", "onednn": True, "versions": {"k": "1"}}
+    runs = [{"numerics": facts} for facts in (one, other, other)]
+    assert "under the same CPU (A, B): that" in numerics_sentence(runs)
+    assert numerics_sentence(runs[1:]) == numerics_sentence([{}, *runs[1:]]) == ""
+    assert numerics_sentence([{"numerics": 5}, {"numerics": {"versions": [1], "cpu": {}}}]) == ""
 
 
 def run_there(task: Any, report: Any, note: Any) -> Any:

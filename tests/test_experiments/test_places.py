@@ -70,13 +70,23 @@ def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir("/")
+    (tmp_path / "cache" / "datasets").mkdir(parents=True)
     record = config_of(study, dataset="folder:pets", cache_dir="cache", runs_dir="runs")
     config = changed_config(record, study, {})
     assert config.dataset == f"folder:{tmp_path}/pets"
     assert config.cache_dir == f"{tmp_path}/cache"
     # Where the runs folder says nothing, they start from where one stands.
-    apart = recorded({"cache_dir": "cache", "runs_dir": "others"}, study)
-    assert apart == {"cache_dir": "/cache"}
+    apart = recorded({"dataset": "folder:pets", "runs_dir": "others"}, study)
+    assert apart == {"dataset": "folder:/pets"}
+
+
+def test_a_recorded_cache_folder_that_is_no_cache_is_not_written_to(
+    study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "documents").mkdir()
+    for named in (tmp_path / "documents", tmp_path / "nothing", "../../elsewhere"):
+        record = config_of(study, cache_dir=str(named))
+        assert changed_config(record, study, {}).cache_dir is None
 
 
 def test_options_of_now_start_from_where_one_stands(

@@ -96,7 +96,9 @@ def test_a_range_without_the_default_can_become_wider(
     [
         ("learning_rat", "1:2", "no such hyperparameter; there are kernel_size"),
         ("learning_rate", "0:1", "expected values above 0"),
-        ("learning_rate", "1e-2:1e-3", "the lower one first"),
+        ("learning_rate", "1e-2:1e-3", "wrong way round: write learning_rate=1e-3:1e-2"),
+        ("learning_rate", "1:0", "expected values above 0"),
+        ("learning_rate", "1e-3:1e-3", "the lower one first"),
         ("learning_rate", "1e-3", "expected LO:HI"),
         ("learning_rate", "nan:1", "expected LO:HI"),
         ("learning_rate", "1e-3:inf", "expected LO:HI"),

@@ -143,3 +143,29 @@ def test_each_trial_on_ray_is_given_a_gpu_of_its_own(tmp_path: Path) -> None:
     most, spans = json.loads(said.splitlines()[-1])
     assert most == 2  # there are three CPUs, and a GPU for two trials
     assert {gpu for gpu, *_ in spans} == {"GPU 0", "GPU 1"}
+
+
+def test_finalists_are_trained_on_the_cluster(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, without_report: None
+) -> None:
+    from experiments import SearchConfig, run_search
+    from experiments.trainings import Trainings
+
+    ended, workers = Trainings.ended, list[str]()
+
+    def watched(self: Trainings, job: Any, result: Any, worker: str) -> None:
+        workers.append(worker)
+        ended(self, job, result, worker)
+
+    monkeypatch.setattr(Trainings, "ended", watched)
+    monkeypatch.setattr("experiments.artifacts.write_artifacts", lambda *arguments: None)
+    config = SearchConfig(
+        "mnist_cnn", dataset="digits", sample=150, max_trials=1, max_epochs=1, seeds=2, name="s",
+        ray="local", runs_dir=str(tmp_path), cache_dir=str(cache_dir),
+    )  # fmt: skip
+    result = run_search(config)
+    assert len(workers) == len(result.test_scores) == 2
+    assert all(", Ray node " in worker for worker in workers)
+    (record,) = json.loads((result.folder / "artifacts" / "finalists.json").read_text())
+    assert all(run["numerics"]["cpu"] for run in record["runs"])
+    assert (result.folder / "best_model.keras").is_file()

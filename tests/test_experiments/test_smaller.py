@@ -1,6 +1,9 @@
 """Smaller things that were taken without a word, or ended in a traceback."""
 
+import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras_tuner
@@ -9,17 +12,24 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError
-from experiments.cli import main
+from experiments.cache import Pruned
+from experiments.cli import _tested, main
 from experiments.config import SearchConfig as Config
 from experiments.export import export_study
+from experiments.finalists_plan import notices
 from experiments.guidance import parse_tries
 from experiments.live import LiveDisplay
-from experiments.objective import parse_objective
+from experiments.methods import parse_method_settings
+from experiments.objective import check_reported, parse_objective
+from experiments.resume import changed_config
 from experiments.search_options import parse_options
 from experiments.space import check_on_steps, class_of, describe_each, explore
 from experiments.training import BuildError, Network
 from experiments.trial import classify
 from reports import load_study
+from reports.facts import _budget
+from reports.summary import winner_on_test
+from reports.words import are, score
 from search_spaces.mnist_cnn import MnistCnn
 from tests.test_reports.synthetic import Synthetic, write_study
 
@@ -171,3 +181,105 @@ def test_no_time_is_left_when_all_is_done(cache_dir: Path) -> None:
     assert display._remaining() == ""
     display._config = SearchConfig("mnist_cnn", max_trials=2, confirm=0)
     assert display._remaining() == "about 3 s left"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("val_acuracy", "val_accuracy"), ("f1score", "f1_score"), ("val_los", "val_loss"),
+     ("latency", "latency_ms")],
+)  # fmt: skip
+def test_a_misspelt_metric_is_told_what_may_be_meant(text: str, meant: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_objective(text)
+    assert f"(did you mean {meant}?)" in str(error.value)
+    assert "known are val_accuracy, accuracy, val_f1_score" in str(error.value)
+    assert "(did you mean val_accuracy?)" in _refused_by_space("val_acuracy:max")
+    assert "did you mean" not in _refused_by_space("val_zzz:max")
+
+
+def _refused_by_space(text: str) -> str:
+    with pytest.raises(UserError) as error:
+        check_reported(parse_objective(text), ("accuracy", "loss"))
+    return str(error.value)
+
+
+def test_more_finalists_than_trials_are_said() -> None:
+    assert notices(SearchConfig("mnist_cnn", max_trials=3, confirm=3)) == []
+    (line,) = notices(SearchConfig("mnist_cnn", max_trials=1, confirm=3))
+    assert line == "--confirm 3 is above --max-trials 1: there can be no more than 1 finalist"
+
+
+def test_a_setting_of_the_pruner_is_called_so() -> None:
+    def refused(**options: Any) -> str:
+        config = SearchConfig("mnist_cnn", method_settings={"factor": "abc"}, **options)
+        with pytest.raises(UserError) as error:
+            parse_method_settings(config)
+        return str(error.value)
+
+    whole = "expected a whole number, 2 or more"
+    assert refused(method="tpe", pruner="asha") == (
+        f"--method-set factor=abc of --pruner asha: {whole}"
+    )
+    assert refused(method="hyperband") == f"--method-set factor=abc: {whole}"
+
+
+def test_what_can_not_change_is_named_as_it_is_written(study_folder: Path) -> None:
+    record = json.loads((study_folder / "study.json").read_text())
+    with pytest.raises(UserError) as error:
+        changed_config(record, study_folder, {"fix": {"dropout": "0.1", "pooling": "max"}})
+    assert "was begun with --fix nothing, which can't become dropout=0.1, pooling=max" in str(
+        error.value
+    )
+    with pytest.raises(UserError, match="with --sample nothing, which can't become 50 when"):
+        changed_config(record, study_folder, {"sample": 50})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serch"], "No such command 'serch'"),
+        (["search", "mnist_cnn", "--max-trials", "abc"], "'abc' is not a valid integer"),
+        (["search", "mnist_cnn", "--max-tirals", "3"], "--max-trials"),
+        (["search", "mnist_cnn", "--max-trials"], "requires an argument"),
+        (["show"], "Missing argument 'STUDY'"),
+        (["search", "a", "b"], "unexpected extra argument"),
+        (["compare", "a", "b", "--difference", "2"], "2.0 is not in the range"),
+    ],
+)
+def test_what_can_not_be_parsed_is_one_line(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+
+
+def test_nothing_is_counted_with_a_plural_in_brackets() -> None:
+    """One helper makes plurals (`reports.words.plural`)."""
+    root = Path(__file__).parents[2]
+    files = [p for room in ("experiments", "reports") for p in (root / room).rglob("*.py")]
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in files
+        for line in path.read_text().splitlines()
+        if re.search(r"\} [a-z]+\(s\)", line)
+    ]
+    assert found == []
+
+
+def test_one_is_and_several_are() -> None:
+    assert [are(count) for count in (0, 1, 2)] == ["are", "is", "are"]
+    assert str(Pruned(removed=[None])) == "removed 1 entry"  # type: ignore[list-item]
+    assert _budget({"max_trials": 1, "max_epochs": 1}) == (
+        "1 trial of up to 1 epoch, no early stopping, 1 training a trial"
+    )
+
+
+def test_the_terminal_gives_the_test_score_with_its_interval(study_folder: Path) -> None:
+    study = load_study(study_folder)
+    result = SimpleNamespace(folder=study_folder, test_scores=(0.9,))
+    found = winner_on_test(study)
+    assert found is not None
+    shown = f"(95 % interval {score(found[1].low)} to {score(found[1].high)})"
+    assert _tested(result) == f", test accuracy {score(found[1].mean)} of 2 trainings {shown}"
+    assert _tested(SimpleNamespace(folder=study_folder, test_scores=())) == ""

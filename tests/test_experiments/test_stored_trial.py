@@ -8,6 +8,7 @@ import pytest
 from keras_tuner.engine import trial as trial_module
 
 from benchmarks.simulated import Simulation
+from experiments.errors import UserError
 from experiments.stored_trial import StoredTrial, TrialReader
 
 
@@ -48,7 +49,7 @@ def test_spaces_are_shared_and_epochs_are_read_when_asked_for(
     )
     copies[0].unlink()
     assert one.score is not None  # nothing of it needs the file
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="can't be read"):
         _ = one.metrics
     metrics = two.metrics
     copies[1].unlink()

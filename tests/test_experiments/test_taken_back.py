@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import experiments.search as search_module
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli import main
 from experiments.resume import changed_config
@@ -144,3 +145,64 @@ def test_an_interrupt_before_the_first_session_is_no_crash(tmp_path: Path, cache
     with pytest.raises(KeyboardInterrupt, match="go on with: experiments resume study"):
         run_search(small(tmp_path / "runs", cache_dir))
     assert "sessions" not in record_of(tmp_path / "runs" / "study")
+
+
+class BegunError(Exception):
+    """A search has come as far as its trials."""
+
+
+@pytest.fixture
+def without_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search ends where its trials would begin."""
+
+    def begun(prepared: Any, folder: Path, *more: Any) -> None:
+        raise BegunError(folder.name)
+
+    monkeypatch.setattr("experiments.search._run", begun)
+
+
+@pytest.mark.usefixtures("without_trials")
+def test_a_search_that_was_killed_before_it_had_begun_leaves_its_name(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    left = tmp_path / "study"
+    left.mkdir()
+    for name in (".lock", ".holder.json", ".tmp-half.json"):
+        (left / name).touch()
+    refused = call("resume", left)
+    assert (refused.exit_code, "had begun" in refused.stderr) == (2, True)
+    with pytest.raises(BegunError, match="study"):
+        run_search(small(tmp_path, cache_dir))
+    assert (left / "study.json").is_file()
+    with pytest.raises(UserError, match="exists already"):
+        run_search(small(tmp_path, cache_dir))
+
+
+@pytest.mark.usefixtures("without_trials")
+def test_a_search_that_is_interrupted_before_it_has_begun_leaves_nothing(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.search.write_study", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(small(tmp_path, cache_dir))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_trials")
+def test_of_two_searches_that_begin_under_one_name_the_slower_is_refused(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = search_module._make_folder
+
+    def quicker(config: SearchConfig) -> Path:
+        folder = real(config)
+        (folder / "study.json").write_text("{}")  # of the other one, which has ended by now
+        return folder
+
+    monkeypatch.setattr(search_module, "_make_folder", quicker)
+    with pytest.raises(UserError, match="exists already"):
+        run_search(small(tmp_path, cache_dir))
+    assert (tmp_path / "study" / "study.json").read_text() == "{}"

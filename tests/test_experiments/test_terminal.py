@@ -1,5 +1,7 @@
 """What a terminal does to a search: it is closed, its Ctrl-C reaches workers that start."""
 
+import errno
+import io
 import multiprocessing
 import os
 import pty
@@ -11,10 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from experiments import SearchConfig, run_search
+from experiments.cli import _Refusing
 from experiments.display import PlainDisplay
+from experiments.executors import worker
 from experiments.executors.base import Answer, Job, Loss
 from experiments.executors.processes import ProcessExecutor
 from experiments.live import LiveDisplay
@@ -73,19 +78,113 @@ class Ends:
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_workers_start_reaches_none(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_terminals_signals_while_workers_start_reach_none(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     executor, ends = ProcessExecutor(hello, 1), Ends()
     executor.submit(Job("0000", 1, "world"))
-    (worker,) = executor._workers.values()
-    for _ in range(5):  # as the terminal sends it to the whole group
-        os.kill(int(str(worker.process.pid)), signal.SIGINT)
+    (started,) = executor._workers.values()
+    for number in (*[signal.SIGINT] * 5, signal.SIGHUP):  # as it sends them to the whole group
+        os.kill(int(str(started.process.pid)), number)
         time.sleep(0.02)
     while not ends.messages:
         executor.wait(ends, 1.0)
     executor.close()
     assert ends.messages == ["hello, world"]
     assert "Traceback" not in capfd.readouterr().err
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert not {signal.SIGINT, signal.SIGHUP} & held
+
+
+def test_a_worker_whose_driver_is_gone_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "interrupts_ignored",
+        "own_process",
+        "_die_with_parent",
+    ):  # this process is no worker
+        monkeypatch.setattr(worker, name, lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    worker.work(theirs, hello)  # before it could say that it is ready
+
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(Job("0000", 1, "world"))
+
+    def left_alone(task: Any, report: Any, note: Any) -> TrialResult:
+        ours.close()
+        return hello(task, lambda *epoch: None, note)
+
+    worker.work(theirs, left_alone)
+
+
+SIGNALLED = """
+import os, signal, sys
+import click
+from experiments.cli import _Refusing
+from experiments.interrupt import Interruption
+
+@click.command(cls=_Refusing)
+def restoring():
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+@click.command(cls=_Refusing)
+def searching():
+    with Interruption(print) as interruption:
+        for _ in range(2):  # from the terminal, and from the shell that ends with it
+            os.kill(os.getpid(), signal.SIGHUP)
+        print("requested", interruption.requested)
+
+@click.command(cls=_Refusing)
+def ignoring():
+    with Interruption(print) as interruption:
+        os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("requested", interruption.requested)
+
+if sys.argv[2] == "ignoring":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+globals()[sys.argv[2]]([])
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "when", "code", "said"),
+    [
+        ("SIGTERM", "restoring", 130, "interrupted"),
+        ("SIGHUP", "restoring", 130, "interrupted"),
+        ("SIGHUP", "searching", 0, "requested True"),
+        ("SIGHUP", "ignoring", 0, "requested False"),  # nohup
+    ],
+)
+def test_the_end_of_a_terminal_and_of_the_system_are_as_ctrl_c(
+    signals: str, when: str, code: int, said: str
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, signals, when],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ran.returncode, (ran.stdout + ran.stderr).splitlines()[-1]) == (code, said)
+
+
+class Gone(io.StringIO):
+    """What a terminal is to a process after it was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_an_interrupt_is_one_when_the_terminal_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command(cls=_Refusing)
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with pytest.raises(SystemExit) as ended:
+        interrupted([])
+    assert ended.value.code == 130
 
 
 SCRIPT = """

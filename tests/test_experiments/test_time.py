@@ -1,19 +1,22 @@
 """Durations: measured by a clock that only runs forward, of all attempts; deadlines know them."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
 from experiments.deadline import REPORT_SECONDS, Deadline
+from experiments.deadline import clock as deadline_clock
 from experiments.display import SilentDisplay
 from experiments.executors.base import Answer
 from experiments.executors.inline import InlineExecutor
+from experiments.finalists_ranking import Ranking
 from experiments.objective import Objective
 from experiments.trainings import OutOfTimeError, Training, Trainings
 from experiments.trial import Execution, TrialResult, TrialTask
@@ -166,7 +169,7 @@ def training(seed: int) -> Training:
 def test_finalists_make_way_for_the_report_at_the_deadline(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.trainings.time", SimpleNamespace(monotonic=clock, time=clock))
+    monkeypatch.setattr("experiments.trainings.clock", clock)
 
     def train(task: TrialTask, report: Any, note: Any) -> TrialResult:
         for epoch in range(task.epochs):
@@ -188,3 +191,35 @@ def test_finalists_make_way_for_the_report_at_the_deadline(
     outcomes = trainings(None).run(wanted)  # what was done is not done again
     assert len(outcomes) == 4
     assert clock.now == 2 * 8 + 4 + 2 * 8
+
+
+def test_a_deadline_comes_while_the_machine_sleeps_and_a_trial_does_not_count_it(
+    simulation: Simulation, clock: Clock
+) -> None:
+    """The clock of deadlines runs on in a suspend, that of durations does not."""
+    asleep = 0.0
+
+    class Sleeping(SilentDisplay):
+        def trial_ended(self, trial_id: str, *args: Any, **kwargs: Any) -> None:
+            nonlocal asleep
+            asleep += 7_200.0
+
+    deadline = Deadline(3_600, 4, 0, lambda: clock.now + asleep)
+    driver, _ = simulation.run(Ticking(clock), observer=Sleeping(), clock=clock, deadline=deadline)
+    assert driver.ended_by == "deadline"
+    assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH]
+    resumed, _ = simulation.run(Ticking(clock), clock=clock)  # without a deadline, the rest
+    assert resumed.ended_by is None
+    assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH] * 3
+
+
+def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        pytest.skip("the system has no clock of its own for it")
+    clocks = {time.CLOCK_BOOTTIME: 5_000.0, time.CLOCK_MONOTONIC: 1_000.0}  # slept 4,000 s
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert deadline_clock() == 5_000.0
+    assert Deadline(10, 1, 0)._end == 5_010.0
+    late = Trainings(Path(), cast(Any, None), SilentDisplay(), {}, end=2_000.0)
+    assert late._ending()
+    assert Ranking(cast(Any, None), late, cast(Any, None), print, end=2_000.0)._is_due(0)

@@ -11,18 +11,21 @@ from click.testing import CliRunner
 from benchmarks.believing.comparisons import arms
 from experiments.cli import main
 from experiments.errors import UserError
-from reports import load_study
+from reports import load_study, test_predictions
 from reports.compare import (
     arms_by,
+    arms_of_default,
     arms_of_searches,
     arms_of_studies,
     compare,
     write_comparison,
 )
 from reports.compare.figures import FIGURES
-from reports.compare.ledger import ledger, table
+from reports.compare.ledger import finding, ledger, table
 from reports.compare.words import verdict
 from reports.front import study_front
+from reports.statistics.estimates import mean
+from reports.words import score
 from tests.test_reports.synthetic import Synthetic, write_study
 
 SPREAD = 0.004
@@ -219,6 +222,50 @@ def test_further_objectives_of_each_network_stand_beside_the_verdict(tmp_path: P
         )  # the knee, not the best by the first objective
     shown = table(ledger(compare(found)))
     assert [int(text.replace(",", "")) % 1000 for text in shown["parameters"]] == [10, 10]
+
+
+def test_every_objective_is_compared_and_a_win_says_what_it_costs(tmp_path: Path) -> None:
+    further = (("params", "min"), ("val_loss", "min"))
+    for name, accuracy, plan_seed in (("large", 0.95, 1), ("small", 0.80, 0)):
+        plan = Synthetic(12, name=name, seed=plan_seed, num_test=800, further=further,
+                         test_accuracy=accuracy)  # fmt: skip
+        write_study(tmp_path, plan)
+    found = arms_of_studies([load_study(tmp_path / name) for name in ("large", "small")])
+    trials = [arm.study.trials.set_index("trial_id") for arm in found]
+    costs = [
+        int(of.loc[arm.trial_id, "trainable_parameters"]) + 10
+        for of, arm in zip(trials, found, strict=True)
+    ]
+    text = verdict(compare(found))
+    assert "the network that large found wins" in text.lower()
+    assert f"parameters {costs[0]:,} (large), {costs[1]:,} (small)" in text
+    losses = [
+        [run["test"]["loss"] for run in test_predictions.tested_runs(a.study, a.trial_id)]
+        for a in found
+    ]
+    low, high = mean(losses[0]).low, mean(losses[0]).high
+    assert (
+        f"validation loss {score(np.mean(losses[0]))} on test ({score(low)} to {score(high)})"
+        in text
+    )
+    assert costs == [64_010, 16_010]
+    assert "small is better in parameters: the win is by accuracy alone." in text
+
+
+def test_trainings_that_were_made_under_other_numerics_are_named(tmp_path: Path) -> None:
+    for name, threads in (("one", 1), ("two", 2)):
+        folder = write_study(tmp_path, Synthetic(6, name=name, num_test=200))
+        path = folder / "artifacts" / "finalists.json"
+        records = json.loads(path.read_text())
+        for run in records[0]["runs"]:
+            run["numerics"] = {"intra_op_threads": threads, "cpu": "A", "versions": {"keras": "3"}}
+        path.write_text(json.dumps(records))
+    found = arms_of_studies([load_study(tmp_path / name) for name in ("one", "two")])
+    assert "under the same threads of an operation (1, 2): that decides" in finding(
+        ledger(compare(found))
+    )
+    alike = arms_of_default(load_study(tmp_path / "one"))
+    assert "under the same" not in finding(ledger(compare(alike)))
 
 
 def test_the_same_network_found_twice_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Several objectives: what each arm's network came to by those after the first.
+
+Costs are properties of the network. Metrics are those of its tested trainings, with the interval of
+their mean, on these images; where nothing was tested, of its search.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.objective import Objective, shown_value
+from reports.compare.arms import Arm
+from reports.front import value_of_trials
+from reports.metrics import name_on_test
+from reports.reading import as_dict, number
+from reports.statistics.estimates import Estimate, mean
+from reports.test_predictions import tested_runs
+from reports.words import listed, words
+
+
+def further_objectives(arms: Sequence[Arm]) -> list[Objective]:
+    """Returns the objectives after the first of all arms' studies, each once."""
+    studies = [part.study for arm in arms for part in (arm.searches or (arm,))]
+    return list(dict.fromkeys(o for study in studies for o in study.objectives[1:]))
+
+
+def further_values(arms: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
+    """Returns, objective by objective, each arm's value as text."""
+    return {
+        words(objective.name): tuple(_shown(arm, objective) for arm in arms)
+        for objective in further_objectives(arms)
+    }
+
+
+def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
+    """Says what the arms come to by further objectives; empty where there are none.
+
+    Args:
+        arms: The arms.
+        winner: Position of the one that wins by the first objective's test, if one does.
+    """
+    objectives = further_objectives(arms)
+    if not objectives:
+        return ""
+    shown = "; ".join(
+        f"{words(o.name)} {', '.join(f'{_shown(arm, o)} ({arm.name})' for arm in arms)}"
+        for o in objectives
+    )
+    better = [] if winner is None else _better(arms, objectives, arms[winner])
+    trade = f" {'; '.join(better)}: the win is by accuracy alone." if better else ""
+    return f"By the further objectives: {shown}.{trade}"
+
+
+def _better(arms: Sequence[Arm], objectives: Sequence[Objective], winner: Arm) -> list[str]:
+    """Says which arms are better than the winner in what, by the plain values."""
+    found = []
+    for arm in arms:
+        values = [(o, _value(arm, o).mean, _value(winner, o).mean) for o in objectives]
+        names = [words(o.name) for o, own, its in values if own == own and o.better(own, its)]
+        if names:
+            found.append(f"{arm.name} is better in {listed(names)}")
+    return found
+
+
+def _shown(arm: Arm, objective: Objective) -> str:
+    value = _value(arm, objective)
+    text = shown_value(value.mean, objective)
+    if value.count and not objective.is_cost:
+        text += " on test"
+    ends = (shown_value(end, objective) for end in (value.low, value.high))
+    return f"{text} ({' to '.join(ends)})" if value.has_interval else text
+
+
+def _value(arm: Arm, objective: Objective) -> Estimate:
+    """Returns an arm's value; its `count` is that of tested trainings or searches."""
+    if arm.searches:
+        each = [_value(part, objective).mean for part in arm.searches]
+        return mean(each) if all(map(math.isfinite, each)) else _plain(math.nan)
+    if not objective.is_cost and (tests := _tests(arm, objective)):
+        return mean(tests)
+    return _plain(_searched(arm, objective))
+
+
+def _tests(arm: Arm, objective: Objective) -> list[float]:
+    """Returns what each tested training came to; none where one of them did not record it."""
+    name, runs = name_on_test(objective.name), tested_runs(arm.study, arm.trial_id)
+    scores = [number(as_dict(run["test"]).get(name)) for run in runs]
+    return scores if all(map(math.isfinite, scores)) else []
+
+
+def _searched(arm: Arm, objective: Objective) -> float:
+    study: Any = arm.study
+    own = study.trials[study.trials["trial_id"] == arm.trial_id]
+    is_known = objective.is_cost or objective in study.objectives
+    if len(own) != 1 or not is_known:
+        return math.nan
+    try:
+        return float(value_of_trials(study, own, objective.name)[0])
+    except KeyError:  # a cost that was not recorded
+        return math.nan
+
+
+def _plain(value: float) -> Estimate:
+    return Estimate(value, math.nan, math.nan, 0, "none")

@@ -1,0 +1,62 @@
+"""What decides a training's numbers beside its seed, as records have it: where it differs."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from reports.reading import as_dict, clean
+from reports.words import listed
+
+Facts = Mapping[str, Any]
+_WORDS = {
+    "intra_op_threads": "threads of an operation (TF_NUM_INTRAOP_THREADS)",
+    "inter_op_threads": "operations at once (TF_NUM_INTEROP_THREADS)",
+    "onednn": "oneDNN (TF_ENABLE_ONEDNN_OPTS)",
+    "cpu": "CPU",
+    "devices": "devices",
+    "precision": "dtype policy",
+}
+
+
+def differences(then: Facts, now: Facts) -> Iterator[str]:
+    """Yields what differs between two trainings, one line each; what is not recorded does not."""
+    for fact, words in _WORDS.items():
+        if then.get(fact) not in (None, now.get(fact)):
+            yield f"{words}: {_said(then[fact])} then, {_said(now.get(fact))} now"
+    current = as_dict(now.get("versions"))
+    for package, version in as_dict(then.get("versions")).items():
+        if current.get(package) != version:
+            yield f"{package}: {version} then, {current.get(package)} now"
+
+
+def numerics_sentence(runs: Sequence[Facts]) -> str:
+    """Names what differs among trainings beside their seeds; empty where nothing recorded does.
+
+    Args:
+        runs: Records of trainings. What one does not record does not tell it apart.
+    """
+    recorded = [as_dict(run.get("numerics")) for run in runs]
+    found = [_among(words, (facts.get(fact) for facts in recorded))
+             for fact, words in _WORDS.items()]  # fmt: skip
+    versions = [as_dict(facts.get("versions")) for facts in recorded]
+    for package in sorted({name for of_run in versions for name in of_run}):
+        found.append(_among(clean(str(package), 40), (of.get(package) for of in versions)))
+    differing = [line for line in found if line]
+    if not differing:
+        return ""
+    return (
+        f"The trainings were not all made under the same {listed(differing, 8)}: that decides "
+        "their numbers as seeds do."
+    )
+
+
+def _among(words: str, values: Iterable[Any]) -> str:
+    """`CPU (A, B)` where there are several values; empty where there is one."""
+    said = sorted({_said(value) for value in values if value is not None})
+    return f"{words.partition(' (')[0]} ({', '.join(said)})" if len(said) > 1 else ""
+
+
+def _said(fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "on" if fact else "off"
+    text = ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
+    return clean(text, 80)

@@ -1,0 +1,173 @@
+"""Study folders that others wrote, given to commands that change studies or go on with them."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner
+
+from experiments.cli import main
+from experiments.errors import UserError
+from experiments.files import check_own, check_writable
+from experiments.finalists_record import read_finalists
+from experiments.lock import holder, locked
+from experiments.objective import Objective
+from experiments.prune import prune
+from experiments.record import read_attempts
+from experiments.repair import _read
+from experiments.snapshot import read_snapshot
+from experiments.status import StatusFile, read_status
+from experiments.stored_trial import TrialReader
+from experiments.study import read_study
+from experiments.test_uses import note_look
+from experiments.warm_start import warm_start
+from tests.test_reports.synthetic import Synthetic, write_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "runs", Synthetic(3, num_failed=0, name="study", num_epochs=2))
+
+
+@pytest.fixture
+def no_hang() -> Iterator[None]:
+    """Fails what waits for the other end of a pipe."""
+
+    def hang(*arguments: object) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def pipe(path: Path) -> Path:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None) -> None:
+    trial = study / "trial_0"
+    for name in ("status.json", ".holder.json", "trial_0/attempts.json", "trial_1/trial.json"):
+        pipe(study / name)
+    pipe(trial / "snapshot.npz")
+    pipe(study / ".tmp-status.json")
+    StatusFile(study).write({"phase": "searching"}, force=True)
+    pipe(study / "status.json")
+    with locked(study):
+        assert holder(study) is not None
+    assert holder(study) is None
+    assert read_status(study) == {}
+    assert read_finalists(pipe(study / "artifacts" / "finalists.json")) == []
+    assert read_snapshot(trial / "snapshot.npz") is None
+    assert len(read_attempts(trial)) == 1
+    space = cast(Any, SimpleNamespace(space=[]))
+    objective = Objective("val_accuracy", "max")
+    _, lines = warm_start([str(study)], space, objective, study.parent)
+    assert "1 damaged" in lines[0]
+    with pytest.raises(UserError, match="nothing was removed"):
+        prune(study, 1)
+    assert _read(study / "trial_1", None, TrialReader()).mended
+    assert (study / "trial_1" / "trial.json.damaged").is_fifo()
+    pipe(study / "study.json")
+    result = CliRunner().invoke(main, ["status", str(study)])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, '{"score": ' + "9" * 5000 + "}", "\ufeff{}", "[3]", ""]
+)
+def test_nonsense_in_a_trial_ends_prune_in_one_line(content: str, study: Path) -> None:
+    (study / "trial_1" / "trial.json").write_text(content)
+    with pytest.raises(UserError, match="nothing was removed"):
+        prune(study, 1)
+
+
+_WRONG: list[tuple[str, Any]] = [
+    ("config", 0.5), ("config", []), ("objective", "val_accuracy"), ("dataset", None),
+    ("space", {"a": 1}), ("space", [1]), ("space", [{"name": "x"}]), ("sessions", {"0": 1}),
+    ("sessions", [None]), ("sessions", [{"max_epochs": 3, "first_trial": -1}]),
+    ("sessions", [{"max_epochs": 3, "factor": 1, "first_trial": 0}]),
+    ("sessions", [{"max_epochs": 10**400, "factor": 3, "first_trial": 0}]),
+    ("sessions", [{"max_epochs": True, "factor": 3, "first_trial": 0}]),
+    ("sessions", [{"max_epochs": 3, "factor": 3, "first_trial": 0, "points": [1]}]),
+    ("earlier", [{"values": {}, "score": "high"}]), ("earlier", [{"values": {}, "score": 10**400}]),
+    ("earlier", [{"values": {}, "score": 1.0, "curve": [[1]]}]), ("earlier", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wrong"), _WRONG, ids=[str(n) for n in range(len(_WRONG))])
+def test_what_a_resume_goes_on_from_is_refused_in_one_line(
+    name: str, wrong: Any, study: Path
+) -> None:
+    path = study / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: wrong}))
+    with pytest.raises(UserError, match=f"is damaged: .*{name.rstrip('s')}") as refused:
+        read_study(study)
+    assert len(str(refused.value)) < 600
+
+
+def test_nothing_of_a_study_is_written_through_a_link(study: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    check_own(study)
+    for name, target in (
+        (".lock", outside / "kept"), (".holder.json", outside / "kept"), ("trial_9", outside),
+        ("trial_0/checkpoint.weights.h5", outside / "kept"), ("artifacts/finalists", outside),
+        ("export", outside), (".tmp-status.json", outside / "new"),
+    ):  # fmt: skip
+        link = study / name
+        link.symlink_to(target)
+        with pytest.raises(UserError, match="is a link"), locked(study):
+            pass
+        with pytest.raises(UserError, match="is a link"):
+            check_writable(study)
+        assert not note_look(study, [["a", "0"]], {"trainings": {}, "images": 1, "digest": "d"})
+        link.unlink()
+    (study / "export").symlink_to(outside)
+    line = ["export", str(study), "--to", "csv"]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 2
+    assert "is a link" in result.stderr
+    assert [p.name for p in outside.iterdir()] == ["kept"]
+    assert (outside / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("status", [None, 3, "x" * 5000, ["COMPLETED"]])
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_statuses_that_are_none_are_counted_by_from(
+    status: Any, is_plain: bool, study: Path
+) -> None:
+    for path in study.glob("trial_*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status}))
+    (study / "trial_2" / "trial.json").write_text("")
+    if is_plain:
+        (study / "study.json").unlink()
+    space, objective = cast(Any, SimpleNamespace(space=[])), Objective("val_accuracy", "max")
+    try:
+        used, lines = warm_start([str(study)], space, objective, study.parent)
+    except UserError as error:
+        lines, used = [str(error)], []
+    assert used == []
+    assert len(lines[0]) < 600
+
+
+def test_a_refusal_is_brief_however_long_what_it_quotes(study: Path) -> None:
+    path = study / "study.json"
+    record = json.loads(path.read_text())
+    record["config"] |= {"space": "x" * 5000, "method": "y " * 5000}
+    path.write_text(json.dumps(record))
+    result = CliRunner().invoke(main, ["reproduce", str(study), "0"])
+    assert result.exit_code == 2
+    assert len(result.stderr) < 2000
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
