@@ -165,6 +165,7 @@ def test_features_are_computed_once_and_named_by_what_determines_them(
     assert not any(store.has(entry) for entry in others)
 
 
+@pytest.mark.slow
 def test_an_entry_that_was_cut_short_is_computed_again(small: PreparedData, tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     whole = np.array(store.open(entry_of(small), "max"))

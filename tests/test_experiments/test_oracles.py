@@ -158,6 +158,7 @@ def test_hyperband_promotes_in_a_small_space(cls: Any, tmp_path: Path) -> None:
     assert sizes_of_rounds(oracle) == {(2, 0): 6, (2, 1): 3, (2, 2): 1}
 
 
+@pytest.mark.slow
 @both(HyperbandOracle, KerasTuners.HyperbandOracle)
 def test_hyperband_keeps_its_brackets_apart_with_parallel_workers(cls: Any, tmp_path: Path) -> None:
     oracle = make(cls, tmp_path, wide(), max_epochs=9)
