@@ -114,6 +114,16 @@ def test_what_readme_and_the_start_pages_run_works(
     assert len(done) > 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted((DOCS / "guides").glob("*.md")), ids=name)
+def test_python_of_the_guides_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _, block in blocks(page, "python"):
+        exec(compile(block, name(page), "exec"), {})
+
+
 def run_python(block: str, cache_dir: Path) -> None:
     small = f"max_trials=1, max_epochs=1, sample=100, cache_dir={str(cache_dir)!r}"
     exec(compile(block.replace("max_trials=8", small), "a block of the pages", "exec"), {})
