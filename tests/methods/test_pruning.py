@@ -233,6 +233,7 @@ class _Dies(SilentDisplay):
             raise SystemExit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["asha", "median"])
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill"])
 def test_what_an_interrupted_epoch_decides_is_decided_on_resume(

@@ -95,6 +95,7 @@ def test_health_takes_a_loss_for_no_proportion(loss: Study) -> None:
     assert " less" not in said.replace("no less", "")
 
 
+@pytest.mark.slow
 def test_a_loss_that_diverged_flattens_no_figure(loss: Study) -> None:
     from matplotlib.figure import Figure
 

@@ -139,6 +139,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Pat
         pass
 
 
+@pytest.mark.slow
 def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> None:
     fixed = [f"--fix={f}" for f in ("conv_blocks=1", "filters_0=16", "dense_layers=0")]
     small = ["--dataset=digits", "--sample=100", "--max-trials=1", "--max-epochs=4", "--confirm=0"]

@@ -301,6 +301,7 @@ def test_plain_keras_tuner_opens_it_with_the_first_objective(whole: Path, tmp_pa
     assert best.metrics.get_best_value("params") > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_latency_is_measured_by_the_worker_and_said(tmp_path: Path, cache_dir: Path) -> None:
     line = ["search", "mnist_cnn", "--dataset", "digits", "--sample", "100", "--max-trials", "2"]
