@@ -71,8 +71,8 @@ BEGINNING = (
     Moment("experiments.search.run:write_study", number=INTERRUPT),
     Moment("experiments.search.run:write_study", after=True),
     Moment("experiments.search.session:restore", number=INTERRUPT),
-    Moment("experiments.search.session:write_study"),
-    Moment("experiments.search.session:write_study", after=True),
+    Moment("experiments.search.session_record:write_study"),
+    Moment("experiments.search.session_record:write_study", after=True),
 )
 DATA = (
     Moment("numpy:save", 1),
@@ -121,5 +121,5 @@ RESTORING = (
     Moment("experiments.search.repair:note_asked", number=INTERRUPT),
     Moment("experiments.search.trial_record:TrialRecord.restore", number=INTERRUPT),
     Moment("experiments.search.session:restore", after=True, number=INTERRUPT),
-    Moment("experiments.search.session:write_study", number=INTERRUPT),
+    Moment("experiments.search.session_record:write_study", number=INTERRUPT),
 )
