@@ -15,7 +15,7 @@ from typing import Any
 
 from experiments.display.base import Display
 from experiments.executors.attempts import STOPPING, Attempt, Fate, after_failure, after_loss
-from experiments.executors.base import Executor, Job, Loss
+from experiments.executors.base import Executor, Job, WorkerLost
 from experiments.process.interrupt import Interruption
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError
@@ -271,7 +271,7 @@ class Trainings:
                 return
         self._finish(job, result)
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         """Runs a training again whose process is gone, or gives it up."""
         if not self._is_current(job):
             return

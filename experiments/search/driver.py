@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from keras_tuner.engine import trial as trial_module
 
 from experiments.executors.attempts import STOPPING, Fate, after_failure, after_loss
-from experiments.executors.base import Executor, Job, Loss
+from experiments.executors.base import Executor, Job, WorkerLost
 from experiments.executors.deadline import NUM_REMEMBERED, Deadline
 from experiments.methods.oracles.halving import origins
 from experiments.process.interrupt import Interruption
@@ -240,7 +240,7 @@ class Driver:
                 return
         self._finish(job, result)
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         """Runs a trial again whose process is gone, or records it as failed."""
         if not self._is_current(job):
             return
