@@ -4,13 +4,13 @@ The oracle lives here alone, in one thread. Each trial is recorded exactly once:
 attempt that is not the running one is ignored.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.display.base import Display
 from experiments.executors.attempts import STOPPING, Fate, after_failure, after_loss
 from experiments.executors.base import Executor, Job, WorkerLost
 from experiments.executors.deadline import NUM_REMEMBERED, Deadline
@@ -26,26 +26,6 @@ from experiments.training.task import Answer, TrialResult, TrialTask
 Status = trial_module.TrialStatus
 _TICK_SECONDS = 0.5
 _IDLE_SECONDS = 0.02
-
-
-class Observer(Protocol):
-    """Is told of a search as it goes; the live display is one."""
-
-    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None: ...
-
-    def epoch_ended(
-        self, execution: int, epoch: int, metrics: dict[str, float], trial_id: str | None = None
-    ) -> None: ...
-
-    def trial_ended(
-        self, trial_id: str, status: str, score: float | None, message: str | None
-    ) -> None: ...
-
-    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
-
-    def notice(self, line: str) -> None: ...
-
-    def computing(self, what: str, done: int, total: int) -> None: ...
 
 
 class Source(Protocol):
@@ -74,7 +54,7 @@ class Driver:
         source: Source,
         executor: Executor,
         record: TrialRecord,
-        observer: Observer,
+        observer: Display,
         retention: Retention,
         *,
         deadline: Deadline,

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import SimulatedTask, Simulation
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
@@ -39,7 +39,7 @@ def undisturbed(simulation: Simulation) -> list[tuple[Any, ...]]:
     return other.table()
 
 
-class Notes(SilentDisplay):
+class Notes(Display):
     """Keeps what the driver says."""
 
     def __init__(self) -> None:
