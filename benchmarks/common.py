@@ -65,9 +65,9 @@ def search_config(folder: Path, given_dir: str | None, **options: Any) -> Search
 
 def prepared(config: SearchConfig) -> PreparedData:
     """Prepares the dataset, so that neither side is charged for it."""
-    from experiments.display.base import SilentDisplay
+    from experiments.display.base import Display
 
-    return prepare_data(config, parse_settings(config), SilentDisplay())
+    return prepare_data(config, parse_settings(config), Display())
 
 
 def run_suite(config: SearchConfig) -> tuple[Study, float]:

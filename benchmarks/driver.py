@@ -17,12 +17,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from simulated import Simulation, space
 
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 
 _WINDOW = 50  # trials that a figure is the mean of
 
 
-class Times(SilentDisplay):
+class Times(Display):
     """Notes when each trial has ended."""
 
     def __init__(self) -> None:

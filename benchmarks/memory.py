@@ -20,14 +20,14 @@ import psutil
 from common import parser
 
 from experiments import SearchConfig, run_search
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.process.hardware import private_bytes
 from search_spaces.mnist_cnn import MnistCnn
 
 _FIXED = {"conv_blocks": 1, "filters_0": 16, "dense_layers": 0, "batch_size": 64}
 
 
-class Gauge(SilentDisplay):
+class Gauge(Display):
     """Takes the memory of this process and of its workers after each trial."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.record.files import atomic
 from experiments.training.task import Answer, Execution, TrialResult
 
@@ -203,7 +203,7 @@ class Simulation:
             SimulatedSource(oracle, self.folder, self.epochs, self.seconds, self.keeps_state),
             executor or make_executor(self.workers, run=run),
             record,
-            observer or SilentDisplay(),
+            observer or Display(),
             Retention(self.folder, config.parsed_objective, 1),
             deadline=limits.pop("deadline", Deadline(None, self.epochs, 0)),
             max_failures=limits.pop("max_failures", 10),

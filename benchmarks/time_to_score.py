@@ -23,7 +23,7 @@ from contenders import keras_tuner_seed
 
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.process.hardware import num_cores
 from experiments.record.errors import InterruptedSearchError
 from experiments.search.run import parse_settings
@@ -72,7 +72,7 @@ class Progress:
 Enough = Callable[[Progress], bool]
 
 
-class _Watch(SilentDisplay):
+class _Watch(Display):
     """Follows a search of the suite, and interrupts it when there is nothing left to learn."""
 
     def __init__(self, enough: Enough) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from simulated import Simulation
 
 from experiments import SearchConfig
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 
 
-class Clock(SilentDisplay):
+class Clock(Display):
     """Notes when trials began and ended."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from simulated import score
 from experiments.record.bookkeeping import own_values
 from experiments.record.files import atomic
 from experiments.training import run as trial
-from experiments.training.snapshot import Keeper, Snapshot
+from experiments.training.snapshot import Snapshot, SnapshotStore
 from experiments.training.task import Answer, TrialResult, TrialTask
 
 SECONDS, LOG = "CHAOTIC_EPOCH_SECONDS", "CHAOTIC_LOG"  # environment variables
@@ -66,7 +66,7 @@ def _run_executions(task: TrialTask, result: TrialResult, report: Any, note: Any
     result.trainable_parameters = 100 * values["dense_layers"] + 7 * values["filters_0"]
     result.frozen_parameters = result.flops = 0
     for index, seed in enumerate(task.seeds):
-        training = _Training(task, values, Keeper(task, index, seed), report, index)
+        training = _Training(task, values, SnapshotStore(task, index, seed), report, index)
         result.executions.append(training.execution)
         training.run()
         training.finish(result)
@@ -76,13 +76,18 @@ class _Training:
     """One execution, which keeps itself after every epoch; the rules are `EpochRecorder`'s."""
 
     def __init__(
-        self, task: TrialTask, values: dict[str, Any], keeper: Keeper, report: Any, index: int
+        self,
+        task: TrialTask,
+        values: dict[str, Any],
+        snapshots: SnapshotStore,
+        report: Any,
+        index: int,
     ) -> None:
-        self._task, self._values, self._keeper = task, values, keeper
+        self._task, self._values, self._snapshots = task, values, snapshots
         self._report, self._index = report, index
-        found = keeper.take_up([(0, task.epochs)])
-        self.execution = keeper.execution
-        self._is_own = found is not None and found is keeper.own
+        found = snapshots.resume_point([(0, task.epochs)])
+        self.execution = snapshots.execution
+        self._is_own = found is not None and found is snapshots.own
         self._decided = found is not None and found.decided
         self._first = 0 if found is None else found.initial_epoch if self._is_own else found.epochs
         self._answer: int = Answer.GO
@@ -96,7 +101,7 @@ class _Training:
             self._replay()
         while self._answer == Answer.GO and self._epochs < self._task.epochs:
             self._train_epoch()
-        if self._answer == Answer.PAUSE or self._keeper.keeps_last:
+        if self._answer == Answer.PAUSE or self._snapshots.keeps_last:
             self._keep(decided=False)
 
     def _replay(self) -> None:
@@ -127,7 +132,7 @@ class _Training:
 
     def _keep(self, decided: bool) -> None:
         values = [np.arange(100.0) + self._epochs]
-        self._keeper.keep(
+        self._snapshots.keep(
             Snapshot(self.execution, self._first, self._epochs, 0, 0, values, [], values, decided)
         )
 

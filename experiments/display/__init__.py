@@ -2,14 +2,14 @@
 
 import sys
 
-from experiments.display.base import Display, SilentDisplay
+from experiments.display.base import Display
 from experiments.display.plain import PlainDisplay
 
 
 def make_display(quiet: bool) -> Display:
     """Returns what suits the output: nothing, a live table, or plain lines."""
     if quiet:
-        return SilentDisplay()
+        return Display()
     if sys.stdout.isatty():
         from experiments.display.live import LiveDisplay
 

@@ -1,70 +1,32 @@
-"""What a display is told of, and the display that shows nothing."""
+"""The base class of displays: it is told of everything in a search, and shows nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PREPARING, PreparedData
 
 
-class Display(Protocol):
-    """Is told of everything that happens in a search."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None: ...
-
-    def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None: ...
-
-    def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None: ...
-
-    def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None: ...
-
-    def epoch_ended(
-        self,
-        execution: int,
-        epoch: int,
-        metrics: Mapping[str, float],
-        trial_id: str | None = None,
-    ) -> None: ...
-
-    def trial_ended(
-        self, trial_id: str, status: str, score: float | None, message: str | None
-    ) -> None: ...
-
-    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
-
-    def confirming(self, trial_id: str, seed: int) -> None: ...
-
-    def confirmed(self, trial_id: str, seed: int, score: float | None) -> None: ...
-
-    def notice(self, line: str) -> None: ...
-
-    def computing(self, what: str, done: int, total: int) -> None: ...
-
-
-class SilentDisplay:
-    """Shows nothing."""
+class Display:
+    """Is told of everything that happens in a search; subclasses show what they choose."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing to end."""
+        """The display ends, with the search or its error."""
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Ignored."""
+        """Images are prepared, `done` of `total` so far; `what` says how."""
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
-        """Ignored."""
+        """The search begins, with its data prepared."""
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
-        """Ignored."""
+        """A trial begins, with its hyperparameters' values and its epochs at most."""
 
     def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
-        """Ignored."""
+        """Earlier sessions ended trials; `best` is the id and score of the best one."""
 
     def epoch_ended(
         self,
@@ -73,24 +35,24 @@ class SilentDisplay:
         metrics: Mapping[str, float],
         trial_id: str | None = None,
     ) -> None:
-        """Ignored."""
+        """An epoch, from 0, of a trial or of a finalist's training ended."""
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
-        """Ignored."""
+        """A trial ended; `message` says why it failed."""
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
-        """Ignored."""
+        """A trial reached these values, one for each of several objectives."""
 
     def confirming(self, trial_id: str, seed: int) -> None:
-        """Ignored."""
+        """A finalist's training begins."""
 
     def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
-        """Ignored."""
+        """A finalist's training ended, with its score on validation; `None` if it failed."""
 
     def notice(self, line: str) -> None:
-        """Ignored."""
+        """Something is to be said in one line."""
 
     def computing(self, what: str, done: int, total: int) -> None:
-        """Ignored."""
+        """Features are computed, `done` of `total` images so far."""

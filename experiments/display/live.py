@@ -21,7 +21,7 @@ from rich.text import Text
 
 from experiments.config import SearchConfig, num_trainings
 from experiments.data.prepare import PREPARING, PreparedData
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
 from experiments.record.formatting import score as shown
@@ -49,7 +49,7 @@ class _PlainColumn(TextColumn):
         return as_text(self.text_format.format(task=task))
 
 
-class LiveDisplay(SilentDisplay):
+class LiveDisplay(Display):
     """A table of trials with the best so far, epochs of those that run, time gone and left."""
 
     def __init__(self, console: Console | None = None) -> None:

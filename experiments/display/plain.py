@@ -7,7 +7,7 @@ from typing import Any
 from experiments.config import SearchConfig
 from experiments.data.health import warnings_of
 from experiments.data.prepare import PREPARING, PreparedData
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.process.output import echo, printable, say
 from experiments.record.formatting import plural
 from experiments.record.formatting import score as shown
@@ -19,7 +19,7 @@ _FIRST_SECONDS = 1.0
 _SELDOM_SECONDS = 10.0
 
 
-class PatientDisplay(SilentDisplay):
+class PatientDisplay(Display):
     """Says on standard error what is done with images, if that takes more than a second."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Pace:
         return f"{what}: {done:,} of {total:,}"
 
 
-class PlainDisplay(SilentDisplay):
+class PlainDisplay(Display):
     """One line a trial, for pipes and logs."""
 
     def __init__(self) -> None:

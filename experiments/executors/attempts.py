@@ -11,11 +11,12 @@ MOST_LOSSES = 3
 
 
 class Fate(StrEnum):
-    """What is to be done with a trial whose attempt did not come to its end."""
+    """What follows an attempt."""
 
-    AGAIN = "again"  # from its last epoch, wherever there is room
-    ALONE = "alone"  # in a process of its own, with nothing beside it
-    FAILED = "failed"
+    AGAIN = "again"  # another one, from its last epoch, wherever there is room
+    ALONE = "alone"  # another one, in a process of its own, with nothing beside it
+    PAUSED = "paused"  # another one, in a later session
+    ENDED = "ended"  # none: it has come to a result
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,21 @@ class Attempt:
         return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
 
 
-def after_loss(attempts: Sequence[Attempt], out_of_memory: bool, isolates: bool) -> Fate:
-    """Decides on a trial whose process is gone.
+def after_attempt(attempts: Sequence[Attempt], isolates: bool) -> Fate:
+    """Decides what follows the last attempt: only workers and memory may be there another time.
 
     Args:
-        attempts: All of its attempts, the lost one too.
-        out_of_memory: Whether it was killed for its memory.
+        attempts: All attempts at a trial, of earlier sessions too.
         isolates: Whether the executor can run it alone.
     """
-    if out_of_memory:
-        return after_failure(attempts, "out_of_memory", isolates)
-    losses = sum(attempt.outcome == "lost" for attempt in attempts)
-    return Fate.AGAIN if losses < MOST_LOSSES else Fate.FAILED
-
-
-def after_failure(attempts: Sequence[Attempt], cause: str | None, isolates: bool) -> Fate:
-    """Decides on a trial that failed: only memory may be there another time."""
-    if cause == "out_of_memory" and isolates and not any(a.alone for a in attempts):
+    outcomes = [attempt.outcome for attempt in attempts]
+    if outcomes[-1] == "paused":
+        return Fate.PAUSED
+    if outcomes[-1] == "lost" and outcomes.count("lost") < MOST_LOSSES:
+        return Fate.AGAIN
+    if outcomes[-1] == "out_of_memory" and isolates and not any(a.alone for a in attempts):
         return Fate.ALONE
-    return Fate.FAILED
+    return Fate.ENDED
 
 
 class DiskFullError(OSError):

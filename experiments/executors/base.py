@@ -25,7 +25,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Loss:
+class WorkerLost:
     """Why an attempt was lost with the process that ran it.
 
     Args:
@@ -55,7 +55,7 @@ class Listener(Protocol):
     def ended(self, job: Job, result: Any, worker: str) -> None:
         """Takes the result of a job."""
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         """Takes note that a job has ended without a result."""
 
 

@@ -6,7 +6,7 @@ All nodes need the study folder and the cache folder under the same path.
 import time
 from typing import Any
 
-from experiments.executors.base import Job, Listener, Loss, Run
+from experiments.executors.base import Job, Listener, Run, WorkerLost
 from experiments.record.errors import UserError
 from experiments.training.task import Answer
 
@@ -178,9 +178,9 @@ class RayExecutor:
         try:
             result, worker = ray.get(reference)
         except OutOfMemoryError as error:
-            listener.lost(job, Loss(_first_line(error), out_of_memory=True), "ray")
+            listener.lost(job, WorkerLost(_first_line(error), out_of_memory=True), "ray")
         except RayError as error:
-            listener.lost(job, Loss(_first_line(error)), "ray")
+            listener.lost(job, WorkerLost(_first_line(error)), "ray")
         else:
             listener.ended(job, result, worker)
 

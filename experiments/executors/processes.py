@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
-from experiments.executors.base import Job, Listener, Loss, Run
+from experiments.executors.base import Job, Listener, Run, WorkerLost
 from experiments.executors.starting import REMEDY, interrupts_held
 from experiments.executors.worker import work
 from experiments.process.hardware import gpus, out_of_memory_kills
@@ -65,7 +65,7 @@ class Worker:
             self._memory_after_first = memory
         return memory - self._memory_after_first > _MOST_GROWTH
 
-    def loss(self) -> Loss:
+    def loss(self) -> WorkerLost:
         """Says why the process is gone."""
         self.process.join(_END_SECONDS)
         code = self.process.exitcode
@@ -73,8 +73,8 @@ class Worker:
             name = signal.Signals(-code).name
             memory = code == -signal.SIGKILL and out_of_memory_kills() > self._kills_before
             why = ": the machine was out of memory" if memory else ""
-            return Loss(f"the worker process was killed by {name}{why}", memory)
-        return Loss(f"the worker process ended with exit code {code}")
+            return WorkerLost(f"the worker process was killed by {name}{why}", memory)
+        return WorkerLost(f"the worker process ended with exit code {code}")
 
     def dismiss(self) -> None:
         """Lets the process end when its job, if any, is done; does not wait for it."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.display.base import Display
 from experiments.executors import executor_of, make_executor
 from experiments.finalists.choose import finalists
 from experiments.finalists.ranking import Finalist, Ranking
@@ -70,7 +71,7 @@ class Confirmation:
         data: PreparedData,
         tuner: Tasks,
         folder: Path,
-        display: Any,
+        display: Display,
         end: float | None = None,
     ) -> None:
         self._config, self._data, self._tuner = config, data, tuner

@@ -1,12 +1,11 @@
 """Trainings of finalists: through an executor, each kept as soon as it has ended.
 
 A training has a folder of its own in `artifacts/finalists/` until all are done: `result.json`, its
-best epoch's weights, and, while it runs, the snapshot that it goes on from. So a search that is
-interrupted among its finalists repeats none of those that had ended.
+best epoch's weights, and, until it ends, its attempts and the snapshot to resume from. So a search
+that is interrupted among its finalists repeats none of those that had ended.
 """
 
 import shutil
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.display.base import Display
-from experiments.executors.attempts import STOPPING, Attempt, Fate, after_failure, after_loss
-from experiments.executors.base import Executor, Job, Loss
+from experiments.executors.attempt_log import AttemptLog
+from experiments.executors.base import Executor, Job, WorkerLost
+from experiments.executors.queue import Queue
 from experiments.process.interrupt import Interruption
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError
@@ -27,6 +27,7 @@ from experiments.record.status_file import StatusFile
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
 _TICK_SECONDS = 0.5
+_TRAINING = "training.json"  # what a training was of when it began
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,8 @@ class Trainings:
         self._folder = study / "artifacts" / "finalists"
         self._executor, self._display, self._known = executor, display, known
         self._status = StatusFile(study)
-        self._jobs: dict[str, Job] = {}  # key -> its running attempt
-        self._attempts: dict[str, list[Attempt]] = {}
-        self._again: list[Job] = []
+        self._attempts = AttemptLog(self._folder.joinpath)
+        self._queue = Queue(executor, self._attempts, self._repeated)
         self._trainings: dict[str, Training] = {}
         self._interruption = Interruption(display.notice)
 
@@ -135,7 +135,7 @@ class Trainings:
         self._trainings |= {training.key: training for training in wanted}
         waiting = [training for training in wanted if self.outcome(training, to_test) is None]
         with self._interruption:
-            while (waiting or self._jobs or self._again) and not self._is_over():
+            while (waiting or not self._queue.is_empty) and not self._is_over():
                 self._fill(waiting)
                 self._executor.wait(self, _TICK_SECONDS)
                 self._status.write(self._state())
@@ -188,10 +188,10 @@ class Trainings:
             self._status.write(self._state(), force=True)
 
     def _state(self) -> dict[str, Any]:
-        return {"phase": "confirming", "running": sorted(self._jobs)}
+        return {"phase": "confirming", "running": sorted(self._queue.running)}
 
     def _is_over(self) -> bool:
-        return self._ending() and not self._jobs
+        return self._ending() and not self._queue.running
 
     def _ending(self) -> bool:
         """Whether no training may go on: interrupted, or the rest of the time is the report's."""
@@ -199,51 +199,34 @@ class Trainings:
         return self._interruption.requested or is_due
 
     def _fill(self, waiting: list[Training]) -> None:
-        while self._executor.free() > 0 and not self._ending():
-            if any(job.alone for job in self._jobs.values()):
-                return
-            if self._again:
-                if self._again[0].alone and self._jobs:
-                    return
-                self._start(self._again.pop(0))
-            elif waiting:
-                self._begin(waiting.pop(0))
-            else:
-                return
+        while not self._ending() and self._queue.has_room() and waiting:
+            self._begin(waiting.pop(0))
 
     def _begin(self, training: Training) -> None:
         folder = self._folder / training.key
         folder.mkdir(parents=True, exist_ok=True)
-        if not self._is_kept(training):  # of other epochs or another patience than now
+        if self._is_kept(training):
+            self._attempts.restore(training.key, _TRAINING)
+        else:  # it is new, or of other epochs or another patience than now
             for leftover in folder.iterdir():
                 leftover.unlink()
-            write_json(folder / "training.json", training.facts)
+            write_json(folder / _TRAINING, training.facts)
         task = replace(training.task, snapshots=str(folder), checkpoint=str(folder / CHECKPOINT))
         self._display.confirming(training.trial_id, training.seed)
-        self._start(Job(training.key, 1, task))
+        self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:
         try:
-            path = self._folder / training.key / "training.json"
+            path = self._folder / training.key / _TRAINING
             return bool(read_json(path) == training.facts)
         except UserError:
             return False
-
-    def _start(self, job: Job) -> None:
-        self._jobs[job.trial_id] = job
-        attempts = self._attempts.setdefault(job.trial_id, [])
-        attempts.append(Attempt(job.attempt, started=time.time(), alone=job.alone))
-        self._executor.submit(job)
-
-    def _is_current(self, job: Job) -> bool:
-        current = self._jobs.get(job.trial_id)
-        return current is not None and current.attempt == job.attempt
 
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:
         """Shows an epoch, and answers whether to go on."""
-        if not self._is_current(job):
+        if not self._queue.is_current(job):
             return Answer.STOP
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
         self._status.epoch(job.trial_id, execution, epoch, metrics)
@@ -256,47 +239,25 @@ class Trainings:
 
     def ended(self, job: Job, result: TrialResult, worker: str) -> None:
         """Keeps a result, unless the training is to be run again."""
-        if not self._is_current(job):
-            return
-        if result.cause in STOPPING:
-            raise STOPPING[result.cause](result.message)
-        outcome = "out_of_memory" if result.cause == "out_of_memory" else result.status
-        self._end_attempt(job, outcome, worker)
-        if result.status == "paused":
-            return
-        if result.status == "failed":
-            attempts = self._attempts[job.trial_id]
-            if after_failure(attempts, result.cause, self._executor.isolates) == Fate.ALONE:
-                self._again.append(replace(job, attempt=job.attempt + 1, alone=True))
-                return
-        self._finish(job, result)
+        self._finish(job, self._queue.ended(job, result, worker))
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         """Runs a training again whose process is gone, or gives it up."""
-        if not self._is_current(job):
-            return
-        self._end_attempt(job, "out_of_memory" if loss.out_of_memory else "lost", worker)
-        attempts = self._attempts[job.trial_id]
-        fate = after_loss(attempts, loss.out_of_memory, self._executor.isolates)
-        if fate == Fate.FAILED:
-            self._finish(job, TrialResult(status="failed", message=loss.message))
-            return
-        self._display.notice(f"{_named(self._trainings[job.trial_id])}: {loss.message}; again")
-        again = replace(job, attempt=job.attempt + 1, alone=fate == Fate.ALONE)
-        self._again.append(again)
+        self._finish(job, self._queue.lost(job, loss, worker))
 
-    def _end_attempt(self, job: Job, outcome: str, worker: str) -> None:
-        del self._jobs[job.trial_id]
-        self._status.ended(job.trial_id)
-        attempts = self._attempts[job.trial_id]
-        attempts[-1] = replace(attempts[-1], ended=time.time(), outcome=outcome, worker=worker)
+    def _repeated(self, job: Job, why: str) -> None:
+        self._display.notice(f"{_named(self._trainings[job.trial_id])}: {why}")
 
-    def _finish(self, job: Job, result: TrialResult) -> None:
+    def _finish(self, job: Job, result: TrialResult | None) -> None:
+        if result is None:
+            return
         training = self._trainings[job.trial_id]
         folder = self._folder / training.key
         write_json(folder / "result.json", result.as_dict() | training.facts)
         for path in folder.glob(SNAPSHOTS):
             path.unlink()
+        self._attempts.forget(training.key)
+        self._status.ended(training.key)
         score = result.executions[0].score if result.status == "completed" else None
         self._display.confirmed(training.trial_id, training.seed, score)
         if score is None:

@@ -4,16 +4,15 @@ The oracle lives here alone, in one thread. Each trial is recorded exactly once:
 attempt that is not the running one is ignored.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Protocol
 
 from keras_tuner.engine import trial as trial_module
 
-from experiments.executors.attempts import STOPPING, Fate, after_failure, after_loss
-from experiments.executors.base import Executor, Job, Loss
+from experiments.display.base import Display
+from experiments.executors.base import Executor, Job, WorkerLost
 from experiments.executors.deadline import NUM_REMEMBERED, Deadline
+from experiments.executors.queue import Queue
 from experiments.methods.oracles.halving import origins
 from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind
@@ -26,26 +25,6 @@ from experiments.training.task import Answer, TrialResult, TrialTask
 Status = trial_module.TrialStatus
 _TICK_SECONDS = 0.5
 _IDLE_SECONDS = 0.02
-
-
-class Observer(Protocol):
-    """Is told of a search as it goes; the live display is one."""
-
-    def trial_started(self, trial_id: str, values: dict[str, Any], epochs: int) -> None: ...
-
-    def epoch_ended(
-        self, execution: int, epoch: int, metrics: dict[str, float], trial_id: str | None = None
-    ) -> None: ...
-
-    def trial_ended(
-        self, trial_id: str, status: str, score: float | None, message: str | None
-    ) -> None: ...
-
-    def measured(self, trial_id: str, values: Sequence[float]) -> None: ...
-
-    def notice(self, line: str) -> None: ...
-
-    def computing(self, what: str, done: int, total: int) -> None: ...
 
 
 class Source(Protocol):
@@ -63,7 +42,7 @@ class Driver:
         source: Makes tasks of the oracle's trials.
         executor: Runs them.
         record: Writes what happened.
-        observer: Is told of it.
+        display: Is told of it.
         retention: Decides on weights.
         deadline: Decides whether a trial can still be started.
         max_failures: Failures in a row that end the search.
@@ -74,7 +53,7 @@ class Driver:
         source: Source,
         executor: Executor,
         record: TrialRecord,
-        observer: Observer,
+        display: Display,
         retention: Retention,
         *,
         deadline: Deadline,
@@ -83,15 +62,14 @@ class Driver:
         self._source, self._oracle = source, source.oracle
         self._executor = executor
         self._record = record
-        self._observer = observer
+        self._display = display
         self._retention = retention
         self._deadline = deadline
         self._max_failures = max_failures
         self._status = StatusFile(record.folder)
-        self._running: dict[str, Job] = {}  # trial id -> its running attempt
-        self._again: list[Job] = []  # attempts to be made as soon as there is room
+        self._queue = Queue(executor, record.attempts, self._repeated)
         self._failures_in_a_row = 0
-        self._interruption = Interruption(observer.notice)
+        self._interruption = Interruption(display.notice)
         self.ended_by: str | None = None  # why the search ended before the oracle was done
         self._exhausted = False  # the oracle had no more trials when it was last asked
         self._is_full = False  # another trial would not end in time; those that run may
@@ -136,15 +114,15 @@ class Driver:
         return values
 
     def _state(self) -> dict[str, Any]:
-        return {"phase": "searching", "running": sorted(self._running)}
+        return {"phase": "searching", "running": sorted(self._queue.running)}
 
     def _loop(self) -> None:
         while True:
             if not self._ending():
                 self._exhausted = self._fill()
-            if not self._running and (self._exhausted or self._ending()):
+            if not self._queue.running and (self._exhausted or self._ending()):
                 return
-            waits = _TICK_SECONDS if self._running else _IDLE_SECONDS
+            waits = _TICK_SECONDS if self._queue.running else _IDLE_SECONDS
             self._executor.wait(self, waits)
             self._status.write(self._state())
 
@@ -157,18 +135,11 @@ class Driver:
 
     def _fill(self) -> bool:
         """Starts as many trials as there is room for; says whether the oracle has no more."""
-        while self._executor.free() > 0:
-            if any(job.alone for job in self._running.values()):
-                return False
-            if self._again:
-                if self._again[0].alone and self._running:
-                    return False
-                self._start(self._again.pop(0))
-                continue
+        while self._queue.has_room():
             if not self._deadline.fits() and not self._exhausted:
                 self._is_full = True
             if self._is_full:
-                if not self._running:
+                if not self._queue.running:
                     self.ended_by = "deadline"
                 return False
             trial = self._oracle.create_trial(self._free_slot())
@@ -183,28 +154,16 @@ class Driver:
 
     def _begin(self, trial: Any) -> None:
         task = self._source.task(trial)
-        self._observer.trial_started(
-            trial.trial_id, dict(trial.hyperparameters.values), task.epochs
-        )
-        number = len(self._record.attempts(trial.trial_id)) + 1
-        self._start(Job(trial.trial_id, number, task))
-
-    def _start(self, job: Job) -> None:
-        self._running[job.trial_id] = job
-        self._record.begin(job)
-        self._executor.submit(job)
-
-    def _is_current(self, job: Job) -> bool:
-        current = self._running.get(job.trial_id)
-        return current is not None and current.attempt == job.attempt
+        self._display.trial_started(trial.trial_id, dict(trial.hyperparameters.values), task.epochs)
+        self._queue.begin(trial.trial_id, task)
 
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:
-        """Tells oracle and observer of an epoch, and answers for them."""
-        if not self._is_current(job):
+        """Tells oracle and display of an epoch, and answers for them."""
+        if not self._queue.is_current(job):
             return Answer.STOP
-        self._observer.epoch_ended(execution, epoch, metrics, job.trial_id)
+        self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
         self._status.epoch(job.trial_id, execution, epoch, metrics)
         self._status.write(self._state())
         if self._ending():
@@ -216,63 +175,33 @@ class Driver:
         return Answer.GO
 
     def noted(self, job: Job, what: str, done: int, total: int) -> None:
-        """Tells the observer of progress before the first epoch."""
-        self._observer.computing(what, done, total)
+        """Tells the display of progress before the first epoch."""
+        self._display.computing(what, done, total)
 
     def ended(self, job: Job, result: TrialResult, worker: str) -> None:
         """Records a result, unless the trial is to be run again."""
-        if not self._is_current(job):
-            return
-        if result.cause in STOPPING:
-            self._record.end_attempt(job, "interrupted", worker, result.message)
-            raise STOPPING[result.cause](result.message)
-        if result.status == "paused":
-            del self._running[job.trial_id]
-            self._record.end_attempt(job, "paused", worker, None, keep=True)
-            return
-        outcome = "out_of_memory" if result.cause == "out_of_memory" else result.status
-        self._record.end_attempt(job, outcome, worker, result.message)
-        if result.status == "failed":
-            attempts = self._record.attempts(job.trial_id)
-            fate = after_failure(attempts, result.cause, self._executor.isolates)
-            if fate != Fate.FAILED:
-                self._run_again(job, fate, str(result.message))
-                return
-        self._finish(job, result)
+        self._finish(job, self._queue.ended(job, result, worker))
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         """Runs a trial again whose process is gone, or records it as failed."""
-        if not self._is_current(job):
-            return
-        cause = "out_of_memory" if loss.out_of_memory else "lost"
-        self._record.end_attempt(job, cause, worker, loss.message)
-        attempts = self._record.attempts(job.trial_id)
-        fate = after_loss(attempts, loss.out_of_memory, self._executor.isolates)
-        if fate != Fate.FAILED:
-            self._run_again(job, fate, loss.message)
-            return
-        cause = "out_of_memory" if loss.out_of_memory else "worker_lost"
-        self._finish(job, TrialResult(status="failed", cause=cause, message=loss.message))
+        self._finish(job, self._queue.lost(job, loss, worker))
 
-    def _run_again(self, job: Job, fate: Fate, message: str) -> None:
-        alone = fate == Fate.ALONE
-        where = ", alone" if alone else ""
-        self._observer.notice(f"trial {job.trial_id}: {message}; it is run again{where}")
-        del self._running[job.trial_id]
+    def _repeated(self, job: Job, why: str) -> None:
+        self._display.notice(f"trial {job.trial_id}: {why}")
         self._oracle.clear_metrics(job.trial_id)
-        self._again.append(replace(job, attempt=job.attempt + 1, alone=alone))
 
-    def _finish(self, job: Job, result: TrialResult) -> None:
+    def _finish(self, job: Job, result: TrialResult | None) -> None:
+        if result is None:
+            return
         score = self._record.finish(job, result)
-        del self._running[job.trial_id]
         values = self._values(self._oracle.trials[job.trial_id])
         self._retention.ended(job.trial_id, score, values)
         self._retention.release(wanted_states(self._oracle))
         self._deadline.learn(*self._record.cost(job.trial_id))
         self._status.ended(job.trial_id)
         if values is not None and len(values) > 1:
-            self._observer.measured(job.trial_id, values)
-        self._observer.trial_ended(job.trial_id, result.status, score, result.message)
+            self._display.measured(job.trial_id, values)
+        self._display.trial_ended(job.trial_id, result.status, score, result.message)
         self._count_failure(result)
 
     def _count_failure(self, result: TrialResult) -> None:
@@ -280,7 +209,7 @@ class Driver:
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
         if self._failures_in_a_row >= self._max_failures and self.ended_by is None:
             self.ended_by = "failures"
-            self._observer.notice(
+            self._display.notice(
                 f"{plural(self._failures_in_a_row, 'trial')} in a row failed, the last one: "
                 f"{result.message}; the search ends (--max-failures)"
             )

@@ -14,7 +14,7 @@ from experiments.record.files import remove_left_over
 from experiments.record.layout import ATTEMPTS, SNAPSHOTS
 from experiments.record.reading import read_json
 from experiments.search.retried import begun_again
-from experiments.search.trial_record import TrialRecord, note_asked, read_attempts, tell
+from experiments.search.trial_record import TrialRecord, note_asked, tell
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -63,7 +63,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
             _end(oracle, trial, f.result)
             mended.append(f"trial {trial.trial_id} had ended")
             continue
-        record.restore(trial.trial_id, read_attempts(f.folder))
+        record.attempts.restore(trial.trial_id, "trial.json")
         mended.append(f"trial {trial.trial_id} goes on")
     oracle.flush()
     return mended

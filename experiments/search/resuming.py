@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.display.base import Display, SilentDisplay
+from experiments.display.base import Display
 from experiments.executors.starting import refuse_while_spawning
 from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
@@ -37,7 +37,7 @@ def resume_search(
     """
     refuse_while_spawning()
     refuse_shared_trials()
-    display = display or SilentDisplay()
+    display = display or Display()
     folder = find_study(study, runs_dir)
     read_study(folder)
     with locked(folder):

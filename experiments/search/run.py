@@ -9,7 +9,7 @@ from typing import Any
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData, prepare
-from experiments.display.base import Display, SilentDisplay
+from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
@@ -45,7 +45,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         InterruptedSearchError: It was interrupted; `resume_search` goes on.
     """
     refuse_while_spawning()
-    display = display or SilentDisplay()
+    display = display or Display()
     config = whole_config(config)
     check_new(config)
     prepared = prepare_search(config, display)

@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
+from experiments.executors.attempt_log import AttemptLog
 from experiments.executors.attempts import Attempt
 from experiments.executors.base import Job
 from experiments.record.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
 from experiments.record.fidelity import epochs_asked
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import ATTEMPTS, PRUNED
+from experiments.record.layout import PRUNED
 from experiments.record.objective import objective_values, objectives_of
 from experiments.record.reading import read_json
 from experiments.training.task import TrialResult
@@ -27,8 +27,7 @@ _ASKED = ("epochs", "patience", "counts_before")
 class TrialRecord:
     """Writes what becomes of each trial into its folder.
 
-    `attempts.json` is there from a trial's second attempt until its end, when `result.json` takes
-    it in: the first attempt began when `trial.json` was written.
+    Its attempts are in `attempts.json` until its end, when `result.json` takes them in.
 
     Args:
         folder: The study folder.
@@ -40,50 +39,13 @@ class TrialRecord:
         self, folder: Path, oracle: Any, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.folder = folder
-        self._oracle, self._clock = oracle, clock
-        self._begun: dict[str, float] = {}  # trial id -> when its running attempt began
-        self._attempts: dict[str, list[Attempt]] = {}
+        self._oracle = oracle
+        self.attempts = AttemptLog(self.trial_folder, clock)
         self._cost: dict[str, tuple[int, float]] = {}
 
     def trial_folder(self, trial_id: str) -> Path:
         """Returns the folder of a trial."""
         return self.folder / f"trial_{trial_id}"
-
-    def attempts(self, trial_id: str) -> list[Attempt]:
-        """Returns the attempts at a trial so far."""
-        return self._attempts.setdefault(trial_id, [])
-
-    def restore(self, trial_id: str, attempts: list[Attempt]) -> None:
-        """Takes over what was recorded of a trial that an earlier process had begun."""
-        self._attempts[trial_id] = attempts
-
-    def begin(self, job: Job) -> None:
-        """Takes note that an attempt begins."""
-        attempt = Attempt(job.attempt, started=time.time(), alone=job.alone)
-        self.attempts(job.trial_id).append(attempt)
-        self._begun[job.trial_id] = self._clock()
-        if job.attempt > 1:
-            self._write_attempts(job.trial_id)
-
-    def end_attempt(
-        self, job: Job, outcome: str, worker: str, message: str | None, keep: bool = False
-    ) -> None:
-        """Takes note of how an attempt ended; with `keep` on the disk too."""
-        attempts = self.attempts(job.trial_id)
-        attempts[-1] = replace(
-            attempts[-1],
-            ended=time.time(),
-            seconds=self._clock() - self._begun[job.trial_id],
-            outcome=outcome,
-            worker=worker,
-            message=message,
-        )
-        if keep:
-            self._write_attempts(job.trial_id)
-
-    def _write_attempts(self, trial_id: str) -> None:
-        attempts = [asdict(attempt) for attempt in self.attempts(trial_id)]
-        write_json(self.trial_folder(trial_id) / ATTEMPTS, attempts)
 
     def cost(self, trial_id: str) -> tuple[int, float]:
         """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
@@ -103,7 +65,7 @@ class TrialRecord:
     def finish(self, job: Job, result: TrialResult) -> float | None:
         """Writes the result, tells the oracle, and returns the score."""
         trial = self._oracle.trials[job.trial_id]
-        attempts = self._attempts.pop(job.trial_id)
+        attempts = self.attempts.of(job.trial_id)
         score = score_of(result)
         record = result.as_dict() | {
             "trial_id": job.trial_id,
@@ -122,8 +84,7 @@ class TrialRecord:
             record["objectives"] = objective_values(objectives, record)
         write_json(self.trial_folder(job.trial_id) / "result.json", record)
         tell(self._oracle, trial, record)
-        with suppress(FileNotFoundError):
-            (self.trial_folder(job.trial_id) / ATTEMPTS).unlink()
+        self.attempts.forget(job.trial_id)
         return score
 
 
@@ -185,18 +146,3 @@ def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
     for index in range(len(executions[0]["epoch_seconds"])):
         metrics = {name: values[index] for name, values in history.items()}
         oracle.update_trial(trial_id, metrics | costs, step=record["initial_epoch"] + index)
-
-
-def read_attempts(folder: Path) -> list[Attempt]:
-    """Returns the attempts of a trial that has not ended, the last one as interrupted."""
-    try:
-        if (folder / ATTEMPTS).is_file():
-            attempts = [Attempt.from_dict(record) for record in read_json(folder / ATTEMPTS)]
-        else:
-            attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]
-    except (ValueError, TypeError, AttributeError):
-        return []
-    if attempts and attempts[-1].outcome is None:
-        message = "the search was ended"
-        attempts[-1] = replace(attempts[-1], outcome="interrupted", message=message)
-    return attempts

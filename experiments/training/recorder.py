@@ -9,7 +9,7 @@ import keras
 
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
-from experiments.training.snapshot import Keeper, Snapshot
+from experiments.training.snapshot import Snapshot, SnapshotStore
 from experiments.training.task import Answer, Execution, NotANumberError
 
 
@@ -18,7 +18,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         objective: What decides the best epoch.
-        keeper: Holds the record, filled as training goes, and keeps it on the disk.
+        snapshots: Holds the record, filled as training goes, and keeps it on the disk.
         report: Called with the epoch and its metrics; answers how to go on.
         patience: Epochs without a better one that end a phase; never if `None`.
         counts_before: Whether patience counts the epochs before a promotion.
@@ -30,14 +30,14 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         objective: Objective,
-        keeper: Keeper,
+        snapshots: SnapshotStore,
         report: Callable[[int, dict[str, float]], int],
         patience: int | None = None,
         counts_before: bool = True,
     ) -> None:
         super().__init__()
         self.objective = objective
-        self.keeper = keeper
+        self.snapshots = snapshots
         self.report = report
         self.patience = patience
         self.counts_before = counts_before
@@ -54,7 +54,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def execution(self) -> Execution:
         """The record of the training."""
-        return self.keeper.execution
+        return self.snapshots.execution
 
     @property
     def stopped(self) -> bool:
@@ -64,7 +64,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def begin(self, taken_up: Snapshot | None) -> None:
         """Takes note of what the training goes on from; of an own attempt, reports its epochs."""
         if taken_up is not None:
-            own = taken_up is self.keeper.own
+            own = taken_up is self.snapshots.own
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
             if own:
@@ -98,14 +98,14 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Takes note that a phase begins, or is gone on with."""
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
         self._before = ()
-        if goes_on is not None and goes_on is self.keeper.own:
+        if goes_on is not None and goes_on is self.snapshots.own:
             self.phase_start, self._before = goes_on.phase_start, goes_on.before
         elif goes_on is not None:
             self._before = self._joined(goes_on)
 
     def adopt(self, model: keras.Model, taken_up: Snapshot) -> None:
         """Takes over the best epoch's weights of an interrupted attempt."""
-        if taken_up is self.keeper.own:
+        if taken_up is self.snapshots.own:
             pairs = zip(model.weights, taken_up.best, strict=True)
             self._best = {id(variable): (variable, value) for variable, value in pairs}
 
@@ -157,17 +157,17 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._best |= {id(v): (v, v.numpy()) for v in self.model.weights}
         self.epochs = epoch + 1
         self.answer = self.report(epoch, metrics)
-        if self.answer == Answer.GO and self.keeper.is_due():
+        if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
         if self.stopped or self.is_exhausted():
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.answer == Answer.PAUSE or self.keeper.keeps_last:
+        if self.answer == Answer.PAUSE or self.snapshots.keeps_last:
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
-        self.keeper.keep(
+        self.snapshots.keep(
             Snapshot(
                 execution=self.execution,
                 initial_epoch=self.initial_epoch,

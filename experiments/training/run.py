@@ -47,17 +47,17 @@ def _run_executions(
     task: TrialTask, result: TrialResult, report: Report, note: Note | None
 ) -> None:
     from experiments.process.numerics import numerics
-    from experiments.training.snapshot import Keeper
+    from experiments.training.snapshot import SnapshotStore
     from experiments.training.task import timed
     from experiments.training.train import train
 
     result.numerics = numerics()
     best: float | None = None
     for index, seed in enumerate(task.seeds):
-        keeper = Keeper(task, index, seed)
+        snapshots = SnapshotStore(task, index, seed)
         trained = train(
             task,
-            keeper,
+            snapshots,
             lambda e, m, i=index: report(i, e, m),  # type: ignore[misc]
             note,
             result.executions,

@@ -111,13 +111,13 @@ def assign(variables: Sequence[Any], values: Arrays) -> None:
         variable.assign(value)
 
 
-class Keeper:
-    """Keeps one execution of a trial on the disk as it goes, and takes up what is there of it.
+class SnapshotStore:
+    """Keeps snapshots of one execution of a trial, and finds the one to resume from.
 
     Args:
         task: The trial.
         index: Number of the execution.
-        seed: Its seed; a snapshot of another one is not taken up.
+        seed: Its seed; a snapshot of another seed is ignored.
     """
 
     def __init__(self, task: TrialTask, index: int, seed: int) -> None:
@@ -132,8 +132,8 @@ class Keeper:
         self._cost = 0.0
         self._written = -1
 
-    def take_up(self, bounds: Sequence[tuple[int, int]]) -> Snapshot | None:
-        """Returns the snapshot to go on from: its own, or its origin's; `None` to begin anew.
+    def resume_point(self, bounds: Sequence[tuple[int, int]]) -> Snapshot | None:
+        """Returns the snapshot to resume from: its own, or its origin's; `None` to start anew.
 
         A snapshot is of use only if its phase, of the phases that the trial has now, is at the
         epochs that it has: more epochs than before may move a phase.

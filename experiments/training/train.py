@@ -16,7 +16,7 @@ from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
-from experiments.training.snapshot import Keeper, Snapshot, assign
+from experiments.training.snapshot import Snapshot, SnapshotStore, assign
 from experiments.training.task import Answer, Execution, Note, TrialTask, timed
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
@@ -60,16 +60,16 @@ class Trained:
 @released_afterwards()
 def train(
     task: TrialTask,
-    keeper: Keeper,
+    snapshots: SnapshotStore,
     report: Report,
     note: Note | None = None,
     executions: list[Execution] | None = None,
 ) -> Trained:
-    """Trains one model, from its beginning or from what `keeper` has of it.
+    """Trains one model, from its beginning or from what `snapshots` has of it.
 
     Args:
         task: What to train.
-        keeper: Holds the record, and keeps it on the disk.
+        snapshots: Holds the record, and keeps it on the disk.
         report: Told of every epoch; answers how to go on.
         note: Told of the progress of computing features.
         executions: Gets the record as soon as it is begun, to have it of a training that fails.
@@ -77,28 +77,28 @@ def train(
     cleared = time.perf_counter()
     keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
     cleared = time.perf_counter() - cleared
-    keras.utils.set_random_seed(keeper.execution.seed)
+    keras.utils.set_random_seed(snapshots.execution.seed)
     started = time.perf_counter()
     network = Network(task)
     built = time.perf_counter() - started
     bounds = [] if _has_its_own_fit(network.space) else _bounds(network)
-    taken_up = keeper.take_up(bounds)
-    seconds = keeper.execution.seconds
+    taken_up = snapshots.resume_point(bounds)
+    seconds = snapshots.execution.seconds
     seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
     if executions is not None:
-        executions.append(keeper.execution)
-    with timed(keeper.execution, "features"):
+        executions.append(snapshots.execution)
+    with timed(snapshots.execution, "features"):
         sources, features = open_sources(network, note)
-    recorder = EpochRecorder(task.objective, keeper, report, task.patience, task.counts_before)
+    recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
     if _has_its_own_fit(network.space):
         _fit_its_own_way(network, sources[0], recorder)
     else:
         _fit_phases(network, sources, recorder, taken_up)
     recorder.restore_best()
-    with timed(keeper.execution, "build"):
+    with timed(snapshots.execution, "build"):
         model = network.whole
     answer = Answer.GO if recorder.epochs >= task.epochs else recorder.answer
-    return Trained(model, keeper.execution, features, recorder.initial_epoch, answer)
+    return Trained(model, snapshots.execution, features, recorder.initial_epoch, answer)
 
 
 def _bounds(network: Network) -> list[tuple[int, int]]:

@@ -21,10 +21,11 @@ from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.cache_use import begun, held
 from experiments.data.prepare import MissingDataError, PreparedData, prepare
+from experiments.executors.attempt_log import AttemptLog
 from experiments.executors.attempts import STOPPING
-from experiments.executors.base import Job
+from experiments.executors.inline import InlineExecutor
+from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
-from experiments.search.driver import Driver
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify
@@ -305,7 +306,7 @@ def test_prepared_images_that_are_gone_are_prepared_again(
 
 
 def test_a_dataset_that_is_gone_for_good_ends_the_search_and_no_trial(
-    digits: PreparedData, monkeypatch: pytest.MonkeyPatch
+    digits: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(digits.folder)
 
@@ -317,19 +318,13 @@ def test_a_dataset_that_is_gone_for_good_ends_the_search_and_no_trial(
         digits.open("train")
     assert classify(gone.value) == "data_missing"
 
-    class Record:
-        ended: list[str]
-
-        def end_attempt(self, job: Job, outcome: str, *more: Any) -> None:
-            self.ended.append(outcome)
-
-    driver = object.__new__(Driver)
-    job, record = Job("0", 1, None), Record()
-    record.ended = []
-    driver._running, driver._record = {"0": job}, record  # type: ignore[assignment]
+    attempts = AttemptLog(tmp_path.joinpath)
+    queue = Queue(InlineExecutor(print), attempts, print)
+    queue.begin("0", None)
+    result = TrialResult("failed", cause="data_missing", message=str(gone.value))
     with pytest.raises(STOPPING["data_missing"], match="gone"):
-        driver.ended(job, TrialResult("failed", cause="data_missing", message=str(gone.value)), "w")
-    assert record.ended == ["interrupted"]  # a resume runs it again
+        queue.ended(queue.running["0"], result, "w")
+    assert attempts.of("0")[-1].outcome == "interrupted"  # a resume runs it again
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from experiments.cli.main import _Refusing
 from experiments.display.live import LiveDisplay
 from experiments.display.plain import PlainDisplay
 from experiments.executors import worker
-from experiments.executors.base import Job, Loss
+from experiments.executors.base import Job, WorkerLost
 from experiments.executors.processes import ProcessExecutor
 from experiments.training.task import Answer, TrialResult
 
@@ -73,7 +73,7 @@ class Ends:
     def ended(self, job: Job, result: Any, worker: str) -> None:
         self.messages.append(result.message)
 
-    def lost(self, job: Job, loss: Loss, worker: str) -> None:
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         self.messages.append(f"lost: {loss.message}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.simulated import Simulation
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 
 ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -54,7 +54,7 @@ def test_a_node_is_killed_and_another_joins(tmp_path: Path) -> None:
     cluster.add_node(num_cpus=1)
     joined: list[Any] = []
 
-    class Disturbing(SilentDisplay):
+    class Disturbing(Display):
         """Kills a node once all are at work, and adds another."""
 
         def epoch_ended(self, *args: Any, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
 from experiments.search.resuming import resume_search
@@ -31,7 +31,7 @@ def without_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.finalists.artifacts.write_artifacts", lambda *arguments: None)
 
 
-class Watching(SilentDisplay):
+class Watching(Display):
     """Notes what is trained again, and presses Ctrl-C in a training of some number."""
 
     def __init__(self, interrupt_at: int = 0) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.hyperparameters.space import explore
 from experiments.methods.guidance import chosen_method
@@ -217,7 +217,7 @@ def test_a_promoted_trial_whose_state_is_gone_gets_as_far_again(tmp_path: Path) 
         assert epochs > record["hyperparameters"]["tuner/initial_epoch"]
 
 
-class _Dies(SilentDisplay):
+class _Dies(Display):
     """Ends a search at its `count`-th epoch, after which the trial is kept on the disk."""
 
     def __init__(self, count: int, how: str) -> None:

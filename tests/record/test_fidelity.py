@@ -106,7 +106,7 @@ def test_a_promoted_trial_is_as_good_as_it_was_at_its_promotion(tmp_path: Path) 
     assert made._halving._reached(promoted, made.trials) == {2: 0.4, 3: 0.4}
 
 
-class Keeper:
+class MemoryStore:
     """Holds a record as the real one does, and keeps what it is given in memory."""
 
     keeps_last = False
@@ -133,9 +133,9 @@ class Model:
         variables = ()
 
 
-def recorder(keeper: Keeper, answers: Any = None, **options: Any) -> EpochRecorder:
+def recorder(snapshots: MemoryStore, answers: Any = None, **options: Any) -> EpochRecorder:
     made = EpochRecorder(
-        Objective(NAME, "max"), keeper, answers or (lambda e, m: Answer.GO), **options
+        Objective(NAME, "max"), snapshots, answers or (lambda e, m: Answer.GO), **options
     )
     made.set_model(Model())
     return made
@@ -164,7 +164,7 @@ def origin(scores: list[float], **facts: Any) -> Snapshot:
 )
 def test_patience_counts_from_before_a_promotion(counts_before: bool, expected: int) -> None:
     taken_up = origin([0.9, 0.5])  # one epoch without a better one
-    made = recorder(Keeper(), patience=3, counts_before=counts_before)
+    made = recorder(MemoryStore(), patience=3, counts_before=counts_before)
     made.begin(taken_up)
     made.begin_phase(0, taken_up)
     assert train(made, [0.6] * 9, begin=2) == expected
@@ -172,20 +172,20 @@ def test_patience_counts_from_before_a_promotion(counts_before: bool, expected: 
 
 def test_patience_counts_over_two_promotions(tmp_path: Path) -> None:
     first = origin([0.9, 0.5])
-    keeper = Keeper()
-    made = recorder(keeper, patience=9)
+    snapshots = MemoryStore()
+    made = recorder(snapshots, patience=9)
     made.begin(first)
     made.begin_phase(0, first)
     train(made, [0.6, 0.6], begin=2)
-    write_snapshot(tmp_path / "snapshot-0.npz", keeper.kept[-1])
+    write_snapshot(tmp_path / "snapshot-0.npz", snapshots.kept[-1])
     second = read_snapshot(tmp_path / "snapshot-0.npz")
     assert second is not None
     assert second.before == (0.9, 0.5)
-    made = recorder(Keeper(), patience=4)
+    made = recorder(MemoryStore(), patience=4)
     made.begin(second)
     made.begin_phase(0, second)
     assert train(made, [0.6] * 9, begin=4) == 1
-    made = recorder(Keeper(), patience=4)  # another phase begins: its patience is its own
+    made = recorder(MemoryStore(), patience=4)  # another phase begins: its patience is its own
     made.begin(second)
     made.begin_phase(1, None)
     assert train(made, [0.6] * 9, begin=4) == 5
@@ -200,16 +200,16 @@ def test_what_was_decided_before_a_rebuild_is_not_decided_again(decided: bool) -
         asked.append(epoch)
         return Answer.STOP
 
-    made = recorder(Keeper(own), others_are_better_by_now)
+    made = recorder(MemoryStore(own), others_are_better_by_now)
     made.begin(own)
     assert asked == [0, 1, 2]  # all are told to the oracle, which has forgotten them
     assert made.answer == (Answer.GO if decided else Answer.STOP)
 
 
 def test_a_snapshot_says_that_the_training_was_told_to_go_on() -> None:
-    keeper = Keeper()
+    snapshots = MemoryStore()
     answers = iter([Answer.GO, Answer.PAUSE])
-    made = recorder(keeper, lambda epoch, metrics: next(answers))
+    made = recorder(snapshots, lambda epoch, metrics: next(answers))
     train(made, [0.5, 0.6])
     made.on_train_end()
-    assert [(s.epochs, s.decided) for s in keeper.kept] == [(1, True), (2, False)]
+    assert [(s.epochs, s.decided) for s in snapshots.kept] == [(1, True), (2, False)]

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import SimulatedTask, Simulation
-from experiments.display.base import SilentDisplay
-from experiments.executors.base import Job, Listener, Loss
+from experiments.display.base import Display
+from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.record.durations import parse_deadline
@@ -39,7 +39,7 @@ def undisturbed(simulation: Simulation) -> list[tuple[Any, ...]]:
     return other.table()
 
 
-class Notes(SilentDisplay):
+class Notes(Display):
     """Keeps what the driver says."""
 
     def __init__(self) -> None:
@@ -312,7 +312,7 @@ class Twice(InlineExecutor):
             assert listener.epoch_ended(late, 0, 0, {"val_accuracy": 9.0}) == Answer.STOP
             wrong = TrialResult(status="failed", cause="error", message="late")
             listener.ended(job, wrong, "late")
-            listener.lost(job, Loss("late"), "late")
+            listener.lost(job, WorkerLost("late"), "late")
 
 
 def test_late_and_double_results_are_ignored(simulation: Simulation) -> None:

@@ -13,7 +13,7 @@ import pytest
 from keras_tuner.engine.trial import Trial
 
 from experiments import SearchConfig
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.hyperparameters.ranges import searched_space
 from experiments.record.ended_trials import read_ended
 from experiments.record.files import finite, write_json
@@ -84,7 +84,7 @@ def test_a_study_that_is_extended_trains(study: Path) -> None:
     assert json.loads((study / "trial_0003" / "result.json").read_text())["status"] == "completed"
 
 
-class Listening(SilentDisplay):
+class Listening(Display):
     """Notes what is said."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ UNSETTLED: dict[str, Callable[[Path], Any]] = {
 
 def found(study: Path, **changes: Any) -> Any:
     record = record_of(study)
-    return find_finished(record, study, changed_config(record, study, changes), SilentDisplay())
+    return find_finished(record, study, changed_config(record, study, changes), Display())
 
 
 @pytest.mark.parametrize("what", UNSETTLED)

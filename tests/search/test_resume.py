@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.record.lock import is_running, locked
 from experiments.search.resume import changed_config, may_be_picked_again
 from experiments.search.resuming import resume_search
@@ -209,7 +209,7 @@ def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
     assert len(list(study.glob("trial_*/checkpoint.weights.h5"))) == 2
 
 
-class Watching(SilentDisplay):
+class Watching(Display):
     """Notes what is said, and what the record holds when the search begins."""
 
     def __init__(self, study: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_renamed_study_goes_on_by_its_new_name_and_other_code_is_said(
     assert not any(line.startswith("the code") for line in again.said)
 
 
-class Interrupting(SilentDisplay):
+class Interrupting(Display):
     """Presses Ctrl-C in the first epoch."""
 
     def epoch_ended(self, *args: Any, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
-from experiments.display.base import SilentDisplay
+from experiments.display.base import Display
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.finalists.ranking import Ranking
@@ -67,7 +67,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/result.json"))]
 
 
-class Pausing(SilentDisplay):
+class Pausing(Display):
     """Presses Ctrl-C after the second epoch."""
 
     driver: Any = None
@@ -180,7 +180,7 @@ def test_finalists_make_way_for_the_report_at_the_deadline(
         return TrialResult(executions=[execution])
 
     def trainings(end: float | None) -> Trainings:
-        return Trainings(tmp_path, InlineExecutor(train), SilentDisplay(), {}, end)
+        return Trainings(tmp_path, InlineExecutor(train), Display(), {}, end)
 
     wanted = [training(seed) for seed in range(4)]
     # A training takes 8 s: two are done, the third is in its second epoch.
@@ -198,7 +198,7 @@ def test_a_deadline_comes_while_the_machine_sleeps_and_a_trial_does_not_count_it
     """The clock of deadlines runs on in a suspend, that of durations does not."""
     asleep = 0.0
 
-    class Sleeping(SilentDisplay):
+    class Sleeping(Display):
         def trial_ended(self, trial_id: str, *args: Any, **kwargs: Any) -> None:
             nonlocal asleep
             asleep += 7_200.0
@@ -219,6 +219,6 @@ def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
     assert deadline_clock() == 5_000.0
     assert Deadline(10, 1, 0)._end == 5_010.0
-    late = Trainings(Path(), cast(Any, None), SilentDisplay(), {}, end=2_000.0)
+    late = Trainings(Path(), cast(Any, None), Display(), {}, end=2_000.0)
     assert late._ending()
     assert Ranking(cast(Any, None), late, cast(Any, None), print, end=2_000.0)._is_due(0)

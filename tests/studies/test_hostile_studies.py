@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.prepare import PreparedData
+from experiments.executors.attempt_log import AttemptLog
 from experiments.finalists.record import read_finalists
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
@@ -26,7 +27,6 @@ from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.search.repair import _read
-from experiments.search.trial_record import read_attempts
 from experiments.studies.free_disk import prune
 from experiments.studies.reopen import Opened
 from experiments.training.snapshot import read_snapshot
@@ -73,7 +73,9 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     assert read_status(study) == {}
     assert read_finalists(pipe(study / "artifacts" / "finalists.json")) == []
     assert read_snapshot(trial / "snapshot.npz") is None
-    assert len(read_attempts(trial)) == 1
+    attempts = AttemptLog(study.joinpath)
+    attempts.restore("trial_0", "trial.json")
+    assert len(attempts.of("trial_0")) == 1
     space = cast(Any, SimpleNamespace(space=[]))
     objective = Objective("val_accuracy", "max")
     _, lines = warm_start([str(study)], space, objective, study.parent)

@@ -22,7 +22,7 @@ from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
 from experiments.training.network import Network
 from experiments.training.run import run_trial
-from experiments.training.snapshot import Keeper
+from experiments.training.snapshot import SnapshotStore
 from experiments.training.task import TrialResult, TrialTask
 from experiments.training.train import train
 from search_spaces import space_class
@@ -118,7 +118,7 @@ def test_joined_model_predicts_as_the_trained_part_on_features(
     values: dict[str, Any], small: PreparedData, tmp_path: Path
 ) -> None:
     task = replace(task_of(small, **values), cache_dir=str(tmp_path))
-    trained = train(task, Keeper(task, 0, 11), lambda *_: 0)
+    trained = train(task, SnapshotStore(task, 0, 11), lambda *_: 0)
     model, execution = trained.model, trained.execution
     assert model.input_shape == (None, SIDE, SIDE, 3)
     scores = model.evaluate(

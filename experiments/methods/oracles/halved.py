@@ -36,7 +36,7 @@ class Halved(DurableOracle):
 
     def wanted(self) -> set[str]:
         """Returns the trials whose training a later trial may go on from."""
-        return self._halving.wanted(self.trials) if self._halving else set()
+        return self._halving.promotion_candidates(self.trials) if self._halving else set()
 
     def promoted(self) -> dict[str, Any] | None:
         """Returns the next trial, if it is one that goes on with another."""

@@ -91,7 +91,7 @@ class Halving:
                         return trials[trial_id], epochs
         return None
 
-    def wanted(self, trials: Mapping[str, Any]) -> set[str]:
+    def promotion_candidates(self, trials: Mapping[str, Any]) -> set[str]:
         """Returns the stopped trials that have a chance to be promoted."""
         found: set[str] = set()
         promoted = origins(trials.values())

@@ -107,7 +107,7 @@ class OptunaOracle(DurableOracle):
 
     def wanted(self) -> set[str]:
         """Returns the trials whose training a later trial may go on from."""
-        return self._halving.wanted(self.trials) if self._halving else set()
+        return self._halving.promotion_candidates(self.trials) if self._halving else set()
 
     def _promoted(self) -> dict[str, Any] | None:
         if self._halving is None:
