@@ -15,7 +15,7 @@ class Dataset:
 
     Args:
         what: What it is.
-        module: The module whose `load(name, argument, access)` opens it.
+        module: The module of `experiments.data.sources` whose `load` opens it.
         argument: What follows its name, where that ends in a colon.
     """
 
@@ -24,26 +24,19 @@ class Dataset:
     argument: str = ""
 
 
-_SOURCES = "experiments.data.sources"
+_OWN_IMAGES = "your own images: one sub-folder a class, or train/, val/, test/ of such"
 DATASETS = {
     "mnist": Dataset(
-        "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)", f"{_SOURCES}.tfds"
+        "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)", "tfds"
     ),
     "cats_vs_dogs": Dataset(
-        "23,262 photographs of cats and dogs, any size (tensorflow-datasets)", f"{_SOURCES}.tfds"
+        "23,262 photographs of cats and dogs, any size (tensorflow-datasets)", "tfds"
     ),
     "digits": Dataset(
-        "1,797 handwritten digits, 8x8 grey (embedded in scikit-learn, no network)",
-        f"{_SOURCES}.digits",
+        "1,797 handwritten digits, 8x8 grey (embedded in scikit-learn, no network)", "digits"
     ),
-    "tfds:": Dataset(
-        "any other image classification of tensorflow-datasets", f"{_SOURCES}.tfds", "<name>"
-    ),
-    "folder:": Dataset(
-        "your own images: one sub-folder a class, or train/, val/, test/ of such",
-        f"{_SOURCES}.folder",
-        "<path>",
-    ),
+    "tfds:": Dataset("any other image classification of tensorflow-datasets", "tfds", "<name>"),
+    "folder:": Dataset(_OWN_IMAGES, "folder", "<path>"),
 }
 
 

@@ -8,15 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.catalogue import (
-    COSTS,
-    DATASETS,
-    METHODS,
-    PRUNERS,
-    check_name,
-    shown_names,
-)
-from experiments.option import Kind, option, options_of
+from experiments.catalogue import COSTS, DATASETS, METHODS, PRUNERS, check_name, shown_names
+from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
 from experiments.record.methods import multi_objective, optuna_methods
 from experiments.record.objective import Objective, parse_objectives
@@ -44,6 +37,7 @@ class SearchConfig:
             in a list, the first of which ranks trials, for methods `tpe` and `nsga2`. After the
             first, `params`, `flops` and `latency_ms` (less is better) can be named.
         seed: Seed of everything random, 0 or more.
+        split_seed: Seed of the splits; studies to be compared share it.
         fix: Hyperparameters held at a value, by name.
         ranges: Ranges in place of the space's own, by name: `LO:HI` for numbers, `a,b,c` or a list
             for choices.
@@ -62,7 +56,6 @@ class SearchConfig:
         race: Whether `confirm` times `seeds` trainings are spent on those finalists alone that may
             yet be the best; `seeds` of them are kept for the winner's test. Of several objectives,
             which are costs after the first, those leave that are worse than what costs no more.
-        split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
             many as fit.
@@ -86,8 +79,8 @@ class SearchConfig:
     space: str
     dataset: str = option("mnist", _either(shown_names()), choices=DATASETS)
     method: str = option("auto", ", ".join(METHODS), choices=METHODS)
-    max_trials: int = option(10, "trials at most", least=1, resume="may change")
-    max_epochs: int = option(10, "epochs of a trial at most", least=1, resume="may change")
+    max_trials: int = changeable(10, "trials at most", least=1)
+    max_epochs: int = changeable(10, "epochs of a trial at most", least=1)
     objective: str | Sequence[str] = option(
         "val_accuracy",
         "what ranks trials, and whether more or less of it is better; repeatable: the others may "
@@ -97,7 +90,7 @@ class SearchConfig:
     )
     seed: int = option(0, "seed of everything random")
     split_seed: int = option(0, "seed of the splits; studies to compare share it", shown="")
-    fix: Mapping[str, Any] = option({}, "hold a hyperparameter", metavar="NAME=VALUE")
+    fix: Mapping[str, Any] = option({}, "hold a hyperparameter")
     ranges: Mapping[str, Any] = option(
         {},
         "search a number from LO to HI, or these choices",
@@ -105,71 +98,43 @@ class SearchConfig:
         metavar="NAME=LO:HI|a,b,c",
         resume="may become wider",  # `check_same` sees to it
     )
-    settings: Mapping[str, Any] = option(
-        {}, "setting of the space", flag="--set", metavar="NAME=VALUE"
-    )
+    settings: Mapping[str, Any] = option({}, "setting of the space", flag="--set")
     name: str = option("", "name of the study", shown="space and time")
     runs_dir: str = option("runs", "folder of studies", Kind.FOLDER)
-    data_dir: str | None = option(
-        None, "folder of tensorflow-datasets", Kind.FOLDER, resume="may change"
-    )
-    cache_dir: str | None = option(
-        None, "folder of prepared arrays", Kind.FOLDER, resume="may change"
-    )
+    data_dir: str | None = changeable(None, "folder of tensorflow-datasets", Kind.FOLDER)
+    cache_dir: str | None = changeable(None, "folder of prepared arrays", Kind.FOLDER)
     sample: int | None = option(
         None, "work on a class-balanced subset of N images", Kind.WHOLE, least=10
     )
-    patience: int | None = option(
-        3, "epochs without improvement before a trial stops, 0 for never", resume="may change"
+    patience: int | None = changeable(
+        3, "epochs without improvement before a trial stops, 0 for never"
     )
     executions_per_trial: int = option(1, "trainings a trial", least=1)
-    confirm: int = option(
-        1, "finalists trained again; the best of them is tested", resume="may change"
-    )
-    seeds: int = option(1, "trainings of each finalist", least=1, resume="may change")
-    race: bool = option(
+    confirm: int = changeable(1, "finalists trained again; the best of them is tested")
+    seeds: int = changeable(1, "trainings of each finalist", least=1)
+    race: bool = changeable(
         False,
         "spend --confirm times --seeds trainings on finalists that may yet be the best, and on the "
         "winner's test",
-        resume="may change",
     )
-    cache_features: bool = option(
-        True, "compute what frozen layers make of images once, and keep it", resume="may change"
+    cache_features: bool = changeable(
+        True, "compute what frozen layers make of images once, and keep it"
     )
-    workers: int | str = option(
-        0,
-        "worker processes; 0 for none",
-        Kind.OTHER,
-        metavar="N|auto",
-        on_command_line=1,
-        resume="may change",
+    workers: int | str = changeable(
+        0, "worker processes; 0 for none", Kind.OTHER, metavar="N|auto", on_command_line=1
     )
-    ray: str | None = option(
-        None,
-        "run trials on a Ray cluster",
-        Kind.TEXT,
-        metavar="ADDRESS|local|none",
-        resume="may change",
+    ray: str | None = changeable(
+        None, "run trials on a Ray cluster", Kind.TEXT, metavar="ADDRESS|local|none"
     )
-    ray_cpus: float = option(1.0, "CPUs Ray reserves for a trial", resume="may change")
-    ray_gpus: float = option(0.0, "GPUs Ray reserves for a trial", resume="may change")
-    deadline: str | None = option(
-        None,
-        "when finalists and report should be done",
-        Kind.TEXT,
-        metavar="30m|18:00",
-        resume="may change",
+    ray_cpus: float = changeable(1.0, "CPUs Ray reserves for a trial")
+    ray_gpus: float = changeable(0.0, "GPUs Ray reserves for a trial")
+    deadline: str | None = changeable(
+        None, "when finalists and report should be done", Kind.TEXT, metavar="30m|18:00"
     )
-    max_failures: int = option(
-        10, "failures in a row that end the search", least=1, shown="", resume="may change"
-    )
-    keep: int = option(3, "best trials whose weights are kept", resume="may change")
-    method_settings: Mapping[str, Any] = option(
-        {},
-        "setting of the method, such as factor or startup_trials",
-        flag="--method-set",
-        metavar="NAME=VALUE",
-        resume="may change",
+    max_failures: int = changeable(10, "failures in a row that end the search", least=1, shown="")
+    keep: int = changeable(3, "best trials whose weights are kept")
+    method_settings: Mapping[str, Any] = changeable(
+        {}, "setting of the method, such as factor or startup_trials", flag="--method-set"
     )
     pruner: str | None = option(
         None,

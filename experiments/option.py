@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import partial
 from types import NoneType
 from typing import Any, get_args
 
@@ -24,14 +25,8 @@ class Kind(StrEnum):
     OTHER = "a number or a word"
 
 
-_KINDS = {
-    str: Kind.TEXT,
-    int: Kind.WHOLE,
-    float: Kind.NUMBER,
-    bool: Kind.SWITCH,
-    dict: Kind.TABLE,
-    tuple: Kind.MORE_TEXTS,
-}
+_KINDS = {str: Kind.TEXT, int: Kind.WHOLE, float: Kind.NUMBER, bool: Kind.SWITCH}
+_KINDS |= {dict: Kind.TABLE, tuple: Kind.MORE_TEXTS}
 
 
 @dataclass(frozen=True)
@@ -107,15 +102,20 @@ def option(default: Any, text: str, kind: Kind | None = None, **rest: Any) -> An
         **rest: See `Option`.
     """
     kind = kind or _KINDS[type(default)]
-    given = rest.get("on_command_line", default)
-    shown = {True: "yes", False: ""}[given] if kind == Kind.SWITCH else _shown(given)
-    made = Option(text, kind, **({"shown": shown} | rest))
+    metavar = "NAME=VALUE" if kind == Kind.TABLE else None
+    shown = _shown(rest.get("on_command_line", default))
+    made = Option(text, kind, **({"shown": shown, "metavar": metavar} | rest))
     if isinstance(default, dict):
         return field(default_factory=dict, metadata={"option": made})
     return field(default=default, metadata={"option": made})
 
 
+changeable = partial(option, resume="may change")
+
+
 def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else ""
     if isinstance(default, int | float):
         return f"{default:g}"
     return default if isinstance(default, str) else ""
@@ -123,11 +123,12 @@ def _shown(default: Any) -> str:
 
 def options_of(cls: Any) -> dict[str, Option]:
     """Returns the options of a dataclass by the names of its fields."""
-    found: dict[str, Option] = {}
-    for each in fields(cls):
-        if "option" in each.metadata:
-            made: Option = each.metadata["option"]
-            flag = made.flag or f"--{each.name.replace('_', '-')}"
-            optional = NoneType in get_args(each.type)
-            found[each.name] = replace(made, flag=flag, is_optional=optional)
-    return found
+    return {
+        each.name: replace(
+            each.metadata["option"],
+            flag=each.metadata["option"].flag or f"--{each.name.replace('_', '-')}",
+            is_optional=NoneType in get_args(each.type),
+        )
+        for each in fields(cls)
+        if "option" in each.metadata
+    }

@@ -26,7 +26,7 @@ def resolve(
         UserError: It is unknown, can't be had, or is no image classification.
     """
     key, argument = check_name(name)
-    module = importlib.import_module(DATASETS[key].module)
+    module = importlib.import_module(f"experiments.data.sources.{DATASETS[key].module}")
     dataset = module.load(name, argument, Access(data_dir, cache_dir, progress))
     assert isinstance(dataset, RawDataset)
     if len(dataset.class_names) < 2:
