@@ -19,6 +19,7 @@ class Setting:
         least: Its smallest value; `None` if it only has to be above 0.
         keyword: Its name in the constructor of Optuna's sampler; empty if it is not the sampler's.
         at_least: The smallest value that the method derives, where the default is `None`.
+        is_startup: Whether so many trials from the first on are drawn at random.
     """
 
     help: str
@@ -26,6 +27,7 @@ class Setting:
     least: int | None = None
     keyword: str = ""
     at_least: int = 0
+    is_startup: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,10 @@ class Method:
         settings: Its settings by name.
         pruners: Pruners that it takes, besides `none`.
         sampler: Its sampler, if it is Optuna's. Such methods take points and earlier trials.
+        whose: The library that it comes from; empty if it is the suite's own.
         several: Whether it takes several objectives.
         learns: Whether what it proposes depends on results.
-        is_sample: Whether its new trials are a random sample of the space, however many there are.
-        startup: The setting that says how many trials are such a sample, of a method that learns.
-        whose: The library that it comes from; empty if it is the suite's own.
+        blind: Whether all its new trials are a random sample of the space.
     """
 
     what: str
@@ -89,11 +90,10 @@ class Method:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     pruners: Collection[str] = ()
     sampler: Sampler | None = None
+    whose: str = ""
     several: bool = False
     learns: bool = True
-    is_sample: bool = False
-    startup: str = ""
-    whose: str = ""
+    blind: bool = False
 
     @property
     def is_guided(self) -> bool:
@@ -118,16 +118,22 @@ PRUNERS = {
 }
 HALVING = tuple(name for name, pruner in PRUNERS.items() if pruner.promotes)
 
-FACTOR = Setting("one trial in so many goes on at a rung", 3, least=2)
+FACTOR = Setting("one trial in so many goes on at a rung", 3, 2)
 _HALVED = {"factor": FACTOR}
-_STARTUP = {"startup_trials": Setting("trials drawn at random first", 10, 1, "n_startup_trials")}
-_CANDIDATES = {"candidates": Setting("candidates of a proposal", 24, 1, "n_ei_candidates")}
-_POPULATION = {"population_size": Setting("trials of a generation", 20, 2, "population_size")}
-_HANSEN = {  # 4 + 3 ln of the dimensions
-    "population_size": Setting("trials of a generation", None, 2, "popsize", at_least=4)
+_DRAWN = Setting("trials drawn at random first", 10, 1, "n_startup_trials", is_startup=True)
+_GP_SETTINGS = {"startup_trials": _DRAWN}
+_TPE_SETTINGS = {
+    "startup_trials": _DRAWN,
+    "candidates": Setting("candidates of a proposal", 24, 1, "n_ei_candidates"),
 }
-_BAYESIAN = {
-    "num_initial_points": Setting("trials drawn at random first", None, least=1),
+_CMAES_SETTINGS = {  # by default Hansen's: 4 + 3 ln of the dimensions
+    "population_size": Setting("trials of a generation", None, 2, "popsize", 4, is_startup=True)
+}
+_NSGA2_SETTINGS = {
+    "population_size": Setting("trials of a generation", 20, 2, "population_size", is_startup=True)
+}
+_BAYESIAN_SETTINGS = {
+    "num_initial_points": Setting("trials drawn at random first", None, 1),
     "beta": Setting("how much uncertainty attracts", 2.6),
     "alpha": Setting("variance of the noise of scores", 1e-4),
 }
@@ -144,62 +150,37 @@ _NSGA2 = Sampler("optuna.samplers:NSGAIISampler")
 _QMC = Sampler("optuna.samplers:QMCSampler", {"scramble": True, **_QUIET}, shares_seed=True)
 
 _keras_tuner = partial(Method, whose="Keras Tuner")
-_optuna = partial(
-    Method, oracle="optuna_oracle:OptunaOracle", pruners=tuple(PRUNERS), whose="Optuna"
-)
+
+
+def _optuna(what: str, sampler: Sampler, settings: Mapping[str, Setting], **facts: bool) -> Method:
+    oracle, settings = "optuna_oracle:OptunaOracle", {**settings, **_HALVED}
+    return Method(what, oracle, settings, tuple(PRUNERS), sampler, "Optuna", **facts)
+
 
 METHODS = {
     "random": _keras_tuner(
-        "draws at random",
-        "random_search:RandomOracle",
-        _HALVED,
-        HALVING,
-        learns=False,
-        is_sample=True,
+        "draws at random", "random_search:RandomOracle", _HALVED, HALVING, learns=False, blind=True
     ),
     "grid": _keras_tuner(
         "tries every combination", "grid:GridOracle", _HALVED, HALVING, learns=False
     ),
     "hyperband": _keras_tuner(
-        "draws at random, and trains the best longer",
-        "hyperband:HyperbandOracle",
-        _HALVED,
-        is_sample=True,
+        "draws at random, trains the best longer", "hyperband:HyperbandOracle", _HALVED, blind=True
     ),
     "bayesian": _keras_tuner(
-        "models scores by a Gaussian process, and takes its lower confidence bound",
-        "bayesian:BayesianOracle",
-        _BAYESIAN,
+        "models scores by a Gaussian process", "bayesian:BayesianOracle", _BAYESIAN_SETTINGS
     ),
     "tpe": _optuna(
-        "models good and bad trials apart (tree-structured Parzen estimators)",
-        settings=_STARTUP | _CANDIDATES | _HALVED,
-        sampler=_TPE,
-        several=True,
-        startup="startup_trials",
+        "models good and bad trials apart (Parzen estimators)", _TPE, _TPE_SETTINGS, several=True
     ),
-    "gp": _optuna(
-        "models scores by a Gaussian process",
-        settings=_STARTUP | _HALVED,
-        sampler=_GP,
-        startup="startup_trials",
-    ),
+    "gp": _optuna("models scores by a Gaussian process", _GP, _GP_SETTINGS),
     "cmaes": _optuna(
-        "moves a normal distribution towards good trials (CMA-ES)",
-        settings=_HANSEN | _HALVED,
-        sampler=_CMAES,
-        startup="population_size",
+        "moves a normal distribution towards good trials (CMA-ES)", _CMAES, _CMAES_SETTINGS
     ),
     "nsga2": _optuna(
-        "breeds generations of good trials (NSGA-II)",
-        settings=_POPULATION | _HALVED,
-        sampler=_NSGA2,
-        several=True,
-        startup="population_size",
+        "breeds generations of good trials (NSGA-II)", _NSGA2, _NSGA2_SETTINGS, several=True
     ),
-    "qmc": _optuna(
-        "spreads points evenly", settings=_HALVED, sampler=_QMC, learns=False, is_sample=True
-    ),
+    "qmc": _optuna("spreads points evenly", _QMC, {}, learns=False, blind=True),
     "auto": Method(
         "picks one of the others by budget and space", pruners=tuple(PRUNERS), several=True
     ),

@@ -60,7 +60,7 @@ def _method_and_count(study: Study) -> tuple[str, int | None]:
     if not study.record:
         return _plain(study)
     method = str(dig(study.record, "config", "method"))
-    if _is_sample(method):
+    if _is_blind(method):
         return method, None
     if method == "grid":
         return method, None if _grid_is_whole(study) else 0
@@ -76,20 +76,20 @@ def _startup(study: Study, method: str) -> int:
     changed = _changed(study)
     if changed is not None:  # `auto` has picked twice: what the first drew is drawn
         first, until = changed
-        return until if _is_sample(first) else min(until, _startup_of(first, settings))
+        return until if _is_blind(first) else min(until, _startup_of(first, settings))
     return max(_startup_of(method, settings) - len(dicts(study.record.get("earlier"))), 0)
 
 
 def _startup_of(method: str, settings: Mapping[str, Any]) -> int:
-    row = METHODS.get(method)
-    if row is None or not row.startup:
-        return 0
-    given, setting = number(settings.get(row.startup)), row.settings[row.startup]
-    return int(given) if given > 0 else int(setting.default or setting.at_least)
+    for name, setting in METHODS[method].settings.items() if method in METHODS else ():
+        if setting.is_startup:
+            given = number(settings.get(name))
+            return int(given) if given > 0 else int(setting.default or setting.at_least)
+    return 0
 
 
-def _is_sample(method: str) -> bool:
-    return method in METHODS and METHODS[method].is_sample
+def _is_blind(method: str) -> bool:
+    return method in METHODS and METHODS[method].blind
 
 
 def _changed(study: Study) -> tuple[str, int] | None:
