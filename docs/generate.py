@@ -104,18 +104,19 @@ def _without_default(text: str) -> tuple[str, str]:
 
 
 def _configuration() -> Iterator[str]:
-    from experiments import SearchConfig
+    from experiments.config import OPTIONS, SearchConfig
 
     yield "`experiments search --config FILE` reads a TOML file with these names. From Python, they"
     yield "are the arguments of `SearchConfig`. Each has an option on the command line, which wins"
     yield "over the file."
     yield ""
     said = dict(_arguments(SearchConfig))
+    resume = {name: option.resume for name, option in OPTIONS.items()}
     rows = [
-        (f"`{f.name}`", f.metadata.get("help") or said[f.name], f"`{_option(f.name)}`", _default(f))
+        (f"`{f.name}`", said[f.name], f"`{_option(f.name)}`", _default(f), resume.get(f.name, ""))
         for f in dataclasses.fields(SearchConfig)
     ]
-    yield from _table(("field", "what it is", "option", "default"), *rows)
+    yield from _table(("field", "what it is", "option", "default", "on resume"), *rows)
     yield "The command line runs one worker process where `workers` is not given."
 
 

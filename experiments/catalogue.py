@@ -1,19 +1,47 @@
-"""Names of datasets; importing it loads nothing heavy."""
+"""Every name that can be chosen, one row each; importing it loads nothing heavy."""
+
+from dataclasses import dataclass
 
 from experiments.record.errors import UserError
+from experiments.record.methods import HALVING, METHODS, PRUNERS
+from experiments.record.objective import COSTS
 
-# name -> what it is; names that end in ':' take an argument
+__all__ = ["COSTS", "DATASETS", "HALVING", "METHODS", "PRUNERS", "Dataset", "check_name"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset, or a kind of datasets.
+
+    Args:
+        what: What it is.
+        module: The module of `experiments.data.sources` whose `load` opens it.
+        argument: What follows its name, where that ends in a colon.
+    """
+
+    what: str
+    module: str
+    argument: str = ""
+
+
+_OWN_IMAGES = "your own images: one sub-folder a class, or train/, val/, test/ of such"
 DATASETS = {
-    "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)",
-    "cats_vs_dogs": "23,262 photographs of cats and dogs, any size (tensorflow-datasets)",
-    "digits": "1,797 handwritten digits, 8x8 grey (embedded in scikit-learn, no network)",
-    "tfds:": "any other image classification of tensorflow-datasets",
-    "folder:": "your own images: one sub-folder a class, or train/, val/, test/ of such",
+    "mnist": Dataset(
+        "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)", "tfds"
+    ),
+    "cats_vs_dogs": Dataset(
+        "23,262 photographs of cats and dogs, any size (tensorflow-datasets)", "tfds"
+    ),
+    "digits": Dataset(
+        "1,797 handwritten digits, 8x8 grey (embedded in scikit-learn, no network)", "digits"
+    ),
+    "tfds:": Dataset("any other image classification of tensorflow-datasets", "tfds", "<name>"),
+    "folder:": Dataset(_OWN_IMAGES, "folder", "<path>"),
 }
 
 
 def check_name(name: str) -> tuple[str, str]:
-    """Splits `name` into the registry's key and the argument.
+    """Splits `name` into the key of its row and the argument.
 
     Raises:
         UserError: There is no such dataset.
@@ -24,3 +52,8 @@ def check_name(name: str) -> tuple[str, str]:
         listed = ", ".join(k + ("<...>" if k.endswith(":") else "") for k in DATASETS)
         raise UserError(f"unknown dataset {name!r}: there are {listed}")
     return key, argument or name
+
+
+def shown_names() -> list[str]:
+    """Returns the names of datasets as they are written, `tfds:<name>` for instance."""
+    return [name + dataset.argument for name, dataset in DATASETS.items()]

@@ -4,21 +4,21 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.catalogue import check_name
+from experiments.catalogue import COSTS, DATASETS, METHODS, PRUNERS, check_name, shown_names
+from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
-from experiments.record.objective import COSTS, Objective, parse_objectives
+from experiments.record.methods import multi_objective, optuna_methods
+from experiments.record.objective import Objective, parse_objectives
 
-_KERAS_TUNER = ("random", "grid", "hyperband", "bayesian")
-OPTUNA_METHODS = ("tpe", "gp", "cmaes", "nsga2", "qmc")
-MULTI_OBJECTIVE = ("tpe", "nsga2")  # methods that take several objectives
-METHODS = (*_KERAS_TUNER, *OPTUNA_METHODS, "auto")
-PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon")
-HALVING = ("asha", "hyperband")  # pruners that may promote what they stopped
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class SearchConfig:
             in a list, the first of which ranks trials, for methods `tpe` and `nsga2`. After the
             first, `params`, `flops` and `latency_ms` (less is better) can be named.
         seed: Seed of everything random, 0 or more.
+        split_seed: Seed of the splits; studies to be compared share it.
         fix: Hyperparameters held at a value, by name.
         ranges: Ranges in place of the space's own, by name: `LO:HI` for numbers, `a,b,c` or a list
             for choices.
@@ -55,7 +56,6 @@ class SearchConfig:
         race: Whether `confirm` times `seeds` trainings are spent on those finalists alone that may
             yet be the best; `seeds` of them are kept for the winner's test. Of several objectives,
             which are costs after the first, those leave that are worse than what costs no more.
-        split_seed: Seed of the splits; studies to be compared share it.
         cache_features: Whether what frozen parts make of images is computed once and kept.
         workers: Worker processes that run trials; 0 runs them in this process, `auto` takes as
             many as fit.
@@ -77,52 +77,97 @@ class SearchConfig:
     """
 
     space: str
-    dataset: str = "mnist"
-    method: str = "auto"
-    max_trials: int = 10
-    max_epochs: int = 10
-    objective: str | Sequence[str] = "val_accuracy"
-    seed: int = 0
-    fix: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-    runs_dir: str = "runs"
-    data_dir: str | None = None
-    cache_dir: str | None = None
-    sample: int | None = None
-    patience: int | None = 3
-    executions_per_trial: int = 1
-    confirm: int = 1
-    seeds: int = 1
-    split_seed: int = 0
-    cache_features: bool = True
-    workers: int | str = 0
-    ray: str | None = None
-    ray_cpus: float = 1.0
-    ray_gpus: float = 0.0
-    deadline: str | None = None
-    max_failures: int = 10
-    keep: int = 3
-    method_settings: Mapping[str, Any] = field(default_factory=dict)
-    pruner: str | None = None
-    tries: Sequence[Mapping[str, Any]] = ()
-    sources: Sequence[str] = ()
-    try_default: bool = True
-    ranges: Mapping[str, Any] = field(default_factory=dict)
-    race: bool = False
+    dataset: str = option("mnist", _either(shown_names()), choices=DATASETS)
+    method: str = option("auto", ", ".join(METHODS), choices=METHODS)
+    max_trials: int = changeable(10, "trials at most", least=1)
+    max_epochs: int = changeable(10, "epochs of a trial at most", least=1)
+    objective: str | Sequence[str] = option(
+        "val_accuracy",
+        "what ranks trials, and whether more or less of it is better; repeatable: the others may "
+        f"be metrics too, or {', '.join(COSTS)}",
+        Kind.TEXTS,
+        metavar="METRIC[:max|min]",
+    )
+    seed: int = option(0, "seed of everything random")
+    split_seed: int = option(0, "seed of the splits; studies to compare share it", shown="")
+    fix: Mapping[str, Any] = option({}, "hold a hyperparameter")
+    ranges: Mapping[str, Any] = option(
+        {},
+        "search a number from LO to HI, or these choices",
+        flag="--range",
+        metavar="NAME=LO:HI|a,b,c",
+        resume="may become wider",  # `check_same` sees to it
+    )
+    settings: Mapping[str, Any] = option({}, "setting of the space", flag="--set")
+    name: str = option("", "name of the study", shown="space and time")
+    runs_dir: str = option("runs", "folder of studies", Kind.FOLDER)
+    data_dir: str | None = changeable(None, "folder of tensorflow-datasets", Kind.FOLDER)
+    cache_dir: str | None = changeable(None, "folder of prepared arrays", Kind.FOLDER)
+    sample: int | None = option(
+        None, "work on a class-balanced subset of N images", Kind.WHOLE, least=10
+    )
+    patience: int | None = changeable(
+        3, "epochs without improvement before a trial stops, 0 for never"
+    )
+    executions_per_trial: int = option(1, "trainings a trial", least=1)
+    confirm: int = changeable(1, "finalists trained again; the best of them is tested")
+    seeds: int = changeable(1, "trainings of each finalist", least=1)
+    race: bool = changeable(
+        False,
+        "spend --confirm times --seeds trainings on finalists that may yet be the best, and on the "
+        "winner's test",
+    )
+    cache_features: bool = changeable(
+        True, "compute what frozen layers make of images once, and keep it"
+    )
+    workers: int | str = changeable(
+        0, "worker processes; 0 for none", Kind.OTHER, metavar="N|auto", on_command_line=1
+    )
+    ray: str | None = changeable(
+        None, "run trials on a Ray cluster", Kind.TEXT, metavar="ADDRESS|local|none"
+    )
+    ray_cpus: float = changeable(1.0, "CPUs Ray reserves for a trial")
+    ray_gpus: float = changeable(0.0, "GPUs Ray reserves for a trial")
+    deadline: str | None = changeable(
+        None, "when finalists and report should be done", Kind.TEXT, metavar="30m|18:00"
+    )
+    max_failures: int = changeable(10, "failures in a row that end the search", least=1, shown="")
+    keep: int = changeable(3, "best trials whose weights are kept")
+    method_settings: Mapping[str, Any] = changeable(
+        {}, "setting of the method, such as factor or startup_trials", flag="--method-set"
+    )
+    pruner: str | None = option(
+        None,
+        f"what stops hopeless trials: {', '.join(PRUNERS)}",
+        Kind.OTHER,
+        choices=PRUNERS,
+        shown="none",
+    )
+    tries: Sequence[Mapping[str, Any]] = option(
+        (),
+        "values that a first trial gets; defaults for the rest",
+        Kind.POINTS,
+        flag="--try",
+        metavar="NAME=VALUE,...",
+        resume="may become more",
+    )
+    sources: Sequence[str] = option(
+        (),
+        "earlier trials that inform the method: a study, a Keras Tuner project, a CSV file, an "
+        "Optuna storage",
+        flag="--from",
+        metavar="STUDY|PROJECT|CSV|URL",
+    )
+    try_default: bool = option(True, "begin with the space's default")
 
     def __post_init__(self) -> None:
         from search_spaces import names
 
-        for name in ("runs_dir", "data_dir", "cache_dir"):  # a `Path` will do as well
-            if isinstance(getattr(self, name), os.PathLike):
-                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         self._check_kinds()
         if self.space not in names():
             raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
-        self._check_numbers()
         self._check_execution()
         self._check_guidance()
         if self.patience == 0:
@@ -137,21 +182,13 @@ class SearchConfig:
             )
 
     def _check_kinds(self) -> None:
-        texts = ("space", "dataset", "method", "name", "runs_dir")
-        optionals = ("data_dir", "cache_dir", "ray", "deadline")
-        tables = ("fix", "settings", "method_settings", "ranges")
-        for name in (*texts, *optionals, *tables):
+        if not isinstance(self.space, str):
+            raise UserError(f"space should be a text; got {self.space!r}")
+        for name, known in OPTIONS.items():
             value = getattr(self, name)
-            kind, words = (Mapping, "a table") if name in tables else (str, "a text")
-            optional = name in optionals and value is None
-            if not isinstance(value, kind) and not optional:
-                raise UserError(f"{name} should be {words}; got {value!r}")
-            if value == "" and name.endswith("_dir"):
-                option = f"--{name.replace('_', '-')}"
-                raise UserError(f"{option} is empty: name a folder, or leave the option away")
-
-        if not isinstance(self.cache_features, bool):
-            raise UserError(f"cache_features should be true or false; got {self.cache_features!r}")
+            if known.kind == Kind.FOLDER and isinstance(value, os.PathLike):
+                object.__setattr__(self, name, value := os.fspath(value))
+            known.check(name, value)
 
     def _check_objectives(self) -> None:
         given: Any = self.objective
@@ -161,15 +198,13 @@ class SearchConfig:
         # One objective is recorded as a text, as it was before there could be several.
         object.__setattr__(self, "objective", texts[0] if len(texts) == 1 else tuple(texts))
         several = len(parse_objectives(texts)) > 1
-        if several and self.method not in (*MULTI_OBJECTIVE, "auto"):
+        if several and not METHODS[self.method].several:
             raise UserError(
                 f"method {self.method!r} takes one objective; for several take "
-                f"{', '.join(MULTI_OBJECTIVE)} or auto"
+                f"{', '.join(multi_objective())} or auto"
             )
 
     def _check_race(self) -> None:
-        if not isinstance(self.race, bool):
-            raise UserError(f"race should be true or false; got {self.race!r}")
         metrics = [o.name for o in self.objectives[1:] if not o.is_cost]
         if self.race and metrics:
             raise UserError(
@@ -192,50 +227,26 @@ class SearchConfig:
         if not _is_list_of(self.sources, str):
             raise UserError(f"sources should be a list of texts; got {self.sources!r}")
         object.__setattr__(self, "sources", tuple(self.sources))
-        if not isinstance(self.try_default, bool):
-            raise UserError(f"try_default should be true or false; got {self.try_default!r}")
-        if self.method in _KERAS_TUNER and self.needs_optuna and not self._is_halved:
+        method = METHODS[self.method]
+        if self.needs_optuna and not method.is_guided and not self._is_halved:
             what = (
                 "--try" if self.tries else "--from" if self.sources else f"--pruner {self.pruner}"
             )
             raise UserError(
-                f"{what} goes with methods {', '.join(OPTUNA_METHODS)} and auto; "
+                f"{what} goes with methods {', '.join(optuna_methods())} and auto; "
                 f"method {self.method!r} does not take it"
             )
-        if self.sources and self.method == "qmc":
+        if self.sources and not method.learns:
+            learners = [name for name in optuna_methods() if METHODS[name].learns]
             raise UserError(
-                "--from informs methods that learn from trials; qmc spreads points evenly, "
-                "whatever there was: take tpe, gp, cmaes, nsga2 or auto"
+                f"--from informs methods that learn from trials; {self.method} {method.what}, "
+                f"whatever there was: take {_either([*learners, 'auto'])}"
             )
         if self.prunes and self.executions_per_trial > 1:
             raise UserError(
                 f"--pruner {self.pruner} compares single trainings; "
                 "leave out --executions-per-trial, or take --pruner none"
             )
-
-    def _check_numbers(self) -> None:
-        least = {
-            "max_trials": 1,
-            "max_epochs": 1,
-            "executions_per_trial": 1,
-            "seeds": 1,
-            "confirm": 0,
-            "seed": 0,
-            "split_seed": 0,
-            "patience": 0,
-            "sample": 10,
-            "max_failures": 1,
-            "keep": 0,
-        }
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is None and name in ("patience", "sample"):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-                raise UserError(
-                    f"--{name.replace('_', '-')} should be a whole number, {lowest} or more; "
-                    f"got {value!r}"
-                )
 
     def _check_execution(self) -> None:
         from experiments.record.durations import parse_deadline
@@ -246,14 +257,6 @@ class SearchConfig:
         object.__setattr__(self, "workers", count)
         if self.ray == "none":  # takes back what was asked before
             object.__setattr__(self, "ray", None)
-        for name in ("ray_cpus", "ray_gpus"):
-            value = getattr(self, name)
-            if (
-                not isinstance(value, int | float)
-                or isinstance(value, bool)
-                or not 0 <= value < 1e4
-            ):
-                raise UserError(f"--{name.replace('_', '-')} should be 0 or more; got {value!r}")
         if self.deadline is not None:
             parse_deadline(self.deadline)
 
@@ -270,7 +273,7 @@ class SearchConfig:
     @property
     def _is_halved(self) -> bool:
         """Whether a method that draws by itself is asked for nothing but successive halving."""
-        is_one = self.method in ("random", "grid") and self.pruner in HALVING
+        is_one = self.pruner in METHODS[self.method].pruners
         return is_one and not self.tries and not self.sources
 
     @property
@@ -287,6 +290,9 @@ class SearchConfig:
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
         return asdict(self)
+
+
+OPTIONS = options_of(SearchConfig)
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:

@@ -186,10 +186,9 @@ def drawn(study: Any) -> None:
 def add_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Does what the pages say: one file each, and the rows of dataset and method."""
     import experiments.catalogue
-    import experiments.config
-    import experiments.data.sources.registry
-    import experiments.methods.make
+    import experiments.data.sources
     import experiments.methods.oracles
+    import experiments.record.methods
     import reports.figures
     import search_spaces
 
@@ -203,15 +202,7 @@ def add_examples(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             package, "__path__", [*package.__path__, str(DOCS / "extend/files" / kind)]
         )
-    monkeypatch.setitem(experiments.catalogue.DATASETS, "shapes", "squares and discs")
-    monkeypatch.setitem(experiments.data.sources.registry._MODULES, "shapes", "shapes")
-    methods = experiments.methods.make
-    monkeypatch.setattr(experiments.config, "METHODS", (*experiments.config.METHODS, "local"))
-    monkeypatch.setattr(methods, "_METHODS", {**methods._METHODS, "local": make_local})
-    monkeypatch.setitem(methods.METHOD_SETTINGS, "local", {})
-
-
-def make_local(config: Any, arguments: dict[str, Any], plans: Any) -> Any:
-    from experiments.methods.oracles.local import LocalOracle
-
-    return LocalOracle(**arguments)
+    shapes = experiments.catalogue.Dataset("squares and discs", "shapes")
+    monkeypatch.setitem(experiments.catalogue.DATASETS, "shapes", shapes)
+    local = experiments.record.methods.Method("changes the best trial", "local:LocalOracle")
+    monkeypatch.setitem(experiments.record.methods.METHODS, "local", local)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from experiments.cli.options import parse_options, search_options
+from experiments.cli.options import DEFAULTS, parse_options, search_options
 from experiments.cli.report_commands import add_report_commands
 from experiments.cli.study_commands import add_commands
 from experiments.config import SearchConfig
@@ -111,7 +111,7 @@ def search(quiet: bool, **options: Any) -> int:
     chosen = parse_options(**options)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
-    config = SearchConfig(**({"workers": 1} | chosen))
+    config = SearchConfig(**(DEFAULTS | chosen))
     import_keras_quietly()
     if quiet:
         import keras
@@ -229,9 +229,8 @@ def datasets(runs_dir: str) -> None:
     """List datasets."""
     from experiments.catalogue import DATASETS
 
-    for name, meaning in DATASETS.items():
-        shown = {"tfds:": "tfds:<name>", "folder:": "folder:<path>"}.get(name, name)
-        echo(f"{shown:15} {meaning}")
+    for name, dataset in DATASETS.items():
+        echo(f"{name + dataset.argument:15} {dataset.what}")
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)

@@ -8,11 +8,12 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.config import OPTUNA_METHODS, SearchConfig
+from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import combinations
 from experiments.hyperparameters.space import describe, is_same_value, parse_value
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
+from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts
 
 _FEW = 10  # trials that are too few for a model to learn from
@@ -36,7 +37,7 @@ def chosen_method(
     chosen, said = _chosen(config, space)
     if begun is None:
         return chosen, said
-    if not {begun.method, chosen.method} <= {*OPTUNA_METHODS} or _shown(begun) == _shown(chosen):
+    if not {begun.method, chosen.method} <= {*optuna_methods()} or _shown(begun) == _shown(chosen):
         return begun, []
     return chosen, [f"{said[0]}; trials so far: {_shown(begun)}"]
 

@@ -1,32 +1,23 @@
 """Search methods by name: each maps a config and a space to a mended Keras Tuner oracle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 import keras_tuner
 
-from experiments.config import HALVING, OPTUNA_METHODS, SearchConfig
+from experiments.catalogue import HALVING, METHODS
+from experiments.config import SearchConfig
 from experiments.methods.guidance import parse_tries
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import Earlier
 from experiments.record.errors import UserError
+from experiments.record.methods import FACTOR, Setting
 from experiments.record.seeds import derive_seed
 
 _ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
-
-# method -> its own settings (--method-set), with their defaults
-METHOD_SETTINGS: dict[str, dict[str, float | int | None]] = {
-    "random": {"factor": 3},
-    "grid": {"factor": 3},
-    "hyperband": {"factor": 3},
-    "bayesian": {"num_initial_points": None, "beta": 2.6, "alpha": 1e-4},
-    "tpe": {"startup_trials": 10, "candidates": 24, "factor": 3},
-    "gp": {"startup_trials": 10, "factor": 3},
-    "cmaes": {"population_size": None, "factor": 3},
-    "nsga2": {"population_size": 20, "factor": 3},
-    "qmc": {"factor": 3},
-    "auto": {},
-}
+_ABOVE_ZERO = 1e-12
+_ORACLES = "experiments.methods.oracles"
 
 
 def make_oracle(
@@ -55,10 +46,13 @@ def make_oracle(
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,
     }
-    if config.method in OPTUNA_METHODS:
+    method = METHODS[config.method]
+    if method.sampler:
         arguments["earlier"] = [(e.values, (e.score, *e.further), e.curve) for e in earlier]
         arguments["tries"] = parse_tries(config, space) if points is None else points
-    oracle = _METHODS[config.method](config, arguments, plans)
+    oracle = resolve_name(f"{_ORACLES}.{method.oracle}")(
+        **arguments, **_own_arguments(config, plans)
+    )
     oracle.verbose = 0
     return oracle
 
@@ -69,7 +63,7 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
     Raises:
         UserError: The method has no such setting, or its value does not fit.
     """
-    known = METHOD_SETTINGS[config.method]
+    known = METHODS[config.method].settings
     parsed: dict[str, float | int] = {}
     for name, value in config.method_settings.items():
         if name not in known:
@@ -83,91 +77,46 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
             raise UserError(f"--method-set factor goes with --pruner {' and '.join(HALVING)}")
         of_pruner = name == "factor" and config.method != "hyperband"
         of = f" of --pruner {config.pruner}" if of_pruner else ""
-        parsed[name] = _parse(name, value, whole=not isinstance(known[name], float), of=of)
+        parsed[name] = _parse(name, known[name], value, of)
     return parsed
 
 
-def _parse(name: str, value: Any, whole: bool, of: str = "") -> float | int:
-    least = {
-        "factor": 2,
-        "num_initial_points": 1,
-        "startup_trials": 1,
-        "candidates": 1,
-        "population_size": 2,
-    }.get(name, 1e-12)
+def _parse(name: str, setting: Setting, value: Any, of: str) -> float | int:
+    whole = not isinstance(setting.default, float)
     try:
         number = int(str(value)) if whole else float(str(value))
     except ValueError:
         number = -1
-    if not least <= number < 1e9:
+    if not (_ABOVE_ZERO if setting.least is None else setting.least) <= number < 1e9:
         kind = "whole number" if whole else "number"
-        bound = f"{least} or more" if whole else "above 0"
+        bound = "above 0" if setting.least is None else f"{setting.least} or more"
         raise UserError(f"--method-set {name}={value}{of}: expected a {kind}, {bound}")
     return number
 
 
+def _factor(config: SearchConfig) -> int:
+    factor: Any = parse_method_settings(config).get("factor", FACTOR.default)
+    return int(factor)
+
+
 def plan_of(config: SearchConfig, first_trial: int = 0) -> Plan:
     """Returns Hyperband's plan under `config`, for trials from `first_trial` on."""
-    factor = int(parse_method_settings(config).get("factor", 3))
-    return Plan(max(config.max_epochs, 2), factor, first_trial)
+    return Plan(max(config.max_epochs, 2), _factor(config), first_trial)
 
 
-def _halving(config: SearchConfig) -> dict[str, Any]:
-    factor = int(parse_method_settings(config).get("factor", 3))
-    return {"pruner": config.pruner or "none", "max_epochs": config.max_epochs, "factor": factor}
-
-
-def _random(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.methods.oracles.random_search import RandomOracle
-
-    return RandomOracle(**arguments, **_halving(config))
-
-
-def _grid(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.methods.oracles.grid import GridOracle
-
-    return GridOracle(**arguments, **_halving(config))
-
-
-def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.methods.oracles.hyperband import HyperbandOracle
-
-    plan = plan_of(config)
-    return HyperbandOracle(
-        max_epochs=plan.max_epochs,
-        factor=plan.factor,
-        hyperband_iterations=None,
-        plans=plans or [plan],
-        **arguments,
-    )
-
-
-def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.methods.oracles.bayesian import BayesianOracle
-
-    return BayesianOracle(**arguments, **parse_method_settings(config))
-
-
-def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
-    from experiments.methods.oracles.optuna_oracle import OptunaOracle
-
-    settings: dict[str, Any] = dict(parse_method_settings(config))
-    factor = int(settings.pop("factor", 3))
-    return OptunaOracle(
-        config.method,
-        settings=settings,
-        pruner=config.pruner or "none",
-        max_epochs=config.max_epochs,
-        factor=factor,
-        **arguments,
-    )
-
-
-_Make = Callable[[SearchConfig, dict[str, Any], Sequence[Plan]], keras_tuner.Oracle]
-_METHODS: Mapping[str, _Make] = {
-    "random": _random,
-    "grid": _grid,
-    "hyperband": _hyperband,
-    "bayesian": _bayesian,
-    **dict.fromkeys(OPTUNA_METHODS, _optuna),
-}
+def _own_arguments(config: SearchConfig, plans: Sequence[Plan]) -> dict[str, Any]:
+    """Returns the arguments of an oracle that not every oracle has."""
+    method, factor = METHODS[config.method], _factor(config)
+    if config.method == "hyperband":
+        plan = plan_of(config)
+        own = {"max_epochs": plan.max_epochs, "hyperband_iterations": None}
+        return {**own, "factor": factor, "plans": plans or [plan]}
+    settings = parse_method_settings(config)
+    if not method.pruners:
+        return dict(settings)
+    settings.pop("factor", None)
+    pruner = config.pruner or "none"
+    halving = {"pruner": pruner, "max_epochs": config.max_epochs, "factor": factor}
+    if method.sampler:
+        return {"sampler": config.method, "settings": settings, **halving}
+    return {**settings, **halving}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.config import OPTUNA_METHODS, SearchConfig
+from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
 from experiments.data.prepare import PreparedData, kept, prepare
@@ -20,6 +20,7 @@ from experiments.hyperparameters.source import is_unchanged
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import EndedTrials, read_ended
 from experiments.record.files import finite
+from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
 from experiments.search.places import is_images
@@ -58,7 +59,7 @@ class Finished:
         study = as_now(self.record, self.folder, self.config, self.data)
         session = SessionRecord(self.folder, study)
         facts = {name: study["sessions"][-1][name] for name in _PLAN}
-        if self.config.method in OPTUNA_METHODS:
+        if self.config.method in optuna_methods():
             facts["points"] = []  # to begin with: none was added
         with held(Path(self.data.folder)):
             session.begin(
@@ -132,7 +133,7 @@ def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) ->
     last = sessions[-1] if sessions else {}
     ended = {"search_ended", "ended"} <= record.keys() and {"ended", *_PLAN} <= last.keys()
     files = all((folder / name).is_file() for name in ("oracle.json", "tuner0.json"))
-    given = config.method not in OPTUNA_METHODS or any("points" in s for s in sessions)
+    given = config.method not in optuna_methods() or any("points" in s for s in sessions)
     return ended and files and given and not last.get("ended_by")
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import SearchConfig
+from experiments.config import OPTIONS, SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
@@ -20,27 +20,7 @@ from experiments.search.places import recorded as found_now
 if TYPE_CHECKING:
     from experiments.hyperparameters.ranges import Widened
 
-CHANGEABLE = (
-    "max_trials",
-    "max_epochs",
-    "patience",
-    "confirm",
-    "seeds",
-    "race",
-    "data_dir",
-    "cache_dir",
-    "workers",
-    "ray",
-    "ray_cpus",
-    "ray_gpus",
-    "deadline",
-    "max_failures",
-    "keep",
-    "method_settings",
-    "cache_features",
-    "tries",  # which are added to those of before
-    "ranges",  # which may become wider: `check_same` sees to it
-)
+CHANGEABLE = tuple(name for name, option in OPTIONS.items() if option.resume)
 
 
 def changed_config(
@@ -82,8 +62,9 @@ def changed_config(
         was, now = _plain(before, name), _plain(after, name)
         moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
         if was != now and not moved:
+            flag = OPTIONS[name].flag if name in OPTIONS else f"--{name}"
             raise UserError(
-                f"study {folder.name!r} was begun with {_option(name)} {_shown(was)}, which can't "
+                f"study {folder.name!r} was begun with {flag} {_shown(was)}, which can't "
                 f"become {_shown(now)} when it is resumed: start a new study, or leave that option "
                 "out"
             )
@@ -150,12 +131,6 @@ def _plain(config: SearchConfig, name: str) -> Any:
         return tuple(all_hidden(value))
     # Values come as text from the command line and as numbers from a file.
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
-
-
-def _option(name: str) -> str:
-    """Returns the option of the command line that a field is of."""
-    own = {"settings": "set", "sources": "from", "try_default": "try-default"}
-    return f"--{own.get(name, name.replace('_', '-'))}"
 
 
 def _shown(value: Any) -> str:

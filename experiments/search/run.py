@@ -25,6 +25,7 @@ from experiments.process.inherited import settled
 from experiments.record.durations import clock, parse_deadline
 from experiments.record.errors import UserError
 from experiments.record.lock import locked
+from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
 from experiments.record.study import is_unbegun, write_study
 from experiments.search.new_study import already_there, check_new, describe_study
@@ -149,7 +150,8 @@ def prepare_search(
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
     first, *further = config.objectives
-    takes_short = config.method == "tpe" and not further
+    sampler = METHODS[config.method].sampler
+    takes_short = sampler is not None and sampler.ranks_stopped and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # what is wrong with the method is said before anything is written
     notices += [*lines, *front.notices(config), *notices_of_finalists(config)]

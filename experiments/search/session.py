@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
+from experiments.config import SearchConfig, num_trainings
 from experiments.data.cache_use import held
 from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.display.base import Display
@@ -26,6 +26,7 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
+from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
 from experiments.search.repair import restore
 from experiments.search.retention import make_retention
@@ -88,7 +89,7 @@ class Session:
         self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
         points: list[dict[str, Any]] = []
         self._new_points: list[dict[str, Any]] | None = None
-        if self.config.method in OPTUNA_METHODS:
+        if self.config.method in optuna_methods():
             points, self._new_points = given_points(study, self.config, prepared.space)
         self._oracle = make_oracle(
             self.config, prepared.space, self._plans(), from_record(study), points

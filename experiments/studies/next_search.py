@@ -53,15 +53,17 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
 
     Then what that study began with is known, and not tried again.
     """
-    from experiments.config import OPTUNA_METHODS
+    from experiments.record.methods import METHODS, optuna_methods
 
-    if options.get("method") not in (*OPTUNA_METHODS, "auto"):
+    if options.get("method") not in (*optuna_methods(), "auto"):
         return {}
     sources = options.get("sources")
     before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     own = str(study.folder.resolve())
     # Points that are spread evenly can't be informed, and now there is something to learn from.
-    again = {"method": "auto"} if picks(study.record) or options["method"] == "qmc" else {}
+    again = (
+        {"method": "auto"} if picks(study.record) or not METHODS[options["method"]].learns else {}
+    )
     return {"sources": [*before, own], "tries": [], "try_default": False, **again}
 
 

@@ -10,19 +10,11 @@ import numpy as np
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import is_missing, text
+from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.reading import as_dict, dicts, dig, number, read_json
 from experiments.record.study import picks
 from reports.study.study import Study
 
-_BLIND = {"random", "qmc", "hyperband"}  # methods that look at no result before they promote
-# method -> its setting for the trials it draws at random to begin with, and the default
-_STARTUPS = {
-    "tpe": ("startup_trials", 10),
-    "gp": ("startup_trials", 10),
-    "cmaes": ("population_size", 4),  # Hansen's is 4 and more, by the dimensions
-    "nsga2": ("population_size", 20),
-}
-_WITH_POINTS = {*_STARTUPS, "qmc"}  # methods that begin with given points
 _METHOD = re.compile(r"--method (\w+)")
 _GRID_POINTS = 10  # that Keras Tuner's grid takes of a range without steps
 # What every oracle of Keras Tuner keeps; one that keeps more is no random search.
@@ -58,7 +50,7 @@ def independent(study: Study) -> Draws:
     """
     method, count = _method_and_count(study)
     first = study.trials[study.trials["origin"].isna()]
-    given = set() if method not in _WITH_POINTS else set(_given(study, first))
+    given = set(_given(study, first)) if method in optuna_methods() else set()
     drawn = first if count is None else first[first["number"] <= count]
     return Draws(frozenset(drawn["trial_id"]) - given, method, count is None)
 
@@ -68,7 +60,7 @@ def _method_and_count(study: Study) -> tuple[str, int | None]:
     if not study.record:
         return _plain(study)
     method = str(dig(study.record, "config", "method"))
-    if method in _BLIND:
+    if _is_blind(method):
         return method, None
     if method == "grid":
         return method, None if _grid_is_whole(study) else 0
@@ -84,14 +76,20 @@ def _startup(study: Study, method: str) -> int:
     changed = _changed(study)
     if changed is not None:  # `auto` has picked twice: what the first drew is drawn
         first, until = changed
-        return until if first in _BLIND else min(until, _startup_of(first, settings))
+        return until if _is_blind(first) else min(until, _startup_of(first, settings))
     return max(_startup_of(method, settings) - len(dicts(study.record.get("earlier"))), 0)
 
 
 def _startup_of(method: str, settings: Mapping[str, Any]) -> int:
-    name, default = _STARTUPS.get(method, ("", 0))
-    given = number(settings.get(name))
-    return int(given) if given > 0 else default
+    for name, setting in METHODS[method].settings.items() if method in METHODS else ():
+        if setting.is_startup:
+            given = number(settings.get(name))
+            return int(given) if given > 0 else int(setting.default or setting.at_least)
+    return 0
+
+
+def _is_blind(method: str) -> bool:
+    return method in METHODS and METHODS[method].blind
 
 
 def _changed(study: Study) -> tuple[str, int] | None:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import listed, plural, score, short, words
+from experiments.record.methods import METHODS
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
 from reports.figures import _style as style
@@ -134,7 +135,8 @@ def _not_drawn(info: Info) -> str:
     others = info.num_compared - info.num_drawn
     if not others:
         return ""
-    if info.num_drawn and others < info.num_drawn and info.method in ("random", "qmc", "grid"):
+    learns = info.method not in METHODS or METHODS[info.method].learns
+    if info.num_drawn and others < info.num_drawn and not learns:
         return ""  # points that were given to begin with
     return (
         f"The other {others:,} of {plural(info.num_compared, 'network')} were proposed by "

@@ -3,17 +3,9 @@
 import importlib
 from pathlib import Path
 
-from experiments.catalogue import check_name
+from experiments.catalogue import DATASETS, check_name
 from experiments.data.sources.base import Access, Progress, RawDataset
 from experiments.record.errors import UserError
-
-_MODULES = {
-    "mnist": "tfds",
-    "cats_vs_dogs": "tfds",
-    "digits": "digits",
-    "tfds:": "tfds",
-    "folder:": "folder",
-}
 
 
 def resolve(
@@ -34,7 +26,7 @@ def resolve(
         UserError: It is unknown, can't be had, or is no image classification.
     """
     key, argument = check_name(name)
-    module = importlib.import_module(f"experiments.data.sources.{_MODULES[key]}")
+    module = importlib.import_module(f"experiments.data.sources.{DATASETS[key].module}")
     dataset = module.load(name, argument, Access(data_dir, cache_dir, progress))
     assert isinstance(dataset, RawDataset)
     if len(dataset.class_names) < 2:

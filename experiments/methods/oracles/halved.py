@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from experiments.config import HALVING
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.halving import Halving
 from experiments.methods.oracles.optuna_pruners import num_brackets
+from experiments.record.methods import HALVING
 
 
 class Halved(DurableOracle):

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.config import HALVING
 from experiments.hyperparameters.optuna_space import Axis, SpaceMap
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.halving import Halving, origins
 from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.record.fidelity import is_paused
+from experiments.record.methods import HALVING
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
@@ -30,7 +30,7 @@ class OptunaOracle(DurableOracle):
 
     Args:
         sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
-        settings: Settings of the sampler, by name; see `proposal.SAMPLERS`.
+        settings: Settings of the sampler, by name; see `catalogue.METHODS`.
         tries: Values that the first trials get, as far as they are given; defaults for the rest.
         pruner: `none`, `median`, `asha`, `hyperband` (asynchronous both) or `wilcoxon`. It decides
             when `update_trial` reports an epoch, which plain Keras Tuner does not do by itself; the
@@ -44,7 +44,7 @@ class OptunaOracle(DurableOracle):
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
-        UserError: There are several objectives and the sampler takes one, or PyTorch is missing.
+        UserError: There is no such sampler, or it takes one objective of several, or needs PyTorch.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class OptunaOracle(DurableOracle):
 
     def _before(self) -> list[FrozenTrial]:
         """Returns the trials of other searches."""
-        space, complete = self.space_map, not self._proposer.is_conditional
+        space, complete = self.space_map, not self._proposer.row.models_conditions
         usable = [e for e in self._earlier if not e[2] or self._ranks_stopped]
         return [
             frozen(
@@ -174,7 +174,7 @@ class OptunaOracle(DurableOracle):
     @property
     def _ranks_stopped(self) -> bool:
         """Whether the sampler knows what to make of trials that were stopped early."""
-        return self._proposer.is_conditional and len(self._names) == 1
+        return self._proposer.row.ranks_stopped and len(self._names) == 1
 
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
@@ -184,7 +184,7 @@ class OptunaOracle(DurableOracle):
             return self._ended[trial.trial_id]
         space, state = self.space_map, self._state(trial, promoted)
         values = trial.hyperparameters.values
-        parameters = space.parameters(values, complete=not self._proposer.is_conditional)
+        parameters = space.parameters(values, complete=not self._proposer.row.models_conditions)
         result = self.values_of(trial) if state == TrialState.COMPLETE else None
         curve = epochs_of(trial, self._names[0]) if state == TrialState.PRUNED else None
         made = frozen(place, state, parameters, space.distributions, result, curve)

@@ -2,21 +2,20 @@
 
 import warnings
 from collections.abc import Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
-_NUM_UNPRUNED = 5  # trials that are completed before a median says anything
-_NUM_EPOCHS = 3  # epochs that two curves are compared by, at least
+from experiments.record.methods import PRUNERS
 
 
 def stops(pruner: str, study: optuna.Study, trial: FrozenTrial) -> bool:
     """Whether one of Optuna's pruners stops `trial` after its last reported epoch.
 
     Args:
-        pruner: `median` (worse than half of the completed trials were at this epoch) or `wilcoxon`
-            (worse than the best trial at the same epochs, by a signed-rank test at 0.1).
+        pruner: A name of `PRUNERS` whose row names a class of Optuna's.
         study: Holds all trials.
         trial: The trial, with the epochs reported so far.
     """
@@ -24,11 +23,7 @@ def stops(pruner: str, study: optuna.Study, trial: FrozenTrial) -> bool:
         # The Wilcoxon pruner is marked as experimental, and speaks of epochs that the best trial
         # has not had: it was stopped by patience.
         warnings.simplefilter("ignore")
-        made: Any = (
-            optuna.pruners.MedianPruner(n_startup_trials=_NUM_UNPRUNED)
-            if pruner == "median"
-            else optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_NUM_EPOCHS)
-        )
+        made: Any = resolve_name(PRUNERS[pruner].made_by)(**PRUNERS[pruner].options)
         return bool(made.prune(study, trial))
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters.optuna_space import Axis, SpaceMap
 from experiments.record.errors import UserError
+from experiments.record.methods import METHODS, multi_objective, optuna_methods
 
-# sampler -> its own settings, with their defaults
-SAMPLERS: dict[str, dict[str, int | None]] = {
-    "tpe": {"startup_trials": 10, "candidates": 24},
-    "gp": {"startup_trials": 10},
-    "cmaes": {"population_size": None},
-    "nsga2": {"population_size": 20},
-    "qmc": {},
-}
 _START = datetime(2000, 1, 1)  # the same in every study; no sampler looks at it
 
 
@@ -111,33 +105,38 @@ class Proposer:
     """Proposes parameters by one of Optuna's samplers.
 
     Args:
-        sampler: `tpe`, `gp`, `cmaes`, `nsga2` or `qmc`.
+        sampler: A name of `METHODS` whose row has a sampler.
         directions: `"max"` or `"min"` for each objective.
-        settings: Settings of the sampler, by name; see `SAMPLERS`.
+        settings: Settings of the sampler, by name; see its row.
         seed: Seed of what all proposals share: scrambling, and the generations of CMA-ES.
 
     Raises:
-        UserError: The sampler does not handle several objectives, or needs what is not installed.
+        UserError: There is no such sampler, it does not handle several objectives, or needs what
+            is not installed.
     """
 
     def __init__(
         self, sampler: str, directions: Sequence[str], settings: Mapping[str, Any], seed: int
     ) -> None:
-        if len(directions) > 1 and sampler not in ("tpe", "nsga2"):
-            raise UserError(f"method {sampler} takes one objective; for several take nsga2 or tpe")
-        self._name, self._seed = sampler, seed
-        self._settings = SAMPLERS[sampler] | {k: v for k, v in settings.items() if v is not None}
+        if sampler not in optuna_methods():
+            raise UserError(f"unknown sampler {sampler!r}: there are {', '.join(optuna_methods())}")
+        method = METHODS[sampler]
+        if len(directions) > 1 and not method.several:
+            several = " or ".join(multi_objective())
+            raise UserError(f"method {sampler} takes one objective; for several take {several}")
+        assert method.sampler is not None
+        self.row, self._known, self._seed = method.sampler, method.settings, seed
+        self._class = resolve_name(self.row.made_by)
+        self._is_cma = self._class is optuna.samplers.CmaEsSampler
+        self._settings = {name: setting.default for name, setting in method.settings.items()} | {
+            name: value for name, value in settings.items() if value is not None
+        }
         self._directions = [
             StudyDirection.MAXIMIZE if d == "max" else StudyDirection.MINIMIZE for d in directions
         ]
         self._generations: dict[Any, dict[str, Any]] = {}  # trials told of -> state of CMA-ES
-        if sampler == "gp":
-            _require_torch()
-
-    @property
-    def is_conditional(self) -> bool:
-        """Whether the sampler models conditions; others are shown inactive values too."""
-        return self._name == "tpe"
+        if self.row.needs_torch:
+            _require_torch(sampler)
 
     def propose(
         self,
@@ -165,9 +164,9 @@ class Proposer:
         def draw(axis: Axis) -> Any:
             if axis.key not in done:
                 group = self._joint(
-                    space.groups[axis.key] if self.is_conditional else space.distributions
+                    space.groups[axis.key] if self.row.models_conditions else space.distributions
                 )
-                with _one_thread(self._name == "gp"):
+                with _one_thread(self.row.needs_torch):
                     drawn.update(sampler.sample_relative(study, trial, group))
                 done.update({axis.key, *group})
             distribution, parameter = axis.distribution, drawn.get(axis.key)
@@ -199,7 +198,7 @@ class Proposer:
         return {
             name: distribution
             for name, distribution in sorted(distributions.items())
-            if self._name != "cmaes" or not isinstance(distribution, CategoricalDistribution)
+            if not self._is_cma or not isinstance(distribution, CategoricalDistribution)
         }
 
     def _sampler(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
@@ -209,28 +208,12 @@ class Proposer:
             return self._made(seed, distributions)
 
     def _made(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
-        samplers, settings = optuna.samplers, self._settings
-        if self._name == "tpe":
-            return samplers.TPESampler(
-                seed=seed,
-                n_startup_trials=settings["startup_trials"],
-                n_ei_candidates=settings["candidates"],
-                multivariate=True,
-                constant_liar=True,
-            )
-        if self._name == "gp":
-            return samplers.GPSampler(
-                seed=seed,
-                n_startup_trials=settings["startup_trials"],
-                warn_independent_sampling=False,
-            )
-        if self._name == "cmaes":
-            return samplers.CmaEsSampler(
-                seed=seed, popsize=self._population(distributions), warn_independent_sampling=False
-            )
-        if self._name == "nsga2":
-            return samplers.NSGAIISampler(seed=seed, population_size=settings["population_size"])
-        return samplers.QMCSampler(scramble=True, seed=self._seed, warn_independent_sampling=False)
+        known = dict(self._settings)
+        if "population_size" in known:
+            known["population_size"] = self._population(distributions)
+        given = {s.keyword: known[name] for name, s in self._known.items() if s.keyword}
+        seed = self._seed if self.row.shares_seed else seed
+        return self._class(seed=seed, **self.row.options, **given)
 
     def _population(self, distributions: Mapping[str, BaseDistribution]) -> int:
         """Returns the size of a generation; of CMA-ES, Hansen's: 4 + 3 ln of the dimensions."""
@@ -246,10 +229,10 @@ class Proposer:
         A generation is made of completed trials in order of their numbers, whichever ended first.
         """
         trials = list(trials)
-        if self._name == "nsga2":
-            key = optuna.samplers.NSGAIISampler._get_generation_key()
+        if hasattr(self._class, "_get_generation_key"):
+            key = self._class._get_generation_key()
             self._number(trials, key, self._population(distributions))
-        elif self._name == "cmaes" and self._joint(distributions):
+        elif self._is_cma and self._joint(distributions):
             self._number(trials, "cma:generation", self._population(distributions))
             self._tell(trials, distributions)
         return trials
@@ -301,11 +284,11 @@ def _one_thread(uses_torch: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _require_torch() -> None:
+def _require_torch(method: str) -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
         raise UserError(
-            "method gp needs PyTorch, which is not installed: "
+            f"method {method} needs PyTorch, which is not installed: "
             "pip install 'keras-tuner-experiments[gp]', or choose method tpe"
         ) from None
