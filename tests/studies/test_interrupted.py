@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, run_search
 from experiments.cli.main import main
-from experiments.training import train as training
+from experiments.training.recorder import EpochRecorder
 from reports import load_study
 
 INTERRUPTED = 130
@@ -50,18 +50,15 @@ def pressing(
 ) -> list[tuple[int, int]]:
     """Presses Ctrl-C so many times as `times` says after an epoch; returns the epochs."""
     trained: list[tuple[int, int]] = []
-    train = training.train
+    epoch_ended = EpochRecorder.on_epoch_end
 
-    def watched(task: Any, keeper: Any, report: Any, *rest: Any) -> Any:
-        def reported(epoch: int, metrics: dict[str, float]) -> int:
-            trained.append((keeper.execution.seed, epoch))
-            for _ in range(times(trained)):
-                os.kill(os.getpid(), signal.SIGINT)
-            return int(report(epoch, metrics))
+    def ended(self: Any, epoch: int, logs: Any = None) -> None:
+        trained.append((self.execution.seed, epoch))
+        for _ in range(times(trained)):
+            os.kill(os.getpid(), signal.SIGINT)
+        epoch_ended(self, epoch, logs)
 
-        return train(task, keeper, reported, *rest)
-
-    monkeypatch.setattr(training, "train", watched)
+    monkeypatch.setattr(EpochRecorder, "on_epoch_end", ended)
     return trained
 
 
