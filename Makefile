@@ -1,30 +1,46 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/.docs
 
-.PHONY: install search test test-extras check lint clean
+.DEFAULT_GOAL := help
+.PHONY: help install search test quick test-extras check lint docs clean
 
-install: $(STAMP)
+help:  ## print this list
+	@echo "make TARGET [PYTHON=python3.12] [ARGS=...]"
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP)  ## make .venv with everything pinned
 
 $(STAMP): pyproject.toml constraints.txt scripts/install
 	scripts/install "$(PYTHON)" "$(VENV)"
 	@touch $(STAMP)
 
-search: install  ## a first search and its report: no data is downloaded
+search: install  ## run a first search and write its report: no data is downloaded
 	$(VENV)/bin/experiments search mnist_cnn --dataset digits --max-trials 8 --max-epochs 15 \
 	    --name first-search-$$(date +%Y%m%d-%H%M%S) $(ARGS)
 
-test: install
+test: install  ## run all tests; one: make test ARGS="-n 0 -k ranges"
 	scripts/test $(ARGS)
 
-test-extras:  ## installs [cluster], [export], [gp] beside the main environment and tests them
+quick: install  ## run the quick tests, within a minute: while you work
+	scripts/test -m "not slow" $(ARGS)
+
+test-extras:  ## install [cluster], [export], [gp] beside the main environment, and test them
 	scripts/test-extras "$(PYTHON)"
 
-check: install
+check: install  ## check format, lint and types; edits nothing
 	scripts/check
 
-lint: install
+lint: install  ## mend format and lint
 	scripts/lint
 
-clean:
+docs: $(DOCS)  ## write the reference and build the pages into build/docs; warnings are errors
+	scripts/docs "$(VENV)"
+
+$(DOCS): $(STAMP)
+	scripts/install "$(PYTHON)" "$(VENV)" docs
+	@touch $(DOCS)
+
+clean:  ## remove what was installed and built
 	rm -rf $(VENV) .venv-extras build *.egg-info

@@ -2,8 +2,8 @@
 
     python benchmarks/believe.py [--seed 1000] [--quick] [--only comparisons|search|health]
 
-Prints a row a case and, last, the worst of each figure. The table of README is of `--seed 1000`,
-which nothing was tuned on.
+Prints a row a case and, last, the worst of each figure. The table of `docs/measured.md` is
+of `--seed 1000`, which nothing was tuned on.
 """
 
 import argparse

@@ -6,18 +6,21 @@ from experiments.config import SearchConfig
 from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
+    from experiments.search.resuming import resume_search
     from experiments.search.run import run_search
 
-__all__ = ["SearchConfig", "UserError", "run_search"]
+__all__ = ["SearchConfig", "UserError", "resume_search", "run_search"]
+_PLACES = {"run_search": "run", "resume_search": "resuming"}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when used: it loads Keras, which `experiments --help` has no need of.
-    if name == "run_search":
-        from experiments.process.inherited import before_imports
+    if name in _PLACES:
+        from importlib import import_module
 
-        before_imports()
-        from experiments.search.run import run_search
+        if name == "run_search":  # the other does so itself, if something is left to do
+            from experiments.process.inherited import before_imports
 
-        return run_search
+            before_imports()
+        return getattr(import_module(f"experiments.search.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

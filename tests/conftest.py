@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.slow import mark_slow
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Real data that developers keep beside the checkout; tests that need it skip without it.
@@ -27,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--strict-extras", action="store_true", help="fail where an extra is missing, don't skip"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks slow tests, which `make quick` leaves out."""
+    mark_slow(items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -33,7 +33,7 @@ class Census:
 def health_of(
     census: Census, labels: dict[str, npt.NDArray[np.int64]], class_names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Counts what `docs/architecture.md` lists under "Data".
+    """Counts what the page on the study folder lists under "dataset".
 
     Args:
         census: Of all images.

@@ -4,7 +4,6 @@ It imports Keras, and Keras TensorFlow: five seconds and 700 MB, which a study i
 left to train has no use for.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from experiments.record.fidelity import epochs_asked
 from experiments.record.objective import Objective
+from experiments.record.reading import read_json
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -97,13 +97,12 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the content of `trial.json` and of `result.json`.
 
     Raises:
-        OSError: One of them is not there.
-        ValueError: They are not what an ended trial leaves.
+        ValueError: One of them is not there, or they are not what an ended trial leaves.
     """
     names = os.listdir(folder)
     if any(name.startswith(".tmp-") or name.endswith(".damaged") for name in names):
         raise ValueError("there is something to be mended")
-    state, result = (json.loads((folder / n).read_bytes()) for n in ("trial.json", "result.json"))
+    state, result = (read_json(folder / n) for n in ("trial.json", "result.json"))
     if any(f"trial_{content['trial_id']}" != folder.name for content in (state, result)):
         raise ValueError("it is of another trial")
     check_metrics(state["metrics"])

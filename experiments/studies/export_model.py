@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from experiments.record.errors import UserError
 from experiments.studies.reopen import exported_network
-from experiments.training.task import BuildError
 from experiments.training.weights import load_weights
 from reports.study.study import Study
 
@@ -70,7 +69,7 @@ def _loaded(study: Study, path: Path) -> Any:
         model = exported_network(study)
         load_weights(model, path)
         return model
-    except (BuildError, ValueError, TypeError, OSError, KeyError) as error:
+    except (UserError, ValueError, TypeError, OSError, KeyError) as error:
         raise UserError(
             f"{str(path)!r} can't be loaded ({why}), nor can its network be built by the search "
             f"space ({' '.join(str(error).split())[:200]}); if you trust the file: "

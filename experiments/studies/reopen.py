@@ -14,7 +14,7 @@ from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
-from experiments.record.reading import as_dict, dig, read_json
+from experiments.record.reading import as_dict, clean, dig, read_json
 from experiments.search.places import recorded, whole
 from experiments.search.run import parse_settings, prepare_data
 from experiments.training.network import new_network
@@ -79,9 +79,22 @@ class Opened:
         return config
 
     def build(self, hyperparameters: dict[str, Any], **settings: Any) -> Any:
-        """Builds the network of `hyperparameters`, from raw images to probabilities."""
+        """Builds the network of `hyperparameters`, from raw images to probabilities.
+
+        Raises:
+            UserError: They are damaged, or the search space is another one by now.
+        """
         chosen = parse_settings(self.config) | settings
-        return new_network(self.task(hyperparameters, seeds=(), settings=chosen)).whole
+        try:
+            return new_network(self.task(hyperparameters, seeds=(), settings=chosen)).whole
+        except Exception as error:  # whatever a file can hold that anyone may have written
+            cause = error.__cause__ or error
+            lines = str(cause).strip().splitlines() or [""]
+            raise UserError(
+                f"study {self.folder.name!r}: no network can be built of a trial's recorded "
+                f"hyperparameters ({type(cause).__name__}: {clean(lines[0], 200)}): they are "
+                f"damaged, or search space {self.config.space!r} has changed since"
+            ) from error
 
 
 def exported_network(study: Study) -> Any:

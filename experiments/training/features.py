@@ -9,7 +9,7 @@ computing the same. Checksums are compared when a process first opens an array: 
 since is computed again.
 
 Vectors are kept as float32. Feature maps, some hundred times larger, are kept as float16, unless
-their values are too large or too small for it: see `docs/architecture.md` for what that costs.
+their values are too large or too small for it: `docs/measured.md` says what that costs.
 """
 
 import errno

@@ -61,7 +61,10 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
         (["search", "mnist_cnn", "--set", "alpha=1"], ["no such setting"]),
         (["search", "transfer_head", "--set", "alpha=0.4"], ["0.35"]),
         (["search", "transfer_head", "--set", "image_size=8"], ["32x32"]),
-        (["search", "mnist_cnn", "--objective", "val_acuracy"], ["direction is not known"]),
+        (
+            ["search", "mnist_cnn", "--objective", "val_acuracy"],
+            ["did you mean val_accuracy?", "say the direction"],
+        ),
         (["search", "mnist_cnn", "--objective", "val_recall:max"], ["no model of this space"]),
         (["search", "mnist_cnn", "--objective", "val_loss:up"], ["max or min"]),
         (["search", "mnist_cnn", "--objective", ""], ["names no metric"]),
@@ -129,6 +132,7 @@ def test_no_command_shows_the_commands() -> None:
 
 
 @pytest.mark.usefixtures("without_report")
+@pytest.mark.slow
 def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) -> None:
     path = tmp_path / "search.toml"
     path.write_text('space = "mnist_cnn"\nconfirm = 0\n[fix]\nconv_blocks = 1\npooling = "max"\n')
@@ -140,6 +144,7 @@ def test_config_file_and_options_meet(tmp_path: Path, quick: tuple[str, ...]) ->
     assert config["fix"] == {"conv_blocks": 1, "pooling": "average"}
 
 
+@pytest.mark.slow
 def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) -> None:
     result = call("search", "mnist_cnn", "--name", "first", *quick, "--workers", "1")
     assert result.exit_code == 0, result.output
@@ -157,6 +162,7 @@ def test_search_then_list_show_report(tmp_path: Path, quick: tuple[str, ...]) ->
     refused(call("search", "mnist_cnn", "--name", "first", *quick), "exists already")
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(quick: tuple[str, ...]) -> None:
     result = call("search", "mnist_cnn", "--quiet", "--confirm", "0", *quick)
     assert (result.exit_code, result.output) == (0, "")
@@ -273,6 +279,7 @@ def test_a_search_whose_output_is_closed_goes_on(quick: tuple[str, ...], tmp_pat
 
 
 @pytest.mark.usefixtures("without_report")
+@pytest.mark.slow
 def test_studies_that_are_named_in_the_same_second_get_one_folder_each(
     quick: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -230,9 +230,9 @@ def test_an_entry_that_is_computed_is_listed_as_unfinished_and_not_pruned(tmp_pa
     with FileLock(partial.with_name("key.lock")):
         listed = CliRunner().invoke(main, ["cache", "--cache-dir", str(tmp_path)])
         assert (listed.exit_code, "unfinished" in listed.stdout) == (0, True)
-        assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+        assert prune(tmp_path) == "removed 0 entries; kept 1 that is in use"
         assert sorted(os.listdir(partial)) == ["info.json", "map.npy", "rows"]
-    assert prune(tmp_path) == "removed 1 entries"
+    assert prune(tmp_path) == "removed 1 entry"
     assert os.listdir(tmp_path / "features") == []
 
 
@@ -279,7 +279,7 @@ def test_a_preparation_at_work_is_not_pruned(tmp_path: Path) -> None:
     (tmp_path / "datasets").mkdir()
     with begun(tmp_path / "datasets") as folder:
         os.utime(folder, (0, 0))
-        assert prune(tmp_path) == "removed 0 entries; kept 1 that are in use"
+        assert prune(tmp_path) == "removed 0 entries; kept 1 that is in use"
         assert folder.is_dir()
 
 

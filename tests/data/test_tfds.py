@@ -51,7 +51,7 @@ def test_labels_that_are_no_class_are_none(tmp_path: Path, labels: list[int]) ->
     splits = {"train": AB * 20, "validation": labels, "test": AB * 4}
     data = prepared(FakeBuilder(splits, 2), tmp_path)
     assert data.roles["validation"] == "20 % of train"
-    assert "1 of its 3 images have no label" in data.notes[0]
+    assert "1 of its 3 images has no label" in data.notes[0]
 
 
 @pytest.mark.parametrize(

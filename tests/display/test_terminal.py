@@ -77,6 +77,7 @@ class Ends:
         self.messages.append(f"lost: {loss.message}")
 
 
+@pytest.mark.slow
 def test_a_terminals_signals_while_workers_start_reach_none(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

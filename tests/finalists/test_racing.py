@@ -22,6 +22,7 @@ def simulated(
     return race
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spreads", "budget"),
     [
@@ -169,6 +170,7 @@ def test_what_drops_the_knee_is_recommended_in_its_place() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4, 8])
 def test_dearer_networks_that_are_as_good_are_seldom_told_apart(count: int) -> None:
     rng = np.random.default_rng(1)

@@ -144,6 +144,7 @@ def test_the_network_is_built_at_values_the_space_has_not(
         check_buildable(space, wide, {name: given})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["block_1_expand", "no_such_layer", "block_8_project"])
 def test_a_new_cut_of_the_base_is_tried(cut: str) -> None:
     space = TransferHead((32, 32, 3), 2, weights="none", alpha=0.35)

@@ -98,6 +98,7 @@ METHODS: list[tuple[Any, Any, dict[str, Any]]] = [
 
 # Keras Tuner's random search and Hyperband survive these two kills; its Hyperband and random
 # search lose other things, below and in the repairs.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "options"),
     [(ours, options) for ours, _, options in METHODS]
@@ -157,6 +158,7 @@ def test_hyperband_promotes_in_a_small_space(cls: Any, tmp_path: Path) -> None:
     assert sizes_of_rounds(oracle) == {(2, 0): 6, (2, 1): 3, (2, 2): 1}
 
 
+@pytest.mark.slow
 @both(HyperbandOracle, KerasTuners.HyperbandOracle)
 def test_hyperband_keeps_its_brackets_apart_with_parallel_workers(cls: Any, tmp_path: Path) -> None:
     oracle = make(cls, tmp_path, wide(), max_epochs=9)
@@ -198,6 +200,7 @@ def test_bayesian_repeats_no_point(cls: Any, tmp_path: Path) -> None:
     assert sorted(values) == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_bayesian_finds_the_peak_sooner_than_random(tmp_path: Path) -> None:
     options = {"max_trials": 30, "seed": 3}
     bayesian = run(make(BayesianOracle, tmp_path / "b", wide(), num_initial_points=8, **options))

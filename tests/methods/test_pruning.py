@@ -19,6 +19,7 @@ from experiments.hyperparameters.space import explore
 from experiments.methods.guidance import chosen_method
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import InterruptedSearchError, UserError
+from experiments.record.formatting import plural
 from experiments.search.resuming import resume_search
 from experiments.studies.status import status_text
 from search_spaces.mnist_cnn import MnistCnn
@@ -153,7 +154,7 @@ def test_trials_are_stopped_and_promoted_in_every_executor(workers: int, tmp_pat
     assert trial["status"] == "COMPLETED"
     # With two workers it depends on which of them is first, at which rung that was.
     num_epochs = pruned[0]["initial_epoch"] + len(pruned[0]["executions"][0]["epoch_seconds"])
-    assert trial["message"] == f"pruned after {num_epochs} epochs"
+    assert trial["message"] == f"pruned after {plural(num_epochs, 'epoch')}"
     promoted = [r for r in results if "tuner/trial_id" in r["hyperparameters"]]
     assert promoted
     for result in promoted:  # they went on: no epoch was run twice
@@ -232,6 +233,7 @@ class _Dies(Display):
             raise SystemExit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["asha", "median"])
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill"])
 def test_what_an_interrupted_epoch_decides_is_decided_on_resume(

@@ -132,7 +132,7 @@ def test_a_table_of_the_suite_has_trials_that_were_not_completed(tmp_path: Path)
     )
     used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path)
     assert [e.score for e in used] == [0.9]
-    assert "1 trials used, 2 dropped (1 failed, 1 pruned)" in lines[0]
+    assert "1 trial used, 2 dropped (1 failed, 1 pruned)" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def report_or_line(folder: Path) -> str | None:
     return None
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -95,6 +95,7 @@ def test_health_takes_a_loss_for_no_proportion(loss: Study) -> None:
     assert " less" not in said.replace("no less", "")
 
 
+@pytest.mark.slow
 def test_a_loss_that_diverged_flattens_no_figure(loss: Study) -> None:
     from matplotlib.figure import Figure
 
@@ -138,11 +139,15 @@ def test_f1_is_what_was_asked_and_what_is_shown(tmp_path: Path) -> None:
 
 def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(8, name="f1", objective=F1))
-    run = load_study(folder).finalists[0]["runs"][0]["test"]
-    result = SimpleNamespace(folder=folder, objective="val_f1_score", test_scores=(0.9,))
-    assert _tested(result).startswith(f", test f1 score {score(run['f1_score'])}, ")
-    result = SimpleNamespace(folder=folder, objective="val_accuracy", test_scores=(0.9,))
-    assert _tested(result) == ", test accuracy 0.9000"
+    runs = load_study(folder).finalists[0]["runs"]
+    mean = sum(run["test"]["f1_score"] for run in runs) / len(runs)
+    result = SimpleNamespace(folder=folder, test_scores=(0.9,))
+    line = f", test f1 score {score(mean)} of 3 trainings (95 % interval "
+    assert _tested(result).startswith(line)
+    folder = write_study(tmp_path, Synthetic(8, name="accuracy"))
+    result = SimpleNamespace(folder=folder, test_scores=(0.9,))
+    assert re.match(r", test accuracy 0\.\d{4} of 3 trainings \(95 % interval ", _tested(result))
+    assert _tested(SimpleNamespace(folder=folder, test_scores=())) == ""
 
 
 def test_runs_without_accuracy_are_usable(tmp_path: Path) -> None:

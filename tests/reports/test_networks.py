@@ -97,6 +97,7 @@ def test_networks_are_compared_after_the_epoch_that_all_reached(halved: Study) -
     assert (np.diff(found.scores) <= 0).all()
 
 
+@pytest.mark.slow
 def test_statistics_of_a_halved_search_are_not_of_its_survivors(halved: Study) -> None:
     importance = figures()["importance"].info(halved)
     assert (importance.count, importance.num_drawn) == (23, 23)
@@ -247,6 +248,7 @@ def _by_method(study: Study, method: str) -> Study:
     return replace(study, record=record)
 
 
+@pytest.mark.slow
 def test_architectures_of_a_search_that_learned_are_shown_not_tested(tmp_path: Path) -> None:
     plan = Synthetic(40, num_failed=0, pooling_effect=0.0)
     study = _by_method(load_study(write_study(tmp_path, plan)), "tpe")

@@ -69,6 +69,7 @@ def test_verdict_gives_tests_with_intervals(study: Study) -> None:
         assert test.low <= test.mean <= test.high
 
 
+@pytest.mark.slow
 def test_every_figure_draws_on_given_axes(synthetic: Study) -> None:
     from matplotlib.figure import Figure
 
@@ -108,6 +109,7 @@ def test_axes_are_in_the_scale_of_the_hyperparameter(synthetic: Study) -> None:
     assert scales["dropout"] == "linear"
 
 
+@pytest.mark.slow
 def test_trials_stopped_early_are_shown(synthetic: Study) -> None:
     from matplotlib.figure import Figure
 
@@ -226,6 +228,7 @@ def test_health_sees_what_is_wrong_and_next_does_it(tmp_path: Path) -> None:
     assert config.space == "mnist_cnn"
 
 
+@pytest.mark.slow
 def test_a_study_that_still_runs_is_reported(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(8, name="going", num_seeds=0))
     record = json.loads((folder / "study.json").read_text())

@@ -166,6 +166,7 @@ def test_importance_finds_the_one_that_matters() -> None:
     assert importances(axes[:1], scores[:9], seed=0) is None
 
 
+@pytest.mark.slow
 def test_importance_against_optunas_own_example() -> None:
     # Optuna's documentation: x1 has by far the greatest range, so it matters most.
     rng = np.random.default_rng(0)
@@ -187,6 +188,7 @@ WIDTH = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_shares_are_of_the_space_not_of_where_trials_were_proposed() -> None:
     rng = np.random.default_rng(1)
     # Most trials near the optimum, as a method that learns proposes them: there nothing matters.
@@ -204,6 +206,7 @@ def test_shares_are_of_the_space_not_of_where_trials_were_proposed() -> None:
         assert found[name] == pytest.approx(part / sum(parts.values()), abs=0.06)
 
 
+@pytest.mark.slow
 def test_effects_name_what_matters_and_little_else() -> None:
     named = {"rate": 0, "deep": 0, "inert": 0}
     for seed in range(150):

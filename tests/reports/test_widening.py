@@ -102,6 +102,7 @@ def test_the_next_search_is_wider_and_knows_the_trials_of_this_one(
     assert next(h for h in space.space if h.name == "learning_rate").max_value == 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_the_next_search_runs_as_written(edge: Path, tmp_path: Path, cache_dir: Path) -> None:
     path = tmp_path / "next.toml"

@@ -61,13 +61,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (("--objective", "val_loss"), "objective 'val_accuracy:max'"),
-        (("--method", "grid"), "method 'random', which can't become 'grid'"),
-        (("--dataset", "mnist"), "dataset 'digits'"),
-        (("--seed", "3"), "seed 0"),
-        (("--split-seed", "3"), "split_seed 0"),
-        (("--fix", "conv_blocks=2"), "fix {'conv_blocks': '1', 'filters_0': '16'}"),
-        (("--executions-per-trial", "2"), "executions_per_trial 1"),
+        (("--objective", "val_loss"), "--objective val_accuracy:max, "),
+        (("--method", "grid"), "--method random, which can't become grid"),
+        (("--dataset", "mnist"), "--dataset digits, "),
+        (("--seed", "3"), "--seed 0, "),
+        (("--split-seed", "3"), "--split-seed 0, "),
+        (("--fix", "conv_blocks=2"), "--fix conv_blocks=1, filters_0=16, "),
+        (("--executions-per-trial", "2"), "--executions-per-trial 1, "),
         (("--max-trials", "0"), "--max-trials"),
         (("--deadline", "soon"), "--deadline 'soon'"),
         (("--workers", "many"), "--workers should be auto or 0 or more"),
@@ -139,6 +139,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Pat
         pass
 
 
+@pytest.mark.slow
 def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> None:
     fixed = [f"--fix={f}" for f in ("conv_blocks=1", "filters_0=16", "dense_layers=0")]
     small = ["--dataset=digits", "--sample=100", "--max-trials=1", "--max-epochs=4", "--confirm=0"]
@@ -190,7 +191,7 @@ def test_what_was_given_before_holds_on(study: Path) -> None:
     # A file that the study was begun with may be given again.
     again = {"sources": ["a"], "tries": [{"x": "1"}, {"x": "2"}], "method": "tpe"}
     assert changed_config(record, study, again).tries == ({"x": "1"}, {"x": "2"})
-    with pytest.raises(UserError, match=r"sources \('a',\), which can't become \('b',\)"):
+    with pytest.raises(UserError, match="--from a, which can't become b "):
         changed_config(record, study, {"sources": ["b"]})
 
 
@@ -301,7 +302,7 @@ def test_prune_frees_weights_and_leaves_the_record(study: Path) -> None:
     best = load_study(study).completed.iloc[0]["trial_id"]
     before = load_study(study).trials
     result = call("prune", study)
-    assert result.output.startswith("removed 1 files, ")
+    assert result.output.startswith("removed 1 file, ")
     left = [path.parent.name for path in study.glob("trial_*/checkpoint.weights.h5")]
     assert left == [f"trial_{best}"]
     assert load_study(study).trials.equals(before)

@@ -121,6 +121,7 @@ def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     assert not np.array_equal(kernel, base.get_layer("Conv_1").kernel.numpy())
 
 
+@pytest.mark.slow
 def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
     tuner = keras_tuner.RandomSearch(
         MnistCnn((8, 8, 1), 2),

@@ -11,11 +11,14 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner
 
+from experiments import SearchConfig
 from experiments.cli.main import main
+from experiments.data.prepare import PreparedData
 from experiments.executors.attempt_log import AttemptLog
 from experiments.finalists.record import read_finalists
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
+from experiments.record.ended_trials import read_ended
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, check_writable
 from experiments.record.lock import holder, locked
@@ -25,7 +28,9 @@ from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.search.repair import _read
 from experiments.studies.free_disk import prune
+from experiments.studies.reopen import Opened
 from experiments.training.snapshot import read_snapshot
+from reports import load_study
 from tests.reports.synthetic import Synthetic, write_study
 
 
@@ -79,6 +84,8 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
         prune(study, 1)
     assert _read(study / "trial_1", None, TrialReader()).mended
     assert (study / "trial_1" / "trial.json.damaged").is_fifo()
+    pipe(study / "trial_2/trial.json")
+    assert read_ended(study, objective) is None
     pipe(study / "study.json")
     result = CliRunner().invoke(main, ["status", str(study)])
     assert result.exit_code == 0, result.output
@@ -175,3 +182,19 @@ def test_a_refusal_is_brief_however_long_what_it_quotes(study: Path) -> None:
     assert len(result.stderr) < 2000
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"space": [{"class_name": "Int", "config": []}], "values": {}},
+        {"space": [], "values": {"optimizer": "nan"}},
+    ],
+    ids=["a space that is none", "a value that is none"],
+)
+def test_hyperparameters_that_are_none_are_refused(config: dict[str, Any], study: Path) -> None:
+    asked = SearchConfig(space="mnist_cnn", dataset="digits")
+    data = PreparedData("", "digits", tuple("0123456789"), (8, 8, 1), {}, "")
+    opened = Opened(load_study(study), asked, data)
+    with pytest.raises(UserError, match="no network can be built of a trial's recorded"):
+        opened.build(config)

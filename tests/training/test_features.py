@@ -138,6 +138,7 @@ def test_joined_model_predicts_as_the_trained_part_on_features(
     )
 
 
+@pytest.mark.slow
 def test_a_model_with_flips_is_joined_as_plain_keras_tuner_builds_it(small: PreparedData) -> None:
     network = Network(task_of(small, flip=True))
     plain = network.space.build(network.hp)
@@ -148,6 +149,7 @@ def entry_of(data: PreparedData, split: str = "train", view: str = "original") -
     return Entry(pooled_part(BaseKey(data.shape, 0.35, _weights)), data, split, view)
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_and_named_by_what_determines_them(
     small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +167,7 @@ def test_features_are_computed_once_and_named_by_what_determines_them(
     assert not any(store.has(entry) for entry in others)
 
 
+@pytest.mark.slow
 def test_an_entry_that_was_cut_short_is_computed_again(small: PreparedData, tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     whole = np.array(store.open(entry_of(small), "max"))
@@ -326,6 +329,7 @@ def test_cache_lists_and_prunes(small: PreparedData, tmp_path: Path) -> None:
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: Path) -> None:
     arguments = [
         "search", "transfer_head", "--dataset", "digits", "--sample", "100", "--max-trials", "1",
@@ -345,6 +349,7 @@ def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: 
     assert record["features"] == {"cached": True, "parts": ["MobileNetV2 0.35, pooled"]}
 
 
+@pytest.mark.slow
 def test_same_weights_in_every_trial_even_if_they_are_random() -> None:
     keras.utils.set_random_seed(1)
     one = BaseKey((SIDE, SIDE, 3), 0.35, None).build().get_weights()
