@@ -71,8 +71,7 @@ def without_training(paints: bool = True) -> Iterator[None]:
     names = {
         "experiments.executors.make_executor": _executor,
         "experiments.finalists.confirm.make_executor": _executor,
-        "experiments.studies.reproduce.run_apart": _trains,
-        "experiments.studies.reproduce.run_trial": _trains,
+        "experiments.finalists.again.make_executor": _executor,
         "experiments.studies.measure.latency": _trains,
         "experiments.studies.retrain.confirm_trial": _trains,
     }

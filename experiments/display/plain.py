@@ -20,7 +20,7 @@ _SELDOM_SECONDS = 10.0
 
 
 class PatientDisplay(Display):
-    """Says on standard error what is done with images, if that takes more than a second."""
+    """Says notices, and on standard error what is done with images for more than a second."""
 
     def __init__(self) -> None:
         self._pace = _Pace()
@@ -30,6 +30,10 @@ class PatientDisplay(Display):
         line = self._pace.line(done, total, what)
         if line:
             echo(line, err=True)
+
+    def notice(self, line: str) -> None:
+        """Says it."""
+        say(line)
 
 
 class _Pace:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ def make_executor(
     run: Callable[..., Any] | None = None,
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float = 0.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Executor:
     """Makes an executor.
 
@@ -43,6 +44,7 @@ def make_executor(
         run: Runs one task; `run_trial` if `None`.
         cpus_per_trial: CPUs that Ray reserves for a trial.
         gpus_per_trial: GPUs that Ray reserves for a trial.
+        environment: Variables of worker processes, which win over those of this process.
 
     Raises:
         UserError: The cluster can't be reached.
@@ -68,7 +70,7 @@ def make_executor(
     from experiments.executors.processes import ProcessExecutor
     from experiments.process.hardware import suitable_workers
 
-    return ProcessExecutor(run, suitable_workers() if workers is None else workers)
+    return ProcessExecutor(run, suitable_workers() if workers is None else workers, environment)
 
 
 def executor_of(config: "SearchConfig") -> Executor:

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
@@ -96,12 +96,16 @@ class ProcessExecutor:
     Args:
         run: Runs one task; a function that a new process can import.
         num_workers: Processes at most.
+        environment: Variables of theirs, which win over those of this process; a share of the
+            cores and the GPUs if `None`.
     """
 
     isolates = True
 
-    def __init__(self, run: Run, num_workers: int) -> None:
-        self._run = run
+    def __init__(
+        self, run: Run, num_workers: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._run, self._given = run, environment
         self._num_workers = num_workers
         self._gpus = gpus()
         self._workers: dict[int, Worker] = {}  # slot -> worker
@@ -125,7 +129,8 @@ class ProcessExecutor:
 
     def _start(self) -> Worker:
         slot = next(s for s in range(self._num_workers) if s not in self._workers)
-        self._workers[slot] = Worker(slot, self._run, self._environment(slot))
+        variables = self._given or self._environment(slot)
+        self._workers[slot] = Worker(slot, self._run, variables, overriding=bool(self._given))
         return self._workers[slot]
 
     def _environment(self, slot: int) -> dict[str, str]:
@@ -203,42 +208,6 @@ class ProcessExecutor:
         for worker in self._leaving:
             worker.reap()
         self._leaving = []
-
-
-def run_apart(
-    run: Run, task: Any, environment: Mapping[str, str], report: Callable[..., int]
-) -> Any:
-    """Runs one task in a process of its own, under environment variables of its own.
-
-    Args:
-        run: Runs the task; a function that a new process can import.
-        task: The task; plain data.
-        environment: Variables that win over those of this process.
-        report: Told of every epoch; answers how to go on.
-
-    Returns:
-        What `run` returns.
-
-    Raises:
-        UserError: The process died.
-    """
-    worker = Worker(0, run, environment, overriding=True)
-    try:
-        worker.give(Job("apart", 1, task))
-        while True:
-            kind, *content = worker.pipe.recv()
-            if kind == "epoch":
-                worker.pipe.send(int(report(*content)))
-            elif kind == "ended":
-                return content[0]
-    except (EOFError, OSError):
-        raise UserError(f"a training was lost: {worker.loss().message}") from None
-    except BaseException:
-        worker.process.kill()
-        raise
-    finally:
-        worker.dismiss()
-        worker.reap()
 
 
 @contextmanager

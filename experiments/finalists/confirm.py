@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.executors import executor_of, make_executor
+from experiments.finalists.again import train_again
 from experiments.finalists.choose import finalists
 from experiments.finalists.ranking import Finalist, Ranking
 from experiments.finalists.record import (
@@ -26,7 +27,6 @@ from experiments.finalists.record import (
 )
 from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
 from experiments.finalists.trainings import Outcome, Training, Trainings
-from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.objective import LATENCY
 from experiments.record.predictions import read_finalists_predictions
@@ -236,10 +236,10 @@ class Confirmation:
             if outcome.test is None:
                 found = tested(finalist.network(outcome), self._data)
                 said[seed] = found.predicted
-                runs.append(_run(outcome) | found.record)
+                runs.append(outcome.record | found.record)
             else:
                 said |= {seed: earlier[seed]} if seed in earlier else {}
-                runs.append(_run(outcome))
+                runs.append(outcome.record)
         return runs
 
     def _choose(self, runs: Sequence[dict[str, Any]]) -> int | None:
@@ -260,23 +260,12 @@ class Confirmation:
             there = (self._folder / "best_model.keras").is_file()
             if there and exported(self._recorded) == (training.trial_id, training.seed):
                 return
-            outcome = self._trained_again(training)
+            outcome = train_again(training, self._folder, self._display)
         model = finalist.network(outcome)
         export(self._folder, model)
         if needs := own_code(model):
             self._display.notice(notice_of(needs))
         write_artifacts(self._folder / "artifacts", model, self._data)
-
-    def _trained_again(self, training: Training) -> Outcome:
-        """Trains what was trained and tested before, and not exported: its weights are gone."""
-        trainings = Trainings(self._folder, make_executor(0), self._display, {})
-        outcome = trainings.run([training])[0]
-        if outcome.weights is None:
-            raise UserError(
-                f"trial {training.trial_id} was to be trained once more with seed {training.seed} "
-                f"for its model, and fails now: {outcome.failure}"
-            )
-        return outcome
 
     def _record(
         self, finalist: Finalist, runs: list[dict[str, Any]], chosen: int | None
@@ -298,16 +287,9 @@ class Confirmation:
         )
 
 
-def _run(outcome: Outcome) -> dict[str, Any]:
-    """Returns the record of a training, with its test where it is known."""
-    assert outcome.execution is not None
-    numerics = {"numerics": outcome.numerics} if outcome.numerics else {}
-    return asdict(outcome.execution) | numerics | (outcome.test or {})
-
-
 def _ranking(finalist: Finalist) -> list[dict[str, Any]]:
     """Returns the record of each training that ranked; in a race each with its round, from 1."""
-    runs = [_run(outcome) for outcome in finalist.ranking if outcome.execution is not None]
+    runs = [outcome.record for outcome in finalist.ranking if outcome.execution is not None]
     if finalist.race:
         return [run | {"round": index} for index, run in enumerate(runs, 1)]
     return runs

@@ -1,4 +1,4 @@
-"""Trainings of finalists: through an executor, each kept as soon as it has ended.
+"""Trainings of recorded trials: through an executor, each kept as soon as it has ended.
 
 A training has a folder of its own in `artifacts/finalists/` until all are done: `result.json`, its
 best epoch's weights, and, until it ends, its attempts and the snapshot to resume from. So a search
@@ -6,9 +6,9 @@ that is interrupted among its finalists repeats none of those that had ended.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,21 @@ _TRAINING = "training.json"  # what a training was of when it began
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a finalist.
+    """One training of a finalist, or of another recorded trial.
 
     Args:
-        trial_id: The finalist.
-        seed: Its seed.
+        trial_id: The trial.
+        seed: Its seed; the first of several.
         task: What to train, without a place for its files.
+        how: Further facts that a kept result has to be of; plain data.
+        stop_after: Epochs after which it is stopped; it is trained to its end if `None`.
     """
 
     trial_id: str
     seed: int
     task: TrialTask
+    how: Mapping[str, Any] = field(default_factory=dict)
+    stop_after: int | None = None
 
     @property
     def key(self) -> str:
@@ -54,7 +58,7 @@ class Training:
         """What a kept result has to be of to be that of this training."""
         task = self.task
         facts = {"seed": self.seed, "max_epochs": task.epochs, "patience": task.patience}
-        return {"trial_id": self.trial_id} | facts
+        return {"trial_id": self.trial_id} | facts | dict(self.how)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Outcome:
         test: What it came to on test, if that is known: metrics, and `test_size`.
         numerics: What decided its numbers beside its seed, see `numerics.numerics`; empty where
             that is not recorded.
+        result: All that its process returned; empty where that is not kept.
     """
 
     training: Training
@@ -77,6 +82,14 @@ class Outcome:
     failure: str | None = None
     test: dict[str, Any] | None = None
     numerics: dict[str, Any] = field(default_factory=dict)
+    result: TrialResult = field(default_factory=TrialResult)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the training, with its test where it is known; it did not fail."""
+        assert self.execution is not None
+        numerics = {"numerics": self.numerics} if self.numerics else {}
+        return asdict(self.execution) | numerics | (self.test or {})
 
     @property
     def score(self) -> float | None:
@@ -98,6 +111,7 @@ class Trainings:
         known: Trainings of an earlier session, by key, whose weights are gone. Those that were not
             tested serve where their score is all that is wanted.
         end: When the search should be done, by `deadline.clock`; `None` for whenever.
+        place: Folder in `artifacts/` that keeps them.
     """
 
     def __init__(
@@ -107,9 +121,10 @@ class Trainings:
         display: Display,
         known: dict[str, Outcome],
         end: float | None = None,
+        place: str = "finalists",
     ) -> None:
         self._end = end
-        self._folder = study / "artifacts" / "finalists"
+        self._folder = study / "artifacts" / place
         self._executor, self._display, self._known = executor, display, known
         self._status = StatusFile(study)
         self._attempts = AttemptLog(self._folder.joinpath)
@@ -169,17 +184,18 @@ class Trainings:
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
                 return Outcome(training, failure=str(record["message"]))
-            execution = Execution(**record["executions"][0])
+            result = TrialResult.from_dict(record)
+            execution = result.executions[0]
         except (ValueError, KeyError, TypeError, IndexError):
             return self._recalled(training, to_test)
         weights = folder / CHECKPOINT
         if not weights.is_file():
             return self._recalled(training, to_test)
-        return Outcome(training, execution, weights, numerics=as_dict(record.get("numerics")))
+        return Outcome(training, execution, weights, None, None, as_dict(result.numerics), result)
 
-    def remove(self) -> None:
-        """Removes what was kept, once all of it is in the record."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def remove(self, training: Training | None = None) -> None:
+        """Removes what was kept, of all or of one training, once it is in the record."""
+        shutil.rmtree(self._folder / (training.key if training else ""), ignore_errors=True)
 
     def close(self, at_once: bool) -> None:
         """Ends the executor."""
@@ -231,6 +247,9 @@ class Trainings:
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
         self._status.epoch(job.trial_id, execution, epoch, metrics)
         self._status.write(self._state())
+        last = self._trainings[job.trial_id].stop_after
+        if last is not None and epoch + 1 >= last:
+            return Answer.STOP
         return Answer.PAUSE if self._ending() else Answer.GO
 
     def noted(self, job: Job, what: str, done: int, total: int) -> None:
@@ -254,15 +273,15 @@ class Trainings:
         training = self._trainings[job.trial_id]
         folder = self._folder / training.key
         write_json(folder / "result.json", result.as_dict() | training.facts)
-        for path in folder.glob(SNAPSHOTS):
+        for path in () if training.task.keep_snapshots else folder.glob(SNAPSHOTS):
             path.unlink()
         self._attempts.forget(training.key)
         self._status.ended(training.key)
-        score = result.executions[0].score if result.status == "completed" else None
+        score = result.executions[0].score if result.status != "failed" else None
         self._display.confirmed(training.trial_id, training.seed, score)
         if score is None:
             self._display.notice(f"{_named(training)} failed: {result.message}")
 
 
 def _named(training: Training) -> str:
-    return f"finalist {training.trial_id} with seed {training.seed}"
+    return f"trial {training.trial_id} with seed {training.seed}"

@@ -9,6 +9,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
+from experiments.data.prepare import PreparedData
 from experiments.record.errors import UserError
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
@@ -170,6 +171,18 @@ def class_of(name: str) -> type[ImageSpace]:
         return space_class(name)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def make_space(name: str, data: PreparedData, settings: Mapping[str, Any]) -> ImageSpace:
+    """Makes the hypermodel of the space called `name` for the images of `data`.
+
+    Raises:
+        UserError: Its file can't be used, or a fact of the dataset or a setting does not fit.
+    """
+    try:
+        return class_of(name)(data.shape, len(data.class_names), **settings)
+    except ValueError as error:
+        raise UserError(f"space {name}: {error}") from None
 
 
 def describe_each(names: Sequence[str]) -> str:

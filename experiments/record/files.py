@@ -182,6 +182,7 @@ def _places(folder: Path) -> Iterator[Path]:
         if path.name.startswith(("trial_", "artifacts", "export", ".lock", ".holder", ".tmp-")):
             yield path
             yield from path.glob("*") if path.is_dir() else ()
+            yield from path.glob("*/*") if path.name == "artifacts" else ()
 
 
 def check_writable(folder: Path) -> None:

@@ -17,7 +17,7 @@ from experiments.finalists import choose as front
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.ranges import check_buildable, searched_space
-from experiments.hyperparameters.space import check_on_steps, class_of, explore
+from experiments.hyperparameters.space import check_on_steps, class_of, explore, make_space
 from experiments.methods.guidance import chosen_method
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
@@ -133,14 +133,15 @@ def prepare_search(
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
     # Facts of the space are checked on a stand-in before a dataset is fetched.
-    stand_in = _make(config, cls.required_shape(3, settings), 2, settings)
+    shape = cls.required_shape(3, settings)
+    stand_in = make_space(config.space, PreparedData("", "", ("0", "1"), shape, {}, ""), settings)
     searched_space(stand_in, config)
     if begun is None:  # what older studies hold stays
         check_on_steps(explore(stand_in), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
-    hypermodel = _make(config, data.shape, len(data.class_names), settings)
+    hypermodel = make_space(config.space, data, settings)
     space = searched_space(hypermodel, config)
     try:
         hypermodel.fetch()
@@ -160,13 +161,6 @@ def prepare_search(
     return Prepared(
         config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
     )
-
-
-def _make(config: SearchConfig, shape: Any, num_classes: int, settings: dict[str, Any]) -> Any:
-    try:
-        return class_of(config.space)(shape, num_classes, **settings)
-    except ValueError as error:
-        raise UserError(f"space {config.space}: {error}") from None
 
 
 def prepare_data(

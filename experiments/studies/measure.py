@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.hyperparameters.space import class_of
 from experiments.record.files import write_json
 from experiments.record.study import environment
 from experiments.studies.reopen import Opened
 from experiments.training.costs import flops, latency
-from search_spaces import space_class
 
 
 def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
         What was written: `machine`, and `trials` by id.
     """
     image = np.asarray(opened.data.open("test").images[0])
-    fresh = {"weights": "none"} if "weights" in _settings(opened) else {}
+    fresh = {"weights": "none"} if "weights" in class_of(opened.config.space).settings else {}
     found: dict[str, Any] = {}
     for trial_id in opened.study.completed["trial_id"].head(top):
         model = opened.build(opened.hyperparameters(str(trial_id)), **fresh)
@@ -41,7 +41,3 @@ def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
     content = {"machine": machine, "trials": found}
     write_json(opened.folder / "artifacts" / "latency.json", content)
     return content
-
-
-def _settings(opened: Opened) -> dict[str, Any]:
-    return space_class(opened.config.space).setting_defaults()

@@ -1,6 +1,5 @@
 """Opens a study again: its configuration, its data, and its trials as tasks."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,14 +11,15 @@ from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
+from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
 from experiments.search.places import recorded, whole
 from experiments.search.run import parse_settings, prepare_data
+from experiments.training.network import new_network
 from experiments.training.task import TrialTask
 from reports.study.study import Study
-from search_spaces import space_class
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Opened:
             "patience": config.patience,
             "further": tuple(o.name for o in config.objectives[1:] if o.name != LATENCY),
             "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
+            "settings": parse_settings(config),
         }
         return TrialTask(
             space=config.space,
-            settings=parse_settings(config),
             hyperparameters=hyperparameters,
             data=self.data,
             objective=config.parsed_objective,
@@ -67,17 +67,14 @@ class Opened:
         """
         path = self.folder / f"trial_{trial_id}" / "trial.json"
         config = dig(read_json(path), "hyperparameters")
-        if not isinstance(dig(config, "space"), list) or not isinstance(
-            dig(config, "values"), dict
-        ):
+        space, values = dig(config, "space"), dig(config, "values")
+        if not isinstance(space, list) or not isinstance(values, dict):
             raise UserError(f"{str(path)!r} is damaged: it holds no hyperparameters")
         return dict(config)
 
     def default(self) -> dict[str, Any]:
         """Returns the space's default as a `HyperParameters` config, with what was held."""
-        space = space_class(self.config.space)(
-            self.data.shape, len(self.data.class_names), **parse_settings(self.config)
-        )
+        space = make_space(self.config.space, self.data, parse_settings(self.config))
         config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
 
@@ -87,23 +84,15 @@ class Opened:
         Raises:
             UserError: They are damaged, or the search space is another one by now.
         """
-        import keras
-        import keras_tuner
-
-        keras.backend.clear_session()
         chosen = parse_settings(self.config) | settings
-        space = space_class(self.config.space)(
-            self.data.shape, len(self.data.class_names), **chosen
-        )
-        # A copy: Keras Tuner deserializes conditions in place.
-        config = copy.deepcopy(hyperparameters)
         try:
-            return space.build(keras_tuner.HyperParameters.from_config(config))
+            return new_network(self.task(hyperparameters, seeds=(), settings=chosen)).whole
         except Exception as error:  # whatever a file can hold that anyone may have written
-            lines = str(error).strip().splitlines() or [""]
+            cause = error.__cause__ or error
+            lines = str(cause).strip().splitlines() or [""]
             raise UserError(
                 f"study {self.folder.name!r}: no network can be built of a trial's recorded "
-                f"hyperparameters ({type(error).__name__}: {clean(lines[0], 200)}): they are "
+                f"hyperparameters ({type(cause).__name__}: {clean(lines[0], 200)}): they are "
                 f"damaged, or search space {self.config.space!r} has changed since"
             ) from error
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.executors.processes import run_apart
-from experiments.executors.worker import run_trial_quietly
+from experiments.display.plain import PatientDisplay
+from experiments.finalists.again import train_again
+from experiments.finalists.trainings import Training
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import UserError
@@ -17,8 +18,7 @@ from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
 from experiments.record.study import environment
 from experiments.studies.reopen import Opened
-from experiments.training.run import run_trial
-from experiments.training.task import Answer, Execution, TrialResult
+from experiments.training.task import Execution, TrialResult
 
 TOLERANCE = 0.005
 
@@ -115,9 +115,9 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
     objective, largest = opened.config.parsed_objective.name, 0.0
     differing: dict[str, None] = {}  # lines, in order
     with tempfile.TemporaryDirectory() as folder:
-        for place, link in enumerate(chain):
-            before = chain[place - 1] if place else None
-            again = _train(opened, link, Path(folder), before)
+        snapshots: Path | None = None
+        for link in chain:
+            again, snapshots = _train(opened, link, Path(folder), snapshots)
             largest = max(largest, _largest(link.executions, again.executions, objective))
             differing |= dict.fromkeys(differences(_numerics(opened, link), again.numerics))
     scores = [execution.score for execution in again.executions]
@@ -173,38 +173,34 @@ def _link(opened: Opened, trial_id: str) -> Link:
     return link
 
 
-def _train(opened: Opened, link: Link, folder: Path, before: Link | None) -> TrialResult:
-    """Trains a link again, from where the one before it was left."""
+def _train(
+    opened: Opened, link: Link, folder: Path, start: Path | None
+) -> tuple[TrialResult, Path]:
+    """Trains a link again, from the snapshots of the one before it; returns its own too."""
     task = opened.task(
         link.hyperparameters,
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
         epochs=_epochs(opened, link),
         patience=as_dict(link.result.get("asked")).get("patience", opened.config.patience),
         counts_before=dig(link.result, "asked", "counts_before") is True,
-        snapshots=str(folder / link.trial_id),
-        start_snapshots=None if before is None else str(folder / before.trial_id),
+        start_snapshots=None if start is None else str(start),
         keep_snapshots=True,
     )
     # One that was stopped would have gone on: it is stopped where it was.
     last = link.initial_epoch + len(link.executions[0].get("epoch_seconds") or [])
-    was_stopped = link.result["status"] == "pruned"
-
-    def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
-        return Answer.STOP if was_stopped and epoch + 1 >= last else Answer.GO
-
-    then, now = _numerics(opened, link), numerics()
-    if needs_another_process(then, now):
-        again: TrialResult = run_apart(run_trial_quietly, task, variables_for(then), report)
-    else:
-        again = run_trial(task, report)
-    if again.status == "failed":
-        raise UserError(f"trial {link.trial_id} fails now ({again.cause}): {again.message}")
+    stop_after = last if link.result["status"] == "pruned" else None
+    training = Training(link.trial_id, task.seeds[0], task, stop_after=stop_after)
+    then = _numerics(opened, link)
+    environment = variables_for(then) if needs_another_process(then, numerics()) else None
+    outcome = train_again(training, folder, PatientDisplay(), environment=environment)
+    again = outcome.result
+    assert outcome.weights is not None
     if again.initial_epoch != link.initial_epoch:
         raise UserError(
             f"trial {link.trial_id} went on from epoch {link.initial_epoch} of its origin, and now "
             f"from epoch {again.initial_epoch}: the phases of its training are not where they were"
         )
-    return again
+    return again, outcome.weights.parent
 
 
 def _epochs(opened: Opened, link: Link) -> int:
@@ -225,7 +221,7 @@ def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: 
     largest = 0.0
     for old, new in zip(recorded, again, strict=True):
         before = [number(v) for v in dig(old, "history", objective) or []]
-        after = new.history.get(objective, [])
+        after = [number(v) for v in new.history.get(objective, [])]
         if len(before) != len(after):
             return float("inf")
         largest = max([largest, *(abs(a - b) for a, b in zip(before, after, strict=True))])

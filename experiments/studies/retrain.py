@@ -1,15 +1,17 @@
 """Trains trials again over seeds and tests them, so that they can be compared."""
 
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
+import shutil
 from typing import Any
 
 import numpy as np
 
+from experiments.display.plain import PatientDisplay
+from experiments.finalists.again import train_again
+from experiments.finalists.ranking import Finalist
 from experiments.finalists.testing import Predicted, tested
+from experiments.finalists.trainings import Training
 from experiments.record.alike import facts_of, why_unlike
-from experiments.record.errors import UserError
+from experiments.record.errors import InterruptedSearchError
 from experiments.record.formatting import score
 from experiments.record.layout import DEFAULT
 from experiments.record.numerics import numerics_sentence
@@ -24,10 +26,9 @@ from experiments.record.test_uses import note_test_use
 from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
 from experiments.studies.reopen import Opened
 from experiments.studies.trained_how import how_trained, key_of
-from experiments.training.network import build_network
-from experiments.training.run import run_trial
-from experiments.training.weights import load_weights
 from reports.analysis.test_predictions import ranking_seeds, test_predictions
+
+_PLACE = "confirmed"  # in `artifacts/`
 
 
 def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:
@@ -48,8 +49,9 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
 
     Raises:
         UserError: A training failed.
+        InterruptedSearchError: It was interrupted; what is trained is kept, and goes on.
     """
-    path = opened.folder / "artifacts" / "confirmed" / f"{trial_id}.json"
+    path = opened.folder / "artifacts" / _PLACE / f"{trial_id}.json"
     say = say or (lambda line: None)
     is_default = trial_id == DEFAULT
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
@@ -64,11 +66,14 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     named = [(trial_id, seed) for seed in wanted]
     note_test_use(opened.folder, "compare", opened.data, how | {"key": key_of(how)}, named)
     for seed in wanted:
-        run, said = _train_and_test(opened, config, trial_id, seed)
+        task = opened.task(config, seeds=(seed,))
+        training = Training(trial_id, seed, task, {"how": key_of(how)})
+        run, said = _train_and_test(opened, training)
         done.runs.append(run | {"how": how})
         done.predicted[seed] = said
         say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         done.write(path)
+        shutil.rmtree(path.parent / training.key, ignore_errors=True)
     if unequal := numerics_sentence([*of_finalists.values(), *done.runs]):
         say(f"trial {trial_id}: {unequal}")
 
@@ -94,20 +99,12 @@ def _of_finalists(opened: Opened, trial_id: str, how: dict[str, Any]) -> dict[in
     }
 
 
-def _train_and_test(
-    opened: Opened, config: dict[str, Any], trial_id: str, seed: int
-) -> tuple[dict[str, Any], Predicted]:
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint.weights.h5"
-        task = opened.task(config, seeds=(seed,), checkpoint=str(checkpoint))
-        result = run_trial(task, lambda execution, epoch, metrics: False)
-        if result.status != "completed":
-            raise UserError(
-                f"trial {trial_id} of study {opened.study.name!r} failed when it was trained again "
-                f"({result.cause}): {result.message}"
-            )
-        model = build_network(task)
-        load_weights(model, checkpoint)
-    found = tested(model, opened.data)
-    run = asdict(result.executions[0]) | {"numerics": result.numerics}
-    return run | found.record, found.predicted
+def _train_and_test(opened: Opened, training: Training) -> tuple[dict[str, Any], Predicted]:
+    try:
+        outcome = train_again(training, opened.folder, PatientDisplay(), _PLACE)
+    except KeyboardInterrupt:
+        raise InterruptedSearchError(
+            "interrupted; what is trained is kept, and the same command goes on with it"
+        ) from None
+    found = tested(Finalist(training.trial_id, [outcome]).network(outcome), opened.data)
+    return outcome.record | found.record, found.predicted

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import keras_tuner
 
+from experiments.hyperparameters.space import make_space
 from experiments.training.task import BuildError, TrialTask
-from search_spaces import space_class
 from search_spaces.frozen import ORIGINAL
 
 
@@ -23,9 +23,7 @@ class Network:
 
     def __init__(self, task: TrialTask) -> None:
         self.task = task
-        self.space = space_class(task.space)(
-            task.data.shape, len(task.data.class_names), **task.settings
-        )
+        self.space = make_space(task.space, task.data, task.settings)
         for name in (task.objective.name, *task.further):
             self.space.report(name.removeprefix("val_"))
         # A copy: Keras Tuner deserializes conditions in place.
@@ -51,18 +49,19 @@ class Network:
         return self.whole if self.split is None else self.split.join(augment=False)
 
 
+def new_network(task: TrialTask) -> Network:
+    """Makes the network of a training; what earlier networks left is freed."""
+    keras.backend.clear_session()
+    return Network(task)
+
+
 def build_network(task: TrialTask) -> Any:
     """Builds the network of a training, from raw images to probabilities, as it was at its end.
 
     Args:
         task: The training.
     """
-    import keras
-
-    pass
-
-    keras.backend.clear_session()
-    network = Network(task)
+    network = new_network(task)
     model = network.whole
     for phase in network.space.phases(network.hp, task.epochs):
         if phase.prepare is not None and phase.epochs:  # it decides what counts as trainable

@@ -145,6 +145,13 @@ class TrialResult:
         """Returns plain data that JSON can hold."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "TrialResult":
+        """Reads a record; what it does not know is left out."""
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        executions = [Execution(**execution) for execution in record["executions"]]
+        return cls(**(known | {"executions": executions}))
+
 
 class NotANumberError(ArithmeticError):
     """The loss or the objective is no number any more."""

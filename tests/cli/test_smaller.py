@@ -142,7 +142,7 @@ def test_a_build_that_exits_is_a_build_that_fails(monkeypatch: pytest.MonkeyPatc
         def build(self, hp: Any) -> Any:
             raise SystemExit(3)
 
-    monkeypatch.setattr("experiments.training.train.space_class", lambda name: Exiting)
+    monkeypatch.setattr("experiments.hyperparameters.space.space_class", lambda name: Exiting)
 
     class Data:
         shape, class_names = (28, 28, 1), ("a", "b")

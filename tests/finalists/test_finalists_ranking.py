@@ -267,9 +267,9 @@ def confirmed_seeds(folder: Path, patch: pytest.MonkeyPatch, trial_id: str, data
     """Returns the seeds with which `compare --seeds 2` trains a trial."""
     predicted = np.zeros(15, np.uint8)
 
-    def train(opened: Any, config: Any, trial_id: str, seed: int) -> Any:
+    def train(opened: Any, training: Any) -> Any:
         test = {"accuracy": 1.0, "loss": 0.1}
-        return {"seed": seed, "score": 0.9, "test": test, "test_size": 15}, predicted
+        return {"seed": training.seed, "score": 0.9, "test": test, "test_size": 15}, predicted
 
     patch.setattr("experiments.studies.retrain._train_and_test", train)
     labels = SimpleNamespace(labels=np.zeros(15, int))

@@ -86,7 +86,7 @@ def attempts(study: Path) -> Any:
 def test_a_training_that_is_run_again_is_told(trouble: str, words: str, tmp_path: Path) -> None:
     notes, executor = Notes(), Troubled(trouble)
     assert train(tmp_path, executor, notes).score == 0.5
-    assert notes.lines == [f"finalist 0003 with seed 7: {words}"]
+    assert notes.lines == [f"trial 0003 with seed 7: {words}"]
     assert [job.alone for job in executor.jobs] == [False, words.endswith("alone")]
     assert attempts(tmp_path) is None  # it has ended
 

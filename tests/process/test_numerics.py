@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from experiments import UserError
-from experiments.executors.processes import ProcessExecutor, run_apart
+from experiments.executors.base import Job, WorkerLost
+from experiments.executors.inline import InlineExecutor
+from experiments.executors.processes import ProcessExecutor
 from experiments.process.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
 from experiments.record.numerics import differences, numerics_sentence
 from experiments.training.task import Answer
@@ -48,6 +49,27 @@ def test_what_differs_among_several_is_named_once() -> None:
     assert numerics_sentence([{"numerics": 5}, {"numerics": {"versions": [1], "cpu": {}}}]) == ""
 
 
+class Heard:
+    """Notes what comes of jobs; stops each after its second epoch."""
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+
+    def epoch_ended(
+        self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
+    ) -> Answer:
+        return Answer(epoch)
+
+    def noted(self, job: Job, what: str, done: int, total: int) -> None:
+        pass
+
+    def ended(self, job: Job, result: Any, worker: str) -> None:
+        self.results.append(result)
+
+    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
+        self.results.append(loss.message)
+
+
 def run_there(task: Any, report: Any, note: Any) -> Any:
     if task == "die":
         os._exit(3)
@@ -57,13 +79,16 @@ def run_there(task: Any, report: Any, note: Any) -> Any:
 def test_a_process_apart_has_the_settings_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(INTRA, "5")  # of the user, who now asks for the record's
     environment = variables_for({"intra_op_threads": 1, "onednn": False, "cpu": "A"})
-    answers, threads, onednn = run_apart(
-        run_there, "task", environment, lambda execution, epoch, metrics: epoch
-    )
+    executor, heard = ProcessExecutor(run_there, 1, environment), Heard()
+    for number, task in enumerate(("task", "die"), 1):
+        executor.submit(Job("0000", number, task))
+        while len(heard.results) < number:
+            executor.wait(heard, 1.0)
+    executor.close()
+    answers, threads, onednn = heard.results[0]
     assert (answers, threads, onednn) == ([Answer.GO, Answer.STOP], "1", "0")
     assert os.environ[INTRA] == "5"
-    with pytest.raises(UserError, match="exit code 3"):
-        run_apart(run_there, "die", environment, lambda *_: 0)
+    assert "exit code 3" in heard.results[1]
 
 
 @pytest.fixture
@@ -98,16 +123,17 @@ def test_a_trial_is_reproduced_under_the_threads_that_it_had(
     executions = [Execution(**execution) for execution in record["executions"]]
     asked: list[Any] = []
 
-    def apart(run: Any, task: Any, environment: Any, report: Any) -> TrialResult:
-        asked.append(environment[INTRA])
-        return TrialResult(executions=executions, numerics=then | {"cpu": "another"})
+    def make(workers: int, environment: Any) -> InlineExecutor:
+        asked.append(environment[INTRA] if workers else "here")
+        numerics = then | {"cpu": "another"} if workers else now
 
-    def here(task: Any, report: Any) -> TrialResult:
-        asked.append("here")
-        return TrialResult(executions=executions, numerics=now)
+        def run(task: Any, report: Any, note: Any) -> TrialResult:
+            Path(task.checkpoint).write_text("weights")
+            return TrialResult(executions=executions, numerics=numerics)
 
-    monkeypatch.setattr(module, "run_apart", apart)
-    monkeypatch.setattr(module, "run_trial", here)
+        return InlineExecutor(run)
+
+    monkeypatch.setattr("experiments.finalists.again.make_executor", make)
     then = now | {"intra_op_threads": now["intra_op_threads"] + 1}
     edit(path, numerics=then)
     answer = module.reproduce(open_study(load_study(study)), "0000")

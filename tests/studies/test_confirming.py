@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from experiments.cli.main import main
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.finalists.trainings import Training
 from experiments.record.lock import COMPARED, is_running, locked
 from experiments.record.test_uses import read_uses
 from experiments.studies.reopen import Opened
@@ -36,7 +37,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Seeds that were trained, in order: nothing is trained in truth."""
     seeds: list[int] = []
 
-    def train(opened: Opened, config: Any, trial_id: str, seed: int) -> Any:
+    def train(opened: Opened, training: Training) -> Any:
+        seed = training.seed
         seeds.append(seed)
         right = opened.config.max_epochs + 5  # of 15 images: more epochs, more of them
         said = (np.arange(NUM_IMAGES) >= right).astype(np.uint8)

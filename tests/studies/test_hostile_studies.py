@@ -133,8 +133,10 @@ def test_nothing_of_a_study_is_written_through_a_link(study: Path, tmp_path: Pat
         (".lock", outside / "kept"), (".holder.json", outside / "kept"), ("trial_9", outside),
         ("trial_0/checkpoint.weights.h5", outside / "kept"), ("artifacts/finalists", outside),
         ("export", outside), (".tmp-status.json", outside / "new"),
+        ("artifacts/confirmed/0-1", outside),
     ):  # fmt: skip
         link = study / name
+        link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target)
         with pytest.raises(UserError, match="is a link"), locked(study):
             pass
