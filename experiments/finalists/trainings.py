@@ -21,7 +21,7 @@ from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import CHECKPOINT, SNAPSHOTS
+from experiments.record.layout import StudyFolder
 from experiments.record.reading import as_dict, read_json
 from experiments.record.status_file import StatusFile
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
@@ -108,7 +108,7 @@ class Trainings:
         end: float | None = None,
     ) -> None:
         self._end = end
-        self._folder = study / "artifacts" / "finalists"
+        self._study = StudyFolder(study)
         self._executor, self._display, self._known = executor, display, known
         self._status = StatusFile(study)
         self._jobs: dict[str, Job] = {}  # key -> its running attempt
@@ -162,9 +162,9 @@ class Trainings:
 
     def outcome(self, training: Training, to_test: bool = False) -> Outcome | None:
         """Returns what a training came to; `None` if it has not been trained as is wanted now."""
-        folder = self._folder / training.key
+        folder = self._study.training(training.key)
         try:
-            record = read_json(folder / "result.json")
+            record = read_json(folder.result)
             if {name: record[name] for name in training.facts} != training.facts:
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
@@ -172,14 +172,15 @@ class Trainings:
             execution = Execution(**record["executions"][0])
         except (ValueError, KeyError, TypeError, IndexError):
             return self._recalled(training, to_test)
-        weights = folder / CHECKPOINT
-        if not weights.is_file():
+        if not folder.checkpoint.is_file():
             return self._recalled(training, to_test)
-        return Outcome(training, execution, weights, numerics=as_dict(record.get("numerics")))
+        return Outcome(
+            training, execution, folder.checkpoint, numerics=as_dict(record.get("numerics"))
+        )
 
     def remove(self) -> None:
         """Removes what was kept, once all of it is in the record."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._study.trainings, ignore_errors=True)
 
     def close(self, at_once: bool) -> None:
         """Ends the executor."""
@@ -212,20 +213,20 @@ class Trainings:
                 return
 
     def _begin(self, training: Training) -> None:
-        folder = self._folder / training.key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._study.training(training.key)
+        folder.path.mkdir(parents=True, exist_ok=True)
         if not self._is_kept(training):  # of other epochs or another patience than now
-            for leftover in folder.iterdir():
+            for leftover in folder.path.iterdir():
                 leftover.unlink()
-            write_json(folder / "training.json", training.facts)
-        task = replace(training.task, snapshots=str(folder), checkpoint=str(folder / CHECKPOINT))
+            write_json(folder.facts, training.facts)
+        task = replace(training.task, snapshots=str(folder.path), checkpoint=str(folder.checkpoint))
         self._display.confirming(training.trial_id, training.seed)
         self._start(Job(training.key, 1, task))
 
     def _is_kept(self, training: Training) -> bool:
         try:
-            path = self._folder / training.key / "training.json"
-            return bool(read_json(path) == training.facts)
+            facts = read_json(self._study.training(training.key).facts)
+            return bool(facts == training.facts)
         except UserError:
             return False
 
@@ -293,9 +294,9 @@ class Trainings:
 
     def _finish(self, job: Job, result: TrialResult) -> None:
         training = self._trainings[job.trial_id]
-        folder = self._folder / training.key
-        write_json(folder / "result.json", result.as_dict() | training.facts)
-        for path in folder.glob(SNAPSHOTS):
+        folder = self._study.training(training.key)
+        write_json(folder.result, result.as_dict() | training.facts)
+        for path in folder.snapshots():
             path.unlink()
         score = result.executions[0].score if result.status == "completed" else None
         self._display.confirmed(training.trial_id, training.seed, score)

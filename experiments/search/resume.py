@@ -11,6 +11,7 @@ from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
 from experiments.record.study import picks
@@ -77,7 +78,7 @@ def changed_config(
         before = SearchConfig(**recorded)
         after = SearchConfig(**(recorded | changes))
     except TypeError as error:
-        raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
+        raise UserError(f"{str(StudyFolder(folder).record)!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
         moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
@@ -129,7 +130,7 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 
 def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:
     """Checks that what has begun is not above the limit, and leaves trials for new points."""
-    begun = len(list(folder.glob("trial_*/trial.json")))
+    begun = len(StudyFolder(folder).begun())
     if config.max_trials < min(begun, before):
         raise UserError(
             f"--max-trials {config.max_trials}: study {folder.name!r} has begun "

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from experiments.record.durations import attempt_seconds, epoch_seconds, num_epo
 from experiments.record.fidelity import epochs_asked
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import ATTEMPTS, PRUNED
+from experiments.record.layout import PRUNED, StudyFolder, TrialFolder
 from experiments.record.objective import objective_values, objectives_of
 from experiments.record.reading import read_json
 from experiments.training.task import TrialResult
@@ -40,14 +39,11 @@ class TrialRecord:
         self, folder: Path, oracle: Any, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.folder = folder
+        self._study = StudyFolder(folder)
         self._oracle, self._clock = oracle, clock
         self._begun: dict[str, float] = {}  # trial id -> when its running attempt began
         self._attempts: dict[str, list[Attempt]] = {}
         self._cost: dict[str, tuple[int, float]] = {}
-
-    def trial_folder(self, trial_id: str) -> Path:
-        """Returns the folder of a trial."""
-        return self.folder / f"trial_{trial_id}"
 
     def attempts(self, trial_id: str) -> list[Attempt]:
         """Returns the attempts at a trial so far."""
@@ -83,7 +79,7 @@ class TrialRecord:
 
     def _write_attempts(self, trial_id: str) -> None:
         attempts = [asdict(attempt) for attempt in self.attempts(trial_id)]
-        write_json(self.trial_folder(trial_id) / ATTEMPTS, attempts)
+        write_json(self._study.trial(trial_id).attempts, attempts)
 
     def cost(self, trial_id: str) -> tuple[int, float]:
         """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
@@ -94,8 +90,7 @@ class TrialRecord:
         found = []
         for trial_id in self._oracle.end_order[-count:]:
             try:
-                path = self.trial_folder(trial_id) / "result.json"
-                found.append(_cost(read_json(path)))
+                found.append(_cost(read_json(self._study.trial(trial_id).result)))
             except (OSError, ValueError, AttributeError):
                 continue
         return found
@@ -120,10 +115,10 @@ class TrialRecord:
         objectives = objectives_of(self._oracle)
         if len(objectives) > 1:
             record["objectives"] = objective_values(objectives, record)
-        write_json(self.trial_folder(job.trial_id) / "result.json", record)
+        folder = self._study.trial(job.trial_id)
+        write_json(folder.result, record)
         tell(self._oracle, trial, record)
-        with suppress(FileNotFoundError):
-            (self.trial_folder(job.trial_id) / ATTEMPTS).unlink()
+        folder.attempts.unlink(missing_ok=True)
         return score
 
 
@@ -187,13 +182,13 @@ def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
         oracle.update_trial(trial_id, metrics | costs, step=record["initial_epoch"] + index)
 
 
-def read_attempts(folder: Path) -> list[Attempt]:
+def read_attempts(folder: TrialFolder) -> list[Attempt]:
     """Returns the attempts of a trial that has not ended, the last one as interrupted."""
     try:
-        if (folder / ATTEMPTS).is_file():
-            attempts = [Attempt.from_dict(record) for record in read_json(folder / ATTEMPTS)]
+        if folder.attempts.is_file():
+            attempts = [Attempt.from_dict(record) for record in read_json(folder.attempts)]
         else:
-            attempts = [Attempt(1, started=(folder / "trial.json").stat().st_mtime)]
+            attempts = [Attempt(1, started=folder.state.stat().st_mtime)]
     except (ValueError, TypeError, AttributeError):
         return []
     if attempts and attempts[-1].outcome is None:

@@ -65,7 +65,7 @@ class Opened:
         Raises:
             UserError: The trial's file can't be read.
         """
-        path = self.folder / f"trial_{trial_id}" / "trial.json"
+        path = self.study.files.trial(trial_id).state
         config = dig(read_json(path), "hyperparameters")
         if not isinstance(dig(config, "space"), list) or not isinstance(
             dig(config, "values"), dict

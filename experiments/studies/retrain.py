@@ -2,7 +2,6 @@
 
 import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from experiments.finalists.testing import Predicted, tested
 from experiments.record.alike import facts_of, why_unlike
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
-from experiments.record.layout import DEFAULT
+from experiments.record.layout import DEFAULT, TrialFolder
 from experiments.record.numerics import numerics_sentence
 from experiments.record.seeds import (
     CONFIRM_STREAM,
@@ -49,7 +48,7 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     Raises:
         UserError: A training failed.
     """
-    path = opened.folder / "artifacts" / "confirmed" / f"{trial_id}.json"
+    path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
     is_default = trial_id == DEFAULT
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
@@ -98,7 +97,7 @@ def _train_and_test(
     opened: Opened, config: dict[str, Any], trial_id: str, seed: int
 ) -> tuple[dict[str, Any], Predicted]:
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint.weights.h5"
+        checkpoint = TrialFolder(folder).checkpoint
         task = opened.task(config, seeds=(seed,), checkpoint=str(checkpoint))
         result = run_trial(task, lambda execution, epoch, metrics: False)
         if result.status != "completed":

@@ -17,6 +17,7 @@ from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, check_writable
+from experiments.record.layout import TrialFolder
 from experiments.record.lock import holder, locked
 from experiments.record.objective import Objective
 from experiments.record.status_file import StatusFile, read_status
@@ -68,14 +69,14 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     assert read_status(study) == {}
     assert read_finalists(pipe(study / "artifacts" / "finalists.json")) == []
     assert read_snapshot(trial / "snapshot.npz") is None
-    assert len(read_attempts(trial)) == 1
+    assert len(read_attempts(TrialFolder(trial))) == 1
     space = cast(Any, SimpleNamespace(space=[]))
     objective = Objective("val_accuracy", "max")
     _, lines = warm_start([str(study)], space, objective, study.parent)
     assert "1 damaged" in lines[0]
     with pytest.raises(UserError, match="nothing was removed"):
         prune(study, 1)
-    assert _read(study / "trial_1", None, TrialReader()).mended
+    assert _read(TrialFolder(study / "trial_1"), None, TrialReader()).mended
     assert (study / "trial_1" / "trial.json.damaged").is_fifo()
     pipe(study / "study.json")
     result = CliRunner().invoke(main, ["status", str(study)])
