@@ -15,6 +15,7 @@ from typing import Any
 from experiments.record.fidelity import epochs_asked
 from experiments.record.layout import DAMAGED, TEMPORARY, TRIAL, StudyFolder, TrialFolder
 from experiments.record.objective import Objective
+from experiments.record.schema import checked_result
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -135,23 +136,6 @@ def _described(space: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _condition(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": config["name"], "values": list(config["values"])}
-
-
-def checked_result(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns the content of `result.json`.
-
-    Raises:
-        KeyError: Something is missing.
-        TypeError: Something is of the wrong kind.
-        ValueError: It does not agree with itself.
-    """
-    int(result["trial_id"])
-    dict(result["hyperparameters"])
-    for execution in result["executions"] if result["status"] != "failed" else []:
-        lengths = {len(values) for values in execution["history"].values()}
-        if lengths != {len(execution["epoch_seconds"])}:
-            raise ValueError("an execution's metrics are of different lengths")
-    return result
 
 
 def check_metrics(config: dict[str, Any]) -> None:

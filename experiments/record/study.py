@@ -14,8 +14,7 @@ from experiments.record.files import write_json
 from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, studies_in
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import dicts, read_json
-from experiments.record.schema import check_format
-from experiments.record.study_check import check_record
+from experiments.record.schema import check_record
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -113,12 +112,8 @@ def read_study(folder: Path) -> dict[str, Any]:
             "informs a new search: experiments search --from FOLDER"
         )
     record = read_json(path)
-    keys = ("config", "objective", "space", "dataset")
-    if not isinstance(record, dict) or any(key not in record for key in keys):
-        raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
-    check_format(record, folder)
     check_record(record, path)
-    return record
+    return dict(record)
 
 
 def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:

@@ -9,10 +9,11 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.methods.oracles.stored_trial import TrialReader
-from experiments.record.ended_trials import checked_result, failed_of_cache
+from experiments.record.ended_trials import failed_of_cache
 from experiments.record.files import remove_left_over
 from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, set_aside
 from experiments.record.reading import read_json
+from experiments.record.schema import checked_result
 from experiments.search.retried import begun_again
 from experiments.search.trial_record import TrialRecord, note_asked, read_attempts, tell
 

@@ -14,6 +14,7 @@ from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
+from experiments.record.schema import FORMAT
 from experiments.record.study import picks
 from experiments.search.places import is_images, whole
 from experiments.search.places import recorded as found_now
@@ -199,4 +200,5 @@ def as_now(
     # Facts of the dataset may not have been recorded then.
     dataset = data.record() | record["dataset"] | {"name": config.dataset}
     whole = record["config"] | config.as_dict() | kept
-    return record | {"config": whole, "name": folder.name, "dataset": dataset}
+    now = {"format": FORMAT, "config": whole, "name": folder.name, "dataset": dataset}
+    return record | now
