@@ -91,10 +91,9 @@ def _complete_spaces(ctx: Any, param: Any, incomplete: str) -> list[str]:
 
 
 def _complete_studies(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    from pathlib import Path
+    from experiments.record.layout import studies_in
 
-    runs = Path(ctx.params.get("runs_dir") or "runs")
-    found = sorted(path.parent.name for path in runs.glob("*/oracle.json"))
+    found = studies_in(ctx.params.get("runs_dir") or "runs")
     return [name for name in found if name.startswith(incomplete)]
 
 
@@ -132,6 +131,7 @@ def _show_result(result: Any, quiet: bool) -> int:
         return _NO_TRIAL_COMPLETED
     if not quiet:
         from experiments.record.formatting import score as shown
+        from experiments.record.layout import StudyFolder
 
         tested = _tested(result)
         for line in result.front_lines:
@@ -139,7 +139,7 @@ def _show_result(result: Any, quiet: bool) -> int:
         label = "recommended trial" if result.front_lines else "best trial"
         say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
         if tested:
-            say(f"model:  {result.folder / 'best_model.keras'}")
+            say(f"model:  {StudyFolder(result.folder).model}")
         say(f"report: {result.report}")
     return 0
 

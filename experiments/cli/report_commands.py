@@ -104,17 +104,19 @@ def reproduce(
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.record.files import check_own
+    from experiments.record.layout import RECORD
     from experiments.studies.export_study import export_study
     from reports import load_study
 
     if (to is None) == (model is None):
         raise UserError("say what to export: --to FORMAT, or --model FORMAT")
     loaded = load_study(study, runs_dir)
+    exports = loaded.files.exports
     if out is None:
         check_own(loaded.folder)
     if to is not None:
-        names = {"optuna": "optuna.db", "json": "study.json"}
-        place = Path(out) if out else loaded.folder / "export" / names.get(to, to)
+        names = {"optuna": "optuna.db", "json": RECORD}
+        place = Path(out) if out else exports / names.get(to, to)
         if to == "tensorboard":
             import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed
         echo(export_study(loaded, to, place))
@@ -123,7 +125,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     from experiments.studies.export_model import export_model
 
     suffix = {"tflite": ".tflite", "onnx": ".onnx"}.get(str(model), "")
-    place = Path(out) if out else loaded.folder / "export" / f"model{suffix or '_saved'}"
+    place = Path(out) if out else exports / f"model{suffix or '_saved'}"
     difference = export_model(loaded, str(model), place)
     echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 

@@ -92,6 +92,7 @@ def _status(study: str, runs: str, watch: bool) -> None:
 
 def _prune(study: str, runs: str, keep: int) -> None:
     from experiments.record.formatting import plural
+    from experiments.record.layout import StudyFolder
     from experiments.record.lock import PRUNED, locked
     from experiments.record.reading import as_dict, read_json
     from experiments.record.schema import check_format
@@ -101,7 +102,8 @@ def _prune(study: str, runs: str, keep: int) -> None:
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
-    check_format(as_dict(read_json(folder / "study.json")), folder)  # before a lock is left there
+    # Before a lock is left there.
+    check_format(as_dict(read_json(StudyFolder(folder).record)), folder)
     with locked(folder, PRUNED):
         removed, size = prune(folder, keep)
     echo(f"removed {plural(removed, 'file')}, {size / 1e6:.1f} MB")

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData, Split
 from experiments.record.files import atomic, write_json
+from experiments.record.layout import StudyFolder
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code
 
@@ -28,8 +29,8 @@ _NUM_PICTURES = 12
 _Array = npt.NDArray[Any]
 
 
-def write_artifacts(folder: Path, model: keras.Model, data: PreparedData) -> None:
-    """Computes and writes every artifact of the exported `model` into `folder`."""
+def write_artifacts(study: StudyFolder, model: keras.Model, data: PreparedData) -> None:
+    """Computes and writes every artifact of the exported `model` of a study."""
     from experiments.training.feed import dataset_of
 
     test = data.open("test")
@@ -37,16 +38,16 @@ def write_artifacts(folder: Path, model: keras.Model, data: PreparedData) -> Non
     probabilities = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
     measured = latency(model, np.asarray(test.images[0]))
     costs = {"flops": flops(model), **measured.as_dict()}
-    write_json(folder / "model.json", describe_model(model) | costs)
-    _save(folder / "predictions.npz", labels=labels, probabilities=probabilities)
+    write_json(study.model_facts, describe_model(model) | costs)
+    _save(study.arrays("predictions"), labels=labels, probabilities=probabilities)
     pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
     pictures |= _pictures("test", test, _spread(labels))
     train = data.open("train")
     pictures |= _pictures("train", train, _spread(np.asarray(train.labels)))
-    _save(folder / "pictures.npz", **pictures)
+    _save(study.arrays("pictures"), **pictures)
     features = look(model, np.asarray(test.images[_spread(labels)[0]]))
     if features is not None:
-        _save(folder / "features.npz", **features)
+        _save(study.arrays("features"), **features)
 
 
 def class_probabilities(outputs: _Array) -> npt.NDArray[np.float32]:

@@ -28,6 +28,7 @@ from experiments.finalists.record import (
 from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
 from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.files import write_json
+from experiments.record.layout import StudyFolder
 from experiments.record.objective import LATENCY
 from experiments.record.predictions import read_finalists_predictions
 from experiments.record.reading import as_dict
@@ -76,10 +77,9 @@ class Confirmation:
     ) -> None:
         self._config, self._data, self._tuner = config, data, tuner
         self._folder, self._display, self._end = folder, display, end
-        self._path = folder / "artifacts" / "finalists.json"
-        self._recorded = read_finalists(self._path)
-        self._earlier_path = self._path.with_name("finalists_earlier.json")
-        self._earlier = read_finalists(self._earlier_path)
+        self._study = StudyFolder(folder)
+        self._recorded = read_finalists(self._study.finalists)
+        self._earlier = read_finalists(self._study.finalists_earlier)
         # trial id -> seed -> what that training says of each test image
         self._said: dict[str, dict[int, Predicted]] = {}
 
@@ -99,7 +99,7 @@ class Confirmation:
         if self._config.confirm == 0:  # what an earlier session has confirmed stays in the record
             return confirmed([])
         if self.is_done:
-            shutil.rmtree(self._folder / "artifacts" / "finalists", ignore_errors=True)
+            shutil.rmtree(self._study.trainings, ignore_errors=True)
             return confirmed(self._recorded)
         best = [trial.trial_id for trial in self._best()]
         trainings = Trainings(
@@ -108,9 +108,9 @@ class Confirmation:
         ranked = self._ranked(trainings, best)
         records = self._tested(ranked)
         labels = np.asarray(self._data.open("test").labels)
-        write_predictions(self._path.with_suffix(".npz"), labels, self._said)
+        write_predictions(self._study.arrays("finalists"), labels, self._said)
         self._keep_earlier(records)
-        write_json(self._path, records)
+        write_json(self._study.finalists, records)
         trainings.remove()
         return confirmed(records)
 
@@ -118,7 +118,7 @@ class Confirmation:
         """Keeps trainings that are in the record no longer: another session may want them."""
         earlier = left_out([*self._recorded, *self._earlier], records)
         if earlier or self._earlier:
-            write_json(self._earlier_path, earlier)
+            write_json(self._study.finalists_earlier, earlier)
 
     def _ranked(self, trainings: Trainings, best: Sequence[str]) -> list[Finalist]:
         """Trains the finalists, and returns them ranked."""
@@ -162,7 +162,7 @@ class Confirmation:
         if tested:
             how = {"patience": self._config.patience} | self._recorded[0]
             named = [(trial_id, training["seed"]) for trial_id, training in tested]
-            when = self._path.stat().st_mtime
+            when = self._study.finalists.stat().st_mtime
             note_test_use(self._folder, "finalists", self._data, how, named, when)
 
     def _note_test(self, ranked: Sequence[Finalist]) -> None:
@@ -257,7 +257,7 @@ class Confirmation:
 
         if outcome.weights is None:
             training = outcome.training
-            there = (self._folder / "best_model.keras").is_file()
+            there = self._study.model.is_file()
             if there and exported(self._recorded) == (training.trial_id, training.seed):
                 return
             outcome = train_again(training, self._folder, self._display)
@@ -265,7 +265,7 @@ class Confirmation:
         export(self._folder, model)
         if needs := own_code(model):
             self._display.notice(notice_of(needs))
-        write_artifacts(self._folder / "artifacts", model, self._data)
+        write_artifacts(self._study, model, self._data)
 
     def _record(
         self, finalist: Finalist, runs: list[dict[str, Any]], chosen: int | None

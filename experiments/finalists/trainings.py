@@ -21,13 +21,12 @@ from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import CHECKPOINT, SNAPSHOTS
+from experiments.record.layout import TRAINING, StudyFolder, TrialFolder
 from experiments.record.reading import as_dict, read_json
 from experiments.record.status_file import StatusFile
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
 _TICK_SECONDS = 0.5
-_TRAINING = "training.json"  # what a training was of when it began
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Trainings:
         place: str = "finalists",
     ) -> None:
         self._end = end
-        self._folder = study / "artifacts" / place
+        self._folder = StudyFolder(study).artifacts / place
         self._executor, self._display, self._known = executor, display, known
         self._status = StatusFile(study)
         self._attempts = AttemptLog(self._folder.joinpath)
@@ -177,9 +176,9 @@ class Trainings:
 
     def outcome(self, training: Training, to_test: bool = False) -> Outcome | None:
         """Returns what a training came to; `None` if it has not been trained as is wanted now."""
-        folder = self._folder / training.key
+        folder = TrialFolder(self._folder / training.key)
         try:
-            record = read_json(folder / "result.json")
+            record = read_json(folder.result)
             if {name: record[name] for name in training.facts} != training.facts:
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
@@ -188,10 +187,11 @@ class Trainings:
             execution = result.executions[0]
         except (ValueError, KeyError, TypeError, IndexError):
             return self._recalled(training, to_test)
-        weights = folder / CHECKPOINT
-        if not weights.is_file():
+        if not folder.checkpoint.is_file():
             return self._recalled(training, to_test)
-        return Outcome(training, execution, weights, None, None, as_dict(result.numerics), result)
+        return Outcome(
+            training, execution, folder.checkpoint, None, None, as_dict(result.numerics), result
+        )
 
     def remove(self, training: Training | None = None) -> None:
         """Removes what was kept, of all or of one training, once it is in the record."""
@@ -219,22 +219,22 @@ class Trainings:
             self._begin(waiting.pop(0))
 
     def _begin(self, training: Training) -> None:
-        folder = self._folder / training.key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = TrialFolder(self._folder / training.key)
+        folder.path.mkdir(parents=True, exist_ok=True)
         if self._is_kept(training):
-            self._attempts.restore(training.key, _TRAINING)
+            self._attempts.restore(training.key, TRAINING)
         else:  # it is new, or of other epochs or another patience than now
-            for leftover in folder.iterdir():
+            for leftover in folder.path.iterdir():
                 leftover.unlink()
-            write_json(folder / _TRAINING, training.facts)
-        task = replace(training.task, snapshots=str(folder), checkpoint=str(folder / CHECKPOINT))
+            write_json(folder.facts, training.facts)
+        task = replace(training.task, snapshots=str(folder.path), checkpoint=str(folder.checkpoint))
         self._display.confirming(training.trial_id, training.seed)
         self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:
         try:
-            path = self._folder / training.key / _TRAINING
-            return bool(read_json(path) == training.facts)
+            facts = read_json(TrialFolder(self._folder / training.key).facts)
+            return bool(facts == training.facts)
         except UserError:
             return False
 
@@ -271,9 +271,9 @@ class Trainings:
         if result is None:
             return
         training = self._trainings[job.trial_id]
-        folder = self._folder / training.key
-        write_json(folder / "result.json", result.as_dict() | training.facts)
-        for path in () if training.task.keep_snapshots else folder.glob(SNAPSHOTS):
+        folder = TrialFolder(self._folder / training.key)
+        write_json(folder.result, result.as_dict() | training.facts)
+        for path in () if training.task.keep_snapshots else folder.snapshots():
             path.unlink()
         self._attempts.forget(training.key)
         self._status.ended(training.key)

@@ -10,7 +10,7 @@ from experiments.methods.oracles.halving import ORIGIN
 from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number, missing
 from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
-from experiments.record.layout import was_pruned
+from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective, objective_values
 from experiments.record.plain_metrics import Candidate, best_of
 from experiments.record.plain_project import read_project
@@ -30,28 +30,28 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     Raises:
         UserError: The trials are of another objective, or of one that is not known.
     """
-    if not (folder / "study.json").is_file():
+    if not StudyFolder(folder).record.is_file():
         return _read_plain(name, folder, objectives)
     check_objective(name, _objective_of(folder), objectives[0])
     trials, skipped = [], Counter[str]()
-    paths, states = sorted(folder.glob("trial_*/trial.json")), {}
-    for path in paths:
+    states = {}
+    for found in StudyFolder(folder).begun():
         try:
-            state = read_json(path)
+            state = read_json(found.state)
             dict(state["hyperparameters"]["values"]), state["score"], str(state["status"])
-            states[path] = state
+            states[found] = state
         except (OSError, ValueError, KeyError, TypeError):
             skipped["damaged"] += 1
-    asked = {path: _asked(path.parent) for path in states}
+    asked = {found: _asked(found) for found in states}
     most = max(asked.values(), default=0)
     gone_on_with = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
-    for path, state in states.items():
+    for found, state in states.items():
         values, score = dict(state["hyperparameters"]["values"]), state["score"]
         status = str(state["status"])
         is_short = (
             was_pruned(status, state.get("message"))
             or is_of_early_round(values)
-            or 0 < asked[path] < most
+            or 0 < asked[found] < most
         )
         curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
@@ -60,17 +60,17 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped["gone on with as another trial"] += 1
         elif is_short and not curve:
             skipped["stopped early"] += 1
-        elif (lacking := missing(others := _others(path.parent, objectives[1:]))) is not None:
+        elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(Earlier(values, float(score), tuple(others.values()), curve))
     return Source(trials, skipped)
 
 
-def _asked(folder: Path) -> int:
+def _asked(trial: TrialFolder) -> int:
     """Returns the epochs that a trial was to be trained for; 0 where its record does not say."""
     try:
-        record = read_json(folder / "result.json")
+        record = read_json(trial.result)
     except (OSError, ValueError):
         return 0
     return epochs_asked(as_dict(record)) or 0
@@ -90,7 +90,7 @@ def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
 def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
     """Reads a project of plain Keras Tuner, which says by its metrics what its scores are of."""
     problems: list[str] = []
-    files = read_trials(sorted(folder.glob("trial_*/trial.json")), problems)
+    files = read_trials((trial.path for trial in StudyFolder(folder).begun()), problems)
     skipped = Counter({"damaged": len(problems)} if problems else {})
     project = read_project(folder, files, [])
     ranking, objective = project.ranking, objectives[0]
@@ -123,13 +123,13 @@ def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dic
     return {o.name: best_of(state, Candidate(o.name, o.direction)) for o in objectives}
 
 
-def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
+def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:
     """Returns what a trial came to by further objectives, as far as its record says."""
     unknown = dict.fromkeys(o.name for o in objectives)
     if not objectives:
         return unknown
     try:
-        record = read_json(folder / "result.json")
+        record = read_json(trial.result)
         return objective_values(objectives, record)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return unknown
@@ -138,7 +138,7 @@ def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
     try:
-        record = as_dict(read_json(folder / "study.json"))
+        record = as_dict(read_json(StudyFolder(folder).record))
     except UserError:
         return None
     check_format(record, folder)

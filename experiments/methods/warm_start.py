@@ -15,6 +15,7 @@ from experiments.methods.prior_trials import Earlier, Source, check_objective, i
 from experiments.methods.prior_trials import missing as missing_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.reading import clean
@@ -88,7 +89,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
     if path.suffix == ".csv":
         return _read_csv(path, objectives)
     folder = path if path.is_dir() else runs_dir / name
-    if not any(folder.glob("trial_*/trial.json")):
+    if not StudyFolder(folder).begun():
         raise UserError(
             f"--from {name}: expected a study, a folder of a Keras Tuner project, a CSV file or "
             f"the URL of an Optuna storage; there are no trials in {str(folder)!r}"

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.fidelity import epochs_asked
+from experiments.record.layout import DAMAGED, TEMPORARY, TRIAL, StudyFolder, TrialFolder
 from experiments.record.objective import Objective
 from experiments.record.reading import read_json
+from experiments.record.schema import checked_result
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -77,8 +79,8 @@ def read_ended(folder: Path, objective: Objective) -> EndedTrials | None:
     last: tuple[int, Any] = (-1, ())  # number of the last trial, and its space
     asked: dict[str, int] = {}
     try:
-        for path in folder.glob("trial_*"):
-            state, result = _read(path)
+        for place in StudyFolder(folder).trials():
+            state, result = _read(place)
             trial = _trial(state)
             number = int(trial.trial_id)
             found[number] = trial
@@ -93,17 +95,17 @@ def read_ended(folder: Path, objective: Objective) -> EndedTrials | None:
     return EndedTrials(objective, [found[number] for number in sorted(found)], asked, space)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(folder: TrialFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the content of `trial.json` and of `result.json`.
 
     Raises:
         ValueError: One of them is not there, or they are not what an ended trial leaves.
     """
-    names = os.listdir(folder)
-    if any(name.startswith(".tmp-") or name.endswith(".damaged") for name in names):
+    names = os.listdir(folder.path)
+    if any(name.startswith(TEMPORARY) or name.endswith(DAMAGED) for name in names):
         raise ValueError("there is something to be mended")
-    state, result = (read_json(folder / n) for n in ("trial.json", "result.json"))
-    if any(f"trial_{content['trial_id']}" != folder.name for content in (state, result)):
+    state, result = (read_json(path) for path in (folder.state, folder.result))
+    if any(f"{TRIAL}{content['trial_id']}" != folder.path.name for content in (state, result)):
         raise ValueError("it is of another trial")
     check_metrics(state["metrics"])
     if failed_of_cache(checked_result(result)):
@@ -133,23 +135,6 @@ def _described(space: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _condition(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": config["name"], "values": list(config["values"])}
-
-
-def checked_result(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns the content of `result.json`.
-
-    Raises:
-        KeyError: Something is missing.
-        TypeError: Something is of the wrong kind.
-        ValueError: It does not agree with itself.
-    """
-    int(result["trial_id"])
-    dict(result["hyperparameters"])
-    for execution in result["executions"] if result["status"] != "failed" else []:
-        lengths = {len(values) for values in execution["history"].values()}
-        if lengths != {len(execution["epoch_seconds"])}:
-            raise ValueError("an execution's metrics are of different lengths")
-    return result
 
 
 def check_metrics(config: dict[str, Any]) -> None:

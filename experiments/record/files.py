@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.errors import UserError
+from experiments.record.layout import TEMPORARY, StudyFolder
 
 try:
     import fcntl
 except ImportError:  # Windows: what killed writers have left stays
     fcntl = None  # type: ignore[assignment]
 
-_TEMPORARY = ".tmp-"
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
 _BLOCK = 2**20
 
@@ -48,7 +48,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def _made(path: Path) -> tuple[int | None, Path]:
     """Makes a temporary file beside `path`; as long as its handle is open, it is held."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY, suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
         if fcntl is None:
             os.close(handle)
             return None, Path(name)
@@ -63,7 +63,7 @@ def remove_left_over(folder: Path) -> None:
     """Removes the temporary files in a folder and below it whose writers were killed."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            if name.startswith(_TEMPORARY):
+            if name.startswith(TEMPORARY):
                 _remove_unless_held(Path(parent, name))
 
 
@@ -178,11 +178,11 @@ def check_own(folder: Path) -> None:
 
 def _places(folder: Path) -> Iterator[Path]:
     """Yields what a study is written to, but for files that are renamed into place."""
-    for path in sorted(folder.glob("*")):
-        if path.name.startswith(("trial_", "artifacts", "export", ".lock", ".holder", ".tmp-")):
-            yield path
-            yield from path.glob("*") if path.is_dir() else ()
-            yield from path.glob("*/*") if path.name == "artifacts" else ()
+    study = StudyFolder(folder)
+    for path in study.own():
+        yield path
+        yield from path.glob("*") if path.is_dir() else ()
+        yield from path.glob("*/*") if path == study.artifacts else ()
 
 
 def check_writable(folder: Path) -> None:
@@ -193,7 +193,7 @@ def check_writable(folder: Path) -> None:
     """
     check_own(folder)
     try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY)
     except OSError as error:
         raise UserError(
             f"{str(folder)!r} can't be written to ({error.strerror}), and what comes of this is "

@@ -14,11 +14,9 @@ from filelock import FileLock, Timeout
 
 from experiments.record.errors import UserError
 from experiments.record.files import check_own
+from experiments.record.layout import StudyFolder
 from experiments.record.reading import read_json
 
-_LOCK = ".lock"
-_HOLDER = ".holder.json"
-LOCK_FILES = (_LOCK, _HOLDER)
 SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
 
 
@@ -34,7 +32,8 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
         UserError: Another process holds it, or a place in the folder is a link to elsewhere.
     """
     check_own(folder)
-    lock = FileLock(folder / _LOCK)
+    study = StudyFolder(folder)
+    lock = FileLock(study.lock)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -43,11 +42,11 @@ def locked(folder: Path, doing: str = SEARCHED) -> Iterator[None]:
             f"{_what_to_do(folder)}"
         ) from None
     try:
-        (folder / _HOLDER).unlink(missing_ok=True)  # it may be a pipe
-        (folder / _HOLDER).write_text(json.dumps(_myself() | {"doing": doing}), encoding="utf-8")
+        study.holder.unlink(missing_ok=True)  # it may be a pipe
+        study.holder.write_text(json.dumps(_myself() | {"doing": doing}), encoding="utf-8")
         yield
     finally:
-        (folder / _HOLDER).unlink(missing_ok=True)
+        study.holder.unlink(missing_ok=True)
         lock.release()
 
 
@@ -64,7 +63,7 @@ def _myself() -> dict[str, Any]:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Returns who was last known to hold the lock of a study folder, without touching it."""
     try:
-        found = read_json(folder / _HOLDER)
+        found = read_json(StudyFolder(folder).holder)
     except UserError:
         return None
     return found if isinstance(found, dict) else None

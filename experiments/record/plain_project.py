@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import listed, plural
+from experiments.record.layout import StudyFolder
 from experiments.record.notes import DOUBT, Note
 from experiments.record.plain_objective import Ranking, ranking
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
@@ -97,7 +98,7 @@ def _widest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _oracle(folder: Path, problems: list[str]) -> dict[str, Any]:
-    path = folder / "oracle.json"
+    path = StudyFolder(folder).oracle
     try:
         return as_dict(read_json(path)) if path.is_file() else {}
     except UserError as error:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
 from experiments.record.reading import read_arrays
 
 _Whole = npt.NDArray[np.integer[Any]]
@@ -21,7 +22,7 @@ def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:
     Returns:
         Labels `(num_images,)`, and trial -> seed -> predictions; empty where it is damaged.
     """
-    arrays = _arrays(folder / "artifacts" / "finalists.npz")
+    arrays = _arrays(StudyFolder(folder).arrays("finalists"))
     labels = _whole_numbers(arrays.get("labels"), 1)
     found = {}
     for name in arrays:

@@ -1,15 +1,186 @@
-"""The format of study folders: which this version reads, and what it says of newer ones."""
+"""What `study.json` and `result.json` hold: keys, their kinds, and the format that reads them."""
 
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.reading import clean, number
 
-FORMAT = 1  # raised when what an older version would do to a newer study is wrong
+FORMAT = 1  # of a study folder; raised when an older version would misread a newer study
+_MOST = 1_000_000_000  # epochs, trials
 
 
-def check_format(record: dict[str, Any], folder: Path) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """What a value may be.
+
+    Args:
+        name: As messages have it.
+        holds: Whether a value is of the kind.
+    """
+
+    name: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_list(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(holds, value))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_pair(value: Any) -> bool:
+    return _is_list(value, _is_number) and len(value) == 2
+
+
+def _whole(least: int) -> Kind:
+    def holds(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST
+
+    return Kind(f"a whole number from {least}", holds)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return Kind(f"{kind.name} or null", lambda value: value is None or kind.holds(value))
+
+
+ANYTHING = Kind("anything", lambda value: True)
+OBJECT = Kind("an object", _is_object)
+OBJECTS = Kind("a list of objects", lambda value: _is_list(value, _is_object))
+LIST = Kind("a list", lambda value: isinstance(value, list))
+LISTS = Kind("an object of lists", lambda v: _is_object(v) and all(map(LIST.holds, v.values())))
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+NUMBER = Kind("a number", _is_number)
+NUMBERS = Kind("a list of numbers", lambda value: _is_list(value, _is_number))
+PAIRS = Kind("a list of pairs of numbers", lambda value: _is_list(value, _is_pair))
+COUNT = _whole(0)
+INTEGER = Kind("a whole number", lambda value: isinstance(value, int))
+# JSON has neither NaN nor infinities: they are written as text.
+MEASURED = Kind("a number", lambda v: isinstance(v, int | float) or v in ("nan", "inf", "-inf"))
+TRIAL_ID = Kind("digits", lambda value: isinstance(value, str) and value.isdecimal())
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a record.
+
+    Args:
+        kind: What its value may be.
+        needed: Whether a record without it can't be resumed. What is not needed may be missing,
+            in records of earlier versions too.
+        always: Whether every record that is written now has it.
+        of: Keys of each object in it.
+        since: The format that brought it; it is not needed in records of earlier ones.
+    """
+
+    kind: Kind
+    needed: bool = False
+    always: bool = True
+    of: Mapping[str, "Key"] | None = None
+    since: int = 1
+
+
+HYPERPARAMETER_KEYS = {
+    "name": Key(TEXT, needed=True),
+    "kind": Key(TEXT, needed=True),
+    "conditions": Key(OBJECTS, needed=True),
+}  # and what Keras Tuner's configuration of its kind has
+
+EARLIER_KEYS = {
+    "values": Key(OBJECT, needed=True),
+    "score": Key(NUMBER, needed=True),
+    "further": Key(NUMBERS, always=False),  # of several objectives
+    "curve": Key(PAIRS, always=False),  # of a trial that was stopped early
+}
+
+SESSION_KEYS = {
+    "started": Key(NUMBER),
+    "command_line": Key(LIST),
+    "first_trial": Key(COUNT),
+    "max_trials": Key(INTEGER),
+    "max_epochs": Key(_whole(1)),
+    "factor": Key(_whole(2)),
+    "restored": Key(LIST),
+    "threads": Key(_or_null(COUNT)),
+    "points": Key(OBJECTS, always=False),  # of a method of Optuna
+    "picked": Key(TEXT, always=False),  # where `auto` picked a method
+    "space_source": Key(OBJECT, always=False),  # where the code of the space had changed
+    "widened": Key(OBJECTS, always=False),  # where ranges had become wider
+    "search_ended": Key(NUMBER, always=False),
+    "ended_by": Key(_or_null(TEXT), always=False),
+    "num_trials": Key(INTEGER, always=False),
+    "stopped": Key(NUMBER, always=False),  # by an interruption
+    "ended": Key(NUMBER, always=False),
+}
+
+STUDY_KEYS = {
+    "format": Key(ANYTHING),  # `check_format` looks at it
+    "name": Key(TEXT),
+    "config": Key(OBJECT, needed=True),  # `SearchConfig` looks at it
+    "objective": Key(OBJECT, needed=True),
+    "objectives": Key(OBJECTS, always=False),  # where there are several
+    "space": Key(OBJECTS, needed=True, of=HYPERPARAMETER_KEYS),
+    "space_source": Key(OBJECT),
+    "architecture": Key(LIST),
+    "dataset": Key(OBJECT, needed=True),
+    "environment": Key(OBJECT),
+    "started": Key(NUMBER),
+    "earlier": Key(OBJECTS, of=EARLIER_KEYS),
+    "sessions": Key(OBJECTS, of=SESSION_KEYS),
+    "search_ended": Key(NUMBER, always=False),  # once the last session's trials have ended
+    "ended": Key(NUMBER, always=False),
+}
+
+EXECUTION_KEYS = {
+    "seed": Key(INTEGER),
+    "history": Key(LISTS, needed=True),
+    "best_epoch": Key(COUNT),
+    "score": Key(_or_null(MEASURED)),
+    "seconds": Key(OBJECT),
+    "epoch_seconds": Key(LIST, needed=True),
+}
+
+RESULT_KEYS = {
+    "status": Key(TEXT, needed=True),
+    "executions": Key(OBJECTS, needed=True, of=EXECUTION_KEYS),
+    "trainable_parameters": Key(_or_null(MEASURED)),
+    "frozen_parameters": Key(_or_null(MEASURED)),
+    "flops": Key(_or_null(MEASURED)),
+    "latency_ms": Key(_or_null(MEASURED)),
+    "latency_low_ms": Key(_or_null(MEASURED)),
+    "latency_high_ms": Key(_or_null(MEASURED)),
+    "cause": Key(_or_null(TEXT)),
+    "message": Key(_or_null(TEXT)),
+    "traceback": Key(_or_null(TEXT)),
+    "initial_epoch": Key(COUNT),
+    "features": Key(OBJECT),
+    "numerics": Key(OBJECT),
+    "trial_id": Key(TRIAL_ID, needed=True),
+    "hyperparameters": Key(OBJECT, needed=True),
+    "score": Key(_or_null(MEASURED)),
+    "started": Key(NUMBER),
+    "ended": Key(NUMBER),
+    "worker": Key(_or_null(TEXT)),
+    "attempts": Key(OBJECTS),
+    "seconds": Key(MEASURED),
+    "asked": Key(OBJECT),
+    "objectives": Key(OBJECT, always=False),  # where there are several
+}
+
+
+def check_format(record: Mapping[str, Any], folder: Path) -> None:
     """Checks that a study was not written by a newer version.
 
     Args:
@@ -25,3 +196,62 @@ def check_format(record: dict[str, Any], folder: Path) -> None:
             f"{clean(record['format'], 20)}, this one knows {FORMAT}): update "
             "keras-tuner-experiments; nothing was changed"
         )
+
+
+def check_record(record: Any, path: Path) -> None:
+    """Checks what a session is resumed from.
+
+    Args:
+        record: The content of `study.json`.
+        path: Its path.
+
+    Raises:
+        UserError: It was written by a newer version, something needed is missing, or something is
+            of another kind than any version has written.
+    """
+    needed = [name for name, key in STUDY_KEYS.items() if key.needed and key.since == 1]
+    if not isinstance(record, dict) or any(name not in record for name in needed):
+        raise UserError(f"{str(path)!r} is no study record: expected {', '.join(needed)}")
+    check_format(record, path.parent)
+    for wrong in _wrong(record, STUDY_KEYS, _format_of(record)):
+        raise UserError(
+            f"{str(path)!r} is damaged: {wrong}; restore it from a copy, or start a new study and "
+            "give it this one's trials with --from"
+        )
+
+
+def checked_result(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns the content of `result.json`.
+
+    Raises:
+        ValueError: Something needed is missing, something is of another kind than any version has
+            written, or it does not agree with itself.
+    """
+    for wrong in _wrong(result, RESULT_KEYS, FORMAT):
+        raise ValueError(wrong)
+    for execution in result["executions"] if result["status"] != "failed" else []:
+        lengths = {len(values) for values in execution["history"].values()}
+        if lengths != {len(execution["epoch_seconds"])}:
+            raise ValueError("an execution's metrics are of different lengths")
+    return result
+
+
+def _format_of(record: Mapping[str, Any]) -> int:
+    stated = number(record.get("format"))
+    return int(stated) if stated > 1 else 1  # what states none is as old as can be
+
+
+def _wrong(
+    record: Mapping[str, Any], keys: Mapping[str, Key], stated: int, place: str = ""
+) -> Iterator[str]:
+    """Yields what is missing in a record of format `stated`, or is of another kind."""
+    for name, key in keys.items():
+        found = record.get(name)
+        if name not in record:
+            if key.needed and key.since <= stated:
+                yield f"{place}{name} is missing"
+        elif not key.kind.holds(found):
+            yield f"{place}{name} should be {key.kind.name}, got {clean(found, 80)}"
+        else:
+            for item in record[name] if key.of else ():
+                yield from _wrong(item, key.of or {}, stated, f"{name}: ")

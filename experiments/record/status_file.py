@@ -8,9 +8,9 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import finite
+from experiments.record.layout import TEMPORARY, StudyFolder
 from experiments.record.reading import read_json
 
-_NAME = "status.json"
 _SECONDS = 1.0
 
 
@@ -22,7 +22,7 @@ class StatusFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / _NAME
+        self._path = StudyFolder(folder).status
         self._written = 0.0
         self._trials: dict[str, dict[str, Any]] = {}
 
@@ -41,7 +41,7 @@ class StatusFile:
         self._written = time.monotonic()
         running = {i: self._trials.get(i, {}) for i in state.get("running", [])}
         content = state | {"running": running, "written": time.time()}
-        temporary = self._path.with_name(f".tmp-{_NAME}")
+        temporary = self._path.with_name(TEMPORARY + self._path.name)
         temporary.unlink(missing_ok=True)  # it may be a pipe
         temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
         os.replace(temporary, self._path)
@@ -50,7 +50,7 @@ class StatusFile:
 def read_status(folder: Path) -> dict[str, Any]:
     """Returns what a search last said of itself; empty if nothing can be read."""
     try:
-        found = read_json(folder / _NAME)
+        found = read_json(StudyFolder(folder).status)
     except UserError:
         return {}
     return found if isinstance(found, dict) else {}

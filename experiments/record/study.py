@@ -11,11 +11,10 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
-from experiments.record.lock import LOCK_FILES
+from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, studies_in
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import dicts, read_json
-from experiments.record.schema import check_format
-from experiments.record.study_check import check_record
+from experiments.record.schema import check_record
 
 _PACKAGES = (
     "keras-tuner-experiments",
@@ -34,7 +33,7 @@ def is_unbegun(folder: Path) -> bool:
         names = os.listdir(folder)
     except OSError:
         return False
-    return all(name in LOCK_FILES or name.startswith(".tmp-") for name in names)
+    return all(name in LOCK_FILES or name.startswith(TEMPORARY) for name in names)
 
 
 def environment() -> dict[str, Any]:
@@ -91,7 +90,7 @@ def write_study(folder: Path, study: dict[str, Any]) -> None:
     ):
         if isinstance(holder, dict) and name in holder:
             holder[name] = all_hidden(holder[name])
-    write_json(folder / "study.json", study)
+    write_json(StudyFolder(folder).record, study)
 
 
 def read_study(folder: Path) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def read_study(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing or damaged.
     """
-    path = folder / "study.json"
+    path = StudyFolder(folder).record
     if is_unbegun(folder):
         raise UserError(
             f"study {folder.name!r} was ended before it had begun: there is nothing to go on with; "
@@ -113,12 +112,8 @@ def read_study(folder: Path) -> dict[str, Any]:
             "informs a new search: experiments search --from FOLDER"
         )
     record = read_json(path)
-    keys = ("config", "objective", "space", "dataset")
-    if not isinstance(record, dict) or any(key not in record for key in keys):
-        raise UserError(f"{str(path)!r} is no study record: expected {', '.join(keys)}")
-    check_format(record, folder)
     check_record(record, path)
-    return record
+    return dict(record)
 
 
 def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
@@ -132,8 +127,8 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():
             return folder
-    there = sorted(p.parent.name for p in Path(runs_dir).glob("*/oracle.json"))
-    known = f"there are {', '.join(there)}" if there else "there is none yet"
+    there = ", ".join(studies_in(runs_dir))
+    known = f"there are {there}" if there else "there is none yet"
     raise UserError(f"no study {str(study)!r} in {str(runs_dir)!r}: {known}")
 
 

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from experiments.record.alike import differing
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, write_json
+from experiments.record.layout import StudyFolder
 from experiments.record.reading import as_dict, clean, dicts, number, read_json
 
 
@@ -46,7 +47,7 @@ def read_uses(folder: Path) -> list[dict[str, Any]]:
         Entries as the module describes them; what is damaged is left out.
     """
     uses = []
-    for entry in _entries(folder / "artifacts" / "test_uses.json"):
+    for entry in _entries(StudyFolder(folder).test_uses):
         trainings = [
             {"trial_id": clean(str(t.get("trial_id")), 40), "seed": t["seed"]}
             for t in dicts(entry.get("trainings"))
@@ -65,7 +66,7 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
         Entries as the module describes them; what is damaged is left out.
     """
     looks = []
-    for entry in _entries(folder / "artifacts" / "looks.json"):
+    for entry in _entries(StudyFolder(folder).looks):
         arms, digest = entry.get("arms"), entry.get("digest")
         pairs = [arm for arm in arms if _is_pair(arm)] if isinstance(arms, list) else []
         if pairs and isinstance(digest, str):
@@ -153,7 +154,7 @@ def note_test_use(
     entry = {"time": time.time() if when is None else when, "by": by}
     entry["fingerprint"] = data.fingerprint
     entry |= {"images": data.counts.get("test", 0), **facts, "trainings": new}
-    write_json(folder / "artifacts" / "test_uses.json", [*uses, entry])
+    write_json(StudyFolder(folder).test_uses, [*uses, entry])
 
 
 def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
@@ -175,7 +176,7 @@ def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
     entry |= {name: facts[name] for name in ("trainings", "images", "digest")}
     try:
         check_own(folder)
-        write_json(folder / "artifacts" / "looks.json", [*looks, entry])
+        write_json(StudyFolder(folder).looks, [*looks, entry])
     except (OSError, UserError):
         return False
     return True

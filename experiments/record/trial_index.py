@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
+from experiments.record.layout import RESULT, STATE, TEMPORARY, TRIAL, StudyFolder, TrialFolder
 from experiments.record.reading import as_dict, clean, read_json
 
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
@@ -25,7 +26,6 @@ Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.jso
 
 Stamp = list[int] | None  # of a file: inode, time of change in ns, bytes; `None` without one
 
-INDEX = ".index.json"
 _FORMAT = 1  # to be raised when `compact` leaves out or takes in something else
 _FEWEST = 20  # trials that are worth an index
 _STALE_SHARE = 0.1  # of the trials; from there on the index is written anew
@@ -57,11 +57,11 @@ def scan(folder: Path, whole: bool = False) -> Scan:
     found = Scan()
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
-            is_trial = entry.name.startswith("trial_")
+            is_trial = entry.name.startswith(TRIAL)
             if whole:
                 found.num_bytes += _bytes(entry)
-            if is_trial and (stamp := _stamp(f"{entry.path}/trial.json")) is not None:
-                found.stamps[entry.name] = (stamp, _stamp(f"{entry.path}/result.json"))
+            if is_trial and (stamp := _stamp(f"{entry.path}/{STATE}")) is not None:
+                found.stamps[entry.name] = (stamp, _stamp(f"{entry.path}/{RESULT}"))
     return found
 
 
@@ -103,7 +103,7 @@ def _read_compact(
     for name, pair in stamps.items():
         entry = known.get(name)
         if entry is None or entry[0] != list(pair):
-            trial = read_trial(folder / name / "trial.json", problems)
+            trial = read_trial(folder / name, problems)
             if trial is None:
                 continue
             entry = [list(pair), *compact(trial[1], trial[2])]
@@ -127,15 +127,14 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def read_trial(path: Path, problems: list[str]) -> Trial | None:
-    """Reads one trial's files by its `trial.json`; one that can't be read is named."""
-    result_path = path.with_name("result.json")
-    trial_id = trial_id_of(path.parent.name)
+def read_trial(folder: Path, problems: list[str]) -> Trial | None:
+    """Reads the files in a trial's folder; one that can't be read is named."""
+    files, trial_id = TrialFolder(folder), trial_id_of(folder.name)
     try:
-        state = read_json(path)
-        result = read_json(result_path) if result_path.is_file() else {}
+        state = read_json(files.state)
+        result = read_json(files.result) if files.result.is_file() else {}
         if not isinstance(state, dict) or not isinstance(result, dict):
-            raise UserError(f"{str(path.parent)!r} holds a file that is no record of a trial")
+            raise UserError(f"{str(folder)!r} holds a file that is no record of a trial")
     except UserError as error:
         problems.append(f"trial {trial_id} is left out: {clean(str(error))}")
         return None
@@ -145,14 +144,14 @@ def read_trial(path: Path, problems: list[str]) -> Trial | None:
 def read_result(folder: Path) -> dict[str, Any]:
     """Reads the `result.json` of a trial's folder; it is empty where there is none to be read."""
     try:
-        return as_dict(read_json(folder / "result.json"))
+        return as_dict(read_json(TrialFolder(folder).result))
     except UserError:
         return {}
 
 
 def trial_id_of(name: str) -> str:
     """Returns the id of a trial by the name of its folder."""
-    return clean(name.removeprefix("trial_"), 40)
+    return clean(name.removeprefix(TRIAL), 40)
 
 
 def compact(state: dict[str, Any], result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -174,7 +173,7 @@ def _without(record: Any, *names: str) -> Any:
 
 def _read_index(folder: Path) -> dict[str, list[Any]]:
     """Returns trial folder -> stamps, trial and result of what is in the index as it should be."""
-    path = folder / INDEX
+    path = StudyFolder(folder).index
     try:
         stored = as_dict(read_json(path)) if path.is_file() else {}
     except UserError:
@@ -199,12 +198,12 @@ def _write_index(folder: Path, entries: dict[str, list[Any]]) -> None:
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=folder, prefix=".tmp-", delete=False
+            "w", encoding="utf-8", dir=folder, prefix=TEMPORARY, delete=False
         ) as file:
             temporary = file.name
             json.dump({"format": _FORMAT, "trials": old}, file, separators=(",", ":"))
         os.chmod(temporary, 0o644)
-        os.replace(temporary, folder / INDEX)
+        os.replace(temporary, StudyFolder(folder).index)
     except OSError:  # a folder that can't be written is read without an index
         if temporary is not None:
             with suppress(OSError):
@@ -225,7 +224,7 @@ def status_of(trial: Trial) -> str:
     return clean(status, 20)
 
 
-def read_trials(paths: Iterable[Path], problems: list[str]) -> list[Trial]:
-    """Reads trials from the paths of their `trial.json`; `problems` names what can't be read."""
-    found = (read_trial(path, problems) for path in paths)
+def read_trials(folders: Iterable[Path], problems: list[str]) -> list[Trial]:
+    """Reads trials from their folders; `problems` names what can't be read."""
+    found = (read_trial(folder, problems) for folder in folders)
     return [trial for trial in found if trial is not None]

@@ -20,6 +20,7 @@ from experiments.hyperparameters.source import is_unchanged
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import EndedTrials, read_ended
 from experiments.record.files import finite
+from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
@@ -132,7 +133,8 @@ def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) ->
     sessions = dicts(record.get("sessions"))
     last = sessions[-1] if sessions else {}
     ended = {"search_ended", "ended"} <= record.keys() and {"ended", *_PLAN} <= last.keys()
-    files = all((folder / name).is_file() for name in ("oracle.json", "tuner0.json"))
+    study = StudyFolder(folder)
+    files = study.oracle.is_file() and study.tuner.is_file()
     given = config.method not in optuna_methods() or any("points" in s for s in sessions)
     return ended and files and given and not last.get("ended_by")
 
@@ -151,9 +153,10 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
     """Returns what the finalists came to; `None` if they are not those of now."""
     if config.confirm == 0:
         return confirmed([])
-    if (folder / "artifacts" / "finalists").exists():
+    study = StudyFolder(folder)
+    if study.trainings.exists():
         return None
-    records = read_finalists(folder / "artifacts" / "finalists.json")
+    records = read_finalists(study.finalists)
     asked = [trial.trial_id for trial in finalists(trials, config.confirm)]
     if not is_done(records, config, asked):
         return None

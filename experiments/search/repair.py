@@ -9,10 +9,11 @@ from typing import Any
 from keras_tuner.engine import trial as trial_module
 
 from experiments.methods.oracles.stored_trial import TrialReader
-from experiments.record.ended_trials import checked_result, failed_of_cache
+from experiments.record.ended_trials import failed_of_cache
 from experiments.record.files import remove_left_over
-from experiments.record.layout import ATTEMPTS, SNAPSHOTS
+from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, set_aside
 from experiments.record.reading import read_json
+from experiments.record.schema import checked_result
 from experiments.search.retried import begun_again
 from experiments.search.trial_record import TrialRecord, note_asked, tell
 
@@ -31,7 +32,7 @@ class Found:
         mended: What was wrong with it.
     """
 
-    folder: Path
+    folder: TrialFolder
     trial: Any = None
     result: dict[str, Any] | None = None
     mended: list[str] = field(default_factory=list)
@@ -47,8 +48,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     """
     remove_left_over(folder)
     reader = TrialReader()
-    paths = [path for path in sorted(folder.glob("trial_*")) if path.is_dir()]
-    found = [_read(path, oracle, reader) for path in paths]
+    found = [_read(there, oracle, reader) for there in StudyFolder(folder).trials()]
     trials = [f for f in found if f.trial is not None]
     oracle.rebuild(f.trial for f in trials)
     mended = [line for f in found for line in f.mended]
@@ -56,7 +56,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         trial = oracle.trials[f.trial.trial_id]
         if f.result is not None:
             note_asked(oracle, f.result)
-            (f.folder / ATTEMPTS).unlink(missing_ok=True)  # the result has them
+            f.folder.attempts.unlink(missing_ok=True)  # the result has them
         if trial.status in _ENDED:
             continue
         if f.result is not None:
@@ -76,11 +76,10 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     tell(oracle, trial, result)
 
 
-def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
+def _read(folder: TrialFolder, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    path = folder / "trial.json"
-    found.trial = _load(found, path.name, lambda state: reader.trial(state, path))
-    found.result = _load(found, "result.json", checked_result)
+    found.trial = _load(found, folder.state, lambda state: reader.trial(state, folder.state))
+    found.result = _load(found, folder.result, checked_result)
     if found.trial is None and found.result is None:
         _clear(folder)
     if found.trial is None and found.result is not None:
@@ -99,25 +98,25 @@ def _read(folder: Path, oracle: Any, reader: TrialReader) -> Found:
     return found
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: TrialFolder) -> None:
     """Removes what another trial would take up that gets the number of a lost one."""
-    for leftover in (*folder.glob(SNAPSHOTS), *folder.glob(ATTEMPTS)):
+    for leftover in folder.snapshots():
         leftover.unlink()
+    folder.attempts.unlink(missing_ok=True)
 
 
-def _load(found: Found, name: str, parse: Any) -> Any:
-    path = found.folder / name
+def _load(found: Found, path: Path, parse: Any) -> Any:
     if not os.path.lexists(path):
         return None
     try:
         content = read_json(path)
-        if f"trial_{content['trial_id']}" != found.folder.name:
+        if f"{TRIAL}{content['trial_id']}" != path.parent.name:
             raise ValueError("it is of another trial")
         return parse(content)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
-        path.replace(path.with_name(f"{name}.damaged"))
+        aside = path.replace(set_aside(path))
         found.mended.append(
-            f"{found.folder.name}/{name} can't be read, set aside as {name}.damaged"
+            f"{path.parent.name}/{path.name} can't be read, set aside as {aside.name}"
         )
         return None
 
@@ -129,4 +128,4 @@ def _trial_of(result: dict[str, Any], oracle: Any) -> Any:
 
 
 def _has_lost_its_result(found: Found) -> bool:
-    return (found.folder / "result.json.damaged").exists() and found.trial.status in _ENDED
+    return set_aside(found.folder.result).exists() and found.trial.status in _ENDED

@@ -11,8 +11,10 @@ from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
+from experiments.record.schema import FORMAT
 from experiments.record.study import picks
 from experiments.search.places import is_images, whole
 from experiments.search.places import recorded as found_now
@@ -57,7 +59,7 @@ def changed_config(
         before = SearchConfig(**recorded)
         after = SearchConfig(**(recorded | changes))
     except TypeError as error:
-        raise UserError(f"{str(folder / 'study.json')!r} can't be read: {error}") from None
+        raise UserError(f"{str(StudyFolder(folder).record)!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
         moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
@@ -110,7 +112,7 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 
 def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:
     """Checks that what has begun is not above the limit, and leaves trials for new points."""
-    begun = len(list(folder.glob("trial_*/trial.json")))
+    begun = len(StudyFolder(folder).begun())
     if config.max_trials < min(begun, before):
         raise UserError(
             f"--max-trials {config.max_trials}: study {folder.name!r} has begun "
@@ -173,4 +175,5 @@ def as_now(
     # Facts of the dataset may not have been recorded then.
     dataset = data.record() | record["dataset"] | {"name": config.dataset}
     whole = record["config"] | config.as_dict() | kept
-    return record | {"config": whole, "name": folder.name, "dataset": dataset}
+    now = {"format": FORMAT, "config": whole, "name": folder.name, "dataset": dataset}
+    return record | now

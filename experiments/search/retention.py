@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.record.front import front_of
-from experiments.record.layout import CHECKPOINT, SNAPSHOTS
+from experiments.record.layout import CHECKPOINT, SNAPSHOTS, StudyFolder
 from experiments.record.objective import Objective
 
 
@@ -23,7 +23,7 @@ class Retention:
     """
 
     def __init__(self, folder: Path, objective: Objective, num_kept: int) -> None:
-        self._folder = folder
+        self._study = StudyFolder(folder)
         self._objective = objective
         self._num_kept = num_kept
         # (whether it was stopped early, score, trial id), best first
@@ -78,7 +78,7 @@ class Retention:
         self._best.insert(next(places, len(self._best)), (was_stopped, score, trial_id))
 
     def _has_weights(self, trial_id: str) -> bool:
-        return (self._folder / f"trial_{trial_id}" / CHECKPOINT).is_file()
+        return self._study.trial(trial_id).checkpoint.is_file()
 
     def release(self, wanted: set[str]) -> None:
         """Removes the training state of ended trials that are not among `wanted`."""
@@ -87,7 +87,7 @@ class Retention:
         self._held &= wanted
 
     def _remove(self, trial_id: str, name: str) -> None:
-        for path in (self._folder / f"trial_{trial_id}").glob(name):
+        for path in self._study.trial(trial_id).path.glob(name):
             with suppress(FileNotFoundError):
                 path.unlink()
 

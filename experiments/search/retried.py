@@ -5,14 +5,14 @@ again for this once at most.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from experiments.record.files import write_json
+from experiments.record.layout import TrialFolder
 from experiments.record.reading import dicts
 
 
-def begun_again(folder: Path, trial: Any, result: Mapping[str, Any]) -> Any:
+def begun_again(folder: TrialFolder, trial: Any, result: Mapping[str, Any]) -> Any:
     """Sets the files of a failed trial to what they were before its end.
 
     The result goes last: until then this is done again, should it be interrupted.
@@ -22,12 +22,10 @@ def begun_again(folder: Path, trial: Any, result: Mapping[str, Any]) -> Any:
     """
     from keras_tuner.engine import trial as trial_module
 
-    from experiments.record.layout import ATTEMPTS
-
-    write_json(folder / ATTEMPTS, dicts(result.get("attempts")))
+    write_json(folder.attempts, dicts(result.get("attempts")))
     again = trial_module.Trial(
         trial.hyperparameters, trial.trial_id, trial_module.TrialStatus.RUNNING
     )
-    write_json(folder / "trial.json", again.get_state())
-    (folder / "result.json").unlink()
+    write_json(folder.state, again.get_state())
+    folder.result.unlink()
     return again

@@ -26,6 +26,7 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
+from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
 from experiments.search.repair import restore
@@ -118,7 +119,7 @@ class Session:
                 plan.factor,
             ):
                 plans.append(plan)
-        now = plan_of(self.config, len(list(self.folder.glob("trial_*/trial.json"))))
+        now = plan_of(self.config, len(StudyFolder(self.folder).begun()))
         if not plans or (plans[-1].max_epochs, plans[-1].factor) != (now.max_epochs, now.factor):
             plans.append(now)
         return plans

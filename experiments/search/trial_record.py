@@ -15,7 +15,7 @@ from experiments.record.durations import attempt_seconds, epoch_seconds, num_epo
 from experiments.record.fidelity import epochs_asked
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import PRUNED
+from experiments.record.layout import PRUNED, StudyFolder
 from experiments.record.objective import objective_values, objectives_of
 from experiments.record.reading import read_json
 from experiments.training.task import TrialResult
@@ -39,13 +39,10 @@ class TrialRecord:
         self, folder: Path, oracle: Any, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.folder = folder
+        self._study = StudyFolder(folder)
         self._oracle = oracle
-        self.attempts = AttemptLog(self.trial_folder, clock)
+        self.attempts = AttemptLog(lambda trial_id: self._study.trial(trial_id).path, clock)
         self._cost: dict[str, tuple[int, float]] = {}
-
-    def trial_folder(self, trial_id: str) -> Path:
-        """Returns the folder of a trial."""
-        return self.folder / f"trial_{trial_id}"
 
     def cost(self, trial_id: str) -> tuple[int, float]:
         """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
@@ -56,8 +53,7 @@ class TrialRecord:
         found = []
         for trial_id in self._oracle.end_order[-count:]:
             try:
-                path = self.trial_folder(trial_id) / "result.json"
-                found.append(_cost(read_json(path)))
+                found.append(_cost(read_json(self._study.trial(trial_id).result)))
             except (OSError, ValueError, AttributeError):
                 continue
         return found
@@ -82,7 +78,8 @@ class TrialRecord:
         objectives = objectives_of(self._oracle)
         if len(objectives) > 1:
             record["objectives"] = objective_values(objectives, record)
-        write_json(self.trial_folder(job.trial_id) / "result.json", record)
+        folder = self._study.trial(job.trial_id)
+        write_json(folder.result, record)
         tell(self._oracle, trial, record)
         self.attempts.forget(job.trial_id)
         return score

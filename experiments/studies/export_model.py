@@ -38,7 +38,7 @@ def export_model(study: Study, to: str, out: Path) -> float:
     """
     if to not in _FORMATS:
         raise UserError(f"unknown model format {to!r}: there are {', '.join(_FORMATS)}")
-    path = study.folder / "best_model.keras"
+    path = study.files.model
     if not path.is_file():
         raise UserError(f"study {study.name!r} has no exported model: it confirmed no finalist")
     if out.exists():

@@ -13,6 +13,7 @@ import pandas as pd
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
+from experiments.record.layout import TRIAL
 from experiments.record.reading import number
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
@@ -174,7 +175,7 @@ def _tensorboard(study: Study, out: Path) -> None:
 
     _write_events(out, [api_config(study, api)], 0.0)
     for _, row in study.trials.iterrows():
-        _write_trial_events(study, row, out / f"trial_{_file_name(row['trial_id'])}")
+        _write_trial_events(study, row, out / f"{TRIAL}{_file_name(row['trial_id'])}")
 
 
 def api_config(study: Study, api: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.layout import CHECKPOINT, SNAPSHOTS, was_pruned
+from experiments.record.layout import TEMPORARY, StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, read_json
 from experiments.record.schema import check_format
@@ -26,30 +26,31 @@ def prune(folder: Path, num_kept: int) -> tuple[int, int]:
     """
     kept = _best_trials(folder, num_kept)
     removed = size = 0
-    for path in sorted(folder.glob("trial_*/*")):
-        weights = path.name == CHECKPOINT and path.parent.name not in kept
-        leftover = path.match(SNAPSHOTS) or path.name.startswith(".tmp-")
-        if path.is_file() and not path.is_symlink() and (weights or leftover):
-            size += path.stat().st_size
-            path.unlink()
-            removed += 1
+    for trial in StudyFolder(folder).trials():
+        weights = [] if trial.path.name in kept else [trial.checkpoint]
+        for path in (*weights, *trial.snapshots(), *trial.path.glob(f"{TEMPORARY}*")):
+            if path.is_file() and not path.is_symlink():
+                size += path.stat().st_size
+                path.unlink()
+                removed += 1
     return removed, size
 
 
 def _best_trials(folder: Path, number: int) -> set[str]:
     """Returns folders of the best trials; of several objectives, the front's first."""
     scores: list[tuple[bool, float, bool, str]] = []
-    study = as_dict(read_json(folder / "study.json"))
+    place = StudyFolder(folder)
+    study = as_dict(read_json(place.record))
     check_format(study, folder)
     try:
         direction = study["objective"]["direction"]
-        for path in sorted(folder.glob("trial_*/trial.json")):
-            trial: dict[str, Any] = read_json(path)
+        for found in place.begun():
+            trial: dict[str, Any] = read_json(found.state)
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
                 worth = float(trial["score"]) * (1 if direction == "max" else -1)
                 stopped = was_pruned(trial["status"], trial.get("message"))
-                kept = (path.parent / CHECKPOINT).is_file()
-                scores.append((not stopped, worth, kept, path.parent.name))
+                kept = found.checkpoint.is_file()
+                scores.append((not stopped, worth, kept, found.path.name))
         # The best first; trials that were stopped early last, for finalists are whole ones; of
         # equal ones those that have weights, then the first.
         scores.sort(key=lambda trial: trial[:3], reverse=True)
@@ -69,8 +70,7 @@ def _front(folder: Path, ranked: Sequence[str], objectives: Sequence[Objective])
         return []
     from experiments.record.front import front_of
 
-    paths = [folder / name / "result.json" for name in ranked]
-    records = [read_json(path) for path in paths]
+    records = [read_json(TrialFolder(folder / name).result) for name in ranked]
     whole = [i for i, record in enumerate(records) if record["status"] == "completed"]
     values = [[records[i]["objectives"][o.name] for o in objectives] for i in whole]
     return [ranked[whole[position]] for position in front_of(values, objectives).ranked()]

@@ -39,5 +39,5 @@ def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
             )
     machine = {k: v for k, v in environment().items() if k in ("platform", "cores", "memory_gb")}
     content = {"machine": machine, "trials": found}
-    write_json(opened.folder / "artifacts" / "latency.json", content)
+    write_json(opened.study.files.latency, content)
     return content

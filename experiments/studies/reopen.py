@@ -65,7 +65,7 @@ class Opened:
         Raises:
             UserError: The trial's file can't be read.
         """
-        path = self.folder / f"trial_{trial_id}" / "trial.json"
+        path = self.study.files.trial(trial_id).state
         config = dig(read_json(path), "hyperparameters")
         space, values = dig(config, "space"), dig(config, "values")
         if not isinstance(space, list) or not isinstance(values, dict):

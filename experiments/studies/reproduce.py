@@ -166,7 +166,7 @@ def _chain(opened: Opened, trial_id: str) -> list[Link]:
 def _link(opened: Opened, trial_id: str) -> Link:
     if not trial_id.isdecimal():  # it becomes a part of paths
         raise UserError(f"{clean(trial_id, 60)!r} is no trial of a study of this suite")
-    path = opened.folder / f"trial_{trial_id}" / "result.json"
+    path = opened.study.files.trial(trial_id).result
     link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
     if link.result.get("status") not in ("completed", "pruned") or not link.executions:
         raise UserError(f"trial {trial_id} was not completed: there is nothing to agree with")

@@ -51,7 +51,7 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
         UserError: A training failed.
         InterruptedSearchError: It was interrupted; what is trained is kept, and goes on.
     """
-    path = opened.folder / "artifacts" / _PLACE / f"{trial_id}.json"
+    path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
     is_default = trial_id == DEFAULT
     config = opened.default() if is_default else opened.hyperparameters(trial_id)

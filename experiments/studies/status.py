@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.layout import PRUNED, was_pruned
+from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
 from experiments.record.reading import as_dict, clean, dicts, number, read_json
@@ -22,11 +22,12 @@ def status_text(folder: Path) -> str:
     Raises:
         UserError: The folder holds no study, or one of a newer version.
     """
-    if not (folder / "study.json").is_file():
-        if not any(folder.glob("trial_*/trial.json")):
+    place = StudyFolder(folder)
+    if not place.record.is_file():
+        if not place.begun():
             raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
         return _plain_text(folder)
-    study = _read(folder / "study.json")
+    study = _read(place.record)
     check_format(study, folder)
     problems: list[str] = []
     found = read_compact(folder, problems)

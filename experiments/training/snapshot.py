@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.files import atomic, finite
+from experiments.record.layout import TrialFolder
 from experiments.training.task import Execution, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least
@@ -51,11 +52,6 @@ class Snapshot:
     best: Arrays
     decided: bool = False
     before: tuple[float, ...] = ()
-
-
-def snapshot_path(folder: str | Path, execution: int) -> Path:
-    """Returns the file of an execution's snapshot in the folder of its trial."""
-    return Path(folder) / f"snapshot-{execution}.npz"
 
 
 _GROUPS = ("variables", "optimizer", "best")
@@ -121,12 +117,13 @@ class SnapshotStore:
     """
 
     def __init__(self, task: TrialTask, index: int, seed: int) -> None:
-        self._path = None if task.snapshots is None else snapshot_path(task.snapshots, index)
+        own_folder, origin = task.snapshots, task.start_snapshots
+        self._path = None if own_folder is None else TrialFolder(own_folder).snapshot(index)
         self._keeps_last = task.keep_snapshots
         own = None if self._path is None else read_snapshot(self._path)
         self.own = own if own is not None and own.execution.seed == seed else None
-        origin = task.start_snapshots
-        self.origin = None if origin is None else read_snapshot(snapshot_path(origin, index))
+        start = None if origin is None else TrialFolder(origin).snapshot(index)
+        self.origin = None if start is None else read_snapshot(start)
         self.execution = self.own.execution if self.own else Execution(seed)
         self._last = time.monotonic()
         self._cost = 0.0

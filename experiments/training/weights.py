@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from experiments.record.files import atomic, check_room
+from experiments.record.layout import StudyFolder
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
@@ -16,8 +17,6 @@ def without_optimizer(model: keras.Model) -> keras.Model:
 
 def save_weights(model: Any, path: Path) -> None:
     """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
-    pass
-
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
     without_optimizer(model).save_weights(written, overwrite=True)
@@ -33,8 +32,6 @@ def room_for(model: Any) -> float:
 
 def load_weights(model: Any, weights: Path) -> None:
     """Sets the weights of a training's best epoch."""
-    pass
-
     without_optimizer(model).load_weights(weights)
 
 
@@ -44,5 +41,5 @@ def export(folder: Path, model: Any) -> None:
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # or loading the file warns of its absence
     check_room(folder, room_for(model))
-    with atomic(folder / "best_model.keras") as temporary:
+    with atomic(StudyFolder(folder).model) as temporary:
         model.save(temporary)

@@ -141,7 +141,7 @@ def _same(value: Any) -> str:
 def _plain(study: Study) -> tuple[str, int | None]:
     """Tells the method of a project that plain Keras Tuner left by what its oracle keeps."""
     try:
-        state = as_dict(read_json(study.folder / "oracle.json"))
+        state = as_dict(read_json(study.files.oracle))
     except UserError:
         state = {}
     if "hyperband_iterations" in state or study.trials["planned_epochs"].notna().any():

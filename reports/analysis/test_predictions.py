@@ -112,7 +112,7 @@ def _of_finalists(study: Study, trial_id: str) -> tuple[_Whole, Kept]:
 
 def _of_comparisons(study: Study, trial_id: str) -> tuple[_Whole, Kept]:
     """Reads `artifacts/confirmed/<trial>.npz`: `labels`, and `predicted` in the runs' order."""
-    arrays = _arrays(study.folder / "artifacts" / "confirmed" / f"{trial_id}.npz")
+    arrays = _arrays(study.files.confirmed_trial(trial_id).with_suffix(".npz"))
     labels = _whole_numbers(arrays.get("labels"), 1)
     runs = [r for c in study.confirmed if c["trial_id"] == trial_id for r in c["runs"]]
     seeds = [run.get("seed") for run in runs]

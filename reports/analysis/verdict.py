@@ -79,7 +79,7 @@ def verdict(study: Study) -> Verdict:
     best = chosen.iloc[0] if len(chosen) else None
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     metric = metric_on_test(study)
-    model = study.folder / "best_model.keras"
+    model = study.files.model
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
@@ -219,6 +219,5 @@ def study_path(study: Study) -> str:
 
 def model_path(study: Study) -> str | None:
     """Returns the path of the exported model, if there is one."""
-    if not (study.folder / "best_model.keras").is_file():
-        return None
-    return clean(f"{study_path(study)}/best_model.keras")
+    model = study.files.model
+    return clean(f"{study_path(study)}/{model.name}") if model.is_file() else None

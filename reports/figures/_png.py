@@ -32,7 +32,7 @@ def write_pngs(study: Study | str | Path, runs_dir: str | Path = "runs") -> list
     """
     if not isinstance(study, Study):
         study = load_study(study, runs_dir)
-    folder = study.folder / "report" / "figures"
+    folder = study.files.report / "figures"
     return [
         path
         for name in figures()

@@ -52,8 +52,7 @@ def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path
     Raises:
         UserError: The folder can't be written.
     """
-    parent = comparison.arms[0].study.folder
-    folder = folder or parent / "report"
+    folder = folder or comparison.arms[0].study.files.report
     folder.parent.mkdir(parents=True, exist_ok=True)
     check_writable(folder.parent, folder)
     pictures: dict[str, Picture] = {

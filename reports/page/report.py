@@ -46,7 +46,7 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
     """
     if not isinstance(study, Study):
         study = load_study(study, runs_dir)
-    folder = study.folder / "report"
+    folder = study.files.report
     check_writable(study.folder, folder)
     try:
         return _write(study, folder)

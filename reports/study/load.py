@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder
 from experiments.record.objective import COSTS, Objective
 from experiments.record.plain_project import PlainProject, plain_space, read_project
 from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json, scalar
@@ -63,9 +64,10 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: It is there and can't be read.
     """
-    record = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
+    path = StudyFolder(folder).record
+    record = read_json(path) if path.is_file() else {}
     if not isinstance(record, dict):
-        raise UserError(f"{str(folder / 'study.json')!r} is no study record: expected an object")
+        raise UserError(f"{str(path)!r} is no study record: expected an object")
     check_format(record, folder)
     return record
 
@@ -91,7 +93,7 @@ def damage_refused(folder: Path) -> Iterator[None]:
 def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind]) -> Kind:
     problems = _absent(folder, record)
     is_short = "objective" in record and bool(record.get("space"))  # the rest is in study.json
-    paths = (folder / name / "trial.json" for name in found.stamps)
+    paths = (folder / name for name in found.stamps)
     states = read_compact(folder, problems, found) if is_short else read_trials(paths, problems)
     plain = None if "objective" in record else read_project(folder, states, problems)
     states = states if plain is None else plain.trials
@@ -123,7 +125,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind
 
 def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
     """Names what `study.json` should hold and does not."""
-    if not (folder / "study.json").is_file():
+    if not StudyFolder(folder).record.is_file():
         return []  # plain Keras Tuner writes none
     lacking = [n for n in _PARTS if not isinstance(record.get(n), dict) or not record[n]]
     return [f"study.json lacks {', '.join(lacking)}"] if lacking else []
@@ -223,7 +225,7 @@ def _objectives(
 
 
 def _measured(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
-    stored = as_dict(_artifact(folder / "artifacts" / "latency.json", problems))
+    stored = as_dict(_artifact(StudyFolder(folder).latency, problems))
     return {trial_id: as_dict(costs) for trial_id, costs in as_dict(stored.get("trials")).items()}
 
 
@@ -237,12 +239,12 @@ def _artifact(path: Path, problems: list[str]) -> Any:
 
 def read_finalists(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
     """Reads the trials that were trained again after the search; see `Study.finalists`."""
-    return _runs_of(folder / "artifacts" / "finalists.json", problems)
+    return _runs_of(StudyFolder(folder).finalists, problems)
 
 
 def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
     found = []
-    for path in sorted((folder / "artifacts" / "confirmed").glob("*.json")):
+    for path in sorted(StudyFolder(folder).confirmed.glob("*.json")):
         found += _runs_of(path, problems)
     return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
 from experiments.record.notes import Note
 from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, read_json
@@ -65,6 +66,11 @@ class Study:
     notes: tuple[Note, ...] = ()
     is_ordered: bool = True
     end_order: tuple[str, ...] = ()
+
+    @cached_property
+    def files(self) -> StudyFolder:
+        """Where each of its files is."""
+        return StudyFolder(self.folder)
 
     @property
     def is_plain(self) -> bool:
@@ -136,7 +142,7 @@ class Study:
     @cached_property
     def model(self) -> dict[str, Any] | None:
         """Layers, parameters and costs of the exported model, if recorded."""
-        path = self.folder / "artifacts" / "model.json"
+        path = self.files.model_facts
         return as_dict(read_json(path)) if path.is_file() else None
 
     @cached_property
@@ -157,7 +163,7 @@ class Study:
         Raises:
             UserError: They are there and can't be read.
         """
-        path = self.folder / "artifacts" / f"{name}.npz"
+        path = self.files.arrays(name)
         if name not in self.memory and path.is_file():
             self.memory[name] = read_arrays(path)
         return self.memory.get(name)

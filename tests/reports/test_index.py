@@ -17,7 +17,7 @@ from reports.page.listing import full_summary, quick_summary, studies_table
 from reports.study.load import read_record
 from tests.reports.synthetic import Synthetic, write_study
 
-INDEX = index.INDEX
+INDEX = ".index.json"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from experiments.cli.main import main
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
+from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.study import environment, read_study, write_study
@@ -153,7 +154,7 @@ def test_a_file_of_another_trial_is_set_aside(tmp_path: Path) -> None:
     folder.mkdir()
     content = {"trial_id": "/../../0001", "hyperparameters": {}, "executions": []}
     (folder / "result.json").write_text(json.dumps(content | {"status": "failed"}))
-    assert _read(folder, None, TrialReader()).result is None
+    assert _read(TrialFolder(folder), None, TrialReader()).result is None
     assert (folder / "result.json.damaged").is_file()
 
 

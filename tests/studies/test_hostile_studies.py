@@ -21,6 +21,7 @@ from experiments.methods.warm_start import warm_start
 from experiments.record.ended_trials import read_ended
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, check_writable
+from experiments.record.layout import TrialFolder
 from experiments.record.lock import holder, locked
 from experiments.record.objective import Objective
 from experiments.record.status_file import StatusFile, read_status
@@ -82,7 +83,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     assert "1 damaged" in lines[0]
     with pytest.raises(UserError, match="nothing was removed"):
         prune(study, 1)
-    assert _read(study / "trial_1", None, TrialReader()).mended
+    assert _read(TrialFolder(study / "trial_1"), None, TrialReader()).mended
     assert (study / "trial_1" / "trial.json.damaged").is_fifo()
     pipe(study / "trial_2/trial.json")
     assert read_ended(study, objective) is None

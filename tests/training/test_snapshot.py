@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.data.prepare import prepare
+from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.training.run import run_trial
-from experiments.training.snapshot import read_snapshot, snapshot_path
+from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
 
@@ -143,7 +144,7 @@ def test_a_damaged_snapshot_costs_its_epochs_alone(cache_dir: Path, tmp_path: Pa
     asked = task("mnist_cnn", cache_dir, tmp_path / "a", MNIST, epochs=2)
     undisturbed = run(task("mnist_cnn", cache_dir, tmp_path / "b", MNIST, epochs=2))
     run_trial(asked, lambda *report: Answer.PAUSE)
-    path = snapshot_path(str(asked.snapshots), 0)
+    path = TrialFolder(str(asked.snapshots)).snapshot(0)
     path.write_bytes(path.read_bytes()[:2000])
     assert read_snapshot(path) is None
     assert_same(undisturbed, run(asked))

@@ -16,6 +16,7 @@ from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import best_trials
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder, TrialFolder
 from experiments.record.reading import read_json
 
 Status = trial_module.TrialStatus
@@ -183,11 +184,11 @@ class DurableOracle(keras_tuner.Oracle):
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        write_json(TrialFolder(self._get_trial_dir(trial.trial_id)).state, trial.get_state())
 
     def reload(self) -> None:
         """Rebuilds the state from the trial files; `oracle.json` is not read."""
-        paths = sorted(Path(self._project_dir).glob("trial_*/trial.json"))
+        paths = [trial.state for trial in StudyFolder(self._project_dir).begun()]
         reader = TrialReader()
         self.rebuild(reader.trial(read_json(path), path) for path in paths)
 
