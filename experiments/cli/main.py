@@ -77,6 +77,11 @@ def _brief(message: str) -> str:
 class _Group(_Refusing, click.Group):
     """The commands."""
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args[0] == "prune":
+            raise UserError("`experiments prune` is called `experiments free-disk` now")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keras-tuner-experiments")

@@ -19,7 +19,7 @@ from experiments.record.reading import read_json
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
 LOCK_FILES = (_LOCK, _HOLDER)
-SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
+SEARCHED, COMPARED, FREED = "searched", "compared", "freed of weights"
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _by_whom(folder: Path) -> str:
 def _doing(found: dict[str, Any] | None) -> str:
     """Returns what a holder does; older ones that did not say searched."""
     doing = (found or {}).get("doing")
-    return doing if doing in (COMPARED, PRUNED) else SEARCHED
+    return doing if doing in (COMPARED, FREED) else SEARCHED
 
 
 def _what_to_do(folder: Path) -> str:

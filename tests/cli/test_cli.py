@@ -41,6 +41,7 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
     ("arguments", "words"),
     [
         (["search"], ["no search space"]),
+        (["prune", "digits", "--keep", "1"], ["experiments free-disk"]),
         (["search", "mnist_cn"], ["'mnist_cn'", "mnist_cnn, transfer_head"]),
         (["search", "mnist_cnn", "--dataset", "mnits"], ["'mnits'", "cats_vs_dogs"]),
         (["search", "mnist_cnn", "--dataset", "folder:"], ["unknown dataset"]),
