@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.record.reading import number, read_json
+from experiments.record.reading import as_number, read_json
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -167,6 +167,6 @@ def _is_of_race(record: dict[str, Any], config: SearchConfig) -> bool:
     race = record.get("race")
     return (
         isinstance(race, dict)
-        and number(race.get("budget")) >= config.confirm * config.seeds
+        and as_number(race.get("budget")) >= config.confirm * config.seeds
         and race.get("ended_by") != "deadline"
     )

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from experiments.record.reading import as_dict, dicts, number
+from experiments.record.reading import as_dict, as_number, dicts
 from search_spaces import space_class
 
 Source = dict[str, str]  # module -> fingerprint of its text
@@ -89,7 +89,7 @@ def source_of(study: Mapping[str, Any], trial: int | None = None) -> Source:
     """
     found = as_dict(study.get("space_source"))
     for session in dicts(study.get("sessions")):
-        if trial is None or number(session.get("first_trial")) <= trial:
+        if trial is None or as_number(session.get("first_trial")) <= trial:
             found = as_dict(session.get("space_source")) or found
     return found
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.reading import dicts, number
+from experiments.record.reading import as_number, dicts
 
 
 def trial_seconds(result: Mapping[str, Any]) -> float:
@@ -24,13 +24,13 @@ def trial_seconds(result: Mapping[str, Any]) -> float:
     Args:
         result: The content of `result.json`.
     """
-    stated = number(result.get("seconds"))
+    stated = as_number(result.get("seconds"))
     if stated >= 0:
         return stated
     attempts = [attempt_seconds(attempt) for attempt in dicts(result.get("attempts"))]
     known = [seconds for seconds in attempts if seconds >= 0]
     if not known:
-        whole = number(result.get("ended")) - number(result.get("started"))
+        whole = as_number(result.get("ended")) - as_number(result.get("started"))
         known = [whole] if whole >= 0 else []
     epochs = epoch_seconds(result)
     return max(sum(known), epochs) if known or epochs else math.nan
@@ -38,10 +38,10 @@ def trial_seconds(result: Mapping[str, Any]) -> float:
 
 def attempt_seconds(attempt: Mapping[str, Any]) -> float:
     """Returns the seconds of an attempt; NaN where they are not known."""
-    stated = number(attempt.get("seconds"))
+    stated = as_number(attempt.get("seconds"))
     if stated >= 0:
         return stated
-    seconds = number(attempt.get("ended")) - number(attempt.get("started"))
+    seconds = as_number(attempt.get("ended")) - as_number(attempt.get("started"))
     return seconds if seconds >= 0 else math.nan
 
 
@@ -57,7 +57,7 @@ def num_epochs(result: Mapping[str, Any]) -> int:
 
 def _epochs(result: Mapping[str, Any]) -> list[float]:
     found = [execution.get("epoch_seconds") for execution in dicts(result.get("executions"))]
-    return [number(s) for seconds in found if isinstance(seconds, list) for s in seconds]
+    return [as_number(s) for seconds in found if isinstance(seconds, list) for s in seconds]
 
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.record.layout import was_pruned
-from experiments.record.reading import dig, number
+from experiments.record.reading import as_number, dig
 
 
 def is_left_behind(trial: Any) -> bool:
@@ -19,7 +19,7 @@ def is_left_behind(trial: Any) -> bool:
 
 def is_of_early_round(values: Mapping[str, Any]) -> bool:
     """Whether a trial of these values is of one of Hyperband's rounds before the last."""
-    return number(values.get("tuner/round")) < number(values.get("tuner/bracket"))
+    return as_number(values.get("tuner/round")) < as_number(values.get("tuner/bracket"))
 
 
 def epochs_asked(result: Mapping[str, Any]) -> int | None:
@@ -28,7 +28,7 @@ def epochs_asked(result: Mapping[str, Any]) -> int | None:
     Args:
         result: The content of `result.json`.
     """
-    asked = number(dig(result, "asked", "epochs"))
+    asked = as_number(dig(result, "asked", "epochs"))
     return int(asked) if asked > 0 else None
 
 

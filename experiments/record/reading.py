@@ -86,7 +86,7 @@ def read_arrays(path: Path) -> "dict[str, npt.NDArray[Any]]":
         raise UserError(f"{str(path)!r} can't be read: {error}") from None
 
 
-def number(value: Any) -> float:
+def as_number(value: Any) -> float:
     """Returns `value` as a float; NaN where it is none, infinite, or beyond 1e30."""
     if value is None or isinstance(value, bool):
         return math.nan

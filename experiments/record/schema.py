@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.reading import clean, number
+from experiments.record.reading import as_number, clean
 
 FORMAT = 1  # raised when what an older version would do to a newer study is wrong
 
@@ -19,7 +19,7 @@ def check_format(record: dict[str, Any], folder: Path) -> None:
     Raises:
         UserError: It was; older versions know neither its options nor its files.
     """
-    if number(record.get("format")) > FORMAT:
+    if as_number(record.get("format")) > FORMAT:
         raise UserError(
             f"study {folder.name!r} was written by a newer version of this suite (format "
             f"{clean(record['format'], 20)}, this one knows {FORMAT}): update "

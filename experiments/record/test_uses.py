@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from experiments.record.alike import differing
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, write_json
-from experiments.record.reading import as_dict, clean, dicts, number, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, read_json
 
 
 class Tested(Protocol):
@@ -54,7 +54,9 @@ def read_uses(folder: Path) -> list[dict[str, Any]]:
         ]
         texts = {name: clean(str(entry.get(name)), 64) for name in ("by", "fingerprint")}
         if trainings:
-            uses.append(entry | texts | {"trainings": trainings, "time": number(entry.get("time"))})
+            uses.append(
+                entry | texts | {"trainings": trainings, "time": as_number(entry.get("time"))}
+            )
     return uses
 
 
@@ -70,7 +72,10 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
         pairs = [arm for arm in arms if _is_pair(arm)] if isinstance(arms, list) else []
         if pairs and isinstance(digest, str):
             facts: dict[str, Any] = {"arms": arms_key(pairs), "digest": clean(digest, 64)}
-            facts |= {"time": number(entry.get("time")), "images": number(entry.get("images"))}
+            facts |= {
+                "time": as_number(entry.get("time")),
+                "images": as_number(entry.get("images")),
+            }
             looks.append(facts | {"trainings": as_dict(entry.get("trainings"))})
     return looks
 

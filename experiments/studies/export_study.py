@@ -13,7 +13,7 @@ import pandas as pd
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
-from experiments.record.reading import number
+from experiments.record.reading import as_number
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
 from reports.study.study import Study
@@ -153,7 +153,7 @@ def _distributions(study: Study) -> dict[str, Any]:
 
 def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
     """Returns the ends of a range, to the last bit, and wider where trials lie outside."""
-    stated = [number(hp.get(name)) for name in ("min_value", "max_value")]
+    stated = [as_number(hp.get(name)) for name in ("min_value", "max_value")]
     known = [*map(float, values), *(end for end in stated if math.isfinite(end))]
     return min(known), max(known)
 
@@ -200,7 +200,7 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
         name: v if isinstance(v := _native(study, name, value), bool | int | float) else str(v)
         for name, value in used.items()
     }
-    start = number(row["started"])
+    start = as_number(row["started"])
     start = 0.0 if math.isnan(start) else start
     events: list[Any] = [
         summary_v2.hparams_pb(values, trial_id=str(row["trial_id"]), start_time_secs=start)
@@ -214,7 +214,7 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
         known = [(n, s) for n, s in zip(metrics, scores, strict=True) if not math.isnan(s)]
         events.append(Summary(value=[Summary.Value(tag=n, simple_value=s) for n, s in known]))
         steps.append(int(epoch))
-    score = number(row["score"])
+    score = as_number(row["score"])
     if study.objective not in metrics and not math.isnan(score):
         events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
         steps.append(0)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.record.reading import as_dict, dig, number
+from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import wilson
@@ -78,7 +78,7 @@ def f1_of_always(index: int, share: float, num_classes: int) -> float:
 def class_counts(study: Study, split: str) -> list[int]:
     """Returns the images of each class of a split; empty where they are not recorded."""
     found = dig(study.record, "dataset", "per_class", split)
-    counts = [number(value) for value in found] if isinstance(found, list) else []
+    counts = [as_number(value) for value in found] if isinstance(found, list) else []
     usable = all(math.isfinite(value) and value >= 0 for value in counts)
     if not usable or len(counts) != len(study.class_names) or sum(counts) < 1:
         return []
@@ -90,9 +90,9 @@ def _reached(study: Study, metric: str) -> tuple[str, float, int]:
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     if tested:
         scores = scores_on_test(tested[0], metric)
-        return "test", sum(scores) / len(scores), int(number(tested[0]["runs"][0]["test_size"]))
+        return "test", sum(scores) / len(scores), int(as_number(tested[0]["runs"][0]["test_size"]))
     counts = as_dict(dig(study.record, "dataset", "counts"))
-    size = number(counts.get("validation"))
+    size = as_number(counts.get("validation"))
     score = _on_validation(study, metric)
     return "validation", score, int(size) if math.isfinite(size) else 0
 
@@ -109,4 +109,4 @@ def _on_validation(study: Study, metric: str) -> float:
         return math.nan
     own = epochs[epochs["trial_id"] == best.iloc[0]["trial_id"]].dropna(subset=[study.objective])
     ranked = own.sort_values(study.objective, ascending=study.direction == "min", kind="stable")
-    return math.nan if ranked.empty else number(ranked.iloc[0][f"val_{metric}"])
+    return math.nan if ranked.empty else as_number(ranked.iloc[0][f"val_{metric}"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.record.formatting import text
 from experiments.record.layout import DEFAULT
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, mean
@@ -116,7 +116,7 @@ def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
 
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
     """Returns what a finalist came to on test by `metric`, one a seed."""
-    return [number(run["test"].get(metric)) for run in finalist["runs"]]
+    return [as_number(run["test"].get(metric)) for run in finalist["runs"]]
 
 
 def estimate(
@@ -136,7 +136,7 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
 
 
 def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
-    size = int(number(finalist["runs"][0]["test_size"]))
+    size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
@@ -148,7 +148,7 @@ def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
 def _known(study: Study, best: Any, name: str) -> float:
     if best is not None and (_is_objective(study, name) or not _is_exported(study, best)):
         return float(best[name])
-    value = number(dig(study.model, name))
+    value = as_number(dig(study.model, name))
     if math.isfinite(value) or best is None:
         return value
     return float(best[name])

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.analysis.race import winner_of
 from reports.study.load import check_space, damage_refused, load_study, read_finalists, read_record
@@ -95,25 +95,25 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     best = (max if direction == "max" else min)(scores.values(), default=math.nan)
     metric = reported_on_test(clean(name), finalists)
     tests = [_test(f, metric) for f in finalists if f["runs"]]
-    starts = [number(result.get("started")) for _, _, result in trials]
+    starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
         num_completed=len(scores),
         num_failed=sum(status_of(trial) == "failed" for trial in trials),
         best=best if chosen is None else chosen,
         test=next((test for test in tests if math.isfinite(test)), math.nan),
-        started=number(record.get("started", min(starts, default=None))),
+        started=as_number(record.get("started", min(starts, default=None))),
     )
 
 
 def _score(trial: Trial) -> tuple[str, float]:
     trial_id, state, result = trial
-    value = number(result.get("score", state.get("score")))
+    value = as_number(result.get("score", state.get("score")))
     return trial_id, value if status_of(trial) == "completed" else math.nan
 
 
 def _test(finalist: dict[str, Any], metric: str) -> float:
-    scores = [number(run["test"].get(metric)) for run in finalist["runs"]]
+    scores = [as_number(run["test"].get(metric)) for run in finalist["runs"]]
     return sum(scores) / len(scores)
 
 
@@ -129,7 +129,7 @@ def full_summary(folder: Path) -> Summary:
         num_failed=answer.num_failed,
         best=answer.score,
         test=answer.tests[0][1].mean if answer.tests else math.nan,
-        started=number(study.record.get("started", study.trials["started"].min())),
+        started=as_number(study.record.get("started", study.trials["started"].min())),
     )
 
 

@@ -11,7 +11,7 @@ from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.objective import COSTS, Objective
 from experiments.record.plain_project import PlainProject, plain_space, read_project
-from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json, scalar
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json, scalar
 from experiments.record.schema import check_format
 from experiments.record.study import find_study
 from experiments.record.trial_index import (
@@ -172,7 +172,7 @@ def _describe(hp: dict[str, Any]) -> dict[str, Any]:
         described["default"] = value_of(described, _default(described))
     for end in ("min_value", "max_value"):
         if end in hp:
-            described[end] = number(hp[end])
+            described[end] = as_number(hp[end])
             if math.isnan(described[end]):
                 del described[end]
     if not isinstance(described.get("values", []), list):
@@ -266,9 +266,9 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _is_tested(run: dict[str, Any]) -> bool:
-    tested, size = as_dict(run.get("test")), number(run.get("test_size"))
-    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), number(v))}
-    run["test"] = {clean(n, 60): number(v) for n, v in usable.items()}
+    tested, size = as_dict(run.get("test")), as_number(run.get("test_size"))
+    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), as_number(v))}
+    run["test"] = {clean(n, 60): as_number(v) for n, v in usable.items()}
     return bool(usable) and size >= 1
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural, short, text
 from experiments.record.layout import DEFAULT
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from reports.analysis.predictions import predictions
 from reports.analysis.recommended import recommended
 from reports.analysis.test_predictions import test_predictions, tested_runs
@@ -209,15 +209,17 @@ def arms_of_default(study: Study) -> list[Arm]:
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
     # Arms are compared by accuracy, whatever their trials were ranked by.
-    runs = [r for r in tested_runs(study, trial_id) if 0 <= number(r["test"].get("accuracy")) <= 1]
-    size = int(number(runs[0]["test_size"])) if runs else 0
+    runs = [
+        r for r in tested_runs(study, trial_id) if 0 <= as_number(r["test"].get("accuracy")) <= 1
+    ]
+    size = int(as_number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,
         study=study,
         trials=trials,
         trial_id=trial_id,
         # As shares of whole images: equal counts are equal scores, in whatever precision.
-        tests=tuple(round(number(run["test"]["accuracy"]) * size) / size for run in runs),
+        tests=tuple(round(as_number(run["test"]["accuracy"]) * size) / size for run in runs),
         test_size=size,
         right=_right(study, trial_id, size),
         network=network,

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.record.formatting import listed, words
 from experiments.record.objective import Objective, shown_value
-from experiments.record.reading import as_dict, number
+from experiments.record.reading import as_dict, as_number
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.study_front import value_of_trials
 from reports.analysis.test_predictions import tested_runs
@@ -84,7 +84,7 @@ def _value(arm: Arm, objective: Objective) -> Estimate:
 def _tests(arm: Arm, objective: Objective) -> list[float]:
     """Returns what each tested training came to; none where one of them did not record it."""
     name, runs = name_on_test(objective.name), tested_runs(arm.study, arm.trial_id)
-    scores = [number(as_dict(run["test"]).get(name)) for run in runs]
+    scores = [as_number(as_dict(run["test"]).get(name)) for run in runs]
     return scores if all(map(math.isfinite, scores)) else []
 
 
