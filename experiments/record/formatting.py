@@ -52,7 +52,7 @@ def short(value: str, limit: int = 22) -> str:
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
 
 
-def number(value: Any, digits: int = 0) -> str:
+def format_number(value: Any, digits: int = 0) -> str:
     """Formats a number; empty where it is missing, in powers of ten where it is huge."""
     if value is None or not math.isfinite(float(value)):
         return ""

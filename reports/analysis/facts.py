@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.record.formatting import duration, listed, plural, text, words
-from experiments.record.formatting import number as shown
+from experiments.record.formatting import format_number as shown
 from experiments.record.passwords import hidden
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from experiments.record.study import picks

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from experiments.record.formatting import number as shown
+from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import plural, score, words
 from experiments.record.reading import as_dict, as_number, clean, dicts
 from reports.study.study import Study

@@ -19,7 +19,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
-from experiments.record.formatting import compact, number, short, words
+from experiments.record.formatting import compact, format_number, short, words
 
 WIDTH = 8.4  # inches
 # Colours that the page replaces by its own in dark mode; see page.css.
@@ -197,7 +197,7 @@ def note(ax: Axes, text: str) -> None:
 
 def count_note(ax: Axes, count: int, what: str = "trials") -> None:
     """Says on the axes how many trials they show."""
-    note(ax, f"n = {number(count)} {what}")
+    note(ax, f"n = {format_number(count)} {what}")
 
 
 def label(name: str, limit: int = 26) -> str:

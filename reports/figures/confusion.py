@@ -7,7 +7,7 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural, short
+from experiments.record.formatting import format_number, plural, short
 from reports.analysis.predictions import class_names, predictions
 from reports.figures import _style as style
 from reports.statistics.estimates import wilson
@@ -49,7 +49,7 @@ def finding(info: Info) -> str:
         return f"Not one of {count} is classified wrongly."
     true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
     return (
-        f"{number(total)} of {count} are classified wrongly; most often "
+        f"{format_number(total)} of {count} are classified wrongly; most often "
         f"{info.class_names[true]} is taken for {info.class_names[said]} "
         f"({plural(int(wrong[true, said]), 'time')})."
     )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural, score, words
+from experiments.record.formatting import format_number, plural, score, words
 from reports.analysis.shared import drawn_scores
 from reports.analysis.study_front import last_arrival
 from reports.figures import _style as style
@@ -126,7 +126,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     style.whole_numbers(left)
     left.set_xlabel(
         f"trials {'ended' if info.by_end else 'started'} "
-        f"({number(len(info.failed_numbers))} failed)"
+        f"({format_number(len(info.failed_numbers))} failed)"
     )
     for right in rest:
         right.set_xlabel("minutes since the search began")

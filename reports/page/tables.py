@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import is_missing, score, text, words
-from experiments.record.formatting import number as shown
 from experiments.record.objective import shown_value
 from experiments.record.reading import as_dict, as_number, clean, dicts
 from reports.analysis.study_front import study_front, value_of_trials
