@@ -10,7 +10,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import is_active
-from experiments.hyperparameters.optuna_space import axis_of
+from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
 from experiments.record.errors import UserError
 from experiments.record.formatting import range_text
@@ -182,8 +182,8 @@ def _check_step(hp: Any, given: Any, low: Any, high: Any) -> None:
 
 
 def _takes(hp: Any, value: Any) -> bool:
-    axis = axis_of(hp, hp.name)
-    return axis is not None and axis.parameter(value) is not None
+    parameter = parameter_of(hp, hp.name)
+    return parameter is not None and parameter.encoded(value) is not None
 
 
 def _holds(wide: Any, narrow: Any) -> bool:

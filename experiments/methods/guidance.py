@@ -107,8 +107,8 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
         )
     for given in [*default, *config.tries]:
         parsed = {name: _parsed(space, name, value) for name, value in given.items()}
-        wanted = mapped.parameters(defaults | parsed)
-        point = mapped.values(lambda axis, w=wanted: w.get(axis.key))  # type: ignore[misc]
+        wanted = mapped.encoded(defaults | parsed)
+        point = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
         for name, value in parsed.items():
             if name not in point:
                 raise UserError(

@@ -58,7 +58,7 @@ def warm_start(
             unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
             values = {n: v for n, v in trial.values.items() if n in known}
             outside = mapped.dropped(values)
-            if outside or not mapped.parameters(values):
+            if outside or not mapped.encoded(values):
                 dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
             else:
                 fitting.append(replace(trial, values=values))

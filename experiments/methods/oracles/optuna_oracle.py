@@ -7,7 +7,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.config import HALVING
-from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.halving import Halving, origins
 from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
@@ -119,8 +119,8 @@ class OptunaOracle(DurableOracle):
         space = self.space_map
         defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if self._tries else {}
         for given in self._tries:
-            chosen = space.parameters(defaults | given)
-            values = space.values(lambda axis, c=chosen: c.get(axis.key))  # type: ignore[misc]
+            chosen = space.encoded(defaults | given)
+            values = space.values(lambda p, c=chosen: c.get(p.key))  # type: ignore[misc]
             if not self._duplicate(values):
                 return values
         return None
@@ -134,7 +134,7 @@ class OptunaOracle(DurableOracle):
         for _ in range(_NEIGHBOURS):
             if not self._duplicate(values):
                 return values
-            values = space.values(_beside(space.parameters(values), draw, rng))
+            values = space.values(_beside(space.encoded(values), draw, rng))
         return None
 
     def _shown(self) -> list[FrozenTrial]:
@@ -163,7 +163,7 @@ class OptunaOracle(DurableOracle):
             frozen(
                 place,
                 TrialState.PRUNED if curve else TrialState.COMPLETE,
-                space.parameters(values, complete),
+                space.encoded(values, complete),
                 space.distributions,
                 None if curve else scores,
                 curve,
@@ -184,7 +184,7 @@ class OptunaOracle(DurableOracle):
             return self._ended[trial.trial_id]
         space, state = self.space_map, self._state(trial, promoted)
         values = trial.hyperparameters.values
-        parameters = space.parameters(values, complete=not self._proposer.is_conditional)
+        parameters = space.encoded(values, complete=not self._proposer.is_conditional)
         result = self.values_of(trial) if state == TrialState.COMPLETE else None
         curve = epochs_of(trial, self._names[0]) if state == TrialState.PRUNED else None
         made = frozen(place, state, parameters, space.distributions, result, curve)
@@ -267,14 +267,14 @@ def _state_of(trial: Any) -> TrialState:
 
 
 def _beside(
-    parameters: Mapping[str, Any], draw: Callable[[Axis], Any], rng: np.random.Generator
-) -> Callable[[Axis], Any]:
+    parameters: Mapping[str, Any], draw: Callable[[Parameter], Any], rng: np.random.Generator
+) -> Callable[[Parameter], Any]:
     """Returns a function that draws one of `parameters` anew, and what becomes active by it."""
     changed = sorted(parameters)[int(rng.integers(len(parameters)))] if parameters else None
 
-    def drawn(axis: Axis) -> Any:
-        if axis.key == changed:
-            return axis.parameter(axis.hp.prob_to_value(rng.uniform()))
-        return parameters[axis.key] if axis.key in parameters else draw(axis)
+    def drawn(parameter: Parameter) -> Any:
+        if parameter.key == changed:
+            return parameter.encoded(parameter.hp.prob_to_value(rng.uniform()))
+        return parameters[parameter.key] if parameter.key in parameters else draw(parameter)
 
     return drawn

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.record.errors import UserError
 
 # sampler -> its own settings, with their defaults
@@ -145,8 +145,8 @@ class Proposer:
         space: SpaceMap,
         number: int,
         seed: int,
-    ) -> Callable[[Axis], Any]:
-        """Returns a function that draws the parameter of an axis.
+    ) -> Callable[[Parameter], Any]:
+        """Returns a function that draws the encoded value of a parameter.
 
         Args:
             trials: All trials there are, in order.
@@ -162,20 +162,20 @@ class Proposer:
         drawn: dict[str, Any] = {}
         done: set[str] = set()
 
-        def draw(axis: Axis) -> Any:
-            if axis.key not in done:
+        def draw(parameter: Parameter) -> Any:
+            if parameter.key not in done:
                 group = self._joint(
-                    space.groups[axis.key] if self.is_conditional else space.distributions
+                    space.groups[parameter.key] if self.is_conditional else space.distributions
                 )
                 with _one_thread(self._name == "gp"):
                     drawn.update(sampler.sample_relative(study, trial, group))
-                done.update({axis.key, *group})
-            distribution, parameter = axis.distribution, drawn.get(axis.key)
-            if parameter is not None and distribution._contains(
-                distribution.to_internal_repr(parameter)
+                done.update({parameter.key, *group})
+            distribution, encoded = parameter.distribution, drawn.get(parameter.key)
+            if encoded is not None and distribution._contains(
+                distribution.to_internal_repr(encoded)
             ):
-                return parameter
-            return sampler.sample_independent(study, trial, axis.key, distribution)
+                return encoded
+            return sampler.sample_independent(study, trial, parameter.key, distribution)
 
         return draw
 
