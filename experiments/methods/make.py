@@ -8,7 +8,7 @@ import keras_tuner
 from experiments.config import HALVING, OPTUNA_METHODS, SearchConfig
 from experiments.methods.guidance import parse_tries
 from experiments.methods.oracles.hyperband_brackets import Plan
-from experiments.methods.prior_trials import Earlier
+from experiments.methods.prior_trials import PriorTrial
 from experiments.record.errors import UserError
 from experiments.record.seeds import derive_seed
 
@@ -33,7 +33,7 @@ def make_oracle(
     config: SearchConfig,
     space: keras_tuner.HyperParameters,
     plans: Sequence[Plan] = (),
-    earlier: Sequence[Earlier] = (),
+    earlier: Sequence[PriorTrial] = (),
     points: Sequence[Mapping[str, Any]] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.

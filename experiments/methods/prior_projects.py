@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.methods.oracles.halving import ORIGIN
-from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number, missing
+from experiments.methods.prior_trials import PriorTrial, Source, check_objective, is_number, missing
 from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import was_pruned
@@ -63,7 +63,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others := _others(path.parent, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(Earlier(values, float(score), tuple(others.values()), curve))
+            trials.append(PriorTrial(values, float(score), tuple(others.values()), curve))
     return Source(trials, skipped)
 
 
@@ -114,7 +114,7 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others := _others_of(state, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(Earlier(values, score, tuple(others.values())))
+            trials.append(PriorTrial(values, score, tuple(others.values())))
     return Source(trials, skipped)
 
 

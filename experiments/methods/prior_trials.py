@@ -11,7 +11,7 @@ from experiments.record.objective import Objective
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PriorTrial:
     """A trial of another search.
 
     Args:
@@ -37,7 +37,7 @@ class Source:
         skipped: Why other trials are of no use -> how many.
     """
 
-    trials: list[Earlier]
+    trials: list[PriorTrial]
     skipped: Counter[str]
 
 

@@ -11,7 +11,7 @@ import keras_tuner
 
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
-from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number
+from experiments.methods.prior_trials import PriorTrial, Source, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
@@ -29,7 +29,7 @@ def warm_start(
     runs_dir: str | Path,
     further: Sequence[Objective] = (),
     takes_short: bool = False,
-) -> tuple[list[Earlier], list[str]]:
+) -> tuple[list[PriorTrial], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
     Args:
@@ -67,7 +67,7 @@ def warm_start(
     return used, lines
 
 
-def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: set[str]) -> str:
+def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown: set[str]) -> str:
     line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
     if num_short := sum(bool(trial.curve) for trial in used):
         line += f" ({num_short} of them stopped early)"
@@ -126,7 +126,7 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
             skipped[f"without {missing}"] += 1
             continue
         values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
-        trials.append(Earlier(values, float(score), tuple(others.values())))
+        trials.append(PriorTrial(values, float(score), tuple(others.values())))
     return Source(trials, skipped)
 
 
@@ -178,10 +178,10 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
     for trial in study.get_trials(deepcopy=False):
         values = trial.values or []
         if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
-            trials.append(Earlier(dict(trial.params), values[0], tuple(values[1:])))
+            trials.append(PriorTrial(dict(trial.params), values[0], tuple(values[1:])))
         elif trial.state == optuna.trial.TrialState.PRUNED and _known_curve(trial):
             curve = _known_curve(trial)
-            trials.append(Earlier(dict(trial.params), curve[max(curve)], curve=curve))
+            trials.append(PriorTrial(dict(trial.params), curve[max(curve)], curve=curve))
         else:
             skipped[trial.state.name.lower()] += 1
     return Source(trials, skipped)
@@ -201,7 +201,7 @@ def _check_file(name: str, url: str) -> None:
         raise UserError(f"--from {name}: there is no database {str(file)!r}")
 
 
-def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
+def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:
     """Returns earlier trials as plain data for `study.json`."""
     return [
         {"values": e.values, "score": e.score}
@@ -211,10 +211,10 @@ def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
     ]
 
 
-def from_record(study: Mapping[str, Any]) -> list[Earlier]:
+def from_record(study: Mapping[str, Any]) -> list[PriorTrial]:
     """Returns the earlier trials that `study.json` holds, so that a resume needs no source."""
     return [
-        Earlier(
+        PriorTrial(
             dict(e["values"]),
             float(e["score"]),
             tuple(map(float, e.get("further", ()))),

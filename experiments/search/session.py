@@ -20,7 +20,7 @@ from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.guidance import given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
-from experiments.methods.prior_trials import Earlier
+from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
@@ -56,7 +56,7 @@ class Prepared:
     space: Any
     end: float | None = None
     notices: tuple[str, ...] = ()
-    earlier: tuple[Earlier, ...] = ()
+    earlier: tuple[PriorTrial, ...] = ()
     widened: tuple[Widened, ...] = ()
     picked: str | None = None
 
