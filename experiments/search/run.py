@@ -31,7 +31,7 @@ from experiments.search.new_study import already_there, check_new, describe_stud
 from experiments.search.places import whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
-from experiments.search.session import Prepared, Session
+from experiments.search.session import SearchPlan, Session
 
 _MOST_ATTEMPTS = 1000
 
@@ -48,16 +48,16 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     display = display or SilentDisplay()
     config = whole_config(config)
     check_new(config)
-    prepared = prepare_search(config, display)
+    plan = prepare_search(config, display)
     study = describe_study(
-        prepared.config,
-        prepared.data,
-        describe_space(prepared.space),
-        prepared.hypermodel.architecture,
+        plan.config,
+        plan.data,
+        describe_space(plan.space),
+        plan.hypermodel.architecture,
     )
     study["started"] = time.time()
-    study["earlier"] = as_record(prepared.earlier)
-    with opened(prepared.config) as executor:
+    study["earlier"] = as_record(plan.earlier)
+    with opened(plan.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
         with locked(folder):
@@ -65,7 +65,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
                 raise already_there(folder)
             try:
                 write_study(folder, study)
-                return _run(prepared, folder, study, display, executor)
+                return _run(plan, folder, study, display, executor)
             except BaseException as error:
                 refused = isinstance(error, UserError | OSError) and "sessions" not in study
                 if refused or is_unbegun(folder):
@@ -92,15 +92,15 @@ def go_on(
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
     recorded = record["dataset"].get("fingerprint")
-    prepared = prepare_search(asked, display, config, recorded)
-    space = describe_space(prepared.space)
-    widened = check_same(record, space, prepared.data)
+    plan = prepare_search(asked, display, config, recorded)
+    space = describe_space(plan.space)
+    widened = check_same(record, space, plan.data)
     if widened:
-        prepared = replace(prepared, widened=tuple(widened))
+        plan = replace(plan, widened=tuple(widened))
         record["space"] = space
-    study = as_now(record, folder, prepared.config, prepared.data)
-    with opened(prepared.config) as executor:
-        return _run(prepared, folder, study, display, executor)
+    study = as_now(record, folder, plan.config, plan.data)
+    with opened(plan.config) as executor:
+        return _run(plan, folder, study, display, executor)
 
 
 def prepare_search(
@@ -108,7 +108,7 @@ def prepare_search(
     display: Display,
     begun: SearchConfig | None = None,
     recorded: str | None = None,
-) -> Prepared:
+) -> SearchPlan:
     """Checks `config` against its space and its dataset, which is prepared.
 
     Args:
@@ -155,7 +155,7 @@ def prepare_search(
     notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
-    return Prepared(
+    return SearchPlan(
         config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
     )
 
@@ -255,9 +255,9 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
 
 
 def _run(
-    prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
+    plan: SearchPlan, folder: Path, study: dict[str, Any], display: Display, executor: Executor
 ) -> SearchResult:
-    session = Session(prepared, folder, study, display, executor)
+    session = Session(plan, folder, study, display, executor)
     confirmed = session.run()
     ended_by = study["sessions"][-1].get("ended_by")
     return result_of(folder, session.tuner.oracle, confirmed, ended_by)

@@ -35,7 +35,7 @@ from experiments.search.tuner import SuiteTuner
 
 
 @dataclass(frozen=True)
-class Prepared:
+class SearchPlan:
     """What a search works on.
 
     Args:
@@ -65,7 +65,7 @@ class Session:
     """Works on a study whose lock is held.
 
     Args:
-        prepared: What the search works on.
+        plan: What the search works on.
         folder: The study folder.
         study: The content of `study.json`; the session is added to it.
         display: Shows how it goes.
@@ -74,7 +74,7 @@ class Session:
 
     def __init__(
         self,
-        prepared: Prepared,
+        plan: SearchPlan,
         folder: Path,
         study: dict[str, Any],
         display: Display,
@@ -83,23 +83,23 @@ class Session:
         self._executor = executor
         self._new_source: list[str] = []
         self._num_before = 0  # trials that had ended when the session began
-        self.config, self.folder, self.study = prepared.config, folder, study
-        self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
-        self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
+        self.config, self.folder, self.study = plan.config, folder, study
+        self._data, self._end, self._notices = plan.data, plan.end, plan.notices
+        self._display, self._widened, self._picked = display, plan.widened, plan.picked
         points: list[dict[str, Any]] = []
         self._new_points: list[dict[str, Any]] | None = None
         if self.config.method in OPTUNA_METHODS:
-            points, self._new_points = given_points(study, self.config, prepared.space)
+            points, self._new_points = given_points(study, self.config, plan.space)
         self._oracle = make_oracle(
-            self.config, prepared.space, self._plans(), from_record(study), points
+            self.config, plan.space, self._plans(), from_record(study), points
         )
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
             self.config,
-            prepared.data,
+            plan.data,
             self._retention,
             oracle=self._oracle,
-            hypermodel=prepared.hypermodel,
+            hypermodel=plan.hypermodel,
             directory=str(folder.parent),
             project_name=folder.name,
         )
