@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.methods.oracles.halving import ORIGIN
-from experiments.methods.prior_trials import PriorTrial, Source, check_objective, is_number, missing
+from experiments.methods.prior_trials import (
+    PriorTrial,
+    SourceTrials,
+    check_objective,
+    is_number,
+    missing,
+)
 from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import was_pruned
@@ -19,7 +25,7 @@ from experiments.record.schema import check_format
 from experiments.record.trial_index import read_trials, status_of
 
 
-def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
+def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
     """Reads the trials of a study of this suite, or of a project of plain Keras Tuner.
 
     Args:
@@ -64,7 +70,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(PriorTrial(values, float(score), tuple(others.values()), curve))
-    return Source(trials, skipped)
+    return SourceTrials(trials, skipped)
 
 
 def _asked(folder: Path) -> int:
@@ -87,7 +93,7 @@ def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
     return curve
 
 
-def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
+def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
     """Reads a project of plain Keras Tuner, which says by its metrics what its scores are of."""
     problems: list[str] = []
     files = read_trials(sorted(folder.glob("trial_*/trial.json")), problems)
@@ -115,7 +121,7 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(PriorTrial(values, score, tuple(others.values())))
-    return Source(trials, skipped)
+    return SourceTrials(trials, skipped)
 
 
 def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:

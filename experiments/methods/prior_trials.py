@@ -29,7 +29,7 @@ class PriorTrial:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTrials:
     """What was read of one source.
 
     Args:

@@ -11,7 +11,7 @@ import keras_tuner
 
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
-from experiments.methods.prior_trials import PriorTrial, Source, check_objective, is_number
+from experiments.methods.prior_trials import PriorTrial, SourceTrials, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
@@ -81,7 +81,7 @@ def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown:
     return line
 
 
-def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
+def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceTrials:
     if "://" in name:
         return _read_optuna(name, objectives)
     path = Path(name)
@@ -96,7 +96,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
     return read_folder(name, folder, objectives)
 
 
-def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
+def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
     objective, *further = objectives
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -127,7 +127,7 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
             continue
         values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
         trials.append(PriorTrial(values, float(score), tuple(others.values())))
-    return Source(trials, skipped)
+    return SourceTrials(trials, skipped)
 
 
 def _parsed(text: str) -> Any:
@@ -143,7 +143,7 @@ def _parsed(text: str) -> Any:
     return text
 
 
-def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
+def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
     import optuna
 
     url, _, chosen = name.partition("#")
@@ -184,7 +184,7 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
             trials.append(PriorTrial(dict(trial.params), curve[max(curve)], curve=curve))
         else:
             skipped[trial.state.name.lower()] += 1
-    return Source(trials, skipped)
+    return SourceTrials(trials, skipped)
 
 
 def _known_curve(trial: Any) -> dict[int, float]:

@@ -48,7 +48,7 @@ class Observer(Protocol):
     def computing(self, what: str, done: int, total: int) -> None: ...
 
 
-class Source(Protocol):
+class TaskMaker(Protocol):
     """What the driver is given its trials by; the suite's tuner is one."""
 
     oracle: Any
@@ -71,7 +71,7 @@ class Driver:
 
     def __init__(
         self,
-        source: Source,
+        source: TaskMaker,
         executor: Executor,
         record: TrialRecord,
         observer: Observer,
