@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.prepare import PreparedData, Split
+from experiments.data.prepare import DatasetSplit, PreparedData
 from experiments.record.files import atomic, write_json
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code
@@ -71,7 +71,7 @@ def _spread(labels: _Array) -> _Array:
     return np.concatenate(turns)[:_NUM_PICTURES]
 
 
-def _pictures(name: str, split: Split, positions: _Array) -> dict[str, _Array]:
+def _pictures(name: str, split: DatasetSplit, positions: _Array) -> dict[str, _Array]:
     return {
         f"{name}_images": np.asarray(split.images[positions]),
         f"{name}_labels": np.asarray(split.labels[positions]),
