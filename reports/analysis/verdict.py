@@ -120,14 +120,14 @@ def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
 
 
 def estimate(
-    scores: Sequence[float], num_images: int, metric: str = "accuracy", right: Any = None
+    scores: Sequence[float], num_images: int, metric: str = "accuracy", is_correct: Any = None
 ) -> Estimate:
     """Estimates a test score from one a seed; an accuracy as a share of so many images.
 
     How other metrics vary from image to image is not recorded: their interval is of these images.
     """
     if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
-        return accuracy(scores, num_images, right)
+        return accuracy(scores, num_images, is_correct)
     return mean(scores)
 
 
@@ -141,8 +141,8 @@ def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
-    right = np.stack(own) == kept.labels if kept is not None and whole else None
-    return estimate(scores_on_test(finalist, metric), size, metric, right)
+    is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
+    return estimate(scores_on_test(finalist, metric), size, metric, is_correct)
 
 
 def _known(study: Study, best: Any, name: str) -> float:
