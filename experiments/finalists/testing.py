@@ -49,18 +49,18 @@ def tested(model: Any, data: PreparedData) -> Tested:
 
 
 def write_predictions(
-    path: Path, labels: npt.NDArray[Any], said: Mapping[str, Mapping[int, Predicted]]
+    path: Path, labels: npt.NDArray[Any], predicted: Mapping[str, Mapping[int, Predicted]]
 ) -> None:
-    """Writes what trainings of several trials say of each test image.
+    """Writes what trainings of several trials predict for each test image.
 
     Args:
         path: An `.npz` file: `labels` `(num_images,)`, int64, and, for each trial, `seeds_<id>`
             `(num_trainings,)`, int64, and `predicted_<id>` `(num_trainings, num_images)`.
         labels: Of the test split.
-        said: trial id -> seed -> the classes, `(num_images,)`.
+        predicted: trial id -> seed -> the classes, `(num_images,)`.
     """
     arrays = {"labels": np.asarray(labels, dtype=np.int64)}
-    for trial_id, of_trial in said.items():
+    for trial_id, of_trial in predicted.items():
         if of_trial:
             arrays[f"seeds_{trial_id}"] = np.array(list(of_trial), dtype=np.int64)
             arrays[f"predicted_{trial_id}"] = np.stack(list(of_trial.values()))

@@ -1,4 +1,4 @@
-"""What trainings said of each test image, as it is kept in `artifacts/*.npz`."""
+"""What trainings predicted for each test image, as kept in `artifacts/*.npz`."""
 
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:
 
 def _rows(labels: _Whole, predicted: Any, seeds: Any) -> Kept:
     """Returns a row for each seed; none where the arrays do not fit together."""
-    said, names = _whole_numbers(predicted, 2), _whole_numbers(seeds, 1)
-    if not len(labels) or said.shape != (len(names), len(labels)):
+    rows, names = _whole_numbers(predicted, 2), _whole_numbers(seeds, 1)
+    if not len(labels) or rows.shape != (len(names), len(labels)):
         return {}
-    return {int(seed): row for seed, row in zip(names, said, strict=True)}
+    return {int(seed): row for seed, row in zip(names, rows, strict=True)}
 
 
 def _whole_numbers(array: Any, num_dimensions: int) -> _Whole:

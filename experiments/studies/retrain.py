@@ -64,9 +64,9 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     named = [(trial_id, seed) for seed in wanted]
     note_test_use(opened.folder, "compare", opened.data, how | {"key": key_of(how)}, named)
     for seed in wanted:
-        run, said = _train_and_test(opened, config, trial_id, seed)
+        run, predicted = _train_and_test(opened, config, trial_id, seed)
         done.runs.append(run | {"how": how})
-        done.predicted[seed] = said
+        done.predicted[seed] = predicted
         say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         done.write(path)
     if unequal := numerics_sentence([*of_finalists.values(), *done.runs]):

@@ -64,7 +64,7 @@ def ranking_seeds(study: Study, trial_id: str | None) -> set[str]:
 
 
 def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
-    """Returns what the tested trainings of a trial say of each test image.
+    """Returns what the tested trainings of a trial predict for each test image.
 
     Files that are damaged, and predictions that do not give the recorded accuracy, count as
     missing.
