@@ -211,19 +211,6 @@ def test_spaces_and_datasets_are_listed() -> None:
     assert "folder:<path>" in call("datasets").stdout
 
 
-def test_help_loads_no_keras_and_answers_soon() -> None:
-    code = (
-        "import sys; from click.testing import CliRunner; from experiments.cli.main import main\n"
-        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
-        "heavy = {'keras', 'tensorflow', 'pandas', 'matplotlib', 'rich', 'sklearn'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip() == "[]"
-
-
 def test_shell_completion_knows_spaces() -> None:
     environment = os.environ | {
         "_EXPERIMENTS_COMPLETE": "bash_complete",
