@@ -89,13 +89,13 @@ def main() -> None:
     """Launch hyperparameter searches, read their reports, compare architectures."""
 
 
-def _complete_spaces(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def _complete_spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from search_spaces import names
 
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def _complete_studies(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def _complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from pathlib import Path
 
     runs = Path(ctx.params.get("runs_dir") or "runs")

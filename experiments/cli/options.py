@@ -17,7 +17,7 @@ _TABLES = {
 }
 
 
-def _complete_datasets(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def _complete_datasets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from experiments.catalogue import DATASETS
 
     return [name for name in DATASETS if name.startswith(incomplete)]

@@ -115,7 +115,7 @@ def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
     return tuple((output[0] if isinstance(output, list) else output).shape)
 
 
-def _parameters(layer: Any) -> dict[str, int]:
+def _parameters(layer: keras.Layer) -> dict[str, int]:
     return {
         "trainable_parameters": _count(layer.trainable_variables),
         "frozen_parameters": _count(
@@ -182,7 +182,7 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
     return images, model
 
 
-def _input_of(model: keras.Model, inner: keras.Model) -> Any:
+def _input_of(model: keras.Model, inner: keras.Model) -> keras.KerasTensor:
     for node in inner._inbound_nodes:
         tensors = node.arguments.keras_tensors
         if any(layer.output is tensors[0] for layer in model.layers if layer is not inner):

@@ -1,7 +1,7 @@
 """Several objectives: which trials are on the front, which are confirmed, whose weights stay."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.record.bookkeeping import own_values
@@ -10,8 +10,12 @@ from experiments.record.formatting import are, plural
 from experiments.record.front import Front, front_of
 from experiments.record.objective import LATENCY, described, objectives_of
 
+if TYPE_CHECKING:
+    from experiments.methods.oracles.base import DurableOracle
+    from experiments.record.ended_trials import EndedTrials
 
-def finalists(oracle: Any, count: int) -> list[Any]:
+
+def finalists(oracle: "DurableOracle | EndedTrials", count: int) -> list[Any]:
     """Returns the trials that are confirmed, the recommended one first.
 
     They are of different networks, and trained whole where there are such trials. Of one objective
@@ -40,7 +44,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _whole(oracle: Any) -> list[Any]:
+def _whole(oracle: "DurableOracle | EndedTrials") -> list[Any]:
     """Returns the trials that were trained whole, the best by the first objective first."""
     best = oracle.get_best_trials(max(len(oracle.trials), 1))
     return [trial for trial in best if not is_left_behind(trial)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from experiments.data.prepare import PreparedData
 from experiments.finalists.artifacts import class_probabilities
 from experiments.record.files import atomic
 from experiments.training.task import Execution
+
+if TYPE_CHECKING:
+    import keras
 
 Predicted = npt.NDArray[np.integer[Any]]
 
@@ -34,7 +37,7 @@ class Tested:
         return {"test": self.metrics, "test_size": len(self.predicted)}
 
 
-def tested(model: Any, data: PreparedData) -> Tested:
+def tested(model: "keras.Model", data: PreparedData) -> Tested:
     """Evaluates a compiled model, from raw images to probabilities, on the test split."""
     from experiments.training.feed import dataset_of
 

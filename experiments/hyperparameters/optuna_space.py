@@ -30,7 +30,7 @@ class Parameter:
     """
 
     key: str
-    hp: Any
+    hp: hp_module.HyperParameter
     distribution: BaseDistribution
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
@@ -45,7 +45,7 @@ class Parameter:
         return encoded if inside else None
 
 
-def parameter_of(hp: Any, key: str) -> Parameter | None:
+def parameter_of(hp: hp_module.HyperParameter, key: str) -> Parameter | None:
     """Returns the parameter of a hyperparameter; `None` for one that has one value only.
 
     What has steps, and a choice among ordered numbers, becomes the number of its step, so that
@@ -70,7 +70,7 @@ def parameter_of(hp: Any, key: str) -> Parameter | None:
     return _ranged(hp, key)
 
 
-def only_value(hp: Any) -> Any:
+def only_value(hp: hp_module.HyperParameter) -> Any:
     """Returns the value of a hyperparameter that has no parameter."""
     if isinstance(hp, hp_module.Fixed):
         return hp.value
@@ -93,11 +93,11 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _is_plain(hp: Any) -> bool:
+def _is_plain(hp: hp_module.HyperParameter) -> bool:
     return isinstance(hp, hp_module.Int) and hp.sampling == "linear"
 
 
-def _indexed(hp: Any, key: str, values: tuple[Any, ...]) -> Parameter | None:
+def _indexed(hp: hp_module.HyperParameter, key: str, values: tuple[Any, ...]) -> Parameter | None:
     """Returns a parameter of the values' places; neighbours are a step apart."""
     if len(values) == 1:
         return None
@@ -111,7 +111,7 @@ def _indexed(hp: Any, key: str, values: tuple[Any, ...]) -> Parameter | None:
     return Parameter(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
 
 
-def _ranged(hp: Any, key: str) -> Parameter:
+def _ranged(hp: hp_module.HyperParameter, key: str) -> Parameter:
     low, high, log = hp.min_value, hp.max_value, hp.sampling != "linear"
     mirrored = hp.sampling == "reverse_log"
     if isinstance(hp, hp_module.Int):
@@ -125,7 +125,7 @@ def _ranged(hp: Any, key: str) -> Parameter:
     return Parameter(key, hp, distribution, turn, turn)
 
 
-def _possible(hp: Any) -> tuple[Any, ...]:
+def _possible(hp: hp_module.HyperParameter) -> tuple[Any, ...]:
     """Returns the values a parent can take: none that a condition names, if there is no end."""
     if hp is None or (hasattr(hp, "step") and hp.step is None):
         return (None,)
@@ -161,7 +161,7 @@ class SpaceMap:
         # key -> distributions of the parameters that are active when it is
         self.groups = {key: group for group in groups.values() for key in group}
 
-    def _needs(self, hp: Any) -> frozenset[Any]:
+    def _needs(self, hp: hp_module.HyperParameter) -> frozenset[Any]:
         """Returns the conditions of `hp` that are not met by every value of their parent."""
         parents = {parent.name: parent for parent in self._space}
         return frozenset(

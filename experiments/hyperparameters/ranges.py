@@ -82,12 +82,12 @@ def ranged(
     return result
 
 
-def _refuse(hp: Any, given: Any, why: str) -> NoReturn:
+def _refuse(hp: hp_module.HyperParameter, given: Any, why: str) -> NoReturn:
     shown = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
     raise UserError(f"--range {hp.name}={shown}: {why}")
 
 
-def _with_range(hp: Any, given: Any) -> Any:
+def _with_range(hp: hp_module.HyperParameter, given: Any) -> Any:
     if isinstance(hp, hp_module.Choice):
         return _choice(hp, given)
     if isinstance(hp, hp_module.Int | hp_module.Float):
@@ -95,7 +95,7 @@ def _with_range(hp: Any, given: Any) -> Any:
     _refuse(hp, given, f"it is {describe(hp)}; hold it with --fix instead")
 
 
-def _choice(hp: Any, given: Any) -> Any:
+def _choice(hp: hp_module.HyperParameter, given: Any) -> Any:
     parts = given if isinstance(given, list | tuple) else str(given).split(",")
     kind = type(hp.values[0])
     try:
@@ -123,7 +123,7 @@ def _nearest(values: Sequence[Any], to: Any) -> Any:
     return min(values, key=lambda value: abs(value - to))
 
 
-def _number(hp: Any, given: Any) -> Any:
+def _number(hp: hp_module.HyperParameter, given: Any) -> Any:
     whole = isinstance(hp, hp_module.Int)
     low, high = _ends(hp, given, int if whole else float)
     _check_sign(hp, given, hp.min_value, low)
@@ -140,7 +140,7 @@ def _number(hp: Any, given: Any) -> Any:
     return reaching_end(make(hp.name, low, high, default=default, **options))
 
 
-def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
+def _ends(hp: hp_module.HyperParameter, given: Any, kind: Any) -> tuple[Any, Any]:
     low, _, high = str(given).partition(":")
     try:
         ends = kind(low), kind(high)
@@ -159,14 +159,14 @@ def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
     return ends
 
 
-def _check_sign(hp: Any, given: Any, before: Any, now: Any) -> None:
+def _check_sign(hp: hp_module.HyperParameter, given: Any, before: Any, now: Any) -> None:
     """Refuses values at or below 0 where the space has none: sizes, rates, shares."""
     if (before > 0 and now <= 0) or (before >= 0 and now < 0):
         bound = "above 0" if before > 0 else "0 or more"
         _refuse(hp, given, f"expected values {bound}, as in the space: {describe(hp)}")
 
 
-def _check_step(hp: Any, given: Any, low: Any, high: Any) -> None:
+def _check_step(hp: hp_module.HyperParameter, given: Any, low: Any, high: Any) -> None:
     """Refuses an upper end that no number of steps leads to from the lower one."""
     linear = hp.sampling == "linear"
     steps = (high - low) / hp.step if linear else math.log(high / low, hp.step)
@@ -181,7 +181,7 @@ def _check_step(hp: Any, given: Any, low: Any, high: Any) -> None:
         )  # fmt: skip
 
 
-def _takes(hp: Any, value: Any) -> bool:
+def _takes(hp: hp_module.HyperParameter, value: Any) -> bool:
     parameter = parameter_of(hp, hp.name)
     return parameter is not None and parameter.encoded(value) is not None
 

@@ -26,7 +26,7 @@ def explore(hypermodel: ImageSpace) -> keras_tuner.HyperParameters:
     return result
 
 
-def reaching_end(hp: Any) -> Any:
+def reaching_end(hp: hp_module.HyperParameter) -> Any:
     """Returns `hp` with an upper end a hair higher where Keras Tuner's count of steps misses it.
 
     It counts `(high - low) // step`, which of 0.6, 0 and 0.1 is 5: 0.6 would never be drawn.
@@ -67,7 +67,7 @@ def fixed(
     return result
 
 
-def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
+def _check_used(hp: hp_module.HyperParameter, values: Mapping[str, Any]) -> None:
     for condition in hp.conditions:
         if values.get(condition.name, condition.values[0]) not in condition.values:
             raise UserError(
@@ -77,7 +77,7 @@ def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
             )
 
 
-def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
+def parse_value(hp: hp_module.HyperParameter, value: Any, option: str = "--fix") -> Any:
     """Parses text (or a plain value) as a value of `hp`.
 
     Args:
@@ -133,7 +133,7 @@ def _same(choice: Any, text: str) -> bool:
         return False
 
 
-def _parse_number(hp: Any, text: str) -> float | int | None:
+def _parse_number(hp: hp_module.HyperParameter, text: str) -> float | int | None:
     try:
         number = int(text) if isinstance(hp, hp_module.Int) else float(text)
     except ValueError:
@@ -141,7 +141,7 @@ def _parse_number(hp: Any, text: str) -> float | int | None:
     return number if hp.min_value <= number <= hp.max_value else None
 
 
-def describe(hp: Any) -> str:
+def describe(hp: hp_module.HyperParameter) -> str:
     """Says a hyperparameter's range in words."""
     if isinstance(hp, hp_module.Boolean):
         return "true or false"
@@ -154,7 +154,7 @@ def describe(hp: Any) -> str:
     return f"{kind} from {hp.min_value:g} to {hp.max_value:g}{scale}{_step(hp)}"
 
 
-def _step(hp: Any) -> str:
+def _step(hp: hp_module.HyperParameter) -> str:
     if hp.step is None or (isinstance(hp, hp_module.Int) and hp.step == 1):
         return ""
     return f", {'times' if hp.sampling == 'log' else 'steps of'} {hp.step:g}"
@@ -209,7 +209,7 @@ def _entry(head: str, text: str) -> list[str]:
     ]
 
 
-def _meaning(cls: type[ImageSpace], hp: Any) -> str:
+def _meaning(cls: type[ImageSpace], hp: hp_module.HyperParameter) -> str:
     family = re.sub(r"_\d+$", "_0", hp.name)
     meaning = cls.meanings.get(hp.name) or cls.meanings.get(family, "")
     conditions = [f"{c.name} is {_values(c.values)}" for c in hp.conditions]

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.finalists import choose as front
 from experiments.finalists.record import Confirmed
 from experiments.record.objective import objectives_of
+
+if TYPE_CHECKING:
+    from experiments.methods.oracles.base import DurableOracle
+    from experiments.record.ended_trials import EndedTrials
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ class SearchResult:
 
 
 def result_of(
-    folder: Path, oracle: Any, confirmed: Confirmed, ended_by: str | None = None
+    folder: Path,
+    oracle: "DurableOracle | EndedTrials",
+    confirmed: Confirmed,
+    ended_by: str | None = None,
 ) -> SearchResult:
     """Writes the report, and returns what a search came to.
 

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
 from experiments.data.cache_use import held
@@ -33,6 +33,9 @@ from experiments.search.session_record import SessionRecord, other_threads, thre
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -53,7 +56,7 @@ class SearchPlan:
     config: SearchConfig
     data: PreparedData
     hypermodel: Any
-    space: Any
+    space: "keras_tuner.HyperParameters"
     end: float | None = None
     notices: tuple[str, ...] = ()
     earlier: tuple[PriorTrial, ...] = ()

@@ -3,7 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
@@ -15,6 +15,9 @@ from experiments.record.seeds import derive_seed
 from experiments.search.driver import Driver
 from experiments.search.retention import Retention
 from experiments.training.task import TrialTask
+
+if TYPE_CHECKING:
+    from keras_tuner.engine import trial as trial_module
 
 _TRIAL_STREAM = 0
 
@@ -63,7 +66,7 @@ class SuiteTuner(keras_tuner.Tuner):
         self.save()
         driver.run()
 
-    def task(self, trial: Any) -> TrialTask:
+    def task(self, trial: "trial_module.Trial") -> TrialTask:
         """Returns what `trial` asks for, as plain data."""
         values = trial.hyperparameters.values
         earlier = values.get("tuner/trial_id")

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -20,6 +20,9 @@ from experiments.search.run import parse_settings, prepare_data
 from experiments.training.task import TrialTask
 from reports.study.study import Study
 from search_spaces import space_class
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Opened:
         return space.build(keras_tuner.HyperParameters.from_config(config))
 
 
-def exported_network(study: Study) -> Any:
+def exported_network(study: Study) -> "keras.Model":
     """Builds the network that a study exported by its search space, without its weights.
 
     Raises:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +14,19 @@ from experiments.training.forward import forward
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 _BATCH = 32
 _NUM_TIMED = 3
 
 
-def forecast(hypermodel: ImageSpace, space: Any, data: PreparedData, cache_dir: Path) -> list[str]:
+def forecast(
+    hypermodel: ImageSpace,
+    space: "keras_tuner.HyperParameters",
+    data: PreparedData,
+    cache_dir: Path,
+) -> list[str]:
     """Returns lines on what the features of a search will take: images, seconds, bytes.
 
     Args:

@@ -39,7 +39,7 @@ class DurableOracle(keras_tuner.Oracle):
         self.asked: dict[str, int] = {}  # trial id -> epochs that it was to be trained for
         self._failures_in_a_row = 0
 
-    def create_trial(self, tuner_id: str) -> Any:
+    def create_trial(self, tuner_id: str) -> trial_module.Trial:
         """Returns the next trial for `tuner_id`: one to run again, a new one, or an empty one."""
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
@@ -67,13 +67,13 @@ class DurableOracle(keras_tuner.Oracle):
             number = next(n for n in range(number) if f"{n:0{_DIGITS}d}" not in self.trials)
         return f"{number:0{_DIGITS}d}"
 
-    def _restarted(self, trial_id: str) -> Any:
+    def _restarted(self, trial_id: str) -> trial_module.Trial:
         trial = self.trials[trial_id]
         trial.status, trial.message, trial.score, trial.best_step = Status.RUNNING, None, None, 0
         self.clear_metrics(trial_id)
         return trial
 
-    def _start(self, tuner_id: str, trial: Any) -> Any:
+    def _start(self, tuner_id: str, trial: trial_module.Trial) -> trial_module.Trial:
         self.ongoing_trials[tuner_id] = trial
         if trial.trial_id not in self.trials:
             self._record_values(trial)
@@ -102,7 +102,9 @@ class DurableOracle(keras_tuner.Oracle):
         trial = self.trials[trial_id]
         trial.metrics = type(trial.metrics)()
 
-    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, float], step: int = 0
+    ) -> trial_module.Trial:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
 
         Nothing is written: an epoch's report is on the disk when the trial ends.
@@ -121,11 +123,11 @@ class DurableOracle(keras_tuner.Oracle):
     def _objectives(self) -> list[Any]:
         return list(getattr(self.objective, "objectives", [self.objective]))
 
-    def values_of(self, trial: Any) -> list[float]:
+    def values_of(self, trial: trial_module.Trial) -> list[float]:
         """Returns what a completed trial came to by each objective."""
         return [float(trial.score)]
 
-    def end_trial(self, trial: Any) -> None:
+    def end_trial(self, trial: trial_module.Trial) -> None:
         """Records how a trial ended; a trial that is not running is left as it is."""
         slots = [s for s, t in self.ongoing_trials.items() if t.trial_id == trial.trial_id]
         if not slots:
@@ -141,7 +143,7 @@ class DurableOracle(keras_tuner.Oracle):
         self.save()
         self._check_failures(ended)
 
-    def _settle(self, trial: Any) -> None:
+    def _settle(self, trial: trial_module.Trial) -> None:
         if trial.status == Status.COMPLETED:
             self.score_trial(trial)
             if trial.score is None or not math.isfinite(trial.score):
@@ -154,7 +156,7 @@ class DurableOracle(keras_tuner.Oracle):
             trial.status = Status.FAILED
         self.end_order.append(trial.trial_id)
 
-    def _check_failures(self, trial: Any) -> None:
+    def _check_failures(self, trial: trial_module.Trial) -> None:
         self._failures_in_a_row = (
             self._failures_in_a_row + 1 if trial.status == Status.FAILED else 0
         )
@@ -182,7 +184,7 @@ class DurableOracle(keras_tuner.Oracle):
         self._saved = time.monotonic()
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
-    def _save_trial(self, trial: Any) -> None:
+    def _save_trial(self, trial: trial_module.Trial) -> None:
         write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:

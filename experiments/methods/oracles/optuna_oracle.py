@@ -1,7 +1,7 @@
 """Optuna's samplers behind a Keras Tuner oracle."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -13,6 +13,9 @@ from experiments.methods.oracles.halving import Halving, origins
 from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.record.fidelity import is_paused
+
+if TYPE_CHECKING:
+    from keras_tuner.engine import trial as trial_module
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
@@ -179,7 +182,9 @@ class OptunaOracle(DurableOracle):
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
 
-    def _as_optuna(self, place: int, trial: Any, promoted: set[str]) -> FrozenTrial:
+    def _as_optuna(
+        self, place: int, trial: "trial_module.Trial", promoted: set[str]
+    ) -> FrozenTrial:
         if trial.trial_id in self._ended:
             return self._ended[trial.trial_id]
         space, state = self.space_map, self._state(trial, promoted)
@@ -192,7 +197,7 @@ class OptunaOracle(DurableOracle):
             self._ended[trial.trial_id] = made
         return made
 
-    def _state(self, trial: Any, promoted: set[str]) -> TrialState:
+    def _state(self, trial: "trial_module.Trial", promoted: set[str]) -> TrialState:
         """Returns the state of a trial as the sampler is to see it."""
         state = _state_of(trial)
         if state != TrialState.PRUNED:
@@ -201,7 +206,7 @@ class OptunaOracle(DurableOracle):
             return TrialState.WAITING  # it is seen as the trial that goes on from it
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
-    def values_of(self, trial: Any) -> list[float]:
+    def values_of(self, trial: "trial_module.Trial") -> list[float]:
         """Returns what a completed trial came to by each objective.
 
         Of several, all are of the epoch that was best by the first: that is the network it leaves.
@@ -211,7 +216,7 @@ class OptunaOracle(DurableOracle):
         curves = [epochs_of(trial, name) for name in self._names]
         return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
 
-    def score_trial(self, trial: Any) -> None:
+    def score_trial(self, trial: "trial_module.Trial") -> None:
         """Scores a trial by the first objective, which ranks trials.
 
         Raises:
@@ -229,7 +234,9 @@ class OptunaOracle(DurableOracle):
         if len(self._names) == 1 or self._names[0] not in metrics:
             super()._check_objective_found(metrics)
 
-    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, float], step: int = 0
+    ) -> "trial_module.Trial":
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         if self._pruner != "none" and trial_id in {
@@ -239,14 +246,14 @@ class OptunaOracle(DurableOracle):
             trial.status = Status.STOPPED if stops else Status.RUNNING
         return trial
 
-    def _is_hopeless(self, trial: Any, step: int) -> bool:
+    def _is_hopeless(self, trial: "trial_module.Trial", step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
         trials = self._in_order()
         shown = [self._as_compared(place, t) for place, t in enumerate(trials)]
         return stops(self._pruner, self._proposer.study(shown), shown[trials.index(trial)])
 
-    def _as_compared(self, place: int, trial: Any) -> FrozenTrial:
+    def _as_compared(self, place: int, trial: "trial_module.Trial") -> FrozenTrial:
         """Returns a trial as a pruner is to see it: what was stopped or failed is not completed."""
         state = _state_of(trial)
         value = [trial.score] if state == TrialState.COMPLETE else None
@@ -258,7 +265,7 @@ class OptunaOracle(DurableOracle):
         super().rebuild(trials)
 
 
-def _state_of(trial: Any) -> TrialState:
+def _state_of(trial: "trial_module.Trial") -> TrialState:
     if trial.status == Status.FAILED:
         return TrialState.FAIL
     if trial.status != Status.COMPLETED:

@@ -30,7 +30,9 @@ class StoredTrial(trial_module.Trial):
         TypeError: Something in it is of the wrong kind.
     """
 
-    def __init__(self, state: dict[str, Any], hyperparameters: Any, path: Path) -> None:
+    def __init__(
+        self, state: dict[str, Any], hyperparameters: hp_module.HyperParameters, path: Path
+    ) -> None:
         self._metrics: Any = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
@@ -59,7 +61,7 @@ class TrialReader:
         self._space: Any = None  # as it is in the file
         self._shared: Any = None
 
-    def trial(self, state: dict[str, Any], path: Path) -> Any:
+    def trial(self, state: dict[str, Any], path: Path) -> trial_module.Trial:
         """Returns the trial whose file holds `state`.
 
         Raises:
@@ -72,7 +74,7 @@ class TrialReader:
             return trial_module.Trial.from_state(state)
         return StoredTrial(state, self._hyperparameters(state["hyperparameters"]), path)
 
-    def _hyperparameters(self, config: dict[str, Any]) -> Any:
+    def _hyperparameters(self, config: dict[str, Any]) -> hp_module.HyperParameters:
         if self._shared is None or config["space"] != self._space:
             space = copy.deepcopy(config["space"])  # Keras Tuner changes what it is given
             self._shared = hp_module.HyperParameters.from_config(config)
