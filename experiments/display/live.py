@@ -262,7 +262,7 @@ def as_text(line: str, style: str = "") -> Text:
     return Text(printable(line), style=style)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

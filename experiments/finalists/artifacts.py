@@ -167,7 +167,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
     }
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

@@ -35,7 +35,7 @@ class Parameter:
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
 
-    def encoded(self, value: Any) -> Any:
+    def encoded(self, value: object) -> Any:
         """Returns `value` as Optuna has it; `None` if it is outside the range."""
         try:
             encoded = self.encode(value)
@@ -77,11 +77,11 @@ def only_value(hp: hp_module.HyperParameter) -> Any:
     return hp.prob_to_value(0.5)
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> Any:
     return value
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     if value not in (0, 1):
         raise ValueError(f"{value!r} is no truth value")
     return bool(value)

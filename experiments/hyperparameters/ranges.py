@@ -82,12 +82,12 @@ def ranged(
     return result
 
 
-def _refuse(hp: hp_module.HyperParameter, given: Any, why: str) -> NoReturn:
+def _refuse(hp: hp_module.HyperParameter, given: object, why: str) -> NoReturn:
     shown = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
     raise UserError(f"--range {hp.name}={shown}: {why}")
 
 
-def _with_range(hp: hp_module.HyperParameter, given: Any) -> Any:
+def _with_range(hp: hp_module.HyperParameter, given: object) -> Any:
     if isinstance(hp, hp_module.Choice):
         return _choice(hp, given)
     if isinstance(hp, hp_module.Int | hp_module.Float):
@@ -95,7 +95,7 @@ def _with_range(hp: hp_module.HyperParameter, given: Any) -> Any:
     _refuse(hp, given, f"it is {describe(hp)}; hold it with --fix instead")
 
 
-def _choice(hp: hp_module.HyperParameter, given: Any) -> Any:
+def _choice(hp: hp_module.HyperParameter, given: object) -> Any:
     parts = given if isinstance(given, list | tuple) else str(given).split(",")
     kind = type(hp.values[0])
     try:
@@ -117,13 +117,13 @@ def _choice(hp: hp_module.HyperParameter, given: Any) -> Any:
     )
 
 
-def _nearest(values: Sequence[Any], to: Any) -> Any:
+def _nearest(values: Sequence[Any], to: object) -> Any:
     if isinstance(to, str):
         return values[0]
     return min(values, key=lambda value: abs(value - to))
 
 
-def _number(hp: hp_module.HyperParameter, given: Any) -> Any:
+def _number(hp: hp_module.HyperParameter, given: object) -> Any:
     whole = isinstance(hp, hp_module.Int)
     low, high = _ends(hp, given, int if whole else float)
     _check_sign(hp, given, hp.min_value, low)
@@ -159,14 +159,14 @@ def _ends(hp: hp_module.HyperParameter, given: Any, kind: Any) -> tuple[Any, Any
     return ends
 
 
-def _check_sign(hp: hp_module.HyperParameter, given: Any, before: Any, now: Any) -> None:
+def _check_sign(hp: hp_module.HyperParameter, given: object, before: Any, now: Any) -> None:
     """Refuses values at or below 0 where the space has none: sizes, rates, shares."""
     if (before > 0 and now <= 0) or (before >= 0 and now < 0):
         bound = "above 0" if before > 0 else "0 or more"
         _refuse(hp, given, f"expected values {bound}, as in the space: {describe(hp)}")
 
 
-def _check_step(hp: hp_module.HyperParameter, given: Any, low: Any, high: Any) -> None:
+def _check_step(hp: hp_module.HyperParameter, given: Any, low: Any, high: object) -> None:
     """Refuses an upper end that no number of steps leads to from the lower one."""
     linear = hp.sampling == "linear"
     steps = (high - low) / hp.step if linear else math.log(high / low, hp.step)
@@ -181,12 +181,12 @@ def _check_step(hp: hp_module.HyperParameter, given: Any, low: Any, high: Any) -
         )  # fmt: skip
 
 
-def _takes(hp: hp_module.HyperParameter, value: Any) -> bool:
+def _takes(hp: hp_module.HyperParameter, value: object) -> bool:
     parameter = parameter_of(hp, hp.name)
     return parameter is not None and parameter.encoded(value) is not None
 
 
-def _holds(wide: Any, narrow: Any) -> bool:
+def _holds(wide: object, narrow: Any) -> bool:
     """Whether `wide` takes every value that `narrow` does."""
     if isinstance(narrow, hp_module.Choice) or getattr(narrow, "step", None) is not None:
         values: tuple[Any, ...] = tuple(narrow.values)
@@ -241,7 +241,7 @@ def _new(own: Any, wide: Any) -> Iterator[Any]:
             yield value
 
 
-def _point(space: keras_tuner.HyperParameters, of: Any, value: Any) -> Any:
+def _point(space: keras_tuner.HyperParameters, of: Any, value: object) -> Any:
     """Returns defaults with one value, and with what makes its hyperparameter active."""
     wanted = {of.name: value}
     for condition in of.conditions:

@@ -77,7 +77,7 @@ def _check_used(hp: hp_module.HyperParameter, values: Mapping[str, Any]) -> None
             )
 
 
-def parse_value(hp: hp_module.HyperParameter, value: Any, option: str = "--fix") -> Any:
+def parse_value(hp: hp_module.HyperParameter, value: object, option: str = "--fix") -> Any:
     """Parses text (or a plain value) as a value of `hp`.
 
     Args:
@@ -89,7 +89,7 @@ def parse_value(hp: hp_module.HyperParameter, value: Any, option: str = "--fix")
         UserError: The value is outside the hyperparameter's range.
     """
     text = str(value).strip()
-    parsed: Any = None
+    parsed: object = None
     if isinstance(hp, hp_module.Boolean):
         parsed = {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
     elif isinstance(hp, hp_module.Choice):
@@ -117,7 +117,7 @@ def check_on_steps(space: keras_tuner.HyperParameters, fix: Mapping[str, Any]) -
                 raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
 
 
-def is_same_value(one: Any, other: Any) -> bool:
+def is_same_value(one: object, other: object) -> bool:
     """Whether two values are equal, but for what counting steps does to the last bits."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
@@ -216,7 +216,7 @@ def _meaning(cls: type[ImageSpace], hp: hp_module.HyperParameter) -> str:
     return meaning + (f"; only where {' and '.join(conditions)}" if conditions else "")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 

@@ -143,7 +143,7 @@ def given_points(
     return [*known, *new], new
 
 
-def _parsed(space: keras_tuner.HyperParameters, name: str, value: Any) -> Any:
+def _parsed(space: keras_tuner.HyperParameters, name: str, value: object) -> Any:
     found = [hp for hp in space.space if hp.name == name]
     if not found:
         names = ", ".join(hp.name for hp in space.space)

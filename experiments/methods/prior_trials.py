@@ -59,7 +59,7 @@ def missing(values: Mapping[str, Any]) -> str | None:
     return next((name for name, value in values.items() if not is_number(value)), None)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a finite number."""
     try:
         return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)

@@ -1,11 +1,10 @@
 """How a trial that was stopped early is told in Keras Tuner's files, which have no state for it."""
 
-from typing import Any
 
 PRUNED = "pruned"  # what its message begins with
 
 
-def was_pruned(status: str, message: Any) -> bool:
+def was_pruned(status: str, message: object) -> bool:
     """Whether a trial of that status and message was stopped before its last epoch."""
     return status == "COMPLETED" and str(message or "").startswith(PRUNED)
 

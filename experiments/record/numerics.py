@@ -55,7 +55,7 @@ def _among(words: str, values: Iterable[Any]) -> str:
     return f"{words.partition(' (')[0]} ({', '.join(said)})" if len(said) > 1 else ""
 
 
-def _said(fact: Any) -> str:
+def _said(fact: object) -> str:
     if isinstance(fact, bool):
         return "on" if fact else "off"
     text = ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)

@@ -53,12 +53,12 @@ def _metrics(state: Mapping[str, Any]) -> dict[str, Any]:
     return as_dict(dig(state.get("metrics"), "metrics"))
 
 
-def _best(metric: Any, direction: str) -> float:
+def _best(metric: object, direction: str) -> float:
     means = [mean for mean in _means(metric) if math.isfinite(mean)]
     return (min if direction == "min" else max)(means, default=math.nan)
 
 
-def _means(metric: Any) -> list[float]:
+def _means(metric: object) -> list[float]:
     """Returns the observations of a metric, each the mean over executions."""
     return [
         float(np.mean([as_number(v) for v in seen["value"]]))

@@ -44,7 +44,7 @@ def _wrong(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _wrong_earlier(trial)
 
 
-def _unless(holds: bool, name: str, expected: str, found: Any) -> Iterator[tuple[str, str]]:
+def _unless(holds: bool, name: str, expected: str, found: object) -> Iterator[tuple[str, str]]:
     if not holds:
         yield name, f"{expected}, got {clean(found, 80)}"
 
@@ -71,7 +71,7 @@ def _wrong_earlier(trial: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _unless(is_one, "earlier", "trials with values and numbers for scores", trial)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     try:
         return isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:

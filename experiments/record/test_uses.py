@@ -87,11 +87,11 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_pair(arm: Any) -> bool:
+def _is_pair(arm: object) -> bool:
     return isinstance(arm, list) and len(arm) == 2 and all(isinstance(part, str) for part in arm)
 
 

@@ -166,7 +166,7 @@ def compact(state: dict[str, Any], result: dict[str, Any]) -> tuple[dict[str, An
     return small, brief
 
 
-def _without(record: Any, *names: str) -> Any:
+def _without(record: object, *names: str) -> Any:
     if not isinstance(record, dict):
         return record
     return {name: value for name, value in record.items() if name not in names}
@@ -183,7 +183,7 @@ def _read_index(folder: Path) -> dict[str, list[Any]]:
     return {name: entry for name, entry in entries.items() if _is_entry(entry)}
 
 
-def _is_entry(entry: Any) -> bool:
+def _is_entry(entry: object) -> bool:
     return (
         isinstance(entry, list)
         and len(entry) == 3

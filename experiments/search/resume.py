@@ -94,7 +94,7 @@ def changed_config(
     return replace(after, sources=())
 
 
-def _check_ray(folder: Path, address: Any, changes: Mapping[str, Any]) -> None:
+def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:
     """Checks that a cluster is named by who asks now: a folder may come from anywhere."""
     if address not in (None, "local", "none") and "ray" not in changes:
         raise UserError(
@@ -158,7 +158,7 @@ def _option(name: str) -> str:
     return f"--{own.get(name, name.replace('_', '-'))}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Returns a value as an option takes it."""
     if isinstance(value, Mapping):
         return ", ".join(f"{n}={v}" for n, v in value.items()) or "nothing"

@@ -215,7 +215,7 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
     return settings
 
 
-def _size(name: str, value: Any) -> int:
+def _size(name: str, value: object) -> int:
     text = str(value).strip()
     if not text.isdecimal() or not 1 <= int(text) <= 4096:
         raise UserError(f"--set {name}={value}: a whole number from 1 to 4096 is expected")

@@ -26,7 +26,7 @@ class SessionRecord:
         self._ended_before: dict[str, float] = {}
         self.is_begun = False
 
-    def begin(self, **facts: Any) -> None:
+    def begin(self, **facts: object) -> None:
         """Adds the session; until it has ended, the study has not."""
         command_line = [Path(sys.argv[0]).name, *sys.argv[1:]]
         session = {"started": time.time(), "command_line": command_line} | facts
@@ -35,14 +35,14 @@ class SessionRecord:
         self.is_begun = True
         write_study(self._folder, self._study)
 
-    def note(self, **facts: Any) -> None:
+    def note(self, **facts: object) -> None:
         """Adds facts to the session."""
         self._study["sessions"][-1] |= facts
         if "search_ended" in facts:
             self._study["search_ended"] = facts["search_ended"]
         write_study(self._folder, self._study)
 
-    def end(self, *, was_idle: bool, **facts: Any) -> None:
+    def end(self, *, was_idle: bool, **facts: object) -> None:
         """Notes the end.
 
         Args:

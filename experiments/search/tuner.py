@@ -54,7 +54,7 @@ class SuiteTuner(keras_tuner.Tuner):
         write_json(Path(self._get_tuner_fname()), self.get_state())
         self.oracle.flush()
 
-    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+    def search(self, *fit_args: object, **fit_kwargs: object) -> None:
         """Runs trials until the oracle has no more.
 
         Args:

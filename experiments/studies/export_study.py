@@ -187,7 +187,7 @@ def api_config(study: Study, api: Any) -> Any:
     )
 
 
-def _file_name(trial_id: Any) -> str:
+def _file_name(trial_id: object) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(trial_id))[:60]
 
 

@@ -44,7 +44,7 @@ class Opened:
         """The study folder."""
         return self.study.folder
 
-    def task(self, hyperparameters: dict[str, Any], **options: Any) -> TrialTask:
+    def task(self, hyperparameters: dict[str, Any], **options: object) -> TrialTask:
         """Returns the task of training `hyperparameters`, a `HyperParameters` config."""
         config = self.config
         defaults: dict[str, Any] = {
@@ -84,7 +84,7 @@ class Opened:
         config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
 
-    def build(self, hyperparameters: dict[str, Any], **settings: Any) -> Any:
+    def build(self, hyperparameters: dict[str, Any], **settings: object) -> Any:
         """Builds the network of `hyperparameters`, from raw images to probabilities."""
         import keras
         import keras_tuner

@@ -65,7 +65,7 @@ def _plain_text(folder: Path) -> str:
     return "\n".join([*lines, *(f"problem: {problem}" for problem in study.problems)])
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "?" if value is None else clean(value, 40)
 
 
@@ -96,7 +96,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     return f"interrupted; go on with `experiments resume {folder.name}`"
 
 
-def _since(seconds: Any) -> str:
+def _since(seconds: object) -> str:
     try:
         return f" since {datetime.fromtimestamp(as_number(seconds)):%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):  # missing, or no date at all

@@ -105,7 +105,7 @@ def count_parameters(model: Any, result: TrialResult) -> None:
     result.flops = flops(model)
 
 
-def measure_latency(model: Any, data: PreparedData, result: TrialResult) -> None:
+def measure_latency(model: object, data: PreparedData, result: TrialResult) -> None:
     """Notes how long one image takes, here and now."""
     from experiments.training.costs import latency
 

@@ -134,7 +134,7 @@ def _with_default(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
             yield hp["name"], hp
 
 
-def _same(value: Any) -> str:
+def _same(value: object) -> str:
     """Returns a value as text that is alike however the value is kept."""
     known = math.nan if isinstance(value, bool | np.bool_) else as_number(value)
     return text(value) if math.isnan(known) else f"{known:.10g}"

@@ -69,7 +69,7 @@ def _method(record: dict[str, Any]) -> str:
     return f"{method} ({'; then '.join(picked)})" if picked else method
 
 
-def _given(value: Any) -> str:
+def _given(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else text(value)
 
 
@@ -83,7 +83,7 @@ def widenings(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return "" if value is None else str(value)
 
 
@@ -99,7 +99,7 @@ def _budget(config: dict[str, Any]) -> str:
     )
 
 
-def _counted(count: Any, noun: str) -> str:
+def _counted(count: object, noun: str) -> str:
     known = as_number(count)
     return plural(known, noun) if known >= 0 else f"{clean(count)} {noun}s"
 

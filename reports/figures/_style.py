@@ -72,8 +72,8 @@ class Track:
 
     ax: Axes
     numbers: Sequence[int]
-    x: Any
-    y: Any
+    x: object
+    y: object
 
 
 _tracks: WeakKeyDictionary[Any, list[Track]] = WeakKeyDictionary()  # figure -> its tracks
@@ -86,7 +86,7 @@ def look(name: str) -> Iterator[None]:
         yield
 
 
-def track(ax: Axes, numbers: Sequence[int], x: Any, y: Any) -> None:
+def track(ax: Axes, numbers: Sequence[int], x: object, y: object) -> None:
     """Notes where trials are drawn."""
     figure = ax.get_figure(root=True)
     _tracks.setdefault(figure, []).append(Track(ax, numbers, x, y))
@@ -118,7 +118,7 @@ def panels(
 
 
 def scatter(
-    ax: Axes, numbers: Sequence[int], x: Any, y: Any, color: Any = BLUE, **options: Any
+    ax: Axes, numbers: Sequence[int], x: Any, y: Any, color: object = BLUE, **options: Any
 ) -> Any:
     """Draws trials as points that can be highlighted; many are drawn as pixels."""
     many = len(numbers) > MANY

@@ -86,7 +86,7 @@ def failures(study: Study) -> list[dict[str, str]]:
     ]
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return "" if is_missing(value) else str(value)
 
 
@@ -136,5 +136,5 @@ def layers(study: Study) -> pd.DataFrame:
     )
 
 
-def _shape(shape: Any) -> str:
+def _shape(shape: object) -> str:
     return " x ".join(str(n) for n in shape[1:6]) or "-" if isinstance(shape, list) else "-"

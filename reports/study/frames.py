@@ -114,7 +114,7 @@ def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:
     return {name: as_number(dig(trial[2], "objectives", name)) for name in names}
 
 
-def value_of(hp: dict[str, Any], value: Any) -> Any:
+def value_of(hp: dict[str, Any], value: object) -> Any:
     """Returns a hyperparameter's value; missing where a number is expected and there is none."""
     if hp.get("kind") in ("Int", "Float"):
         found = as_number(value)
@@ -122,11 +122,11 @@ def value_of(hp: dict[str, Any], value: Any) -> Any:
     return scalar(value)
 
 
-def _optional(value: Any, limit: int) -> str | None:
+def _optional(value: object, limit: int) -> str | None:
     return None if value is None else clean(value if isinstance(value, str) else str(value), limit)
 
 
-def _attempts(value: Any) -> float:
+def _attempts(value: object) -> float:
     return float(len(value)) if isinstance(value, list) else as_number(value)
 
 

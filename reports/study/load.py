@@ -137,7 +137,7 @@ def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> 
     return epochs_frame([(i, {}, result) for i, result in results.items()])
 
 
-def check_space(space: Any) -> list[dict[str, Any]]:
+def check_space(space: object) -> list[dict[str, Any]]:
     """Returns the `space` of a record.
 
     Raises:

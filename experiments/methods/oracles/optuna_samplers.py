@@ -58,7 +58,7 @@ class _View(optuna.storages.InMemoryStorage):
         """Returns one trial."""
         return self._shown[trial_id]
 
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+    def set_trial_system_attr(self, trial_id: int, key: str, value: object) -> None:
         """Notes what a sampler remembers of a trial; gone with this view."""
         self._shown[trial_id].system_attrs[key] = value
 
@@ -66,7 +66,7 @@ class _View(optuna.storages.InMemoryStorage):
         """Returns what a sampler remembers of the study."""
         return self._attributes
 
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+    def set_study_system_attr(self, study_id: int, key: str, value: object) -> None:
         """Notes what a sampler remembers of the study; gone with this view."""
         self._attributes[key] = value
 
@@ -78,7 +78,7 @@ class _Attributes(dict[str, Any]):
         super().__init__()
         self._number = number
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         return self._number - 1 if key.startswith("qmc:") else super().get(key, default)
 
 

@@ -33,7 +33,7 @@ class StoredTrial(trial_module.Trial):
     def __init__(
         self, state: dict[str, Any], hyperparameters: hp_module.HyperParameters, path: Path
     ) -> None:
-        self._metrics: Any = None
+        self._metrics: object = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
         check_metrics(state["metrics"])
@@ -50,7 +50,7 @@ class StoredTrial(trial_module.Trial):
         return self._metrics
 
     @metrics.setter
-    def metrics(self, metrics: Any) -> None:
+    def metrics(self, metrics: object) -> None:
         self._metrics = metrics
 
 
@@ -58,7 +58,7 @@ class TrialReader:
     """Makes trials of their files; those of the same space share its hyperparameters."""
 
     def __init__(self) -> None:
-        self._space: Any = None  # as it is in the file
+        self._space: object = None  # as it is in the file
         self._shared: Any = None
 
     def trial(self, state: dict[str, Any], path: Path) -> trial_module.Trial:
