@@ -1,7 +1,7 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+
+if TYPE_CHECKING:
+    from experiments.search.search_result import SearchResult
 
 _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
@@ -131,7 +134,7 @@ def search(quiet: bool, **options: Any) -> int:
     return _show_result(result, quiet)
 
 
-def _show_result(result: Any, quiet: bool) -> int:
+def _show_result(result: "SearchResult", quiet: bool) -> int:
     if result.best_trial is None:
         complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
@@ -149,7 +152,7 @@ def _show_result(result: Any, quiet: bool) -> int:
     return 0
 
 
-def _tested(result: Any) -> str:
+def _tested(result: "SearchResult") -> str:
     """The winner's test score with its interval, in the objective's metric if that was evaluated.
 
     Of several trainings it is their mean.

@@ -11,6 +11,7 @@
   and what pooling then makes of that.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def _parameters(layer: keras.Layer) -> dict[str, int]:
     }
 
 
-def _count(weights: Any) -> int:
+def _count(weights: Iterable[keras.Variable]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 

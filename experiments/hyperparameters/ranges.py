@@ -87,7 +87,7 @@ def _refuse(hp: hp_module.HyperParameter, given: object, why: str) -> NoReturn:
     raise UserError(f"--range {hp.name}={shown}: {why}")
 
 
-def _with_range(hp: hp_module.HyperParameter, given: object) -> Any:
+def _with_range(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     if isinstance(hp, hp_module.Choice):
         return _choice(hp, given)
     if isinstance(hp, hp_module.Int | hp_module.Float):
@@ -95,7 +95,7 @@ def _with_range(hp: hp_module.HyperParameter, given: object) -> Any:
     _refuse(hp, given, f"it is {describe(hp)}; hold it with --fix instead")
 
 
-def _choice(hp: hp_module.HyperParameter, given: object) -> Any:
+def _choice(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     parts = given if isinstance(given, list | tuple) else str(given).split(",")
     kind = type(hp.values[0])
     try:
@@ -123,7 +123,7 @@ def _nearest(values: Sequence[Any], to: object) -> Any:
     return min(values, key=lambda value: abs(value - to))
 
 
-def _number(hp: hp_module.HyperParameter, given: object) -> Any:
+def _number(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     whole = isinstance(hp, hp_module.Int)
     low, high = _ends(hp, given, int if whole else float)
     _check_sign(hp, given, hp.min_value, low)
@@ -140,7 +140,7 @@ def _number(hp: hp_module.HyperParameter, given: object) -> Any:
     return reaching_end(make(hp.name, low, high, default=default, **options))
 
 
-def _ends(hp: hp_module.HyperParameter, given: Any, kind: Any) -> tuple[Any, Any]:
+def _ends(hp: hp_module.HyperParameter, given: Any, kind: type) -> tuple[Any, Any]:
     low, _, high = str(given).partition(":")
     try:
         ends = kind(low), kind(high)
@@ -159,7 +159,7 @@ def _ends(hp: hp_module.HyperParameter, given: Any, kind: Any) -> tuple[Any, Any
     return ends
 
 
-def _check_sign(hp: hp_module.HyperParameter, given: object, before: Any, now: Any) -> None:
+def _check_sign(hp: hp_module.HyperParameter, given: object, before: float, now: float) -> None:
     """Refuses values at or below 0 where the space has none: sizes, rates, shares."""
     if (before > 0 and now <= 0) or (before >= 0 and now < 0):
         bound = "above 0" if before > 0 else "0 or more"
@@ -186,7 +186,7 @@ def _takes(hp: hp_module.HyperParameter, value: object) -> bool:
     return parameter is not None and parameter.encoded(value) is not None
 
 
-def _holds(wide: object, narrow: Any) -> bool:
+def _holds(wide: hp_module.HyperParameter, narrow: hp_module.HyperParameter) -> bool:
     """Whether `wide` takes every value that `narrow` does."""
     if isinstance(narrow, hp_module.Choice) or getattr(narrow, "step", None) is not None:
         values: tuple[Any, ...] = tuple(narrow.values)
@@ -234,14 +234,14 @@ def _build(hypermodel: ImageSpace, hp: keras_tuner.HyperParameters) -> None:
         cut.trainable()
 
 
-def _new(own: Any, wide: Any) -> Iterator[Any]:
+def _new(own: hp_module.HyperParameter, wide: hp_module.HyperParameter) -> Iterator[Any]:
     is_choice = isinstance(wide, hp_module.Choice)
     for value in wide.values if is_choice else (wide.min_value, wide.max_value):
         if not (value in own.values if is_choice else own.min_value <= value <= own.max_value):
             yield value
 
 
-def _point(space: keras_tuner.HyperParameters, of: Any, value: object) -> Any:
+def _point(space: keras_tuner.HyperParameters, of: hp_module.HyperParameter, value: object) -> Any:
     """Returns defaults with one value, and with what makes its hyperparameter active."""
     wanted = {of.name: value}
     for condition in of.conditions:
@@ -298,7 +298,7 @@ def _widens(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return False
 
 
-def _made(hp: Mapping[str, Any]) -> Any:
+def _made(hp: Mapping[str, Any]) -> hp_module.HyperParameter:
     options = {k: v for k, v in hp.items() if k not in ("kind", "conditions")}
     return getattr(hp_module, hp["kind"])(**options)
 

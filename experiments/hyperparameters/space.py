@@ -124,7 +124,7 @@ def is_same_value(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def _same(choice: Any, text: str) -> bool:
+def _same(choice: int | float | str | bool, text: str) -> bool:
     if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
         return True
     try:
@@ -220,5 +220,5 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
-def _values(values: Any) -> str:
+def _values(values: Sequence[Any]) -> str:
     return " or ".join(_text(value) for value in values)

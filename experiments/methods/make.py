@@ -87,7 +87,7 @@ def parse_method_settings(config: SearchConfig) -> dict[str, float | int]:
     return parsed
 
 
-def _parse(name: str, value: object, whole: bool, of: str = "") -> float | int:
+def _parse(name: str, value: Any, whole: bool, of: str = "") -> float | int:
     least = {
         "factor": 2,
         "num_initial_points": 1,
@@ -117,7 +117,7 @@ def _halving(config: SearchConfig) -> dict[str, Any]:
     return {"pruner": config.pruner or "none", "max_epochs": config.max_epochs, "factor": factor}
 
 
-def _random(config: SearchConfig, arguments: dict[str, Any], plans: object) -> keras_tuner.Oracle:
+def _random(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
     from experiments.methods.oracles.random_search import RandomOracle
 
     return RandomOracle(**arguments, **_halving(config))
@@ -142,13 +142,13 @@ def _hyperband(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> k
     )
 
 
-def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: object) -> keras_tuner.Oracle:
+def _bayesian(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
     from experiments.methods.oracles.bayesian import BayesianOracle
 
     return BayesianOracle(**arguments, **parse_method_settings(config))
 
 
-def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: object) -> keras_tuner.Oracle:
+def _optuna(config: SearchConfig, arguments: dict[str, Any], plans: Any) -> keras_tuner.Oracle:
     from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
     settings: dict[str, Any] = dict(parse_method_settings(config))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
@@ -18,6 +18,9 @@ from experiments.record.formatting import plural
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.reading import clean
+
+if TYPE_CHECKING:
+    import optuna
 
 _MOST_NAMED = 50
 
@@ -187,7 +190,7 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
     return SourceTrials(trials, skipped)
 
 
-def _known_curve(trial: Any) -> dict[int, float]:
+def _known_curve(trial: "optuna.trial.FrozenTrial") -> dict[int, float]:
     return {step: v for step, v in trial.intermediate_values.items() if is_number(v)}
 
 

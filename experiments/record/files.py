@@ -125,7 +125,7 @@ def finite(data: object) -> Any:
     return data
 
 
-def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+def preallocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Makes a `.npy` file of `shape` with all its room on the disk taken, and opens it to write.
 
     A memory map of a file with holes kills the process when the disk fills up; this fails first.

@@ -1,6 +1,5 @@
 """How a trial that was stopped early is told in Keras Tuner's files, which have no state for it."""
 
-
 PRUNED = "pruned"  # what its message begins with
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.config import SearchConfig
 from experiments.record.front import front_of
@@ -157,7 +158,7 @@ class FrontRetention(Retention):
         return {ids[front.members[place]] for place in places}
 
 
-def _crowding(losses: Any) -> Any:
+def _crowding(losses: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Returns how far apart each point's neighbours are; ends are infinitely far."""
     total = np.zeros(len(losses))
     for column in losses.T:

@@ -36,6 +36,8 @@ from experiments.search.tuner import SuiteTuner
 if TYPE_CHECKING:
     import keras_tuner
 
+    from search_spaces.base import ImageSpace
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -55,7 +57,7 @@ class SearchPlan:
 
     config: SearchConfig
     data: PreparedData
-    hypermodel: Any
+    hypermodel: "ImageSpace"
     space: "keras_tuner.HyperParameters"
     end: float | None = None
     notices: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _optuna_trials(study: Study) -> list[Any]:
     return trials
 
 
-def _attributes(row: Any) -> dict[str, Any]:
+def _attributes(row: pd.Series[Any]) -> dict[str, Any]:
     kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
     return {
         name: value.item() if hasattr(value := row[name], "item") else value
@@ -191,7 +191,7 @@ def _file_name(trial_id: object) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(trial_id))[:60]
 
 
-def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
+def _write_trial_events(study: Study, row: pd.Series[Any], folder: Path) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2
 
@@ -227,7 +227,9 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
     _write_events(folder, events, start, steps)
 
 
-def _write_events(folder: Path, summaries: list[Any], when: float, steps: Any = None) -> None:
+def _write_events(
+    folder: Path, summaries: list[Any], when: float, steps: Sequence[int] | None = None
+) -> None:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 

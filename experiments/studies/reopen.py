@@ -84,7 +84,7 @@ class Opened:
         config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
 
-    def build(self, hyperparameters: dict[str, Any], **settings: object) -> Any:
+    def build(self, hyperparameters: dict[str, Any], **settings: object) -> "keras.Model":
         """Builds the network of `hyperparameters`, from raw images to probabilities."""
         import keras
         import keras_tuner

@@ -1,6 +1,7 @@
 """Trains trials again over seeds and tests them, so that they can be compared."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from experiments.training.weights import load_weights
 from reports.analysis.test_predictions import ranking_seeds, test_predictions
 
 
-def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:
+def confirm_trial(
+    opened: Opened, trial_id: str, num_seeds: int, say: Callable[[str], object] | None = None
+) -> None:
     """Trains a trial over seeds, tests it, and keeps scores and predictions in the study.
 
     Trainings that are there already, with their predictions, are not done again, be they of a

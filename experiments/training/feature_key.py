@@ -3,7 +3,7 @@
 import hashlib
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,7 +46,9 @@ def _described(layer: "keras.Layer", positions: dict[int, int]) -> str:
     return f"{type(layer).__name__} {layer.dtype_policy.name} {facts} {inputs}"
 
 
-def _origins(tensors: Any, positions: dict[int, int]) -> list[int]:
+def _origins(
+    tensors: "keras.KerasTensor | list[keras.KerasTensor]", positions: dict[int, int]
+) -> list[int]:
     """Returns the positions of the layers that made tensors; -1 for those of another model."""
     found = tensors if isinstance(tensors, list | tuple) else [tensors]
     return [positions.get(id(tensor._keras_history.operation), -1) for tensor in found]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
@@ -10,6 +10,9 @@ from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import wilson
 from reports.study.metrics import base_name, is_share_of_images, name_on_test
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _F1 = "f1_score"
 
@@ -99,7 +102,7 @@ def _reached(study: Study, metric: str) -> tuple[str, float, int]:
 
 def _on_validation(study: Study, metric: str) -> float:
     """Returns the recommended trial's score at its best epoch; NaN where it is not recorded."""
-    best: Any = study.completed[study.completed["trial_id"] == recommended(study)]
+    best: pd.DataFrame = study.completed[study.completed["trial_id"] == recommended(study)]
     if best.empty:
         return math.nan
     if name_on_test(study.objective) == metric or is_share_of_images(study.objective):

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from experiments.record.formatting import is_missing, text
 from experiments.record.reading import as_dict, as_number, dicts, dig, read_json
 from experiments.record.study import picks
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BLIND = {"random", "qmc", "hyperband"}  # methods that look at no result before they promote
 # method -> its setting for the trials it draws at random to begin with, and the default
@@ -111,7 +114,7 @@ def _grid_is_whole(study: Study) -> bool:
     return "search_ended" in study.record and not any(ended[-1:]) and len(study.trials) < most
 
 
-def _given(study: Study, first: Any) -> Iterator[str]:
+def _given(study: Study, first: "pd.DataFrame") -> Iterator[str]:
     """Names the trials that had points given to begin with."""
     names = {hp["name"]: column for column, hp in study.hyperparameters.items()}
     sessions = [s for s in dicts(study.record.get("sessions")) if "points" in s]

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.record.formatting import text
 from experiments.record.layout import DEFAULT
@@ -15,6 +16,9 @@ from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, mean
 from reports.study.metrics import reported_on_test
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,10 @@ def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
 
 
 def estimate(
-    scores: Sequence[float], num_images: int, metric: str = "accuracy", is_correct: Any = None
+    scores: Sequence[float],
+    num_images: int,
+    metric: str = "accuracy",
+    is_correct: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate:
     """Estimates a test score from one a seed; an accuracy as a share of so many images.
 
@@ -196,7 +203,7 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
 
 
-def default_trial(study: Study) -> Any:
+def default_trial(study: Study) -> "pd.Series[Any] | None":
     """Returns the completed trial whose every hyperparameter has its default, or `None`."""
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
     if not known:

@@ -1,6 +1,5 @@
 """Scores over a wide scale: a diverged trial's loss must not flatten all others."""
 
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes

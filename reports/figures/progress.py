@@ -1,7 +1,6 @@
 """Best so far, by trial and by wall time, against what as many random trials would find."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,7 +134,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _zoom(ax: Any, info: Info) -> None:
+def _zoom(ax: Axes, info: Info) -> None:
     """Leaves the worst tenth of many trials out of sight: the best so far is what counts."""
     if len(info.scores) < 20:
         return

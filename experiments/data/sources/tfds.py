@@ -72,7 +72,7 @@ def _builder(name: str, argument: str, data_dir: str | None) -> "tfds.core.Datas
         ) from None
 
 
-def _check_features(name: str, features: Any) -> None:
+def _check_features(name: str, features: "tfds.features.FeaturesDict") -> None:
     import tensorflow_datasets as tfds
 
     # Its features have no `get`.

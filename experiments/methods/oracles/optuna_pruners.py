@@ -2,10 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial
+
+if TYPE_CHECKING:
+    from keras_tuner.engine import trial as trial_module
 
 _NUM_UNPRUNED = 5  # trials that are completed before a median says anything
 _NUM_EPOCHS = 3  # epochs that two curves are compared by, at least
@@ -24,7 +27,7 @@ def stops(pruner: str, study: optuna.Study, trial: FrozenTrial) -> bool:
         # The Wilcoxon pruner is marked as experimental, and speaks of epochs that the best trial
         # has not had: it was stopped by patience.
         warnings.simplefilter("ignore")
-        made: Any = (
+        made: optuna.pruners.BasePruner = (
             optuna.pruners.MedianPruner(n_startup_trials=_NUM_UNPRUNED)
             if pruner == "median"
             else optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_NUM_EPOCHS)
@@ -40,7 +43,7 @@ def num_brackets(pruner: str, max_epochs: int, factor: int) -> int:
     return count
 
 
-def epochs_of(trial: Any, objective: str) -> dict[int, float]:
+def epochs_of(trial: "trial_module.Trial", objective: str) -> dict[int, float]:
     """Returns what a trial of Keras Tuner has reported of an objective, by epoch from 0."""
     if not trial.metrics.exists(objective):
         return {}

@@ -6,7 +6,7 @@ from the trials each time, so a search that was rebuilt from its files goes on a
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,7 @@ class _View(optuna.storages.InMemoryStorage):
         self._attributes = _Attributes(number)
 
     def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Any = None
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Returns the trials in the order of their numbers."""
         return [t for t in self._shown if states is None or t.state in states]
@@ -184,7 +184,10 @@ class Proposer:
         return self._study(_View(trials, 0), self._sampler(0, {}), self._directions[:1])
 
     def _study(
-        self, view: _View, sampler: Any, directions: Sequence[StudyDirection] | None = None
+        self,
+        view: _View,
+        sampler: optuna.samplers.BaseSampler,
+        directions: Sequence[StudyDirection] | None = None,
     ) -> Study:
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it announces every study
@@ -202,13 +205,17 @@ class Proposer:
             if self._name != "cmaes" or not isinstance(distribution, CategoricalDistribution)
         }
 
-    def _sampler(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+    def _sampler(
+        self, seed: int, distributions: Mapping[str, BaseDistribution]
+    ) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             # Quasi-random points are marked as experimental.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return self._made(seed, distributions)
 
-    def _made(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+    def _made(
+        self, seed: int, distributions: Mapping[str, BaseDistribution]
+    ) -> optuna.samplers.BaseSampler:
         samplers, settings = optuna.samplers, self._settings
         if self._name == "tpe":
             return samplers.TPESampler(

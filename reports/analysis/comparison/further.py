@@ -6,7 +6,7 @@ their mean, on these images; where nothing was tested, of its search.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.record.formatting import listed, words
 from experiments.record.objective import Objective, shown_value
@@ -16,6 +16,9 @@ from reports.analysis.study_front import value_of_trials
 from reports.analysis.test_predictions import tested_runs
 from reports.statistics.estimates import Estimate, mean
 from reports.study.metrics import name_on_test
+
+if TYPE_CHECKING:
+    from reports.study.study import Study
 
 
 def further_objectives(arms: Sequence[Arm]) -> list[Objective]:
@@ -89,7 +92,7 @@ def _tests(arm: Arm, objective: Objective) -> list[float]:
 
 
 def _searched(arm: Arm, objective: Objective) -> float:
-    study: Any = arm.study
+    study: Study = arm.study
     own = study.trials[study.trials["trial_id"] == arm.trial_id]
     is_known = objective.is_cost or objective in study.objectives
     if len(own) != 1 or not is_known:
