@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from experiments.config import SearchConfig, is_choice
 from experiments.finalists.plan import race_budget
@@ -22,9 +24,6 @@ from experiments.record.seeds import (
 )
 from experiments.training.network import build_network
 from experiments.training.weights import load_weights
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass
@@ -49,10 +48,10 @@ class Finalist:
         return [outcome for outcome in self.outcomes if outcome.execution is not None]
 
     @cached_property
-    def _model(self) -> "keras.Model":
+    def _model(self) -> keras.Model:
         return build_network(self.outcomes[0].training.task)
 
-    def network(self, outcome: Outcome) -> "keras.Model":
+    def network(self, outcome: Outcome) -> keras.Model:
         """Returns the network of a training; the same object for all, built and traced once."""
         assert outcome.weights is not None
         load_weights(self._model, outcome.weights)

@@ -4,7 +4,9 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras_tuner
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -32,9 +34,6 @@ from experiments.search.places import whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
-
-if TYPE_CHECKING:
-    import keras_tuner
 
 _MOST_ATTEMPTS = 1000
 
@@ -247,7 +246,7 @@ def _make_folder(config: SearchConfig) -> Path:
     raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 
 
-def describe_space(space: "keras_tuner.HyperParameters") -> list[dict[str, Any]]:
+def describe_space(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:
     """Returns every hyperparameter with its range and its conditions, as plain data."""
     return [
         {"kind": type(hp).__name__}

@@ -5,7 +5,9 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras_tuner
 
 from experiments.config import OPTUNA_METHODS, SearchConfig, num_trainings
 from experiments.data.cache_use import held
@@ -32,11 +34,7 @@ from experiments.search.retention import make_retention
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
-
-if TYPE_CHECKING:
-    import keras_tuner
-
-    from search_spaces.base import ImageSpace
+from search_spaces.base import ImageSpace
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ class SearchPlan:
 
     config: SearchConfig
     data: PreparedData
-    hypermodel: "ImageSpace"
-    space: "keras_tuner.HyperParameters"
+    hypermodel: ImageSpace
+    space: keras_tuner.HyperParameters
     end: float | None = None
     notices: tuple[str, ...] = ()
     earlier: tuple[PriorTrial, ...] = ()

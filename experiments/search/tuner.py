@@ -3,9 +3,10 @@
 import contextlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras_tuner
+from keras_tuner.engine import trial as trial_module
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -15,9 +16,6 @@ from experiments.record.seeds import derive_seed
 from experiments.search.driver import Driver
 from experiments.search.retention import Retention
 from experiments.training.task import TrialTask
-
-if TYPE_CHECKING:
-    from keras_tuner.engine import trial as trial_module
 
 _TRIAL_STREAM = 0
 
@@ -66,7 +64,7 @@ class SuiteTuner(keras_tuner.Tuner):
         self.save()
         driver.run()
 
-    def task(self, trial: "trial_module.Trial") -> TrialTask:
+    def task(self, trial: trial_module.Trial) -> TrialTask:
         """Returns what `trial` asks for, as plain data."""
         values = trial.hyperparameters.values
         earlier = values.get("tuner/trial_id")

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import keras_tuner
 import numpy as np
 
 from experiments.data.prepare import PreparedData
@@ -14,16 +14,13 @@ from experiments.training.forward import forward
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
-if TYPE_CHECKING:
-    import keras_tuner
-
 _BATCH = 32
 _NUM_TIMED = 3
 
 
 def forecast(
     hypermodel: ImageSpace,
-    space: "keras_tuner.HyperParameters",
+    space: keras_tuner.HyperParameters,
     data: PreparedData,
     cache_dir: Path,
 ) -> list[str]:

@@ -1,9 +1,10 @@
 """Optuna's samplers behind a Keras Tuner oracle."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.config import HALVING
@@ -13,9 +14,6 @@ from experiments.methods.oracles.halving import Halving, origins
 from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.record.fidelity import is_paused
-
-if TYPE_CHECKING:
-    from keras_tuner.engine import trial as trial_module
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
@@ -182,9 +180,7 @@ class OptunaOracle(DurableOracle):
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
 
-    def _as_optuna(
-        self, place: int, trial: "trial_module.Trial", promoted: set[str]
-    ) -> FrozenTrial:
+    def _as_optuna(self, place: int, trial: trial_module.Trial, promoted: set[str]) -> FrozenTrial:
         if trial.trial_id in self._ended:
             return self._ended[trial.trial_id]
         space, state = self.space_map, self._state(trial, promoted)
@@ -197,7 +193,7 @@ class OptunaOracle(DurableOracle):
             self._ended[trial.trial_id] = made
         return made
 
-    def _state(self, trial: "trial_module.Trial", promoted: set[str]) -> TrialState:
+    def _state(self, trial: trial_module.Trial, promoted: set[str]) -> TrialState:
         """Returns the state of a trial as the sampler is to see it."""
         state = _state_of(trial)
         if state != TrialState.PRUNED:
@@ -206,7 +202,7 @@ class OptunaOracle(DurableOracle):
             return TrialState.WAITING  # it is seen as the trial that goes on from it
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
-    def values_of(self, trial: "trial_module.Trial") -> list[float]:
+    def values_of(self, trial: trial_module.Trial) -> list[float]:
         """Returns what a completed trial came to by each objective.
 
         Of several, all are of the epoch that was best by the first: that is the network it leaves.
@@ -216,7 +212,7 @@ class OptunaOracle(DurableOracle):
         curves = [epochs_of(trial, name) for name in self._names]
         return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
 
-    def score_trial(self, trial: "trial_module.Trial") -> None:
+    def score_trial(self, trial: trial_module.Trial) -> None:
         """Scores a trial by the first objective, which ranks trials.
 
         Raises:
@@ -236,7 +232,7 @@ class OptunaOracle(DurableOracle):
 
     def update_trial(
         self, trial_id: str, metrics: dict[str, float], step: int = 0
-    ) -> "trial_module.Trial":
+    ) -> trial_module.Trial:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         if self._pruner != "none" and trial_id in {
@@ -246,14 +242,14 @@ class OptunaOracle(DurableOracle):
             trial.status = Status.STOPPED if stops else Status.RUNNING
         return trial
 
-    def _is_hopeless(self, trial: "trial_module.Trial", step: int) -> bool:
+    def _is_hopeless(self, trial: trial_module.Trial, step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
         trials = self._in_order()
         shown = [self._as_compared(place, t) for place, t in enumerate(trials)]
         return stops(self._pruner, self._proposer.study(shown), shown[trials.index(trial)])
 
-    def _as_compared(self, place: int, trial: "trial_module.Trial") -> FrozenTrial:
+    def _as_compared(self, place: int, trial: trial_module.Trial) -> FrozenTrial:
         """Returns a trial as a pruner is to see it: what was stopped or failed is not completed."""
         state = _state_of(trial)
         value = [trial.score] if state == TrialState.COMPLETE else None
@@ -265,7 +261,7 @@ class OptunaOracle(DurableOracle):
         super().rebuild(trials)
 
 
-def _state_of(trial: "trial_module.Trial") -> TrialState:
+def _state_of(trial: trial_module.Trial) -> TrialState:
     if trial.status == Status.FAILED:
         return TrialState.FAIL
     if trial.status != Status.COMPLETED:

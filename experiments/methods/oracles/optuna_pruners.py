@@ -2,13 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
+from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial
-
-if TYPE_CHECKING:
-    from keras_tuner.engine import trial as trial_module
 
 _NUM_UNPRUNED = 5  # trials that are completed before a median says anything
 _NUM_EPOCHS = 3  # epochs that two curves are compared by, at least
@@ -43,7 +41,7 @@ def num_brackets(pruner: str, max_epochs: int, factor: int) -> int:
     return count
 
 
-def epochs_of(trial: "trial_module.Trial", objective: str) -> dict[int, float]:
+def epochs_of(trial: trial_module.Trial, objective: str) -> dict[int, float]:
     """Returns what a trial of Keras Tuner has reported of an objective, by epoch from 0."""
     if not trial.metrics.exists(objective):
         return {}
