@@ -1,4 +1,4 @@
-"""How long trials took, from their records: what was measured, never what clocks of the wall say.
+"""How long trials took: measured durations, never differences of wall-clock times.
 
 The clock of the wall may be set back, and a trial that was interrupted waits until its search is
 resumed. So each attempt's seconds are measured by a clock that only runs forward, and add up.
@@ -16,7 +16,7 @@ from experiments.record.reading import as_number, dicts
 
 
 def trial_seconds(result: Mapping[str, Any]) -> float:
-    """Returns the seconds that a trial took in all its attempts; NaN where nothing says.
+    """Returns the seconds of all attempts of a trial; NaN where none are recorded.
 
     Records of before `seconds` have when attempts began and ended alone. An attempt whose process
     was killed has no seconds; its epochs that were kept count at least.
@@ -67,7 +67,7 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 def clock() -> float:
-    """Returns seconds that only grow, and that a machine's sleep counts in.
+    """Returns the seconds of a monotonic clock that also counts the machine's sleep.
 
     `CLOCK_BOOTTIME` of Linux; macOS' `CLOCK_MONOTONIC` and Windows' monotonic clock do so as well.
     """

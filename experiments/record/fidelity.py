@@ -1,4 +1,4 @@
-"""How far trials were trained: those that had fewer epochs than others are not ranked with them."""
+"""How many epochs trials had: a trial with fewer than others is not ranked with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from experiments.record.reading import as_number, dig
 
 
 def is_left_behind(trial: Any) -> bool:
-    """Whether a trial that has ended was to have more epochs, had it been better than others.
+    """Whether an ended trial would have had more epochs if it had been better.
 
-    It was stopped early, or it is of one of Hyperband's rounds before the last.
+    It was stopped early, or belongs to a Hyperband round before the last.
     """
     return was_pruned(trial.status, trial.message) or is_of_early_round(
         trial.hyperparameters.values
@@ -18,7 +18,7 @@ def is_left_behind(trial: Any) -> bool:
 
 
 def is_of_early_round(values: Mapping[str, Any]) -> bool:
-    """Whether a trial of these values is of one of Hyperband's rounds before the last."""
+    """Whether these values belong to a Hyperband round before the last."""
     return as_number(values.get("tuner/round")) < as_number(values.get("tuner/bracket"))
 
 
@@ -33,7 +33,7 @@ def epochs_asked(result: Mapping[str, Any]) -> int | None:
 
 
 def longest_first(trials: Sequence[Any], asked: Mapping[str, int]) -> list[Any]:
-    """Returns trials in their order, but those of fewer epochs after all others.
+    """Returns trials in their order, but those with fewer epochs after all others.
 
     A study whose trials got more epochs later has both: fewer epochs are a handicap, so a trial
     that had them is not said to be worse; but what it has come to is not what the others have.

@@ -62,7 +62,7 @@ def _myself() -> dict[str, Any]:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Returns who was last known to hold the lock of a study folder, without touching it."""
+    """Returns the last known holder of a study folder's lock, without touching the lock."""
     try:
         found = read_json(folder / _HOLDER)
     except UserError:
@@ -91,7 +91,7 @@ def _by_whom(folder: Path) -> str:
 
 
 def _doing(found: dict[str, Any] | None) -> str:
-    """Returns what a holder does; older ones that did not say searched."""
+    """Returns what a holder does; holders of older versions, which did not record it, search."""
     doing = (found or {}).get("doing")
     return doing if doing in (COMPARED, FREED) else SEARCHED
 

@@ -1,4 +1,4 @@
-"""What decides a training's numbers beside its seed, as records have it: where it differs."""
+"""What affects a training's numbers besides its seed: differences between records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A project that plain Keras Tuner left: what its trials came to, and in which order."""
+"""A project of plain Keras Tuner: its trials, their results and their order."""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class PlainProject:
 
 
 def read_project(folder: Path, trials: list[Trial], problems: list[str]) -> PlainProject:
-    """Makes sense of a project of plain Keras Tuner.
+    """Reads a project of plain Keras Tuner.
 
     Args:
         folder: The project.

@@ -1,4 +1,4 @@
-"""Reads files that anyone may have written: what is not as expected is missing, never a crash."""
+"""Reads files from untrusted sources: an unexpected value counts as missing and never crashes."""
 
 import json
 import math

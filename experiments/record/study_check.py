@@ -1,4 +1,4 @@
-"""What of a recorded study a search goes on from: looked at as a whole before anything is done."""
+"""Checks a recorded study as a whole before a search resumes it."""
 
 import math
 from collections.abc import Iterator, Mapping
