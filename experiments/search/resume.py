@@ -95,7 +95,7 @@ def changed_config(
 
 
 def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:
-    """Checks that a cluster is named by who asks now: a folder may come from anywhere."""
+    """Checks that the current command names the cluster: a study folder is untrusted."""
     if address not in (None, "local", "none") and "ray" not in changes:
         raise UserError(
             f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "

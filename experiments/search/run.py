@@ -1,4 +1,4 @@
-"""Runs a whole search, or goes on with one: data, study folder, trials, finalists, report."""
+"""Runs or resumes a whole search: data, study folder, trials, finalists, report."""
 
 import shutil
 import time
@@ -44,7 +44,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 
     Raises:
         UserError: The input can't be used; nothing is left behind.
-        InterruptedSearchError: It was interrupted; `resume_search` goes on.
+        InterruptedSearchError: It was interrupted; `resume_search` resumes it.
     """
     refuse_while_spawning()
     display = display or SilentDisplay()
@@ -79,7 +79,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 def go_on(
     record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
 ) -> SearchResult:
-    """Goes on with a study whose lock is held; `resuming.resume_search` is what to call.
+    """Resumes a study whose lock is held; callers use `resuming.resume_search`.
 
     Args:
         record: The content of `study.json`.
@@ -153,7 +153,7 @@ def prepare_search(
     first, *further = config.objectives
     takes_short = config.method == "tpe" and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
-    make_oracle(config, space)  # what is wrong with the method is said before anything is written
+    make_oracle(config, space)  # refuses a wrong method before anything is written
     notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
@@ -222,13 +222,13 @@ def _size(name: str, value: object) -> int:
 
 
 def _name(config: SearchConfig, attempt: int) -> str:
-    """Returns the name of a study that was given none; another one for each attempt."""
+    """Returns a default study name; a different one for each attempt."""
     suffix = "" if attempt == 1 else f"-{attempt}"
     return f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
 
 
 def _make_folder(config: SearchConfig) -> Path:
-    """Makes the folder of a new study; two that are named in the same second get one each."""
+    """Makes the folder of a new study; two studies named in the same second get different ones."""
     for attempt in range(1, _MOST_ATTEMPTS):
         folder = Path(config.runs_dir) / (config.name or _name(config, attempt))
         try:

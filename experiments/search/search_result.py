@@ -1,4 +1,4 @@
-"""What a search came to."""
+"""The result of a search."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search came to.
+    """The result of a search.
 
     Args:
         folder: The study folder.
@@ -51,7 +51,7 @@ def result_of(
     confirmed: Confirmed,
     ended_by: str | None = None,
 ) -> SearchResult:
-    """Writes the report, and returns what a search came to.
+    """Writes the report, and returns the result of the search.
 
     Args:
         folder: The study folder.

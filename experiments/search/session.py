@@ -1,4 +1,4 @@
-"""One run of a study, from its first or a later trial to the report."""
+"""A session: one run of a study, from its first or a later trial to the report."""
 
 import shlex
 import time
@@ -47,7 +47,7 @@ class SearchPlan:
         hypermodel: The space, for this dataset.
         space: Its hyperparameters, some of them fixed.
         end: When it should be done, by `deadline.clock`; `None` for whenever.
-        notices: What is to be said at its start.
+        notices: Lines to show at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
         picked: What `auto` picked and why, if it picked the method anew.
@@ -127,7 +127,7 @@ class Session:
 
     @property
     def _how(self) -> str:
-        """The command that goes on with the study."""
+        """The command that resumes the study."""
         how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
         if self.config.ray not in (None, "local"):  # an address is not taken from the record
             how += f" --ray {shlex.quote(str(self.config.ray))}"
@@ -207,7 +207,7 @@ class Session:
             self._display.notice(f"restored: {'; '.join(mended)}")
 
     def _source(self) -> dict[str, Any]:
-        """Returns what a session records of the space's code, if it is not that of before."""
+        """Returns the fingerprints of the space's code, if it has changed since the last session."""
         then, now = source_of(self.study), space_source(self.config.space)
         if then == now:
             return {}

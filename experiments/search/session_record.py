@@ -1,4 +1,4 @@
-"""What `study.json` says of a session: begun, what came of it, when it ended."""
+"""The record of a session in `study.json`: start, facts, end."""
 
 import sys
 import time
@@ -64,7 +64,7 @@ def threads_in(config: SearchConfig) -> int | None:
 
 
 def other_threads(sessions: list[dict[str, Any]]) -> list[str]:
-    """Says where a session's trials have other threads than the one before, and how to mend it."""
+    """Warns if a session's trials have other threads than the last session's, and how to fix it."""
     *before, now = [session.get("threads") for session in sessions]
     if not before or None in (before[-1], now) or before[-1] == now:
         return []
