@@ -175,7 +175,7 @@ class Ranking:
         ]
 
     def _is_due(self, seconds: float) -> bool:
-        """Whether that which takes `seconds` would not end in time."""
+        """Whether work that takes `seconds` would miss the deadline."""
         left = None if self._end is None else self._end - clock()
         return left is not None and left < seconds + REPORT_SECONDS
 

@@ -1,4 +1,4 @@
-"""The test split: what a network makes of it, and what each training says of each image."""
+"""Evaluation on the test split: scores, and the predictions of each training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Predicted = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Tested:
-    """What a training came to on test.
+    """The test result of a training.
 
     Args:
         metrics: Of Keras' evaluation; `accuracy` is that of `predicted`, to the image.
@@ -33,7 +33,7 @@ class Tested:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the record of the training says of it."""
+        """Its entry in the record of the training."""
         return {"test": self.metrics, "test_size": len(self.predicted)}
 
 
@@ -72,5 +72,5 @@ def write_predictions(
 
 
 def known_execution(run: Mapping[str, Any]) -> Execution:
-    """Returns the training that a record tells of."""
+    """Returns the training that a record describes."""
     return Execution(**{n: run[n] for n in Execution.__dataclass_fields__ if n in run})
