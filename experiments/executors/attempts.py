@@ -11,7 +11,7 @@ MOST_LOSSES = 3
 
 
 class Fate(StrEnum):
-    """What is to be done with a trial whose attempt did not come to its end."""
+    """What to do with a trial whose attempt did not finish."""
 
     AGAIN = "again"  # from its last epoch, wherever there is room
     ALONE = "alone"  # in a process of its own, with nothing beside it
