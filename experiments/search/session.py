@@ -207,7 +207,7 @@ class Session:
             self._display.notice(f"restored: {'; '.join(mended)}")
 
     def _source(self) -> dict[str, Any]:
-        """Returns the fingerprints of the space's code, if it has changed since the last session."""
+        """Returns the fingerprints of the space's code if it has changed since last session."""
         then, now = source_of(self.study), space_source(self.config.space)
         if then == now:
             return {}
