@@ -34,7 +34,7 @@ def add_commands(
     @study
     @search_options
     def resume(study: str, quiet: bool, **options: Any) -> int:
-        """Go on with STUDY after an interruption, or extend it: with more --max-trials, say.
+        """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
 
         Options are those of search; what would change space, data, objective or method is refused.
         """

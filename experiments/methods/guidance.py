@@ -23,7 +23,7 @@ _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 def chosen_method(
     config: SearchConfig, space: keras_tuner.HyperParameters, begun: SearchConfig | None = None
 ) -> tuple[SearchConfig, list[str]]:
-    """Returns `config` with a method in place of `auto`, and what is to be said of it.
+    """Returns `config` with a method in place of `auto`, and lines that explain it.
 
     Args:
         config: The search.

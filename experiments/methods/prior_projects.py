@@ -125,12 +125,12 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
 
 
 def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns what a trial of plain Keras Tuner came to by further objectives."""
+    """Returns a plain Keras Tuner trial's values of further objectives."""
     return {o.name: best_of(state, Candidate(o.name, o.direction)) for o in objectives}
 
 
 def _others(folder: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns what a trial came to by further objectives, as far as its record says."""
+    """Returns a trial's recorded values of further objectives."""
     unknown = dict.fromkeys(o.name for o in objectives)
     if not objectives:
         return unknown

@@ -1,4 +1,4 @@
-"""A trial of another search, as a search takes it up."""
+"""Trials of other searches, as a search uses them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class PriorTrial:
     Args:
         values: Its hyperparameters, as far as this search has them.
         score: Its objective.
-        further: What it came to by the search's further objectives, in their order.
+        further: Its values of the search's further objectives, in their order.
         curve: Epoch, from 0 -> objective, of a trial that had fewer epochs than others of its
             search; empty for one that was trained whole.
     """

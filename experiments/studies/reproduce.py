@@ -25,7 +25,7 @@ TOLERANCE = 0.005
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What training a trial again came to.
+    """The result of training a trial again.
 
     Args:
         trial_id: The trial.

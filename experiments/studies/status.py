@@ -44,7 +44,7 @@ def status_text(folder: Path) -> str:
 
 
 def _plain_text(folder: Path) -> str:
-    """Says what a project of plain Keras Tuner came to; nothing tells whether one is running."""
+    """Describes a plain Keras Tuner project; whether it is running is not recorded."""
     from experiments.record.notes import PROBLEM
     from reports.study.load import load_study
 
@@ -147,7 +147,7 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
 
 
 def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, float]:
-    """Returns what a trial came to by each objective; NaN where that is no number."""
+    """Returns the value of each objective for a trial; NaN where it is no number."""
     recorded = as_dict(result.get("objectives"))
     return {o.name: as_number(recorded.get(o.name)) for o in objectives} if recorded else {}
 

@@ -1,4 +1,4 @@
-"""Whether a model says more than the name of the most frequent class."""
+"""Whether a model is better than always predicting the most frequent class."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _F1 = "f1_score"
 
 @dataclass(frozen=True)
 class Baseline:
-    """What always saying the most frequent class comes to, beside what the best model does.
+    """The score of always predicting the most frequent class, beside the best model's.
 
     Args:
         class_name: The most frequent class of the split.

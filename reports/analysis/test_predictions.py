@@ -1,4 +1,4 @@
-"""What each tested training of a trial says of each test image."""
+"""What each tested training of a trial predicts for each test image."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a study came to: the numbers of its verdict."""
+"""The verdict of a study, in numbers."""
 
 import math
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
 
 
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
-    """Returns what a finalist came to on test by `metric`, one a seed."""
+    """Returns a finalist's test scores by `metric`, one a seed."""
     return [as_number(run["test"].get(metric)) for run in finalist["runs"]]
 
 

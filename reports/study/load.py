@@ -72,7 +72,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def damage_refused(folder: Path) -> Iterator[None]:
-    """Says in one line that a record is damaged which nothing more exact can be said of.
+    """Refuses a damaged record in one line where the damage is not known more exactly.
 
     Raises:
         UserError: What is done within failed.

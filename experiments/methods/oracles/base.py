@@ -124,7 +124,7 @@ class DurableOracle(keras_tuner.Oracle):
         return list(getattr(self.objective, "objectives", [self.objective]))
 
     def values_of(self, trial: trial_module.Trial) -> list[float]:
-        """Returns what a completed trial came to by each objective."""
+        """Returns the value of each objective for a completed trial."""
         return [float(trial.score)]
 
     def end_trial(self, trial: trial_module.Trial) -> None:

@@ -203,7 +203,7 @@ class OptunaOracle(DurableOracle):
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
     def values_of(self, trial: trial_module.Trial) -> list[float]:
-        """Returns what a completed trial came to by each objective.
+        """Returns the value of each objective for a completed trial.
 
         Of several, all are of the epoch that was best by the first: that is the network it leaves.
         """

@@ -78,7 +78,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Args:
         arms: The arms.

@@ -36,7 +36,7 @@ def further_values(arms: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
 
 
 def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
-    """Says what the arms come to by further objectives; empty where there are none.
+    """Gives the arms' values of further objectives; empty where there are none.
 
     Args:
         arms: The arms.
@@ -85,7 +85,7 @@ def _value(arm: Arm, objective: Objective) -> Estimate:
 
 
 def _tests(arm: Arm, objective: Objective) -> list[float]:
-    """Returns what each tested training came to; none where one of them did not record it."""
+    """Returns the value of each tested training; none where one did not record it."""
     name, runs = name_on_test(objective.name), tested_runs(arm.study, arm.trial_id)
     scores = [as_number(as_dict(run["test"]).get(name)) for run in runs]
     return scores if all(map(math.isfinite, scores)) else []

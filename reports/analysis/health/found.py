@@ -68,7 +68,7 @@ def too_few(study: Study) -> Iterator[Finding]:
 
 
 def _unknown(study: Study) -> Iterator[Finding]:
-    """Says why nothing can be said of more trials; few for the hyperparameters are few anyway."""
+    """Says why the benefit of more trials is unknown."""
     tried, varied, stopped = len(networks(study)), len(study.searched), num_stopped(study)
     if not varied or not tried:
         return
