@@ -109,7 +109,7 @@ def _optuna_trials(study: Study) -> list[Any]:
     return trials
 
 
-def _attributes(row: pd.Series[Any]) -> dict[str, Any]:
+def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
     kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
     return {
         name: value.item() if hasattr(value := row[name], "item") else value
@@ -191,7 +191,7 @@ def _file_name(trial_id: object) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(trial_id))[:60]
 
 
-def _write_trial_events(study: Study, row: pd.Series[Any], folder: Path) -> None:
+def _write_trial_events(study: Study, row: "pd.Series[Any]", folder: Path) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2
 
