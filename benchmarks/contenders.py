@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 import optuna
 
-from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
@@ -75,22 +75,22 @@ def _optuna(space: Any, score: Score, num_trials: int, seed: int) -> list[float]
     mapped = SpaceMap(space.space)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(
-        lambda trial: score(mapped.values(lambda axis: suggest(trial, axis))), num_trials
+        lambda trial: score(mapped.values(lambda parameter: suggest(trial, parameter))), num_trials
     )
     return [float(trial.value) for trial in study.trials]
 
 
-def suggest(trial: Any, axis: Axis) -> Any:
+def suggest(trial: Any, parameter: Parameter) -> Any:
     """Asks Optuna for a parameter the way its users do."""
-    distribution: Any = axis.distribution
+    distribution: Any = parameter.distribution
     if isinstance(distribution, optuna.distributions.CategoricalDistribution):
-        return trial.suggest_categorical(axis.key, distribution.choices)
+        return trial.suggest_categorical(parameter.key, distribution.choices)
     ask = trial.suggest_float
     if isinstance(distribution, optuna.distributions.IntDistribution):
         ask = trial.suggest_int
         if not distribution.log:
-            return ask(axis.key, distribution.low, distribution.high, step=distribution.step)
-    return ask(axis.key, distribution.low, distribution.high, log=distribution.log)
+            return ask(parameter.key, distribution.low, distribution.high, step=distribution.step)
+    return ask(parameter.key, distribution.low, distribution.high, log=distribution.log)
 
 
 def seconds_to_propose(oracle: Any, worth: Score, num_before: int, num_timed: int) -> list[float]:

@@ -123,7 +123,7 @@ def commands(case: Case, runs: Path, out: Path, rng: random.Random) -> dict[str,
             *place,
             *rng.choice([[], ["--max-trials", "6"], ["--ray", "none"]]),
         ],
-        "prune": ["prune", name, "--keep", rng.choice(["0", "1"])],
+        "free-disk": ["free-disk", name, "--keep", rng.choice(["0", "1"])],
     }
     return {command: [*line, "--runs-dir", str(runs)] for command, line in lines.items()}
 

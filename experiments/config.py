@@ -317,7 +317,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     return options
 
 
-def _is_list_of(given: Any, kind: type) -> bool:
+def _is_list_of(given: object, kind: type) -> bool:
     return isinstance(given, list | tuple) and all(isinstance(one, kind) for one in given)
 
 

@@ -1,7 +1,7 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+
+if TYPE_CHECKING:
+    from experiments.search.search_result import SearchResult
 
 _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
@@ -77,6 +80,11 @@ def _brief(message: str) -> str:
 class _Group(_Refusing, click.Group):
     """The commands."""
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args[0] == "prune":
+            raise UserError("`experiments prune` is called `experiments free-disk` now")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keras-tuner-experiments")
@@ -84,13 +92,13 @@ def main() -> None:
     """Launch hyperparameter searches, read their reports, compare architectures."""
 
 
-def _complete_spaces(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def _complete_spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from search_spaces import names
 
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def _complete_studies(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def _complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from experiments.record.layout import studies_in
 
     found = studies_in(ctx.params.get("runs_dir") or "runs")
@@ -125,7 +133,7 @@ def search(quiet: bool, **options: Any) -> int:
     return _show_result(result, quiet)
 
 
-def _show_result(result: Any, quiet: bool) -> int:
+def _show_result(result: "SearchResult", quiet: bool) -> int:
     if result.best_trial is None:
         complain(f"no trial was completed, {result.num_failed} failed; report: {result.report}")
         return _NO_TRIAL_COMPLETED
@@ -144,7 +152,7 @@ def _show_result(result: Any, quiet: bool) -> int:
     return 0
 
 
-def _tested(result: Any) -> str:
+def _tested(result: "SearchResult") -> str:
     """The winner's test score with its interval, in the objective's metric if that was evaluated.
 
     Of several trainings it is their mean.

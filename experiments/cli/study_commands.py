@@ -1,4 +1,4 @@
-"""Commands on studies that are there: resume, status, prune."""
+"""Commands on studies that are there: resume, status, free-disk."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def add_commands(
     @study
     @search_options
     def resume(study: str, quiet: bool, **options: Any) -> int:
-        """Go on with STUDY after an interruption, or extend it: with more --max-trials, say.
+        """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
 
         Options are those of search; what would change space, data, objective or method is refused.
         """
@@ -51,13 +51,13 @@ def add_commands(
         """Show what STUDY is at; safe while it runs."""
         _status(study, runs_dir, watch)
 
-    @main.command()
+    @main.command("free-disk")
     @study
     @runs_dir
     @click.option("--keep", default=1, show_default=True, help="best trials whose weights stay")
-    def prune(study: str, runs_dir: str, keep: int) -> None:
+    def free_disk(study: str, runs_dir: str, keep: int) -> None:
         """Free the disk of STUDY's weights; scores, histories and best_model.keras stay."""
-        _prune(study, runs_dir, keep)
+        _free_disk(study, runs_dir, keep)
 
 
 def _resume(
@@ -90,20 +90,20 @@ def _status(study: str, runs: str, watch: bool) -> None:
         echo(text)
 
 
-def _prune(study: str, runs: str, keep: int) -> None:
+def _free_disk(study: str, runs: str, keep: int) -> None:
     from experiments.record.formatting import plural
     from experiments.record.layout import StudyFolder
-    from experiments.record.lock import PRUNED, locked
+    from experiments.record.lock import FREED, locked
     from experiments.record.reading import as_dict, read_json
     from experiments.record.schema import check_format
     from experiments.record.study import find_study
-    from experiments.studies.free_disk import prune
+    from experiments.studies.free_disk import free_disk
 
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
     # Before a lock is left there.
     check_format(as_dict(read_json(StudyFolder(folder).record)), folder)
-    with locked(folder, PRUNED):
-        removed, size = prune(folder, keep)
+    with locked(folder, FREED):
+        removed, size = free_disk(folder, keep)
     echo(f"removed {plural(removed, 'file')}, {size / 1e6:.1f} MB")

@@ -116,7 +116,7 @@ def _what(info: Path) -> str:
 
 @dataclass
 class Pruned:
-    """What pruning came to.
+    """The result of pruning the cache.
 
     Args:
         removed: What is gone.

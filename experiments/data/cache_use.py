@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -40,7 +39,7 @@ def held(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def hold_for(owner: Any, folder: Path) -> None:
+def hold_for(owner: object, folder: Path) -> None:
     """Keeps an entry from being pruned as long as `owner` lives."""
     handle = _share(folder)
     if handle is not None:

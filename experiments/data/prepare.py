@@ -33,7 +33,7 @@ PREPARING = "preparing images"
 
 
 @dataclass(frozen=True)
-class Split:
+class DatasetSplit:
     """One split, opened without copying.
 
     Args:
@@ -124,7 +124,7 @@ class PreparedData:
             )
         return "its version or its files have changed"
 
-    def open(self, split: str) -> Split:
+    def open(self, split: str) -> DatasetSplit:
         """Opens `train`, `validation` or `test` as read-only memory maps, once a process.
 
         Raises:
@@ -136,7 +136,7 @@ class PreparedData:
             self._prepare_again(error)
             return self._opened(split)
 
-    def _opened(self, split: str) -> Split:
+    def _opened(self, split: str) -> DatasetSplit:
         touch(Path(self.folder))
         state = (Path(self.folder) / f"{split}-images.npy").stat()
         return _open(self.folder, split, (state.st_ino, state.st_size, state.st_mtime_ns))
@@ -155,9 +155,11 @@ class PreparedData:
 
 
 @lru_cache(maxsize=12)
-def _open(folder: str, split: str, state: tuple[int, ...]) -> Split:
+def _open(folder: str, split: str, state: tuple[int, ...]) -> DatasetSplit:
     # By the file's state, for one that was made anew is another file.
-    return Split(*(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in _PARTS))
+    return DatasetSplit(
+        *(np.load(Path(folder) / f"{split}-{p}.npy", mmap_mode="r") for p in _PARTS)
+    )
 
 
 def prepare(

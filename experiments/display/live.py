@@ -222,7 +222,7 @@ class LiveDisplay(Display):
                 table.add_row(*map(as_text, shown), style="dim")
         return table
 
-    def _cells(self, row: Any, names: list[str]) -> list[str]:
+    def _cells(self, row: tuple[Any, ...], names: list[str]) -> list[str]:
         trial_id, status, score, seconds, values = row
         mark = " *" if self._best and trial_id == self._best[1] else ""
         pruned = " pruned" if status == "pruned" else ""
@@ -242,7 +242,7 @@ class LiveDisplay(Display):
         values = self._values.get(trial_id, [None] * len(objectives))
         return [shown_value(v, o) for v, o in zip(values[1:], objectives[1:], strict=True)]
 
-    def _style(self, row: Any) -> str:
+    def _style(self, row: tuple[Any, ...]) -> str:
         if self._best and row[0] == self._best[1]:
             return "bold green"
         return {"completed": "", "pruned": "dim"}.get(row[1], "red")
@@ -262,7 +262,7 @@ def as_text(line: str, style: str = "") -> Text:
     return Text(printable(line), style=style)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

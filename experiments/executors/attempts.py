@@ -11,7 +11,7 @@ MOST_LOSSES = 3
 
 
 class Fate(StrEnum):
-    """What follows an attempt."""
+    """What to do with a trial whose attempt did not finish."""
 
     AGAIN = "again"  # another one, from its last epoch, wherever there is room
     ALONE = "alone"  # another one, in a process of its own, with nothing beside it

@@ -16,7 +16,7 @@ _CAUTION = 0.9  # quantile of the costs seen that a trial is expected to take
 
 
 class Deadline:
-    """Says whether a trial can be started, and when the search has to make way for its end.
+    """Decides whether a trial can be started, and when trials must stop for the finalists.
 
     Args:
         seconds: Seconds from now; never if `None`.
@@ -65,5 +65,5 @@ class Deadline:
         return self._clock() + seconds + self.reserve <= self._end
 
     def is_due(self) -> bool:
-        """Whether running trials have to make way for the finalists."""
+        """Whether running trials have to stop for the finalists."""
         return self._end is not None and self._clock() + self.reserve > self._end

@@ -1,7 +1,6 @@
 """Runs trials in this process, one after another: to debug, and from scripts."""
 
 import time
-from typing import Any
 
 from experiments.executors.base import Job, Listener, Run
 from experiments.training.task import Answer
@@ -41,7 +40,7 @@ class InlineExecutor:
         def note(what: str, done: int, total: int) -> None:
             listener.noted(job, what, done, total)
 
-        result: Any = self._run(job.task, report, note)
+        result: object = self._run(job.task, report, note)
         listener.ended(job, result, "inline")
 
     def close(self, at_once: bool = False) -> None:

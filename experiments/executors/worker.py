@@ -14,7 +14,7 @@ from experiments.process.inherited import own_process
 from experiments.training.task import Answer
 
 
-def work(pipe: Any, run: Run) -> None:
+def work(pipe: connection.Connection, run: Run) -> None:
     """Runs the jobs that come through `pipe` until it says `None` or is closed."""
     # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
     interrupts_ignored()
@@ -40,7 +40,7 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _reporter(pipe: Any) -> Any:
+def _reporter(pipe: connection.Connection) -> Any:
     def report(execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         pipe.send(("epoch", execution, epoch, metrics))
         return Answer(pipe.recv())
@@ -48,7 +48,7 @@ def _reporter(pipe: Any) -> Any:
     return report
 
 
-def _noter(pipe: Any) -> Any:
+def _noter(pipe: connection.Connection) -> Any:
     def note(what: str, done: int, total: int) -> None:
         pipe.send(("note", what, done, total))
 

@@ -11,6 +11,7 @@
   and what pooling then makes of that.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.prepare import PreparedData, Split
+from experiments.data.prepare import DatasetSplit, PreparedData
 from experiments.record.files import atomic, write_json
 from experiments.record.layout import StudyFolder
 from experiments.training.costs import flops, latency
@@ -72,7 +73,7 @@ def _spread(labels: _Array) -> _Array:
     return np.concatenate(turns)[:_NUM_PICTURES]
 
 
-def _pictures(name: str, split: Split, positions: _Array) -> dict[str, _Array]:
+def _pictures(name: str, split: DatasetSplit, positions: _Array) -> dict[str, _Array]:
     return {
         f"{name}_images": np.asarray(split.images[positions]),
         f"{name}_labels": np.asarray(split.labels[positions]),
@@ -116,7 +117,7 @@ def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
     return tuple((output[0] if isinstance(output, list) else output).shape)
 
 
-def _parameters(layer: Any) -> dict[str, int]:
+def _parameters(layer: keras.Layer) -> dict[str, int]:
     return {
         "trainable_parameters": _count(layer.trainable_variables),
         "frozen_parameters": _count(
@@ -127,7 +128,7 @@ def _parameters(layer: Any) -> dict[str, int]:
     }
 
 
-def _count(weights: Any) -> int:
+def _count(weights: Iterable[keras.Variable]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
@@ -168,7 +169,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
     }
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -183,7 +184,7 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
     return images, model
 
 
-def _input_of(model: keras.Model, inner: keras.Model) -> Any:
+def _input_of(model: keras.Model, inner: keras.Model) -> keras.KerasTensor:
     for node in inner._inbound_nodes:
         tensors = node.arguments.keras_tensors
         if any(layer.output is tensors[0] for layer in model.layers if layer is not inner):

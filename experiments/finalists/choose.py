@@ -1,7 +1,7 @@
-"""Several objectives: which trials are on the front, which are confirmed, whose weights stay."""
+"""Chooses finalists; of several objectives, the front and its description."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.record.bookkeeping import own_values
@@ -10,14 +10,18 @@ from experiments.record.formatting import are, plural
 from experiments.record.front import Front, front_of
 from experiments.record.objective import LATENCY, described, objectives_of
 
+if TYPE_CHECKING:
+    from experiments.methods.oracles.base import DurableOracle
+    from experiments.record.ended_trials import EndedTrials
 
-def finalists(oracle: Any, count: int) -> list[Any]:
+
+def finalists(oracle: "DurableOracle | EndedTrials", count: int) -> list[Any]:
     """Returns the trials that are confirmed, the recommended one first.
 
-    They are of different networks, and trained whole where there are such trials. Of one objective
-    they are the best; where trials got more epochs later, those that had fewer come after. Of
-    several they are of the front: the knee, the best by the
-    first objective, then those nearest to the ideal point; fewer where the front has fewer.
+    They are of different networks, and fully trained if there are such trials. For one objective
+    they are the best; trials with fewer epochs than others come last. For several objectives they
+    are members of the front: the knee, the best by the first objective, then those nearest to the
+    ideal point. There are fewer if the front has fewer.
 
     Args:
         oracle: Holds the trials.
@@ -40,7 +44,7 @@ def _networks(trials: Sequence[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _whole(oracle: Any) -> list[Any]:
+def _whole(oracle: "DurableOracle | EndedTrials") -> list[Any]:
     """Returns the trials that were trained whole, the best by the first objective first."""
     best = oracle.get_best_trials(max(len(oracle.trials), 1))
     return [trial for trial in best if not is_left_behind(trial)]
@@ -62,7 +66,7 @@ def members(oracle: Any) -> tuple[str, ...]:
 
 
 def described_front(oracle: Any) -> tuple[str, ...]:
-    """Returns lines that say what the front of several objectives is; none for one."""
+    """Describes the front in lines; none for one objective."""
     objectives, whole = objectives_of(oracle), _whole(oracle)
     if len(objectives) == 1 or not whole:
         return ()
@@ -84,7 +88,7 @@ def described_front(oracle: Any) -> tuple[str, ...]:
 
 
 def notices(config: SearchConfig) -> list[str]:
-    """Says what is to be known of a search with several objectives before it begins."""
+    """Returns notices about several objectives, shown before the search begins."""
     if len(config.objectives) == 1:
         return []
     first, *others = [o.name for o in config.objectives]

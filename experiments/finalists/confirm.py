@@ -81,7 +81,7 @@ class Confirmation:
         self._recorded = read_finalists(self._study.finalists)
         self._earlier = read_finalists(self._study.finalists_earlier)
         # trial id -> seed -> what that training says of each test image
-        self._said: dict[str, dict[int, Predicted]] = {}
+        self._predicted: dict[str, dict[int, Predicted]] = {}
 
     @property
     def is_done(self) -> bool:
@@ -108,7 +108,7 @@ class Confirmation:
         ranked = self._ranked(trainings, best)
         records = self._tested(ranked)
         labels = np.asarray(self._data.open("test").labels)
-        write_predictions(self._study.arrays("finalists"), labels, self._said)
+        write_predictions(self._study.arrays("finalists"), labels, self._predicted)
         self._keep_earlier(records)
         write_json(self._study.finalists, records)
         trainings.remove()
@@ -229,16 +229,16 @@ class Confirmation:
         """Returns the record of each training that is tested."""
         _, kept = read_finalists_predictions(self._folder)
         earlier = kept.get(finalist.trial_id, {})
-        said = self._said.setdefault(finalist.trial_id, {})
+        predicted = self._predicted.setdefault(finalist.trial_id, {})
         runs = []
         for outcome in finalist.trained:
             seed = outcome.training.seed
             if outcome.test is None:
                 found = tested(finalist.network(outcome), self._data)
-                said[seed] = found.predicted
+                predicted[seed] = found.predicted
                 runs.append(outcome.record | found.record)
             else:
-                said |= {seed: earlier[seed]} if seed in earlier else {}
+                predicted |= {seed: earlier[seed]} if seed in earlier else {}
                 runs.append(outcome.record)
         return runs
 

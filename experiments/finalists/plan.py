@@ -12,7 +12,7 @@ FIRST_TEST = 3  # round after which a race first compares; the spread of two say
 
 
 def notices(config: SearchConfig) -> list[str]:
-    """Says what is to be known of the finalists before a search begins."""
+    """Returns notices about the finalists, shown before the search begins."""
     if config.confirm <= config.max_trials:
         return []
     return [

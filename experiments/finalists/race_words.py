@@ -33,7 +33,7 @@ def drop_line(drop: Drop, has_costs: bool = False) -> str:
 
 
 def end_line(race: Race, ended_by: str) -> str:
-    """Says what a race came to."""
+    """Says how a race ended."""
     best = race.best()
     if best is None:
         return "race: every contender failed"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import keras
+
 from experiments.config import SearchConfig, is_choice
 from experiments.finalists.plan import race_budget
 from experiments.finalists.race import Race
@@ -46,10 +48,10 @@ class Finalist:
         return [outcome for outcome in self.outcomes if outcome.execution is not None]
 
     @cached_property
-    def _model(self) -> Any:
+    def _model(self) -> keras.Model:
         return build_network(self.outcomes[0].training.task)
 
-    def network(self, outcome: Outcome) -> Any:
+    def network(self, outcome: Outcome) -> keras.Model:
         """Returns the network of a training; the same object for all, built and traced once."""
         assert outcome.weights is not None
         load_weights(self._model, outcome.weights)
@@ -173,7 +175,7 @@ class Ranking:
         ]
 
     def _is_due(self, seconds: float) -> bool:
-        """Whether that which takes `seconds` would not end in time."""
+        """Whether work that takes `seconds` would miss the deadline."""
         left = None if self._end is None else self._end - clock()
         return left is not None and left < seconds + REPORT_SECONDS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.record.reading import number, read_json
+from experiments.record.reading import as_number, read_json
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -22,7 +22,7 @@ Records = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What confirming came to.
+    """The result of confirming the finalists.
 
     Args:
         winner: The finalist that was exported; `None` if none was trained.
@@ -79,7 +79,7 @@ def _exported(records: Records) -> dict[str, Any] | None:
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:
     """Whether the record is of the finalists that are asked for, trained as they are now.
 
-    More finalists or more trainings than are asked for are as good: what is done is not forgotten.
+    More finalists or trainings than asked for are fine: finished work is reused.
 
     Records of before finalists were ranked have their trainings in `runs` alone, all tested: they
     count as well.
@@ -153,7 +153,7 @@ def _num_tested(record: dict[str, Any]) -> int:
 
 
 def _has_passing_failure(record: dict[str, Any]) -> bool:
-    """Whether a training failed of what may be otherwise another time: a file, a killed process."""
+    """Whether a training failed for a transient reason: a file, a killed process."""
     return any(str(f.get("message")).startswith(_PASSING) for f in record.get("failed", ()))
 
 
@@ -167,6 +167,6 @@ def _is_of_race(record: dict[str, Any], config: SearchConfig) -> bool:
     race = record.get("race")
     return (
         isinstance(race, dict)
-        and number(race.get("budget")) >= config.confirm * config.seeds
+        and as_number(race.get("budget")) >= config.confirm * config.seeds
         and race.get("ended_by") != "deadline"
     )

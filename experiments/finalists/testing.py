@@ -1,9 +1,9 @@
-"""The test split: what a network makes of it, and what each training says of each image."""
+"""Evaluation on the test split: scores, and the predictions of each training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,15 @@ from experiments.finalists.artifacts import class_probabilities
 from experiments.record.files import atomic
 from experiments.training.task import Execution
 
+if TYPE_CHECKING:
+    import keras
+
 Predicted = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Tested:
-    """What a training came to on test.
+    """The test result of a training.
 
     Args:
         metrics: Of Keras' evaluation; `accuracy` is that of `predicted`, to the image.
@@ -30,11 +33,11 @@ class Tested:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the record of the training says of it."""
+        """Its entry in the record of the training."""
         return {"test": self.metrics, "test_size": len(self.predicted)}
 
 
-def tested(model: Any, data: PreparedData) -> Tested:
+def tested(model: "keras.Model", data: PreparedData) -> Tested:
     """Evaluates a compiled model, from raw images to probabilities, on the test split."""
     from experiments.training.feed import dataset_of
 
@@ -49,18 +52,18 @@ def tested(model: Any, data: PreparedData) -> Tested:
 
 
 def write_predictions(
-    path: Path, labels: npt.NDArray[Any], said: Mapping[str, Mapping[int, Predicted]]
+    path: Path, labels: npt.NDArray[Any], predicted: Mapping[str, Mapping[int, Predicted]]
 ) -> None:
-    """Writes what trainings of several trials say of each test image.
+    """Writes what trainings of several trials predict for each test image.
 
     Args:
         path: An `.npz` file: `labels` `(num_images,)`, int64, and, for each trial, `seeds_<id>`
             `(num_trainings,)`, int64, and `predicted_<id>` `(num_trainings, num_images)`.
         labels: Of the test split.
-        said: trial id -> seed -> the classes, `(num_images,)`.
+        predicted: trial id -> seed -> the classes, `(num_images,)`.
     """
     arrays = {"labels": np.asarray(labels, dtype=np.int64)}
-    for trial_id, of_trial in said.items():
+    for trial_id, of_trial in predicted.items():
         if of_trial:
             arrays[f"seeds_{trial_id}"] = np.array(list(of_trial), dtype=np.int64)
             arrays[f"predicted_{trial_id}"] = np.stack(list(of_trial.values()))
@@ -69,5 +72,5 @@ def write_predictions(
 
 
 def known_execution(run: Mapping[str, Any]) -> Execution:
-    """Returns the training that a record tells of."""
+    """Returns the training that a record describes."""
     return Execution(**{n: run[n] for n in Execution.__dataclass_fields__ if n in run})

@@ -1,7 +1,10 @@
 """Every combination of a space's values, in grid search's order."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_tuner.engine import hyperparameters as hp_module
 
 
 def combinations(space: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -29,11 +32,11 @@ def _extend(
         yield from _extend(space, index + 1, {**values, hp.name: choice})
 
 
-def is_active(hp: Any, values: dict[str, Any]) -> bool:
+def is_active(hp: "hp_module.HyperParameter", values: dict[str, Any]) -> bool:
     """Whether all conditions of `hp` are met by `values`."""
     return all(condition.is_active(values) for condition in hp.conditions)
 
 
-def ordered_values(hp: Any) -> tuple[Any, ...]:
+def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
     """Returns the values of `hp`, its default first."""
     return (hp.default, *(value for value in hp.values if value != hp.default))

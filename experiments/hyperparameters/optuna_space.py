@@ -17,36 +17,36 @@ from experiments.hyperparameters.combinations import is_active
 
 
 @dataclass(frozen=True)
-class Axis:
+class Parameter:
     """One hyperparameter as one of Optuna's parameters.
 
     Args:
-        key: Name of the parameter: the hyperparameter's, but for one that is declared again under
+        key: Its name: the hyperparameter's, but for one that is declared again under
             other conditions.
         hp: The hyperparameter.
-        distribution: What its parameter is drawn from.
-        to_parameter: Value of the hyperparameter -> parameter.
-        to_value: Parameter -> value of the hyperparameter.
+        distribution: What its encoded values are drawn from.
+        encode: Value of the hyperparameter -> Optuna's value.
+        decode: Optuna's value -> value of the hyperparameter.
     """
 
     key: str
-    hp: Any
+    hp: hp_module.HyperParameter
     distribution: BaseDistribution
-    to_parameter: Callable[[Any], Any]
-    to_value: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
 
-    def parameter(self, value: Any) -> Any:
-        """Returns the parameter of `value`; `None` if `value` is outside the range."""
+    def encoded(self, value: object) -> Any:
+        """Returns `value` as Optuna has it; `None` if it is outside the range."""
         try:
-            parameter = self.to_parameter(value)
-            inside = self.distribution._contains(self.distribution.to_internal_repr(parameter))
+            encoded = self.encode(value)
+            inside = self.distribution._contains(self.distribution.to_internal_repr(encoded))
         except (ValueError, TypeError, KeyError, OverflowError):
             return None
-        return parameter if inside else None
+        return encoded if inside else None
 
 
-def axis_of(hp: Any, key: str) -> Axis | None:
-    """Returns the axis of a hyperparameter; `None` for one that has one value only.
+def parameter_of(hp: hp_module.HyperParameter, key: str) -> Parameter | None:
+    """Returns the parameter of a hyperparameter; `None` for one that has one value only.
 
     What has steps, and a choice among ordered numbers, becomes the number of its step, so that
     values are Keras Tuner's own to the last bit. What has none keeps its value and its scale. The
@@ -55,13 +55,13 @@ def axis_of(hp: Any, key: str) -> Axis | None:
     if isinstance(hp, hp_module.Fixed):
         return None
     if isinstance(hp, hp_module.Boolean):
-        return Axis(key, hp, CategoricalDistribution((False, True)), _truth, bool)
+        return Parameter(key, hp, CategoricalDistribution((False, True)), _truth, bool)
     if isinstance(hp, hp_module.Choice):
         values = tuple(dict.fromkeys(hp.values))
         if hp.ordered:
             return _indexed(hp, key, values)
-        axis = Axis(key, hp, CategoricalDistribution(values), _same, _same)
-        return axis if len(values) > 1 else None
+        parameter = Parameter(key, hp, CategoricalDistribution(values), _same, _same)
+        return parameter if len(values) > 1 else None
     if hp.min_value == hp.max_value:
         return None
     if hp.step is not None and not _is_plain(hp):
@@ -70,18 +70,18 @@ def axis_of(hp: Any, key: str) -> Axis | None:
     return _ranged(hp, key)
 
 
-def only_value(hp: Any) -> Any:
-    """Returns the value of a hyperparameter that has no axis."""
+def only_value(hp: hp_module.HyperParameter) -> Any:
+    """Returns the value of a hyperparameter that has no parameter."""
     if isinstance(hp, hp_module.Fixed):
         return hp.value
     return hp.prob_to_value(0.5)
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> Any:
     return value
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     if value not in (0, 1):
         raise ValueError(f"{value!r} is no truth value")
     return bool(value)
@@ -93,12 +93,12 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _is_plain(hp: Any) -> bool:
+def _is_plain(hp: hp_module.HyperParameter) -> bool:
     return isinstance(hp, hp_module.Int) and hp.sampling == "linear"
 
 
-def _indexed(hp: Any, key: str, values: tuple[Any, ...]) -> Axis | None:
-    """Returns an axis of the values' places; neighbours are a step apart."""
+def _indexed(hp: hp_module.HyperParameter, key: str, values: tuple[Any, ...]) -> Parameter | None:
+    """Returns a parameter of the values' places; neighbours are a step apart."""
     if len(values) == 1:
         return None
 
@@ -108,10 +108,10 @@ def _indexed(hp: Any, key: str, values: tuple[Any, ...]) -> Axis | None:
         found = [i for i, v in enumerate(values) if math.isclose(v, value, rel_tol=1e-9)]
         return found[0] if found else -1
 
-    return Axis(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
+    return Parameter(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
 
 
-def _ranged(hp: Any, key: str) -> Axis:
+def _ranged(hp: hp_module.HyperParameter, key: str) -> Parameter:
     low, high, log = hp.min_value, hp.max_value, hp.sampling != "linear"
     mirrored = hp.sampling == "reverse_log"
     if isinstance(hp, hp_module.Int):
@@ -122,10 +122,10 @@ def _ranged(hp: Any, key: str) -> Axis:
     else:
         distribution = FloatDistribution(low, high, log=log)
         turn = _mirror(low, high) if mirrored else float
-    return Axis(key, hp, distribution, turn, turn)
+    return Parameter(key, hp, distribution, turn, turn)
 
 
-def _possible(hp: Any) -> tuple[Any, ...]:
+def _possible(hp: hp_module.HyperParameter) -> tuple[Any, ...]:
     """Returns the values a parent can take: none that a condition names, if there is no end."""
     if hp is None or (hasattr(hp, "step") and hp.step is None):
         return (None,)
@@ -146,20 +146,22 @@ class SpaceMap:
     def __init__(self, space: Sequence[Any]) -> None:
         self._space = list(space)
         seen: dict[str, int] = {}  # name -> times it was declared
-        self._axes: list[Axis | None] = []
+        self._parameters: list[Parameter | None] = []
         for hp in self._space:
             seen[hp.name] = seen.get(hp.name, 0) + 1
             key = hp.name if seen[hp.name] == 1 else f"{hp.name}#{seen[hp.name]}"
-            self._axes.append(axis_of(hp, key))
-        self.axes = {axis.key: axis for axis in self._axes if axis is not None}
-        self.distributions = {key: axis.distribution for key, axis in self.axes.items()}
+            self._parameters.append(parameter_of(hp, key))
+        self.by_key = {
+            parameter.key: parameter for parameter in self._parameters if parameter is not None
+        }
+        self.distributions = {key: parameter.distribution for key, parameter in self.by_key.items()}
         groups: dict[Any, dict[str, BaseDistribution]] = {}
-        for axis in self.axes.values():
-            groups.setdefault(self._needs(axis.hp), {})[axis.key] = axis.distribution
+        for parameter in self.by_key.values():
+            groups.setdefault(self._needs(parameter.hp), {})[parameter.key] = parameter.distribution
         # key -> distributions of the parameters that are active when it is
         self.groups = {key: group for group in groups.values() for key in group}
 
-    def _needs(self, hp: Any) -> frozenset[Any]:
+    def _needs(self, hp: hp_module.HyperParameter) -> frozenset[Any]:
         """Returns the conditions of `hp` that are not met by every value of their parent."""
         parents = {parent.name: parent for parent in self._space}
         return frozenset(
@@ -168,8 +170,8 @@ class SpaceMap:
             if not set(_possible(parents.get(condition.name))) <= set(condition.values)
         )
 
-    def parameters(self, values: Mapping[str, Any], complete: bool = False) -> dict[str, Any]:
-        """Returns the parameters of a trial: those that are active and inside their ranges.
+    def encoded(self, values: Mapping[str, Any], complete: bool = False) -> dict[str, Any]:
+        """Returns a trial's encoded values: those that are active and inside their ranges.
 
         Args:
             values: Its values.
@@ -177,32 +179,32 @@ class SpaceMap:
                 have the same parameters.
         """
         found = {}
-        for hp, axis in zip(self._space, self._axes, strict=True):
-            if axis is None:
+        for hp, parameter in zip(self._space, self._parameters, strict=True):
+            if parameter is None:
                 continue
             active = hp.name in values and is_active(hp, dict(values))
-            parameter = axis.parameter(values[hp.name]) if active else None
+            encoded = parameter.encoded(values[hp.name]) if active else None
             if complete and not active:
-                parameter = axis.parameter(hp.default)
-            if parameter is not None:
-                found[axis.key] = parameter
+                encoded = parameter.encoded(hp.default)
+            if encoded is not None:
+                found[parameter.key] = encoded
         return found
 
-    def values(self, draw: Callable[[Axis], Any]) -> dict[str, Any]:
-        """Draws a parameter for every hyperparameter that is active; returns their values.
+    def values(self, draw: Callable[[Parameter], Any]) -> dict[str, Any]:
+        """Draws every hyperparameter that is active; returns their values.
 
         Args:
-            draw: Returns the parameter of an axis; `None` for the default.
+            draw: Returns the encoded value of a parameter; `None` for the default.
         """
         values: dict[str, Any] = {}
-        for hp, axis in zip(self._space, self._axes, strict=True):
+        for hp, parameter in zip(self._space, self._parameters, strict=True):
             if not is_active(hp, values):
                 continue
-            parameter = None if axis is None else draw(axis)
-            if axis is None or parameter is None:
-                values[hp.name] = only_value(hp) if axis is None else hp.default
+            encoded = None if parameter is None else draw(parameter)
+            if parameter is None or encoded is None:
+                values[hp.name] = only_value(hp) if parameter is None else hp.default
             else:
-                values[hp.name] = axis.to_value(parameter)
+                values[hp.name] = parameter.decode(encoded)
         return values
 
     def dropped(self, values: Mapping[str, Any]) -> list[str]:
@@ -212,6 +214,6 @@ class SpaceMap:
         """
         known = {hp.name for hp in self._space}
         active = {hp.name for hp in self._space if is_active(hp, dict(values))}
-        inside = {self.axes[key].hp.name for key in self.parameters(values)}
-        variable = {axis.hp.name for axis in self.axes.values()}
+        inside = {self.by_key[key].hp.name for key in self.encoded(values)}
+        variable = {parameter.hp.name for parameter in self.by_key.values()}
         return [n for n in values if n not in known or (n in variable & active and n not in inside)]

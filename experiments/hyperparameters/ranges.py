@@ -10,7 +10,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import is_active
-from experiments.hyperparameters.optuna_space import axis_of
+from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
 from experiments.record.errors import UserError
 from experiments.record.formatting import range_text
@@ -82,12 +82,12 @@ def ranged(
     return result
 
 
-def _refuse(hp: Any, given: Any, why: str) -> NoReturn:
+def _refuse(hp: hp_module.HyperParameter, given: object, why: str) -> NoReturn:
     shown = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
     raise UserError(f"--range {hp.name}={shown}: {why}")
 
 
-def _with_range(hp: Any, given: Any) -> Any:
+def _with_range(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     if isinstance(hp, hp_module.Choice):
         return _choice(hp, given)
     if isinstance(hp, hp_module.Int | hp_module.Float):
@@ -95,7 +95,7 @@ def _with_range(hp: Any, given: Any) -> Any:
     _refuse(hp, given, f"it is {describe(hp)}; hold it with --fix instead")
 
 
-def _choice(hp: Any, given: Any) -> Any:
+def _choice(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     parts = given if isinstance(given, list | tuple) else str(given).split(",")
     kind = type(hp.values[0])
     try:
@@ -117,13 +117,13 @@ def _choice(hp: Any, given: Any) -> Any:
     )
 
 
-def _nearest(values: Sequence[Any], to: Any) -> Any:
+def _nearest(values: Sequence[Any], to: object) -> Any:
     if isinstance(to, str):
         return values[0]
     return min(values, key=lambda value: abs(value - to))
 
 
-def _number(hp: Any, given: Any) -> Any:
+def _number(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
     whole = isinstance(hp, hp_module.Int)
     low, high = _ends(hp, given, int if whole else float)
     _check_sign(hp, given, hp.min_value, low)
@@ -140,7 +140,7 @@ def _number(hp: Any, given: Any) -> Any:
     return reaching_end(make(hp.name, low, high, default=default, **options))
 
 
-def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
+def _ends(hp: hp_module.HyperParameter, given: Any, kind: type) -> tuple[Any, Any]:
     low, _, high = str(given).partition(":")
     try:
         ends = kind(low), kind(high)
@@ -159,14 +159,14 @@ def _ends(hp: Any, given: Any, kind: Any) -> tuple[Any, Any]:
     return ends
 
 
-def _check_sign(hp: Any, given: Any, before: Any, now: Any) -> None:
+def _check_sign(hp: hp_module.HyperParameter, given: object, before: float, now: float) -> None:
     """Refuses values at or below 0 where the space has none: sizes, rates, shares."""
     if (before > 0 and now <= 0) or (before >= 0 and now < 0):
         bound = "above 0" if before > 0 else "0 or more"
         _refuse(hp, given, f"expected values {bound}, as in the space: {describe(hp)}")
 
 
-def _check_step(hp: Any, given: Any, low: Any, high: Any) -> None:
+def _check_step(hp: hp_module.HyperParameter, given: Any, low: Any, high: object) -> None:
     """Refuses an upper end that no number of steps leads to from the lower one."""
     linear = hp.sampling == "linear"
     steps = (high - low) / hp.step if linear else math.log(high / low, hp.step)
@@ -181,12 +181,12 @@ def _check_step(hp: Any, given: Any, low: Any, high: Any) -> None:
         )  # fmt: skip
 
 
-def _takes(hp: Any, value: Any) -> bool:
-    axis = axis_of(hp, hp.name)
-    return axis is not None and axis.parameter(value) is not None
+def _takes(hp: hp_module.HyperParameter, value: object) -> bool:
+    parameter = parameter_of(hp, hp.name)
+    return parameter is not None and parameter.encoded(value) is not None
 
 
-def _holds(wide: Any, narrow: Any) -> bool:
+def _holds(wide: hp_module.HyperParameter, narrow: hp_module.HyperParameter) -> bool:
     """Whether `wide` takes every value that `narrow` does."""
     if isinstance(narrow, hp_module.Choice) or getattr(narrow, "step", None) is not None:
         values: tuple[Any, ...] = tuple(narrow.values)
@@ -234,14 +234,14 @@ def _build(hypermodel: ImageSpace, hp: keras_tuner.HyperParameters) -> None:
         cut.trainable()
 
 
-def _new(own: Any, wide: Any) -> Iterator[Any]:
+def _new(own: hp_module.HyperParameter, wide: hp_module.HyperParameter) -> Iterator[Any]:
     is_choice = isinstance(wide, hp_module.Choice)
     for value in wide.values if is_choice else (wide.min_value, wide.max_value):
         if not (value in own.values if is_choice else own.min_value <= value <= own.max_value):
             yield value
 
 
-def _point(space: keras_tuner.HyperParameters, of: Any, value: Any) -> Any:
+def _point(space: keras_tuner.HyperParameters, of: hp_module.HyperParameter, value: object) -> Any:
     """Returns defaults with one value, and with what makes its hyperparameter active."""
     wanted = {of.name: value}
     for condition in of.conditions:
@@ -298,7 +298,7 @@ def _widens(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return False
 
 
-def _made(hp: Mapping[str, Any]) -> Any:
+def _made(hp: Mapping[str, Any]) -> hp_module.HyperParameter:
     options = {k: v for k, v in hp.items() if k not in ("kind", "conditions")}
     return getattr(hp_module, hp["kind"])(**options)
 

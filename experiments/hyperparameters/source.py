@@ -13,13 +13,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from experiments.record.reading import as_dict, dicts, number
+from experiments.record.reading import as_dict, as_number, dicts
 from search_spaces import space_class
 
-Source = dict[str, str]  # module -> fingerprint of its text
+Fingerprints = dict[str, str]  # module -> fingerprint of its text
 
 
-def space_source(space: str) -> Source:
+def space_source(space: str) -> Fingerprints:
     """Returns the modules that a space's code is in, each with the fingerprint of its text.
 
     They are the space's own, and those of its package and of the suite's spaces that it takes
@@ -27,7 +27,7 @@ def space_source(space: str) -> Source:
     """
     first = space_class(space).__module__
     packages = {first.partition(".")[0], "search_spaces"}
-    found: Source = {}
+    found: Fingerprints = {}
     waiting = [first]
     while waiting:
         name = waiting.pop()
@@ -80,7 +80,7 @@ def _fingerprint_of_file(module: str) -> str | None:
     return _of_text("".join(linecache.getlines(spec.origin)))
 
 
-def source_of(study: Mapping[str, Any], trial: int | None = None) -> Source:
+def source_of(study: Mapping[str, Any], trial: int | None = None) -> Fingerprints:
     """Returns the recorded source at a trial; empty where it was not recorded.
 
     Args:
@@ -89,12 +89,12 @@ def source_of(study: Mapping[str, Any], trial: int | None = None) -> Source:
     """
     found = as_dict(study.get("space_source"))
     for session in dicts(study.get("sessions")):
-        if trial is None or number(session.get("first_trial")) <= trial:
+        if trial is None or as_number(session.get("first_trial")) <= trial:
             found = as_dict(session.get("space_source")) or found
     return found
 
 
-def changed(then: Source, now: Source) -> list[str]:
+def changed(then: Fingerprints, now: Fingerprints) -> list[str]:
     """Names the modules that differ; none where the source of then was not recorded."""
     if not then:
         return []

@@ -27,7 +27,7 @@ def explore(hypermodel: ImageSpace) -> keras_tuner.HyperParameters:
     return result
 
 
-def reaching_end(hp: Any) -> Any:
+def reaching_end(hp: hp_module.HyperParameter) -> Any:
     """Returns `hp` with an upper end a hair higher where Keras Tuner's count of steps misses it.
 
     It counts `(high - low) // step`, which of 0.6, 0 and 0.1 is 5: 0.6 would never be drawn.
@@ -68,7 +68,7 @@ def fixed(
     return result
 
 
-def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
+def _check_used(hp: hp_module.HyperParameter, values: Mapping[str, Any]) -> None:
     for condition in hp.conditions:
         if values.get(condition.name, condition.values[0]) not in condition.values:
             raise UserError(
@@ -78,7 +78,7 @@ def _check_used(hp: Any, values: Mapping[str, Any]) -> None:
             )
 
 
-def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
+def parse_value(hp: hp_module.HyperParameter, value: object, option: str = "--fix") -> Any:
     """Parses text (or a plain value) as a value of `hp`.
 
     Args:
@@ -90,7 +90,7 @@ def parse_value(hp: Any, value: Any, option: str = "--fix") -> Any:
         UserError: The value is outside the hyperparameter's range.
     """
     text = str(value).strip()
-    parsed: Any = None
+    parsed: object = None
     if isinstance(hp, hp_module.Boolean):
         parsed = {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
     elif isinstance(hp, hp_module.Choice):
@@ -118,14 +118,14 @@ def check_on_steps(space: keras_tuner.HyperParameters, fix: Mapping[str, Any]) -
                 raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
 
 
-def is_same_value(one: Any, other: Any) -> bool:
+def is_same_value(one: object, other: object) -> bool:
     """Whether two values are equal, but for what counting steps does to the last bits."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return bool(one == other)
 
 
-def _same(choice: Any, text: str) -> bool:
+def _same(choice: int | float | str | bool, text: str) -> bool:
     if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
         return True
     try:
@@ -134,7 +134,7 @@ def _same(choice: Any, text: str) -> bool:
         return False
 
 
-def _parse_number(hp: Any, text: str) -> float | int | None:
+def _parse_number(hp: hp_module.HyperParameter, text: str) -> float | int | None:
     try:
         number = int(text) if isinstance(hp, hp_module.Int) else float(text)
     except ValueError:
@@ -142,7 +142,7 @@ def _parse_number(hp: Any, text: str) -> float | int | None:
     return number if hp.min_value <= number <= hp.max_value else None
 
 
-def describe(hp: Any) -> str:
+def describe(hp: hp_module.HyperParameter) -> str:
     """Says a hyperparameter's range in words."""
     if isinstance(hp, hp_module.Boolean):
         return "true or false"
@@ -155,7 +155,7 @@ def describe(hp: Any) -> str:
     return f"{kind} from {hp.min_value:g} to {hp.max_value:g}{scale}{_step(hp)}"
 
 
-def _step(hp: Any) -> str:
+def _step(hp: hp_module.HyperParameter) -> str:
     if hp.step is None or (isinstance(hp, hp_module.Int) and hp.step == 1):
         return ""
     return f", {'times' if hp.sampling == 'log' else 'steps of'} {hp.step:g}"
@@ -222,16 +222,16 @@ def _entry(head: str, text: str) -> list[str]:
     ]
 
 
-def _meaning(cls: type[ImageSpace], hp: Any) -> str:
+def _meaning(cls: type[ImageSpace], hp: hp_module.HyperParameter) -> str:
     family = re.sub(r"_\d+$", "_0", hp.name)
     meaning = cls.meanings.get(hp.name) or cls.meanings.get(family, "")
     conditions = [f"{c.name} is {_values(c.values)}" for c in hp.conditions]
     return meaning + (f"; only where {' and '.join(conditions)}" if conditions else "")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
-def _values(values: Any) -> str:
+def _values(values: Sequence[Any]) -> str:
     return " or ".join(_text(value) for value in values)

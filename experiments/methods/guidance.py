@@ -24,7 +24,7 @@ _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 def chosen_method(
     config: SearchConfig, space: keras_tuner.HyperParameters, begun: SearchConfig | None = None
 ) -> tuple[SearchConfig, list[str]]:
-    """Returns `config` with a method in place of `auto`, and what is to be said of it.
+    """Returns `config` with a method in place of `auto`, and lines that explain it.
 
     Args:
         config: The search.
@@ -108,8 +108,8 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
         )
     for given in [*default, *config.tries]:
         parsed = {name: _parsed(space, name, value) for name, value in given.items()}
-        wanted = mapped.parameters(defaults | parsed)
-        point = mapped.values(lambda axis, w=wanted: w.get(axis.key))  # type: ignore[misc]
+        wanted = mapped.encoded(defaults | parsed)
+        point = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
         for name, value in parsed.items():
             if name not in point:
                 raise UserError(
@@ -144,7 +144,7 @@ def given_points(
     return [*known, *new], new
 
 
-def _parsed(space: keras_tuner.HyperParameters, name: str, value: Any) -> Any:
+def _parsed(space: keras_tuner.HyperParameters, name: str, value: object) -> Any:
     found = [hp for hp in space.space if hp.name == name]
     if not found:
         names = ", ".join(hp.name for hp in space.space)

@@ -10,7 +10,7 @@ from experiments.catalogue import HALVING, METHODS
 from experiments.config import SearchConfig
 from experiments.methods.guidance import parse_tries
 from experiments.methods.oracles.hyperband_brackets import Plan
-from experiments.methods.prior_trials import Earlier
+from experiments.methods.prior_trials import PriorTrial
 from experiments.record.errors import UserError
 from experiments.record.methods import FACTOR, Setting
 from experiments.record.seeds import derive_seed
@@ -24,7 +24,7 @@ def make_oracle(
     config: SearchConfig,
     space: keras_tuner.HyperParameters,
     plans: Sequence[Plan] = (),
-    earlier: Sequence[Earlier] = (),
+    earlier: Sequence[PriorTrial] = (),
     points: Sequence[Mapping[str, Any]] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.

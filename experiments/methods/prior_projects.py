@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.methods.oracles.halving import ORIGIN
-from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number, missing
+from experiments.methods.prior_trials import (
+    PriorTrial,
+    SourceTrials,
+    check_objective,
+    is_number,
+    missing,
+)
 from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
@@ -19,7 +25,7 @@ from experiments.record.schema import check_format
 from experiments.record.trial_index import read_trials, status_of
 
 
-def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
+def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
     """Reads the trials of a study of this suite, or of a project of plain Keras Tuner.
 
     Args:
@@ -63,8 +69,8 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(Earlier(values, float(score), tuple(others.values()), curve))
-    return Source(trials, skipped)
+            trials.append(PriorTrial(values, float(score), tuple(others.values()), curve))
+    return SourceTrials(trials, skipped)
 
 
 def _asked(trial: TrialFolder) -> int:
@@ -87,7 +93,7 @@ def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
     return curve
 
 
-def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Source:
+def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
     """Reads a project of plain Keras Tuner, which says by its metrics what its scores are of."""
     problems: list[str] = []
     files = read_trials((trial.path for trial in StudyFolder(folder).begun()), problems)
@@ -114,17 +120,17 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others := _others_of(state, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(Earlier(values, score, tuple(others.values())))
-    return Source(trials, skipped)
+            trials.append(PriorTrial(values, score, tuple(others.values())))
+    return SourceTrials(trials, skipped)
 
 
 def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns what a trial of plain Keras Tuner came to by further objectives."""
+    """Returns a plain Keras Tuner trial's values of further objectives."""
     return {o.name: best_of(state, Candidate(o.name, o.direction)) for o in objectives}
 
 
 def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns what a trial came to by further objectives, as far as its record says."""
+    """Returns a trial's recorded values of further objectives."""
     unknown = dict.fromkeys(o.name for o in objectives)
     if not objectives:
         return unknown

@@ -1,4 +1,4 @@
-"""A trial of another search, as a search takes it up."""
+"""Trials of other searches, as a search uses them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from experiments.record.objective import Objective
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PriorTrial:
     """A trial of another search.
 
     Args:
         values: Its hyperparameters, as far as this search has them.
         score: Its objective.
-        further: What it came to by the search's further objectives, in their order.
+        further: Its values of the search's further objectives, in their order.
         curve: Epoch, from 0 -> objective, of a trial that had fewer epochs than others of its
             search; empty for one that was trained whole.
     """
@@ -29,7 +29,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTrials:
     """What was read of one source.
 
     Args:
@@ -37,7 +37,7 @@ class Source:
         skipped: Why other trials are of no use -> how many.
     """
 
-    trials: list[Earlier]
+    trials: list[PriorTrial]
     skipped: Counter[str]
 
 
@@ -59,7 +59,7 @@ def missing(values: Mapping[str, Any]) -> str | None:
     return next((name for name, value in values.items() if not is_number(value)), None)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a finite number."""
     try:
         return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)

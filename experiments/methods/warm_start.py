@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
-from experiments.methods.prior_trials import Earlier, Source, check_objective, is_number
+from experiments.methods.prior_trials import PriorTrial, SourceTrials, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
@@ -19,6 +19,9 @@ from experiments.record.layout import StudyFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.reading import clean
+
+if TYPE_CHECKING:
+    import optuna
 
 _MOST_NAMED = 50
 
@@ -30,7 +33,7 @@ def warm_start(
     runs_dir: str | Path,
     further: Sequence[Objective] = (),
     takes_short: bool = False,
-) -> tuple[list[Earlier], list[str]]:
+) -> tuple[list[PriorTrial], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
     Args:
@@ -59,7 +62,7 @@ def warm_start(
             unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
             values = {n: v for n, v in trial.values.items() if n in known}
             outside = mapped.dropped(values)
-            if outside or not mapped.parameters(values):
+            if outside or not mapped.encoded(values):
                 dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
             else:
                 fitting.append(replace(trial, values=values))
@@ -68,7 +71,7 @@ def warm_start(
     return used, lines
 
 
-def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: set[str]) -> str:
+def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown: set[str]) -> str:
     line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
     if num_short := sum(bool(trial.curve) for trial in used):
         line += f" ({num_short} of them stopped early)"
@@ -82,7 +85,7 @@ def _line(name: str, used: Sequence[Earlier], dropped: Counter[str], unknown: se
     return line
 
 
-def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
+def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceTrials:
     if "://" in name:
         return _read_optuna(name, objectives)
     path = Path(name)
@@ -97,7 +100,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> Source:
     return read_folder(name, folder, objectives)
 
 
-def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
+def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
     objective, *further = objectives
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -127,8 +130,8 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> Source:
             skipped[f"without {missing}"] += 1
             continue
         values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
-        trials.append(Earlier(values, float(score), tuple(others.values())))
-    return Source(trials, skipped)
+        trials.append(PriorTrial(values, float(score), tuple(others.values())))
+    return SourceTrials(trials, skipped)
 
 
 def _parsed(text: str) -> Any:
@@ -144,7 +147,7 @@ def _parsed(text: str) -> Any:
     return text
 
 
-def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
+def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
     import optuna
 
     url, _, chosen = name.partition("#")
@@ -179,16 +182,16 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> Source:
     for trial in study.get_trials(deepcopy=False):
         values = trial.values or []
         if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
-            trials.append(Earlier(dict(trial.params), values[0], tuple(values[1:])))
+            trials.append(PriorTrial(dict(trial.params), values[0], tuple(values[1:])))
         elif trial.state == optuna.trial.TrialState.PRUNED and _known_curve(trial):
             curve = _known_curve(trial)
-            trials.append(Earlier(dict(trial.params), curve[max(curve)], curve=curve))
+            trials.append(PriorTrial(dict(trial.params), curve[max(curve)], curve=curve))
         else:
             skipped[trial.state.name.lower()] += 1
-    return Source(trials, skipped)
+    return SourceTrials(trials, skipped)
 
 
-def _known_curve(trial: Any) -> dict[int, float]:
+def _known_curve(trial: "optuna.trial.FrozenTrial") -> dict[int, float]:
     return {step: v for step, v in trial.intermediate_values.items() if is_number(v)}
 
 
@@ -202,7 +205,7 @@ def _check_file(name: str, url: str) -> None:
         raise UserError(f"--from {name}: there is no database {str(file)!r}")
 
 
-def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
+def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:
     """Returns earlier trials as plain data for `study.json`."""
     return [
         {"values": e.values, "score": e.score}
@@ -212,10 +215,10 @@ def as_record(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
     ]
 
 
-def from_record(study: Mapping[str, Any]) -> list[Earlier]:
+def from_record(study: Mapping[str, Any]) -> list[PriorTrial]:
     """Returns the earlier trials that `study.json` holds, so that a resume needs no source."""
     return [
-        Earlier(
+        PriorTrial(
             dict(e["values"]),
             float(e["score"]),
             tuple(map(float, e.get("further", ()))),

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
 
 from experiments.record.errors import UserError
 
@@ -111,7 +110,7 @@ def open_streams() -> None:
                 os.close(opened)
         if getattr(sys, name) is None:
             mode = "r" if number == 0 else "w"
-            stream: Any = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            stream: object = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
 

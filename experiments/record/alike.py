@@ -1,4 +1,4 @@
-"""Which trainings may be taken together: those that were trained alike.
+"""Which trainings may be pooled: those that were trained under the same conditions.
 
 What decides a training is recorded with each one made for a comparison (`how` of a run, see
 `studies.trained_how`). Finalists have `max_epochs` and `patience` in their record; older
@@ -23,7 +23,7 @@ def facts_of(record: Facts, run: Facts) -> dict[str, Any]:
 
 
 def differing(one: Facts, other: Facts) -> list[str]:
-    """Returns the names of facts that both know and that differ."""
+    """Returns the names of recorded facts that differ between the two."""
     return [name for name in one if name in other and one[name] != other[name]]
 
 

@@ -1,4 +1,4 @@
-"""What oracles keep among a trial's hyperparameters: rounds, epochs, the trial that it is from."""
+"""Bookkeeping of oracles among a trial's hyperparameters: round, epochs, parent trial."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long trials took, from their records: what was measured, never what clocks of the wall say.
+"""How long trials took: measured durations, never differences of wall-clock times.
 
 The clock of the wall may be set back, and a trial that was interrupted waits until its search is
 resumed. So each attempt's seconds are measured by a clock that only runs forward, and add up.
@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.reading import dicts, number
+from experiments.record.reading import as_number, dicts
 
 
 def trial_seconds(result: Mapping[str, Any]) -> float:
-    """Returns the seconds that a trial took in all its attempts; NaN where nothing says.
+    """Returns the seconds of all attempts of a trial; NaN where none are recorded.
 
     Records of before `seconds` have when attempts began and ended alone. An attempt whose process
     was killed has no seconds; its epochs that were kept count at least.
@@ -24,13 +24,13 @@ def trial_seconds(result: Mapping[str, Any]) -> float:
     Args:
         result: The content of `result.json`.
     """
-    stated = number(result.get("seconds"))
+    stated = as_number(result.get("seconds"))
     if stated >= 0:
         return stated
     attempts = [attempt_seconds(attempt) for attempt in dicts(result.get("attempts"))]
     known = [seconds for seconds in attempts if seconds >= 0]
     if not known:
-        whole = number(result.get("ended")) - number(result.get("started"))
+        whole = as_number(result.get("ended")) - as_number(result.get("started"))
         known = [whole] if whole >= 0 else []
     epochs = epoch_seconds(result)
     return max(sum(known), epochs) if known or epochs else math.nan
@@ -38,10 +38,10 @@ def trial_seconds(result: Mapping[str, Any]) -> float:
 
 def attempt_seconds(attempt: Mapping[str, Any]) -> float:
     """Returns the seconds of an attempt; NaN where they are not known."""
-    stated = number(attempt.get("seconds"))
+    stated = as_number(attempt.get("seconds"))
     if stated >= 0:
         return stated
-    seconds = number(attempt.get("ended")) - number(attempt.get("started"))
+    seconds = as_number(attempt.get("ended")) - as_number(attempt.get("started"))
     return seconds if seconds >= 0 else math.nan
 
 
@@ -57,7 +57,7 @@ def num_epochs(result: Mapping[str, Any]) -> int:
 
 def _epochs(result: Mapping[str, Any]) -> list[float]:
     found = [execution.get("epoch_seconds") for execution in dicts(result.get("executions"))]
-    return [number(s) for seconds in found if isinstance(seconds, list) for s in seconds]
+    return [as_number(s) for seconds in found if isinstance(seconds, list) for s in seconds]
 
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -67,7 +67,7 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 def clock() -> float:
-    """Returns seconds that only grow, and that a machine's sleep counts in.
+    """Returns the seconds of a monotonic clock that also counts the machine's sleep.
 
     `CLOCK_BOOTTIME` of Linux; macOS' `CLOCK_MONOTONIC` and Windows' monotonic clock do so as well.
     """

@@ -1,7 +1,7 @@
 """The trials of a study whose search has ended, read without Keras Tuner.
 
-It imports Keras, and Keras TensorFlow: five seconds and 700 MB, which a study in which nothing is
-left to train has no use for.
+It imports Keras, and Keras TensorFlow: five seconds and 700 MB, which a finished study does
+not need.
 """
 
 import os
@@ -39,7 +39,7 @@ class EndedTrial:
 
 
 class EndedTrials:
-    """Trials that have ended, as an oracle that has no more holds them.
+    """The ended trials of a study, with the interface of an exhausted oracle.
 
     Args:
         objective: What ranks them.

@@ -1,4 +1,4 @@
-"""What can go wrong, by who can mend it."""
+"""Errors, by who can fix them."""
 
 
 class UserError(ValueError):

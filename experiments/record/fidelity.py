@@ -1,16 +1,16 @@
-"""How far trials were trained: those that had fewer epochs than others are not ranked with them."""
+"""How many epochs trials had: a trial with fewer than others is not ranked with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.record.layout import was_pruned
-from experiments.record.reading import dig, number
+from experiments.record.reading import as_number, dig
 
 
 def is_left_behind(trial: Any) -> bool:
-    """Whether a trial that has ended was to have more epochs, had it been better than others.
+    """Whether an ended trial would have had more epochs if it had been better.
 
-    It was stopped early, or it is of one of Hyperband's rounds before the last.
+    It was stopped early, or belongs to a Hyperband round before the last.
     """
     return was_pruned(trial.status, trial.message) or is_of_early_round(
         trial.hyperparameters.values
@@ -18,8 +18,8 @@ def is_left_behind(trial: Any) -> bool:
 
 
 def is_of_early_round(values: Mapping[str, Any]) -> bool:
-    """Whether a trial of these values is of one of Hyperband's rounds before the last."""
-    return number(values.get("tuner/round")) < number(values.get("tuner/bracket"))
+    """Whether these values belong to a Hyperband round before the last."""
+    return as_number(values.get("tuner/round")) < as_number(values.get("tuner/bracket"))
 
 
 def epochs_asked(result: Mapping[str, Any]) -> int | None:
@@ -28,12 +28,12 @@ def epochs_asked(result: Mapping[str, Any]) -> int | None:
     Args:
         result: The content of `result.json`.
     """
-    asked = number(dig(result, "asked", "epochs"))
+    asked = as_number(dig(result, "asked", "epochs"))
     return int(asked) if asked > 0 else None
 
 
 def longest_first(trials: Sequence[Any], asked: Mapping[str, int]) -> list[Any]:
-    """Returns trials in their order, but those of fewer epochs after all others.
+    """Returns trials in their order, but those with fewer epochs after all others.
 
     A study whose trials got more epochs later has both: fewer epochs are a handicap, so a trial
     that had them is not said to be worse; but what it has come to is not what the others have.

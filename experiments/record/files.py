@@ -104,7 +104,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """Writes `data` as JSON; NaN and infinities become strings, which JSON can hold."""
     with atomic(path) as temporary:
         temporary.write_text(
@@ -112,7 +112,7 @@ def write_json(path: Path, data: Any) -> None:
         )
 
 
-def finite(data: Any) -> Any:
+def finite(data: object) -> Any:
     """Returns `data` as JSON can hold it: NaN and infinities become strings."""
     if isinstance(data, dict):
         return {str(key): finite(value) for key, value in data.items()}
@@ -125,7 +125,7 @@ def finite(data: Any) -> Any:
     return data
 
 
-def preallocate(path: Path, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+def preallocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Makes a `.npy` file of `shape` with all its room on the disk taken, and opens it to write.
 
     A memory map of a file with holes kills the process when the disk fills up; this fails first.

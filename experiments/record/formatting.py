@@ -16,12 +16,12 @@ def words(name: str) -> str:
     return f"validation {text}" if name.startswith("val_") else text
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Whether a value is missing: it was inactive, or was not recorded."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A hyperparameter's value; empty where it is missing."""
     if is_missing(value):
         return ""
@@ -40,7 +40,7 @@ def range_text(hp: Mapping[str, Any]) -> str:
     return ", ".join(map(plain, values)) if isinstance(values, list | tuple) else "no range"
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A value as an option takes it: `0.1`, `1e-05`, `64`."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
@@ -52,7 +52,7 @@ def short(value: str, limit: int = 22) -> str:
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
 
 
-def number(value: Any, digits: int = 0) -> str:
+def format_number(value: Any, digits: int = 0) -> str:
     """Formats a number; empty where it is missing, in powers of ten where it is huge."""
     if value is None or not math.isfinite(float(value)):
         return ""

@@ -17,7 +17,7 @@ from experiments.record.files import check_own
 from experiments.record.layout import StudyFolder
 from experiments.record.reading import read_json
 
-SEARCHED, COMPARED, PRUNED = "searched", "compared", "pruned"
+SEARCHED, COMPARED, FREED = "searched", "compared", "freed of weights"
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def _myself() -> dict[str, Any]:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Returns who was last known to hold the lock of a study folder, without touching it."""
+    """Returns the last known holder of a study folder's lock, without touching the lock."""
     try:
         found = read_json(StudyFolder(folder).holder)
     except UserError:
@@ -90,9 +90,9 @@ def _by_whom(folder: Path) -> str:
 
 
 def _doing(found: dict[str, Any] | None) -> str:
-    """Returns what a holder does; older ones that did not say searched."""
+    """Returns what a holder does; holders of older versions, which did not record it, search."""
     doing = (found or {}).get("doing")
-    return doing if doing in (COMPARED, PRUNED) else SEARCHED
+    return doing if doing in (COMPARED, FREED) else SEARCHED
 
 
 def _what_to_do(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a reader of a record has to know, and how grave it is."""
+"""Notes for the reader of a record, with their severity."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ PROBLEM, DOUBT, GOOD = "problem", "doubt", "good"
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a reader of a record has to know.
+    """A note for the reader of a record.
 
     Args:
         level: `problem` (mend it before you trust the result), `doubt`, or `good`.

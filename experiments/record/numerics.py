@@ -1,4 +1,4 @@
-"""What decides a training's numbers beside its seed, as records have it: where it differs."""
+"""What affects a training's numbers besides its seed: differences between records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ def _among(words: str, values: Iterable[Any]) -> str:
     return f"{words.partition(' (')[0]} ({', '.join(said)})" if len(said) > 1 else ""
 
 
-def _said(fact: Any) -> str:
+def _said(fact: object) -> str:
     if isinstance(fact, bool):
         return "on" if fact else "off"
     text = ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)

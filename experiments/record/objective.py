@@ -112,7 +112,7 @@ def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
 def objective_values(
     objectives: Sequence[Objective], record: Mapping[str, Any]
 ) -> dict[str, float | None]:
-    """Returns what a trial came to by each objective.
+    """Returns the value of each objective for a trial.
 
     Metrics are those of the epoch that was best by the first objective, the mean over executions.
 

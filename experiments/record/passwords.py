@@ -14,7 +14,7 @@ def hidden(text: str) -> str:
     return _OF_QUERY.sub(rf"\1{HIDDEN}", _OF_USER.sub(rf"\1:{HIDDEN}@", text))
 
 
-def all_hidden(texts: Any) -> Any:
+def all_hidden(texts: object) -> Any:
     """Returns a list of texts without passwords; what is no list stays what it is."""
     if isinstance(texts, Sequence) and not isinstance(texts, str):
         return [hidden(text) if isinstance(text, str) else text for text in texts]

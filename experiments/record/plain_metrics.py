@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.record.reading import as_dict, clean, dicts, dig, number
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 
 _MOST_METRICS = 14  # among which the parts of a sum are looked for
 _MOST_PARTS = 3
@@ -36,7 +36,7 @@ def matches(state: Mapping[str, Any]) -> Iterator[Candidate]:
     Args:
         state: The content of `trial.json`.
     """
-    score = number(state.get("score"))
+    score = as_number(state.get("score"))
     for name, metric in _metrics(state).items():
         direction = dig(metric, "direction")
         if direction in ("min", "max") and math.isclose(_best(metric, direction), score):
@@ -53,15 +53,15 @@ def _metrics(state: Mapping[str, Any]) -> dict[str, Any]:
     return as_dict(dig(state.get("metrics"), "metrics"))
 
 
-def _best(metric: Any, direction: str) -> float:
+def _best(metric: object, direction: str) -> float:
     means = [mean for mean in _means(metric) if math.isfinite(mean)]
     return (min if direction == "min" else max)(means, default=math.nan)
 
 
-def _means(metric: Any) -> list[float]:
+def _means(metric: object) -> list[float]:
     """Returns the observations of a metric, each the mean over executions."""
     return [
-        float(np.mean([number(v) for v in seen["value"]]))
+        float(np.mean([as_number(v) for v in seen["value"]]))
         for seen in dicts(dig(metric, "observations"))
         if isinstance(seen.get("value"), list) and seen["value"]
     ]

@@ -1,4 +1,4 @@
-"""A project that plain Keras Tuner left: what its trials came to, and in which order."""
+"""A project of plain Keras Tuner: its trials, their results and their order."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from experiments.record.formatting import listed, plural
 from experiments.record.layout import StudyFolder
 from experiments.record.notes import DOUBT, Note
 from experiments.record.plain_objective import Ranking, ranking
-from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
 from experiments.record.trial_index import Trial
 
 NOT_RECORDED = "not recorded"
@@ -40,7 +40,7 @@ class PlainProject:
 
 
 def read_project(folder: Path, trials: list[Trial], problems: list[str]) -> PlainProject:
-    """Makes sense of a project of plain Keras Tuner.
+    """Reads a project of plain Keras Tuner.
 
     Args:
         folder: The project.
@@ -87,7 +87,7 @@ def _widest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         return now
     joined = dict(now)
     for end, choose in (("min_value", min), ("max_value", max)):
-        ends = [hp[end] for hp in (before, now) if not math.isnan(number(hp.get(end)))]
+        ends = [hp[end] for hp in (before, now) if not math.isnan(as_number(hp.get(end)))]
         joined |= {end: choose(ends)} if ends else {}
     if isinstance(before.get("values"), list) and isinstance(now.get("values"), list):
         joined["values"] = [
@@ -118,7 +118,7 @@ def _outcome(state: dict[str, Any]) -> tuple[str, str | None, str | None]:
     status, score = str(state.get("status")), state.get("score")
     message = state.get("message")
     message = message if isinstance(message, str) and message.strip() else None
-    lost = isinstance(score, int | float) and math.isnan(number(score))
+    lost = isinstance(score, int | float) and math.isnan(as_number(score))
     if status in ("COMPLETED", "FAILED", "INVALID") and lost and message is None:
         return "failed", "nan", f"its score is {clean(score)}"
     if status in ("FAILED", "INVALID"):

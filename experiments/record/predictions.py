@@ -1,4 +1,4 @@
-"""What trainings said of each test image, as it is kept in `artifacts/*.npz`."""
+"""What trainings predicted for each test image, as kept in `artifacts/*.npz`."""
 
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,15 @@ def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:
     return labels, found
 
 
-def _rows(labels: _Whole, predicted: Any, seeds: Any) -> Kept:
+def _rows(labels: _Whole, predicted: object, seeds: object) -> Kept:
     """Returns a row for each seed; none where the arrays do not fit together."""
-    said, names = _whole_numbers(predicted, 2), _whole_numbers(seeds, 1)
-    if not len(labels) or said.shape != (len(names), len(labels)):
+    rows, names = _whole_numbers(predicted, 2), _whole_numbers(seeds, 1)
+    if not len(labels) or rows.shape != (len(names), len(labels)):
         return {}
-    return {int(seed): row for seed, row in zip(names, said, strict=True)}
+    return {int(seed): row for seed, row in zip(names, rows, strict=True)}
 
 
-def _whole_numbers(array: Any, num_dimensions: int) -> _Whole:
+def _whole_numbers(array: object, num_dimensions: int) -> _Whole:
     """Returns an array of whole numbers; an empty one where it is none, or of another shape."""
     if isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.ndim == num_dimensions:
         return array

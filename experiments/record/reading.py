@@ -1,4 +1,4 @@
-"""Reads files that anyone may have written: what is not as expected is missing, never a crash."""
+"""Reads files from untrusted sources: an unexpected value counts as missing and never crashes."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def _why(text: str) -> str:
     return ""
 
 
-def _mend(data: Any) -> Any:
+def _mend(data: object) -> Any:
     """Replaces halves of characters, which no file can hold."""
     if isinstance(data, str):
         return data.encode("utf-8", "replace").decode("utf-8")
@@ -86,7 +86,7 @@ def read_arrays(path: Path) -> "dict[str, npt.NDArray[Any]]":
         raise UserError(f"{str(path)!r} can't be read: {error}") from None
 
 
-def number(value: Any) -> float:
+def as_number(value: Any) -> float:
     """Returns `value` as a float; NaN where it is none, infinite, or beyond 1e30."""
     if value is None or isinstance(value, bool):
         return math.nan
@@ -97,7 +97,7 @@ def number(value: Any) -> float:
     return result if abs(result) <= LARGEST else math.nan
 
 
-def clean(value: Any, limit: int = _MOST_TEXT) -> str:
+def clean(value: object, limit: int = _MOST_TEXT) -> str:
     """Returns `value` as text that any page can hold, shortened in the middle."""
     text = _UNPRINTABLE.sub("\ufffd", value if isinstance(value, str) else repr(value))
     if len(text) > limit:
@@ -106,7 +106,7 @@ def clean(value: Any, limit: int = _MOST_TEXT) -> str:
     return text
 
 
-def dig(record: Any, *keys: str) -> Any:
+def dig(record: object, *keys: str) -> Any:
     """Returns what lies under `keys` in nested dicts, or `None`."""
     for key in keys:
         if not isinstance(record, dict):
@@ -115,17 +115,17 @@ def dig(record: Any, *keys: str) -> Any:
     return record
 
 
-def as_dict(value: Any) -> dict[str, Any]:
+def as_dict(value: object) -> dict[str, Any]:
     """Returns `value` if it is a dict, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def dicts(value: Any) -> list[dict[str, Any]]:
+def dicts(value: object) -> list[dict[str, Any]]:
     """Returns the dicts of `value` if it is a list, else none."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def scalar(value: Any) -> Any:
+def scalar(value: object) -> Any:
     """Returns a hyperparameter's value: a plain number, boolean or text."""
     if value is None or isinstance(value, bool):
         return value

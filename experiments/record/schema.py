@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.reading import clean, number
+from experiments.record.reading import as_number, clean
 
 FORMAT = 1  # of a study folder; raised when an older version would misread a newer study
 _MOST = 1_000_000_000  # epochs, trials
@@ -190,7 +190,7 @@ def check_format(record: Mapping[str, Any], folder: Path) -> None:
     Raises:
         UserError: It was; older versions know neither its options nor its files.
     """
-    if number(record.get("format")) > FORMAT:
+    if as_number(record.get("format")) > FORMAT:
         raise UserError(
             f"study {folder.name!r} was written by a newer version of this suite (format "
             f"{clean(record['format'], 20)}, this one knows {FORMAT}): update "
@@ -237,7 +237,7 @@ def checked_result(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _format_of(record: Mapping[str, Any]) -> int:
-    stated = number(record.get("format"))
+    stated = as_number(record.get("format"))
     return int(stated) if stated > 1 else 1  # what states none is as old as can be
 
 

@@ -23,7 +23,7 @@ from experiments.record.alike import differing
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, write_json
 from experiments.record.layout import StudyFolder
-from experiments.record.reading import as_dict, clean, dicts, number, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, read_json
 
 
 class Tested(Protocol):
@@ -55,7 +55,9 @@ def read_uses(folder: Path) -> list[dict[str, Any]]:
         ]
         texts = {name: clean(str(entry.get(name)), 64) for name in ("by", "fingerprint")}
         if trainings:
-            uses.append(entry | texts | {"trainings": trainings, "time": number(entry.get("time"))})
+            uses.append(
+                entry | texts | {"trainings": trainings, "time": as_number(entry.get("time"))}
+            )
     return uses
 
 
@@ -71,7 +73,10 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
         pairs = [arm for arm in arms if _is_pair(arm)] if isinstance(arms, list) else []
         if pairs and isinstance(digest, str):
             facts: dict[str, Any] = {"arms": arms_key(pairs), "digest": clean(digest, 64)}
-            facts |= {"time": number(entry.get("time")), "images": number(entry.get("images"))}
+            facts |= {
+                "time": as_number(entry.get("time")),
+                "images": as_number(entry.get("images")),
+            }
             looks.append(facts | {"trainings": as_dict(entry.get("trainings"))})
     return looks
 
@@ -83,11 +88,11 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_pair(arm: Any) -> bool:
+def _is_pair(arm: object) -> bool:
     return isinstance(arm, list) and len(arm) == 2 and all(isinstance(part, str) for part in arm)
 
 

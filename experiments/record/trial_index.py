@@ -1,4 +1,4 @@
-"""What trials came to, without their epochs, kept in one file of the study folder.
+"""An index of trial results, without epochs, in one file of the study folder.
 
 Trial files are the truth. The index is a cache of them: an entry counts only while the trial's
 files are those that it was made of, by inode, time of change and size. What does not count is read
@@ -84,7 +84,7 @@ def _stamp(path: str) -> Stamp:
 
 
 def read_compact(folder: Path, problems: list[str], found: Scan | None = None) -> list[Trial]:
-    """Reads what the trials of a study of the suite came to, without histories of epochs.
+    """Reads the results of a study's trials, without epoch histories.
 
     Args:
         folder: The study folder.
@@ -165,7 +165,7 @@ def compact(state: dict[str, Any], result: dict[str, Any]) -> tuple[dict[str, An
     return small, brief
 
 
-def _without(record: Any, *names: str) -> Any:
+def _without(record: object, *names: str) -> Any:
     if not isinstance(record, dict):
         return record
     return {name: value for name, value in record.items() if name not in names}
@@ -182,7 +182,7 @@ def _read_index(folder: Path) -> dict[str, list[Any]]:
     return {name: entry for name, entry in entries.items() if _is_entry(entry)}
 
 
-def _is_entry(entry: Any) -> bool:
+def _is_entry(entry: object) -> bool:
     return (
         isinstance(entry, list)
         and len(entry) == 3

@@ -27,7 +27,7 @@ _TICK_SECONDS = 0.5
 _IDLE_SECONDS = 0.02
 
 
-class Source(Protocol):
+class TaskMaker(Protocol):
     """What the driver is given its trials by; the suite's tuner is one."""
 
     oracle: Any
@@ -50,7 +50,7 @@ class Driver:
 
     def __init__(
         self,
-        source: Source,
+        source: TaskMaker,
         executor: Executor,
         record: TrialRecord,
         display: Display,

@@ -1,4 +1,4 @@
-"""A study in which nothing is left to do, told from its record: no Keras, no TensorFlow.
+"""A finished study, recognized from its record without Keras or TensorFlow.
 
 Whatever the record does not settle is left to the long way (`search.go_on`), which asks the oracle.
 """
@@ -37,7 +37,7 @@ _PLAN = ("max_trials", "max_epochs", "factor")
 
 @dataclass(frozen=True)
 class Finished:
-    """A study in which nothing is left to do.
+    """A finished study.
 
     Args:
         record: The content of `study.json`.
@@ -129,7 +129,7 @@ def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig)
 
 
 def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
-    """Whether the last session had come to its end, with all that a session records now."""
+    """Whether the last session ended, and recorded all that a session records now."""
     sessions = dicts(record.get("sessions"))
     last = sessions[-1] if sessions else {}
     ended = {"search_ended", "ended"} <= record.keys() and {"ended", *_PLAN} <= last.keys()
@@ -140,7 +140,7 @@ def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) ->
 
 
 def _is_exhausted(record: Mapping[str, Any], config: SearchConfig, trials: EndedTrials) -> bool:
-    """Whether an oracle of these trials has no more.
+    """Whether an oracle with these trials proposes no more.
 
     Every oracle stops at the limit. That of the last session stopped before, if it ended the
     search with as many trials as there are: what it proposes is a function of them.
@@ -150,7 +150,7 @@ def _is_exhausted(record: Mapping[str, Any], config: SearchConfig, trials: Ended
 
 
 def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confirmed | None:
-    """Returns what the finalists came to; `None` if they are not those of now."""
+    """Returns the finalists' result; `None` if the finalists would be others now."""
     if config.confirm == 0:
         return confirmed([])
     study = StudyFolder(folder)

@@ -27,7 +27,7 @@ def check_new(config: SearchConfig) -> None:
 
 
 def already_there(folder: Path) -> UserError:
-    """Returns what is said of the name of a study that is taken."""
+    """Returns the message for a study name that is taken."""
     return UserError(
         f"study {folder.name!r} exists already in {str(folder.parent)!r}: choose another --name, "
         "or remove it"

@@ -59,7 +59,7 @@ def _is_cache(folder: Path) -> bool:
     return any((folder / kind).is_dir() for kind in KINDS)
 
 
-def is_images(dataset: Any) -> bool:
+def is_images(dataset: object) -> bool:
     """Whether a dataset is a folder of images."""
     return isinstance(dataset, str) and dataset.startswith(_IMAGES)
 

@@ -77,8 +77,8 @@ def changed_config(
     return replace(after, sources=())
 
 
-def _check_ray(folder: Path, address: Any, changes: Mapping[str, Any]) -> None:
-    """Checks that a cluster is named by who asks now: a folder may come from anywhere."""
+def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:
+    """Checks that the current command names the cluster: a study folder is untrusted."""
     if address not in (None, "local", "none") and "ray" not in changes:
         raise UserError(
             f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "
@@ -135,7 +135,7 @@ def _plain(config: SearchConfig, name: str) -> Any:
     return {n: str(v) for n, v in value.items()} if isinstance(value, Mapping) else value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Returns a value as an option takes it."""
     if isinstance(value, Mapping):
         return ", ".join(f"{n}={v}" for n, v in value.items()) or "nothing"

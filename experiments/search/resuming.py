@@ -1,4 +1,4 @@
-"""Goes on with a study; Keras is imported once it is known that something is left to do."""
+"""Resumes a study; Keras is imported only if there is work left."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ def resume_search(
     display: Display | None = None,
     import_keras: Callable[[], None] = before_imports,
 ) -> SearchResult:
-    """Goes on with a search that was interrupted, or extends one that was finished.
+    """Resumes an interrupted search, or extends a finished one.
 
     Args:
         study: Name of the study in `runs_dir`, or its folder.

@@ -1,4 +1,4 @@
-"""Which weights stay on the disk: those of the best trials and of trials not done with."""
+"""Which weights stay on disk: those of the best trials and of trials that may be resumed."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.config import SearchConfig
 from experiments.record.front import front_of
@@ -28,7 +29,7 @@ class Retention:
         self._num_kept = num_kept
         # (whether it was stopped early, score, trial id), best first
         self._best: list[tuple[bool, float, str]] = []
-        self._held: set[str] = set()  # trials whose training may be gone on with
+        self._held: set[str] = set()  # trials whose training may be resumed
 
     @property
     def score_to_beat(self) -> float | None:
@@ -42,7 +43,7 @@ class Retention:
         return None if was_stopped else score
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
-        """Takes note of the trials of earlier sessions: id, score and values by objective.
+        """Registers the trials of earlier sessions: id, score and values by objective.
 
         Of equal ones those stay that have weights: they were the first to end then.
         """
@@ -52,7 +53,7 @@ class Retention:
     def ended(
         self, trial_id: str, score: float | None, values: Sequence[float] | None = None
     ) -> None:
-        """Takes note of a trial's end, and removes the weights that are not wanted any more.
+        """Registers the end of a trial, and removes weights that are not needed any more.
 
         Args:
             trial_id: The trial.
@@ -122,12 +123,12 @@ class FrontRetention(Retention):
     def ended(
         self, trial_id: str, score: float | None, values: Sequence[float] | None = None
     ) -> None:
-        """Takes note of a trial's end, and removes the weights that are not wanted any more."""
+        """Registers the end of a trial, and removes weights that are not needed any more."""
         self._note(trial_id, score, values)
         self._tidy()
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
-        """Takes note of all trials of earlier sessions, then removes what is not wanted."""
+        """Registers all trials of earlier sessions, then removes what is not needed."""
         for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
             self._note(*trial)
         self._tidy()
@@ -157,7 +158,7 @@ class FrontRetention(Retention):
         return {ids[front.members[place]] for place in places}
 
 
-def _crowding(losses: Any) -> Any:
+def _crowding(losses: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Returns how far apart each point's neighbours are; ends are infinitely far."""
     total = np.zeros(len(losses))
     for column in losses.T:

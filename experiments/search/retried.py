@@ -5,14 +5,19 @@ again for this once at most.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.record.files import write_json
 from experiments.record.layout import TrialFolder
 from experiments.record.reading import dicts
 
+if TYPE_CHECKING:
+    from keras_tuner.engine import trial as trial_module
 
-def begun_again(folder: TrialFolder, trial: Any, result: Mapping[str, Any]) -> Any:
+
+def begun_again(
+    folder: TrialFolder, trial: "trial_module.Trial", result: Mapping[str, Any]
+) -> "trial_module.Trial":
     """Sets the files of a failed trial to what they were before its end.
 
     The result goes last: until then this is done again, should it be interrupted.

@@ -1,10 +1,12 @@
-"""Runs a whole search, or goes on with one: data, study folder, trials, finalists, report."""
+"""Runs or resumes a whole search: data, study folder, trials, finalists, report."""
 
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import keras_tuner
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -32,7 +34,7 @@ from experiments.search.new_study import already_there, check_new, describe_stud
 from experiments.search.places import whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
-from experiments.search.session import Prepared, Session
+from experiments.search.session import SearchPlan, Session
 
 _MOST_ATTEMPTS = 1000
 
@@ -43,22 +45,22 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 
     Raises:
         UserError: The input can't be used; nothing is left behind.
-        InterruptedSearchError: It was interrupted; `resume_search` goes on.
+        InterruptedSearchError: It was interrupted; `resume_search` resumes it.
     """
     refuse_while_spawning()
     display = display or Display()
     config = whole_config(config)
     check_new(config)
-    prepared = prepare_search(config, display)
+    plan = prepare_search(config, display)
     study = describe_study(
-        prepared.config,
-        prepared.data,
-        describe_space(prepared.space),
-        prepared.hypermodel.architecture,
+        plan.config,
+        plan.data,
+        describe_space(plan.space),
+        plan.hypermodel.architecture,
     )
     study["started"] = time.time()
-    study["earlier"] = as_record(prepared.earlier)
-    with opened(prepared.config) as executor:
+    study["earlier"] = as_record(plan.earlier)
+    with opened(plan.config) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
         with locked(folder):
@@ -66,7 +68,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
                 raise already_there(folder)
             try:
                 write_study(folder, study)
-                return _run(prepared, folder, study, display, executor)
+                return _run(plan, folder, study, display, executor)
             except BaseException as error:
                 refused = isinstance(error, UserError | OSError) and "sessions" not in study
                 if refused or is_unbegun(folder):
@@ -78,7 +80,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 def go_on(
     record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
 ) -> SearchResult:
-    """Goes on with a study whose lock is held; `resuming.resume_search` is what to call.
+    """Resumes a study whose lock is held; callers use `resuming.resume_search`.
 
     Args:
         record: The content of `study.json`.
@@ -93,15 +95,15 @@ def go_on(
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
     recorded = record["dataset"].get("fingerprint")
-    prepared = prepare_search(asked, display, config, recorded)
-    space = describe_space(prepared.space)
-    widened = check_same(record, space, prepared.data)
+    plan = prepare_search(asked, display, config, recorded)
+    space = describe_space(plan.space)
+    widened = check_same(record, space, plan.data)
     if widened:
-        prepared = replace(prepared, widened=tuple(widened))
+        plan = replace(plan, widened=tuple(widened))
         record["space"] = space
-    study = as_now(record, folder, prepared.config, prepared.data)
-    with opened(prepared.config) as executor:
-        return _run(prepared, folder, study, display, executor)
+    study = as_now(record, folder, plan.config, plan.data)
+    with opened(plan.config) as executor:
+        return _run(plan, folder, study, display, executor)
 
 
 def prepare_search(
@@ -109,7 +111,7 @@ def prepare_search(
     display: Display,
     begun: SearchConfig | None = None,
     recorded: str | None = None,
-) -> Prepared:
+) -> SearchPlan:
     """Checks `config` against its space and its dataset, which is prepared.
 
     Args:
@@ -154,11 +156,11 @@ def prepare_search(
     sampler = METHODS[config.method].sampler
     takes_short = sampler is not None and sampler.ranks_stopped and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
-    make_oracle(config, space)  # what is wrong with the method is said before anything is written
+    make_oracle(config, space)  # refuses a wrong method before anything is written
     notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
-    return Prepared(
+    return SearchPlan(
         config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
     )
 
@@ -208,7 +210,7 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
     return settings
 
 
-def _size(name: str, value: Any) -> int:
+def _size(name: str, value: object) -> int:
     text = str(value).strip()
     if not text.isdecimal() or not 1 <= int(text) <= 4096:
         raise UserError(f"--set {name}={value}: a whole number from 1 to 4096 is expected")
@@ -216,13 +218,13 @@ def _size(name: str, value: Any) -> int:
 
 
 def _name(config: SearchConfig, attempt: int) -> str:
-    """Returns the name of a study that was given none; another one for each attempt."""
+    """Returns a default study name; a different one for each attempt."""
     suffix = "" if attempt == 1 else f"-{attempt}"
     return f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
 
 
 def _make_folder(config: SearchConfig) -> Path:
-    """Makes the folder of a new study; two that are named in the same second get one each."""
+    """Makes the folder of a new study; two studies named in the same second get different ones."""
     for attempt in range(1, _MOST_ATTEMPTS):
         folder = Path(config.runs_dir) / (config.name or _name(config, attempt))
         try:
@@ -240,7 +242,7 @@ def _make_folder(config: SearchConfig) -> Path:
     raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 
 
-def describe_space(space: Any) -> list[dict[str, Any]]:
+def describe_space(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:
     """Returns every hyperparameter with its range and its conditions, as plain data."""
     return [
         {"kind": type(hp).__name__}
@@ -251,9 +253,9 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
 
 
 def _run(
-    prepared: Prepared, folder: Path, study: dict[str, Any], display: Display, executor: Executor
+    plan: SearchPlan, folder: Path, study: dict[str, Any], display: Display, executor: Executor
 ) -> SearchResult:
-    session = Session(prepared, folder, study, display, executor)
+    session = Session(plan, folder, study, display, executor)
     confirmed = session.run()
     ended_by = study["sessions"][-1].get("ended_by")
     return result_of(folder, session.tuner.oracle, confirmed, ended_by)

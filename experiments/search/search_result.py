@@ -1,17 +1,21 @@
-"""What a search came to."""
+"""The result of a search."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.finalists import choose as front
 from experiments.finalists.record import Confirmed
 from experiments.record.objective import objectives_of
 
+if TYPE_CHECKING:
+    from experiments.methods.oracles.base import DurableOracle
+    from experiments.record.ended_trials import EndedTrials
+
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search came to.
+    """The result of a search.
 
     Args:
         folder: The study folder.
@@ -42,9 +46,12 @@ class SearchResult:
 
 
 def result_of(
-    folder: Path, oracle: Any, confirmed: Confirmed, ended_by: str | None = None
+    folder: Path,
+    oracle: "DurableOracle | EndedTrials",
+    confirmed: Confirmed,
+    ended_by: str | None = None,
 ) -> SearchResult:
-    """Writes the report, and returns what a search came to.
+    """Writes the report, and returns the result of the search.
 
     Args:
         folder: The study folder.

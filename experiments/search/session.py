@@ -1,4 +1,4 @@
-"""One run of a study, from its first or a later trial to the report."""
+"""A session: one run of a study, from its first or a later trial to the report."""
 
 import shlex
 import time
@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import keras_tuner
 
 from experiments.config import SearchConfig, num_trainings
 from experiments.data.cache_use import held
@@ -20,7 +22,7 @@ from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.guidance import given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
-from experiments.methods.prior_trials import Earlier
+from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
 from experiments.record.ended_trials import ENDED
@@ -34,10 +36,11 @@ from experiments.search.retention import make_retention
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
+from search_spaces.base import ImageSpace
 
 
 @dataclass(frozen=True)
-class Prepared:
+class SearchPlan:
     """What a search works on.
 
     Args:
@@ -46,7 +49,7 @@ class Prepared:
         hypermodel: The space, for this dataset.
         space: Its hyperparameters, some of them fixed.
         end: When it should be done, by `deadline.clock`; `None` for whenever.
-        notices: What is to be said at its start.
+        notices: Lines to show at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
         picked: What `auto` picked and why, if it picked the method anew.
@@ -54,11 +57,11 @@ class Prepared:
 
     config: SearchConfig
     data: PreparedData
-    hypermodel: Any
-    space: Any
+    hypermodel: ImageSpace
+    space: keras_tuner.HyperParameters
     end: float | None = None
     notices: tuple[str, ...] = ()
-    earlier: tuple[Earlier, ...] = ()
+    earlier: tuple[PriorTrial, ...] = ()
     widened: tuple[Widened, ...] = ()
     picked: str | None = None
 
@@ -67,7 +70,7 @@ class Session:
     """Works on a study whose lock is held.
 
     Args:
-        prepared: What the search works on.
+        plan: What the search works on.
         folder: The study folder.
         study: The content of `study.json`; the session is added to it.
         display: Shows how it goes.
@@ -76,7 +79,7 @@ class Session:
 
     def __init__(
         self,
-        prepared: Prepared,
+        plan: SearchPlan,
         folder: Path,
         study: dict[str, Any],
         display: Display,
@@ -85,23 +88,23 @@ class Session:
         self._executor = executor
         self._new_source: list[str] = []
         self._num_before = 0  # trials that had ended when the session began
-        self.config, self.folder, self.study = prepared.config, folder, study
-        self._data, self._end, self._notices = prepared.data, prepared.end, prepared.notices
-        self._display, self._widened, self._picked = display, prepared.widened, prepared.picked
+        self.config, self.folder, self.study = plan.config, folder, study
+        self._data, self._end, self._notices = plan.data, plan.end, plan.notices
+        self._display, self._widened, self._picked = display, plan.widened, plan.picked
         points: list[dict[str, Any]] = []
         self._new_points: list[dict[str, Any]] | None = None
         if self.config.method in optuna_methods():
-            points, self._new_points = given_points(study, self.config, prepared.space)
+            points, self._new_points = given_points(study, self.config, plan.space)
         self._oracle = make_oracle(
-            self.config, prepared.space, self._plans(), from_record(study), points
+            self.config, plan.space, self._plans(), from_record(study), points
         )
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
             self.config,
-            prepared.data,
+            plan.data,
             self._retention,
             oracle=self._oracle,
-            hypermodel=prepared.hypermodel,
+            hypermodel=plan.hypermodel,
             directory=str(folder.parent),
             project_name=folder.name,
         )
@@ -126,7 +129,7 @@ class Session:
 
     @property
     def _how(self) -> str:
-        """The command that goes on with the study."""
+        """The command that resumes the study."""
         how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
         if self.config.ray not in (None, "local"):  # an address is not taken from the record
             how += f" --ray {shlex.quote(str(self.config.ray))}"
@@ -206,7 +209,7 @@ class Session:
             self._display.notice(f"restored: {'; '.join(mended)}")
 
     def _source(self) -> dict[str, Any]:
-        """Returns what a session records of the space's code, if it is not that of before."""
+        """Returns the fingerprints of the space's code if it has changed since last session."""
         then, now = source_of(self.study), space_source(self.config.space)
         if then == now:
             return {}

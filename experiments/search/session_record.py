@@ -1,4 +1,4 @@
-"""What `study.json` says of a session: begun, what came of it, when it ended."""
+"""The record of a session in `study.json`: start, facts, end."""
 
 import sys
 import time
@@ -26,7 +26,7 @@ class SessionRecord:
         self._ended_before: dict[str, float] = {}
         self.is_begun = False
 
-    def begin(self, **facts: Any) -> None:
+    def begin(self, **facts: object) -> None:
         """Adds the session; until it has ended, the study has not."""
         command_line = [Path(sys.argv[0]).name, *sys.argv[1:]]
         session = {"started": time.time(), "command_line": command_line} | facts
@@ -35,14 +35,14 @@ class SessionRecord:
         self.is_begun = True
         write_study(self._folder, self._study)
 
-    def note(self, **facts: Any) -> None:
+    def note(self, **facts: object) -> None:
         """Adds facts to the session."""
         self._study["sessions"][-1] |= facts
         if "search_ended" in facts:
             self._study["search_ended"] = facts["search_ended"]
         write_study(self._folder, self._study)
 
-    def end(self, *, was_idle: bool, **facts: Any) -> None:
+    def end(self, *, was_idle: bool, **facts: object) -> None:
         """Notes the end.
 
         Args:
@@ -64,7 +64,7 @@ def threads_in(config: SearchConfig) -> int | None:
 
 
 def other_threads(sessions: list[dict[str, Any]]) -> list[str]:
-    """Says where a session's trials have other threads than the one before, and how to mend it."""
+    """Warns if a session's trials have other threads than the last session's, and how to fix it."""
     *before, now = [session.get("threads") for session in sessions]
     if not before or None in (before[-1], now) or before[-1] == now:
         return []

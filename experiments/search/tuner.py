@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine import trial as trial_module
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -51,7 +52,7 @@ class SuiteTuner(keras_tuner.Tuner):
         write_json(Path(self._get_tuner_fname()), self.get_state())
         self.oracle.flush()
 
-    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+    def search(self, *fit_args: object, **fit_kwargs: object) -> None:
         """Runs trials until the oracle has no more.
 
         Args:
@@ -63,7 +64,7 @@ class SuiteTuner(keras_tuner.Tuner):
         self.save()
         driver.run()
 
-    def task(self, trial: Any) -> TrialTask:
+    def task(self, trial: trial_module.Trial) -> TrialTask:
         """Returns what `trial` asks for, as plain data."""
         values = trial.hyperparameters.values
         earlier = values.get("tuner/trial_id")

@@ -33,10 +33,10 @@ class ConfirmedRuns:
 
     def write(self, path: Path) -> None:
         """Writes them; what fits no longer together counts as missing when it is read."""
-        said = np.stack([self.predicted[run["seed"]] for run in self.runs])
+        predicted = np.stack([self.predicted[run["seed"]] for run in self.runs])
         with atomic(path.with_suffix(".npz")) as temporary:
             scores = np.array([run["score"] for run in self.runs])
-            np.savez_compressed(temporary, labels=self.labels, predicted=said, scores=scores)
+            np.savez_compressed(temporary, labels=self.labels, predicted=predicted, scores=scores)
         write_json(path, [{"trial_id": self.trial_id, "runs": self.runs}])
 
     def only(self, runs: list[dict[str, Any]]) -> "ConfirmedRuns":
@@ -58,10 +58,10 @@ def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> 
     if not path.is_file() or not arrays.is_file():
         return none
     runs = [run for record in dicts(read_json(path)) for run in dicts(record.get("runs"))]
-    said = read_arrays(arrays).get("predicted", np.empty((0, 0)))
-    if len(said) != len(runs):
+    predicted = read_arrays(arrays).get("predicted", np.empty((0, 0)))
+    if len(predicted) != len(runs):
         return none
-    kept = {run["seed"]: row for run, row in zip(runs, said, strict=True)}
+    kept = {run["seed"]: row for run, row in zip(runs, predicted, strict=True)}
     return ConfirmedRuns(trial_id, labels, runs, kept)
 
 

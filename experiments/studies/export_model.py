@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from experiments.record.errors import UserError
 from experiments.studies.reopen import exported_network
 from experiments.training.weights import load_weights
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import keras
 
 TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
 _NUM_IMAGES = 8
@@ -51,7 +54,7 @@ def export_model(study: Study, to: str, out: Path) -> float:
     return _export(_loaded(study, path), to, out)
 
 
-def _loaded(study: Study, path: Path) -> Any:
+def _loaded(study: Study, path: Path) -> "keras.Model":
     """Loads the model, or builds it by its search space where the file needs code to be loaded.
 
     No code in the file is run: it may come from anywhere.
@@ -77,7 +80,7 @@ def _loaded(study: Study, path: Path) -> Any:
         ) from None
 
 
-def _export(model: Any, to: str, out: Path) -> float:
+def _export(model: "keras.Model", to: str, out: Path) -> float:
     write, predict = _FORMATS[to]
     rng = np.random.default_rng(0)
     shape = (_NUM_IMAGES, *model.input_shape[1:])
@@ -97,7 +100,7 @@ def _export(model: Any, to: str, out: Path) -> float:
     return largest
 
 
-def _write_saved_model(model: Any, path: Path) -> None:
+def _write_saved_model(model: "keras.Model", path: Path) -> None:
     model.export(path, format="tf_saved_model", verbose=False)
 
 
@@ -108,7 +111,7 @@ def _run_saved_model(path: Path, images: _Images) -> Any:
     return np.asarray(loaded.serve(images))
 
 
-def _write_tflite(model: Any, path: Path) -> None:
+def _write_tflite(model: "keras.Model", path: Path) -> None:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +134,7 @@ def _run_tflite(path: Path, images: _Images) -> Any:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def _write_onnx(model: Any, path: Path) -> None:
+def _write_onnx(model: "keras.Model", path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.onnx"  # Keras wants the suffix
         with warnings.catch_warnings():

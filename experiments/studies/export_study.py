@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
-from experiments.record.reading import number
+from experiments.record.reading import as_number
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
 from reports.study.study import Study
@@ -110,7 +110,7 @@ def _optuna_trials(study: Study) -> list[Any]:
     return trials
 
 
-def _attributes(row: Any) -> dict[str, Any]:
+def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
     kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
     return {
         name: value.item() if hasattr(value := row[name], "item") else value
@@ -154,7 +154,7 @@ def _distributions(study: Study) -> dict[str, Any]:
 
 def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
     """Returns the ends of a range, to the last bit, and wider where trials lie outside."""
-    stated = [number(hp.get(name)) for name in ("min_value", "max_value")]
+    stated = [as_number(hp.get(name)) for name in ("min_value", "max_value")]
     known = [*map(float, values), *(end for end in stated if math.isfinite(end))]
     return min(known), max(known)
 
@@ -188,11 +188,11 @@ def api_config(study: Study, api: Any) -> Any:
     )
 
 
-def _file_name(trial_id: Any) -> str:
+def _file_name(trial_id: object) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(trial_id))[:60]
 
 
-def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
+def _write_trial_events(study: Study, row: "pd.Series[Any]", folder: Path) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2
 
@@ -201,7 +201,7 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
         name: v if isinstance(v := _native(study, name, value), bool | int | float) else str(v)
         for name, value in used.items()
     }
-    start = number(row["started"])
+    start = as_number(row["started"])
     start = 0.0 if math.isnan(start) else start
     events: list[Any] = [
         summary_v2.hparams_pb(values, trial_id=str(row["trial_id"]), start_time_secs=start)
@@ -215,7 +215,7 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
         known = [(n, s) for n, s in zip(metrics, scores, strict=True) if not math.isnan(s)]
         events.append(Summary(value=[Summary.Value(tag=n, simple_value=s) for n, s in known]))
         steps.append(int(epoch))
-    score = number(row["score"])
+    score = as_number(row["score"])
     if study.objective not in metrics and not math.isnan(score):
         events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
         steps.append(0)
@@ -228,7 +228,9 @@ def _write_trial_events(study: Study, row: Any, folder: Path) -> None:
     _write_events(folder, events, start, steps)
 
 
-def _write_events(folder: Path, summaries: list[Any], when: float, steps: Any = None) -> None:
+def _write_events(
+    folder: Path, summaries: list[Any], when: float, steps: Sequence[int] | None = None
+) -> None:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 

@@ -1,4 +1,4 @@
-"""`experiments prune`: frees the disk of weights that are not wanted any more."""
+"""`experiments free-disk`: removes weights and snapshots that are not needed any more."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from experiments.record.reading import as_dict, read_json
 from experiments.record.schema import check_format
 
 
-def prune(folder: Path, num_kept: int) -> tuple[int, int]:
-    """Removes the weights of all but the best trials, and what trials would go on from.
+def free_disk(folder: Path, num_kept: int) -> tuple[int, int]:
+    """Removes the weights of all but the best trials, and the snapshots of all trials.
 
-    Histories, scores and the exported model stay. What an interrupted trial needs to go on is
-    removed too: it begins again when the search is resumed.
+    Histories, scores and the exported model stay. An interrupted trial loses its snapshot: it
+    starts again from its first epoch when the search is resumed.
 
     Args:
         folder: The study folder; its lock is held.

@@ -1,5 +1,6 @@
 """Measures what the best trials' networks cost to run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from experiments.studies.reopen import Opened
 from experiments.training.costs import flops, latency
 
 
-def measure(opened: Opened, top: int, say: Any = None) -> dict[str, Any]:
+def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None) -> dict[str, Any]:
     """Builds the best trials' networks and measures FLOPs and latency of one image.
 
     Weights are fresh: they change neither. `artifacts/latency.json` keeps the result, from which

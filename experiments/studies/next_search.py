@@ -94,7 +94,7 @@ def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and value.is_integer():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
@@ -20,6 +20,9 @@ from experiments.search.run import parse_settings, prepare_data
 from experiments.training.network import new_network
 from experiments.training.task import TrialTask
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Opened:
         """The study folder."""
         return self.study.folder
 
-    def task(self, hyperparameters: dict[str, Any], **options: Any) -> TrialTask:
+    def task(self, hyperparameters: dict[str, Any], **options: object) -> TrialTask:
         """Returns the task of training `hyperparameters`, a `HyperParameters` config."""
         config = self.config
         defaults: dict[str, Any] = {
@@ -78,7 +81,7 @@ class Opened:
         config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
 
-    def build(self, hyperparameters: dict[str, Any], **settings: Any) -> Any:
+    def build(self, hyperparameters: dict[str, Any], **settings: object) -> "keras.Model":
         """Builds the network of `hyperparameters`, from raw images to probabilities.
 
         Raises:
@@ -97,7 +100,7 @@ class Opened:
             ) from error
 
 
-def exported_network(study: Study) -> Any:
+def exported_network(study: Study) -> "keras.Model":
     """Builds the network that a study exported by its search space, without its weights.
 
     Raises:

@@ -15,7 +15,7 @@ from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences
-from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
 from experiments.record.study import environment
 from experiments.studies.reopen import Opened
 from experiments.training.task import Execution, TrialResult
@@ -25,7 +25,7 @@ TOLERANCE = 0.005
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What training a trial again came to.
+    """The result of training a trial again.
 
     Args:
         trial_id: The trial.
@@ -94,7 +94,7 @@ class Link:
     @property
     def initial_epoch(self) -> int:
         """The epoch that it went on from, 0 if it began anew."""
-        return int(number(self.result.get("initial_epoch") or 0))
+        return int(as_number(self.result.get("initial_epoch") or 0))
 
     @property
     def origin(self) -> Any:
@@ -123,7 +123,7 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
     scores = [execution.score for execution in again.executions]
     return Reproduction(
         trial_id=chain[-1].trial_id,
-        recorded=number(chain[-1].result["score"]),
+        recorded=as_number(chain[-1].result["score"]),
         score=float(np.mean([s for s in scores if s is not None])),
         largest=largest,
         tolerance=tolerance,
@@ -210,9 +210,9 @@ def _epochs(opened: Opened, link: Link) -> int:
     if own is not None:
         return int(own)
     sessions = dicts(opened.study.record.get("sessions"))
-    begun = [s for s in sessions if number(s.get("first_trial")) <= int(link.trial_id)]
+    begun = [s for s in sessions if as_number(s.get("first_trial")) <= int(link.trial_id)]
     if len({s.get("max_epochs") for s in sessions}) > 1 and begun:
-        return int(number(begun[-1].get("max_epochs")))
+        return int(as_number(begun[-1].get("max_epochs")))
     return opened.config.max_epochs
 
 
@@ -220,8 +220,8 @@ def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: 
     """Returns the largest difference of an epoch; infinite where epochs are missing."""
     largest = 0.0
     for old, new in zip(recorded, again, strict=True):
-        before = [number(v) for v in dig(old, "history", objective) or []]
-        after = [number(v) for v in new.history.get(objective, [])]
+        before = [as_number(v) for v in dig(old, "history", objective) or []]
+        after = [as_number(v) for v in new.history.get(objective, [])]
         if len(before) != len(after):
             return float("inf")
         largest = max([largest, *(abs(a - b) for a, b in zip(before, after, strict=True))])

@@ -1,6 +1,7 @@
 """Trains trials again over seeds and tests them, so that they can be compared."""
 
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ from reports.analysis.test_predictions import ranking_seeds, test_predictions
 _PLACE = "confirmed"  # in `artifacts/`
 
 
-def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None) -> None:
+def confirm_trial(
+    opened: Opened, trial_id: str, num_seeds: int, say: Callable[[str], object] | None = None
+) -> None:
     """Trains a trial over seeds, tests it, and keeps scores and predictions in the study.
 
     Trainings that are there already, with their predictions, are not done again, be they of a
@@ -68,9 +71,9 @@ def confirm_trial(opened: Opened, trial_id: str, num_seeds: int, say: Any = None
     for seed in wanted:
         task = opened.task(config, seeds=(seed,))
         training = Training(trial_id, seed, task, {"how": key_of(how)})
-        run, said = _train_and_test(opened, training)
+        run, predicted = _train_and_test(opened, training)
         done.runs.append(run | {"how": how})
-        done.predicted[seed] = said
+        done.predicted[seed] = predicted
         say(f"trial {trial_id}, seed {seed}: test accuracy {score(run['test']['accuracy'])}")
         done.write(path)
         shutil.rmtree(path.parent / training.key, ignore_errors=True)

@@ -10,7 +10,7 @@ from experiments.record.errors import UserError
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
-from experiments.record.reading import as_dict, clean, dicts, number, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, read_json
 from experiments.record.schema import check_format
 from experiments.record.status_file import read_status
 from experiments.record.trial_index import read_compact
@@ -45,7 +45,7 @@ def status_text(folder: Path) -> str:
 
 
 def _plain_text(folder: Path) -> str:
-    """Says what a project of plain Keras Tuner came to; nothing tells whether one is running."""
+    """Describes a plain Keras Tuner project; whether it is running is not recorded."""
     from experiments.record.notes import PROBLEM
     from reports.study.load import load_study
 
@@ -66,7 +66,7 @@ def _plain_text(folder: Path) -> str:
     return "\n".join([*lines, *(f"problem: {problem}" for problem in study.problems)])
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "?" if value is None else clean(value, 40)
 
 
@@ -97,9 +97,9 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     return f"interrupted; go on with `experiments resume {folder.name}`"
 
 
-def _since(seconds: Any) -> str:
+def _since(seconds: object) -> str:
     try:
-        return f" since {datetime.fromtimestamp(number(seconds)):%Y-%m-%d %H:%M}"
+        return f" since {datetime.fromtimestamp(as_number(seconds)):%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):  # missing, or no date at all
         return ""
 
@@ -109,17 +109,17 @@ def _best(
 ) -> list[str]:
     objective = as_dict(study.get("objective"))
     ended = [t for t in trials if t.get("status") == "COMPLETED"]
-    scored = [t for t in ended if not math.isnan(number(t.get("score")))]
+    scored = [t for t in ended if not math.isnan(as_number(t.get("score")))]
     done = [t for t in scored if _status(t) != PRUNED] or scored
     if not done:
         return []
     choose = min if objective.get("direction") == "min" else max
     from experiments.record.formatting import score
 
-    best = choose(done, key=lambda t: number(t["score"]))
+    best = choose(done, key=lambda t: as_number(t["score"]))
     name = _text(objective.get("name", "score"))
     return [
-        f"best: trial {_text(best.get('trial_id'))}, {name} {score(number(best['score']))}",
+        f"best: trial {_text(best.get('trial_id'))}, {name} {score(as_number(best['score']))}",
         *_front(study, results),
     ]
 
@@ -148,9 +148,9 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
 
 
 def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, float]:
-    """Returns what a trial came to by each objective; NaN where that is no number."""
+    """Returns the value of each objective for a trial; NaN where it is no number."""
     recorded = as_dict(result.get("objectives"))
-    return {o.name: number(recorded.get(o.name)) for o in objectives} if recorded else {}
+    return {o.name: as_number(recorded.get(o.name)) for o in objectives} if recorded else {}
 
 
 def _running(folder: Path, config: dict[str, Any]) -> list[str]:
@@ -163,13 +163,13 @@ def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     for trial_id, stated in as_dict(status.get("running")).items():
         at = as_dict(stated)
         known = as_dict(at.get("metrics")).items()
-        metrics = ", ".join(f"{clean(n, 60)} {score(number(v))}" for n, v in known)
+        metrics = ", ".join(f"{clean(n, 60)} {score(as_number(v))}" for n, v in known)
         of = f"of {_text(config.get('max_epochs'))}"
         epoch = f"epoch {_text(at.get('epoch'))} {of}" if at else "starting"
         lines.append(
             f"running: trial {clean(trial_id, 40)}, {epoch}{': ' if metrics else ''}{metrics}"
         )
-    age = time.time() - number(status.get("written"))
+    age = time.time() - as_number(status.get("written"))
     if not math.isnan(age):
         lines.append(f"as of {max(0.0, age):.0f} s ago")
     return lines

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -50,7 +49,7 @@ def flops(model: keras.Model) -> int:
     return sum(_layer_flops(layer) for layer in model.layers)
 
 
-def _layer_flops(layer: Any) -> int:
+def _layer_flops(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return flops(layer)
     weights = getattr(layer, "kernel", None)

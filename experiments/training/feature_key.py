@@ -3,11 +3,14 @@
 import hashlib
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search_spaces.frozen import FrozenPart
+
+if TYPE_CHECKING:
+    import keras
 
 
 @lru_cache(maxsize=16)
@@ -19,7 +22,7 @@ def identity(part: FrozenPart) -> str:
     return digest.hexdigest()
 
 
-def topology(model: Any) -> str:
+def topology(model: "keras.Model") -> str:
     """Describes the layers of a model, without their names, which differ from build to build.
 
     A layer is a line: its kind, the precision it computes in, its config, and the positions of the
@@ -32,7 +35,7 @@ def topology(model: Any) -> str:
     return "\n".join(rows)
 
 
-def _described(layer: Any, positions: dict[int, int]) -> str:
+def _described(layer: "keras.Layer", positions: dict[int, int]) -> str:
     inputs = sorted(
         {tuple(_origins(node.input_tensors, positions)) for node in layer._inbound_nodes}
     )
@@ -43,7 +46,9 @@ def _described(layer: Any, positions: dict[int, int]) -> str:
     return f"{type(layer).__name__} {layer.dtype_policy.name} {facts} {inputs}"
 
 
-def _origins(tensors: Any, positions: dict[int, int]) -> list[int]:
+def _origins(
+    tensors: "keras.KerasTensor | list[keras.KerasTensor]", positions: dict[int, int]
+) -> list[int]:
     """Returns the positions of the layers that made tensors; -1 for those of another model."""
     found = tensors if isinstance(tensors, list | tuple) else [tensors]
     return [positions.get(id(tensor._keras_history.operation), -1) for tensor in found]

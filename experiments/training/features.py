@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -173,7 +173,9 @@ def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
         return None
 
 
-def _mapped(path: Path, entry: Entry, output: str, mode: Any = "r") -> _Array | None:
+def _mapped(
+    path: Path, entry: Entry, output: str, mode: Literal["r", "r+", "w+", "c"] = "r"
+) -> _Array | None:
     """Returns the array of a file; `None` if it is not what the entry has there."""
     try:
         array: _Array = np.load(path, mmap_mode=mode)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from experiments.data.prepare import DatasetSplit
 from search_spaces.frozen import VIEWS
 
 Array = npt.NDArray[Any]
@@ -67,7 +68,7 @@ class Feed:
         example, _ = self.batch(0)
         kinds = tf.as_dtype(example.dtype), tf.int64
 
-        def load(index: Any) -> tuple[Any, Any]:
+        def load(index: tf.Tensor) -> tuple[Any, Any]:
             inputs, labels = tf.numpy_function(self.batch, [index], kinds, stateful=True)
             inputs.set_shape((None, *example.shape[1:]))
             labels.set_shape((None,))
@@ -89,7 +90,7 @@ def rows_of(array: Array, view: str | None = None) -> Rows:
     return lambda positions: VIEWS[view](array[positions])
 
 
-def dataset_of(split: Any, batch_size: int) -> tf.data.Dataset:
+def dataset_of(split: DatasetSplit, batch_size: int) -> tf.data.Dataset:
     """Returns batches of `(images, labels)` of an opened split, in order.
 
     Images are `(batch, height, width, channels)`, uint8; labels `(batch,)`, int64.

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import keras_tuner
 import numpy as np
 
 from experiments.data.prepare import PreparedData
@@ -18,7 +18,12 @@ _BATCH = 32
 _NUM_TIMED = 3
 
 
-def forecast(hypermodel: ImageSpace, space: Any, data: PreparedData, cache_dir: Path) -> list[str]:
+def forecast(
+    hypermodel: ImageSpace,
+    space: keras_tuner.HyperParameters,
+    data: PreparedData,
+    cache_dir: Path,
+) -> list[str]:
     """Returns lines on what the features of a search will take: images, seconds, bytes.
 
     Args:

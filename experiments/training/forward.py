@@ -28,7 +28,7 @@ def _compiled(part: FrozenPart) -> Any:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def run(images: Any) -> list[Any]:
+    def run(images: object) -> list[Any]:
         outputs = part.model(tf.cast(images, tf.float32), training=False)
         return [outputs[name] for name in sorted(outputs)]
 

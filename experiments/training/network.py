@@ -1,7 +1,6 @@
 """The network of a training: built of its hyperparameters, whole and cut where it is frozen."""
 
 import copy
-from typing import Any
 
 import keras
 import keras_tuner
@@ -55,7 +54,7 @@ def new_network(task: TrialTask) -> Network:
     return Network(task)
 
 
-def build_network(task: TrialTask) -> Any:
+def build_network(task: TrialTask) -> keras.Model:
     """Builds the network of a training, from raw images to probabilities, as it was at its end.
 
     Args:

@@ -1,12 +1,15 @@
 """What an exported model needs beside Keras to be loaded: code that is no part of the file."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.record.formatting import listed
 
+if TYPE_CHECKING:
+    import keras
 
-def own_code(model: Any) -> list[str]:
+
+def own_code(model: "keras.Model") -> list[str]:
     """Names the layers that Keras can't load by itself, and what each needs.
 
     A Python function in a `Lambda` layer is refused by Keras' safe mode, for a file could hold any;
@@ -29,13 +32,13 @@ def notice_of(needs: list[str]) -> str:
     )
 
 
-def _layers(model: Any) -> Iterator[Any]:
+def _layers(model: "keras.Model") -> Iterator[Any]:
     for layer in model.layers:
         yield layer
         yield from _layers(layer) if hasattr(layer, "layers") else ()
 
 
-def _needs(layer: Any) -> str:
+def _needs(layer: "keras.Layer") -> str:
     kind = type(layer)
     if kind.__name__ == "Lambda":
         return f"layer {layer.name!r} is a Python function (load it with safe_mode=False)"

@@ -5,7 +5,7 @@
 
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from experiments.training.task import (
     TrialTask,
 )
 from experiments.training.weights import save_weights
+
+if TYPE_CHECKING:
+    import keras
 
 
 def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> TrialResult:
@@ -96,7 +99,7 @@ def classify(error: BaseException) -> str:
     return "build" if isinstance(error, BuildError) else "error"
 
 
-def count_parameters(model: Any, result: TrialResult) -> None:
+def count_parameters(model: "keras.Model", result: TrialResult) -> None:
     """Notes how many weights train, how many are frozen, and what an image costs."""
     from experiments.training.costs import flops
 
@@ -105,7 +108,7 @@ def count_parameters(model: Any, result: TrialResult) -> None:
     result.flops = flops(model)
 
 
-def measure_latency(model: Any, data: PreparedData, result: TrialResult) -> None:
+def measure_latency(model: "keras.Model", data: PreparedData, result: TrialResult) -> None:
     """Notes how long one image takes, here and now."""
     from experiments.training.costs import latency
 

@@ -30,7 +30,7 @@ Report = Callable[[int, dict[str, float]], int]
 
 
 @dataclass(frozen=True)
-class Source:
+class PhaseInputs:
     """Where one phase takes its inputs from: rows of training data by view, and of validation."""
 
     train: list[Rows]
@@ -88,12 +88,12 @@ def train(
     if executions is not None:
         executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
-        sources, features = open_sources(network, note)
+        inputs, features = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
     if _has_its_own_fit(network.space):
-        _fit_its_own_way(network, sources[0], recorder)
+        _fit_its_own_way(network, inputs[0], recorder)
     else:
-        _fit_phases(network, sources, recorder, taken_up)
+        _fit_phases(network, inputs, recorder, taken_up)
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
@@ -110,7 +110,7 @@ def _bounds(network: Network) -> list[tuple[int, int]]:
     return bounds
 
 
-def open_sources(network: Network, note: Note | None) -> tuple[list[Source], dict[str, Any]]:
+def open_inputs(network: Network, note: Note | None) -> tuple[list[PhaseInputs], dict[str, Any]]:
     """Opens what each phase trains on: kept features where there may be some, else images."""
     task = network.task
     why = _why_uncached(network)
@@ -126,7 +126,7 @@ def open_sources(network: Network, note: Note | None) -> tuple[list[Source], dic
             why = str(error.strerror)
     train, validation = task.data.open("train"), task.data.open("validation")
     views = [rows_of(train.images, view) for view in network.views]
-    return [Source(views, rows_of(validation.images))], {"cached": False, "why": why}
+    return [PhaseInputs(views, rows_of(validation.images))], {"cached": False, "why": why}
 
 
 def _has_its_own_fit(space: ImageSpace) -> bool:
@@ -143,27 +143,27 @@ def _why_uncached(network: Network) -> str | None:
     return network.split.uncached
 
 
-def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) -> Source:
+def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) -> PhaseInputs:
     def opened(split: str, view: str) -> Rows:
         return rows_of(store.open(Entry(cut.part, task.data, split, view), cut.output))
 
-    return Source([opened("train", v) for v in views], opened("validation", ORIGINAL), cut)
+    return PhaseInputs([opened("train", v) for v in views], opened("validation", ORIGINAL), cut)
 
 
 def _fit_phases(
-    network: Network, sources: list[Source], recorder: EpochRecorder, taken_up: Snapshot | None
+    network: Network, inputs: list[PhaseInputs], recorder: EpochRecorder, taken_up: Snapshot | None
 ) -> None:
     """Trains one phase after another; those before `taken_up` are done."""
     bounds = _bounds(network)
     first = 0 if taken_up is None else taken_up.epochs
     recorder.begin(taken_up)
-    whole = network.trained_whole() if sources[0].cut is None else None
+    whole = network.trained_whole() if inputs[0].cut is None else None
     for number, phase in enumerate(network.space.phases(network.hp, network.task.epochs)):
-        source = sources[min(number, len(sources) - 1)]
+        phase_inputs = inputs[min(number, len(inputs) - 1)]
         begin, end = max(first, bounds[number][0]), bounds[number][1]
         with timed(recorder.execution, "build"):
-            if source.cut is not None:
-                model = source.cut.trainable()
+            if phase_inputs.cut is not None:
+                model = phase_inputs.cut.trainable()
             else:
                 assert whole is not None
                 model = whole
@@ -176,19 +176,19 @@ def _fit_phases(
             assign(model.variables, goes_on.variables)
             recorder.adopt(model, goes_on)
         elif begin < end and not recorder.stopped:
-            _fit_phase(network, model, source, (begin, end), recorder, goes_on)
+            _fit_phase(network, model, phase_inputs, (begin, end), recorder, goes_on)
 
 
 def _fit_phase(
     network: Network,
     model: keras.Model,
-    source: Source,
+    phase_inputs: PhaseInputs,
     epochs: tuple[int, int],
     recorder: EpochRecorder,
     goes_on: Snapshot | None,
 ) -> None:
-    train, validation = _feeds(network, source, recorder.execution.seed)
-    vectors = source.cut is not None and len(model.input_shape) == 2
+    train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
+    vectors = phase_inputs.cut is not None and len(model.input_shape) == 2
     steps = min(_VECTOR_STEPS, train.num_batches) if vectors else network.space.steps_per_execution
     train_batches, validation_batches = train.dataset(), validation.dataset()
     with timed(recorder.execution, "trace"):
@@ -212,19 +212,19 @@ def _fit_phase(
         )
 
 
-def _feeds(network: Network, source: Source, seed: int) -> tuple[Feed, Feed]:
+def _feeds(network: Network, phase_inputs: PhaseInputs, seed: int) -> tuple[Feed, Feed]:
     data, size = network.task.data, network.space.batch_size(network.hp)
     train, validation = (np.asarray(data.open(s).labels) for s in ("train", "validation"))
     return (
-        Feed(source.train, train, size, seed),
-        Feed([source.validation], validation, max(size, _VALIDATION_BATCH)),
+        Feed(phase_inputs.train, train, size, seed),
+        Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),
     )
 
 
-def _fit_its_own_way(network: Network, source: Source, recorder: EpochRecorder) -> None:
+def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: EpochRecorder) -> None:
     """Trains through the `fit` that a space wrote itself, as Keras Tuner would call it."""
     task, model = network.task, network.trained_whole()
-    train, validation = _feeds(network, source, recorder.execution.seed)
+    train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
     with timed(recorder.execution, "fit"):
         network.space.fit(
             network.hp,

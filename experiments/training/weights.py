@@ -1,7 +1,6 @@
 """Weights of networks on the disk: room for them, written whole, read back."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ def without_optimizer(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, model.outputs)
 
 
-def save_weights(model: Any, path: Path) -> None:
+def save_weights(model: keras.Model, path: Path) -> None:
     """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
@@ -23,19 +22,19 @@ def save_weights(model: Any, path: Path) -> None:
     written.replace(path)
 
 
-def room_for(model: Any) -> float:
+def room_for(model: keras.Model) -> float:
     """Returns the bytes that a file of the model's and its optimizer's variables takes at most."""
     variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
     content = sum(int(np.prod(v.shape)) * 8 for v in variables)
     return 1.2 * content + 4096 * len(variables) + 2**18
 
 
-def load_weights(model: Any, weights: Path) -> None:
+def load_weights(model: keras.Model, weights: Path) -> None:
     """Sets the weights of a training's best epoch."""
     without_optimizer(model).load_weights(weights)
 
 
-def export(folder: Path, model: Any) -> None:
+def export(folder: Path, model: keras.Model) -> None:
     """Writes `best_model.keras`, which loads where the suite is not."""
     # With Keras' own metric alone.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)

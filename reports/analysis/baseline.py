@@ -1,22 +1,25 @@
-"""Whether a model says more than the name of the most frequent class."""
+"""Whether a model is better than always predicting the most frequent class."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from experiments.record.reading import as_dict, dig, number
+from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import wilson
 from reports.study.metrics import base_name, is_share_of_images, name_on_test
 from reports.study.study import Study
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _F1 = "f1_score"
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What always saying the most frequent class comes to, beside what the best model does.
+    """The score of always predicting the most frequent class, beside the best model's.
 
     Args:
         class_name: The most frequent class of the split.
@@ -78,7 +81,7 @@ def f1_of_always(index: int, share: float, num_classes: int) -> float:
 def class_counts(study: Study, split: str) -> list[int]:
     """Returns the images of each class of a split; empty where they are not recorded."""
     found = dig(study.record, "dataset", "per_class", split)
-    counts = [number(value) for value in found] if isinstance(found, list) else []
+    counts = [as_number(value) for value in found] if isinstance(found, list) else []
     usable = all(math.isfinite(value) and value >= 0 for value in counts)
     if not usable or len(counts) != len(study.class_names) or sum(counts) < 1:
         return []
@@ -90,16 +93,16 @@ def _reached(study: Study, metric: str) -> tuple[str, float, int]:
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     if tested:
         scores = scores_on_test(tested[0], metric)
-        return "test", sum(scores) / len(scores), int(number(tested[0]["runs"][0]["test_size"]))
+        return "test", sum(scores) / len(scores), int(as_number(tested[0]["runs"][0]["test_size"]))
     counts = as_dict(dig(study.record, "dataset", "counts"))
-    size = number(counts.get("validation"))
+    size = as_number(counts.get("validation"))
     score = _on_validation(study, metric)
     return "validation", score, int(size) if math.isfinite(size) else 0
 
 
 def _on_validation(study: Study, metric: str) -> float:
     """Returns the recommended trial's score at its best epoch; NaN where it is not recorded."""
-    best: Any = study.completed[study.completed["trial_id"] == recommended(study)]
+    best: pd.DataFrame = study.completed[study.completed["trial_id"] == recommended(study)]
     if best.empty:
         return math.nan
     if name_on_test(study.objective) == metric or is_share_of_images(study.objective):
@@ -109,4 +112,4 @@ def _on_validation(study: Study, metric: str) -> float:
         return math.nan
     own = epochs[epochs["trial_id"] == best.iloc[0]["trial_id"]].dropna(subset=[study.objective])
     ranked = own.sort_values(study.objective, ascending=study.direction == "min", kind="stable")
-    return math.nan if ranked.empty else number(ranked.iloc[0][f"val_{metric}"])
+    return math.nan if ranked.empty else as_number(ranked.iloc[0][f"val_{metric}"])

@@ -4,17 +4,19 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import is_missing, text
 from experiments.record.methods import METHODS, optuna_methods
-from experiments.record.reading import as_dict, dicts, dig, number, read_json
+from experiments.record.reading import as_dict, as_number, dicts, dig, read_json
 from experiments.record.study import picks
 from reports.study.study import Study
 
+if TYPE_CHECKING:
+    import pandas as pd
 _METHOD = re.compile(r"--method (\w+)")
 _GRID_POINTS = 10  # that Keras Tuner's grid takes of a range without steps
 # What every oracle of Keras Tuner keeps; one that keeps more is no random search.
@@ -71,7 +73,7 @@ def _startup(study: Study, method: str) -> int:
     """Returns how many trials are sure to be drawn at random, whatever ran beside them."""
     settings = as_dict(dig(study.record, "config", "method_settings"))
     if method == "bayesian":
-        given = number(settings.get("num_initial_points"))
+        given = as_number(settings.get("num_initial_points"))
         return int(given) if given > 0 else max(3 * len(study.searched), 3)
     changed = _changed(study)
     if changed is not None:  # `auto` has picked twice: what the first drew is drawn
@@ -83,7 +85,7 @@ def _startup(study: Study, method: str) -> int:
 def _startup_of(method: str, settings: Mapping[str, Any]) -> int:
     for name, setting in METHODS[method].settings.items() if method in METHODS else ():
         if setting.is_startup:
-            given = number(settings.get(name))
+            given = as_number(settings.get(name))
             return int(given) if given > 0 else int(setting.default or setting.at_least)
     return 0
 
@@ -98,18 +100,18 @@ def _changed(study: Study) -> tuple[str, int] | None:
         return None
     first, second = [s for s in dicts(study.record.get("sessions")) if s.get("picked")][:2]
     named = _METHOD.search(str(first["picked"]))
-    until = number(second.get("first_trial"))
+    until = as_number(second.get("first_trial"))
     return (named.group(1) if named else "", int(until) if until > 0 else 0)
 
 
 def _grid_is_whole(study: Study) -> bool:
     """Whether a grid was run to its end: a part of it is a corner of the space, not a sample."""
-    most = number(dig(study.record, "config", "max_trials"))
+    most = as_number(dig(study.record, "config", "max_trials"))
     ended = [s.get("ended_by") for s in dicts(study.record.get("sessions"))]
     return "search_ended" in study.record and not any(ended[-1:]) and len(study.trials) < most
 
 
-def _given(study: Study, first: Any) -> Iterator[str]:
+def _given(study: Study, first: "pd.DataFrame") -> Iterator[str]:
     """Names the trials that had points given to begin with."""
     names = {hp["name"]: column for column, hp in study.hyperparameters.items()}
     sessions = [s for s in dicts(study.record.get("sessions")) if "points" in s]
@@ -132,9 +134,9 @@ def _with_default(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
             yield hp["name"], hp
 
 
-def _same(value: Any) -> str:
+def _same(value: object) -> str:
     """Returns a value as text that is alike however the value is kept."""
-    known = math.nan if isinstance(value, bool | np.bool_) else number(value)
+    known = math.nan if isinstance(value, bool | np.bool_) else as_number(value)
     return text(value) if math.isnan(known) else f"{known:.10g}"
 
 
@@ -157,7 +159,7 @@ def _plain_startup(study: Study, state: dict[str, Any]) -> int:
     """Returns how many trials Keras Tuner's Bayesian search drew, where their order is known."""
     order = state.get("start_order")
     in_order = isinstance(order, list) and list(map(str, order)) == list(study.trials["trial_id"])
-    given = number(state["num_initial_points"])
+    given = as_number(state["num_initial_points"])
     return (int(given) if given > 0 else max(3 * len(study.searched), 3)) if in_order else 0
 
 

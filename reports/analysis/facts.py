@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.record.formatting import duration, listed, plural, text, words
-from experiments.record.formatting import number as shown
+from experiments.record.formatting import format_number as shown
 from experiments.record.passwords import hidden
-from experiments.record.reading import as_dict, clean, dicts, dig, number
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from experiments.record.study import picks
 from reports.analysis.test_looks import looks, opened_words
 from reports.analysis.verdict import metric_on_test
@@ -69,7 +69,7 @@ def _method(record: dict[str, Any]) -> str:
     return f"{method} ({'; then '.join(picked)})" if picked else method
 
 
-def _given(value: Any) -> str:
+def _given(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else text(value)
 
 
@@ -83,7 +83,7 @@ def widenings(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return "" if value is None else str(value)
 
 
@@ -99,18 +99,18 @@ def _budget(config: dict[str, Any]) -> str:
     )
 
 
-def _counted(count: Any, noun: str) -> str:
-    known = number(count)
+def _counted(count: object, noun: str) -> str:
+    known = as_number(count)
     return plural(known, noun) if known >= 0 else f"{clean(count)} {noun}s"
 
 
 def _took(record: dict[str, Any]) -> str:
     sessions = dicts(record.get("sessions"))
     stretches = [
-        number(s.get("ended", s.get("stopped"))) - number(s.get("started")) for s in sessions
+        as_number(s.get("ended", s.get("stopped"))) - as_number(s.get("started")) for s in sessions
     ]
     if len(sessions) < 2 or math.isnan(sum(stretches)):  # one that was killed has no end
-        stretches = [number(record.get("ended")) - number(record.get("started"))]
+        stretches = [as_number(record.get("ended")) - as_number(record.get("started"))]
     seconds = sum(stretches)
     over = f" in {plural(len(sessions), 'session')}" if len(stretches) > 1 else ""
     return duration(seconds) + over if seconds >= 0 else ""
@@ -122,7 +122,7 @@ def _images(dataset: dict[str, Any]) -> str:
         return ""
     shape = dataset.get("shape")
     size = f", each {' x '.join(map(str, shape))}" if isinstance(shape, list) else ""
-    return ", ".join(f"{shown(number(n))} {split}" for split, n in counts.items()) + size
+    return ", ".join(f"{shown(as_number(n))} {split}" for split, n in counts.items()) + size
 
 
 def _splits(config: dict[str, Any], dataset: dict[str, Any]) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from experiments.record.formatting import number as shown
+from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import plural, score, words
-from experiments.record.reading import as_dict, clean, dicts, number
+from experiments.record.reading import as_dict, as_number, clean, dicts
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -67,23 +67,23 @@ def is_of_front(study: Study) -> bool:
 def _contender(finalist: dict[str, Any]) -> Contender:
     race = as_dict(finalist["race"])
     rounds = tuple(
-        (place, number(run.get("score"))) for place, run in enumerate(ranking_runs(finalist), 1)
+        (place, as_number(run.get("score"))) for place, run in enumerate(ranking_runs(finalist), 1)
     )
     outcome = race.get("outcome")
     return Contender(
         trial_id=finalist["trial_id"],
         rounds=rounds,
-        mean=number(race.get("mean")),
+        mean=as_number(race.get("mean")),
         outcome=outcome if outcome in ("won", "left", "dropped", "failed") else "unknown",
-        round=number(race.get("round")),
+        round=as_number(race.get("round")),
         why=_why(race),
     )
 
 
 def _why(race: dict[str, Any]) -> str:
     if race.get("outcome") == "dropped":
-        gap, against = score(number(race.get("difference"))), clean(race.get("against"), 40)
-        p_value, level = number(race.get("p_value")), number(race.get("level"))
+        gap, against = score(as_number(race.get("difference"))), clean(race.get("against"), 40)
+        p_value, level = as_number(race.get("p_value")), as_number(race.get("level"))
         return f"{gap} worse than {against} (p {p_value:.2g}, below {level:.2g})"
     if str(race.get("standing")) in _STANDINGS and race.get("outcome") == "left":
         return _STANDINGS[str(race["standing"])]
@@ -136,8 +136,11 @@ def race_sentence(study: Study) -> str:
     end = _ENDS.get(str(race.get("ended_by")), "the race ended")
     beside = [c.trial_id for c in found[1:] if c.outcome == "left"]
     open_end = f"; not separated from trial {', '.join(beside)}" if beside else ""
-    kept_back = number(race.get("kept_back")) if "kept_back" in race else 0.0
-    spent, budget = shown(number(race.get("spent"))), shown(number(race.get("budget")) - kept_back)
+    kept_back = as_number(race.get("kept_back")) if "kept_back" in race else 0.0
+    spent, budget = (
+        shown(as_number(race.get("spent"))),
+        shown(as_number(race.get("budget")) - kept_back),
+    )
     fresh = len(study.finalists[0]["runs"]) if was_chosen(study) else 0
     tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
     if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more

@@ -49,7 +49,7 @@ class StudyFront:
 
 
 def value_of_trials(study: Study, trials: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    """Returns what trials came to by an objective: `(num_trials,)`, NaN where it is missing."""
+    """Returns the trials' values of an objective: `(num_trials,)`, NaN where missing."""
     if name == study.objective:
         return trials["score"].to_numpy(dtype=float)
     columns = _COLUMNS.get(name, (name,))

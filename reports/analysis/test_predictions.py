@@ -1,4 +1,4 @@
-"""What each tested training of a trial says of each test image."""
+"""What each tested training of a trial predicts for each test image."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from experiments.record.predictions import (
     _whole_numbers,
     read_finalists_predictions,
 )
-from experiments.record.reading import clean, dicts, number
+from experiments.record.reading import as_number, clean, dicts
 from reports.analysis.newest_alike import newest_alike
 from reports.study.study import Study
 
@@ -64,7 +64,7 @@ def ranking_seeds(study: Study, trial_id: str | None) -> set[str]:
 
 
 def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
-    """Returns what the tested trainings of a trial say of each test image.
+    """Returns what the tested trainings of a trial predict for each test image.
 
     Files that are damaged, and predictions that do not give the recorded accuracy, count as
     missing.
@@ -99,7 +99,7 @@ def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
 
 def _agrees(row: _Whole, labels: _Whole, run: dict[str, Any]) -> bool:
     """Whether the predictions are those of this record, and not of one that was replaced."""
-    gap = abs(float((row == labels).mean()) - number(run["test"].get("accuracy")))
+    gap = abs(float((row == labels).mean()) - as_number(run["test"].get("accuracy")))
     return gap < 0.5 / len(labels)
 
 

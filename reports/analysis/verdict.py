@@ -1,20 +1,24 @@
-"""What a study came to: the numbers of its verdict."""
+"""The verdict of a study, in numbers."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.record.formatting import text
 from experiments.record.layout import DEFAULT
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, mean
 from reports.study.metrics import reported_on_test
 from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -115,19 +119,22 @@ def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
 
 
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
-    """Returns what a finalist came to on test by `metric`, one a seed."""
-    return [number(run["test"].get(metric)) for run in finalist["runs"]]
+    """Returns a finalist's test scores by `metric`, one a seed."""
+    return [as_number(run["test"].get(metric)) for run in finalist["runs"]]
 
 
 def estimate(
-    scores: Sequence[float], num_images: int, metric: str = "accuracy", right: Any = None
+    scores: Sequence[float],
+    num_images: int,
+    metric: str = "accuracy",
+    is_correct: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate:
     """Estimates a test score from one a seed; an accuracy as a share of so many images.
 
     How other metrics vary from image to image is not recorded: their interval is of these images.
     """
     if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
-        return accuracy(scores, num_images, right)
+        return accuracy(scores, num_images, is_correct)
     return mean(scores)
 
 
@@ -136,19 +143,19 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
 
 
 def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
-    size = int(number(finalist["runs"][0]["test_size"]))
+    size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
-    right = np.stack(own) == kept.labels if kept is not None and whole else None
-    return estimate(scores_on_test(finalist, metric), size, metric, right)
+    is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
+    return estimate(scores_on_test(finalist, metric), size, metric, is_correct)
 
 
 def _known(study: Study, best: Any, name: str) -> float:
     if best is not None and (_is_objective(study, name) or not _is_exported(study, best)):
         return float(best[name])
-    value = number(dig(study.model, name))
+    value = as_number(dig(study.model, name))
     if math.isfinite(value) or best is None:
         return value
     return float(best[name])
@@ -196,7 +203,7 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
 
 
-def default_trial(study: Study) -> Any:
+def default_trial(study: Study) -> "pd.Series[Any] | None":
     """Returns the completed trial whose every hyperparameter has its default, or `None`."""
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
     if not known:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from experiments.record.formatting import plain
-from experiments.record.reading import number
+from experiments.record.reading import as_number
 
 _MOST = 10.0  # times that an end of a log range moves at most
 _WHOLE = 1.0  # of a share, such as that of dropped units
@@ -29,7 +29,11 @@ def wider(hp: Mapping[str, Any], end: str) -> str | None:
     Returns:
         The range; `None` if there is nothing beyond that end.
     """
-    low, high, step = number(hp["min_value"]), number(hp["max_value"]), number(hp.get("step"))
+    low, high, step = (
+        as_number(hp["min_value"]),
+        as_number(hp["max_value"]),
+        as_number(hp.get("step")),
+    )
     if not low < high:
         return None
     if hp.get("sampling") == "log":

@@ -42,9 +42,9 @@ def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
         row, label = chances[int(position)], int(labels[int(position)])
         guess = int(row.argmax())
         wrong.append(guess != label)
-        said = f"{short(names[guess], 14)} ({row[guess]:.1%})"
+        predicted = f"{short(names[guess], 14)} ({row[guess]:.1%})"
         truth = f"is {short(names[label], 12)}, said" if wrong[-1] else "rightly"
-        captions.append(f"{truth}\n{said}\n{size[1]}x{size[0]} px")
+        captions.append(f"{truth}\n{predicted}\n{size[1]}x{size[0]} px")
     return Gallery(parts["images"], tuple(captions), tuple(wrong))
 
 

@@ -57,7 +57,7 @@ class Picture:
         return text.replace("<svg ", '<svg role="img" aria-hidden="true" ', 1)
 
 
-def picture(subject: Any, name: str, module: Any) -> Picture:
+def picture(subject: object, name: str, module: Any) -> Picture:
     """Computes and draws one figure; what the record does not allow is said, never raised.
 
     Args:
@@ -81,7 +81,7 @@ def picture(subject: Any, name: str, module: Any) -> Picture:
         )  # fmt: skip
 
 
-def render(name: str, module: Any, info: Any) -> tuple[str, tuple[list[Any], ...]]:
+def render(name: str, module: Any, info: object) -> tuple[str, tuple[list[Any], ...]]:
     """Draws a figure and returns its SVG and its marks."""
     with style.look(name), warnings.catch_warnings():
         # What scripts the built-in font lacks, the browser has; extreme numbers look as they look.

@@ -8,9 +8,13 @@ from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.ticker import (
     Formatter,
     FuncFormatter,
@@ -19,7 +23,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
-from experiments.record.formatting import compact, number, short, words
+from experiments.record.formatting import compact, format_number, short, words
 
 WIDTH = 8.4  # inches
 # Colours that the page replaces by its own in dark mode; see page.css.
@@ -72,8 +76,8 @@ class Track:
 
     ax: Axes
     numbers: Sequence[int]
-    x: Any
-    y: Any
+    x: object
+    y: object
 
 
 _tracks: WeakKeyDictionary[Any, list[Track]] = WeakKeyDictionary()  # figure -> its tracks
@@ -86,7 +90,7 @@ def look(name: str) -> Iterator[None]:
         yield
 
 
-def track(ax: Axes, numbers: Sequence[int], x: Any, y: Any) -> None:
+def track(ax: Axes, numbers: Sequence[int], x: object, y: object) -> None:
     """Notes where trials are drawn."""
     figure = ax.get_figure(root=True)
     _tracks.setdefault(figure, []).append(Track(ax, numbers, x, y))
@@ -111,15 +115,15 @@ def panels(
     if spec is None:
         box = ax.get_position()
         place = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
-        grid: Any = figure.add_gridspec(rows, columns, **place, **gaps, **ratios)
+        grid: GridSpecBase = figure.add_gridspec(rows, columns, **place, **gaps, **ratios)
     else:
         grid = spec.subgridspec(rows, columns, **gaps, **ratios)
     return grid.subplots(squeeze=False, **options)
 
 
 def scatter(
-    ax: Axes, numbers: Sequence[int], x: Any, y: Any, color: Any = BLUE, **options: Any
-) -> Any:
+    ax: Axes, numbers: Sequence[int], x: Any, y: Any, color: object = BLUE, **options: Any
+) -> PathCollection:
     """Draws trials as points that can be highlighted; many are drawn as pixels."""
     many = len(numbers) > MANY
     track(ax, numbers, x, y)
@@ -142,7 +146,7 @@ def is_log(hp: dict[str, Any]) -> bool:
     return is_numeric(hp) and hp.get("sampling") == "log"
 
 
-def scale_x(ax: Axes, hp: dict[str, Any], values: Any) -> None:
+def scale_x(ax: Axes, hp: dict[str, Any], values: npt.ArrayLike) -> None:
     """Puts the x axis in the scale that the hyperparameter was sampled in."""
     if is_log(hp) and np.min(values) > 0:
         narrow = float(np.max(values)) / float(np.min(values)) < 100
@@ -185,7 +189,7 @@ def distinct(values: Sequence[float]) -> list[str]:
     return texts
 
 
-def compact_ticks(ruler: Any) -> None:
+def compact_ticks(ruler: Axis) -> None:
     """Labels the ticks of an axis of large numbers."""
     ruler.set_major_formatter(CompactFormatter())
 
@@ -197,7 +201,7 @@ def note(ax: Axes, text: str) -> None:
 
 def count_note(ax: Axes, count: int, what: str = "trials") -> None:
     """Says on the axes how many trials they show."""
-    note(ax, f"n = {number(count)} {what}")
+    note(ax, f"n = {format_number(count)} {what}")
 
 
 def label(name: str, limit: int = 26) -> str:

@@ -1,7 +1,5 @@
 """Scores over a wide scale: a diverged trial's loss must not flatten all others."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -13,7 +11,7 @@ from reports.study.metrics import is_proportion
 _RATIO, _OUTLYING = 100.0, 30.0
 
 
-def is_wide(values: Any, metric: str) -> bool:
+def is_wide(values: object, metric: str) -> bool:
     """Whether values need another scale than a linear one; proportions never do.
 
     All are of one sign and the largest is 100 times the least, or they reach over 30 times what
@@ -31,7 +29,7 @@ def is_wide(values: Any, metric: str) -> bool:
     return bool(high > low and np.ptp(known) > _OUTLYING * (high - low))
 
 
-def scale_scores(ax: Axes, values: Any, metric: str, direction: str) -> bool:
+def scale_scores(ax: Axes, values: object, metric: str, direction: str) -> bool:
     """Scales the y axis where values are wide; returns whether it did.
 
     Those far worse than the others lie beyond the axis, and a note counts them; what is left has a

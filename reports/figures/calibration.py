@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural, score
+from experiments.record.formatting import format_number, plural, score
 from reports.analysis.predictions import predictions
 from reports.figures import _style as style
 from reports.statistics.calibration import Calibration, calibration
@@ -88,7 +88,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     right.bar(edges[:-1], info.bins.counts, width=0.1, align="edge", color=style.BLUE, ec="none")
     right.set_xlim(1 / info.num_classes - 0.02, 1.02)
     right.set_yscale("symlog", linthresh=1)
-    right.yaxis.set_major_formatter(lambda value, _: number(value))
+    right.yaxis.set_major_formatter(lambda value, _: format_number(value))
     right.set_xlabel("stated probability")
     right.set_ylabel("test images (log)")
     style.count_note(left, info.count, "test images")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural, short
+from experiments.record.formatting import format_number, plural, short
 from reports.analysis.predictions import class_names, predictions
 from reports.figures import _style as style
 from reports.statistics.estimates import wilson
@@ -47,11 +47,11 @@ def finding(info: Info) -> str:
     count = plural(int(info.counts.sum()), "test image")
     if not total:
         return f"Not one of {count} is classified wrongly."
-    true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
     return (
-        f"{number(total)} of {count} are classified wrongly; most often "
-        f"{info.class_names[true]} is taken for {info.class_names[said]} "
-        f"({plural(int(wrong[true, said]), 'time')})."
+        f"{format_number(total)} of {count} are classified wrongly; most often "
+        f"{info.class_names[true]} is taken for {info.class_names[predicted]} "
+        f"({plural(int(wrong[true, predicted]), 'time')})."
     )
 
 
@@ -86,10 +86,10 @@ def _shares_right(ax: Axes, info: Info) -> None:
         for index, row in enumerate(info.counts)
         if row.sum()
     ]
-    for index, right, count in rows:
-        low, high = wilson(right, count)
+    for index, num_correct, count in rows:
+        low, high = wilson(num_correct, count)
         ax.plot([low, high], [index + 0.5] * 2, color=style.BLUE, lw=2, solid_capstyle="round")
-        ax.plot(right / count, index + 0.5, "o", color=style.BLUE, ms=5)
+        ax.plot(num_correct / count, index + 0.5, "o", color=style.BLUE, ms=5)
     ax.set_ylim(len(info.counts), 0)
     ax.set_yticks([])
     ax.set_xlim(right=1.005)

@@ -1,5 +1,6 @@
 """Predicted score over the two most important hyperparameters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _ticks(ruler: Any, set_label: Any, info: Info, which: int) -> None:
+def _ticks(ruler: Any, set_label: Callable[[str], object], info: Info, which: int) -> None:
     axis = info.axes[which]
     units = np.linspace(0, 1, len(axis.labels) if 1 < len(axis.labels) <= 12 else 5)
     ruler.set_ticks(units, [short(_shown(info, which, unit), 12) for unit in units])

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural
+from experiments.record.formatting import format_number, plural
 from reports.analysis.networks import num_stopped
 from reports.figures import _style as style
 from reports.statistics.estimates import t_quantile, wilson
@@ -177,6 +177,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel in (left, right):
         panel.set_xlabel("epoch")
         style.whole_numbers(panel)
-        counts = dict.fromkeys(number(n) for n in (info.counts[0], info.counts[-1]))
+        counts = dict.fromkeys(format_number(n) for n in (info.counts[0], info.counts[-1]))
         style.note(panel, f"n = {' to '.join(counts)} trials")
     return ax

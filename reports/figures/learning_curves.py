@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from experiments.record.formatting import number, plural, score, words
+from experiments.record.formatting import format_number, plural, score, words
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.study.study import Study
@@ -127,7 +127,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     if len(info.metrics) < 2:
         axes[1].set_visible(False)
     _legend(axes[0], info, shades)
-    shown = f"n = {len(info.best) + len(info.worst)} of {number(info.num_trials)} trials"
+    shown = f"n = {len(info.best) + len(info.worst)} of {format_number(info.num_trials)} trials"
     stopped = f", {len(info.pruned)} stopped early" if info.pruned else ""
     style.note(axes[-1], shown + stopped)
     return ax

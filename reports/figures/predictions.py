@@ -16,10 +16,10 @@ def info(study: Study) -> Gallery | str:
 
 def finding(info: Gallery) -> str:
     """Says how many of those shown are right."""
-    right = len(info.wrong) - sum(info.wrong)
+    num_correct = len(info.wrong) - sum(info.wrong)
     return (
-        f"{right} of {len(info.wrong)} test images, the classes in turn, are classified rightly; "
-        "below each what is said, how surely, and the original size."
+        f"{num_correct} of {len(info.wrong)} test images, the classes in turn, are classified "
+        "rightly; below each what is said, how surely, and the original size."
     )
 
 

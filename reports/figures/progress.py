@@ -1,13 +1,12 @@
 """Best so far, by trial and by wall time, against what as many random trials would find."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import number, plural, score, words
+from experiments.record.formatting import format_number, plural, score, words
 from reports.analysis.shared import drawn_scores
 from reports.analysis.study_front import last_arrival
 from reports.figures import _style as style
@@ -126,7 +125,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     style.whole_numbers(left)
     left.set_xlabel(
         f"trials {'ended' if info.by_end else 'started'} "
-        f"({number(len(info.failed_numbers))} failed)"
+        f"({format_number(len(info.failed_numbers))} failed)"
     )
     for right in rest:
         right.set_xlabel("minutes since the search began")
@@ -135,7 +134,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _zoom(ax: Any, info: Info) -> None:
+def _zoom(ax: Axes, info: Info) -> None:
     """Leaves the worst tenth of many trials out of sight: the best so far is what counts."""
     if len(info.scores) < 20:
         return

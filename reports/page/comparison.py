@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.record.formatting import number, plural, score
+from experiments.record.formatting import format_number, plural, score
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.ledger import finding as ledger_finding
@@ -173,7 +173,7 @@ def _needed(pair: Pair) -> str:
         return "unknown"
     if pair.needed is None:
         return "out of reach"
-    return f"{pair.needed.units:,} an arm, {number(pair.needed.images)} images"
+    return f"{pair.needed.units:,} an arm, {format_number(pair.needed.images)} images"
 
 
 def _matrix(comparison: Comparison) -> list[dict[str, Any]]:

@@ -45,13 +45,13 @@ def trials_json(study: Study) -> str:
     return in_script(payload)
 
 
-def in_script(data: Any) -> str:
+def in_script(data: object) -> str:
     """Returns JSON that ends no script element and is no markup."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):

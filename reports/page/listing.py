@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import score
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.analysis.race import winner_of
 from reports.study.load import check_space, damage_refused, load_study, read_finalists, read_record
@@ -93,43 +93,44 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     scores = {i: s for i, s in map(_score, trials) if not math.isnan(s)}
     chosen = scores.get(winner_of(record, finalists) or "")
     best = (max if direction == "max" else min)(scores.values(), default=math.nan)
-    metric = reported_on_test(clean(name), finalists)
-    tests = [_test(f, metric) for f in finalists if f["runs"]]
-    starts = [number(result.get("started")) for _, _, result in trials]
+    starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
         num_completed=len(scores),
         num_failed=sum(status_of(trial) == "failed" for trial in trials),
         best=best if chosen is None else chosen,
-        test=next((test for test in tests if math.isfinite(test)), math.nan),
-        started=number(record.get("started", min(starts, default=None))),
+        test=_test(clean(name), finalists),
+        started=as_number(record.get("started", min(starts, default=None))),
     )
 
 
 def _score(trial: Trial) -> tuple[str, float]:
     trial_id, state, result = trial
-    value = number(result.get("score", state.get("score")))
+    value = as_number(result.get("score", state.get("score")))
     return trial_id, value if status_of(trial) == "completed" else math.nan
 
 
-def _test(finalist: dict[str, Any], metric: str) -> float:
-    scores = [number(run["test"].get(metric)) for run in finalist["runs"]]
-    return sum(scores) / len(scores)
+def _test(objective: str, finalists: list[dict[str, Any]]) -> float:
+    """Returns the mean test score of the first finalist that has one; NaN without one."""
+    metric = reported_on_test(objective, finalists)
+    scores = [[as_number(run["test"].get(metric)) for run in f["runs"]] for f in finalists]
+    means = [sum(of_one) / len(of_one) for of_one in scores if of_one]
+    return next((mean for mean in means if math.isfinite(mean)), math.nan)
 
 
 def full_summary(folder: Path) -> Summary:
-    """Sums a study up by its verdict."""
-    from reports.analysis.verdict import verdict
+    """Sums a study up as its verdict does, whose intervals would load SciPy."""
+    from reports.analysis.recommended import recommended
 
     study = load_study(folder)
-    answer = verdict(study)
+    chosen = study.completed["trial_id"] == recommended(study)
     return Summary(
         objectives=tuple(o.name for o in study.objectives),
-        num_completed=answer.num_completed,
-        num_failed=answer.num_failed,
-        best=answer.score,
-        test=answer.tests[0][1].mean if answer.tests else math.nan,
-        started=number(study.record.get("started", study.trials["started"].min())),
+        num_completed=len(study.completed),
+        num_failed=len(study.failed),
+        best=float(max(study.completed["score"][chosen], default=math.nan)),
+        test=_test(study.objective, study.finalists),
+        started=as_number(study.record.get("started", study.trials["started"].min())),
     )
 
 

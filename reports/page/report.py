@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
-from experiments.record.formatting import number, words
+from experiments.record.formatting import format_number, words
 from experiments.record.reading import as_dict, clean, dig
 from reports.analysis.facts import checklist, command_line, facts, method_words
 from reports.analysis.finalist_words import finalists_note
@@ -124,7 +124,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters["number"] = number
+    made.filters["number"] = format_number
     made.filters["words"] = words
     return made
 

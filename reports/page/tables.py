@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import is_missing, score, text, words
-from experiments.record.formatting import number as shown
 from experiments.record.objective import shown_value
-from experiments.record.reading import as_dict, clean, dicts, number
+from experiments.record.reading import as_dict, as_number, clean, dicts
 from reports.analysis.study_front import study_front, value_of_trials
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
@@ -86,7 +86,7 @@ def failures(study: Study) -> list[dict[str, str]]:
     ]
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return "" if is_missing(value) else str(value)
 
 
@@ -115,7 +115,7 @@ def _training(
         "trial": finalist["trial_id"],
         "for": purpose,
         "seed": clean(str(run.get("seed"))),
-        words(study.objective): score(number(run.get("score"))),
+        words(study.objective): score(as_number(run.get("score"))),
     }
 
 
@@ -127,8 +127,8 @@ def layers(study: Study) -> pd.DataFrame:
                 "layer": clean(str(row.get("name", "")), 60),
                 "kind": clean(str(row.get("kind", "")), 40),
                 "output shape": _shape(row.get("output_shape")),
-                "trainable": shown(number(row.get("trainable_parameters"))),
-                "frozen": shown(number(row.get("frozen_parameters"))),
+                "trainable": shown(as_number(row.get("trainable_parameters"))),
+                "frozen": shown(as_number(row.get("frozen_parameters"))),
                 "_depth": int(row["depth"]) if isinstance(row.get("depth"), int) else 0,
             }
             for row in dicts(as_dict(study.model).get("layers"))[:2000]
@@ -136,5 +136,5 @@ def layers(study: Study) -> pd.DataFrame:
     )
 
 
-def _shape(shape: Any) -> str:
+def _shape(shape: object) -> str:
     return " x ".join(str(n) for n in shape[1:6]) or "-" if isinstance(shape, list) else "-"

@@ -62,13 +62,13 @@ def calibration(
         seed: Of the resampling.
     """
     sure = probabilities.max(axis=1).astype(float)
-    right = (probabilities.argmax(axis=1) == labels).astype(float)
+    is_correct = (probabilities.argmax(axis=1) == labels).astype(float)
     # A bin holds its upper end, as in the paper.
     place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(place, weights=sure, minlength=bins) / counts
-        accuracy = np.bincount(place, weights=right, minlength=bins) / counts
+        accuracy = np.bincount(place, weights=is_correct, minlength=bins) / counts
         shares = _by_chance(sure, place, bins, seed) / counts
     error = _error(confidence, accuracy, counts)
     errors = np.array([_error(confidence, drawn, counts) for drawn in shares])
@@ -87,7 +87,7 @@ def calibration(
         high=high,
         error_by_chance=float(np.quantile(errors, 0.95)),
         p_value=float((1 + (errors >= error - 1e-12).sum()) / (1 + len(errors))),
-        excess=float((sure - right).sum()) / deviation,
+        excess=float((sure - is_correct).sum()) / deviation,
     )
 
 

@@ -39,13 +39,13 @@ class Sample:
     Args:
         scores: `(num_units,)`, accuracies: of trainings, or of searches (means over trainings).
         num_images: Test images.
-        right: `(num_units, num_images)`, 0, 1 or a share: how each is right on each image; `None`
-            where that was not kept.
+        is_correct: `(num_units, num_images)`, 0, 1 or a share: how often each unit is right on each
+            image; `None` where that was not kept.
     """
 
     scores: _Array
     num_images: int
-    right: _Array | None = None
+    is_correct: _Array | None = None
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,22 @@ def spread(first: Sample, second: Sample, same_images: bool = True) -> Spread | 
 
 
 def _noise(arm: Sample) -> float:
-    if arm.right is None or len(arm.right) < 2:
+    if arm.is_correct is None or len(arm.is_correct) < 2:
         return 0.0
-    return float(arm.right.var(axis=0, ddof=1).mean())
+    return float(arm.is_correct.var(axis=0, ddof=1).mean())
 
 
 def _image_variance(
     first: Sample, second: Sample, noise: tuple[float, float], same_images: bool
 ) -> float:
-    if first.right is None or second.right is None:
+    if first.is_correct is None or second.is_correct is None:
         return sum(_binomial(arm) for arm in (first, second))
     parts = [
-        n / len(a.right) for a, n in zip((first, second), noise, strict=True) if a.right is not None
+        n / len(a.is_correct)
+        for a, n in zip((first, second), noise, strict=True)
+        if a.is_correct is not None
     ]
-    shares = first.right.mean(axis=0), second.right.mean(axis=0)
+    shares = first.is_correct.mean(axis=0), second.is_correct.mean(axis=0)
     if same_images and len(shares[0]) == len(shares[1]):
         return max(float(np.var(shares[0] - shares[1], ddof=1)) - sum(parts), 0.0)
     return sum(

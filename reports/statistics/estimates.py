@@ -60,7 +60,7 @@ _SCOPES = {
 
 
 def accuracy(
-    scores: Scores, num_images: int, right: npt.NDArray[np.generic] | None = None
+    scores: Scores, num_images: int, is_correct: npt.NDArray[np.generic] | None = None
 ) -> Estimate:
     """Estimates an accuracy: its interval is for another training, on other images.
 
@@ -77,14 +77,14 @@ def accuracy(
     Args:
         scores: Shares of 0..1, one a training.
         num_images: Images each was measured on.
-        right: `(num_trainings, num_images)`, whether each training is right on each image: images
-            that only some get wrong count less. Without it all count in full.
+        is_correct: `(num_trainings, num_images)`, whether each training is right on each image:
+            images that only some get wrong count less. Without it all count in full.
     """
     values = np.asarray(scores, dtype=float)
     count, centre = len(values), float(np.clip(values.mean(), 0.0, 1.0))
     squares = _squares(values, num_images)
     degrees = _PRIOR_DEGREES + count - 1
-    shared = 1.0 if right is None or count < 2 else _shared(right)
+    shared = 1.0 if is_correct is None or count < 2 else _shared(is_correct)
     anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
     def covers(share: float) -> bool:
@@ -115,9 +115,9 @@ def _squares(values: npt.NDArray[np.float64], num_images: int) -> float:
     return float(((probits - probits.mean()) ** 2).sum())
 
 
-def _shared(right: npt.NDArray[np.generic]) -> float:
+def _shared(is_correct: npt.NDArray[np.generic]) -> float:
     """Returns which share of the binomial variance of images is left in the mean of trainings."""
-    share = np.asarray(right, dtype=float).mean(axis=0)
+    share = np.asarray(is_correct, dtype=float).mean(axis=0)
     whole = float(share.mean() * (1 - share.mean()))
     return min(1.0, float(share.var()) / whole) if whole > 0 else 1.0
 

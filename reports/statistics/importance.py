@@ -8,12 +8,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.statistics.space import Axis, drawn
+
+if TYPE_CHECKING:
+    from sklearn.gaussian_process import GaussianProcessRegressor
 
 LEAST_TRIALS = 10
 LEAST_FIT = 0.3  # below, the model tells nothing of which shares could be taken
@@ -113,7 +116,7 @@ def _features(axes: Sequence[Axis], units: _Array, active: npt.NDArray[np.bool_]
     return np.hstack(columns)
 
 
-def _fitted(features: _Array, scores: _Array) -> Any:
+def _fitted(features: _Array, scores: _Array) -> "GaussianProcessRegressor":
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -126,7 +129,7 @@ def _fitted(features: _Array, scores: _Array) -> Any:
         ).fit(features, scores)
 
 
-def _sampled(model: Any, points: _Array, rng: np.random.Generator) -> _Array:
+def _sampled(model: "GaussianProcessRegressor", points: _Array, rng: np.random.Generator) -> _Array:
     """Returns functions of the posterior at points, `(draws, num_points)`, without noise."""
     from sklearn.gaussian_process.kernels import Sum
 
@@ -141,7 +144,7 @@ def _sampled(model: Any, points: _Array, rng: np.random.Generator) -> _Array:
     return np.asarray(mean + rng.normal(size=(_DRAWS, int(kept.sum()))) @ root.T)
 
 
-def _fit(model: Any, scores: _Array) -> float:
+def _fit(model: "GaussianProcessRegressor", scores: _Array) -> float:
     """Returns R² of leaving one out (Rasmussen and Williams 2006, equation 5.12)."""
     inverse = np.linalg.inv(model.L_)
     diagonal = (inverse**2).sum(axis=0)

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.statistics.space import Axis
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
 
 LEAST_TRIALS = 10
 _TREES = 100
@@ -26,7 +29,7 @@ class Surrogate:
         fit: Out-of-bag R²: 1 predicts unseen trials exactly, 0 no better than their mean.
     """
 
-    forest: Any
+    forest: "RandomForestRegressor"
     table: npt.NDArray[np.float64]
     fit: float
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.durations import trial_seconds
-from experiments.record.reading import as_dict, clean, dicts, dig, number, scalar
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig, scalar
 from experiments.record.trial_index import Trial, status_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def trials_frame(
     costs = ("flops", "latency_ms") if timed <= set(measured) else ("flops",)
     for row in rows:
         for cost in costs:
-            found = number(dig(measured, row["trial_id"], cost))
+            found = as_number(dig(measured, row["trial_id"], cost))
             row[cost] = row[cost] if math.isnan(found) else found
     trials = pd.DataFrame(rows, columns=[*_FIELDS, *metrics, *hyperparameters])
     if by_start:
@@ -60,14 +60,14 @@ def _trial_row(
     hyperparameters: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     values = as_dict(dig(state, "hyperparameters", "values"))
-    started, ended = number(result.get("started")), number(result.get("ended"))
+    started, ended = as_number(result.get("started")), as_number(result.get("ended"))
     executions = dicts(result.get("executions"))
     message = result.get("message") or state.get("message")
     return {
         "trial_id": trial_id,
         "status": status_of((trial_id, state, result)),
-        "score": number(result.get("score", state.get("score"))),
-        "scores": tuple(number(e.get("score")) for e in executions),
+        "score": as_number(result.get("score", state.get("score"))),
+        "scores": tuple(as_number(e.get("score")) for e in executions),
         "cause": _optional(result.get("cause"), 40),
         "message": _optional(message, 2000),
         "traceback": _optional(result.get("traceback"), 20_000),
@@ -79,7 +79,7 @@ def _trial_row(
         "attempts": _attempts(result.get("attempts")),
         **_fidelity(values, result, executions),
         **{
-            name: number(result.get(name))
+            name: as_number(result.get(name))
             for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
         },
     } | {
@@ -98,8 +98,8 @@ def _fidelity(
 ) -> dict[str, Any]:
     """Returns what a trial went on from, and how far; Keras Tuner keeps it among the values."""
     origin = values.get("tuner/trial_id")
-    planned = number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
-    first = number(result.get("initial_epoch", values.get("tuner/initial_epoch")))
+    planned = as_number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
+    first = as_number(result.get("initial_epoch", values.get("tuner/initial_epoch")))
     first = 0.0 if math.isnan(first) else first
     lengths = [len(_epoch_seconds(e)) for e in executions]
     return {
@@ -111,23 +111,23 @@ def _fidelity(
 
 
 def _metrics(trial: Trial, names: Sequence[str]) -> dict[str, float]:
-    return {name: number(dig(trial[2], "objectives", name)) for name in names}
+    return {name: as_number(dig(trial[2], "objectives", name)) for name in names}
 
 
-def value_of(hp: dict[str, Any], value: Any) -> Any:
+def value_of(hp: dict[str, Any], value: object) -> Any:
     """Returns a hyperparameter's value; missing where a number is expected and there is none."""
     if hp.get("kind") in ("Int", "Float"):
-        found = number(value)
+        found = as_number(value)
         return None if math.isnan(found) else found
     return scalar(value)
 
 
-def _optional(value: Any, limit: int) -> str | None:
+def _optional(value: object, limit: int) -> str | None:
     return None if value is None else clean(value if isinstance(value, str) else str(value), limit)
 
 
-def _attempts(value: Any) -> float:
-    return float(len(value)) if isinstance(value, list) else number(value)
+def _attempts(value: object) -> float:
+    return float(len(value)) if isinstance(value, list) else as_number(value)
 
 
 def _active(hp: dict[str, Any], values: dict[str, Any]) -> bool:
@@ -150,7 +150,7 @@ def epochs_frame(states: list[Trial]) -> "pd.DataFrame":
     parts: dict[str, list[Any]] = {"trial_id": [], "execution": [], "epoch": [], "seconds": []}
     length = 0
     for trial_id, _, result in states:
-        first = number(result.get("initial_epoch"))
+        first = as_number(result.get("initial_epoch"))
         first = 1 if math.isnan(first) else int(first) + 1
         for index, execution in enumerate(dicts(result.get("executions"))):
             seconds = _epoch_seconds(execution)
@@ -158,12 +158,12 @@ def epochs_frame(states: list[Trial]) -> "pd.DataFrame":
             parts["trial_id"] += [trial_id] * count
             parts["execution"] += [index] * count
             parts["epoch"] += range(first, first + count)
-            parts["seconds"] += map(number, seconds)
+            parts["seconds"] += map(as_number, seconds)
             for name, values in as_dict(execution.get("history")).items():
                 if isinstance(values, list) and name not in ("trial_id", "execution", "epoch"):
                     column = parts.setdefault(clean(name, 60), [])
                     column += [math.nan] * (length - len(column))
-                    column += [number(v) for v in values[:count]]
+                    column += [as_number(v) for v in values[:count]]
             length += count
     for column in parts.values():
         column += [math.nan] * (length - len(column))

@@ -12,7 +12,7 @@ from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
 from experiments.record.objective import COSTS, Objective
 from experiments.record.plain_project import PlainProject, plain_space, read_project
-from experiments.record.reading import as_dict, clean, dicts, dig, number, read_json, scalar
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json, scalar
 from experiments.record.schema import check_format
 from experiments.record.study import find_study
 from experiments.record.trial_index import (
@@ -74,7 +74,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def damage_refused(folder: Path) -> Iterator[None]:
-    """Says in one line that a record is damaged which nothing more exact can be said of.
+    """Refuses a damaged record in one line where the damage is not known more exactly.
 
     Raises:
         UserError: What is done within failed.
@@ -139,7 +139,7 @@ def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> 
     return epochs_frame([(i, {}, result) for i, result in results.items()])
 
 
-def check_space(space: Any) -> list[dict[str, Any]]:
+def check_space(space: object) -> list[dict[str, Any]]:
     """Returns the `space` of a record.
 
     Raises:
@@ -174,7 +174,7 @@ def _describe(hp: dict[str, Any]) -> dict[str, Any]:
         described["default"] = value_of(described, _default(described))
     for end in ("min_value", "max_value"):
         if end in hp:
-            described[end] = number(hp[end])
+            described[end] = as_number(hp[end])
             if math.isnan(described[end]):
                 del described[end]
     if not isinstance(described.get("values", []), list):
@@ -268,9 +268,9 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _is_tested(run: dict[str, Any]) -> bool:
-    tested, size = as_dict(run.get("test")), number(run.get("test_size"))
-    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), number(v))}
-    run["test"] = {clean(n, 60): number(v) for n, v in usable.items()}
+    tested, size = as_dict(run.get("test")), as_number(run.get("test_size"))
+    usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), as_number(v))}
+    run["test"] = {clean(n, 60): as_number(v) for n, v in usable.items()}
     return bool(usable) and size >= 1
 
 

@@ -168,7 +168,7 @@ class Study:
             self.memory[name] = read_arrays(path)
         return self.memory.get(name)
 
-    def trial(self, trial_id: str) -> Any:
+    def trial(self, trial_id: str) -> "pd.Series[Any]":
         """Returns the row of one trial, with or without leading zeros.
 
         Raises:

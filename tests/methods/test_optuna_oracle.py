@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_tuner.engine import hyperparameters as hp_module
 
-from experiments.hyperparameters.optuna_space import SpaceMap, axis_of, only_value
+from experiments.hyperparameters.optuna_space import SpaceMap, only_value, parameter_of
 from experiments.hyperparameters.space import explore
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import UserError
@@ -43,11 +43,11 @@ def hyperparameters(draw: Any) -> Any:
 @given(hyperparameters(), st.floats(0, 1, exclude_max=True))
 def test_values_survive_the_way_to_optuna_and_back(hp: Any, prob: float) -> None:
     value = hp.prob_to_value(prob)
-    axis = axis_of(hp, "x")
-    if axis is None:
+    parameter = parameter_of(hp, "x")
+    if parameter is None:
         assert value == only_value(hp)
         return
-    back = axis.to_value(axis.parameter(value))
+    back = parameter.decode(parameter.encoded(value))
     assert type(back) is type(value)
     if getattr(hp, "sampling", "") == "reverse_log" and hp.step is None:
         assert math.isclose(back, value, rel_tol=1e-12, abs_tol=1e-12)  # mirrored and back
@@ -58,19 +58,19 @@ def test_values_survive_the_way_to_optuna_and_back(hp: Any, prob: float) -> None
 @settings(derandomize=True, max_examples=80, deadline=None)
 @given(hyperparameters(), st.floats(0, 1))
 def test_what_optuna_can_draw_is_what_keras_tuner_can(hp: Any, share: float) -> None:
-    axis = axis_of(hp, "x")
-    if axis is None:
+    parameter = parameter_of(hp, "x")
+    if parameter is None:
         return
-    distribution = axis.distribution
+    distribution = parameter.distribution
     if hasattr(distribution, "choices"):
         drawn = distribution.choices[min(int(share * len(distribution.choices)), 99) - 1]
-        assert axis.to_value(drawn) in hp.values
+        assert parameter.decode(drawn) in hp.values
         return
     low, high = distribution.low, distribution.high
     drawn = low + share * (high - low)
     if isinstance(low, int):
         drawn = low + round((drawn - low) / distribution.step) * distribution.step
-    value = axis.to_value(drawn)
+    value = parameter.decode(drawn)
     allowed = hp.values
     if isinstance(hp, hp_module.Choice) or hp.step is not None:
         assert value in {type(value)(v) for v in allowed}
@@ -79,11 +79,11 @@ def test_what_optuna_can_draw_is_what_keras_tuner_can(hp: Any, share: float) -> 
 
 
 def test_a_doubling_step_is_as_in_keras_tuner() -> None:
-    axis = axis_of(hp_module.Int("x", 16, 64, step=2, sampling="log"), "x")
-    assert axis is not None
-    assert [axis.to_value(i) for i in range(axis.distribution.high + 1)] == [16, 32, 64]
-    assert axis.parameter(48) is None
-    assert axis.parameter("text") is None
+    parameter = parameter_of(hp_module.Int("x", 16, 64, step=2, sampling="log"), "x")
+    assert parameter is not None
+    assert [parameter.decode(i) for i in range(parameter.distribution.high + 1)] == [16, 32, 64]
+    assert parameter.encoded(48) is None
+    assert parameter.encoded("text") is None
 
 
 def nested() -> keras_tuner.HyperParameters:
@@ -104,7 +104,9 @@ def nested() -> keras_tuner.HyperParameters:
 
 def test_conditional_hyperparameters_are_drawn_where_they_are_active() -> None:
     space = SpaceMap(nested().space)
-    deep = space.values(lambda axis: {"kind": "deep", "layers": 2, "skip": True}.get(axis.key, 1))
+    deep = space.values(
+        lambda parameter: {"kind": "deep", "layers": 2, "skip": True}.get(parameter.key, 1)
+    )
     assert deep == {
         "x": 1.0,
         "kind": "deep",
@@ -114,8 +116,8 @@ def test_conditional_hyperparameters_are_drawn_where_they_are_active() -> None:
         "always": 1,
     }
     plain = {"x": 0.01, "kind": "plain", "constant": 5, "layers": 6, "always": 3}
-    assert space.parameters(plain) == {"x": 0.01, "kind": "plain", "layers#2": 6, "always": 3}
-    assert set(space.parameters(plain, complete=True)) == set(space.axes)
+    assert space.encoded(plain) == {"x": 0.01, "kind": "plain", "layers#2": 6, "always": 3}
+    assert set(space.encoded(plain, complete=True)) == set(space.by_key)
     assert space.groups["always"].keys() == {"x", "kind", "always"}
     assert space.groups["skip"].keys() == {"skip"}
     assert space.dropped(plain | {"x": 7.0, "unknown": 1}) == ["x", "unknown"]

@@ -205,7 +205,7 @@ def test_a_promoted_trial_whose_state_is_gone_gets_as_far_again(tmp_path: Path) 
     options: dict[str, Any] = {"method": "tpe", "epochs": 9, "pruner": "asha", "seed": 2}
     search = Simulation(tmp_path / "study", max_trials=20, **options)
     search.run()
-    for path in search.folder.glob("trial_*/state.json"):  # as `experiments prune` does
+    for path in search.folder.glob("trial_*/state.json"):  # as `experiments free-disk` does
         path.unlink()
     replace(search, max_trials=60).run()
     paths = search.folder.glob("trial_002*/result.json")

@@ -92,7 +92,7 @@ def test_a_winners_interval_excludes_zero() -> None:
 
 def test_unkept_predictions_weaken_the_test() -> None:
     kept = arms(np.random.default_rng(14), (0.88, 0.93), (5, 5), 500, SPREAD)
-    lost = [replace(arm, right=None) for arm in kept]
+    lost = [replace(arm, is_correct=None) for arm in kept]
     with_images, without = compare(kept).pairs[0], compare(lost).pairs[0]
     assert without.difference.low < with_images.difference.low
     assert without.p > with_images.p

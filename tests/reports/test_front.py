@@ -10,7 +10,7 @@ import pytest
 from experiments.config import SearchConfig, load_toml
 from experiments.record.front import arrivals, find_front, non_dominated
 from experiments.studies.export_study import export_study
-from experiments.studies.free_disk import prune
+from experiments.studies.free_disk import free_disk
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
 from reports.analysis.health import health
@@ -237,7 +237,7 @@ def test_prune_keeps_the_front_first(tmp_path: Path) -> None:
     study = load_study(write_study(tmp_path, Synthetic(20, name="heavy", further=COSTS)))
     for trial in study.completed["trial_id"]:
         (study.folder / f"trial_{trial}" / "checkpoint.weights.h5").write_bytes(b"weights")
-    removed, _ = prune(study.folder, 2)
+    removed, _ = free_disk(study.folder, 2)
     assert removed == 17
     kept = {p.parent.name for p in study.folder.glob("trial_*/checkpoint.weights.h5")}
     found = study_front(study)

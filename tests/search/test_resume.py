@@ -1,4 +1,4 @@
-"""Resuming studies: what may change and what may not, locks, full disks, status, prune."""
+"""Resuming studies: what may change and what may not, locks, full disks, status, free-disk."""
 
 import json
 import os
@@ -298,16 +298,16 @@ def test_status_is_read_from_files_alone(study: Path) -> None:
     assert f"best: trial {best['trial_id']}, val_accuracy {best['score']:.4f}" in output
 
 
-def test_prune_frees_weights_and_leaves_the_record(study: Path) -> None:
+def test_free_disk_removes_weights_and_leaves_the_record(study: Path) -> None:
     best = load_study(study).completed.iloc[0]["trial_id"]
     before = load_study(study).trials
-    result = call("prune", study)
+    result = call("free-disk", study)
     assert result.output.startswith("removed 1 file, ")
     left = [path.parent.name for path in study.glob("trial_*/checkpoint.weights.h5")]
     assert left == [f"trial_{best}"]
     assert load_study(study).trials.equals(before)
     with locked(study):
-        assert call("prune", study).exit_code == 2
+        assert call("free-disk", study).exit_code == 2
 
 
 @pytest.fixture

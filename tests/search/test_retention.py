@@ -8,7 +8,7 @@ import pytest
 from experiments.record.layout import CHECKPOINT
 from experiments.record.objective import Objective
 from experiments.search.retention import Retention
-from experiments.studies.free_disk import prune
+from experiments.studies.free_disk import free_disk
 from tests.reports.synthetic import Synthetic, write_study
 
 
@@ -62,7 +62,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_prune_keeps_the_best_of_the_whole_trials(study: Path) -> None:
-    prune(study, 1)
+    free_disk(study, 1)
     assert kept(study) == ["1"]
 
 
@@ -70,5 +70,5 @@ def test_prune_keeps_of_equal_trials_one_that_has_weights(study: Path) -> None:
     path = study / "trial_0" / "trial.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.9}))
     (study / "trial_0" / CHECKPOINT).unlink()
-    prune(study, 1)
+    free_disk(study, 1)
     assert kept(study) == ["1"]

@@ -155,7 +155,7 @@ class BegunError(Exception):
 def without_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search ends where its trials would begin."""
 
-    def begun(prepared: Any, folder: Path, *more: Any) -> None:
+    def begun(plan: Any, folder: Path, *more: Any) -> None:
         raise BegunError(folder.name)
 
     monkeypatch.setattr("experiments.search.run._run", begun)

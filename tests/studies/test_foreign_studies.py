@@ -50,7 +50,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.mark.parametrize("command", ["resume", "status", "show", "prune", "report", "reproduce"])
+@pytest.mark.parametrize(
+    "command", ["resume", "status", "show", "free-disk", "report", "reproduce"]
+)
 def test_a_study_of_a_newer_version_is_refused_and_left_as_it_is(command: str, study: Path) -> None:
     edit(study / "study.json", format=2)
     (study / "trial_0" / "checkpoint.weights.h5").write_bytes(b"weights")

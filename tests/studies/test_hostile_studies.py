@@ -28,7 +28,7 @@ from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.search.repair import _read
-from experiments.studies.free_disk import prune
+from experiments.studies.free_disk import free_disk
 from experiments.studies.reopen import Opened
 from experiments.training.snapshot import read_snapshot
 from reports import load_study
@@ -82,7 +82,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     _, lines = warm_start([str(study)], space, objective, study.parent)
     assert "1 damaged" in lines[0]
     with pytest.raises(UserError, match="nothing was removed"):
-        prune(study, 1)
+        free_disk(study, 1)
     assert _read(TrialFolder(study / "trial_1"), None, TrialReader()).mended
     assert (study / "trial_1" / "trial.json.damaged").is_fifo()
     pipe(study / "trial_2/trial.json")
@@ -98,7 +98,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
 def test_nonsense_in_a_trial_ends_prune_in_one_line(content: str, study: Path) -> None:
     (study / "trial_1" / "trial.json").write_text(content)
     with pytest.raises(UserError, match="nothing was removed"):
-        prune(study, 1)
+        free_disk(study, 1)
 
 
 _WRONG: list[tuple[str, Any]] = [

@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """Where a dataset is looked for, and who is told of how it goes.
+    """Where a dataset is looked for, and who is told the progress.
 
     Args:
         data_dir: Folder of tensorflow-datasets.

@@ -109,7 +109,7 @@ def _state(path: Path) -> list[int]:
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def _is_sound(entry: Any) -> bool:
+def _is_sound(entry: object) -> bool:
     kinds = (list, str, str, bool)
     return (
         isinstance(entry, list)

@@ -5,12 +5,15 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.data.sources.base import Image
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 # Formats that Pillow only names, or hands to another program.
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
@@ -148,7 +151,7 @@ def _words(error: Exception) -> str:
     return f"damaged: {lines[0][:100]}" if lines else f"damaged: {type(error).__name__}"
 
 
-def _declared_range(image: Any) -> tuple[float, float] | None:
+def _declared_range(image: "PIL.Image.Image") -> tuple[float, float] | None:
     """Returns the values that stand for black and white, if mode or file says which they are."""
     if image.mode.startswith("I;16"):
         return 0, _HIGHEST_16_BIT
@@ -186,7 +189,7 @@ def _scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np
     return levels
 
 
-def on_white(picture: Any) -> Any:
+def on_white(picture: "PIL.Image.Image") -> "PIL.Image.Image":
     """Lays a Pillow image with transparency on white; returns it as RGB."""
     from PIL import Image as PillowImage
 

@@ -7,7 +7,7 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import numpy.typing as npt
 from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
 from experiments.data.sources.tfds_roles import choose_roles
 from experiments.record.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 _HOST = "storage.googleapis.com"  # where tensorflow-datasets keeps its copies
 # Batches, where sizes allow, for TensorFlow hands over a batch in the time of one image.
@@ -57,7 +60,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
     )
 
 
-def _builder(name: str, argument: str, data_dir: str | None) -> Any:
+def _builder(name: str, argument: str, data_dir: str | None) -> "tfds.core.DatasetBuilder":
     import tensorflow_datasets as tfds
 
     try:
@@ -69,7 +72,7 @@ def _builder(name: str, argument: str, data_dir: str | None) -> Any:
         ) from None
 
 
-def _check_features(name: str, features: Any) -> None:
+def _check_features(name: str, features: "tfds.features.FeaturesDict") -> None:
     import tensorflow_datasets as tfds
 
     # Its features have no `get`.
@@ -84,7 +87,7 @@ def _check_features(name: str, features: Any) -> None:
 
 
 @contextmanager
-def _reading(name: str, builder: Any) -> Iterator[None]:
+def _reading(name: str, builder: "tfds.core.DatasetBuilder") -> Iterator[None]:
     import tensorflow as tf
 
     try:
@@ -98,7 +101,7 @@ def _reading(name: str, builder: Any) -> Iterator[None]:
         ) from None
 
 
-def _prepare(name: str, builder: Any) -> None:
+def _prepare(name: str, builder: "tfds.core.DatasetBuilder") -> None:
     if builder.is_prepared():
         return
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # not one line a retry
@@ -129,14 +132,14 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _checksum(builder: Any) -> str:
+def _checksum(builder: "tfds.core.DatasetBuilder") -> str:
     return "-".join(
         f"{split.name}:{split.num_examples}:{split.num_bytes}"
         for split in builder.info.splits.values()
     )
 
 
-def _stream(builder: Any, split: str) -> Any:
+def _stream(builder: "tfds.core.DatasetBuilder", split: str) -> Any:
     """Opens a split in the order of its files, images not decoded."""
     import tensorflow_datasets as tfds
 
@@ -154,7 +157,9 @@ def _labels(stream: Any) -> npt.NDArray[np.int64]:
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
-def _split(name: str, builder: Any, split: str, labels: npt.NDArray[np.int64]) -> RawSplit:
+def _split(
+    name: str, builder: "tfds.core.DatasetBuilder", split: str, labels: npt.NDArray[np.int64]
+) -> RawSplit:
     """Opens one split; only images that are asked for are decoded."""
     import tensorflow as tf
 

@@ -40,7 +40,7 @@ class DurableOracle(keras_tuner.Oracle):
         self.asked: dict[str, int] = {}  # trial id -> epochs that it was to be trained for
         self._failures_in_a_row = 0
 
-    def create_trial(self, tuner_id: str) -> Any:
+    def create_trial(self, tuner_id: str) -> trial_module.Trial:
         """Returns the next trial for `tuner_id`: one to run again, a new one, or an empty one."""
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
@@ -68,13 +68,13 @@ class DurableOracle(keras_tuner.Oracle):
             number = next(n for n in range(number) if f"{n:0{_DIGITS}d}" not in self.trials)
         return f"{number:0{_DIGITS}d}"
 
-    def _restarted(self, trial_id: str) -> Any:
+    def _restarted(self, trial_id: str) -> trial_module.Trial:
         trial = self.trials[trial_id]
         trial.status, trial.message, trial.score, trial.best_step = Status.RUNNING, None, None, 0
         self.clear_metrics(trial_id)
         return trial
 
-    def _start(self, tuner_id: str, trial: Any) -> Any:
+    def _start(self, tuner_id: str, trial: trial_module.Trial) -> trial_module.Trial:
         self.ongoing_trials[tuner_id] = trial
         if trial.trial_id not in self.trials:
             self._record_values(trial)
@@ -103,7 +103,9 @@ class DurableOracle(keras_tuner.Oracle):
         trial = self.trials[trial_id]
         trial.metrics = type(trial.metrics)()
 
-    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, float], step: int = 0
+    ) -> trial_module.Trial:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
 
         Nothing is written: an epoch's report is on the disk when the trial ends.
@@ -122,11 +124,11 @@ class DurableOracle(keras_tuner.Oracle):
     def _objectives(self) -> list[Any]:
         return list(getattr(self.objective, "objectives", [self.objective]))
 
-    def values_of(self, trial: Any) -> list[float]:
-        """Returns what a completed trial came to by each objective."""
+    def values_of(self, trial: trial_module.Trial) -> list[float]:
+        """Returns the value of each objective for a completed trial."""
         return [float(trial.score)]
 
-    def end_trial(self, trial: Any) -> None:
+    def end_trial(self, trial: trial_module.Trial) -> None:
         """Records how a trial ended; a trial that is not running is left as it is."""
         slots = [s for s, t in self.ongoing_trials.items() if t.trial_id == trial.trial_id]
         if not slots:
@@ -142,7 +144,7 @@ class DurableOracle(keras_tuner.Oracle):
         self.save()
         self._check_failures(ended)
 
-    def _settle(self, trial: Any) -> None:
+    def _settle(self, trial: trial_module.Trial) -> None:
         if trial.status == Status.COMPLETED:
             self.score_trial(trial)
             if trial.score is None or not math.isfinite(trial.score):
@@ -155,7 +157,7 @@ class DurableOracle(keras_tuner.Oracle):
             trial.status = Status.FAILED
         self.end_order.append(trial.trial_id)
 
-    def _check_failures(self, trial: Any) -> None:
+    def _check_failures(self, trial: trial_module.Trial) -> None:
         self._failures_in_a_row = (
             self._failures_in_a_row + 1 if trial.status == Status.FAILED else 0
         )
@@ -183,7 +185,7 @@ class DurableOracle(keras_tuner.Oracle):
         self._saved = time.monotonic()
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
-    def _save_trial(self, trial: Any) -> None:
+    def _save_trial(self, trial: trial_module.Trial) -> None:
         write_json(TrialFolder(self._get_trial_dir(trial.trial_id)).state, trial.get_state())
 
     def reload(self) -> None:

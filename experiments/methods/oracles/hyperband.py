@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine import trial as trial_module
 
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.hyperband_brackets import Bracket, Plan
@@ -82,7 +83,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         values: dict[str, Any] = self.trials[origin].hyperparameters.values
         return values | self._bookkeeping(bracket, round_number) | {"tuner/trial_id": origin}
 
-    def _best(self, trials: list[Any]) -> Any:
+    def _best(self, trials: list[Any]) -> trial_module.Trial:
         return (max if self.objective.direction == "max" else min)(trials, key=lambda t: t.score)
 
     @staticmethod

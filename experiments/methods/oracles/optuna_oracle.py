@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.halving import Halving, origins
 from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
@@ -119,8 +120,8 @@ class OptunaOracle(DurableOracle):
         space = self.space_map
         defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if self._tries else {}
         for given in self._tries:
-            chosen = space.parameters(defaults | given)
-            values = space.values(lambda axis, c=chosen: c.get(axis.key))  # type: ignore[misc]
+            chosen = space.encoded(defaults | given)
+            values = space.values(lambda p, c=chosen: c.get(p.key))  # type: ignore[misc]
             if not self._duplicate(values):
                 return values
         return None
@@ -134,7 +135,7 @@ class OptunaOracle(DurableOracle):
         for _ in range(_NEIGHBOURS):
             if not self._duplicate(values):
                 return values
-            values = space.values(_beside(space.parameters(values), draw, rng))
+            values = space.values(_beside(space.encoded(values), draw, rng))
         return None
 
     def _shown(self) -> list[FrozenTrial]:
@@ -163,7 +164,7 @@ class OptunaOracle(DurableOracle):
             frozen(
                 place,
                 TrialState.PRUNED if curve else TrialState.COMPLETE,
-                space.parameters(values, complete),
+                space.encoded(values, complete),
                 space.distributions,
                 None if curve else scores,
                 curve,
@@ -179,12 +180,12 @@ class OptunaOracle(DurableOracle):
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
 
-    def _as_optuna(self, place: int, trial: Any, promoted: set[str]) -> FrozenTrial:
+    def _as_optuna(self, place: int, trial: trial_module.Trial, promoted: set[str]) -> FrozenTrial:
         if trial.trial_id in self._ended:
             return self._ended[trial.trial_id]
         space, state = self.space_map, self._state(trial, promoted)
         values = trial.hyperparameters.values
-        parameters = space.parameters(values, complete=not self._proposer.row.models_conditions)
+        parameters = space.encoded(values, complete=not self._proposer.row.models_conditions)
         result = self.values_of(trial) if state == TrialState.COMPLETE else None
         curve = epochs_of(trial, self._names[0]) if state == TrialState.PRUNED else None
         made = frozen(place, state, parameters, space.distributions, result, curve)
@@ -192,7 +193,7 @@ class OptunaOracle(DurableOracle):
             self._ended[trial.trial_id] = made
         return made
 
-    def _state(self, trial: Any, promoted: set[str]) -> TrialState:
+    def _state(self, trial: trial_module.Trial, promoted: set[str]) -> TrialState:
         """Returns the state of a trial as the sampler is to see it."""
         state = _state_of(trial)
         if state != TrialState.PRUNED:
@@ -201,8 +202,8 @@ class OptunaOracle(DurableOracle):
             return TrialState.WAITING  # it is seen as the trial that goes on from it
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
-    def values_of(self, trial: Any) -> list[float]:
-        """Returns what a completed trial came to by each objective.
+    def values_of(self, trial: trial_module.Trial) -> list[float]:
+        """Returns the value of each objective for a completed trial.
 
         Of several, all are of the epoch that was best by the first: that is the network it leaves.
         """
@@ -211,7 +212,7 @@ class OptunaOracle(DurableOracle):
         curves = [epochs_of(trial, name) for name in self._names]
         return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
 
-    def score_trial(self, trial: Any) -> None:
+    def score_trial(self, trial: trial_module.Trial) -> None:
         """Scores a trial by the first objective, which ranks trials.
 
         Raises:
@@ -229,7 +230,9 @@ class OptunaOracle(DurableOracle):
         if len(self._names) == 1 or self._names[0] not in metrics:
             super()._check_objective_found(metrics)
 
-    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, float], step: int = 0
+    ) -> trial_module.Trial:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         if self._pruner != "none" and trial_id in {
@@ -239,14 +242,14 @@ class OptunaOracle(DurableOracle):
             trial.status = Status.STOPPED if stops else Status.RUNNING
         return trial
 
-    def _is_hopeless(self, trial: Any, step: int) -> bool:
+    def _is_hopeless(self, trial: trial_module.Trial, step: int) -> bool:
         if self._halving is not None:
             return self._halving.stops(trial, self.trials, step)
         trials = self._in_order()
         shown = [self._as_compared(place, t) for place, t in enumerate(trials)]
         return stops(self._pruner, self._proposer.study(shown), shown[trials.index(trial)])
 
-    def _as_compared(self, place: int, trial: Any) -> FrozenTrial:
+    def _as_compared(self, place: int, trial: trial_module.Trial) -> FrozenTrial:
         """Returns a trial as a pruner is to see it: what was stopped or failed is not completed."""
         state = _state_of(trial)
         value = [trial.score] if state == TrialState.COMPLETE else None
@@ -258,7 +261,7 @@ class OptunaOracle(DurableOracle):
         super().rebuild(trials)
 
 
-def _state_of(trial: Any) -> TrialState:
+def _state_of(trial: trial_module.Trial) -> TrialState:
     if trial.status == Status.FAILED:
         return TrialState.FAIL
     if trial.status != Status.COMPLETED:
@@ -267,14 +270,14 @@ def _state_of(trial: Any) -> TrialState:
 
 
 def _beside(
-    parameters: Mapping[str, Any], draw: Callable[[Axis], Any], rng: np.random.Generator
-) -> Callable[[Axis], Any]:
+    parameters: Mapping[str, Any], draw: Callable[[Parameter], Any], rng: np.random.Generator
+) -> Callable[[Parameter], Any]:
     """Returns a function that draws one of `parameters` anew, and what becomes active by it."""
     changed = sorted(parameters)[int(rng.integers(len(parameters)))] if parameters else None
 
-    def drawn(axis: Axis) -> Any:
-        if axis.key == changed:
-            return axis.parameter(axis.hp.prob_to_value(rng.uniform()))
-        return parameters[axis.key] if axis.key in parameters else draw(axis)
+    def drawn(parameter: Parameter) -> Any:
+        if parameter.key == changed:
+            return parameter.encoded(parameter.hp.prob_to_value(rng.uniform()))
+        return parameters[parameter.key] if parameter.key in parameters else draw(parameter)
 
     return drawn

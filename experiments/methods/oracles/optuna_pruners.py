@@ -6,6 +6,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import optuna
+from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial
 
 from experiments.record.methods import PRUNERS
@@ -23,7 +24,9 @@ def stops(pruner: str, study: optuna.Study, trial: FrozenTrial) -> bool:
         # The Wilcoxon pruner is marked as experimental, and speaks of epochs that the best trial
         # has not had: it was stopped by patience.
         warnings.simplefilter("ignore")
-        made: Any = resolve_name(PRUNERS[pruner].made_by)(**PRUNERS[pruner].options)
+        made: optuna.pruners.BasePruner = resolve_name(PRUNERS[pruner].made_by)(
+            **PRUNERS[pruner].options
+        )
         return bool(made.prune(study, trial))
 
 
@@ -35,7 +38,7 @@ def num_brackets(pruner: str, max_epochs: int, factor: int) -> int:
     return count
 
 
-def epochs_of(trial: Any, objective: str) -> dict[int, float]:
+def epochs_of(trial: trial_module.Trial, objective: str) -> dict[int, float]:
     """Returns what a trial of Keras Tuner has reported of an objective, by epoch from 0."""
     if not trial.metrics.exists(objective):
         return {}

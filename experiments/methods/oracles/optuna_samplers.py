@@ -6,7 +6,7 @@ from the trials each time, so a search that was rebuilt from its files goes on a
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pkgutil import resolve_name
@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.hyperparameters.optuna_space import Axis, SpaceMap
+from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.record.errors import UserError
 from experiments.record.methods import METHODS, multi_objective, optuna_methods
 
@@ -35,7 +35,7 @@ class _View(optuna.storages.InMemoryStorage):
         self._attributes = _Attributes(number)
 
     def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Any = None
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Returns the trials in the order of their numbers."""
         return [t for t in self._shown if states is None or t.state in states]
@@ -52,7 +52,7 @@ class _View(optuna.storages.InMemoryStorage):
         """Returns one trial."""
         return self._shown[trial_id]
 
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+    def set_trial_system_attr(self, trial_id: int, key: str, value: object) -> None:
         """Notes what a sampler remembers of a trial; gone with this view."""
         self._shown[trial_id].system_attrs[key] = value
 
@@ -60,7 +60,7 @@ class _View(optuna.storages.InMemoryStorage):
         """Returns what a sampler remembers of the study."""
         return self._attributes
 
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+    def set_study_system_attr(self, study_id: int, key: str, value: object) -> None:
         """Notes what a sampler remembers of the study; gone with this view."""
         self._attributes[key] = value
 
@@ -72,7 +72,7 @@ class _Attributes(dict[str, Any]):
         super().__init__()
         self._number = number
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         return self._number - 1 if key.startswith("qmc:") else super().get(key, default)
 
 
@@ -144,8 +144,8 @@ class Proposer:
         space: SpaceMap,
         number: int,
         seed: int,
-    ) -> Callable[[Axis], Any]:
-        """Returns a function that draws the parameter of an axis.
+    ) -> Callable[[Parameter], Any]:
+        """Returns a function that draws the encoded value of a parameter.
 
         Args:
             trials: All trials there are, in order.
@@ -161,20 +161,22 @@ class Proposer:
         drawn: dict[str, Any] = {}
         done: set[str] = set()
 
-        def draw(axis: Axis) -> Any:
-            if axis.key not in done:
+        def draw(parameter: Parameter) -> Any:
+            if parameter.key not in done:
                 group = self._joint(
-                    space.groups[axis.key] if self.row.models_conditions else space.distributions
+                    space.groups[parameter.key]
+                    if self.row.models_conditions
+                    else space.distributions
                 )
                 with _one_thread(self.row.needs_torch):
                     drawn.update(sampler.sample_relative(study, trial, group))
-                done.update({axis.key, *group})
-            distribution, parameter = axis.distribution, drawn.get(axis.key)
-            if parameter is not None and distribution._contains(
-                distribution.to_internal_repr(parameter)
+                done.update({parameter.key, *group})
+            distribution, encoded = parameter.distribution, drawn.get(parameter.key)
+            if encoded is not None and distribution._contains(
+                distribution.to_internal_repr(encoded)
             ):
-                return parameter
-            return sampler.sample_independent(study, trial, axis.key, distribution)
+                return encoded
+            return sampler.sample_independent(study, trial, parameter.key, distribution)
 
         return draw
 
@@ -183,7 +185,10 @@ class Proposer:
         return self._study(_View(trials, 0), self._sampler(0, {}), self._directions[:1])
 
     def _study(
-        self, view: _View, sampler: Any, directions: Sequence[StudyDirection] | None = None
+        self,
+        view: _View,
+        sampler: optuna.samplers.BaseSampler,
+        directions: Sequence[StudyDirection] | None = None,
     ) -> Study:
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it announces every study
@@ -201,19 +206,24 @@ class Proposer:
             if not self._is_cma or not isinstance(distribution, CategoricalDistribution)
         }
 
-    def _sampler(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+    def _sampler(
+        self, seed: int, distributions: Mapping[str, BaseDistribution]
+    ) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             # Quasi-random points are marked as experimental.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return self._made(seed, distributions)
 
-    def _made(self, seed: int, distributions: Mapping[str, BaseDistribution]) -> Any:
+    def _made(
+        self, seed: int, distributions: Mapping[str, BaseDistribution]
+    ) -> optuna.samplers.BaseSampler:
         known = dict(self._settings)
         if "population_size" in known:
             known["population_size"] = self._population(distributions)
         given = {s.keyword: known[name] for name, s in self._known.items() if s.keyword}
         seed = self._seed if self.row.shares_seed else seed
-        return self._class(seed=seed, **self.row.options, **given)
+        sampler: optuna.samplers.BaseSampler = self._class(seed=seed, **self.row.options, **given)
+        return sampler
 
     def _population(self, distributions: Mapping[str, BaseDistribution]) -> int:
         """Returns the size of a generation; of CMA-ES, Hansen's: 4 + 3 ln of the dimensions."""

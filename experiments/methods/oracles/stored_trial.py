@@ -30,8 +30,10 @@ class StoredTrial(trial_module.Trial):
         TypeError: Something in it is of the wrong kind.
     """
 
-    def __init__(self, state: dict[str, Any], hyperparameters: Any, path: Path) -> None:
-        self._metrics: Any = None
+    def __init__(
+        self, state: dict[str, Any], hyperparameters: hp_module.HyperParameters, path: Path
+    ) -> None:
+        self._metrics: object = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
         check_metrics(state["metrics"])
@@ -48,7 +50,7 @@ class StoredTrial(trial_module.Trial):
         return self._metrics
 
     @metrics.setter
-    def metrics(self, metrics: Any) -> None:
+    def metrics(self, metrics: object) -> None:
         self._metrics = metrics
 
 
@@ -56,10 +58,10 @@ class TrialReader:
     """Makes trials of their files; those of the same space share its hyperparameters."""
 
     def __init__(self) -> None:
-        self._space: Any = None  # as it is in the file
+        self._space: object = None  # as it is in the file
         self._shared: Any = None
 
-    def trial(self, state: dict[str, Any], path: Path) -> Any:
+    def trial(self, state: dict[str, Any], path: Path) -> trial_module.Trial:
         """Returns the trial whose file holds `state`.
 
         Raises:
@@ -72,7 +74,7 @@ class TrialReader:
             return trial_module.Trial.from_state(state)
         return StoredTrial(state, self._hyperparameters(state["hyperparameters"]), path)
 
-    def _hyperparameters(self, config: dict[str, Any]) -> Any:
+    def _hyperparameters(self, config: dict[str, Any]) -> hp_module.HyperParameters:
         if self._shared is None or config["space"] != self._space:
             space = copy.deepcopy(config["space"])  # Keras Tuner changes what it is given
             self._shared = hp_module.HyperParameters.from_config(config)

@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural, short, text
 from experiments.record.layout import DEFAULT
-from experiments.record.reading import clean, dig, number
+from experiments.record.reading import as_number, clean, dig
 from reports.analysis.predictions import predictions
 from reports.analysis.recommended import recommended
 from reports.analysis.test_predictions import test_predictions, tested_runs
@@ -32,8 +32,8 @@ class Arm:
         tests: `(num_units,)`, test accuracies: of the network's trainings, or of several searches
             the mean of each one's network.
         test_size: Images of the test split; 0 where nothing was tested.
-        right: `(num_kept, num_images)`, how each training, or search, whose predictions were kept
-            is right on each test image; `None` without any.
+        is_correct: `(num_kept, num_images)`, 0, 1 or a share: how often each training, or search,
+            whose predictions were kept is right on each test image; `None` without any.
         network: What the verdict calls it.
         searches: The arms of single searches that this one is made of; empty for one study.
     """
@@ -44,7 +44,7 @@ class Arm:
     trial_id: str | None
     tests: tuple[float, ...]
     test_size: int
-    right: npt.NDArray[np.float64] | None = None
+    is_correct: npt.NDArray[np.float64] | None = None
     network: str = ""
     searches: tuple["Arm", ...] = ()
 
@@ -66,7 +66,7 @@ class Arm:
     @property
     def sample(self) -> Sample:
         """Its test scores, as the statistics take them."""
-        return Sample(np.array(self.tests), self.test_size, self.right)
+        return Sample(np.array(self.tests), self.test_size, self.is_correct)
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:
@@ -130,7 +130,7 @@ def arms_of_searches(
 def _arm_of_searches(name: str, studies: Sequence[Study]) -> Arm:
     found = tuple(_arm(s.name, s, s.trials, recommended(s), s.name) for s in studies)
     tested = all(arm.tests for arm in found)
-    kept = [arm.right.mean(axis=0) for arm in found if arm.right is not None]
+    kept = [arm.is_correct.mean(axis=0) for arm in found if arm.is_correct is not None]
     whole = tested and len(kept) == len(found) and len({len(row) for row in kept}) == 1
     return replace(
         found[0],
@@ -138,7 +138,7 @@ def _arm_of_searches(name: str, studies: Sequence[Study]) -> Arm:
         trials=pd.concat([arm.trials for arm in found], ignore_index=True),
         tests=tuple(float(np.mean(arm.tests)) for arm in found) if tested else (),
         test_size=min(arm.test_size for arm in found),
-        right=np.stack(kept) if whole else None,
+        is_correct=np.stack(kept) if whole else None,
         network=name,
         searches=found,
     )
@@ -209,22 +209,24 @@ def arms_of_default(study: Study) -> list[Arm]:
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
     # Arms are compared by accuracy, whatever their trials were ranked by.
-    runs = [r for r in tested_runs(study, trial_id) if 0 <= number(r["test"].get("accuracy")) <= 1]
-    size = int(number(runs[0]["test_size"])) if runs else 0
+    runs = [
+        r for r in tested_runs(study, trial_id) if 0 <= as_number(r["test"].get("accuracy")) <= 1
+    ]
+    size = int(as_number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,
         study=study,
         trials=trials,
         trial_id=trial_id,
         # As shares of whole images: equal counts are equal scores, in whatever precision.
-        tests=tuple(round(number(run["test"]["accuracy"]) * size) / size for run in runs),
+        tests=tuple(round(as_number(run["test"]["accuracy"]) * size) / size for run in runs),
         test_size=size,
-        right=_right(study, trial_id, size),
+        is_correct=_is_correct(study, trial_id, size),
         network=network,
     )
 
 
-def _right(study: Study, trial_id: str | None, size: int) -> npt.NDArray[np.float64] | None:
+def _is_correct(study: Study, trial_id: str | None, size: int) -> npt.NDArray[np.float64] | None:
     """Returns `(num_kept, num_images)`: what kept trainings get right; `None` without any."""
     kept = test_predictions(study, trial_id)
     if kept is not None:

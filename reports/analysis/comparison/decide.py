@@ -78,7 +78,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Args:
         arms: The arms.
@@ -140,7 +140,7 @@ def compare(
 
 
 def _estimate(arm: Arm) -> Estimate:
-    return accuracy(arm.tests, arm.test_size, arm.right)
+    return accuracy(arm.tests, arm.test_size, arm.is_correct)
 
 
 def _winner(ranking: list[int], pairs: list[Pair], num_arms: int) -> int | None:

@@ -6,16 +6,19 @@ their mean, on these images; where nothing was tested, of its search.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.record.formatting import listed, words
 from experiments.record.objective import Objective, shown_value
-from experiments.record.reading import as_dict, number
+from experiments.record.reading import as_dict, as_number
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.study_front import value_of_trials
 from reports.analysis.test_predictions import tested_runs
 from reports.statistics.estimates import Estimate, mean
 from reports.study.metrics import name_on_test
+
+if TYPE_CHECKING:
+    from reports.study.study import Study
 
 
 def further_objectives(arms: Sequence[Arm]) -> list[Objective]:
@@ -33,7 +36,7 @@ def further_values(arms: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
 
 
 def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
-    """Says what the arms come to by further objectives; empty where there are none.
+    """Gives the arms' values of further objectives; empty where there are none.
 
     Args:
         arms: The arms.
@@ -82,14 +85,14 @@ def _value(arm: Arm, objective: Objective) -> Estimate:
 
 
 def _tests(arm: Arm, objective: Objective) -> list[float]:
-    """Returns what each tested training came to; none where one of them did not record it."""
+    """Returns the value of each tested training; none where one did not record it."""
     name, runs = name_on_test(objective.name), tested_runs(arm.study, arm.trial_id)
-    scores = [number(as_dict(run["test"]).get(name)) for run in runs]
+    scores = [as_number(as_dict(run["test"]).get(name)) for run in runs]
     return scores if all(map(math.isfinite, scores)) else []
 
 
 def _searched(arm: Arm, objective: Objective) -> float:
-    study: Any = arm.study
+    study: Study = arm.study
     own = study.trials[study.trials["trial_id"] == arm.trial_id]
     is_known = objective.is_cost or objective in study.objectives
     if len(own) != 1 or not is_known:

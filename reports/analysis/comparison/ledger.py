@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.record.formatting import duration, number
+from experiments.record.formatting import duration, format_number
 from experiments.record.numerics import numerics_sentence
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
@@ -74,8 +74,8 @@ def finding(book: Ledger) -> str:
 def _budgets(book: Ledger) -> str:
     unequal = []
     for what, spent, shown in (
-        ("trials", book.completed, number),
-        ("epochs", book.epochs, number),
+        ("trials", book.completed, format_number),
+        ("epochs", book.epochs, format_number),
         ("time", book.seconds, duration),
     ):
         known = [float(v) for v in spent if v == v]
@@ -94,10 +94,10 @@ def table(book: Ledger) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "arm": book.names,
-            "completed": [number(n) for n in book.completed],
-            "failed": [number(n) for n in book.failed],
-            "stopped early": [number(n) for n in book.pruned],
-            "epochs": [number(n) or "not recorded" for n in book.epochs],
+            "completed": [format_number(n) for n in book.completed],
+            "failed": [format_number(n) for n in book.failed],
+            "stopped early": [format_number(n) for n in book.pruned],
+            "epochs": [format_number(n) or "not recorded" for n in book.epochs],
             "time": [duration(s) if s == s else "not recorded" for s in book.seconds],
             "tested": book.tested,
             **book.further,

@@ -12,7 +12,7 @@ from reports.statistics.crossed import MOST_UNITS
 def verdict(comparison: Comparison) -> str:
     """Says which network is ahead of which, or why that can't be told, and what would tell.
 
-    Of several objectives, what each network comes to by the others is said, too.
+    For several objectives, each network's values of the others are given, too.
     """
     further = further_sentence(comparison.arms, comparison.winner)
     return " ".join(part for part in (_on_test(comparison), further) if part)

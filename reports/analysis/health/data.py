@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from experiments.record.formatting import listed, plural, score, words
 from experiments.record.notes import DOUBT, PROBLEM
-from experiments.record.reading import as_dict, clean, dig, number
+from experiments.record.reading import as_dict, as_number, clean, dig
 from reports.analysis.baseline import class_counts, no_better
 from reports.analysis.health.finding import Finding
 from reports.study.metrics import is_share_of_images
@@ -127,5 +127,5 @@ def imbalance(study: Study) -> Iterator[Finding]:
 
 
 def _count(value: object) -> int:
-    found = number(value)
+    found = as_number(value)
     return int(found) if found >= 1 else 0

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from experiments.record.formatting import listed, plural, score, text, words
 from experiments.record.notes import DOUBT, GOOD
-from experiments.record.reading import dicts, dig, number
+from experiments.record.reading import as_number, dicts, dig
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.networks import networks, num_stopped, population
 from reports.analysis.plain_advice import advised
@@ -68,7 +68,7 @@ def too_few(study: Study) -> Iterator[Finding]:
 
 
 def _unknown(study: Study) -> Iterator[Finding]:
-    """Says why nothing can be said of more trials; few for the hyperparameters are few anyway."""
+    """Says why the benefit of more trials is unknown."""
     tried, varied, stopped = len(networks(study)), len(study.searched), num_stopped(study)
     if not varied or not tried:
         return
@@ -117,7 +117,7 @@ def is_enough(
 
 
 def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
-    trials = number(dig(study.record, "config", "max_trials"))
+    trials = as_number(dig(study.record, "config", "max_trials"))
     wanted = int(max(2 * num_scores, 5 * num_axes))
     change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
     plain = " (max_trials; Hyperband: hyperband_iterations)"
@@ -150,18 +150,18 @@ def noise_of(study: Study) -> Noise:
     best = study.completed
     executions = [list(s) for s in best["scores"].head(_MOST_SEEN)]
     repeated = [
-        [number(run.get("score")) for run in (*trial["runs"], *dicts(trial.get("ranking")))]
+        [as_number(run.get("score")) for run in (*trial["runs"], *dicts(trial.get("ranking")))]
         for trial in (*study.finalists, *study.confirmed)
     ]
     seeds, degrees = pooled([*executions, *repeated])
-    a_trial = number(dig(study.record, "config", "executions_per_trial"))
+    a_trial = as_number(dig(study.record, "config", "executions_per_trial"))
     repeats = a_trial if a_trial >= 1 else 1.0  # a score is the mean over them
     return Noise(_of_images(study), seeds / math.sqrt(repeats), degrees)
 
 
 def _of_images(study: Study) -> float:
     """Returns the standard error of the best score where it is a proportion of images."""
-    images = number(dig(study.record, "dataset", "counts", "validation"))
+    images = as_number(dig(study.record, "dataset", "counts", "validation"))
     best = float(scores_of(study)[0]) if len(study.completed) else math.nan
     if not is_proportion(study.objective) or not 0 <= best <= 1 or not images >= 1:
         return math.nan
@@ -206,7 +206,7 @@ def num_close(scores: npt.NDArray[np.float64], distance: float) -> int:
 
 
 def _seeds(study: Study) -> int:
-    seeds = number(dig(study.record, "config", "seeds"))
+    seeds = as_number(dig(study.record, "config", "seeds"))
     return 1 if math.isnan(seeds) else int(seeds)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from experiments.record.formatting import plural, score, words
 from experiments.record.notes import DOUBT, GOOD
-from experiments.record.reading import dig, number
+from experiments.record.reading import as_number, dig
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.networks import finished
 from reports.statistics.estimates import t_quantile
@@ -30,7 +30,7 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     epochs scatter are found in at least 80 %. Below three trials or epochs nothing is said, and
     that they had stopped is said of six trials or more.
     """
-    limit = number(dig(study.record, "config", "max_epochs"))
+    limit = as_number(dig(study.record, "config", "max_epochs"))
     sign = 1.0 if study.direction == "max" else -1.0
     curves = [sign * c for c in curves_of(study, study.objective)]
     found = still_improving(curves, limit)
@@ -141,7 +141,7 @@ def _losses(study: Study) -> bool | None:
     if len({len(part) for part in parts}) != 1:
         return None
     sign = 1.0 if study.direction == "max" else -1.0
-    patience = number(dig(study.record, "config", "patience"))
+    patience = as_number(dig(study.record, "config", "patience"))
     behind = None if math.isnan(patience) else [int(np.argmax(sign * c)) + 1 for c in parts[2]]
     return turned_up(parts[0], parts[1], behind)
 
@@ -176,7 +176,7 @@ def turned_up(
 
 def _gap(study: Study) -> tuple[float, float, str] | None:
     """Returns lower and upper end of how much better the best trial is on training images."""
-    counts = [number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
+    counts = [as_number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
     if study.completed.empty or not min(counts) >= 1:
         return None
     trial = study.completed["trial_id"].iloc[0]
