@@ -106,10 +106,10 @@ def test_a_training_that_had_ended_is_only_tested(
 
     with monkeypatch.context() as patch:
         patch.setattr("experiments.studies.retrain.tested", dies)
-        assert call(runs, cache_dir, *COMPARE).exit_code == INTERRUPTED
+        assert call(runs, cache_dir, *COMPARE[:-1], "1").exit_code == INTERRUPTED
     seeds = [seed for seed, _ in epochs]
     assert len(set(seeds)) == 1
-    assert call(runs, cache_dir, *COMPARE).exit_code == 0
+    assert call(runs, cache_dir, *COMPARE[:-1], "1").exit_code == 0
     assert [seed for seed, _ in epochs].count(seeds[0]) == len(seeds)
 
 
