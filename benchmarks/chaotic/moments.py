@@ -119,7 +119,7 @@ RESTORING = (
     Moment("experiments.search.repair:_read", 1, number=INTERRUPT),
     Moment("experiments.search.repair:_read", 2, number=INTERRUPT),
     Moment("experiments.search.repair:note_asked", number=INTERRUPT),
-    Moment("experiments.search.trial_record:TrialRecord.restore", number=INTERRUPT),
+    Moment("experiments.executors.attempt_log:AttemptLog.restore", number=INTERRUPT),
     Moment("experiments.search.session:restore", after=True, number=INTERRUPT),
     Moment("experiments.search.session_record:write_study", number=INTERRUPT),
 )
