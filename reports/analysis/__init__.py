@@ -1,1 +1,1 @@
-"""What a study came to: verdicts, statistics, health, comparisons."""
+"""Results of a study: verdicts, statistics, health, comparisons."""

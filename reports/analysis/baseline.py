@@ -25,9 +25,10 @@ class Baseline:
         class_name: The most frequent class of the split.
         split: `test`, or `validation` where nothing was tested.
         metric: Accuracy, or the F1 score where that is the objective.
-        value: What always saying the class comes to by `metric`.
-        reached: What the best model comes to; of several trainings their mean.
-        is_above: Whether `reached` is above `value`, though not by more than the luck of images.
+        value: Score of that constant prediction by `metric`.
+        reached: Score of the best model; the mean over its trainings, where it has several.
+        is_above: Whether `reached` is above `value`, though within the sampling error of the
+            images.
     """
 
     class_name: str
@@ -39,11 +40,11 @@ class Baseline:
 
 
 def no_better(study: Study) -> Baseline | None:
-    """Returns the baseline that the best model is not shown to beat; `None` where it beats it.
+    """Returns the baseline if the best model is not shown to beat it; else `None`.
 
-    An accuracy beats it if Wilson's 95 % interval of it lies above. An F1 score, whose spread over
-    images is not recorded, if it is higher. Other metrics than F1 are judged by accuracy. `None`
-    too where the record lacks what is needed.
+    An accuracy beats it if its 95 % Wilson interval lies above it. An F1 score beats it if it is
+    higher, as its spread over images is not recorded. Metrics other than F1 are judged by accuracy.
+    An incomplete record gives `None`, too.
     """
     if "no_better" not in study.memory:
         study.memory["no_better"] = _no_better(study)
@@ -68,9 +69,9 @@ def _no_better(study: Study) -> Baseline | None:
 
 
 def f1_of_always(index: int, share: float, num_classes: int) -> float:
-    """Returns the F1 score of always saying one class: recall 1, precision its share.
+    """Returns the F1 score of always predicting one class: recall 1, precision its share.
 
-    Of two classes it is the second's, of more the mean over classes, as `search_spaces` counts it.
+    For two classes it is the second's; for more, the mean over classes, as in `search_spaces`.
     """
     own = 2 * share / (1 + share)
     if num_classes == 2:
@@ -79,7 +80,7 @@ def f1_of_always(index: int, share: float, num_classes: int) -> float:
 
 
 def class_counts(study: Study, split: str) -> list[int]:
-    """Returns the images of each class of a split; empty where they are not recorded."""
+    """Returns the number of images of each class of a split; empty where not recorded."""
     found = dig(study.record, "dataset", "per_class", split)
     counts = [as_number(value) for value in found] if isinstance(found, list) else []
     usable = all(math.isfinite(value) and value >= 0 for value in counts)

@@ -1,4 +1,4 @@
-"""Which trials were proposed independently of results: a sample of the space, and no other is."""
+"""Which trials were proposed independently of results: only these are a sample of the space."""
 
 import math
 import re
@@ -18,8 +18,8 @@ from reports.study.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 _METHOD = re.compile(r"--method (\w+)")
-_GRID_POINTS = 10  # that Keras Tuner's grid takes of a range without steps
-# What every oracle of Keras Tuner keeps; one that keeps more is no random search.
+_GRID_POINTS = 10  # values of a range without steps in Keras Tuner's grid
+# State that every oracle of Keras Tuner keeps; one that keeps more is no random search.
 _PLAIN_STATE = {
     "ongoing_trials", "hyperparameters", "space", "start_order", "end_order", "run_times",
     "retry_queue", "seed", "seed_state", "tried_so_far", "id_to_hash", "display", "trials",
@@ -32,9 +32,9 @@ class Draws:
     """The trials that were drawn independently of results.
 
     Args:
-        trial_ids: Their ids. Promoted trials are not among them: they are networks drawn before.
-        method: What proposed the others: a method's name, or `unknown method`.
-        whole: Whether the method looks at no result at all.
+        trial_ids: Their ids. Promoted trials are not among them: their networks were drawn before.
+        method: The method that proposed the others, or `unknown method`.
+        whole: Whether the method uses no results at all.
     """
 
     trial_ids: frozenset[str]
@@ -45,10 +45,10 @@ class Draws:
 def independent(study: Study) -> Draws:
     """Finds the independent draws of a study.
 
-    Random, quasi-random and Hyperband's first rounds all are; of methods that learn from results,
-    those that they draw at random to begin with; a grid where it was run to its end. Points that
-    were given, the space's default among them, are no draws. Where the method isn't recorded, as in
-    a project of plain Keras Tuner, none is that it can't be told of.
+    All trials of random search, quasi-random search and Hyperband's first rounds are independent.
+    So are the initial random trials of methods that learn from results, and a grid that was run to
+    its end. Given points, such as the space's default, are not draws. Where the method isn't
+    recorded, as in a project of plain Keras Tuner, only trials that are known to be draws count.
     """
     method, count = _method_and_count(study)
     first = study.trials[study.trials["origin"].isna()]
@@ -58,7 +58,7 @@ def independent(study: Study) -> Draws:
 
 
 def _method_and_count(study: Study) -> tuple[str, int | None]:
-    """Returns the method, and how many trials from the first on it draws; `None` for all."""
+    """Returns the method, and how many of its first trials are draws; `None` for all."""
     if not study.record:
         return _plain(study)
     method = str(dig(study.record, "config", "method"))
@@ -70,13 +70,13 @@ def _method_and_count(study: Study) -> tuple[str, int | None]:
 
 
 def _startup(study: Study, method: str) -> int:
-    """Returns how many trials are sure to be drawn at random, whatever ran beside them."""
+    """Returns how many trials were certainly drawn at random, whatever ran at the same time."""
     settings = as_dict(dig(study.record, "config", "method_settings"))
     if method == "bayesian":
         given = as_number(settings.get("num_initial_points"))
         return int(given) if given > 0 else max(3 * len(study.searched), 3)
     changed = _changed(study)
-    if changed is not None:  # `auto` has picked twice: what the first drew is drawn
+    if changed is not None:  # `auto` picked twice: draws of its first method count
         first, until = changed
         return until if _is_blind(first) else min(until, _startup_of(first, settings))
     return max(_startup_of(method, settings) - len(dicts(study.record.get("earlier"))), 0)
@@ -112,7 +112,7 @@ def _grid_is_whole(study: Study) -> bool:
 
 
 def _given(study: Study, first: "pd.DataFrame") -> Iterator[str]:
-    """Names the trials that had points given to begin with."""
+    """Yields the ids of the trials whose points were given."""
     names = {hp["name"]: column for column, hp in study.hyperparameters.items()}
     sessions = [s for s in dicts(study.record.get("sessions")) if "points" in s]
     points = [p for s in sessions for p in dicts(s["points"])]
@@ -135,13 +135,13 @@ def _with_default(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _same(value: object) -> str:
-    """Returns a value as text that is alike however the value is kept."""
+    """Returns a value as text that does not depend on how the value is stored."""
     known = math.nan if isinstance(value, bool | np.bool_) else as_number(value)
     return text(value) if math.isnan(known) else f"{known:.10g}"
 
 
 def _plain(study: Study) -> tuple[str, int | None]:
-    """Tells the method of a project that plain Keras Tuner left by what its oracle keeps."""
+    """Infers the method of a project of plain Keras Tuner from its oracle's state."""
     try:
         state = as_dict(read_json(study.files.oracle))
     except UserError:

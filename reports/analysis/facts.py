@@ -19,7 +19,7 @@ YES, PARTLY, NO = "yes", "partly", "no"
 
 
 def facts(study: Study) -> list[tuple[str, str]]:
-    """Says how a study was run: `(label, text)` of what is recorded."""
+    """Returns how a study was run: `(label, text)` of each recorded fact."""
     told = [*_facts(study.record), ("test split", opened_words(study)), ("looks", _looks(study))]
     return [(label, clean(value, 3000)) for label, value in told if value]
 
@@ -74,7 +74,7 @@ def _given(value: object) -> str:
 
 
 def widenings(record: dict[str, Any]) -> list[str]:
-    """Says which ranges were widened in the course of a study, and from which trial on."""
+    """Says which ranges were widened during a study, and from which trial on."""
     return [
         f"{change.get('name')} from trial {session.get('first_trial')} on: {change.get('now')} "
         f"(before: {change.get('was')})"
@@ -109,7 +109,7 @@ def _took(record: dict[str, Any]) -> str:
     stretches = [
         as_number(s.get("ended", s.get("stopped"))) - as_number(s.get("started")) for s in sessions
     ]
-    if len(sessions) < 2 or math.isnan(sum(stretches)):  # one that was killed has no end
+    if len(sessions) < 2 or math.isnan(sum(stretches)):  # a killed session has no end
         stretches = [as_number(record.get("ended")) - as_number(record.get("started"))]
     seconds = sum(stretches)
     over = f" in {plural(len(sessions), 'session')}" if len(stretches) > 1 else ""
@@ -151,7 +151,7 @@ def _git(git: dict[str, Any]) -> str:
 
 
 def command_line(study: Study) -> str:
-    """Returns the commands that began the search and went on with it, a line each, if recorded."""
+    """Returns the commands that started and resumed the search, a line each, if recorded."""
     sessions = dicts(study.record.get("sessions"))[1:]
     stated = [dig(study.record, "environment", "command_line")]
     stated += [session.get("command_line") for session in sessions]

@@ -1,4 +1,4 @@
-"""What is to be known of the finalists' trainings, in words."""
+"""Notes on the finalists' trainings, in words."""
 
 from reports.analysis.race import is_of_front, was_chosen
 from reports.analysis.test_looks import opened_words

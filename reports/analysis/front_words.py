@@ -10,7 +10,7 @@ _SAME = 1.05  # ratios below it are no difference worth a number
 
 
 def front_sentence(found: StudyFront) -> str:
-    """Says which trial of the front to train and why, without its full stop."""
+    """Says which trial of the front to train and why, without a full stop."""
     count, names = len(found.front.members), [words(o.name) for o in found.objectives]
     knee, best, first = found.front.knee, int(found.front.members[0]), names[0]
     if count == 1:
@@ -34,7 +34,7 @@ def front_sentence(found: StudyFront) -> str:
 
 
 def exchange(found: StudyFront, position: int, other: int) -> str:
-    """Says what a trial gives away by the first objective, what it gets for it, and at what."""
+    """Says what a trial loses by the first objective, and what it gains and loses by the others."""
     first, *others = found.objectives
     gap = abs(found.values[position, 0] - found.values[other, 0])
     got: list[str] = []

@@ -1,8 +1,8 @@
-"""One row a network, and scores at equal fidelity: what statistics of a space may start from.
+"""One row a network, with scores at equal fidelity: the basis for statistics of a space.
 
-A promoted trial goes on with the network of another, so a network may have several trials; and
-where trials were stopped early, those left over are no sample of what was tried. Networks are
-compared after the last epoch that all of them reached.
+A promoted trial continues the network of another, so a network may have several trials. Where
+trials were stopped early, the remaining ones are not a sample of all that were tried. So networks
+are compared after the last epoch that all of them reached.
 """
 
 import math
@@ -29,8 +29,8 @@ class Population:
         frame: One row a network that has a score, best first: `trial_id` (of its last trial),
             `number`, `status`, `drawn`, `score` (at `epoch`), `total_epochs`, and one column a
             hyperparameter.
-        epoch: Epochs that the scores are of; `None` where every network ended by itself, and its
-            score is that at its end.
+        epoch: The epoch of the scores; `None` where every network ended by itself and has its final
+            score.
         problem: Why scores can't be compared; empty where they can.
     """
 
@@ -40,12 +40,12 @@ class Population:
 
     @property
     def drawn(self) -> pd.DataFrame:
-        """Those networks that were drawn independently of results."""
+        """The networks that were drawn independently of results."""
         return self.frame[self.frame["drawn"]]
 
     @property
     def after(self) -> str:
-        """Which scores they are, to be put behind the word: ` after epoch 3`; mostly empty."""
+        """The epoch of the scores as a suffix: ` after epoch 3`; mostly empty."""
         return "" if self.epoch is None else f" after epoch {self.epoch}"
 
     @property
@@ -88,9 +88,9 @@ def finished(study: Study) -> pd.DataFrame:
 
 
 def place_of_best(study: Study) -> int:
-    """Returns where the best network that ended by itself stands in `population`; else the first.
+    """Returns the place in `population` of the best network that ended by itself; else the first.
 
-    After equal epochs another one may be ahead of it.
+    Another network may be ahead of it after equal epochs.
     """
     done, known = finished(study), list(population(study).frame["trial_id"])
     best = str(done.iloc[0]["trial_id"]) if len(done) else None
@@ -129,7 +129,7 @@ def _networks(study: Study) -> pd.DataFrame:
 
 
 def _chains(trials: pd.DataFrame) -> list[list[str]]:
-    """Returns the trials of each network, in order; of two that go on from one, the later one."""
+    """Returns the trials of each network, in order; of two that continue one, the later one."""
     parents = {t: o for t, o in trials["origin"].items() if o in trials.index and o != t}
     children = {parent: child for child, parent in parents.items()}
     chains = []
@@ -169,7 +169,7 @@ def _population(study: Study) -> Population:
 def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:
     """Scores networks at the last epoch that all of them reached, or at their end before it.
 
-    One that ended by itself before, as with patience, has shown by then what it can do.
+    A network that ended by itself before, as by patience, keeps the score it had by then.
     """
     curves = best_so_far(study, list(found["trial_ids"]))
     known = np.array([bool(np.isfinite(curve).any()) for curve in curves])
@@ -186,7 +186,7 @@ def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame
 def best_so_far(study: Study, chains: Sequence[Sequence[str]]) -> list[_Array]:
     """Returns each network's best objective up to each epoch, `(num_epochs,)`.
 
-    Its trials are joined; of several executions it is the mean. Empty where nothing is recorded.
+    Its trials are joined; several executions are averaged. Empty where nothing is recorded.
 
     Args:
         study: The study.
@@ -203,7 +203,7 @@ def best_so_far(study: Study, chains: Sequence[Sequence[str]]) -> list[_Array]:
         if not parts:
             curves.append(np.array([]))
             continue
-        # A trial that began again overwrites the epochs it repeats.
+        # A restarted trial overwrites the epochs that it repeats.
         rows = pd.concat(parts).drop_duplicates(["execution", "epoch"], keep="last")
         table = rows.pivot(index="execution", columns="epoch", values=study.objective)
         whole = table.reindex(columns=range(1, int(rows["epoch"].max()) + 1))
@@ -213,10 +213,10 @@ def best_so_far(study: Study, chains: Sequence[Sequence[str]]) -> list[_Array]:
 
 
 def _of_first_rounds(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:
-    """Scores networks by their first trial, where most began with as many planned epochs.
+    """Scores networks by their first trial, where most began with equally many planned epochs.
 
-    Which round a network begins in does not depend on its score, so those that began alike are a
-    sample of all.
+    The round in which a network begins does not depend on its score. So networks that began in the
+    same round are a sample of all.
     """
     firsts = study.trials[study.trials["origin"].isna() & study.trials["score"].notna()]
     firsts = firsts[firsts["status"] == "completed"].drop_duplicates("trial_id")

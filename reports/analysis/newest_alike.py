@@ -1,4 +1,4 @@
-"""Which trainings of a trial a study takes together: the newest that were trained alike."""
+"""Which trainings of a trial a study pools: the newest that were trained alike."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from reports.study.study import Study
 
 
 def newest_alike(study: Study, runs: Sequence[tuple[dict[str, Any], Run]]) -> list[Run]:
-    """Returns those of a trial's runs that were trained alike, and last.
+    """Returns the newest of a trial's runs that were trained alike.
 
-    Those come first that were trained as the study says now: it may have been given more epochs
-    since. Among them it is the last one with all its facts that the others have to agree with.
+    Runs that were trained as the study now says take precedence: its epochs may have been raised
+    since. Among these, the others have to agree with the last run that has all its facts.
 
     Args:
         study: The study.

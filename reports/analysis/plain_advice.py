@@ -6,12 +6,12 @@ from reports.study.study import Study
 
 
 def advised(study: Study, ours: str, plain: str) -> str:
-    """Returns the advice for a search of this suite, or that for one of plain Keras Tuner."""
+    """Returns the advice for a search of this suite, or the advice for one of plain Keras Tuner."""
     return plain if study.is_plain else ours
 
 
 def untested(study: Study) -> list[Note]:
-    """Says that the best score of a plain project was not confirmed: nothing there could be."""
+    """Notes that a plain project's best score is not confirmed: plain Keras Tuner can't do it."""
     count = len(study.completed)
     if not study.is_plain or count < 2:
         return []
@@ -24,7 +24,7 @@ def untested(study: Study) -> list[Note]:
 
 
 def either_way(study: Study) -> str:
-    """Names the best trial for both directions, where that of the record is an unusual one."""
+    """Names the best trial for both directions, where the recorded direction is unusual."""
     best, worst = study.completed.iloc[0], study.completed.iloc[-1]
     less, more = ("less", "more") if study.direction == "min" else ("more", "less")
     return (

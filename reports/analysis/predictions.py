@@ -1,4 +1,4 @@
-"""Test predictions of the exported model, checked before anything is drawn of them."""
+"""Test predictions of the exported model, checked before they are drawn."""
 
 from typing import Any
 

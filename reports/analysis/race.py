@@ -1,4 +1,4 @@
-"""How finalists were ranked, as the record has it: by mean, or in a race; who won, and why."""
+"""How finalists were ranked by the record: by mean or in a race; which one won, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _ENDS = {
     "failed": "the others' trainings had failed",
     "front": "each of those left was known to be better than what costs less",
 }
-_STANDINGS = {  # of those left in a race of several objectives
+_STANDINGS = {  # of the contenders left in a race of several objectives
     "cheapest": "nothing that is left costs less",
     "worth": "better than what costs less",
     "open": "not separated from what costs less",
@@ -34,10 +34,10 @@ class Contender:
         trial_id: The trial.
         rounds: `(round, score on validation)` of each training.
         mean: Mean of the scores; NaN without one.
-        outcome: `won`, `ahead` and `left` (best, and not separated from it, when the race ended),
-            `dropped` or `failed`; of several objectives `recommended` for `ahead`.
-        round: After which it left the race; NaN if it did not.
-        why: What it left for, in words.
+        outcome: `won`; `ahead` (the best when the race ended) or `left` (not separated from it);
+            `dropped` or `failed`. With several objectives, `recommended` replaces `ahead`.
+        round: The round after which it left the race; NaN if it did not.
+        why: Why it left, in words.
     """
 
     trial_id: str
@@ -97,7 +97,7 @@ def _why(race: dict[str, Any]) -> str:
 def ranking_runs(finalist: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the trainings that ranked a finalist; none if nothing was ranked.
 
-    Races of before winners were trained again on fresh seeds have them among the tested ones.
+    In races from before winners were retrained on fresh seeds, they are among the tested ones.
     """
     if "ranking" not in finalist and as_dict(finalist.get("race")):
         return dicts(finalist["runs"])
@@ -110,7 +110,7 @@ def was_chosen(study: Study) -> bool:
 
 
 def winner(study: Study) -> str | None:
-    """Returns the finalist that trainings chose: the first by mean, or in a race.
+    """Returns the finalist that trainings chose: the first by mean, or the winner of a race.
 
     `None` where they chose nothing (one finalist, or several objectives without a race), or if
     trials were added since.
@@ -143,7 +143,7 @@ def race_sentence(study: Study) -> str:
     )
     fresh = len(study.finalists[0]["runs"]) if was_chosen(study) else 0
     tested = f" Its test is of {plural(fresh, 'further training')} on fresh seeds." if fresh else ""
-    if not was_chosen(study) and found[0].rounds:  # recorded before winners were trained once more
+    if not was_chosen(study) and found[0].rounds:  # recorded before winners were retrained
         tested = " Its test is of the trainings that made it win, which flatter it."
     came_to = f"trial {found[0].trial_id} has the best mean{open_end}"
     if is_of_front(study):

@@ -8,8 +8,8 @@ from reports.study.study import Study
 def recommended(study: Study) -> str | None:
     """Returns the trial that a study recommends; `None` where none was completed.
 
-    Of several objectives the front's knee; of finalists that were trained again the one they are
-    led by; else the best of the search.
+    With several objectives, it is the front's knee. With finalists that were trained again, it is
+    the leading one; else the best of the search.
     """
     if study.completed.empty:
         return None

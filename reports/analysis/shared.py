@@ -1,7 +1,7 @@
 """Statistics of one study that several figures share, each computed once.
 
-`scores_of` and `axes_of` are of the networks that ended by themselves. What takes networks as a
-sample of the space starts from `networks.population`: one row a network, equal fidelity.
+`scores_of` and `axes_of` cover the networks that ended by themselves. Statistics that take networks
+as a sample of the space use `networks.population`: one row a network, at equal fidelity.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ def compared_axes(study: Study) -> list[Axis]:
 def axes_in(
     study: Study, frame: pd.DataFrame, names: Iterable[str], as_choices: bool = False
 ) -> list[Axis]:
-    """Returns those of the hyperparameters `names` that took several values in `frame`.
+    """Returns the hyperparameters among `names` that took several values in `frame`.
 
     Args:
         study: The study.

@@ -17,10 +17,10 @@ def looks(study: Study) -> list[dict[str, Any]]:
 
 
 def looks_before(study: Study, arms: Arms, digest: str) -> int:
-    """Returns how often the same arms were looked at before with other trainings than now.
+    """Returns how often the same arms were compared before, with other trainings than now.
 
-    Looks that came after the first one with `digest` don't count: to show a comparison once more
-    is no further look.
+    Looks after the first one with `digest` don't count: showing a comparison again is not another
+    look.
     """
     same = [look["digest"] for look in looks(study) if look["arms"] == arms_key(arms)]
     before = same[: same.index(digest)] if digest in same else same
@@ -57,7 +57,7 @@ def _times(count: int) -> str:
 
 
 def _num_uncounted(study: Study) -> int:
-    """Counts tested trainings that no entry tells of: they are older than the record of uses."""
+    """Counts tested trainings without an entry: they are older than the record of uses."""
     counted = {(t["trial_id"], t["seed"]) for use in study.test_uses for t in use["trainings"]}
     tested = {
         (record["trial_id"], str(run.get("seed")))

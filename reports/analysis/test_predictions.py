@@ -1,4 +1,4 @@
-"""What each tested training of a trial predicts for each test image."""
+"""Predictions of each tested training of a trial for each test image."""
 
 from typing import Any, NamedTuple
 
@@ -20,12 +20,12 @@ from reports.study.study import Study
 
 
 class Predictions(NamedTuple):
-    """What trainings say of the test images.
+    """Predictions of trainings for the test images.
 
     Args:
         labels: `(num_images,)`, whole numbers.
         predicted: `(num_trainings, num_images)`, whole numbers, in the order of `tested_runs`.
-        seeds: `(num_trainings,)`, which of these trainings they are.
+        seeds: `(num_trainings,)`, seeds of the trainings.
     """
 
     labels: _Whole
@@ -36,8 +36,9 @@ class Predictions(NamedTuple):
 def tested_runs(study: Study, trial_id: str | None) -> list[dict[str, Any]]:
     """Returns the tested trainings of a trial: the finalist's, then those made for comparisons.
 
-    Trainings that ranked finalists are left out, whoever tested them: of the winner they are the
-    lucky ones, of the others the unlucky. All that are returned were trained alike (`alike.py`).
+    Trainings that ranked finalists are left out even if they were tested: selection biases them,
+    upwards for the winner and downwards for the others. All returned trainings were trained alike
+    (`alike.py`).
     """
     ranking = ranking_seeds(study, trial_id)
     found = [
@@ -64,7 +65,7 @@ def ranking_seeds(study: Study, trial_id: str | None) -> set[str]:
 
 
 def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
-    """Returns what the tested trainings of a trial predict for each test image.
+    """Returns the predictions of a trial's tested trainings for each test image.
 
     Files that are damaged, and predictions that do not give the recorded accuracy, count as
     missing.
@@ -74,7 +75,7 @@ def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
         trial_id: A trial, or `default`.
 
     Returns:
-        Those of `tested_runs` whose predictions were kept; `None` if there is none.
+        The kept predictions of `tested_runs`; `None` without any.
     """
     if trial_id is None or (trial_id != DEFAULT and trial_id not in set(study.trials["trial_id"])):
         return None
@@ -98,7 +99,7 @@ def test_predictions(study: Study, trial_id: str | None) -> Predictions | None:
 
 
 def _agrees(row: _Whole, labels: _Whole, run: dict[str, Any]) -> bool:
-    """Whether the predictions are those of this record, and not of one that was replaced."""
+    """Whether the predictions belong to this record, and not to one that was replaced."""
     gap = abs(float((row == labels).mean()) - as_number(run["test"].get("accuracy")))
     return gap < 0.5 / len(labels)
 

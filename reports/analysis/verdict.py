@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gain:
-    """What the best has over the space's default.
+    """The gain of the best trial over the space's default.
 
     Args:
         estimate: Best minus default; positive is better.
@@ -41,11 +41,11 @@ class Verdict:
     """The answer of a study.
 
     Args:
-        trial_id: The best trial; the winner, if the finalists raced; of several objectives the
+        trial_id: The best trial; the winner, if the finalists raced; with several objectives, the
             front's knee; `None` if none was completed.
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
-        test_metric: What `tests` are of: the objective's own value on test, where it was recorded.
+        test_metric: The metric of `tests`: the objective's own, where it was recorded on test.
         test_size: Images of the test split; `None` where nothing was tested.
         gain: Over the space's default; `None` where the default was not trained.
         trainable_parameters: Of the exported model, or of the trial where none was exported.
@@ -56,7 +56,7 @@ class Verdict:
         num_completed: Trials with a score.
         num_failed: Trials that failed.
         num_pruned: Trials that were stopped as hopeless.
-        num_running: Trials that were begun and not ended.
+        num_running: Trials that started and have not ended.
     """
 
     trial_id: str | None
@@ -104,9 +104,9 @@ def verdict(study: Study) -> Verdict:
 
 
 def metric_on_test(study: Study) -> str:
-    """Returns the metric that test is reported in: the objective's own, where it was evaluated.
+    """Returns the metric of reported test scores: the objective's own, where it was evaluated.
 
-    Else accuracy, or what else there is: a study that records less is shown with what it has.
+    Else it is accuracy, or another recorded metric.
     """
     return reported_on_test(study.objective, study.finalists)
 
@@ -129,9 +129,9 @@ def estimate(
     metric: str = "accuracy",
     is_correct: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate:
-    """Estimates a test score from one a seed; an accuracy as a share of so many images.
+    """Estimates a test score from one score per seed; an accuracy as a share of the images.
 
-    How other metrics vary from image to image is not recorded: their interval is of these images.
+    The spread of other metrics over images is not recorded: their interval is for these images.
     """
     if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
         return accuracy(scores, num_images, is_correct)
@@ -166,7 +166,7 @@ def _is_objective(study: Study, name: str) -> bool:
 
 
 def _is_exported(study: Study, best: Any) -> bool:
-    """Whether the exported model is of the recommended trial; of one objective it always was."""
+    """Whether the exported model is the recommended trial's; with one objective it always is."""
     return len(study.objectives) < 2 or [best["trial_id"]] == [
         finalist["trial_id"] for finalist in study.finalists[:1]
     ]
@@ -190,13 +190,13 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     tested = [
         run["test"] for trial in (*study.finalists, *study.confirmed) for run in trial["runs"]
     ]
-    if not all("accuracy" in test for test in tested):  # which arms are compared by
+    if not all("accuracy" in test for test in tested):  # the metric that compares arms
         return None
     from reports.analysis.comparison.arms import arms_of_default
     from reports.analysis.comparison.decide import compare
 
     comparison = compare(arms_of_default(study))
-    # Of several objectives, the recommended trial may be another one than that with the best score.
+    # With several objectives, the recommended trial need not have the best score.
     if not comparison.pairs or best is None or comparison.arms[0].trial_id != best["trial_id"]:
         return None
     default = comparison.estimates[1]
@@ -209,15 +209,15 @@ def default_trial(study: Study) -> "pd.Series[Any] | None":
     if not known:
         return None
     alike = study.completed
-    for name, hp in known.items():  # each leaves fewer to be looked at
+    for name, hp in known.items():  # each leaves fewer trials to check
         alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
     return None if alike.empty else alike.iloc[0]
 
 
 def study_path(study: Study) -> str:
-    """Returns the study's folder as its search was told to make it.
+    """Returns the path of the study's folder that was given to its search.
 
-    Not where it lies now: the same study gives the same page wherever it is read from.
+    Its present place is not used: a study gives the same page wherever it is read from.
     """
     runs = dig(study.record, "config", "runs_dir")
     name = study.folder.name

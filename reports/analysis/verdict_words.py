@@ -40,7 +40,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
             f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
             f"there{_baseline(study)}."
         )
-    # Of several objectives the knee can be another one since: trials were added, or measured again.
+    # With several objectives, the knee may have changed: trials were added, or measured again.
     tested, test = answer.tests[0]
     which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
     if _replaces_knee(study, tested):
@@ -54,7 +54,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
 
 
 def _replaces_knee(study: Study, tested: str) -> bool:
-    """Whether a race of several objectives has put another network into the knee's place."""
+    """Whether a race of several objectives has replaced the knee by another network."""
     front = study_front(study)
     if front is None or front.recommended is None or winner(study) != tested:
         return False
@@ -66,13 +66,13 @@ def _baseline(study: Study) -> str:
     if found is None:
         return ""
     claim = "not shown to be better" if found.is_above else "no better"
-    # The verdict's own metric need not be that of the baseline (a loss).
+    # The verdict's metric, such as a loss, may differ from the baseline's.
     which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
     return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
 
 
 def covered(test: Estimate, test_size: int | None) -> str:
-    """Says the interval of a test score, and what it covers: the one place for these words."""
+    """Returns the interval of a test score and what it covers, in words shared by all texts."""
     images = plural(test_size or 0, "test image")
     if not test.has_interval:
         return f"one training on {images}: no interval"
@@ -93,7 +93,7 @@ def _chosen(study: Study, answer: Verdict) -> str:
 
 
 def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
-    """Returns `(label, figure, detail)` of what decides."""
+    """Returns `(label, figure, detail)` of each deciding number."""
     if answer.trial_id is None:
         return []
     parameters = answer.trainable_parameters + answer.frozen_parameters
@@ -134,7 +134,7 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
 
 
 def _figure(value: float, metric: str) -> str:
-    """A proportion that counts as per cent, anything else as a score."""
+    """Returns a proportion as per cent, any other value as a score."""
     return f"{value:.2%}" if is_proportion(metric) and 0 <= value <= 1 else shown(value)
 
 

@@ -1,4 +1,4 @@
-"""The range that a hyperparameter should have whose optimum lies at an end of its range."""
+"""A wider range for a hyperparameter whose optimum lies at an end of its range."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,20 +7,20 @@ from typing import Any
 from experiments.record.formatting import plain
 from experiments.record.reading import as_number
 
-_MOST = 10.0  # times that an end of a log range moves at most
-_WHOLE = 1.0  # of a share, such as that of dropped units
+_MOST = 10.0  # factor by which an end of a log range moves at most
+_WHOLE = 1.0  # of a share, such as a dropout rate
 
 
 def is_parent(name: str, hyperparameters: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether other hyperparameters are there only for some values of `name`."""
+    """Whether other hyperparameters exist only for some values of `name`."""
     return any(c.get("name") == name for hp in hyperparameters for c in hp.get("conditions", []))
 
 
 def wider(hp: Mapping[str, Any], end: str) -> str | None:
-    """Returns `LO:HI`, wider at one end by half the width in the scale that is sampled.
+    """Returns `LO:HI`, wider at one end by half the width in the sampling scale.
 
-    A log range moves by ten times at most, what has steps by whole ones and at least by one. What
-    was above 0, or 0 or more, stays so, and what was a share below 1 stays below.
+    A log range moves by a factor of ten at most, a stepped range by whole steps and at least one. A
+    range above 0, or of 0 or more, stays so. A share below 1 stays below 1.
 
     Args:
         hp: A number: `kind`, `min_value`, `max_value`, `step`, `sampling`.
@@ -97,5 +97,5 @@ def _below_one(high: float, width: float, step: float) -> float | None:
 
 
 def _rounded(value: float) -> float:
-    """Returns `value` without what floating-point arithmetic adds to it."""
+    """Returns `value` without floating-point error."""
     return float(f"{value:.10g}")

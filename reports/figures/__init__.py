@@ -4,11 +4,11 @@ A figure is a file of this folder with
 
 - `SECTION`: the section of the page it belongs to (`page/sections.py`), and `ORDER` within it;
 - `TITLE`: its heading;
-- `info(study)`: a frozen dataclass of what is to be drawn, or a string that says why there is
-  nothing to draw;
+- `info(study)`: a frozen dataclass of the data to draw, or a string that says why there is nothing
+  to draw;
 - `finding(info)`: one sentence of what it shows, with its numbers;
 - `height(info)`: inches it needs at the width of the page;
-- `draw(info, ax)`: draws on matplotlib axes and returns them; never saves. What needs several
+- `draw(info, ax)`: draws on matplotlib axes and returns them; never saves. A figure with several
   panels divides the place of `ax`.
 """
 

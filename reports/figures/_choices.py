@@ -22,7 +22,7 @@ class Group:
         scores: Of those that have one, at equal fidelity, best first.
         numbers: Their trials.
         drawn: Which of them were drawn independently of results.
-        tried: Networks that were tried, those that failed or still run among them.
+        tried: Networks that were tried, including those that failed or still run.
         stopped: Networks that were stopped early.
     """
 
@@ -40,7 +40,7 @@ class Group:
 
 
 def choices(study: Study) -> list[str]:
-    """Names of the choices that were varied: the record's, or all of few values."""
+    """Names of the choices that were varied: the record's, or all with few values."""
     named = study.record.get("architecture")
     if isinstance(named, list):
         return [name for name in study.searched if name in named]

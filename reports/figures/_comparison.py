@@ -77,7 +77,7 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
 
 @dataclass(frozen=True)
 class Curves:
-    """Expected validation performance of arms, to one budget; `left_out` says why others lack."""
+    """Expected validation performance of arms, to one budget; `left_out` says why some lack."""
 
     objective: str
     arms: tuple[int, ...]
@@ -176,7 +176,7 @@ def pareto_fronts(comparison: Comparison) -> Fronts | str:
 
 
 def pareto_fronts_finding(info: Fronts) -> str:
-    """Says which arms hold the front of all."""
+    """Says which arms have trials on the overall front."""
     costs = np.concatenate([x for _, x, _, _ in info.arms])
     scores = np.concatenate([y for _, _, y, _ in info.arms])
     owner = np.concatenate([[i] * len(x) for i, (_, x, _, _) in enumerate(info.arms)])

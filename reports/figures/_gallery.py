@@ -27,7 +27,7 @@ class Gallery:
 
 
 def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
-    """Collects pictures of one kind with what the model says of them."""
+    """Collects pictures of one kind with the model's predictions."""
     found, parts = predictions(study), picture_arrays(study, kind)
     if isinstance(found, str):
         return found

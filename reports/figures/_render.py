@@ -37,7 +37,7 @@ class Picture:
     Args:
         name: Its module's name.
         title: Its heading.
-        finding: One sentence of what it shows; of a figure that can't be drawn, why.
+        finding: One sentence on what it shows, or on why it can't be drawn.
         svg: The SVG as a file; `None` where there is nothing to draw.
         marks: Where each trial is drawn, in units of the SVG: `[number, x, y, x, y, ...]`.
     """
@@ -58,10 +58,10 @@ class Picture:
 
 
 def picture(subject: object, name: str, module: Any) -> Picture:
-    """Computes and draws one figure; what the record does not allow is said, never raised.
+    """Computes and draws one figure; if the record does not allow it, its finding says so.
 
     Args:
-        subject: The study, or the comparison, that the figure is of.
+        subject: The study, or the comparison, that the figure shows.
         name: The figure's name.
         module: A figure, see `reports.figures`.
     """
@@ -74,7 +74,7 @@ def picture(subject: object, name: str, module: Any) -> Picture:
     except UserError as error:
         return Picture(name, module.TITLE, str(error))
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
-        # A record that no check foresaw costs this figure alone, and says so.
+        # A record that no check foresaw fails this figure alone, which says so.
         return Picture(
             name, module.TITLE,
             f"This figure can't be made of this record ({type(error).__name__}).",

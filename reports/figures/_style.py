@@ -31,7 +31,7 @@ INK, SOFT, EDGE, GRID, PAPER = "#1c2430", "#5b6675", "#b6bec8", "#e4e8ed", "#fdf
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"
 GREY = "#949aa3"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, "#ca9161", "#56b4e9")  # seaborn's colorblind, no red
-MANY = 600  # points; from here on they are drawn as pixels
+MANY = 600  # points; as many or more are drawn as pixels
 
 _RC = {
     **sns.axes_style("whitegrid"),
@@ -91,7 +91,7 @@ def look(name: str) -> Iterator[None]:
 
 
 def track(ax: Axes, numbers: Sequence[int], x: object, y: object) -> None:
-    """Notes where trials are drawn."""
+    """Records where trials are drawn."""
     figure = ax.get_figure(root=True)
     _tracks.setdefault(figure, []).append(Track(ax, numbers, x, y))
 
@@ -147,7 +147,7 @@ def is_log(hp: dict[str, Any]) -> bool:
 
 
 def scale_x(ax: Axes, hp: dict[str, Any], values: npt.ArrayLike) -> None:
-    """Puts the x axis in the scale that the hyperparameter was sampled in."""
+    """Sets the x axis to the scale in which the hyperparameter was sampled."""
     if is_log(hp) and np.min(values) > 0:
         narrow = float(np.max(values)) / float(np.min(values)) < 100
         whole = hp.get("kind") == "Int"
@@ -180,7 +180,7 @@ class CompactFormatter(Formatter):
 
 
 def distinct(values: Sequence[float]) -> list[str]:
-    """Returns numbers as `compact` does, no two of different numbers alike."""
+    """Returns numbers as text like `compact`, with different texts for different numbers."""
     texts: list[str] = []
     for digits in range(3, 12):
         texts = [compact(value, digits) for value in values]

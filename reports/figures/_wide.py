@@ -14,8 +14,8 @@ _RATIO, _OUTLYING = 100.0, 30.0
 def is_wide(values: object, metric: str) -> bool:
     """Whether values need another scale than a linear one; proportions never do.
 
-    All are of one sign and the largest is 100 times the least, or they reach over 30 times what
-    their middle half does.
+    They are if all have one sign and the largest is 100 times the least, or if their range is 30
+    times the range of their middle half.
     """
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
@@ -32,8 +32,8 @@ def is_wide(values: object, metric: str) -> bool:
 def scale_scores(ax: Axes, values: object, metric: str, direction: str) -> bool:
     """Scales the y axis where values are wide; returns whether it did.
 
-    Those far worse than the others lie beyond the axis, and a note counts them; what is left has a
-    logarithmic scale if it is wide still.
+    Values far worse than the others lie beyond the axis, and a note counts them. The others get a
+    logarithmic scale if they are still wide.
     """
     if not is_wide(values, metric):
         return False
@@ -61,8 +61,9 @@ def scale_scores(ax: Axes, values: object, metric: str, direction: str) -> bool:
 def far_worse(values: npt.NDArray[np.float64], direction: str) -> npt.NDArray[np.bool_]:
     """Returns which values lie far outside on the worse side: `(n,)`.
 
-    Outside the outer fence, three times the middle half's width beyond it (Tukey 1977), in
-    logarithms where all are above 0, else in inverse hyperbolic sines of multiples of the median.
+    They lie outside the outer fence, three times the middle half's width beyond it (Tukey 1977).
+    This is computed in logarithms where all are above 0, else in inverse hyperbolic sines of
+    multiples of the median.
     """
     worse = values if direction == "min" else -values
     if values.min() > 0:
@@ -87,6 +88,6 @@ def _logarithmic(ax: Axes, values: npt.NDArray[np.float64]) -> None:
 
 
 def shares_beaten(scores: npt.NDArray[np.float64], direction: str) -> npt.NDArray[np.float64]:
-    """Returns the share of the trials that each is better than, ties half: `(num_trials,)`."""
+    """Returns the share of trials that each trial beats, ties half: `(num_trials,)`."""
     ranks = rankdata(scores if direction == "max" else -scores) - 1
     return np.asarray(ranks / max(len(scores) - 1, 1))

@@ -1,4 +1,4 @@
-"""From the default to the best: which change brought what."""
+"""From the default to the best: what each change gained."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +22,7 @@ TITLE = "From the default to the best"
 class Info:
     """The path, with each change as text: `learning rate: 0.001 to 0.004`.
 
-    `after` says which scores are predicted, where it is not those at the end.
+    `after` names the epoch of the predicted scores; empty for final scores.
     """
 
     objective: str
@@ -38,7 +38,7 @@ def info(study: Study) -> Info | str:
     if found.problem:
         return found.problem
     direction, predicted = study.direction, study.objective
-    if is_wide(found.scores, study.objective):  # a forest's means are the outliers' otherwise
+    if is_wide(found.scores, study.objective):  # else outliers dominate a forest's means
         direction, predicted = "max", "share of trials beaten"
         surrogate = fit_surrogate(axes, shares_beaten(found.scores, study.direction), study.seed)
     if surrogate is None:
@@ -63,7 +63,7 @@ def _gains(info: Info) -> list[float]:
 
 
 def finding(info: Info) -> str:
-    """Names the change that brought most."""
+    """Names the change that gained most."""
     gains = _gains(info)
     most = max(range(len(gains)), key=lambda i: gains[i])
     total = sum(gains)

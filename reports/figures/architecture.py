@@ -31,12 +31,12 @@ class Info:
         direction: `"max"` or `"min"`.
         choices: `(name, groups)`.
         tests: One a choice, on networks that were drawn independently of results.
-        method: What proposed the others.
-        num_drawn: Networks that were drawn so.
-        num_compared: All that are compared.
-        after: Which scores they are, where it is not those at the end.
+        method: The method that proposed the others.
+        num_drawn: Networks that were drawn independently of results.
+        num_compared: All networks that are compared.
+        after: Epoch of the scores as text; empty for final scores.
         problem: Why scores can't be compared; empty where they can.
-        how_to_test: What answers it where there is no test.
+        how_to_test: Advice where there is no test.
     """
 
     objective: str
@@ -119,7 +119,7 @@ def _tested(info: Info) -> str:
 
 
 def _ends(info: Info, name: str) -> str:
-    """Gives the means of the best and of the worst value, of the networks that were tested."""
+    """Returns the means of the best and the worst value, over the tested networks, as text."""
     groups = [g for n, own in info.choices for g in own if n == name and g.drawn_scores]
     ranked = sorted(
         groups, key=lambda g: float(np.mean(g.drawn_scores)), reverse=info.direction == "max"
@@ -137,7 +137,7 @@ def _not_drawn(info: Info) -> str:
         return ""
     learns = info.method not in METHODS or METHODS[info.method].learns
     if info.num_drawn and others < info.num_drawn and not learns:
-        return ""  # points that were given to begin with
+        return ""  # given initial points
     return (
         f"The other {others:,} of {plural(info.num_compared, 'network')} were proposed by "
         f"{info.method}, where an inert choice may look as if it mattered: they are shown, not "
@@ -146,7 +146,7 @@ def _not_drawn(info: Info) -> str:
 
 
 def _all_stopped(choices: tuple[tuple[str, tuple[Group, ...]], ...]) -> str:
-    """Names the values of which every network that was tried was stopped."""
+    """Names the values whose networks were all stopped."""
     said = [
         f"{words(name)} {group.value} ({group.stopped} of {group.tried})"
         for name, groups in choices

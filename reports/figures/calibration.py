@@ -1,4 +1,4 @@
-"""Whether the exported model is as sure as it is right."""
+"""Calibration of the exported model: whether its confidence matches its accuracy."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from reports.study.study import Study
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"
 _LEVEL = 0.04
-_SMALL = 0.03  # error that a perfect model shows where there are images enough
+_SMALL = 0.03  # error of a perfect model on enough images
 _CLEAR = 2.0  # standard errors
 
 
@@ -37,7 +37,7 @@ def info(study: Study) -> Info | str:
 
 
 def finding(info: Info) -> str:
-    """Says whether its probabilities can be taken at their word."""
+    """Says whether its probabilities can be trusted."""
     bins = info.bins
     return (
         f"Stated probability and share of right answers differ by {bins.error:.3f} on average "
@@ -58,7 +58,7 @@ def _verdict(bins: Calibration) -> str:
 
 
 def is_off(bins: Calibration) -> bool:
-    """Whether a model is called off; a perfectly calibrated one is in at most 5 %."""
+    """Whether a model is called miscalibrated; a perfectly calibrated one is in at most 5 %."""
     return bins.p_value <= _LEVEL
 
 

@@ -61,7 +61,7 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws the matrix, colours being shares of each true class, and the share right of each."""
+    """Draws the matrix, coloured by shares of each true class, and each class's recall."""
     left, right = style.panels(ax, 1, 2, width_ratios=(3, 2))[0]
     size = len(info.class_names)
     shares = info.counts / np.maximum(info.counts.sum(axis=1, keepdims=True), 1)

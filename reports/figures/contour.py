@@ -25,7 +25,8 @@ TITLE = "The two most important together"
 class Info:
     """A surface, `(len(y), len(x))`, over two axes scaled to 0..1, and the networks on it.
 
-    `best` is the place of the study's best among them; `after` says which scores are predicted.
+    `best` is the position of the study's best network among them; `after` names the epoch of the
+    predicted scores.
     """
 
     objective: str
@@ -48,7 +49,7 @@ def info(study: Study) -> Info | str:
     if found.problem:
         return found.problem
     wide = is_wide(found.scores, study.objective)
-    if wide:  # a forest's means are the outliers' otherwise
+    if wide:  # else outliers dominate a forest's means
         surrogate = fit_surrogate(axes, shares_beaten(found.scores, study.direction), study.seed)
     if surrogate is None or len(axes) < 2:
         return "Ten networks with different scores and two varied hyperparameters are needed."

@@ -1,4 +1,4 @@
-"""Whether early scores tell the final ones: is stopping hopeless trials early safe here?"""
+"""Whether early scores predict the final ones: is stopping hopeless trials early safe here?"""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from reports.study.study import Study
 SECTION, ORDER = "learning-curves", 41
 TITLE = "Early scores against final ones"
 LEAST_TRIALS = 5
-SAYS = 20  # trials from which on something is said of stopping
+SAYS = 20  # trials, to say something about stopping
 SAFE = 0.7
 
 
@@ -27,10 +27,10 @@ class Info:
     Args:
         epochs: `(k,)`.
         correlation: `(k,)`, Spearman's, over trials that ran longer than the epoch.
-        low: `(k,)`, lower ends of its interval: all hold together in 95 %.
+        low: `(k,)`, lower ends of its intervals, which hold jointly in 95 %.
         high: `(k,)`, upper ends.
         best_rank: `(k,)`, share of trials that were ahead of the finally best one.
-        kept: `(k,)`, how many of the best fifth at their end are in the better half by then.
+        kept: `(k,)`, how many of the finally best fifth are in the better half at that epoch.
         counts: `(k,)`, trials.
     """
 

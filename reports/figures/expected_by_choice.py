@@ -1,4 +1,4 @@
-"""What a budget of n trials finds with each choice of architecture."""
+"""The expected best score of n trials for each choice of architecture."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _MOST_CHOICES = 3
 class Info:
     """Curves by value of a choice: `(name, ((value, curve), ...))`, to one budget a choice.
 
-    `after` says which scores they are, where it is not those at the end.
+    `after` names the epoch of the scores; empty for final scores.
     """
 
     objective: str

@@ -20,7 +20,7 @@ _MOST = 15
 
 @dataclass(frozen=True)
 class Info:
-    """Shares of the variance, and which of them a test stands behind.
+    """Shares of the variance, and which of them a test supports.
 
     Args:
         importances: The largest first.
@@ -28,9 +28,9 @@ class Info:
         fit: R² of the model behind the shares, on networks it was not fitted to.
         count: Networks the model was fitted to.
         num_drawn: Networks that were tested.
-        method: What proposed the others.
+        method: The method that proposed the others.
         hidden: Hyperparameters left out.
-        after: Which scores they are, where it is not those at the end.
+        after: Epoch of the scores as text; empty for final scores.
     """
 
     importances: tuple[Importance, ...]
@@ -122,7 +122,7 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws bars, coloured where a test stands behind them, with the model's quantiles."""
+    """Draws bars, coloured where a test supports them, with the model's quantiles."""
     shown = info.importances[::-1]
     means = [i.mean for i in shown]
     colors = [style.BLUE if i.name in info.real else style.EDGE for i in shown]

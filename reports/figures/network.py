@@ -1,4 +1,4 @@
-"""What the first convolution and pooling make of an image."""
+"""Outputs of the first convolution and pooling for one image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +54,8 @@ def info(study: Study) -> Info | str:
 def _pools(study: Study) -> bool:
     """Whether the exported network has a pooling layer of patches, by its recorded layers.
 
-    Else the recorded maps were made for the picture. Whether it has is believed where no layers
-    are recorded.
+    Else the recorded maps were made for the picture. Without recorded layers, it is taken to have
+    one.
     """
     kinds = [str(layer.get("kind", "")) for layer in dicts(as_dict(study.model).get("layers"))]
     return not kinds or any("Pooling2D" in k and not k.startswith("Global") for k in kinds)
@@ -70,7 +70,7 @@ def _pooled_by(info: Info) -> str:
 
 
 def finding(info: Info) -> str:
-    """Says what the sizes become, and how many maps stay dark."""
+    """Says how the sizes change, and how many maps stay dark."""
     dark = int((np.ptp(info.convolution, axis=(0, 1)) == 0).sum())
     silent = f"; {dark} of them don't respond to it" if dark else ""
     a, b = info.convolution.shape, info.pooling.shape

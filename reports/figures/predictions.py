@@ -1,4 +1,4 @@
-"""Some test images with what the model says of them, and their original sizes."""
+"""Sample test images with the model's predictions and the images' original sizes."""
 
 from matplotlib.axes import Axes
 
@@ -15,7 +15,7 @@ def info(study: Study) -> Gallery | str:
 
 
 def finding(info: Gallery) -> str:
-    """Says how many of those shown are right."""
+    """Says how many of the shown predictions are right."""
     num_correct = len(info.wrong) - sum(info.wrong)
     return (
         f"{num_correct} of {len(info.wrong)} test images, the classes in turn, are classified "

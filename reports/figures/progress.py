@@ -1,4 +1,4 @@
-"""Best so far, by trial and by wall time, against what as many random trials would find."""
+"""Best so far, by trial and by wall time, against the expected best of random trials."""
 
 from dataclasses import dataclass
 
@@ -32,8 +32,9 @@ class Info:
         best: `(n,)`, best so far.
         failed_numbers: Trials that failed.
         expected: Expected best of 1..n trials drawn at random; `None` where these were not.
-        by_end: Whether the order is that of their end; else of their start.
-        last_arrival: Which trial to end was the last to join the front of several objectives.
+        by_end: Whether trials are in order of their end; else of their start.
+        last_arrival: Position, in order of end, of the last trial that joined the front of several
+            objectives.
     """
 
     objective: str
@@ -93,7 +94,7 @@ def _best_finding(info: Info) -> str:
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
     after = len(info.scores) - first - 1
-    # That the best came late is no sign of more to come: of equal trials any may be the best.
+    # A late best is no sign of more to come: among equal trials, any may be the best.
     later = f"{plural(after, 'trial')} after it brought nothing better"
     return (
         f"{text}, {score(gain)} better than the best before it; "

@@ -20,7 +20,7 @@ class Info:
     """The contenders, the winner first, with the trials' numbers.
 
     Args:
-        objective: What they are compared by.
+        objective: The objective by which they are compared.
         contenders: With their scores.
         numbers: Of the trials.
         sentence: How the race went.

@@ -24,7 +24,7 @@ _Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Panel:
-    """One cost: what completed trials cost, what they scored, and which nothing else beats.
+    """One cost: costs and scores of the completed trials, and their front.
 
     Args:
         title: The cost and its unit.
@@ -33,8 +33,8 @@ class Panel:
         numbers: `(n,)`, trials.
         front: Positions of the Pareto front, cheapest first.
         knee: Position of the knee, if the front bends.
-        steps: Where the front's steps rise; `None` where it is one of more objectives than two,
-            and is no line in this panel.
+        steps: Where the front's steps rise; `None` for a front of more than two objectives, which
+            is no line in this panel.
     """
 
     title: str
@@ -50,8 +50,8 @@ class Panel:
 class Info:
     """One panel a recorded cost; `missing` names the others.
 
-    Of several objectives: one panel an objective after the first, all with one front and knee,
-    which `exchange` compares with the best by the first.
+    With several objectives, there is one panel for each objective after the first, all with the
+    same front and knee. `exchange` compares the knee with the best trial by the first.
     """
 
     objective: str
@@ -75,7 +75,7 @@ def costs_of(study: Study) -> dict[str, _Array]:
 
 
 def info(study: Study) -> Info | str:
-    """Finds the Pareto front for each recorded cost, or that of several objectives."""
+    """Finds the Pareto front for each recorded cost, or the front of several objectives."""
     found = study_front(study)
     if found is not None:
         return _of_objectives(study, found)

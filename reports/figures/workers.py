@@ -1,4 +1,4 @@
-"""What each worker did when."""
+"""Timeline of each worker's trials."""
 
 from dataclasses import dataclass
 

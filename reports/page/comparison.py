@@ -44,7 +44,7 @@ def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path
 
     Args:
         comparison: What to show.
-        folder: Where to; the first study's `report/` if `None`.
+        folder: Folder of the page; the first study's `report/` if `None`.
 
     Returns:
         The path of the page.

@@ -21,13 +21,13 @@ _WIDEST = 120
 
 @dataclass(frozen=True)
 class Summary:
-    """What a line says of a study besides how it was begun.
+    """The results in a study's line.
 
     Args:
         objectives: Names of its objectives.
         num_completed: Trials with a score.
         num_failed: Trials that failed.
-        best: Score of the trial that it recommends; NaN without one.
+        best: Score of the recommended trial; NaN without one.
         test: Test score of its first finalist; NaN without one.
         started: Seconds since 1970; NaN where unknown.
     """
@@ -78,9 +78,9 @@ def _row(folder: Path) -> tuple[float, Sequence[str]]:
 
 
 def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary | None:
-    """Sums a study up without frames; `None` where that does not tell what it recommends.
+    """Sums a study up without frames; `None` where that does not give the recommended trial.
 
-    That is so for several objectives, and for what the suite did not record.
+    This is so for several objectives, and for studies that the suite did not record.
     """
     name, direction = dig(record, "objective", "name"), dig(record, "objective", "direction")
     if not isinstance(name, str) or direction not in ("max", "min") or record.get("objectives"):
@@ -119,7 +119,7 @@ def _test(objective: str, finalists: list[dict[str, Any]]) -> float:
 
 
 def full_summary(folder: Path) -> Summary:
-    """Sums a study up as its verdict does, whose intervals would load SciPy."""
+    """Sums a study up without its verdict's intervals, which would load SciPy."""
     from reports.analysis.recommended import recommended
 
     study = load_study(folder)

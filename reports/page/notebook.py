@@ -1,4 +1,4 @@
-"""A study as one works with it in Python: it writes its report, and is a table in a notebook."""
+"""A study for use in Python: it writes its report, and is shown as a table in notebooks."""
 
 from html import escape
 from pathlib import Path

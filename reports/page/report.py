@@ -61,7 +61,7 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
 
 def _write(study: Study, folder: Path) -> Path:
     drawn = [picture(study, name, module) for name, module in figures().items()]
-    # What a study has not asked for, or can't have, is not missed.
+    # Figures that a study did not ask for, or can't have, are left out.
     pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study.is_plain))]
     csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
     shown = {
@@ -110,7 +110,7 @@ def write_figures(folder: Path, pictures: list[Picture]) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes a text file, whole or not at all."""
+    """Writes a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
 
@@ -130,7 +130,7 @@ def environment() -> jinja2.Environment:
 
 
 def assets() -> dict[str, str]:
-    """Returns style, script and the script's hash, which the page's policy admits alone."""
+    """Returns style, script and the script's hash; the page's policy admits no other script."""
     folder = resources.files("reports.page") / "templates"
     script = (folder / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
@@ -202,7 +202,7 @@ def _verdict(study: Study) -> dict[str, Any]:
 
 
 def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str]:
-    """Returns one sentence a section: its own, or that of its first figure that was drawn."""
+    """Returns one sentence for each section: its own, or the finding of its first drawn figure."""
     found = {
         "verdict": verdict_sentence(study, verdict(study)),
         "health": health_sentence(health(study)),
@@ -221,6 +221,6 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
 
 
 def _own_code(study: Study) -> list[str]:
-    """What the exported file needs to be loaded beside Keras, as the study records it."""
+    """Returns recorded code that the exported file needs besides Keras to be loaded."""
     found = dig(study.model, "own_code")
     return [clean(str(line), 200) for line in found] if isinstance(found, list) else []

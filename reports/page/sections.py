@@ -29,7 +29,7 @@ SECTIONS = (
 
 _ALWAYS = frozenset({"verdict", "health", "all-trials"})
 _OF_SCORES = frozenset({"progress", "hyperparameters"})
-# Figures of what the suite alone records.
+# Figures of data that only the suite records.
 _OF_THE_SUITE = frozenset(
     {"workers", "learning_curves", "early_stopping", "tradeoffs", "confusion", "mistakes",
      "calibration", "network", "predictions"}
@@ -37,7 +37,7 @@ _OF_THE_SUITE = frozenset(
 
 
 def can_have(figure: str, is_plain: bool) -> bool:
-    """Whether a study can have a figure; if it can, and has not, its place says why."""
+    """Whether a study can have a figure; if it can but does not, its place says why."""
     return not is_plain or figure not in _OF_THE_SUITE
 
 

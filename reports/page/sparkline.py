@@ -1,4 +1,4 @@
-"""A trial's curve as small as a word."""
+"""A trial's curve as a graphic of a word's size."""
 
 import numpy as np
 import numpy.typing as npt

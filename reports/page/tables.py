@@ -65,7 +65,7 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
 
 
 def _is_told(study: Study, name: str) -> bool:
-    """Whether a column has a place: plain Keras Tuner records neither times nor parameters."""
+    """Whether a column is shown: plain Keras Tuner records neither times nor parameters."""
     return not study.is_plain or bool(study.trials[name].notna().any())
 
 
@@ -91,8 +91,7 @@ def _said(value: object) -> str:
 
 
 def finalists(study: Study) -> pd.DataFrame:
-    """Every training of every finalist: those that ranked it, which are not tested, and those
-    that were tested."""
+    """Every training of every finalist: untested ones that ranked it, and tested ones."""
     first = metric_on_test(study)
     runs = [run for finalist in study.finalists for run in finalist["runs"]]
     metrics = sorted({n for run in runs for n in run["test"]}, key=lambda n: (n != first, n))

@@ -1,4 +1,4 @@
-"""From the default to the best: which change brought what, by a surrogate of the trials."""
+"""From the default to the best: what each change gained, by a surrogate of the trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Ablation:
 def ablation(
     axes: Sequence[Axis], surrogate: Surrogate, target: int, direction: str
 ) -> Ablation | None:
-    """Walks from every default to the values of trial `target`, each time the most gainful change.
+    """Walks from the default to the values of trial `target`, by the best change each time.
 
     Source: Fawcett and Hoos 2016, "Analysing differences between algorithm configurations through
     ablation"; with a surrogate instead of new trainings, Biedenkapp et al. 2017.
@@ -37,7 +37,7 @@ def ablation(
     Args:
         axes: Hyperparameters of completed trials.
         surrogate: Fitted to these axes.
-        target: Position of the trial to arrive at.
+        target: Position of the target trial.
         direction: `"max"` or `"min"`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Whether a model is as sure as it is right."""
+"""Whether a model's confidence matches its accuracy."""
 
 import math
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Calibration:
         high: `(bins,)`, 97.5 % quantile.
         error_by_chance: 95 % quantile of the error that such a model shows.
         p_value: Share of such models whose error is as large as this one's.
-        excess: Mean confidence less accuracy over all images, in standard errors: above 0 it is
-            too sure.
+        excess: Mean confidence minus accuracy over all images, in standard errors: above 0 it is
+            overconfident.
     """
 
     confidence: npt.NDArray[np.float64]
@@ -48,8 +48,8 @@ def calibration(
 ) -> Calibration:
     """Measures the calibration of the predicted class.
 
-    Some error is there by chance, for a bin holds few images. What a perfectly calibrated model
-    would show on the same images is drawn by consistency resampling: each image is right with the
+    Some error arises by chance, as a bin holds few images. The results of a perfectly calibrated
+    model on the same images are drawn by consistency resampling: each image is right with the
     probability that the model states.
 
     Sources: Guo et al. 2017, "On calibration of modern neural networks"; Brier 1950; Bröcker and
@@ -63,7 +63,7 @@ def calibration(
     """
     sure = probabilities.max(axis=1).astype(float)
     is_correct = (probabilities.argmax(axis=1) == labels).astype(float)
-    # A bin holds its upper end, as in the paper.
+    # A bin includes its upper end, as in the paper.
     place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -97,7 +97,7 @@ def _error(confidence: _Array, accuracy: _Array, counts: npt.NDArray[np.int64]) 
 
 
 def _by_chance(sure: _Array, place: npt.NDArray[np.int64], bins: int, seed: int) -> _Array:
-    """Returns how many of each bin are right, `(draws, bins)`, if it is as sure as it is right."""
+    """Returns the right predictions in each bin, `(draws, bins)`, of a calibrated model."""
     rng = np.random.default_rng([seed, 0xCA])
     drawn = [
         np.bincount(place, weights=rng.random(len(sure)) < sure, minlength=bins)

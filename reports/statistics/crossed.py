@@ -1,14 +1,14 @@
-"""Two arms whose trainings are crossed with the same test images: one test, and what it takes.
+"""Two arms whose trainings are crossed with the same test images: one test, and its sample size.
 
-Every training of an arm is judged on every image, so a difference of mean accuracies varies with
-the trainings of each arm, with the images, and with what a training does on an image by chance.
-This is the design of readers and cases in diagnostic imaging, with a training as a reader.
+Every training of an arm is judged on every image. So a difference of mean accuracies varies with
+the trainings of each arm, with the images, and with chance for each training on each image. This is
+the design of readers and cases in diagnostic imaging, with a training as a reader.
 
 Sources: Obuchowski and Rockette 1995, "Hypothesis testing of diagnostic accuracy for multiple
 readers and multiple tests"; Hillis 2014, "A marginal-mean ANOVA approach for analyzing multireader
-multicase radiological imaging data", for the split of the variance. Degrees of freedom are of
-Satterthwaite's kind, with those of the arm that has the fewest trainings for all trainings: Welch's
-own are too many where one arm has two and the other ten.
+multicase radiological imaging data", for the split of the variance. Degrees of freedom follow
+Satterthwaite. The arm with the fewest trainings gives them for all trainings: Welch's own are too
+many where one arm has two trainings and the other ten.
 """
 
 import math
@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the variance of a difference comes from.
+    """Components of the variance of a difference.
 
     Args:
         gap: The difference of the mean scores.
@@ -80,9 +80,9 @@ class Spread:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Shares of the variance: of images, and of what units do by chance on images.
+        """Shares of the variance: of images, and of the units' chance on images.
 
-        The latter gets less with more units and with more images. The rest is that of units.
+        The latter shrinks with more units and with more images. The rest is the share of units.
         """
         chance = sum(v / n for v, n in zip(self.noise, self.counts, strict=True))
         parts = self.images / self.num_images, chance / self.num_images
@@ -95,12 +95,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Needed:
-    """What would show a difference, in 80 % of cases.
+    """Sample sizes that show a difference in 80 % of cases.
 
     Args:
         units: Units an arm.
         images: Test images.
-        gap: The true difference that it would show.
+        gap: The true difference that they would show.
     """
 
     units: int
@@ -179,10 +179,10 @@ def difference(found: Spread) -> Estimate:
 
 
 def power(found: Spread, needed: Needed, level: float) -> float:
-    """Returns the chance to find a true difference, in its direction.
+    """Returns the probability of finding a true difference, in its direction.
 
     Args:
-        found: Where the variance comes from.
+        found: Components of the variance.
         needed: Units an arm, images, and the true difference.
         level: Two-sided level of the test.
     """
@@ -204,11 +204,11 @@ def _degrees(variance: float, between: float, units: int) -> float:
 
 
 def _pilot_variance(found: Spread) -> float:
-    """Returns the sum of both arms' variances of a unit on endless images, rather too large.
+    """Returns an upper estimate of both arms' summed variance of a unit on endless images.
 
-    The 70 % limit of a variance known from few units (Browne 1995, "On the use of a pilot sample
-    for sample size determination"): with its mean value, half of all plans would fall short. What
-    a unit does by chance on the images that there are is known better, and is taken off before.
+    This is the 70 % limit of a variance estimated from few units (Browne 1995, "On the use of a
+    pilot sample for sample size determination"): with its mean value, half of all plans would fall
+    short. The part due to chance on the given images is known better, and is subtracted before.
     """
     degrees = sum(found.counts) - 2
     chance = sum(found.noise) / found.num_images
@@ -218,19 +218,19 @@ def _pilot_variance(found: Spread) -> float:
 
 
 def _pilot_images(found: Spread) -> float:
-    """Returns the variance of one image, rather too large, with half an image more."""
+    """Returns an upper estimate of the variance of one image, with half an image added."""
     total = found.images + sum(v / n for v, n in zip(found.noise, found.counts, strict=True))
     return found.images + _MARGIN * math.sqrt(total / found.num_images) + 0.5 / found.num_images
 
 
 def needed(found: Spread, gap: float, level: float) -> Needed | None:
-    """Returns what would show a difference of `gap` with a power of 80 %.
+    """Returns the sample sizes that show a difference of `gap` with a power of 80 %.
 
-    More units where they do it on these images; else more images too, with so few units that at
-    most twice the images are needed that the most units would need.
+    It asks for more units alone if they suffice on these images, else for more images too. Then
+    units are as few as they can be with at most twice the images that the most units would need.
 
     Args:
-        found: Where the variance comes from.
+        found: Components of the variance.
         gap: The true difference.
         level: Two-sided level of the test.
 
@@ -255,7 +255,7 @@ def needed(found: Spread, gap: float, level: float) -> Needed | None:
 
 
 def _least(enough: Callable[[int], bool], short: int, most: int) -> int:
-    """Returns the least number above `short` that is enough, where `most` is, to one in 100."""
+    """Returns the least sufficient number above `short`, to one in 100; `most` is sufficient."""
     while most - short > max(1, most // 200):
         middle = (short + most) // 2
         short, most = (short, middle) if enough(middle) else (middle, most)

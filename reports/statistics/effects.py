@@ -11,10 +11,10 @@ from scipy.stats import rankdata
 
 from reports.statistics.space import Axis
 
-LEVEL = 0.04  # of the test: measured, any without effect is named in at most 5 % of studies
+LEVEL = 0.04  # of the test; measured, any without effect is named in at most 5 % of studies
 _PERMUTATIONS = 999
-_MOST_DRAWS = 600  # of a larger study a sample
-_FEW_VALUES = 5  # so many values of a number are compared as they are, like choices
+_MOST_DRAWS = 600  # networks; a larger study is sampled
+_FEW_VALUES = 5  # values; a number with no more is compared value by value, like a choice
 _LEAST_USED = 6  # networks that use a hyperparameter, to test it
 _Array = npt.NDArray[np.float64]
 
@@ -46,10 +46,10 @@ class Effect:
 def effects(axes: Sequence[Axis], scores: _Array, seed: int) -> list[Effect]:
     """Tests whether each hyperparameter has an effect on scores, in the order of `axes`.
 
-    Ranks of scores are explained by the values of a choice (which is Kruskal and Wallis' test), or
-    by a number and its square. p-values come from permutations of the scores, so they hold at any
-    number of networks, if hyperparameters were drawn independently of each other and of scores. The
-    correction compares with the smallest p-value of each permutation: the chance to name any
+    Ranks of scores are explained by the values of a choice (Kruskal and Wallis' test), or by a
+    number and its square. p-values come from permutations of the scores. So they hold at any number
+    of networks, if hyperparameters were drawn independently of each other and of scores. The
+    correction compares with the smallest p-value of each permutation. So the chance of naming any
     hyperparameter without effect is 5 %, whichever others have one. Source: Westfall and Young
     1993, "Resampling-based multiple testing", algorithm 2.5.
 
@@ -80,7 +80,7 @@ def effects(axes: Sequence[Axis], scores: _Array, seed: int) -> list[Effect]:
 
 
 def _rank_p(permuted: _Array, seen: float) -> float:
-    """Returns the share of permutations, the one that was seen among them, at least as extreme."""
+    """Returns the share of permutations at least as extreme, the observed one included."""
     return math.nan if math.isnan(seen) else float(np.mean(permuted <= seen * (1 + 1e-9)))
 
 
@@ -118,7 +118,8 @@ def _basis(values: _Array, is_choice: bool) -> _Array:
 def _upper_share(share: float, freedom: int, rest: int, alpha: float) -> float:
     """Returns the upper end of a one-sided interval of a share, by the noncentral F distribution.
 
-    Source: Steiger 2004, "Beyond the F test". A share below what chance gives is taken as that.
+    Source: Steiger 2004, "Beyond the F test". A share below the one that chance gives is replaced
+    by it.
     """
     if math.isnan(share):
         return math.nan

@@ -1,4 +1,4 @@
-"""Scores that travel with their interval."""
+"""Scores with their intervals."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
 
 
-# How far trainings vary where too few of them tell: a standard deviation of one point, of less near
-# the ends (0.15 on the probit scale: 0.4 points at 99 %), believed as much as that of five
-# trainings. Those of the shipped spaces vary less: the interval is rather too wide than too narrow.
+# Prior of the spread of trainings, where few were measured: a standard deviation of one point, less
+# near the ends (0.15 on the probit scale: 0.4 points at 99 %), weighted like an estimate from five
+# trainings. The shipped spaces vary less: the interval is rather too wide than too narrow.
 PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.15, 0.01, 4
 _STEPS = 60  # of a bisection
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
@@ -64,15 +64,15 @@ def accuracy(
 ) -> Estimate:
     """Estimates an accuracy: its interval is for another training, on other images.
 
-    An accuracy `p` is in the interval if the mean of the scores is no further from it than the
-    t quantile times the standard deviation that it would have: that of the sample of images, as in
-    Wilson's interval, and that of trainings, twice: of those measured and of the one to come. So it
-    has a width where all scores are 1, too. Trainings vary alike on the probit scale. Their
+    An accuracy `p` is in the interval if the mean of the scores is within the t quantile times its
+    standard deviation under `p`. This deviation combines the sample of images, as in Wilson's
+    interval, and the trainings twice: those measured and the one to come. So the interval has a
+    width even where all scores are 1. Trainings are taken to vary alike on the probit scale. Their
     variance is moderated (Smyth 2004, "Linear models and empirical Bayes methods for assessing
-    differential expression"): one training says nothing of it and two say little. Degrees of
-    freedom are Satterthwaite's. Source of the interval's shape: Wilson 1927; with another variance
-    in place of the binomial one, Franco et al. 2019, "Comparative study of confidence intervals for
-    proportions in complex sample surveys".
+    differential expression"): one training gives no estimate of it, and two give a poor one.
+    Degrees of freedom are Satterthwaite's. Source of the interval's shape: Wilson 1927; with
+    another variance in place of the binomial one, Franco et al. 2019, "Comparative study of
+    confidence intervals for proportions in complex sample surveys".
 
     Args:
         scores: Shares of 0..1, one a training.
@@ -116,7 +116,7 @@ def _squares(values: npt.NDArray[np.float64], num_images: int) -> float:
 
 
 def _shared(is_correct: npt.NDArray[np.generic]) -> float:
-    """Returns which share of the binomial variance of images is left in the mean of trainings."""
+    """Returns the share of the images' binomial variance that is left in the mean of trainings."""
     share = np.asarray(is_correct, dtype=float).mean(axis=0)
     whole = float(share.mean() * (1 - share.mean()))
     return min(1.0, float(share.var()) / whole) if whole > 0 else 1.0
@@ -134,7 +134,7 @@ def farthest(covers: Callable[[float], bool], inside: float, end: float) -> floa
 
 
 def mean(scores: Scores) -> Estimate:
-    """Estimates a mean with Student's t interval; without one where there is a single score."""
+    """Estimates a mean with Student's t interval; a single score has none."""
     values = np.asarray(scores, dtype=float)
     centre = float(values.mean())
     if len(values) < 2:

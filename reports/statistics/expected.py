@@ -9,9 +9,9 @@ from scipy import special, stats
 
 from reports.statistics.estimates import Scores
 
-LEAST_DRAWS = 30  # below, a band can't hold: one score in ten may well not have come up at all
+LEAST_DRAWS = 30  # with fewer, a band can't hold: a score of one trial in ten may not have come up
 CONFIDENCE = 0.9
-_JACKKNIFE = 0.998  # its own level: of scores of two kinds it covers less
+_JACKKNIFE = 0.998  # its own level: it covers less where scores are of two kinds
 _QUANTILES = (0.35, 0.65)  # of the best of n, between which its expectation lies, or near them
 _Array = npt.NDArray[np.float64]
 
@@ -43,10 +43,11 @@ def expected_best(
 ) -> npt.NDArray[np.float64]:
     """Returns the expected best of n of the scores, drawn without replacement.
 
-    Of independent scores this has no bias at any n; with replacement (Dodge et al. 2019) small
-    samples come out too low. E[max] = sum over i of x_(i) C(i - 1, n - 1) / C(N, n), x_(i) the i-th
-    of N scores. Sources: Tang et al. 2020, "Showing your work doesn't always work"; Dodge et al.
-    2021, "Expected validation performance and estimation of a random variable's maximum".
+    For independent scores this is unbiased at any n. With replacement (Dodge et al. 2019), small
+    samples give values that are too low. E[max] = sum over i of x_(i) C(i - 1, n - 1) / C(N, n),
+    x_(i) the i-th of N scores. Sources: Tang et al. 2020, "Showing your work doesn't always work";
+    Dodge et al. 2021, "Expected validation performance and estimation of a random variable's
+    maximum".
 
     Args:
         scores: `(num_trials,)`, drawn independently of each other; or `(draws, num_trials)` for
@@ -92,16 +93,18 @@ def expected_performance(
 ) -> Expected | None:
     """Estimates the curve with a 90 % band, for budgets well below the number of scores.
 
-    The band is the union of two intervals that fail in different places: the jackknife's (normal on
-    average, too short for long tails), and the order statistics that hold the 35 and the 65 % point
-    of the best of n with 95 % each, whatever the distribution (David and Nagaraja 2003, "Order
-    statistics", section 7.1). It is drawn as far as the second has an upper end, which is to about
-    a seventh of the scores. In `benchmarks/believing/search.py` it covers 90 % or more.
+    The band is the union of two intervals that fail in different cases. The jackknife's is normal
+    on average, and too short for long tails. The other is between order statistics that hold the 35
+    % and the 65 % point of the best of n with 95 % each, whatever the distribution (David and
+    Nagaraja 2003, "Order statistics", section 7.1). The band ends where the second interval has no
+    upper end, at about a seventh of the scores. In `benchmarks/believing/search.py` it covers 90 %
+    or more.
 
     Args:
         scores: `(num_trials,)`, finite, drawn independently of results.
         direction: `"max"` or `"min"`.
-        points: Numbers of trials at most; fewer than trials, they are spread evenly in log scale.
+        points: Most numbers of trials; if fewer than the trials, they are spread evenly in log
+            scale.
 
     Returns:
         The curve, or `None` where scores are fewer than 30.

@@ -1,7 +1,8 @@
 """How much each hyperparameter explains: shares of a Gaussian process' variance over the space.
 
-Trials are often no even sample of the space: a method that learns proposes where it is good. So the
-shares are not those of the trials, but of a model of them, at points drawn evenly from the space.
+Trials are often not an even sample of the space: a method that learns proposes more where scores
+are good. So the shares are computed from a model of the trials, at points drawn evenly from the
+space.
 """
 
 import math
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
 
 LEAST_TRIALS = 10
-LEAST_FIT = 0.3  # below, the model tells nothing of which shares could be taken
+LEAST_FIT = 0.3  # below, the model explains too little to give shares
 _MOST_TRIALS = 150  # a sample of a larger study: the model's time grows with the cube
 _DRAWS, _BINS = 60, 32
-_FINENESS = 0.02  # of a share that is taken from so many points and bins
+_FINENESS = 0.02  # resolution of a share from that many points and bins
 _Array = npt.NDArray[np.float64]
 
 
@@ -33,8 +34,8 @@ class Importance:
     Args:
         name: The hyperparameter.
         mean: Its share, 0..1.
-        low: Lower end of an 80 % band: the 10 % quantile over functions that fit the trials as
-            well, less what the model leaves unexplained.
+        low: Lower end of an 80 % band: the 10 % quantile over functions that fit the trials equally
+            well, minus what the model leaves unexplained.
         high: Upper end, likewise.
     """
 
@@ -62,11 +63,11 @@ class Shares:
 def importances(axes: Sequence[Axis], scores: _Array, seed: int) -> Shares | None:
     """Estimates main effects over the space, evenly weighted, under its conditions.
 
-    First-order Sobol indices of a Gaussian process, over samples of its posterior, so that the
-    quantiles are wide where trials are few. A conditional hyperparameter counts where it is used;
-    elsewhere it has no value that could stand for its parent's. Source: Oakley and O'Hagan 2004,
-    "Probabilistic sensitivity analysis of complex models: a Bayesian approach"; they are what
-    fANOVA (Hutter, Hoos and Leyton-Brown 2014) estimates by a forest.
+    These are first-order Sobol indices of a Gaussian process, over samples of its posterior. So the
+    quantiles are wide where trials are few. A conditional hyperparameter counts only where it is
+    used; elsewhere it has no value that could stand for its parent's. Source: Oakley and O'Hagan
+    2004, "Probabilistic sensitivity analysis of complex models: a Bayesian approach"; fANOVA
+    (Hutter, Hoos and Leyton-Brown 2014) estimates the same by a forest.
 
     Args:
         axes: Hyperparameters of networks.
@@ -104,7 +105,7 @@ def importances(axes: Sequence[Axis], scores: _Array, seed: int) -> Shares | Non
 
 
 def _features(axes: Sequence[Axis], units: _Array, active: npt.NDArray[np.bool_]) -> _Array:
-    """Returns a column a number and one a value of a choice; what is not used is in the middle."""
+    """Returns a column for each number and each value of a choice; unused ones are halfway."""
     columns = []
     for i, axis in enumerate(axes):
         if len(axis.labels) > 2:
@@ -159,7 +160,7 @@ def _bins(axis: Axis, values: _Array) -> npt.NDArray[np.int64]:
 
 
 def _share(values: _Array, bins: npt.NDArray[np.int64], used: npt.NDArray[np.bool_]) -> float:
-    """Returns the variance of means over a hyperparameter's values, of all variance."""
+    """Returns the variance of means over a hyperparameter's values, as a share of all variance."""
     inside, places, total = values[used], bins[used], float(values.var())
     if not len(inside) or total == 0:
         return 0.0

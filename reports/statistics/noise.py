@@ -1,4 +1,4 @@
-"""How much a score varies when nothing but luck does: of the trainings, and of the images."""
+"""How much a score varies by chance alone: among trainings, and among images."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Noise:
 
     @property
     def deviation(self) -> float:
-        """Of both together, as far as they are known; NaN where neither is."""
+        """The standard deviation of both together, as far as known; NaN where neither is."""
         known = [v for v in (self.images, self.seeds) if math.isfinite(v)]
         return math.hypot(*known) if known else math.nan
 
@@ -42,11 +42,11 @@ class Noise:
         return min(self.degrees * (self.deviation / self.seeds) ** 4, _MANY)
 
     def apart(self, level: float = 0.05) -> float:
-        """Returns how far two equal networks' scores are apart in a share `level` of cases."""
+        """Returns the distance of two equal networks' scores, exceeded in `level` of cases."""
         return float(stdtrit(self.total_degrees, 1 - level)) * math.sqrt(2) * self.deviation
 
     def gain(self, num_trials: int, level: float = 0.05) -> float:
-        """Returns by how much half of equal trials would find less, in a share `level` of cases."""
+        """Returns the gain of all equal trials over half of them, exceeded in `level` of cases."""
         half = _gain_of_luck(num_trials, round(self.total_degrees), level)
         return half * self.deviation
 

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from experiments.record.formatting import is_missing, text
 
-_FEW_VALUES = 8  # so many distinct values of a number are drawn as they are
+_FEW_VALUES = 8  # distinct values; a number with no more is drawn from them
 
 
 @dataclass(frozen=True)
 class Axis:
     """One hyperparameter as a column of numbers.
 
-    Inactive values take the default: a setting that is not used can't have had an effect of its
-    own, and what it stands for elsewhere is the default (as in SMAC and its fANOVA).
+    Inactive values take the default, as in SMAC and its fANOVA: a hyperparameter that is not used
+    can't have had an effect of its own.
 
     Args:
         name: The hyperparameter.
@@ -57,7 +57,7 @@ class Axis:
         return found if 0 < len(found) <= _FEW_VALUES else None
 
     def text_of(self, unit: float) -> str:
-        """Returns the value at a place of 0..1 as text."""
+        """Returns the value at a position within 0..1 as text."""
         value = self.low + unit * (self.high - self.low)
         if self.labels:
             return self.labels[min(round(value), len(self.labels) - 1)]
@@ -84,7 +84,7 @@ def _conditions(hp: dict[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def _as_text(value: Any) -> str:
-    """Returns a value as text, whichever kind of number it is kept as."""
+    """Returns a value as text, whichever kind of number stores it."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return text(float(value) if is_number else value)
 

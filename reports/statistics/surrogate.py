@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LEAST_TRIALS = 10
 _TREES = 100
-_MOST_TRIALS = 1000  # of a larger study a sample
+_MOST_TRIALS = 1000  # a larger study is sampled
 _GRID = 24
 _MOST_AVERAGED = 40
 

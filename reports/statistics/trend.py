@@ -15,8 +15,9 @@ _BLOCK = 10  # trials that are compared with each other
 def blocks(count: int, size: int = _BLOCK) -> npt.NDArray[np.int64]:
     """Returns the block of each of `count` trials in order of their start: `(count,)`.
 
-    Trials of a block were proposed at about the same time. Compared within blocks alone, a search
-    that gets better as it goes does not lend its progress to a value that it happens to drift to.
+    Trials of a block were proposed at about the same time. A search improves as it proceeds.
+    Comparing within blocks alone does not credit this progress to a value that the search happens
+    to drift to.
     """
     return np.arange(count) * max(1, count // size) // max(count, 1)
 
@@ -58,7 +59,7 @@ def is_rising_at(x: _Array, y: _Array, place: float) -> bool:
 def end_p(unit: _Array, gains: _Array, end: str, inner: float = 0.9) -> float:
     """Returns the p-value of scores that get better up to an end of a range.
 
-    1 where they are best before the end: where a parabola turns before `inner` of the way.
+    It is 1 where scores are best before the end: where a parabola turns before `inner` of the way.
 
     Args:
         unit: `(num_trials,)`, values scaled to 0..1 of the range, in order of start.
@@ -81,7 +82,7 @@ def slopes(curves: Sequence[_Array]) -> _Array:
 def mean_above_zero_p(values: _Array) -> float:
     """Returns the one-sided p-value of a mean above 0 by Student's t; NaN below three values.
 
-    With a slope a training it asks whether trainings rise, whatever the noise of their epochs is:
+    Given one slope a training, it tests whether trainings rise, whatever the noise of their epochs:
     each training counts once.
     """
     if len(values) < 3 or not np.isfinite(values).all():

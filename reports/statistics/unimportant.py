@@ -15,7 +15,7 @@ def explains_little(axis: Axis, scores: npt.NDArray[np.float64]) -> bool:
 
     An F test of equivalence (Wellek 2010, "Testing statistical hypotheses of equivalence and
     noninferiority", 7.2.2) on the ranks of scores against a parabola, or against groups. One that
-    explains as much as `SHARE` is called idle in at most 5 %; nothing is claimed of so few trials
+    explains as much as `SHARE` is called idle in at most 5 %. Nothing is claimed with so few trials
     that one without any effect would be called idle in less than 80 %.
 
     Args:

@@ -33,12 +33,12 @@ def trials_frame(
         hyperparameters: column -> description.
         measured: trial id -> costs that were measured after the search.
         metrics: Objectives after the first that are metrics.
-        by_start: Whether to sort by their times; else they stay in the order that they are in.
+        by_start: Whether to sort by their times; else the given order is kept.
     """
     import pandas as pd  # `status` reads folders without it
 
     rows = [_trial_row(*trial, hyperparameters) | _metrics(trial, metrics) for trial in states]
-    # Latencies of the search and of later are not mixed: all are taken anew, or none.
+    # Latencies from the search and from later are not mixed: all are replaced, or none.
     whole = [row for row in rows if row["status"] == "completed"]
     timed = {row["trial_id"] for row in whole if not math.isnan(row["latency_ms"])}
     costs = ("flops", "latency_ms") if timed <= set(measured) else ("flops",)
@@ -96,7 +96,7 @@ def _epochs(executions: list[dict[str, Any]]) -> float:
 def _fidelity(
     values: dict[str, Any], result: dict[str, Any], executions: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Returns what a trial went on from, and how far; Keras Tuner keeps it among the values."""
+    """Returns what a trial continued, and how far; Keras Tuner keeps this among the values."""
     origin = values.get("tuner/trial_id")
     planned = as_number(values.get("tuner/epochs", dig(result, "asked", "epochs")))
     first = as_number(result.get("initial_epoch", values.get("tuner/initial_epoch")))

@@ -1,4 +1,4 @@
-"""Loads a study folder into pandas frames; whatever a file lacks is missing in the frame."""
+"""Loads a study folder into pandas frames; what a file lacks is missing in the frame."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Reads `study.json`; plain Keras Tuner leaves none, which gives an empty record.
 
     Raises:
-        UserError: It is there and can't be read.
+        UserError: It exists and can't be read.
     """
     path = StudyFolder(folder).record
     record = read_json(path) if path.is_file() else {}
@@ -77,7 +77,7 @@ def damage_refused(folder: Path) -> Iterator[None]:
     """Refuses a damaged record in one line where the damage is not known more exactly.
 
     Raises:
-        UserError: What is done within failed.
+        UserError: The code within the context failed.
     """
     try:
         yield
@@ -132,7 +132,7 @@ def _absent(folder: Path, record: dict[str, Any]) -> list[str]:
 
 
 def _epochs(folder: Path, trial_ids: Sequence[str], only: str | None = None) -> "pd.DataFrame":
-    """Reads the epochs of trials, in their order; of one that is gone by now there are none."""
+    """Reads the epochs of trials, in their order; a trial that is gone by now has none."""
     asked = trial_ids if only is None else [only]
     found = {trial_id_of(name): folder / name for name in scan(folder).stamps}
     results = {i: read_result(found[i]) for i in asked if i in found}
@@ -153,7 +153,7 @@ def check_space(space: object) -> list[dict[str, Any]]:
 
 
 def _columns(space: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Names a column for each hyperparameter; none takes the place of a field of the trial."""
+    """Names a column for each hyperparameter; none has the name of a field of the trial."""
     columns: dict[str, dict[str, Any]] = {}
     for hp in space:
         if hp["name"].startswith(_BOOKKEEPING):

@@ -38,9 +38,9 @@ def name_on_test(objective: str) -> str:
 
 
 def reported_on_test(objective: str, finalists: Sequence[dict[str, Any]]) -> str:
-    """Returns the metric that test is reported in: that of `objective`, if all have it.
+    """Returns the metric of reported test scores: the objective's own, if all finalists have it.
 
-    Else accuracy, or what else all have.
+    Else it is accuracy, or another metric that all have.
     """
     wanted = name_on_test(objective)
     runs = [run["test"] for finalist in finalists for run in finalist["runs"]]

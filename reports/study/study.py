@@ -29,15 +29,14 @@ class Study:
         objectives: All objectives; the first is `objective` with its direction.
         trials: One row a trial: `trial_id`, `number` (from 1, in order of start where
             `is_ordered`), `status` (`completed`, `pruned`, `failed`, `running`), `score`, `scores`
-            (one an execution),
-            `cause`, `message`, `traceback`, `started` and `ended` (seconds since 1970), `seconds`,
-            `epochs`, `worker`, `attempts`, `trainable_parameters`, `frozen_parameters`, `flops`
-            (of one image), `latency_ms`, `origin` (the trial whose training it went on with, as
-            promoted trials do), `initial_epoch` (epochs of the network before it), `planned_epochs`
-            (to which it was to train the network; missing where that was the search's limit),
-            `total_epochs` (that the network was trained for at its end), one column for each
-            further objective that is a metric (at the epoch that was best by the first), and one
-            column a hyperparameter, missing where it was inactive.
+            (one an execution), `cause`, `message`, `traceback`, `started` and `ended` (seconds
+            since 1970), `seconds`, `epochs`, `worker`, `attempts`, `trainable_parameters`,
+            `frozen_parameters`, `flops` (of one image), `latency_ms`, `origin` (the trial whose
+            training it continued, as promoted trials do), `initial_epoch` (epochs of the network
+            before it), `planned_epochs` (to which it was to train the network; missing where that
+            was the search's limit), `total_epochs` (that the network was trained for at its end),
+            one column for each further objective that is a metric (at the epoch that was best by
+            the first), and one column a hyperparameter, missing where it was inactive.
         read_epochs: Reads the epochs of one trial, or of all for `None`, which takes longer than
             all the rest.
         hyperparameters: column -> its description: `name`, `kind`, range, `sampling`, `conditions`.
@@ -45,10 +44,11 @@ class Study:
             `history` and `test` metrics.
         confirmed: Likewise, trained for a comparison; `trial_id` is `default` for the space's own
             default.
-        problems: What of the folder could not be read, one line each.
+        problems: Parts of the folder that could not be read, one line each.
         notes: How the record was read where it can be read in several ways (plain Keras Tuner).
         is_ordered: Whether the order in which trials were started is known.
-        end_order: Ids of trials in order of their end, where times are not recorded and it is.
+        end_order: Ids of trials in order of their end, where that order is recorded and times are
+            not.
     """
 
     folder: Path
@@ -147,7 +147,7 @@ class Study:
 
     @cached_property
     def memory(self) -> dict[str, Any]:
-        """What was computed of the study once and is used by several figures."""
+        """Results that were computed once and that several figures use."""
         return {}
 
     @cached_property
@@ -161,7 +161,7 @@ class Study:
         """Arrays of the artifact `name`, if recorded.
 
         Raises:
-            UserError: They are there and can't be read.
+            UserError: They exist and can't be read.
         """
         path = self.files.arrays(name)
         if name not in self.memory and path.is_file():

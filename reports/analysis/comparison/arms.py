@@ -25,17 +25,18 @@ class Arm:
     """One side of a comparison.
 
     Args:
-        name: What it is called.
-        study: The study it is of; of several searches the first.
+        name: Its name.
+        study: Its study; the first one, for several searches.
         trials: Its trials, as in `Study.trials`.
-        trial_id: The trial whose network stands for it; `None` without one.
-        tests: `(num_units,)`, test accuracies: of the network's trainings, or of several searches
-            the mean of each one's network.
+        trial_id: The trial whose network represents it; `None` without one.
+        tests: `(num_units,)`, test accuracies: one a training of the network, or one a search (the
+            mean over its network's trainings).
         test_size: Images of the test split; 0 where nothing was tested.
         is_correct: `(num_kept, num_images)`, 0, 1 or a share: how often each training, or search,
-            whose predictions were kept is right on each test image; `None` without any.
-        network: What the verdict calls it.
-        searches: The arms of single searches that this one is made of; empty for one study.
+            is right on each test image. Only those whose predictions were kept are included; `None`
+            without any.
+        network: The name of its network in the verdict.
+        searches: The arms of its single searches; empty for one study.
     """
 
     name: str
@@ -50,12 +51,12 @@ class Arm:
 
     @property
     def unit(self) -> str:
-        """What `tests` has one of: `seed` or `search`."""
+        """The unit of `tests`: `seed` or `search`."""
         return "search" if self.searches else "seed"
 
     @property
     def tested(self) -> str:
-        """`3 seeds`, `2 searches`: what its test scores are of."""
+        """The number of its test scores as text: `3 seeds`, `2 searches`."""
         count = len(self.tests)
         return (
             f"{count} searches"
@@ -65,7 +66,7 @@ class Arm:
 
     @property
     def sample(self) -> Sample:
-        """Its test scores, as the statistics take them."""
+        """Its test scores as a sample for the statistics."""
         return Sample(np.array(self.tests), self.test_size, self.is_correct)
 
     @property
@@ -111,7 +112,7 @@ def arms_of_studies(studies: Sequence[Study], allow_different_splits: bool = Fal
 def arms_of_searches(
     named: Mapping[str, Sequence[Study]], allow_different_splits: bool = False
 ) -> list[Arm]:
-    """Makes arms of several searches each, such as those of one method with other seeds.
+    """Makes arms of several searches each, such as searches by one method with other seeds.
 
     Args:
         named: The studies of each arm. A search counts once, by the network it recommends.
@@ -218,7 +219,7 @@ def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, ne
         study=study,
         trials=trials,
         trial_id=trial_id,
-        # As shares of whole images: equal counts are equal scores, in whatever precision.
+        # As shares of whole images, so that equal counts give equal scores in any precision.
         tests=tuple(round(as_number(run["test"]["accuracy"]) * size) / size for run in runs),
         test_size=size,
         is_correct=_is_correct(study, trial_id, size),
@@ -227,7 +228,7 @@ def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, ne
 
 
 def _is_correct(study: Study, trial_id: str | None, size: int) -> npt.NDArray[np.float64] | None:
-    """Returns `(num_kept, num_images)`: what kept trainings get right; `None` without any."""
+    """Returns `(num_kept, num_images)`: correctness of kept trainings; `None` without any."""
     kept = test_predictions(study, trial_id)
     if kept is not None:
         fits = kept.predicted.shape[1] == size

@@ -1,10 +1,10 @@
 """Decides between arms on test: every pair's difference, one test, and groups in order.
 
-Two kinds of luck can make an arm look better: the seeds it was trained with, and the images it was
-tested on. One test has the variance of both (`statistics/crossed.py`), corrected for the number of
-pairs by Holm's method. Who looks, asks for more trainings and looks again has more chances to see
-what isn't there, so each look at the same arms spends half of the error that is left: 2.5 %, 1.25 %
-and so on (Lan and DeMets 1983, "Discrete sequential boundaries for clinical trials").
+An arm can look better by chance in two ways: by its training seeds and by its test images. One test
+accounts for both variances (`statistics/crossed.py`), corrected for the number of pairs by Holm's
+method. Repeated looks with more trainings raise the chance of a false difference. So each look at
+the same arms spends half of the error that is left: 2.5 %, 1.25 % and so on (Lan and DeMets 1983,
+"Discrete sequential boundaries for clinical trials").
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ DIFFERENCE = 0.005  # half a point: a smaller one is seldom worth another archit
 
 
 def level(look: int) -> float:
-    """Returns the error that a look may spend, the first being 1: over all looks 5 % in sum."""
+    """Returns the error that a look, counted from 1, may spend; all looks together spend 5 %."""
     return LEVEL * 2.0**-look
 
 
@@ -36,13 +36,13 @@ class Pair:
         first: Position of an arm.
         second: Position of another.
         difference: Of mean test accuracies; its interval covers other trainings and other images.
-        spread: Where its variance comes from; `None` where an arm has one training.
+        spread: Components of its variance; `None` where an arm has one training.
         superiority: Probability that a training of the first beats one of the second.
         superiority_low: Lower end of its 95 % interval.
         superiority_high: Upper end.
         p: p-value of equal arms, corrected for all pairs; NaN where an arm has one training.
-        level: What `p` must be below, at this look.
-        next_level: What it must be below at the next look, before Holm's correction.
+        level: The level that `p` must be below at this look.
+        next_level: The level at the next look, before Holm's correction.
         smallest: Smallest difference of interest.
     """
 
@@ -60,10 +60,10 @@ class Pair:
 
     @cached_property
     def needed(self) -> Needed | None:
-        """What would show the difference of interest at the next look; `None` if nothing would.
+        """The data that would show the difference of interest at the next look; `None` if none.
 
-        A larger difference only where the data leave no doubt of it: the observed one is the
-        luckiest guess (Hoenig and Heisey 2001, "The abuse of power").
+        It plans for a larger difference only where the data leave no doubt of it: the observed one
+        is too optimistic a guess (Hoenig and Heisey 2001, "The abuse of power").
         """
         if self.spread is None:
             return None
@@ -72,7 +72,7 @@ class Pair:
 
     @property
     def separable(self) -> bool:
-        """Whether neither the luck of trainings nor that of images explains the difference."""
+        """Whether chance among trainings and images does not explain the difference."""
         return self.p < self.level
 
 
@@ -88,7 +88,8 @@ class Comparison:
         groups: Tested arms of which no two can be told apart, best first; an arm may be in several.
         winner: Position of the arm that is separable from every other, if there is one.
         same_images: Whether all arms are known to have been tested on the same images.
-        look: How many times these arms have been compared with this, each time with other data.
+        look: How many times these arms have been compared, this one included, each time on other
+            data.
         difference: Smallest difference of interest.
     """
 
@@ -120,7 +121,7 @@ def compare(
         arms: Two or more.
         same_images: Whether they were tested on the same images, so that images pair.
         look: Which look at these arms this is, from 1.
-        smallest: Smallest difference of interest: what it takes is worked out for it.
+        smallest: Smallest difference of interest; the data needed are computed for it.
     """
     tested = [i for i, arm in enumerate(arms) if arm.tests]
     pairs = _pairs(arms, tested, same_images, look, smallest)

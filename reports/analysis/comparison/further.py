@@ -1,7 +1,7 @@
-"""Several objectives: what each arm's network came to by those after the first.
+"""Several objectives: each arm's values of those after the first.
 
-Costs are properties of the network. Metrics are those of its tested trainings, with the interval of
-their mean, on these images; where nothing was tested, of its search.
+Costs are properties of the network. Metrics are means over its tested trainings, with their
+interval on these images. Where nothing was tested, they are values of its search.
 """
 
 import math
@@ -40,7 +40,7 @@ def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
 
     Args:
         arms: The arms.
-        winner: Position of the one that wins by the first objective's test, if one does.
+        winner: Position of the arm that wins the first objective's test, if one does.
     """
     objectives = further_objectives(arms)
     if not objectives:
@@ -55,7 +55,7 @@ def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
 
 
 def _better(arms: Sequence[Arm], objectives: Sequence[Objective], winner: Arm) -> list[str]:
-    """Says which arms are better than the winner in what, by the plain values."""
+    """Names the arms that are better than the winner, and in what, by the plain values."""
     found = []
     for arm in arms:
         values = [(o, _value(arm, o).mean, _value(winner, o).mean) for o in objectives]
@@ -75,7 +75,7 @@ def _shown(arm: Arm, objective: Objective) -> str:
 
 
 def _value(arm: Arm, objective: Objective) -> Estimate:
-    """Returns an arm's value; its `count` is that of tested trainings or searches."""
+    """Returns an arm's value; its `count` is the number of tested trainings or searches."""
     if arm.searches:
         each = [_value(part, objective).mean for part in arm.searches]
         return mean(each) if all(map(math.isfinite, each)) else _plain(math.nan)
@@ -85,7 +85,7 @@ def _value(arm: Arm, objective: Objective) -> Estimate:
 
 
 def _tests(arm: Arm, objective: Objective) -> list[float]:
-    """Returns the value of each tested training; none where one did not record it."""
+    """Returns the value of each tested training; empty where one did not record it."""
     name, runs = name_on_test(objective.name), tested_runs(arm.study, arm.trial_id)
     scores = [as_number(as_dict(run["test"]).get(name)) for run in runs]
     return scores if all(map(math.isfinite, scores)) else []

@@ -1,4 +1,4 @@
-"""What each arm was given: trials, epochs, seconds; equal budgets compare fairly."""
+"""The budget of each arm: trials, epochs, seconds; equal budgets compare fairly."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +27,10 @@ class Ledger:
         epochs: Epochs of all trials; NaN where not recorded.
         seconds: Seconds of all trials; NaN where not recorded.
         tested: Trainings of the network, or searches, that were tested, as text.
-        further: Of several objectives each after the first: what the arm's network came to, see
+        further: Values of the arm's network by each objective after the first; see
             `further.further_values`.
-        numerics: What differs among the trainings beside their seeds, in a sentence; empty where
-            nothing recorded does.
+        numerics: A sentence on recorded differences among the trainings besides their seeds; empty
+            without any.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Ledger:
 
 
 def ledger(comparison: Comparison) -> Ledger:
-    """Adds up what each arm was given."""
+    """Adds up the budget of each arm."""
     arms = comparison.arms
     status = [arm.trials["status"] for arm in arms]
     return Ledger(
@@ -67,7 +67,7 @@ def _runs(arm: Arm) -> list[dict[str, Any]]:
 
 
 def finding(book: Ledger) -> str:
-    """Says whether the budgets are equal, and what the trainings were made under."""
+    """Says whether the budgets are equal, and under which conditions the trainings ran."""
     return " ".join(part for part in (_budgets(book), book.numerics) if part)
 
 

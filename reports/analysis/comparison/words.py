@@ -10,7 +10,7 @@ from reports.statistics.crossed import MOST_UNITS
 
 
 def verdict(comparison: Comparison) -> str:
-    """Says which network is ahead of which, or why that can't be told, and what would tell.
+    """Says which network is ahead, or why this can't be decided and what would decide it.
 
     For several objectives, each network's values of the others are given, too.
     """
@@ -109,7 +109,7 @@ def _units(arms: Sequence[Arm]) -> str:
 
 
 def _grouped(comparison: Comparison) -> str:
-    """Says which arms can't be told apart and who is behind whom."""
+    """Says which arms can't be told apart, and which arm is behind which."""
     names = [arm.name for arm in comparison.arms]
     parts = [" and ".join(names[i] for i in group) for group in comparison.groups]
     alike = [
@@ -144,8 +144,8 @@ def _counts(arms: Sequence[Arm]) -> str:
 
 
 def _what_it_takes(comparison: Comparison, pair: Pair) -> str:
-    """Says which is short, trainings or images, and how many more it would take."""
-    if pair.separable:  # of those that lead; some further down are not
+    """Says whether trainings or images are too few, and how many more are needed."""
+    if pair.separable:  # the leading pair is; some further down are not
         hard = [p for p in comparison.pairs if not p.separable]
         pair = min(hard, key=lambda p: abs(p.difference.mean))
     arms = comparison.arms[pair.first], comparison.arms[pair.second]

@@ -1,8 +1,8 @@
 """What is wrong or doubtful in a study, and what to do about it.
 
-Each check that draws a conclusion from numbers does it by a test: on noise it speaks in at most 5 %
-of studies, and finds its own case in at least 80 % at the sizes that its docstring names. What it
-calls good is a claim as well, and is made only where the contrary would have been seen.
+Each check that draws a conclusion from numbers uses a test. On noise it reports something in at
+most 5 % of studies. It finds its own case in at least 80 % at the sizes that its docstring names. A
+good finding is a claim as well: it is made only where the contrary would have been detected.
 `benchmarks/believing/health.py` measures both. To add a check, write a generator and name it in
 `CHECKS`.
 """
@@ -36,7 +36,7 @@ CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
 
 
 def health(study: Study) -> list[Finding]:
-    """Examines a study, once; problems first, then doubts, then what is well."""
+    """Runs all checks on a study, once; problems first, then doubts, then good findings."""
     if "health" not in study.memory:
         found = [finding for check in CHECKS for finding in check(study)]
         order = (PROBLEM, DOUBT, GOOD)
@@ -46,7 +46,7 @@ def health(study: Study) -> list[Finding]:
 
 
 def sentence(findings: list[Finding]) -> str:
-    """Says in one sentence what was found."""
+    """Sums up the findings in one sentence."""
     problems = sum(f.level == PROBLEM for f in findings)
     doubts = sum(f.level == DOUBT for f in findings)
     if not problems and not doubts:

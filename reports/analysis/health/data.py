@@ -1,4 +1,4 @@
-"""Checks of the images themselves: what a score on them can't be worth more than.
+"""Checks of the images themselves, which limit what a score on them is worth.
 
 All but the first state facts that the preparation counted (`dataset` in `study.json`).
 """
@@ -13,14 +13,14 @@ from reports.analysis.health.finding import Finding
 from reports.study.metrics import is_share_of_images
 from reports.study.study import Study
 
-_EVEN = 1.5  # times the mean of all classes: up to there the largest is one among equals
-IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little of the others
+_EVEN = 1.5  # times the mean of all classes: up to this size the largest counts as equal
+IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little about the others
 
 
 def baseline(study: Study) -> Iterator[Finding]:
-    """Says that the best is not shown to beat always saying the largest class.
+    """Reports that the best model is not shown to beat always predicting the largest class.
 
-    By Wilson's 95 % interval: of models that are just as good, it keeps silent of some 2.5 %.
+    It uses Wilson's 95 % interval, and misses some 2.5 % of models that are just as good.
     """
     found = no_better(study)
     if found is None:
@@ -35,7 +35,7 @@ def baseline(study: Study) -> Iterator[Finding]:
 
 
 def _for_baseline(counts: list[int]) -> str:
-    """Advises by whether one class has many more images than its share."""
+    """Returns advice by whether one class has many more images than its share."""
     if max(counts) > _EVEN * sum(counts) / len(counts):
         return (
             "search with more epochs, other learning rates or F1 as objective (--objective "
@@ -48,7 +48,7 @@ def _for_baseline(counts: list[int]) -> str:
 
 
 def duplicates(study: Study) -> Iterator[Finding]:
-    """Counts images that are in two splits: of test images, scores are too high."""
+    """Counts images that are in two splits: if test images are, scores are too high."""
     counts = as_dict(dig(study.record, "dataset", "counts"))
     for pair, value in as_dict(dig(study.record, "dataset", "duplicates")).items():
         count, (first, _, second) = _count(value), clean(pair, 40).partition("/")
@@ -82,7 +82,7 @@ def conflicting(study: Study) -> Iterator[Finding]:
 
 
 def missing_classes(study: Study) -> Iterator[Finding]:
-    """Names classes without an image in a split: of these, its scores say nothing."""
+    """Names classes without an image in a split: its scores say nothing about them."""
     for split, names in as_dict(dig(study.record, "dataset", "missing_classes")).items():
         absent = [repr(clean(name, 80)) for name in names] if isinstance(names, list) else []
         if absent:
@@ -95,7 +95,7 @@ def missing_classes(study: Study) -> Iterator[Finding]:
 
 
 def constant(study: Study) -> Iterator[Finding]:
-    """Counts images of one colour throughout: there is nothing to be seen."""
+    """Counts images of a single colour: they show nothing."""
     found = as_dict(dig(study.record, "dataset", "constant")).items()
     counts = {clean(split, 40): _count(value) for split, value in found}
     total = sum(counts.values())
@@ -110,7 +110,7 @@ def constant(study: Study) -> Iterator[Finding]:
 
 
 def imbalance(study: Study) -> Iterator[Finding]:
-    """Says that accuracy ranks trials though one class has over four fifths of the images."""
+    """Reports that accuracy ranks trials though one class has over four fifths of the images."""
     counts = class_counts(study, "train")
     share = max(counts) / sum(counts) if counts else 0.0
     if share <= IMBALANCED or not is_share_of_images(study.objective):

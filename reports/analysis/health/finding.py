@@ -1,4 +1,4 @@
-"""What a check of a study's health finds, and the level at which it may say so by chance."""
+"""A finding of a health check, and the level of a check's test."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from experiments.record.notes import DOUBT, GOOD, PROBLEM
 
 __all__ = ["DOUBT", "GOOD", "LEVEL", "PROBLEM", "Finding"]
 
-LEVEL = 0.04  # of a check's test: on noise a check speaks in at most 5 %, measured
+LEVEL = 0.04  # of a check's test: on noise a check reports in at most 5 %, measured
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Finding:
         level: `problem` (mend it before you trust the result), `doubt`, or `good`.
         title: What was seen, with its numbers.
         advice: What to do.
-        change: Options of the next search that do it, by name.
+        change: Options of the next search that follow the advice, by name.
         fix: Hyperparameters that the next search should hold.
         ranges: Ranges that the next search should have.
     """

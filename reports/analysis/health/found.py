@@ -1,4 +1,4 @@
-"""Whether there were trials enough, whether the first is first by luck, and what did nothing."""
+"""Whether trials were enough, whether the best leads by chance, and what had no effect."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,23 +21,23 @@ from reports.statistics.unimportant import SHARE, explains_little
 from reports.study.metrics import is_proportion
 from reports.study.study import Study
 
-_A_FEW = 3  # trials a hyperparameter, below which nothing can be said of a budget
-_LUCK = 0.02  # level; the luck of seeds is itself known by few trainings
+_A_FEW = 3  # trials per hyperparameter; with fewer, a budget can't be judged
+_LUCK = 0.02  # level; the noise of seeds is itself estimated from few trainings
 _MANY = 200  # trials, beyond which more are not advised
-_MOST_SEEN = 10  # best trials whose executions tell the noise of seeds
+_MOST_SEEN = 10  # best trials whose executions give the noise of seeds
 
 
 def too_few(study: Study) -> Iterator[Finding]:
-    """Says whether more trials can be expected to find better.
+    """Says whether more trials can be expected to find a better network.
 
-    What half of the trials would find less is held against what it would be if all trials were
-    equal but for the luck of seeds and images. More are advised on equal trials in at most 5 %:
-    where the luck of seeds is not known, the scores must also follow a hyperparameter (trends of
-    ranks, corrected for all). Where networks differ ten times as much as luck makes a score vary,
-    that is found in at least 80 % of searches of 15 to 150 trials. Below three trials a
-    hyperparameter, or where no noise is known, it can't be said.
+    The gain of all trials over half of them is compared with the gain among equal trials, which
+    differ only by the noise of seeds and images. On equal trials, more are advised in at most 5 %.
+    Where the noise of seeds is not known, the scores must also follow a hyperparameter (trends of
+    ranks, corrected for all). Where networks differ ten times as much as the noise of a score, that
+    is found in at least 80 % of searches of 15 to 150 trials. It can't be decided below three
+    trials per hyperparameter, or where no noise is known.
     """
-    if drawn_scores(study) is None:  # no sample of the space: of half of it nothing is known
+    if drawn_scores(study) is None:  # no sample of the space, so nothing is known of half of it
         yield from _unknown(study)
         return
     drawn = population(study).drawn
@@ -85,7 +85,7 @@ def _unknown(study: Study) -> Iterator[Finding]:
 
 
 def gain_of_half(scores: npt.NDArray[np.float64], direction: str) -> float:
-    """Returns how much better the best of all trials is expected to be than that of half."""
+    """Returns the expected gain of the best of all trials over the best of half of them."""
     at = np.array([max(len(scores) // 2, 1), len(scores)])
     half, whole = expected_best(scores, at, direction, replacement=True)
     return abs(float(whole - half))
@@ -98,7 +98,7 @@ def is_enough(
     order: npt.NDArray[np.int64],
     noise: Noise,
 ) -> bool | None:
-    """Whether a gain is luck (`True`), more than that (`False`), or can't be told.
+    """Whether a gain is within chance (`True`), beyond it (`False`), or undecided (`None`).
 
     Args:
         gain: Of all trials over half of them.
@@ -128,7 +128,7 @@ def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
 def follows(
     axes: Sequence[Axis], scores: npt.NDArray[np.float64], order: npt.NDArray[np.int64]
 ) -> bool:
-    """Whether scores follow any hyperparameter, up or down, or a choice: in 5 % of noise."""
+    """Whether scores follow any number, up or down, or any choice; true for 5 % of noise."""
     p_values = []
     for axis in axes:
         used = order[axis.active[order]]
@@ -142,10 +142,10 @@ def follows(
 
 
 def noise_of(study: Study) -> Noise:
-    """Returns how much a score of the study varies by luck: of images, and of seeds.
+    """Returns the noise of the study's scores: from images, and from seeds.
 
-    That of seeds is taken from executions of the best trials, and from finalists and confirmed
-    trials that were trained more than once.
+    The noise of seeds is estimated from executions of the best trials, and from finalists and
+    confirmed trials that were trained more than once.
     """
     best = study.completed
     executions = [list(s) for s in best["scores"].head(_MOST_SEEN)]
@@ -171,13 +171,14 @@ def _of_images(study: Study) -> float:
 def close(study: Study) -> Iterator[Finding]:
     """Counts the trials that can't be told apart from the best by one training each.
 
-    Those whose distance is what two equal networks show in at least 5 %, by the luck of seeds and
-    images. Two equal best trials are counted as such in 95 %; where the best is truly ahead of all
-    others by 4.7 standard deviations of that luck, others are counted in at most 5 %. Where the
-    luck of seeds is not known it is that of images alone, which is less, and said so.
+    These are within a distance of the best that two equal networks exceed in 5 % of cases, by the
+    noise of seeds and images. Two equal best trials are counted as equal in 95 %. Where the best is
+    truly ahead of all others by 4.7 standard deviations of that noise, others are counted in at
+    most 5 %. Where the noise of seeds is not known, the smaller noise of images alone is used, and
+    the finding says so.
     """
     scores, noise = scores_of(study), noise_of(study)
-    # Of several objectives, those that are equal in the first are told apart by the others.
+    # With several objectives, the others tell apart those that are equal in the first.
     if len(scores) < 3 or len(study.objectives) > 1 or not math.isfinite(noise.deviation):
         return
     distance = noise.apart()
@@ -201,7 +202,7 @@ def close(study: Study) -> Iterator[Finding]:
 
 
 def num_close(scores: npt.NDArray[np.float64], distance: float) -> int:
-    """Returns how many scores, best first, are within a distance of the best, it included."""
+    """Returns how many scores, best first, are within a distance of the best, the best included."""
     return int((np.abs(scores - scores[0]) <= distance).sum())
 
 
@@ -214,8 +215,8 @@ def unimportant(study: Study) -> Iterator[Finding]:
     """Names hyperparameters that alone explain next to nothing, by networks drawn at random.
 
     A test of equivalence: one that explains a tenth of the differences in score is named in at most
-    5 %. One without effect is named in at least 80 %; nothing is said below the trials that takes:
-    95 for a choice of two, 115 for a number.
+    5 %. One without effect is named in at least 80 %. This takes 95 trials for a choice of two, 115
+    for a number; with fewer, none is named.
     """
     if study.completed.empty:
         return

@@ -22,11 +22,11 @@ _ENDS = ("lower", "upper")
 def edges(study: Study) -> Iterator[Finding]:
     """Names ends of ranges up to which scores get better.
 
-    A trend of ranks among trials that were proposed at about the same time, corrected for all ends
-    of all ranges, where a parabola through the ranks has not turned by nine tenths of the way. On
-    noise it names an end in at most 5 % of studies. With five hyperparameters it finds an optimum
-    at an end in at least 80 % from 20 trials on where the hyperparameter explains 80 % of the
-    differences in score, from 40 on where it explains 65 %, from 100 on where it explains half.
+    The test is a trend of ranks among trials that were proposed at about the same time, corrected
+    for all ends of all ranges. A parabola through the ranks must not have turned by nine tenths of
+    the way. On noise it names an end in at most 5 % of studies. With five hyperparameters, it finds
+    an optimum at an end in at least 80 %: from 20 trials on if the hyperparameter explains 80 % of
+    the differences in score, from 40 on if it explains 65 %, from 100 on if it explains half.
     """
     found = population(study)
     axes = [a for a in compared_axes(study) if _has_ends(study, a)]

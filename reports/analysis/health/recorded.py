@@ -1,4 +1,4 @@
-"""Checks of what the record says outright: files, states, seeds; and where failures lie."""
+"""Checks of recorded facts: files, states, seeds; and of where failures lie."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,7 +16,7 @@ from reports.analysis.shared import axes_of
 from reports.statistics.spans import one_group_p, span_p
 from reports.study.study import Study
 
-_LEAST_FAILURES = 3  # of which it is said what they have in common
+_LEAST_FAILURES = 3  # failures, to say what they have in common
 _ADVICE = {
     "nan": "lower the upper end of the learning rate, or clip gradients",
     "out_of_memory": "lower the batch size or the largest layers, or run fewer workers",
@@ -36,7 +36,7 @@ def files(study: Study) -> Iterator[Finding]:
 
 
 def notes(study: Study) -> Iterator[Finding]:
-    """Passes on what was noted when the record was read: facts."""
+    """Passes on the notes made when the record was read: facts."""
     yield from (Finding(n.level, n.title, n.advice) for n in (*study.notes, *untested(study)))
 
 
@@ -74,7 +74,7 @@ def states(study: Study) -> Iterator[Finding]:
 
 
 def _where_failures_are(study: Study, cause: str) -> str:
-    """Names the part of a range in which all failures lie, where chance would not do that."""
+    """Names the part of a range in which all failures lie, if chance does not explain it."""
     ended = study.trials[study.trials["status"] != "running"]
     failed = (ended["status"] == "failed") & (ended["cause"].fillna("unknown") == cause)
     columns = {
@@ -92,13 +92,13 @@ def where_all_are(
 ) -> tuple[str, str] | None:
     """Returns the hyperparameter and the stretch or choice that all failures have in common.
 
-    By `span_p` and `one_group_p`, corrected for the hyperparameters: of failures at random it names
-    one in at most 5 %. Where all in the outer fifth of one of six ranges fail, it is named in 80 %
-    from 30 trials on.
+    It tests by `span_p` and `one_group_p`, corrected for the hyperparameters. For random failures
+    it names one in at most 5 %. Where all trials in the outer fifth of one of six ranges fail, that
+    range is named in 80 % from 30 trials on.
 
     Args:
         columns: Hyperparameter -> values of the trials, texts of a choice or numbers; empty or NaN
-            where it was not used. Of one that not all failures used, nothing is said.
+            where it was not used. One that not all failures used is never named.
         failed: `(num_trials,)`.
     """
     found = [(1.0, "", "")]
@@ -136,7 +136,7 @@ def _same_choice(values: Sequence[str], failed: npt.NDArray[np.bool_]) -> tuple[
 
 
 def widened(study: Study) -> Iterator[Finding]:
-    """Names ranges that became wider in the course of the search: a fact."""
+    """Names ranges that were widened during the search: a fact."""
     lines = widenings(study.record)
     if lines:
         yield Finding(
@@ -148,7 +148,7 @@ def widened(study: Study) -> Iterator[Finding]:
 
 
 def one_seed(study: Study) -> Iterator[Finding]:
-    """Says that the winner was tested with one training, or nothing was: a fact."""
+    """Reports that the winner was tested with one training, or nothing was tested: a fact."""
     tested = [f for f in study.finalists if f["runs"]]
     if tested and len(tested[0]["runs"]) < 2:
         yield Finding(

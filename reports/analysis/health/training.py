@@ -17,18 +17,18 @@ from reports.study.metrics import is_share_of_images
 from reports.study.study import Study
 
 _Array = npt.NDArray[np.float64]
-NUM_BEST, _LEAST = 8, 3  # trials looked at
-_SHOWS = 6  # trials from which on a trend of one deviation an epoch is seen in 80 %
-GAP = 0.05  # of the share of right answers, on training against validation: more is overfitting
+NUM_BEST, _LEAST = 8, 3  # trials examined
+_SHOWS = 6  # trials, to find a trend of one deviation per epoch in 80 %
+GAP = 0.05  # of training accuracy over validation accuracy: more is overfitting
 
 
 def last_epoch(study: Study) -> Iterator[Finding]:
     """Says whether the best trials were still improving at their last epoch.
 
-    Student's t over the slopes of their last quarter of epochs (three at least). On curves that
-    are flat at the end it speaks in at most 5 %; six trials that gain as much in an epoch as the
-    epochs scatter are found in at least 80 %. Below three trials or epochs nothing is said, and
-    that they had stopped is said of six trials or more.
+    It applies Student's t test to the slopes of their last quarter of epochs (three at least). On
+    curves that are flat at the end it reports in at most 5 %. Six trials that gain as much per
+    epoch as epochs scatter are found in at least 80 %. Below three trials or epochs nothing is
+    reported; that trials had stopped improving is reported from six trials on.
     """
     limit = as_number(dig(study.record, "config", "max_epochs"))
     sign = 1.0 if study.direction == "max" else -1.0
@@ -59,7 +59,7 @@ def last_epoch(study: Study) -> Iterator[Finding]:
 def curves_of(study: Study, metric: str) -> list[_Array]:
     """Returns the curves of a metric of the best networks that have one, from all their epochs.
 
-    Trials that a network was promoted through are joined.
+    The trials of a promoted network are joined.
     """
     epochs = study.epochs
     if metric not in epochs:
@@ -68,19 +68,19 @@ def curves_of(study: Study, metric: str) -> list[_Array]:
     curves = []
     for chain in finished(study)["trial_ids"].head(NUM_BEST):
         rows = first[first["trial_id"].isin(chain)]
-        # A trial that began again overwrites the epochs that it repeats.
+        # A restarted trial overwrites the epochs that it repeats.
         joined = rows.drop_duplicates("epoch", keep="last").sort_values("epoch")
         curves.append(joined[metric].to_numpy(dtype=float))
     return [c for c in curves if len(c) and np.isfinite(c).all()]
 
 
 def still_improving(curves: Sequence[_Array], limit: float) -> tuple[bool, float, int] | None:
-    """Returns whether curves rise at their end, by how much an epoch, and over which epochs.
+    """Returns whether curves rise at their end, by how much per epoch, and over which epochs.
 
     Args:
         curves: Of the best trials, larger is better.
-        limit: Epochs that a trial may have; NaN where it is not known. Of trials that ended before
-            it, by patience, nothing is asked: they had stopped.
+        limit: Most epochs of a trial; NaN where unknown. Trials that patience ended before it are
+            left out: they had stopped improving.
 
     Returns:
         `None` where it can't be said.
@@ -98,16 +98,16 @@ def still_improving(curves: Sequence[_Array], limit: float) -> tuple[bool, float
 
 
 def overfitting(study: Study) -> Iterator[Finding]:
-    """Says whether the best trials overfit, by their losses and by their shares of right answers.
+    """Says whether the best trials overfit, by their losses and by their accuracies.
 
-    The losses: Student's t over slopes in the later half of the epochs (of those behind the best
-    epoch, where patience ends a trial), validation rising while training falls. On flat losses it
-    speaks in at most 5 %; a rise by as much in an epoch as the epochs scatter is found in at least
-    80 % with six trials of six epochs. The shares: those on training images are more than five
-    points above those on validation images, beyond what so many validation images can do by
-    chance (5 %); a gap of 15 points is found in at least 80 % from 100 images on.
+    By losses: Student's t test of slopes in the later half of the epochs (after the best epoch,
+    where patience ends a trial), with validation rising while training falls. On flat losses it
+    reports in at most 5 %. A rise by as much per epoch as epochs scatter is found in at least 80 %
+    with six trials of six epochs. By accuracies: training accuracy is more than five points above
+    validation accuracy, beyond chance for that many validation images (5 %). A gap of 15 points is
+    found in at least 80 % from 100 images on.
 
-    That they don't overfit is said where both could have been seen.
+    The absence of overfitting is reported only where both could have been detected.
     """
     turned = _losses(study)
     gap = _gap(study)
@@ -136,7 +136,7 @@ def _overfits(turned: bool, gap: tuple[float, float, str] | None) -> Finding:
 
 
 def _losses(study: Study) -> bool | None:
-    """Whether validation losses turned up; `None` where it can't be said."""
+    """Whether validation losses turned up; `None` where it can't be decided."""
     parts = [curves_of(study, name) for name in ("loss", "val_loss", study.objective)]
     if len({len(part) for part in parts}) != 1:
         return None
@@ -154,8 +154,8 @@ def turned_up(
     Args:
         training: Loss by epoch, one a trial.
         validation: Likewise.
-        behind: First epoch that is looked at, one a trial; the later half where not given. Where
-            patience ends a trial, what came before its best epoch was chosen to be worse.
+        behind: First epoch to examine, one a trial; by default, the later half is examined. Where
+            patience ends a trial, the epochs before its best one are worse by selection.
 
     Returns:
         `None` below three trials, or three epochs each.
@@ -175,7 +175,7 @@ def turned_up(
 
 
 def _gap(study: Study) -> tuple[float, float, str] | None:
-    """Returns lower and upper end of how much better the best trial is on training images."""
+    """Returns both ends of the best trial's gap of training over validation, and its text."""
     counts = [as_number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
     if study.completed.empty or not min(counts) >= 1:
         return None
