@@ -242,9 +242,4 @@ def datasets(runs_dir: str) -> None:
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)
-add_commands(
-    main,
-    show_result=_show_result,
-    complete_studies=_complete_studies,
-    runs_dir=_runs_dir,
-)
+add_commands(main, show_result=_show_result, complete_studies=_complete_studies, runs_dir=_runs_dir)

@@ -8,7 +8,8 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -196,7 +197,9 @@ def prepare(
     counts = {split: len(chosen) for split, (_, chosen) in indices.items()}
     touch(folder)
     if not _is_whole(folder, shape, counts):
-        _prepare(raw, indices, shape, folder, progress)
+        with _refusing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            _write(raw, indices, shape, folder, progress)
     former = raw.former_identity
     return PreparedData(
         folder=str(folder),
@@ -254,16 +257,10 @@ def _entry(cache_dir: Path, fingerprint: str, shape: tuple[int, int, int]) -> Pa
     return cache_dir / "datasets" / key
 
 
-def _prepare(
-    raw: RawDataset,
-    indices: Indices,
-    shape: tuple[int, int, int],
-    folder: Path,
-    progress: Progress | None,
-) -> None:
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        _write(raw, indices, shape, folder, progress)
+        yield
     except OSError as error:
         raise UserError(
             f"prepared images can't be written to {str(folder.parent)!r} "

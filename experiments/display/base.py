@@ -29,11 +29,7 @@ class Display:
         """Earlier sessions ended trials; `best` is the id and score of the best one."""
 
     def epoch_ended(
-        self,
-        execution: int,
-        epoch: int,
-        metrics: Mapping[str, float],
-        trial_id: str | None = None,
+        self, execution: int, epoch: int, metrics: Mapping[str, float], trial_id: str | None = None
     ) -> None:
         """An epoch, from 0, of a trial or of a finalist's training ended."""
 

@@ -123,11 +123,7 @@ class LiveDisplay(Display):
         return running
 
     def epoch_ended(
-        self,
-        execution: int,
-        epoch: int,
-        metrics: Mapping[str, float],
-        trial_id: str | None = None,
+        self, execution: int, epoch: int, metrics: Mapping[str, float], trial_id: str | None = None
     ) -> None:
         """Moves the bar of epochs."""
         running = self._running.get(str(trial_id))

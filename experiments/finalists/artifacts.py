@@ -12,7 +12,6 @@
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import DatasetSplit, PreparedData
-from experiments.record.files import atomic, write_json
+from experiments.record.files import write_arrays, write_json
 from experiments.record.layout import StudyFolder
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code
@@ -40,15 +39,15 @@ def write_artifacts(study: StudyFolder, model: keras.Model, data: PreparedData) 
     measured = latency(model, np.asarray(test.images[0]))
     costs = {"flops": flops(model), **measured.as_dict()}
     write_json(study.model_facts, describe_model(model) | costs)
-    _save(study.arrays("predictions"), labels=labels, probabilities=probabilities)
+    write_arrays(study.arrays("predictions"), labels=labels, probabilities=probabilities)
     pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
     pictures |= _pictures("test", test, _spread(labels))
     train = data.open("train")
     pictures |= _pictures("train", train, _spread(np.asarray(train.labels)))
-    _save(study.arrays("pictures"), **pictures)
+    write_arrays(study.arrays("pictures"), **pictures)
     features = look(model, np.asarray(test.images[_spread(labels)[0]]))
     if features is not None:
-        _save(study.arrays("features"), **features)
+        write_arrays(study.arrays("features"), **features)
 
 
 def class_probabilities(outputs: _Array) -> npt.NDArray[np.float32]:
@@ -80,11 +79,6 @@ def _pictures(name: str, split: DatasetSplit, positions: _Array) -> dict[str, _A
         f"{name}_sizes": np.asarray(split.sizes[positions]),
         f"{name}_positions": positions,
     }
-
-
-def _save(path: Path, **arrays: Any) -> None:
-    with atomic(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
 
 
 def describe_model(model: keras.Model) -> dict[str, Any]:

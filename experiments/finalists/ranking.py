@@ -15,13 +15,7 @@ from experiments.finalists.race import Race
 from experiments.finalists.race_words import end_line, fresh_line, ranking_line, round_line
 from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.durations import REPORT_SECONDS, clock
-from experiments.record.seeds import (
-    CONFIRM_STREAM,
-    FRESH_STREAM,
-    RACE_STREAM,
-    derive_seed,
-    seeds_of,
-)
+from experiments.record.seeds import Stream, derive_seed, seeds_of
 from experiments.training.network import build_network
 from experiments.training.weights import load_weights
 
@@ -135,7 +129,7 @@ class Ranking:
         wanted = [
             self._make(name, s)
             for name in names
-            for s in seeds_of(seed, CONFIRM_STREAM, name, count)
+            for s in seeds_of(seed, Stream.CONFIRM, name, count)
         ]
         return _by_trial(names, self._trainings.run(wanted, to_test))
 
@@ -155,7 +149,7 @@ class Ranking:
         ended_by = None
         while ended_by is None and (left := race.next_round()):
             began = time.monotonic()
-            seed = derive_seed(config.seed, RACE_STREAM, race.rounds)
+            seed = derive_seed(config.seed, Stream.RACE, race.rounds)
             for outcome in self._trainings.run([self._make(name, seed) for name in left]):
                 runs[outcome.training.trial_id].append(outcome)
             drops = race.record({name: runs[name][-1].score for name in left})
@@ -183,7 +177,7 @@ class Ranking:
         """Trains the winner on fresh seeds; the next one, if all of these trainings fail."""
         winner = None
         for finalist in finalists:
-            seeds = seeds_of(self._config.seed, FRESH_STREAM, finalist.trial_id, self._config.seeds)
+            seeds = seeds_of(self._config.seed, Stream.FRESH, finalist.trial_id, self._config.seeds)
             wanted = [self._make(finalist.trial_id, seed) for seed in seeds]
             if winner is None and mean_score(finalist.ranking) == mean_score(finalist.ranking):
                 self._say(fresh_line(finalist.trial_id, len(wanted)))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData
 from experiments.finalists.artifacts import class_probabilities
-from experiments.record.files import atomic
+from experiments.record.files import write_arrays
 from experiments.training.task import Execution
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def write_predictions(
         if of_trial:
             arrays[f"seeds_{trial_id}"] = np.array(list(of_trial), dtype=np.int64)
             arrays[f"predicted_{trial_id}"] = np.stack(list(of_trial.values()))
-    with atomic(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    write_arrays(path, **arrays)
 
 
 def known_execution(run: Mapping[str, Any]) -> Execution:

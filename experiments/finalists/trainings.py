@@ -18,11 +18,10 @@ from experiments.executors.base import Executor, Job, WorkerLost
 from experiments.executors.queue import Queue
 from experiments.process.interrupt import Interruption
 from experiments.record.durations import REPORT_SECONDS, clock
-from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
 from experiments.record.layout import TRAINING, StudyFolder, TrialFolder
-from experiments.record.reading import as_dict, read_json
+from experiments.record.reading import as_dict, read_dict, read_json
 from experiments.record.status_file import StatusFile
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
@@ -232,11 +231,7 @@ class Trainings:
         self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:
-        try:
-            facts = read_json(TrialFolder(self._folder / training.key).facts)
-            return bool(facts == training.facts)
-        except UserError:
-            return False
+        return read_dict(TrialFolder(self._folder / training.key).facts) == training.facts
 
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]

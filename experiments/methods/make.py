@@ -13,9 +13,8 @@ from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import PriorTrial
 from experiments.record.errors import UserError
 from experiments.record.methods import FACTOR, Setting
-from experiments.record.seeds import derive_seed
+from experiments.record.seeds import Stream, derive_seed
 
-_ORACLE_STREAM = 1  # keeps the oracle's seed apart from the trials'
 _ABOVE_ZERO = 1e-12
 _ORACLES = "experiments.methods.oracles"
 
@@ -41,7 +40,7 @@ def make_oracle(
         "objective": objectives if len(objectives) > 1 else objectives[0],
         "hyperparameters": space,
         # Never 0, which Keras Tuner takes for "any".
-        "seed": 1 + derive_seed(config.seed, _ORACLE_STREAM) % (2**31 - 2),
+        "seed": 1 + derive_seed(config.seed, Stream.ORACLE) % (2**31 - 2),
         # The driver counts failures.
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,

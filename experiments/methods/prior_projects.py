@@ -20,7 +20,7 @@ from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective, objective_values
 from experiments.record.plain_metrics import Candidate, best_of
 from experiments.record.plain_project import read_project
-from experiments.record.reading import as_dict, clean, dicts, dig, read_json
+from experiments.record.reading import as_dict, clean, dicts, dig, read_dict, read_json
 from experiments.record.schema import check_format
 from experiments.record.trial_index import read_trials, status_of
 
@@ -143,10 +143,7 @@ def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, An
 
 def _objective_of(folder: Path) -> Objective | None:
     """Returns the objective that a study says it had."""
-    try:
-        record = as_dict(read_json(StudyFolder(folder).record))
-    except UserError:
-        return None
+    record = read_dict(StudyFolder(folder).record)
     check_format(record, folder)
     stated = as_dict(record.get("objective"))
     name, direction = stated.get("name"), stated.get("direction")

@@ -112,6 +112,12 @@ def write_json(path: Path, data: object) -> None:
         )
 
 
+def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Writes arrays as one compressed `.npz`, atomically."""
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
 def finite(data: object) -> Any:
     """Returns `data` as JSON can hold it: NaN and infinities become strings."""
     if isinstance(data, dict):

@@ -46,6 +46,14 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def read_dict(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; it is empty where there is none, or none that can be read."""
+    try:
+        return as_dict(read_json(path))
+    except UserError:
+        return {}
+
+
 def _why(text: str) -> str:
     """Says what a file is that is no JSON, where it is one of those that repositories hold."""
     if not text.strip():

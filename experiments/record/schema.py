@@ -152,18 +152,14 @@ EXECUTION_KEYS = {
     "epoch_seconds": Key(LIST, needed=True),
 }
 
+_COST = Key(_or_null(MEASURED))
+
 RESULT_KEYS = {
     "status": Key(TEXT, needed=True),
     "executions": Key(OBJECTS, needed=True, of=EXECUTION_KEYS),
-    "trainable_parameters": Key(_or_null(MEASURED)),
-    "frozen_parameters": Key(_or_null(MEASURED)),
-    "flops": Key(_or_null(MEASURED)),
-    "latency_ms": Key(_or_null(MEASURED)),
-    "latency_low_ms": Key(_or_null(MEASURED)),
-    "latency_high_ms": Key(_or_null(MEASURED)),
-    "cause": Key(_or_null(TEXT)),
-    "message": Key(_or_null(TEXT)),
-    "traceback": Key(_or_null(TEXT)),
+    **dict.fromkeys(("trainable_parameters", "frozen_parameters", "flops"), _COST),
+    **dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms"), _COST),
+    **dict.fromkeys(("cause", "message", "traceback"), Key(_or_null(TEXT))),
     "initial_epoch": Key(COUNT),
     "features": Key(OBJECT),
     "numerics": Key(OBJECT),

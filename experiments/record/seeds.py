@@ -1,5 +1,7 @@
 """Seeds: every random number of a study comes from its own seed, by named streams."""
 
+from enum import IntEnum
+
 import numpy as np
 
 
@@ -8,17 +10,15 @@ def derive_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(list(parts)).generate_state(1)[0] >> 1)
 
 
-# Streams of seeds. Recorded studies depend on them: a new use takes a new number.
-CONFIRM_STREAM = 2
+class Stream(IntEnum):
+    """What seeds are for. Recorded studies depend on the numbers: a new use takes a new one."""
 
-
-DEFAULT_STREAM = 3  # of trainings of a space's default
-
-
-RACE_STREAM = 4  # of rounds: the same seeds for all contenders
-
-
-FRESH_STREAM = 5  # of trainings that took part in no choice
+    TRIAL = 0
+    ORACLE = 1  # kept apart from the trials'
+    CONFIRM = 2
+    DEFAULT = 3  # trainings of a space's default
+    RACE = 4  # rounds: the same seeds for all contenders
+    FRESH = 5  # trainings that took part in no choice
 
 
 def seeds_of(seed: int, stream: int, trial_id: str, count: int) -> list[int]:

@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.record.errors import UserError
 from experiments.record.files import finite
 from experiments.record.layout import TEMPORARY, StudyFolder
-from experiments.record.reading import read_json
+from experiments.record.reading import read_dict
 
 _SECONDS = 1.0
 
@@ -49,8 +48,4 @@ class StatusFile:
 
 def read_status(folder: Path) -> dict[str, Any]:
     """Returns what a search last said of itself; empty if nothing can be read."""
-    try:
-        found = read_json(StudyFolder(folder).status)
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_dict(StudyFolder(folder).status)

@@ -19,7 +19,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.layout import RESULT, STATE, TEMPORARY, TRIAL, StudyFolder, TrialFolder
-from experiments.record.reading import as_dict, clean, read_json
+from experiments.record.reading import as_dict, clean, read_dict, read_json
 
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
@@ -143,10 +143,7 @@ def read_trial(folder: Path, problems: list[str]) -> Trial | None:
 
 def read_result(folder: Path) -> dict[str, Any]:
     """Reads the `result.json` of a trial's folder; it is empty where there is none to be read."""
-    try:
-        return as_dict(read_json(TrialFolder(folder).result))
-    except UserError:
-        return {}
+    return read_dict(TrialFolder(folder).result)
 
 
 def trial_id_of(name: str) -> str:
@@ -173,11 +170,7 @@ def _without(record: object, *names: str) -> Any:
 
 def _read_index(folder: Path) -> dict[str, list[Any]]:
     """Returns trial folder -> stamps, trial and result of what is in the index as it should be."""
-    path = StudyFolder(folder).index
-    try:
-        stored = as_dict(read_json(path)) if path.is_file() else {}
-    except UserError:
-        return {}
+    stored = read_dict(StudyFolder(folder).index)
     entries = as_dict(stored.get("trials")) if stored.get("format") == _FORMAT else {}
     return {name: entry for name, entry in entries.items() if _is_entry(entry)}
 

@@ -53,10 +53,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     check_new(config)
     plan = prepare_search(config, display)
     study = describe_study(
-        plan.config,
-        plan.data,
-        describe_space(plan.space),
-        plan.hypermodel.architecture,
+        plan.config, plan.data, describe_space(plan.space), plan.hypermodel.architecture
     )
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
@@ -166,10 +163,7 @@ def prepare_search(
 
 
 def prepare_data(
-    config: SearchConfig,
-    settings: dict[str, Any],
-    display: Display,
-    recorded: str | None = None,
+    config: SearchConfig, settings: dict[str, Any], display: Display, recorded: str | None = None
 ) -> PreparedData:
     """Prepares the dataset of `config`, or finds it in the cache.
 

@@ -113,18 +113,15 @@ class Session:
 
     def _plans(self) -> list[Plan]:
         """Returns Hyperband's plans in this study, one a session that changed it."""
-        plans: list[Plan] = []
         sessions = self.study.get("sessions", [])
-        for session in (s for s in sessions if "max_epochs" in s and "factor" in s):
-            plan = Plan(session["max_epochs"], session["factor"], session.get("first_trial", 0))
-            if not plans or (plans[-1].max_epochs, plans[-1].factor) != (
-                plan.max_epochs,
-                plan.factor,
-            ):
-                plans.append(plan)
+        begun = [s for s in sessions if "max_epochs" in s and "factor" in s]
+        stated = [Plan(s["max_epochs"], s["factor"], s.get("first_trial", 0)) for s in begun]
         now = plan_of(self.config, len(StudyFolder(self.folder).begun()))
-        if not plans or (plans[-1].max_epochs, plans[-1].factor) != (now.max_epochs, now.factor):
-            plans.append(now)
+        plans: list[Plan] = []
+        for plan in (*stated, now):
+            before = plans[-1] if plans else None
+            if not before or (before.max_epochs, before.factor) != (plan.max_epochs, plan.factor):
+                plans.append(plan)
         return plans
 
     @property

@@ -12,12 +12,10 @@ from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
 from experiments.record.files import write_json
-from experiments.record.seeds import derive_seed
+from experiments.record.seeds import Stream, derive_seed
 from experiments.search.driver import Driver
 from experiments.search.retention import Retention
 from experiments.training.task import TrialTask
-
-_TRIAL_STREAM = 0
 
 
 class SuiteTuner(keras_tuner.Tuner):
@@ -80,7 +78,7 @@ class SuiteTuner(keras_tuner.Tuner):
             further=tuple(o.name for o in self.config.objectives[1:]),
             epochs=int(values.get("tuner/epochs", self.config.max_epochs)),
             seeds=tuple(
-                derive_seed(self.config.seed, _TRIAL_STREAM, number, execution)
+                derive_seed(self.config.seed, Stream.TRIAL, number, execution)
                 for execution in range(self.config.executions_per_trial)
             ),
             patience=self.config.patience,

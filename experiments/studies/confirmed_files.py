@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.alike import facts_of, num_epochs_of, why_unlike
-from experiments.record.files import atomic, write_json
+from experiments.record.files import write_arrays, write_json
 from experiments.record.reading import dicts, read_arrays, read_json
 
 _ASIDE = "earlier"
@@ -34,9 +34,9 @@ class ConfirmedRuns:
     def write(self, path: Path) -> None:
         """Writes them; what fits no longer together counts as missing when it is read."""
         predicted = np.stack([self.predicted[run["seed"]] for run in self.runs])
-        with atomic(path.with_suffix(".npz")) as temporary:
-            scores = np.array([run["score"] for run in self.runs])
-            np.savez_compressed(temporary, labels=self.labels, predicted=predicted, scores=scores)
+        scores = np.array([run["score"] for run in self.runs])
+        arrays = path.with_suffix(".npz")
+        write_arrays(arrays, labels=self.labels, predicted=predicted, scores=scores)
         write_json(path, [{"trial_id": self.trial_id, "runs": self.runs}])
 
     def only(self, runs: list[dict[str, Any]]) -> "ConfirmedRuns":

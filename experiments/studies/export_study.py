@@ -53,10 +53,7 @@ def _csv(study: Study, out: Path) -> None:
 def _json(study: Study, out: Path) -> None:
     content = json.loads(trials_json(study))
     epochs = study.epochs.astype(object).where(study.epochs.notna(), None)
-    content["epochs"] = {
-        "columns": list(epochs.columns),
-        "rows": epochs.to_numpy().tolist(),
-    }
+    content["epochs"] = {"columns": list(epochs.columns), "rows": epochs.to_numpy().tolist()}
     content["hyperparameters"] = list(study.hyperparameters.values())
     with atomic(out) as temporary:
         temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")

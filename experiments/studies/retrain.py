@@ -16,13 +16,7 @@ from experiments.record.errors import InterruptedSearchError
 from experiments.record.formatting import score
 from experiments.record.layout import DEFAULT
 from experiments.record.numerics import numerics_sentence
-from experiments.record.seeds import (
-    CONFIRM_STREAM,
-    DEFAULT_STREAM,
-    FRESH_STREAM,
-    derive_seed,
-    seeds_of,
-)
+from experiments.record.seeds import Stream, derive_seed, seeds_of
 from experiments.record.test_uses import note_test_use
 from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
 from experiments.studies.reopen import Opened
@@ -84,9 +78,9 @@ def confirm_trial(
 def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:
     seed = opened.config.seed
     if trial_id == DEFAULT:
-        return [derive_seed(seed, DEFAULT_STREAM, index) for index in range(num_seeds)]
+        return [derive_seed(seed, Stream.DEFAULT, index) for index in range(num_seeds)]
     was_ranked = bool(ranking_seeds(opened.study, trial_id))
-    return seeds_of(seed, FRESH_STREAM if was_ranked else CONFIRM_STREAM, trial_id, num_seeds)
+    return seeds_of(seed, Stream.FRESH if was_ranked else Stream.CONFIRM, trial_id, num_seeds)
 
 
 def _of_finalists(opened: Opened, trial_id: str, how: dict[str, Any]) -> dict[int, dict[str, Any]]:

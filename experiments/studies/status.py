@@ -10,7 +10,7 @@ from experiments.record.errors import UserError
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
-from experiments.record.reading import as_dict, as_number, clean, dicts, read_json
+from experiments.record.reading import as_dict, as_number, clean, dicts, read_dict
 from experiments.record.schema import check_format
 from experiments.record.status_file import read_status
 from experiments.record.trial_index import read_compact
@@ -27,7 +27,7 @@ def status_text(folder: Path) -> str:
         if not place.begun():
             raise UserError(f"{str(folder)!r} is no study: it has neither study.json nor trials")
         return _plain_text(folder)
-    study = _read(place.record)
+    study = read_dict(place.record)
     check_format(study, folder)
     problems: list[str] = []
     found = read_compact(folder, problems)
@@ -73,14 +73,6 @@ def _text(value: object) -> str:
 def _status(trial: dict[str, Any]) -> str:
     status = clean(str(trial.get("status", "unreadable")), 40)
     return PRUNED if was_pruned(status, trial.get("message")) else status.lower()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path)
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _state(folder: Path, study: dict[str, Any]) -> str:

@@ -19,10 +19,7 @@ _NUM_TIMED = 3
 
 
 def forecast(
-    hypermodel: ImageSpace,
-    space: keras_tuner.HyperParameters,
-    data: PreparedData,
-    cache_dir: Path,
+    hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData, cache_dir: Path
 ) -> list[str]:
     """Returns lines on what the features of a search will take: images, seconds, bytes.
 

@@ -9,7 +9,7 @@ from reports.analysis.recommended import recommended
 from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import wilson
 from reports.study.metrics import base_name, is_share_of_images, name_on_test
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,7 @@ class Baseline:
     is_above: bool
 
 
+@computed_once
 def no_better(study: Study) -> Baseline | None:
     """Returns the baseline if the best model is not shown to beat it; else `None`.
 
@@ -46,13 +47,6 @@ def no_better(study: Study) -> Baseline | None:
     higher, as its spread over images is not recorded. Metrics other than F1 are judged by accuracy.
     An incomplete record gives `None`, too.
     """
-    if "no_better" not in study.memory:
-        study.memory["no_better"] = _no_better(study)
-    found: Baseline | None = study.memory["no_better"]
-    return found
-
-
-def _no_better(study: Study) -> Baseline | None:
     metric = _F1 if base_name(study.objective) == _F1 else "accuracy"
     split, reached, size = _reached(study, metric)
     counts = class_counts(study, split)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.record.errors import UserError
 from experiments.record.formatting import is_missing, text
 from experiments.record.methods import METHODS, optuna_methods
-from experiments.record.reading import as_dict, as_number, dicts, dig, read_json
+from experiments.record.reading import as_dict, as_number, dicts, dig, read_dict
 from experiments.record.study import picks
 from reports.study.study import Study
 
@@ -142,10 +141,7 @@ def _same(value: object) -> str:
 
 def _plain(study: Study) -> tuple[str, int | None]:
     """Infers the method of a project of plain Keras Tuner from its oracle's state."""
-    try:
-        state = as_dict(read_json(study.files.oracle))
-    except UserError:
-        state = {}
+    state = read_dict(study.files.oracle)
     if "hyperband_iterations" in state or study.trials["planned_epochs"].notna().any():
         return "hyperband", None
     if "num_initial_points" in state:

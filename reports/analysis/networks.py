@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.analysis.draws import independent
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
 _COLUMNS = ("trial_id", "number", "trial_ids", "status", "score", "total_epochs", "drawn")
@@ -54,6 +54,7 @@ class Population:
         return self.frame["score"].to_numpy(dtype=float)
 
 
+@computed_once
 def networks(study: Study) -> pd.DataFrame:
     """Returns one row a network, in order of the start of its first trial.
 
@@ -61,18 +62,47 @@ def networks(study: Study) -> pd.DataFrame:
     (`completed`: it ended by itself; `stopped`; `failed`; `running`), `score` (the best of its
     trials'), `total_epochs`, `drawn` (independently of results), and one a hyperparameter.
     """
-    if "networks" not in study.memory:
-        study.memory["networks"] = _networks(study)
-    found: pd.DataFrame = study.memory["networks"]
-    return found
+    trials = study.trials.set_index("trial_id", drop=False)
+    if not trials.index.is_unique:
+        trials = trials[~trials.index.duplicated()]
+    drawn, most = independent(study).trial_ids, trials["planned_epochs"].max()
+    records = trials.to_dict("index")
+    rows = []
+    for chain in _chains(trials):
+        links = [records[trial_id] for trial_id in chain]
+        known = [link["score"] for link in links if not math.isnan(link["score"])]
+        best = min if study.direction == "min" else max
+        rows.append(
+            links[-1]
+            | {
+                "trial_ids": tuple(chain),
+                "status": _status(links[-1], most),
+                "score": best(known, default=math.nan),
+                "total_epochs": max(link["total_epochs"] for link in links),
+                "drawn": chain[0] in drawn,
+            }
+        )
+    found = pd.DataFrame(rows, columns=[*_COLUMNS, *study.hyperparameters])
+    for name in study.hyperparameters:  # a column keeps its kind, even if one is left
+        found[name] = found[name].astype(trials[name].dtype)
+    return found.astype({"drawn": bool, "score": float})
 
 
+@computed_once
 def population(study: Study) -> Population:
     """Returns the networks of a study with scores that can be compared, best first."""
-    if "population" not in study.memory:
-        study.memory["population"] = _population(study)
-    found: Population = study.memory["population"]
-    return found
+    found = networks(study)
+    if not (found["status"] == "stopped").any():
+        return Population(finished(study), None)
+    scored = _after_common_epoch(study, found) or _of_first_rounds(study, found)
+    if scored is None:
+        problem = (
+            "Some networks were stopped early, and their scores by epoch are not recorded: "
+            "those that are left are no sample of what was tried."
+        )
+        return Population(finished(study)[:0], None, problem)
+    frame, epoch = scored
+    return Population(_best_first(study, frame[frame["score"].notna()]), epoch)
 
 
 def num_stopped(study: Study) -> int:
@@ -101,33 +131,6 @@ def _best_first(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("score", ascending=study.direction == "min", kind="stable")
 
 
-def _networks(study: Study) -> pd.DataFrame:
-    trials = study.trials.set_index("trial_id", drop=False)
-    if not trials.index.is_unique:
-        trials = trials[~trials.index.duplicated()]
-    drawn, most = independent(study).trial_ids, trials["planned_epochs"].max()
-    records = trials.to_dict("index")
-    rows = []
-    for chain in _chains(trials):
-        links = [records[trial_id] for trial_id in chain]
-        known = [link["score"] for link in links if not math.isnan(link["score"])]
-        best = min if study.direction == "min" else max
-        rows.append(
-            links[-1]
-            | {
-                "trial_ids": tuple(chain),
-                "status": _status(links[-1], most),
-                "score": best(known, default=math.nan),
-                "total_epochs": max(link["total_epochs"] for link in links),
-                "drawn": chain[0] in drawn,
-            }
-        )
-    found = pd.DataFrame(rows, columns=[*_COLUMNS, *study.hyperparameters])
-    for name in study.hyperparameters:  # a column keeps its kind, even if one is left
-        found[name] = found[name].astype(trials[name].dtype)
-    return found.astype({"drawn": bool, "score": float})
-
-
 def _chains(trials: pd.DataFrame) -> list[list[str]]:
     """Returns the trials of each network, in order; of two that continue one, the later one."""
     parents = {t: o for t, o in trials["origin"].items() if o in trials.index and o != t}
@@ -149,21 +152,6 @@ def _status(last: Mapping[Hashable, Any], most: float) -> str:
     ):
         return "stopped"
     return str(last["status"])
-
-
-def _population(study: Study) -> Population:
-    found = networks(study)
-    if not (found["status"] == "stopped").any():
-        return Population(finished(study), None)
-    scored = _after_common_epoch(study, found) or _of_first_rounds(study, found)
-    if scored is None:
-        problem = (
-            "Some networks were stopped early, and their scores by epoch are not recorded: "
-            "those that are left are no sample of what was tried."
-        )
-        return Population(finished(study)[:0], None, problem)
-    frame, epoch = scored
-    return Population(_best_first(study, frame[frame["score"].notna()]), epoch)
 
 
 def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:

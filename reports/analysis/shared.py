@@ -4,8 +4,7 @@
 as a sample of the space use `networks.population`: one row a network, at equal fidelity.
 """
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +16,7 @@ from reports.statistics.effects import Effect, effects
 from reports.statistics.importance import Shares, importances
 from reports.statistics.space import Axis, axis
 from reports.statistics.surrogate import Surrogate, fit_surrogate
-from reports.study.study import Study
-
-T = TypeVar("T")
-
-
-def _once(study: Study, name: str, compute: Callable[[], T]) -> T:
-    if name not in study.memory:
-        study.memory[name] = compute()
-    value: T = study.memory[name]
-    return value
+from reports.study.study import Study, computed_once
 
 
 def scores_of(study: Study) -> npt.NDArray[np.float64]:
@@ -34,16 +24,16 @@ def scores_of(study: Study) -> npt.NDArray[np.float64]:
     return finished(study)["score"].to_numpy(dtype=float)
 
 
+@computed_once
 def axes_of(study: Study) -> list[Axis]:
     """Varied hyperparameters of the networks that ended by themselves, best first."""
-    return _once(study, "axes", lambda: axes_in(study, finished(study), study.searched))
+    return axes_in(study, finished(study), study.searched)
 
 
+@computed_once
 def compared_axes(study: Study) -> list[Axis]:
     """Varied hyperparameters of the networks of `population`, best first."""
-    return _once(
-        study, "compared_axes", lambda: axes_in(study, population(study).frame, study.searched)
-    )
+    return axes_in(study, population(study).frame, study.searched)
 
 
 def axes_in(
@@ -65,9 +55,10 @@ def axes_in(
     ]
 
 
+@computed_once
 def draws_of(study: Study) -> Draws:
     """The trials that were proposed independently of results."""
-    return _once(study, "draws", lambda: independent(study))
+    return independent(study)
 
 
 def drawn_scores(study: Study) -> npt.NDArray[np.float64] | None:
@@ -81,24 +72,18 @@ def drawn_scores(study: Study) -> npt.NDArray[np.float64] | None:
     return found.drawn["score"].to_numpy(dtype=float)
 
 
+@computed_once
 def effects_of(study: Study) -> list[Effect]:
     """Tests of every varied hyperparameter, on networks drawn independently of results."""
-
-    def compute() -> list[Effect]:
-        drawn = population(study).drawn
-        axes = axes_in(study, drawn, study.searched)
-        return effects(axes, drawn["score"].to_numpy(dtype=float), study.seed)
-
-    return _once(study, "effects", compute)
+    drawn = population(study).drawn
+    axes = axes_in(study, drawn, study.searched)
+    return effects(axes, drawn["score"].to_numpy(dtype=float), study.seed)
 
 
+@computed_once
 def shares_of(study: Study) -> Shares | None:
     """Share of every varied hyperparameter, over the space, by a model of all networks."""
-    return _once(
-        study,
-        "shares",
-        lambda: importances(compared_axes(study), population(study).scores, study.seed),
-    )
+    return importances(compared_axes(study), population(study).scores, study.seed)
 
 
 def by_importance(study: Study) -> list[str]:
@@ -110,10 +95,7 @@ def by_importance(study: Study) -> list[str]:
     return [a.name for a in sorted(axes, key=lambda a: -int(a.active.sum()))]
 
 
+@computed_once
 def surrogate_of(study: Study) -> Surrogate | None:
     """The forest that predicts scores of `population` from hyperparameters."""
-    return _once(
-        study,
-        "surrogate",
-        lambda: fit_surrogate(compared_axes(study), population(study).scores, study.seed),
-    )
+    return fit_surrogate(compared_axes(study), population(study).scores, study.seed)

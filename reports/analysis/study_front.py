@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.record.front import Front, arrivals, front_of
 from experiments.record.objective import Objective, described
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 # objective -> columns of `Study.trials` that add up to it; others are columns themselves
 _COLUMNS = {"params": ("trainable_parameters", "frozen_parameters")}
@@ -57,18 +57,15 @@ def value_of_trials(study: Study, trials: pd.DataFrame, name: str) -> npt.NDArra
     return np.asarray(values.sum(axis=1), dtype=np.float64)
 
 
+@computed_once
 def study_front(study: Study) -> StudyFront | None:
     """Returns the front of a study, computed once; `None` for one objective or without trials."""
     if len(study.objectives) < 2 or study.completed.empty:
         return None
-    if "front" not in study.memory:
-        done = study.completed
-        columns = [value_of_trials(study, done, o.name) for o in study.objectives]
-        values = np.column_stack(columns)
-        found = front_of(values.tolist(), study.objectives)
-        study.memory["front"] = StudyFront(study.objectives, done, values, found)
-    front: StudyFront = study.memory["front"]
-    return front if len(front.front.members) else None
+    done = study.completed
+    values = np.column_stack([value_of_trials(study, done, o.name) for o in study.objectives])
+    front = front_of(values.tolist(), study.objectives)
+    return StudyFront(study.objectives, done, values, front) if len(front.members) else None
 
 
 def last_arrival(study: Study) -> int | None:

@@ -1,5 +1,6 @@
 """What all figures share: a colour-blind-safe look, axes in their scale, marks to highlight."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,16 +13,11 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecBase
-from matplotlib.ticker import (
-    Formatter,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-)
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.record.formatting import compact, format_number, short, words
 
@@ -119,6 +115,23 @@ def panels(
     else:
         grid = spec.subgridspec(rows, columns, **gaps, **ratios)
     return grid.subplots(squeeze=False, **options)
+
+
+def grid(ax: Axes, count: int, columns: int) -> Any:
+    """Makes an axes `count` panels in rows of `columns` that share their y axis; see `panels`."""
+    axes = panels(ax, math.ceil(count / columns), columns, sharey=True)
+    for beyond in axes.flat[count:]:
+        beyond.set_visible(False)
+    return axes
+
+
+def color_bar(ax: Axes, colors: ScalarMappable, text: str, **options: Any) -> None:
+    """Says beside an axes what its colors mean."""
+    figure = ax.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(colors, ax=ax, **options)
+    bar.set_label(text)
+    bar.outline.set_visible(False)
 
 
 def scatter(

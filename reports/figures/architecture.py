@@ -163,10 +163,7 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws every score, and the mean of independent draws with its 95 % interval."""
-    rows = math.ceil(len(info.choices) / _COLUMNS)
-    axes = style.panels(ax, rows, _COLUMNS, sharey=True)
-    for panel in axes.flat[len(info.choices) :]:
-        panel.set_visible(False)
+    axes = style.grid(ax, len(info.choices), _COLUMNS)
     for panel, (name, groups) in zip(axes.flat, info.choices, strict=False):
         _strip(panel, name, groups)
     for row in axes:

@@ -120,11 +120,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     _ticks(ax.xaxis, ax.set_xlabel, info, 0)
     _ticks(ax.yaxis, ax.set_ylabel, info, 1)
     ax.grid(visible=False)
-    figure = ax.get_figure()
-    assert figure is not None
-    bar = figure.colorbar(mesh, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(f"predicted {info.predicted}{info.after}")
-    bar.outline.set_visible(False)
+    meaning = f"predicted {info.predicted}{info.after}"
+    style.color_bar(ax, mesh, meaning, fraction=0.05, pad=0.02)
     style.count_note(ax, len(info.numbers), "networks")
     return ax
 

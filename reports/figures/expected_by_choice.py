@@ -78,9 +78,7 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws a curve with its 90 % band for each value."""
-    axes = style.panels(ax, 1, max(2, len(info.choices)), sharey=True)[0]
-    for panel in axes[len(info.choices) :]:
-        panel.set_visible(False)
+    axes = style.grid(ax, len(info.choices), max(2, len(info.choices)))[0]
     for panel, (name, curves) in zip(axes, info.choices, strict=False):
         for (value, curve), color in zip(curves, style.PALETTE, strict=False):
             panel.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)

@@ -63,9 +63,9 @@ def info(study: Study) -> Info | str:
     )
 
 
-def _curves(first: object, trials: list[str], metrics: tuple[str, ...]) -> dict[
-    tuple[str, str], Curve
-]:  # fmt: skip
+def _curves(
+    first: object, trials: list[str], metrics: tuple[str, ...]
+) -> dict[tuple[str, str], Curve]:
     curves: dict[tuple[str, str], Curve] = {}
     chosen = first[first["trial_id"].isin(trials)]  # type: ignore[index]
     for trial, rows in chosen.groupby("trial_id"):

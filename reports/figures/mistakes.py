@@ -1,7 +1,5 @@
 """The test images that the model was most surely wrong about."""
 
-from matplotlib.axes import Axes
-
 from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
 from reports.study.study import Study
 
@@ -24,11 +22,4 @@ def finding(info: Gallery) -> str:
     )
 
 
-def height(info: Gallery) -> float:
-    """Inches."""
-    return gallery_height(info)
-
-
-def draw(info: Gallery, ax: Axes) -> Axes:
-    """Draws the pictures with true and predicted class."""
-    return draw_gallery(info, ax)
+height, draw = gallery_height, draw_gallery

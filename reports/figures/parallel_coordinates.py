@@ -115,11 +115,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.plot(x, info.lines[-1], "o", color=cmap(norm(shades[-1])), markersize=6)
     style.track(ax, info.numbers, np.broadcast_to(x, info.lines.shape), info.lines)
     _rulers(ax, info)
-    figure = ax.get_figure()
-    assert figure is not None
-    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=ax, fraction=0.03, pad=0.01)
-    bar.set_label("share of trials beaten" if wide else words(info.objective))
-    bar.outline.set_visible(False)
+    meaning = "share of trials beaten" if wide else words(info.objective)
+    style.color_bar(ax, ScalarMappable(norm, cmap), meaning, fraction=0.03, pad=0.01)
     more = f", {info.hidden} less important axes left out" if info.hidden else ""
     style.count_note(ax, len(info.lines), f"trials{more}")
     return ax

@@ -1,7 +1,5 @@
 """Sample test images with the model's predictions and the images' original sizes."""
 
-from matplotlib.axes import Axes
-
 from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
 from reports.study.study import Study
 
@@ -23,11 +21,4 @@ def finding(info: Gallery) -> str:
     )
 
 
-def height(info: Gallery) -> float:
-    """Inches."""
-    return gallery_height(info)
-
-
-def draw(info: Gallery, ax: Axes) -> Axes:
-    """Draws the pictures with the predicted class."""
-    return draw_gallery(info, ax)
+height, draw = gallery_height, draw_gallery

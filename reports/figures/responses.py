@@ -131,10 +131,7 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws one small plot a hyperparameter, all with one score axis."""
-    rows = math.ceil(len(info.panels) / _COLUMNS)
-    axes = style.panels(ax, rows, _COLUMNS, sharey=True)
-    for panel in axes.flat[len(info.panels) :]:
-        panel.set_visible(False)
+    axes = style.grid(ax, len(info.panels), _COLUMNS)
     low = min(float(panel.scores.min()) for panel in info.panels)
     scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
     for panel, content in zip(axes.flat, info.panels, strict=False):

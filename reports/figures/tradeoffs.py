@@ -175,10 +175,7 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws trials, the front as steps and the knee as a diamond."""
-    rows = (len(info.panels) + 1) // 2
-    axes = style.panels(ax, rows, 2, sharey=True)
-    for panel in axes.flat[len(info.panels) :]:
-        panel.set_visible(False)
+    axes = style.grid(ax, len(info.panels), 2)
     for panel, content in zip(axes.flat, info.panels, strict=False):
         _cost(panel, content)
     for row in axes:

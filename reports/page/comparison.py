@@ -28,9 +28,7 @@ SECTIONS = (
     Section("expected", "Search", "What does a budget of n trials find in each arm?"),
     Section("trade-offs", "Trade-offs", "Which arm is better at equal size?"),
 )
-_FIGURE_OF = {
-    "tests": "seed_points", "expected": "expected_curves", "trade-offs": "pareto_fronts",
-}  # fmt: skip
+_FIGURE_OF = {"tests": "seed_points", "expected": "expected_curves", "trade-offs": "pareto_fronts"}
 
 
 def comparison_name(comparison: Comparison) -> str:
@@ -67,13 +65,11 @@ def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path
 
 def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
     pairs = pairs_table(comparison)
-    findings = {
-        section: pictures[figure].finding for section, figure in _FIGURE_OF.items()
-    } | {
+    findings = {section: pictures[figure].finding for section, figure in _FIGURE_OF.items()} | {
         "verdict": verdict(comparison),
         "pairs": _pairs_finding(comparison),
         "budget": ledger_finding(ledger(comparison)),
-    }  # fmt: skip
+    }
     return environment().get_template("compare.html.jinja").render(
         **assets(),
         comparison=comparison,

@@ -139,10 +139,7 @@ def assets() -> dict[str, str]:
 
 
 def _render(
-    study: Study,
-    pictures: list[Picture],
-    csvs: dict[str, str],
-    shown: dict[str, pd.DataFrame],
+    study: Study, pictures: list[Picture], csvs: dict[str, str], shown: dict[str, pd.DataFrame]
 ) -> str:
     failures = tables.failures(study)
     by_section = {s.id: [p for p in pictures if _section_of(p) == s.id] for s in SECTIONS}

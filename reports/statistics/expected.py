@@ -36,10 +36,7 @@ class Expected:
 
 
 def expected_best(
-    scores: Scores,
-    trials: npt.NDArray[np.int64],
-    direction: str = "max",
-    replacement: bool = False,
+    scores: Scores, trials: npt.NDArray[np.int64], direction: str = "max", replacement: bool = False
 ) -> npt.NDArray[np.float64]:
     """Returns the expected best of n of the scores, drawn without replacement.
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
@@ -14,6 +14,8 @@ from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, 
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -180,3 +182,17 @@ class Study:
             there = ", ".join(list(self.trials["trial_id"])[:50])
             raise UserError(f"study {self.name!r} has no trial {trial_id!r}: there are {there}")
         return self.trials[self.trials["trial_id"] == ids[trial_id]].iloc[0]
+
+
+def computed_once(compute: Callable[[Study], T]) -> Callable[[Study], T]:
+    """Keeps what a function of a study returns in the study's `memory`."""
+    key = f"{compute.__module__}.{compute.__name__}"
+
+    @wraps(compute)
+    def recalled(study: Study) -> T:
+        if key not in study.memory:
+            study.memory[key] = compute(study)
+        found: T = study.memory[key]
+        return found
+
+    return recalled

@@ -16,7 +16,7 @@ from experiments.finalists.ranking import Finalist, Ranking, mean_score
 from experiments.finalists.record import is_done, left_out
 from experiments.finalists.testing import write_predictions
 from experiments.finalists.trainings import Outcome, Training, Trainings
-from experiments.record.seeds import CONFIRM_STREAM, FRESH_STREAM, seeds_of
+from experiments.record.seeds import Stream, seeds_of
 from experiments.record.test_uses import (
     look_digest,
     note_look,
@@ -79,7 +79,7 @@ def test_finalists_are_ranked_by_the_mean_of_their_trainings() -> None:
     assert given.to_test == ["0001", "0001"]
     assert [outcome.score for outcome in found[0].outcomes] == [0.7, 0.6]  # whatever they are
     assert [outcome.training.seed for outcome in found[0].outcomes] == seeds_of(
-        0, FRESH_STREAM, "0001", 2
+        0, Stream.FRESH, "0001", 2
     )
     assert not found[1].outcomes
 
@@ -286,8 +286,8 @@ def test_a_comparison_tests_what_was_ranked_on_seeds_that_did_not_rank_it(
 ) -> None:
     folder = write_study(tmp_path, Synthetic(num_trials=6))
     best, other, third = load_study(folder).completed["trial_id"][:3]
-    ranking = {n: seeds_of(7, CONFIRM_STREAM, n, 2) for n in (best, other)}
-    fresh = {n: seeds_of(7, FRESH_STREAM, n, 2) for n in (best, other)}
+    ranking = {n: seeds_of(7, Stream.CONFIRM, n, 2) for n in (best, other)}
+    fresh = {n: seeds_of(7, Stream.FRESH, n, 2) for n in (best, other)}
     tested = {"test": {"accuracy": 1.0}, "test_size": 15, "score": 0.9}
     records = [
         {"trial_id": n, "runs": [{"seed": s, **tested} for s in fresh[n] if n == best],
@@ -301,5 +301,5 @@ def test_a_comparison_tests_what_was_ranked_on_seeds_that_did_not_rank_it(
     assert confirmed_seeds(folder, monkeypatch, best, data) == set()  # tested as a finalist
     assert confirmed_seeds(folder, monkeypatch, other, data) == set(fresh[other])
     assert confirmed_seeds(folder, monkeypatch, other, data) == set()
-    expected = set(seeds_of(7, CONFIRM_STREAM, third, 2))  # as ever: it was never ranked
+    expected = set(seeds_of(7, Stream.CONFIRM, third, 2))  # as ever: it was never ranked
     assert confirmed_seeds(folder, monkeypatch, third, data) == expected

@@ -1,6 +1,5 @@
 """Tells a folder of classes from one that is divided into splits already."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,11 +126,7 @@ def _has_class_beside(folder: Path) -> bool:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(is_meant_as_image(path) for path in _files(folder))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return iterate_files(folder, [])
+    return any(is_meant_as_image(path) for path in iterate_files(folder, []))
 
 
 def _listed(found: list[Path] | list[str]) -> str:

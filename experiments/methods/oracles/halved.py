@@ -22,7 +22,7 @@ class Halved(DurableOracle):
         self, pruner: str = "none", max_epochs: int = 1, factor: int = 3, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._max_epochs = max_epochs
+        self._pruner, self._max_epochs = pruner, max_epochs
         self._halving: Halving | None = None
         if pruner in HALVING:
             first = self._objectives()[0]
@@ -40,16 +40,22 @@ class Halved(DurableOracle):
 
     def promoted(self) -> dict[str, Any] | None:
         """Returns the next trial, if it is one that goes on with another."""
+        values = self._promoted()
+        return None if values is None else {"status": Status.RUNNING, "values": values}
+
+    def _promoted(self) -> dict[str, Any] | None:
         if self._halving is None:
             return None
-        values = self._halving.promoted_values(self.trials, self._max_epochs)
-        return None if values is None else {"status": Status.RUNNING, "values": values}
+        return self._halving.promoted_values(self.trials, self._max_epochs)
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
         """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         running = {t.trial_id for t in self.ongoing_trials.values()}
-        if self._halving is not None and trial_id in running:
-            stops = step + 1 < self._max_epochs and self._halving.stops(trial, self.trials, step)
+        if self._pruner != "none" and trial_id in running:
+            stops = step + 1 < self._max_epochs and self._is_hopeless(trial, step)
             trial.status = Status.STOPPED if stops else Status.RUNNING
         return trial
+
+    def _is_hopeless(self, trial: Any, step: int) -> bool:
+        return self._halving is not None and self._halving.stops(trial, self.trials, step)

@@ -8,17 +8,17 @@ from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
-from experiments.methods.oracles.base import DurableOracle, Status
-from experiments.methods.oracles.halving import Halving, origins
-from experiments.methods.oracles.optuna_pruners import epochs_of, num_brackets, stops
+from experiments.methods.oracles.base import Status
+from experiments.methods.oracles.halved import Halved
+from experiments.methods.oracles.halving import origins
+from experiments.methods.oracles.optuna_pruners import epochs_of, stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.record.fidelity import is_paused
-from experiments.record.methods import HALVING
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
 
 
-class OptunaOracle(DurableOracle):
+class OptunaOracle(Halved):
     """Proposes by Optuna: tree-structured Parzen estimators, Gaussian processes, CMA-ES and more.
 
     A proposal is a function of the seed, the trial's number and the trials there are, running ones
@@ -59,18 +59,11 @@ class OptunaOracle(DurableOracle):
         earlier: Sequence[tuple[Any, ...]] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(pruner, max_epochs, factor, **kwargs)
         self._names = [o.name for o in self._objectives()]
         self._directions = [o.direction for o in self._objectives()]
         self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
         self._tries = [dict(values) for values in tries]
-        self._pruner, self._max_epochs = pruner, max_epochs
-        self._halving: Halving | None = None
-        if pruner in HALVING:
-            brackets = num_brackets(pruner, max_epochs, factor)
-            self._halving = Halving(
-                max_epochs, self._names[0], self._directions[0], factor, brackets
-            )
         self._earlier = [
             (
                 dict(values),
@@ -100,20 +93,6 @@ class OptunaOracle(DurableOracle):
         if values is None:  # every combination of a finite space was tried
             return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
         return {"status": Status.RUNNING, "values": values}
-
-    @property
-    def pauses(self) -> bool:
-        """Whether a trial that was stopped may be promoted: its training has to be kept."""
-        return self._halving is not None
-
-    def wanted(self) -> set[str]:
-        """Returns the trials whose training a later trial may go on from."""
-        return self._halving.promotion_candidates(self.trials) if self._halving else set()
-
-    def _promoted(self) -> dict[str, Any] | None:
-        if self._halving is None:
-            return None
-        return self._halving.promoted_values(self.trials, self._max_epochs)
 
     def _tried(self) -> dict[str, Any] | None:
         """Returns the first of the given points that no trial has had yet."""
@@ -230,21 +209,9 @@ class OptunaOracle(DurableOracle):
         if len(self._names) == 1 or self._names[0] not in metrics:
             super()._check_objective_found(metrics)
 
-    def update_trial(
-        self, trial_id: str, metrics: dict[str, float], step: int = 0
-    ) -> trial_module.Trial:
-        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
-        trial = super().update_trial(trial_id, metrics, step)
-        if self._pruner != "none" and trial_id in {
-            t.trial_id for t in self.ongoing_trials.values()
-        }:
-            stops = step + 1 < self._max_epochs and self._is_hopeless(trial, step)
-            trial.status = Status.STOPPED if stops else Status.RUNNING
-        return trial
-
     def _is_hopeless(self, trial: trial_module.Trial, step: int) -> bool:
         if self._halving is not None:
-            return self._halving.stops(trial, self.trials, step)
+            return super()._is_hopeless(trial, step)
         trials = self._in_order()
         shown = [self._as_compared(place, t) for place, t in enumerate(trials)]
         return stops(self._pruner, self._proposer.study(shown), shown[trials.index(trial)])

@@ -139,11 +139,7 @@ class Proposer:
             _require_torch(sampler)
 
     def propose(
-        self,
-        trials: Sequence[FrozenTrial],
-        space: SpaceMap,
-        number: int,
-        seed: int,
+        self, trials: Sequence[FrozenTrial], space: SpaceMap, number: int, seed: int
     ) -> Callable[[Parameter], Any]:
         """Returns a function that draws the encoded value of a parameter.
 

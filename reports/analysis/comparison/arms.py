@@ -100,9 +100,7 @@ def arms_of_studies(studies: Sequence[Study], allow_different_splits: bool = Fal
     if not allow_different_splits:
         _check_splits(studies)
     names = [study.name for study in studies]
-    labels = [
-        n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)
-    ]  # fmt: skip
+    labels = [n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)]
     return [
         _arm(name, study, study.trials, recommended(study), f"the network that {name} found")
         for name, study in zip(labels, studies, strict=True)

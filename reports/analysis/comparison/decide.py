@@ -110,10 +110,7 @@ class Comparison:
 
 
 def compare(
-    arms: Sequence[Arm],
-    same_images: bool = True,
-    look: int = 1,
-    smallest: float = DIFFERENCE,
+    arms: Sequence[Arm], same_images: bool = True, look: int = 1, smallest: float = DIFFERENCE
 ) -> Comparison:
     """Compares `arms` on test.
 

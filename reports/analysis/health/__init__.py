@@ -24,7 +24,7 @@ from reports.analysis.health.found import close, too_few, unimportant
 from reports.analysis.health.ranges import edges
 from reports.analysis.health.recorded import files, notes, one_seed, running, states, widened
 from reports.analysis.health.training import last_epoch, overfitting
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 __all__ = ["CHECKS", "GOOD", "Finding", "health", "sentence"]
 
@@ -35,14 +35,12 @@ CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
 )  # fmt: skip
 
 
+@computed_once
 def health(study: Study) -> list[Finding]:
     """Runs all checks on a study, once; problems first, then doubts, then good findings."""
-    if "health" not in study.memory:
-        found = [finding for check in CHECKS for finding in check(study)]
-        order = (PROBLEM, DOUBT, GOOD)
-        study.memory["health"] = sorted(found, key=lambda finding: order.index(finding.level))
-    findings: list[Finding] = study.memory["health"]
-    return findings
+    found = [finding for check in CHECKS for finding in check(study)]
+    order = (PROBLEM, DOUBT, GOOD)
+    return sorted(found, key=lambda finding: order.index(finding.level))
 
 
 def sentence(findings: list[Finding]) -> str:
