@@ -1,1 +1,1 @@
-"""Trains one trial: plain data in, plain data out; knows nothing of oracles and drivers."""
+"""Trains one trial: plain data in, plain data out, without oracles or drivers."""

@@ -1,4 +1,4 @@
-"""What a network costs to run: floating-point operations, and measured latency."""
+"""The cost of running a network: floating-point operations and measured latency."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _WARM_UP, _LEAST = 5, 30  # calls
-_SECONDS = 0.3  # of calls at least: what disturbs a machine comes in bursts of some milliseconds
+_SECONDS = 0.3  # of calls at least: disturbances come in bursts of some milliseconds
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Latency:
     """Milliseconds from an image in memory to its probabilities, one image at a time.
 
     Args:
-        median: Half of the calls were quicker.
-        low: One in ten was quicker.
-        high: Nine in ten were quicker.
-        count: Calls that were measured, after 5 that were not.
+        median: Median of the calls.
+        low: 10th percentile.
+        high: 90th percentile.
+        count: Number of measured calls, after 5 warm-up calls.
     """
 
     median: float
@@ -40,11 +40,11 @@ class Latency:
 def flops(model: keras.Model) -> int:
     """Counts the floating-point operations of one image through `model`.
 
-    A multiplication and an addition are two. Counted are convolutions and dense layers, which do
-    nearly all of the work; normalisation, activations and pooling are not.
+    A multiplication and an addition count as two. Only convolutions and dense layers are counted:
+    they do nearly all of the work. Normalisation, activations and pooling are left out.
 
     Args:
-        model: Built, functional; inner models are unfolded.
+        model: A built functional model; nested models are counted too.
     """
     return sum(_layer_flops(layer) for layer in model.layers)
 
@@ -72,10 +72,10 @@ def _size(shape: tuple[int, ...], data_format: str) -> tuple[int, int]:
 
 
 def latency(model: keras.Model, image: npt.NDArray[np.uint8]) -> Latency:
-    """Measures how long one image takes, alone in its batch.
+    """Measures the latency of one image, alone in its batch.
 
     Args:
-        model: From raw images to probabilities.
+        model: Maps raw images to probabilities.
         image: `(height, width, channels)`, uint8.
     """
     batch = image[None].astype("float32")

@@ -1,4 +1,4 @@
-"""What one frozen part makes of one split in one view: its name in the cache, shapes, bytes."""
+"""The features of one frozen part, split and view: their cache key, shapes and size."""
 
 import hashlib
 import json
@@ -10,14 +10,14 @@ from experiments.data.prepare import PreparedData
 from experiments.training.feature_key import identity
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
-# 2: how layers are joined, and the precision they compute in, are in the key; checksums.
+# 2: the key includes the connections of layers and their compute precision; checksums.
 _FORMAT = 2
 HALF, SINGLE = "float16", "float32"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one frozen part makes of one split in one view.
+    """The features of one split in one view, computed by one frozen part.
 
     Args:
         part: The frozen part.
@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Names the content."""
+        """The cache key: a name for the content."""
         determined_by = [
             _FORMAT,
             identity(self.part),
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def num_images(self) -> int:
-        """Images of the split."""
+        """Number of images in the split."""
         return self.data.counts[self.split]
 
     @property
@@ -57,16 +57,16 @@ class Entry:
 
     @property
     def dtypes(self) -> dict[str, str]:
-        """Kind of number, by output, where its values allow it."""
+        """Preferred dtype by output; single precision replaces it if values do not fit."""
         return {n: SINGLE if len(shape) == 1 else HALF for n, shape in self.shapes.items()}
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all arrays."""
+        """Size of all arrays in bytes."""
         return self.num_bytes_as(self.dtypes)
 
     def num_bytes_as(self, dtypes: dict[str, str]) -> int:
-        """Returns the bytes of all arrays in other kinds of number."""
+        """Returns the size of all arrays in bytes, with other dtypes."""
         return self.num_images * sum(
             int(np.prod(shape)) * np.dtype(dtypes[name]).itemsize
             for name, shape in self.shapes.items()

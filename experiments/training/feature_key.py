@@ -1,4 +1,4 @@
-"""Names a frozen part by what decides its output: layers, how they are joined, weights."""
+"""Names a frozen part by what determines its output: layers, connections and weights."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ def identity(part: FrozenPart) -> str:
 
 
 def topology(model: "keras.Model") -> str:
-    """Describes the layers of a model, without their names, which differ from build to build.
+    """Describes the layers of a model without their names, which differ between builds.
 
-    A layer is a line: its kind, the precision it computes in, its config, and the positions of the
-    layers that it takes its inputs from. The last line has those of the outputs.
+    Each line is one layer: its class, compute precision, config, and the positions of its input
+    layers. The last line holds the positions of the output layers.
     """
     positions = {id(layer): position for position, layer in enumerate(model.layers)}
     rows = [_described(layer, positions) for layer in model.layers]
@@ -49,6 +49,6 @@ def _described(layer: "keras.Layer", positions: dict[int, int]) -> str:
 def _origins(
     tensors: "keras.KerasTensor | list[keras.KerasTensor]", positions: dict[int, int]
 ) -> list[int]:
-    """Returns the positions of the layers that made tensors; -1 for those of another model."""
+    """Returns the positions of the layers that produced tensors; -1 for layers of another model."""
     found = tensors if isinstance(tensors, list | tuple) else [tensors]
     return [positions.get(id(tensor._keras_history.operation), -1) for tensor in found]

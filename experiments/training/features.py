@@ -1,15 +1,16 @@
-"""Keeps what frozen parts make of images: computed once, used by every trial that needs it.
+"""Keeps the features of frozen parts: computed once, used by every trial that needs them.
 
-An entry is a folder of the cache, named by everything that determines its content: the frozen
-part's weights and layers, the split's fingerprint, the images' size, the view, the kind of number.
-It holds one memory-mapped array an output. While it is being computed it is called
-`<key>.partial` and says in `rows` how far it is, so that an interrupted computation goes on where
-it was; when it is whole it is renamed. A lock that dies with its holder keeps two workers from
-computing the same. Checksums are compared when a process first opens an array: what was changed
-since is computed again.
+An entry is a folder of the cache. Its name is a hash of everything that determines its content:
+the frozen part's weights and layers, the split's fingerprint, the images' size, the view, the
+dtype. It holds one memory-mapped array per output.
+
+While an entry is computed, its folder is called `<key>.partial`, and its file `rows` holds the
+number of finished rows. An interrupted computation resumes from there. A complete entry is
+renamed. A lock, released when its process ends, keeps two workers from computing the same entry.
+A process checks an array's checksum when it first opens it. A changed array is computed again.
 
 Vectors are kept as float32. Feature maps, some hundred times larger, are kept as float16, unless
-their values are too large or too small for it: `docs/measured.md` says what that costs.
+their values are too large or too small for it. `docs/measured.md` has the cost of that.
 """
 
 import errno
@@ -35,11 +36,11 @@ _BATCH = 64
 _SYNC_SECONDS = 2.0
 
 _Array = npt.NDArray[Any]
-_SPARE_BYTES = 256 * 2**20  # left free on the disk, for everything else that is written
+_SPARE_BYTES = 256 * 2**20  # left free on the disk for other files
 
 
 class NotKeptError(OSError):
-    """Features can't be kept; a trial runs on images instead."""
+    """Features can't be kept; the trial trains on images instead."""
 
 
 class NoSpaceError(NotKeptError):
@@ -47,7 +48,7 @@ class NoSpaceError(NotKeptError):
 
 
 class _TooWideError(ArithmeticError):
-    """Values of an output, which it names, are too large or too small for half precision."""
+    """The values of the named output are too large or too small for half precision."""
 
 
 class FeatureStore:
@@ -55,7 +56,7 @@ class FeatureStore:
 
     Args:
         cache_dir: The cache folder.
-        note: Told of progress.
+        note: Receives the progress.
     """
 
     def __init__(self, cache_dir: str | Path, note: Note | None = None) -> None:
@@ -67,15 +68,15 @@ class FeatureStore:
         return (self.folder / entry.key / INFO).is_file()
 
     def open(self, entry: Entry, output: str) -> npt.NDArray[Any]:
-        """Returns the array of one output, memory-mapped, computing it first if need be.
+        """Returns the memory-mapped array of one output, and computes it first if necessary.
 
-        As long as the array lives, its entry is not pruned.
+        An entry is not pruned while one of its arrays is alive.
 
         Raises:
-            NotKeptError: It is not computed, and it can't be kept.
+            NotKeptError: It is not in the cache, and it can't be kept there.
         """
         folder = self.folder / entry.key
-        for _ in range(_ATTEMPTS):  # what is whole now may be pruned before it is opened
+        for _ in range(_ATTEMPTS):  # a complete entry may be pruned before it is opened
             array = _opened(folder, entry, output)
             if array is not None:
                 touch(folder)
@@ -86,7 +87,7 @@ class FeatureStore:
     def _compute(self, entry: Entry) -> None:
         from filelock import FileLock
 
-        entry.data.open(entry.split)  # what it raises is not of the cache of features
+        entry.data.open(entry.split)  # outside the `try`: its errors are not the feature cache's
         folder, partial = self.folder / entry.key, self.folder / f"{entry.key}{PARTIAL}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ class FeatureStore:
             ) from None
 
     def _fill(self, entry: Entry, partial: Path) -> None:
-        """Computes what is missing; begins anew in single precision where half does not do."""
+        """Computes the missing rows; restarts in single precision if half is not enough."""
         dtypes = entry.dtypes
         started = time.perf_counter()
         while True:
@@ -140,7 +141,7 @@ class FeatureStore:
             raise NoSpaceError(error.errno, f"no room for {entry}: {error.strerror}") from None
 
     def _write(self, entry: Entry, arrays: dict[str, npt.NDArray[Any]], done: int) -> Iterator[int]:
-        """Computes the rows from `done` on; yields now and then how many are done."""
+        """Computes the rows from `done` on; yields the number of finished rows now and then."""
         images, total = entry.data.open(entry.split).images, entry.num_images
         synced = time.monotonic()
         if self._note is not None:
@@ -160,7 +161,7 @@ class FeatureStore:
 
 
 def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
-    """Returns an array of a whole entry; `None` if there is none, or its file was changed since."""
+    """Returns an array of a complete entry; `None` if it is missing or its file has changed."""
     path = folder / f"{output}.npy"
     array = _mapped(path, entry, output)
     if array is None:
@@ -176,7 +177,7 @@ def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
 def _mapped(
     path: Path, entry: Entry, output: str, mode: Literal["r", "r+", "w+", "c"] = "r"
 ) -> _Array | None:
-    """Returns the array of a file; `None` if it is not what the entry has there."""
+    """Returns the array of a file; `None` if its shape or dtype is not the entry's."""
     try:
         array: _Array = np.load(path, mmap_mode=mode)
     except (OSError, ValueError, EOFError):
@@ -186,7 +187,7 @@ def _mapped(
 
 
 def _resumable(entry: Entry, partial: Path) -> tuple[int, dict[str, _Array]]:
-    """Returns the rows that are done of a computation that was cut off, and its arrays."""
+    """Returns the number of finished rows of an interrupted computation, and its arrays."""
     done = _rows_done(partial)
     arrays = {
         name: array
@@ -198,19 +199,19 @@ def _resumable(entry: Entry, partial: Path) -> tuple[int, dict[str, _Array]]:
 
 
 def _fits_half(values: _Array) -> bool:
-    """Whether half precision holds values as well as they are held anyhow."""
+    """Whether the range of half precision is wide enough for the values."""
     largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0 or not np.isfinite(largest):  # single precision would not hold those either
+    if largest == 0 or not np.isfinite(largest):  # single precision would not help
         return True
     half = np.finfo(np.float16)
     return float(half.tiny) <= largest <= float(half.max)
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:
-    """Checks that the disk of `folder` has room.
+    """Checks that the disk of `folder` has enough free space.
 
     Raises:
-        NoSpaceError: It has not.
+        NoSpaceError: It does not.
     """
     free = shutil.disk_usage(folder).free
     if free < num_bytes + _SPARE_BYTES:
@@ -223,7 +224,7 @@ def check_space(folder: Path, num_bytes: int, what: str) -> None:
 
 
 def megabytes(num_bytes: float) -> str:
-    """`1234567` -> `1.2 MB`."""
+    """Formats a size: `1234567` -> `1.2 MB`."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
@@ -237,7 +238,7 @@ def _rows_done(partial: Path) -> int:
 def _write_rows(partial: Path, done: int, arrays: dict[str, Any]) -> None:
     for array in arrays.values():
         array.flush()
-    # Only after the rows themselves are on the disk.
+    # Only after the rows themselves have been written.
     temporary = partial / ".rows"
     temporary.write_text(str(done))
     temporary.replace(partial / "rows")

@@ -1,4 +1,4 @@
-"""Feeds memory-mapped arrays to training, a batch at a time, in an order that a seed decides."""
+"""Feeds memory-mapped arrays to training in batches; a seed determines their order."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from experiments.data.prepare import DatasetSplit
 from search_spaces.frozen import VIEWS
 
 Array = npt.NDArray[Any]
-# Called with positions, gives their rows: (count, ...)
+# Called with positions; returns their rows: (count, ...)
 Rows = Callable[[npt.NDArray[np.int64]], Array]
 
 
 class Feed:
-    """Batches of inputs and labels; only the batches at hand are in memory.
+    """Batches of inputs and labels; only the current batches are in memory.
 
-    The order of images, and the view each is shown in, are a function of seed and epoch alone: an
-    epoch is the same whether the ones before it were run in this process or not.
+    The order of images and the view of each depend on the seed and the epoch alone. A resumed
+    training therefore sees the same epochs as an uninterrupted one.
 
     Args:
-        views: What to take rows from, one a view; each epoch one is drawn for every image.
+        views: Source of rows for each view; each epoch draws one view for every image.
         labels: `(num_images,)`, int64.
-        batch_size: Images a batch.
-        seed: Decides order and views; `None` takes the rows in order, in the first view.
+        batch_size: Images per batch.
+        seed: Determines order and views; `None` takes the rows in order, in the first view.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Feed:
         self._drawn: tuple[int, Array, Array] | None = None
 
     def _draw(self) -> tuple[Array, Array]:
-        """Returns the order of images and the view of each, in this epoch."""
+        """Returns the order of images and the view of each in this epoch."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             count = len(self._labels)
             if self._seed is None:
@@ -64,7 +64,7 @@ class Feed:
         return inputs, self._labels[positions]
 
     def dataset(self) -> tf.data.Dataset:
-        """Returns the batches as a dataset; each iteration is one epoch, whatever `epoch` is."""
+        """Returns the batches as a dataset; each iteration over it is the epoch `epoch`."""
         example, _ = self.batch(0)
         kinds = tf.as_dtype(example.dtype), tf.int64
 
@@ -75,8 +75,8 @@ class Feed:
             return inputs, labels
 
         dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
-        # There is nothing to tune, and an iterator that is let go of waits until the tuner wakes up
-        # next: it sleeps for 10 ms at first, then twice as long each time, for up to a minute.
+        # There is nothing to tune. A discarded iterator waits for the tuner to wake up: it sleeps
+        # for 10 ms at first, then twice as long each time, for up to a minute.
         options = tf.data.Options()
         options.autotune.enabled = False
         dataset = dataset.with_options(options)
@@ -84,7 +84,7 @@ class Feed:
 
 
 def rows_of(array: Array, view: str | None = None) -> Rows:
-    """Returns what gathers rows of `array`, shown in `view` of `search_spaces.frozen.VIEWS`."""
+    """Returns a function that gathers rows of `array` in a view of `search_spaces.frozen.VIEWS`."""
     if view is None:
         return lambda positions: array[positions]
     return lambda positions: VIEWS[view](array[positions])

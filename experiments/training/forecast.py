@@ -1,4 +1,4 @@
-"""Says before a search what keeping features will take, once a few batches were timed."""
+"""Forecasts, before a search, the time and disk space of its features from a few batches."""
 
 import time
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ _NUM_TIMED = 3
 def forecast(
     hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData, cache_dir: Path
 ) -> list[str]:
-    """Returns lines on what the features of a search will take: images, seconds, bytes.
+    """Returns lines that forecast a search's features: images, seconds, bytes.
 
     Args:
         hypermodel: The search space.
-        space: Its hyperparameters, those held at a value among them.
+        space: Its hyperparameters, including fixed ones.
         data: The prepared dataset.
         cache_dir: The cache folder.
     """
@@ -52,13 +52,13 @@ def forecast(
 
 
 def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -> list[Entry]:
-    """Returns what trials on `part` open: training images in each view, validation in one."""
+    """Returns the entries that trials on `part` open: training images in each view, validation."""
     train = [Entry(part, data, "train", view) for view in views]
     return [*train, Entry(part, data, "validation", ORIGINAL)]
 
 
 def _lines(wanted: list[list[Entry]], seconds: float) -> list[str]:
-    """Says what the first part takes, and the others together."""
+    """Returns a line for the first part, and one for all others."""
     first, others = wanted[0], wanted[1:]
     images = sum(entry.num_images for entry in first)
     lines = [
@@ -67,7 +67,7 @@ def _lines(wanted: list[list[Entry]], seconds: float) -> list[str]:
         "first needs them"
     ]
     if others:
-        # Timed was the first, which goes through the most layers.
+        # The first part was timed; it has the most layers.
         most = max(sum(entry.num_images for entry in part) for part in others) * seconds
         sizes = sorted(_bytes(part) for part in others)
         lines.append(
@@ -82,7 +82,7 @@ def _bytes(entries: list[Entry]) -> int:
 
 
 def _time(part: FrozenPart, data: PreparedData) -> float:
-    """Returns seconds an image, timed over a few batches."""
+    """Returns seconds per image, timed over a few batches."""
     images = data.open("train").images
     batch = np.asarray(images[: min(_BATCH, len(images))])
     forward(part, batch, ORIGINAL)  # traces

@@ -1,4 +1,4 @@
-"""Lets go of the graphs of trainings that have ended, which TensorFlow would keep for ever."""
+"""Frees the graphs of finished trainings, which TensorFlow would keep forever."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ _PREFIX = "CustomGradient-"
 
 @contextmanager
 def released_afterwards() -> Iterator[None]:
-    """Forgets the custom gradients that were registered within, and with them their graphs.
+    """Unregisters the custom gradients that were registered within, and frees their graphs.
 
-    Keras' optimizers sum gradients over replicas by an operation with a gradient of its own.
-    TensorFlow registers such a gradient under a new name each time a training step is traced, never
-    forgets it, and the whole graph of the step hangs on it: some megabytes a trial, which is what
-    makes Keras Tuner's memory grow (its issue 395). TensorFlow has no public way to undo it.
+    Keras' optimizers sum gradients over replicas with an operation that has a custom gradient.
+    TensorFlow registers this gradient under a new name each time a training step is traced, and
+    never removes it. It keeps the whole graph of the step alive: some megabytes per trial. This is
+    why Keras Tuner's memory grows (its issue 395). TensorFlow has no public way to undo it.
     """
     registry = ops.gradient_registry._registry
     before = set(registry)

@@ -1,8 +1,8 @@
 """Keras' own training and test steps in a loop that is traced once.
 
-`Model.fit` with `steps_per_execution` traces its step three times over, which in a trial of a few
-seconds is a large part of it. Here the step is the model's own, so are callbacks, metrics and
-optimizer; only the loop around it is leaner. Results are the same up to float rounding.
+`Model.fit` with `steps_per_execution` traces its step three times. In a trial of a few seconds,
+that is a large share of the time. Here the step, callbacks, metrics and optimizer are the model's
+own; only the loop around them is leaner. Results are the same up to float rounding.
 """
 
 import types
@@ -16,13 +16,13 @@ import tensorflow as tf
 def install(
     model: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset, steps: int
 ) -> None:
-    """Makes `fit` and `evaluate` of a compiled model run through the lean loop, and traces it.
+    """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
     Args:
-        model: Compiled; the next `compile` undoes this.
-        train: What it will be trained on.
-        validation: What it will be evaluated on.
-        steps: Batches run by one call into the graph.
+        model: A compiled model; the next `compile` undoes this.
+        train: The batches to train on.
+        validation: The batches to evaluate on.
+        steps: Batches per call into the graph.
     """
     _make_variables(model, validation)
     model.steps_per_execution = steps
@@ -35,7 +35,7 @@ def install(
 
 
 def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:
-    """Makes the variables of optimizer and metrics; made in the trace, they would cost another."""
+    """Creates the variables of optimizer and metrics; creating them in a trace forces another."""
     model.optimizer.build(model.trainable_variables)
     inputs, labels = (part[:2] for part in next(iter(data)))
     outputs = model(inputs)
@@ -54,7 +54,7 @@ def _replace(model: keras.Model, name: str, maker: str, step: Callable[[Any], An
 
 
 def _looped(model: keras.Model, step: Callable[[Any], Any]) -> Any:
-    """Returns a function that takes up to `steps_per_execution` batches off an iterator."""
+    """Returns a function that runs up to `steps_per_execution` batches of an iterator."""
     limit = model.steps_per_execution
     one = tf.function(step, jit_compile=True) if model.jit_compile else step
 

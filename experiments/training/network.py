@@ -1,4 +1,4 @@
-"""The network of a training: built of its hyperparameters, whole and cut where it is frozen."""
+"""The network of a training: built from its hyperparameters, whole or cut at its frozen part."""
 
 import copy
 
@@ -30,32 +30,32 @@ class Network:
         try:
             self.split = self.space.split(self.hp)
             self.views = (ORIGINAL,) if self.split is None else self.split.views
-            # A split network is joined when it is needed, which may be never.
+            # A split network is joined only when it is needed.
             self._whole = self.space.build(self.hp) if self.split is None else None
         except (Exception, SystemExit) as error:
             raise BuildError(f"{type(error).__name__}: {error}") from error
 
     @property
     def whole(self) -> keras.Model:
-        """The network from raw images to probabilities; shares what was trained so far."""
+        """The network from raw images to probabilities; shares the weights trained so far."""
         if self._whole is None:
             assert self.split is not None
             self._whole = self.split.join()
         return self._whole
 
     def trained_whole(self) -> keras.Model:
-        """Returns the whole network to be trained; the feed makes the views, not its layers."""
+        """Returns the whole network for training; the feed makes the views, not its layers."""
         return self.whole if self.split is None else self.split.join(augment=False)
 
 
 def new_network(task: TrialTask) -> Network:
-    """Makes the network of a training; what earlier networks left is freed."""
+    """Makes the network of a training, and frees what earlier networks left."""
     keras.backend.clear_session()
     return Network(task)
 
 
 def build_network(task: TrialTask) -> keras.Model:
-    """Builds the network of a training, from raw images to probabilities, as it was at its end.
+    """Builds the network of a finished training, from raw images to probabilities.
 
     Args:
         task: The training.
@@ -63,6 +63,6 @@ def build_network(task: TrialTask) -> keras.Model:
     network = new_network(task)
     model = network.whole
     for phase in network.space.phases(network.hp, task.epochs):
-        if phase.prepare is not None and phase.epochs:  # it decides what counts as trainable
+        if phase.prepare is not None and phase.epochs:  # it determines which weights are trainable
             phase.prepare(model)
     return model

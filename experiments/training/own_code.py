@@ -1,4 +1,4 @@
-"""What an exported model needs beside Keras to be loaded: code that is no part of the file."""
+"""The code that loading an exported model needs besides Keras and the file itself."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 def own_code(model: "keras.Model") -> list[str]:
     """Names the layers that Keras can't load by itself, and what each needs.
 
-    A Python function in a `Lambda` layer is refused by Keras' safe mode, for a file could hold any;
-    a class that is not Keras' own has to be there when the file is loaded.
+    Keras' safe mode refuses a Python function in a `Lambda` layer, because a file could hold any
+    code. A custom class must be importable when the file is loaded.
 
     Args:
-        model: Of Keras.
+        model: A Keras model.
 
     Returns:
-        One text a layer; none where the file loads by itself.
+        One text per layer; empty if the file loads by itself.
     """
     return [needs for layer in _layers(model) if (needs := _needs(layer))]
 
 
 def notice_of(needs: list[str]) -> str:
-    """Says in one line what loading `best_model.keras` takes."""
+    """Returns one line that says what loading `best_model.keras` needs."""
     return (
         f"best_model.keras does not load by itself: {listed(needs, 3)}; `experiments export` takes "
         "them from the search space, and layers of Keras (Rescaling, say) need nothing"

@@ -14,13 +14,13 @@ from experiments.training.task import Answer, Execution, NotANumberError
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records every metric of every epoch, reports it, and keeps the best epoch's weights.
+    """Records and reports every metric of every epoch, and keeps the best epoch's weights.
 
     Args:
-        objective: What decides the best epoch.
-        snapshots: Holds the record, filled as training goes, and keeps it on the disk.
-        report: Called with the epoch and its metrics; answers how to go on.
-        patience: Epochs without a better one that end a phase; never if `None`.
+        objective: Determines the best epoch.
+        snapshots: Holds the record, which grows with each epoch, and writes it to the disk.
+        report: Called with the epoch and its metrics; returns whether to continue.
+        patience: Number of epochs without improvement that ends a phase; never if `None`.
         counts_before: Whether patience counts the epochs before a promotion.
 
     Raises:
@@ -44,7 +44,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.initial_epoch = 0
         self.phase = 0
         self.phase_start = 0
-        self._before: tuple[float, ...] = ()  # the objective of the phase's epochs before
+        self._before: tuple[float, ...] = ()  # objective of the phase's earlier epochs
         self.answer: int = Answer.GO
         self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
@@ -62,7 +62,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         return self.answer != Answer.GO
 
     def begin(self, taken_up: Snapshot | None) -> None:
-        """Takes note of what the training goes on from; of an own attempt, reports its epochs."""
+        """Records what the training resumes from; reports the epochs of an own earlier attempt."""
         if taken_up is not None:
             own = taken_up is self.snapshots.own
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
@@ -71,19 +71,19 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 self._replay(taken_up.decided)
 
     def _joined(self, origin: Snapshot) -> tuple[float, ...]:
-        """Returns the objective of all epochs of the phase that a promoted training goes on in."""
+        """Returns the objective of all epochs of the phase that a promoted training continues."""
         scores = origin.execution.history.get(self.objective.name, [])
         earlier = origin.before if origin.phase_start == 0 else ()
         return (*earlier, *map(float, scores[origin.phase_start :]))
 
     def _replay(self, decided: bool) -> None:
-        """Reports the epochs of the attempt that is gone on with, for who asks has forgotten them.
+        """Reports the epochs of the resumed attempt again, because the driver has lost them.
 
-        It was told to go on after all but the last, whose answer may have been lost. Where it was
-        not, the training is not compared once more with trials that have come since.
+        The attempt was told to continue after every epoch but the last, whose answer may be lost.
+        If `decided`, the training is not compared again with trials that have come since.
 
         Args:
-            decided: Whether it was told to go on after the last one as well.
+            decided: Whether it was told to continue after the last epoch too.
         """
         history, count = self.execution.history, len(self.execution.epoch_seconds)
         for index in range(count):
@@ -95,7 +95,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 return
 
     def begin_phase(self, number: int, goes_on: Snapshot | None) -> None:
-        """Takes note that a phase begins, or is gone on with."""
+        """Records that a phase begins or resumes."""
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
         self._before = ()
         if goes_on is not None and goes_on is self.snapshots.own:
@@ -104,17 +104,16 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._before = self._joined(goes_on)
 
     def adopt(self, model: keras.Model, taken_up: Snapshot) -> None:
-        """Takes over the best epoch's weights of an interrupted attempt."""
+        """Restores the best epoch's weights of an interrupted attempt."""
         if taken_up is self.snapshots.own:
             pairs = zip(model.weights, taken_up.best, strict=True)
             self._best = {id(variable): (variable, value) for variable, value in pairs}
 
     def is_exhausted(self) -> bool:
-        """Whether the phase has had its patience's number of epochs without a better one.
+        """Whether the phase had as many epochs without improvement as its patience allows.
 
-        It is a function of the history, so that it is the same in a training that is gone on with,
-        and in a trial that was promoted: there it counts from what its origin had come to, but an
-        epoch of its own there is in any case.
+        This depends on the history alone, so it is the same in a resumed training. A promoted
+        trial counts on from its origin's epochs, but always trains at least one epoch of its own.
         """
         best: float | None = None
         waited = 0
@@ -126,8 +125,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         return self.patience is not None and bool(own) and waited >= self.patience
 
     def on_train_begin(self, logs: Any = None) -> None:
-        # A later phase may train more of the network: its weights as they are now belong to the
-        # best epoch so far.
+        # A later phase may train more of the network. The current values of these weights belong
+        # to the best epoch so far.
         for variable in self.model.weights:
             self._best.setdefault(id(variable), (variable, variable.numpy()))
 
@@ -183,13 +182,13 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         )
 
     def restore_best(self) -> None:
-        """Puts the best epoch's weights back into the network."""
+        """Sets the network's weights to those of the best epoch."""
         for variable, value in self._best.values():
             variable.assign(value)
 
 
 class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells a feed which epoch it is, so that the order of images is that epoch's."""
+    """Sets the feed's epoch, which determines the order of images."""
 
     def __init__(self, feed: Feed) -> None:
         super().__init__()

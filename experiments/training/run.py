@@ -1,6 +1,6 @@
-"""One trial: plain data in, plain data out, and a report of every epoch on the way.
+"""Runs one trial: plain data in, plain data out, and a report of every epoch.
 
-`run_trial` knows nothing of who called it, so one implementation serves every executor.
+`run_trial` does not depend on its caller, so one implementation serves every executor.
 """
 
 import traceback
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 
 def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> TrialResult:
-    """Trains the model of `task` once a seed; failures come back in the result.
+    """Trains the model of `task` once per seed; the result records failures.
 
     Args:
         task: What to train.
-        report: Told of every epoch; answers how to go on.
-        note: Told of the progress of computing features: what, images done, images in all.
+        report: Receives every epoch; returns whether to continue.
+        note: Receives the progress of computing features: what, images done, images in all.
     """
     result = TrialResult()
     try:
         _run_executions(task, result, report, note)
-    except (Exception, SystemExit) as error:  # whatever a model can raise costs this trial alone
+    except (Exception, SystemExit) as error:  # any error of a model fails this trial only
         result.status, result.cause = "failed", classify(error)
         lines = str(error).strip().splitlines()
         result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
@@ -100,7 +100,7 @@ def classify(error: BaseException) -> str:
 
 
 def count_parameters(model: "keras.Model", result: TrialResult) -> None:
-    """Notes how many weights train, how many are frozen, and what an image costs."""
+    """Records the number of trained and frozen weights, and the operations of one image."""
     from experiments.training.costs import flops
 
     result.trainable_parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
@@ -109,7 +109,7 @@ def count_parameters(model: "keras.Model", result: TrialResult) -> None:
 
 
 def measure_latency(model: "keras.Model", data: PreparedData, result: TrialResult) -> None:
-    """Notes how long one image takes, here and now."""
+    """Records the latency of one image, measured in this process."""
     from experiments.training.costs import latency
 
     measured = latency(model, np.asarray(data.open("validation").images[0]))

@@ -1,7 +1,7 @@
-"""The state of a training after an epoch, so that another process can go on with it.
+"""The state of a training after an epoch, from which another process can resume it.
 
 A snapshot is one `.npz` file: weights, the optimizer's state, the best epoch's weights, and the
-record of the training so far as JSON. It holds no pickles, and is written whole or not at all.
+record of the training so far as JSON. It holds no pickles and is written atomically.
 """
 
 import json
@@ -20,26 +20,26 @@ from experiments.record.layout import TrialFolder
 from experiments.training.task import Execution, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least
-_SHARE = 20  # a snapshot may take one part in so many of the time
+_SHARE = 20  # snapshots may take at most one part in 20 of the time
 Arrays = list[npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training after some of its epochs.
+    """The state of a training after some of its epochs.
 
     Args:
         execution: The record of the training so far.
         initial_epoch: Epoch that its history begins at.
-        epochs: Epochs done, those before the history too.
-        phase: Number of the phase that it is in.
+        epochs: Finished epochs, including those before the history.
+        phase: Number of its current phase.
         phase_start: Index into the history of the first epoch of that phase.
-        decided: Whether the training was told to go on after its last epoch.
-        before: The objective of the phase's epochs before the history: of the trials that this
-            one goes on from.
+        decided: Whether the training was told to continue after its last epoch.
+        before: The objective of the phase's epochs before the history, in the trials that this
+            one continues.
         variables: Values of all variables of the model that the phase trains.
         optimizer: Values of the optimizer's variables.
-        best: Values of the model's weights after its best epoch.
+        best: Values of the model's weights after its best epoch so far.
     """
 
     execution: Execution
@@ -76,8 +76,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """Reads a snapshot; `None` if there is none, or none that can be read."""
-    if not path.is_file():  # a pipe would be waited for
+    """Reads a snapshot; `None` if it is missing or can't be read."""
+    if not path.is_file():  # reading from a pipe would block
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -130,10 +130,10 @@ class SnapshotStore:
         self._written = -1
 
     def resume_point(self, bounds: Sequence[tuple[int, int]]) -> Snapshot | None:
-        """Returns the snapshot to resume from: its own, or its origin's; `None` to start anew.
+        """Returns the snapshot to resume from: its own or its origin's; `None` to start anew.
 
-        A snapshot is of use only if its phase, of the phases that the trial has now, is at the
-        epochs that it has: more epochs than before may move a phase.
+        A snapshot is usable only if its number of epochs still lies within its phase. A trial with
+        more epochs than before may have its phases at other epochs.
 
         Args:
             bounds: First epoch and end of each phase.
@@ -148,12 +148,12 @@ class SnapshotStore:
         return None
 
     def is_due(self) -> bool:
-        """Whether so long has passed that another snapshot does not cost much."""
+        """Whether enough time has passed that another snapshot costs little."""
         pause = max(_SECONDS, _SHARE * self._cost)
         return self._path is not None and time.monotonic() - self._last >= pause
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Writes a snapshot, unless that of the same epoch is written."""
+        """Writes a snapshot, unless this epoch's has been written."""
         if self._path is None or snapshot.epochs == self._written:
             return
         started = time.monotonic()
@@ -163,5 +163,5 @@ class SnapshotStore:
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the state after the last epoch is wanted by a trial that goes on from it."""
+        """Whether the state after the last epoch is kept for a later trial that continues it."""
         return self._path is not None and self._keeps_last

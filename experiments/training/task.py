@@ -1,4 +1,4 @@
-"""What a trial is asked to do, and what comes of it: plain data."""
+"""The task and the result of a trial, as plain data."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from experiments.record.objective import Objective
 
 
 class Answer(IntEnum):
-    """What the driver answers to the report of an epoch; anything but `GO` ends the training."""
+    """The driver's answer to the report of an epoch; anything but `GO` ends the training."""
 
     GO = 0
-    STOP = 1  # the trial ends here, with what it has
-    PAUSE = 2  # the trial is left as it is, to be gone on with later
+    STOP = 1  # the trial ends after this epoch
+    PAUSE = 2  # the trial is suspended and may be resumed later
 
 
-# Called with (execution, epoch from 0, metrics); answers with an `Answer`, 0 for going on.
+# Called with (execution, epoch from 0, metrics); returns an `Answer`, 0 to continue.
 Report = Callable[[int, int, dict[str, float]], int]
 
 
@@ -29,27 +29,27 @@ Note = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What a trial is asked to do; plain data only.
+    """The task of a trial, as plain data.
 
     Args:
         space: Name of the search space.
         settings: Settings of the space.
         hyperparameters: Config of the `HyperParameters`, with their values.
         data: The prepared dataset.
-        objective: What decides the best epoch.
-        epochs: Epochs to reach.
-        seeds: One training a seed.
+        objective: Determines the best epoch.
+        epochs: Epoch at which the training ends.
+        seeds: One training per seed.
         patience: Epochs without improvement before a training stops; never if `None`.
-        counts_before: Whether these epochs are counted across a promotion; older trials counted
-            from it.
-        snapshots: Folder of the trial's own snapshots, which an interrupted attempt goes on from;
+        counts_before: Whether patience counts epochs across a promotion; older trials count from
+            the promotion.
+        snapshots: Folder of the trial's own snapshots, from which an interrupted attempt resumes;
             none are kept if `None`.
-        start_snapshots: Folder of another trial's snapshots, to go on from, or `None`.
-        keep_snapshots: Whether the state after the last epoch is wanted by a later trial.
-        checkpoint: Where the best epoch's weights go, or `None`.
-        checkpoint_above: Score that a trial must beat for its checkpoint to be written; written in
-            any case if `None`.
-        cache_dir: Where features of frozen parts are kept; nowhere if `None`.
+        start_snapshots: Folder of another trial's snapshots to continue from, or `None`.
+        keep_snapshots: Whether the state after the last epoch is kept for a later trial.
+        checkpoint: Path for the best epoch's weights, or `None`.
+        checkpoint_above: Score that a trial must beat for its checkpoint to be written; always
+            written if `None`.
+        cache_dir: Cache folder for the features of frozen parts; not kept if `None`.
         further: Names of the search's further objectives, metrics and costs.
     """
 
@@ -71,7 +71,7 @@ class TrialTask:
     counts_before: bool = True
 
     def keeps(self, score: float, best: float | None) -> bool:
-        """Whether a training with `score` is to be kept, after one with `best`."""
+        """Whether to keep the weights of a training with `score`, after one with `best`."""
         return (
             self.checkpoint is not None
             and self.objective.better(score, best)
@@ -85,12 +85,12 @@ class Execution:
 
     Args:
         seed: Its seed.
-        history: Every metric, one value an epoch.
+        history: Every metric, one value per epoch.
         best_epoch: Index into `history` of the best epoch by the objective.
         score: The objective at that epoch.
-        seconds: Seconds by phase: `clear` (what the training before left), `build`, `features`
-            (opening or computing them), `trace`, `fit`, of which `evaluate` was spent on
-            validation, `latency` (where it is an objective) and `save`.
+        seconds: Seconds by step: `clear` (freeing the previous training), `build`, `features`
+            (opening or computing them), `trace`, `fit`, `evaluate` (validation, a part of `fit`),
+            `latency` (if it is an objective) and `save`.
         epoch_seconds: Seconds of each epoch.
     """
 
@@ -104,26 +104,26 @@ class Execution:
 
 @dataclass
 class TrialResult:
-    """What happened in a trial.
+    """The result of a trial.
 
     Args:
-        status: `completed`, `failed`, `pruned` (told to stop) or `paused` (told to make way).
-        executions: One a seed, as far as they went.
-        trainable_parameters: Number of weights that training changes at its end.
+        status: `completed`, `failed`, `pruned` (told to stop) or `paused` (to be resumed).
+        executions: One per seed, as far as they were trained.
+        trainable_parameters: Number of trainable weights in the last phase.
         frozen_parameters: Number of all other weights.
         flops: Floating-point operations of one image, see `costs.flops`.
-        latency_ms: Median milliseconds of one image, alone in its batch, where that is an
-            objective; measured as `costs.latency` does, by the process that ran the trial.
-        latency_low_ms: One call in ten was quicker.
-        latency_high_ms: Nine calls in ten were quicker.
+        latency_ms: Median milliseconds of one image, alone in its batch, if it is an objective;
+            measured by `costs.latency` in the process that ran the trial.
+        latency_low_ms: 10th percentile of the latency.
+        latency_high_ms: 90th percentile of the latency.
         cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `data_missing`,
             `worker_lost` or `error`.
-        message: On failure: what happened in one line.
-        traceback: On failure: where.
+        message: On failure: the error in one line.
+        traceback: On failure: the traceback.
         initial_epoch: Epoch that the histories begin at.
-        features: `cached`: whether it was trained on kept features; `parts` they are of, or `why`
-            not.
-        numerics: What decides its numbers beside seeds, see `numerics.numerics`.
+        features: `cached`: whether it was trained on kept features; then `parts` names the frozen
+            parts, else `why` says the reason.
+        numerics: What determines its numbers besides seeds, see `numerics.numerics`.
     """
 
     status: str = "completed"
@@ -147,14 +147,14 @@ class TrialResult:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "TrialResult":
-        """Reads a record; what it does not know is left out."""
+        """Reads a record; unknown fields are ignored."""
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         executions = [Execution(**execution) for execution in record["executions"]]
         return cls(**(known | {"executions": executions}))
 
 
 class NotANumberError(ArithmeticError):
-    """The loss or the objective is no number any more."""
+    """The loss or the objective is not finite."""
 
 
 class BuildError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Trains one model of a trial: whole, or only what its frozen part leaves, on kept features."""
+"""Trains one model of a trial: the whole network, or its trained part on kept features."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
 
 _VALIDATION_BATCH = 64
-_VECTOR_STEPS = 256  # batches of feature vectors are so quick that calls would cost more
+_VECTOR_STEPS = 256  # batches of feature vectors take less time than calls
 _COLLECT_EVERY = 8  # a full garbage collection takes as long as a small model's epoch
 _trainings = count(1)
 
@@ -31,7 +31,7 @@ Report = Callable[[int, dict[str, float]], int]
 
 @dataclass(frozen=True)
 class PhaseInputs:
-    """Where one phase takes its inputs from: rows of training data by view, and of validation."""
+    """The inputs of one phase: rows of training data by view, and of validation data."""
 
     train: list[Rows]
     validation: Rows
@@ -40,14 +40,14 @@ class PhaseInputs:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to.
+    """The result of a training.
 
     Args:
         model: The whole network with its best epoch's weights.
         execution: The record.
         features: Whether features were kept, and why not.
         initial_epoch: Epoch that the history begins at.
-        answer: `Answer.GO`, or what ended it before its time.
+        answer: `Answer.GO`, or the answer that ended it early.
     """
 
     model: keras.Model
@@ -65,14 +65,14 @@ def train(
     note: Note | None = None,
     executions: list[Execution] | None = None,
 ) -> Trained:
-    """Trains one model, from its beginning or from what `snapshots` has of it.
+    """Trains one model from the beginning, or resumes it from `snapshots`.
 
     Args:
         task: What to train.
-        snapshots: Holds the record, and keeps it on the disk.
-        report: Told of every epoch; answers how to go on.
-        note: Told of the progress of computing features.
-        executions: Gets the record as soon as it is begun, to have it of a training that fails.
+        snapshots: Holds the record and writes it to the disk.
+        report: Receives every epoch; returns whether to continue.
+        note: Receives the progress of computing features.
+        executions: Receives the record at the start, so that a failed training has one too.
     """
     cleared = time.perf_counter()
     keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
@@ -111,7 +111,7 @@ def _bounds(network: Network) -> list[tuple[int, int]]:
 
 
 def open_inputs(network: Network, note: Note | None) -> tuple[list[PhaseInputs], dict[str, Any]]:
-    """Opens what each phase trains on: kept features where there may be some, else images."""
+    """Opens the inputs of each phase: kept features if possible, else images."""
     task = network.task
     why = _why_uncached(network)
     if why is None:
@@ -153,7 +153,7 @@ def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) 
 def _fit_phases(
     network: Network, inputs: list[PhaseInputs], recorder: EpochRecorder, taken_up: Snapshot | None
 ) -> None:
-    """Trains one phase after another; those before `taken_up` are done."""
+    """Trains the phases in order; skips those that `taken_up` has finished."""
     bounds = _bounds(network)
     first = 0 if taken_up is None else taken_up.epochs
     recorder.begin(taken_up)
@@ -222,7 +222,7 @@ def _feeds(network: Network, phase_inputs: PhaseInputs, seed: int) -> tuple[Feed
 
 
 def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: EpochRecorder) -> None:
-    """Trains through the `fit` that a space wrote itself, as Keras Tuner would call it."""
+    """Trains with the space's own `fit`, called as Keras Tuner would call it."""
     task, model = network.task, network.trained_whole()
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
     with timed(recorder.execution, "fit"):

@@ -1,4 +1,4 @@
-"""Weights of networks on the disk: room for them, written whole, read back."""
+"""Writes the weights of networks to the disk, and reads them back."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from experiments.record.layout import StudyFolder
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """Returns `model` without its optimizer, whose state is neither kept nor looked for."""
+    """Returns `model` without its optimizer, whose state is neither written nor read."""
     return keras.Model(model.inputs, model.outputs)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Writes weights over the temporary file at `path`, which Keras wants to name `.weights.h5`."""
+    """Writes weights to `path`, through a file with Keras' required suffix `.weights.h5`."""
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
     without_optimizer(model).save_weights(written, overwrite=True)
@@ -23,22 +23,22 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def room_for(model: keras.Model) -> float:
-    """Returns the bytes that a file of the model's and its optimizer's variables takes at most."""
+    """Returns the maximum size in bytes of a file of the model's and its optimizer's variables."""
     variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
     content = sum(int(np.prod(v.shape)) * 8 for v in variables)
     return 1.2 * content + 4096 * len(variables) + 2**18
 
 
 def load_weights(model: keras.Model, weights: Path) -> None:
-    """Sets the weights of a training's best epoch."""
+    """Loads the weights of a training's best epoch into `model`."""
     without_optimizer(model).load_weights(weights)
 
 
 def export(folder: Path, model: keras.Model) -> None:
-    """Writes `best_model.keras`, which loads where the suite is not."""
-    # With Keras' own metric alone.
+    """Writes `best_model.keras`, which loads without the suite."""
+    # Keras' own metric only.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
-    model.optimizer.build(model.trainable_variables)  # or loading the file warns of its absence
+    model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
         model.save(temporary)
