@@ -52,7 +52,7 @@ def confirm_trial(
 
     Raises:
         UserError: A training failed.
-        InterruptedSearchError: It was interrupted; finished work is kept, and the next call resumes.
+        InterruptedSearchError: It was interrupted; finished trainings are kept for the next call.
     """
     path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
