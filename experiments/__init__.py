@@ -14,11 +14,11 @@ _PLACES = {"run_search": "run", "resume_search": "resuming"}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when used: it loads Keras, which `experiments --help` has no need of.
+    # Imported on use: it loads Keras, which `experiments --help` does not need.
     if name in _PLACES:
         from importlib import import_module
 
-        if name == "run_search":  # the other does so itself, if something is left to do
+        if name == "run_search":  # the other one does so itself, if work is left
             from experiments.process.inherited import before_imports
 
             before_imports()

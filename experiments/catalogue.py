@@ -1,4 +1,4 @@
-"""Every name that can be chosen, one row each; importing it loads nothing heavy."""
+"""Every selectable name, one row each; importing it loads nothing heavy."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Dataset:
     """A dataset, or a kind of datasets.
 
     Args:
-        what: What it is.
+        what: Its description.
         module: The module of `experiments.data.sources` whose `load` opens it.
-        argument: What follows its name, where that ends in a colon.
+        argument: The part after its name, where the name ends in a colon.
     """
 
     what: str
@@ -44,7 +44,7 @@ def check_name(name: str) -> tuple[str, str]:
     """Splits `name` into the key of its row and the argument.
 
     Raises:
-        UserError: There is no such dataset.
+        UserError: The dataset is unknown.
     """
     scheme, colon, argument = name.partition(":")
     key = scheme + colon
@@ -55,5 +55,5 @@ def check_name(name: str) -> tuple[str, str]:
 
 
 def shown_names() -> list[str]:
-    """Returns the names of datasets as they are written, `tfds:<name>` for instance."""
+    """Returns the names of datasets as users write them, for example `tfds:<name>`."""
     return [name + dataset.argument for name, dataset in DATASETS.items()]

@@ -1,4 +1,4 @@
-"""What a search is asked to do: one frozen, validated object."""
+"""The configuration of a search: one frozen, validated object."""
 
 import os
 import re
@@ -96,7 +96,7 @@ class SearchConfig:
         "search a number from LO to HI, or these choices",
         flag="--range",
         metavar="NAME=LO:HI|a,b,c",
-        resume="may become wider",  # `check_same` sees to it
+        resume="may become wider",  # `check_same` checks that
     )
     settings: Mapping[str, Any] = option({}, "setting of the space", flag="--set")
     name: str = option("", "name of the study", shown="space and time")
@@ -195,7 +195,7 @@ class SearchConfig:
         texts = [given] if isinstance(given, str) else given
         if not _is_list_of(texts, str):
             raise UserError(f"objective should be a text or a list of texts; got {given!r}")
-        # One objective is recorded as a text, as it was before there could be several.
+        # A single objective is recorded as text, as before several were supported.
         object.__setattr__(self, "objective", texts[0] if len(texts) == 1 else tuple(texts))
         several = len(parse_objectives(texts)) > 1
         if several and not METHODS[self.method].several:
@@ -255,40 +255,40 @@ class SearchConfig:
         if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):
             raise UserError(f"--workers should be auto or 0 or more; got {self.workers!r}")
         object.__setattr__(self, "workers", count)
-        if self.ray == "none":  # takes back what was asked before
+        if self.ray == "none":  # resets an earlier request
             object.__setattr__(self, "ray", None)
         if self.deadline is not None:
             parse_deadline(self.deadline)
 
     @property
     def parsed_objective(self) -> Objective:
-        """The objective that ranks trials, the first named, with its direction."""
+        """The objective that ranks trials: the first one, with its direction."""
         return self.objectives[0]
 
     @property
     def prunes(self) -> bool:
-        """Whether a pruner was asked for."""
+        """Whether a pruner was requested."""
         return self.pruner not in (None, "none")
 
     @property
     def _is_halved(self) -> bool:
-        """Whether a method that draws by itself is asked for nothing but successive halving."""
+        """Whether a method without a model is combined with successive halving alone."""
         is_one = self.pruner in METHODS[self.method].pruners
         return is_one and not self.tries and not self.sources
 
     @property
     def needs_optuna(self) -> bool:
-        """Whether something was asked for that goes with Optuna's methods alone."""
+        """Whether an option was given that only Optuna's methods support."""
         return bool(self.prunes or self.tries or self.sources)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """All objectives with their directions, in the order they were named."""
+        """All objectives with their directions, in the given order."""
         texts = [self.objective] if isinstance(self.objective, str) else self.objective
         return parse_objectives(texts)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain data that JSON can hold."""
+        """Returns the configuration as plain data for JSON."""
         return asdict(self)
 
 
@@ -299,7 +299,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     """Reads options of a search from a TOML file; keys are the fields of `SearchConfig`.
 
     Raises:
-        UserError: The file is missing, is no TOML, or has an unknown key.
+        UserError: The file is missing, is not TOML, or has an unknown key.
     """
     try:
         options = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -324,14 +324,14 @@ def _is_list_of(given: object, kind: type) -> bool:
 def is_choice(config: SearchConfig, num_finalists: int) -> bool:
     """Whether trainings choose the winner among finalists.
 
-    Those of several objectives are different compromises, not contenders for one place: the knee
-    stays what is recommended, but for a race, in which one that costs no more may replace it.
+    With several objectives, finalists are different compromises and do not compete: the knee stays
+    recommended. Only a race may replace it, with a trial that costs no more.
     """
     return num_finalists > 1 and (len(config.objectives) == 1 or config.race)
 
 
 def num_trainings(config: SearchConfig) -> int:
-    """Returns how many trainings confirming takes at most."""
+    """Returns the largest number of trainings that confirming takes."""
     among = config.confirm * config.seeds
     fresh = config.seeds if is_choice(config, config.confirm) and not config.race else 0
     return among + fresh

@@ -1,4 +1,4 @@
-"""An option of a search, stated once: command line, TOML file, resume and reference use it."""
+"""An option of a search, defined once for command line, TOML file, resume and reference."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +11,7 @@ from experiments.record.errors import UserError
 
 
 class Kind(StrEnum):
-    """What an option takes."""
+    """The kind of value that an option takes."""
 
     TEXT = "a text"
     FOLDER = "a folder"
@@ -19,9 +19,9 @@ class Kind(StrEnum):
     NUMBER = "a number"
     SWITCH = "true or false"
     TABLE = "a table"  # NAME=VALUE on the command line, repeatable
-    TEXTS = "texts"  # repeatable; takes the place of a file's
-    MORE_TEXTS = "more texts"  # repeatable; is added to a file's
-    POINTS = "points"  # NAME=VALUE,... on the command line, repeatable; is added to a file's
+    TEXTS = "texts"  # repeatable; replaces a file's
+    MORE_TEXTS = "more texts"  # repeatable; added to a file's
+    POINTS = "points"  # NAME=VALUE,... on the command line, repeatable; added to a file's
     OTHER = "a number or a word"
 
 
@@ -34,15 +34,15 @@ class Option:
     """One option.
 
     Args:
-        help: What it is.
-        kind: What it takes.
+        help: Its description.
+        kind: The kind of its value.
         flag: Its name on the command line.
-        least: The smallest number.
-        metavar: What stands for its value in help.
-        choices: Names that a shell completes.
-        shown: Its default as help says it; empty if help does not.
-        on_command_line: Its default on the command line, if that is another.
-        resume: What may happen to it when a study is resumed; empty if it can't change.
+        least: Its smallest value, for numbers.
+        metavar: Placeholder for its value in help.
+        choices: Names that the shell completes.
+        shown: Its default as shown in help; empty if help does not show it.
+        on_command_line: Its default on the command line, if that differs.
+        resume: Allowed changes when a study is resumed; empty if it can't change.
         is_optional: Whether it may be `None`.
     """
 
@@ -58,10 +58,10 @@ class Option:
     is_optional: bool = False
 
     def check(self, name: str, value: Any) -> None:
-        """Checks the kind of `value`, and its bound.
+        """Checks the kind of `value` and its lower bound.
 
         Raises:
-            UserError: It does not fit.
+            UserError: The value is invalid.
         """
         fits, wanted = _FITS.get(self.kind, (lambda value, least: True, ""))
         if not (fits(value, self.least) or (value is None and self.is_optional)):
@@ -75,7 +75,7 @@ def _is_number(value: Any, kinds: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-# kind -> whether a value fits, given the smallest number; what is wanted
+# kind -> (whether a value is valid, given the smallest number; description of valid values)
 _FITS: dict[Kind, tuple[Callable[[Any, int], bool], str]] = {
     Kind.TEXT: (lambda value, least: isinstance(value, str), "{name} should be a text"),
     Kind.FOLDER: (lambda value, least: isinstance(value, str), "{name} should be a text"),
@@ -93,12 +93,12 @@ _FITS: dict[Kind, tuple[Callable[[Any, int], bool], str]] = {
 
 
 def option(default: Any, text: str, kind: Kind | None = None, **rest: Any) -> Any:
-    """Returns a field of a dataclass that is an option.
+    """Returns a dataclass field that is an option.
 
     Args:
         default: Its default.
-        text: What it is.
-        kind: What it takes, if the default does not tell.
+        text: Its description.
+        kind: The kind of its value, if the default does not determine it.
         **rest: See `Option`.
     """
     kind = kind or _KINDS[type(default)]
@@ -122,7 +122,7 @@ def _shown(default: Any) -> str:
 
 
 def options_of(cls: Any) -> dict[str, Option]:
-    """Returns the options of a dataclass by the names of its fields."""
+    """Returns the options of a dataclass by field name."""
     return {
         each.name: replace(
             each.metadata["option"],

@@ -62,7 +62,7 @@ def _named(options: dict[str, Any]) -> dict[str, list[str]]:
     """Returns the studies of each `--arm`; empty without any.
 
     Raises:
-        UserError: What is named can't be compared.
+        UserError: The arms can't be compared.
     """
     studies, by, default = options["studies"], options["by"], options["default"]
     if not options["arms"] and not studies:
@@ -113,7 +113,7 @@ def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -
 
 
 def _single(arms: Sequence[Any]) -> list[Any]:
-    """Returns the arms of single searches that `arms` are or are made of."""
+    """Returns the single-search arms in `arms`, including those inside arms of several searches."""
     return [part for arm in arms for part in (arm.searches or (arm,))]
 
 
@@ -126,9 +126,9 @@ def _same_images(studies: Sequence[Any]) -> bool:
 
 
 def _look(arms: Sequence[Any]) -> int:
-    """Notes in each study that these arms are looked at; returns which look it is, from 1.
+    """Records this comparison in each study; returns the number of the look, from 1.
 
-    Without two trainings, or searches, of two arms there is nothing to be seen.
+    With fewer than two trainings, or searches, of two arms there is nothing to compare.
     """
     from experiments.record.test_uses import look_digest, note_look
     from reports.analysis.test_looks import looks_before

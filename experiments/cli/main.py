@@ -22,11 +22,11 @@ _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
 _OUTPUT_CLOSED = 1
 _INTERRUPTED = 130
-_LONGEST_WORD, _LONGEST_LINE = 400, 1800  # characters of a refusal
+_LONGEST_WORD, _LONGEST_LINE = 400, 1800  # characters of an error message
 
 
 class _Refusing(click.Command):
-    """Shows what can't be used as one line and exits with 2."""
+    """Shows unusable input as one line and exits with 2."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
@@ -45,10 +45,10 @@ class _Refusing(click.Command):
         except UserError as error:
             self._refuse(str(error))
         except (click.Abort, KeyboardInterrupt) as error:
-            # click has made an Abort of it
+            # click has turned it into an Abort
             self._interrupted(error.__cause__ or "")
         except OSError as error:
-            if isinstance(error.__context__, KeyboardInterrupt):  # click had nowhere to say so
+            if isinstance(error.__context__, KeyboardInterrupt):  # click could not print it
                 self._interrupted(error.__context__)
             self._fail(error)
 
@@ -58,7 +58,7 @@ class _Refusing(click.Command):
         sys.exit(_INTERRUPTED)
 
     def _fail(self, error: OSError) -> None:
-        if isinstance(error, BrokenPipeError):  # who reads has seen enough
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has ended
             close()
             sys.exit(_OUTPUT_CLOSED)
         named = f"{error.filename!r}: " if error.filename else ""
@@ -71,7 +71,7 @@ class _Refusing(click.Command):
 
 
 def _brief(message: str) -> str:
-    """Returns a message in one line, however long what it quotes of a record is."""
+    """Returns a message as one line of limited length, even if it quotes a long record."""
     from experiments.record.reading import clean
 
     return clean(" ".join(clean(word, _LONGEST_WORD) for word in message.split()), _LONGEST_LINE)
@@ -153,9 +153,9 @@ def _show_result(result: "SearchResult", quiet: bool) -> int:
 
 
 def _tested(result: "SearchResult") -> str:
-    """The winner's test score with its interval, in the objective's metric if that was evaluated.
+    """Returns the winner's test score with its interval, in the objective's metric if evaluated.
 
-    Of several trainings it is their mean.
+    With several trainings it is their mean.
     """
     from experiments.record.formatting import between, plural, score, words
     from reports import load_study

@@ -1,4 +1,4 @@
-"""The options of a search on the command line, and the fields of `SearchConfig` they come to."""
+"""The options of a search on the command line, and their conversion to `SearchConfig` fields."""
 
 import re
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from experiments.config import OPTIONS, load_toml
 from experiments.option import Kind, Option
 from experiments.record.errors import UserError
 
-# What the command line takes for not given, where that is not what `SearchConfig` does.
+# Values for options that are not given, where they differ from the defaults of `SearchConfig`.
 DEFAULTS = {n: o.on_command_line for n, o in OPTIONS.items() if o.on_command_line is not None}
 _REPEATED = (Kind.TABLE, Kind.TEXTS, Kind.MORE_TEXTS, Kind.POINTS)
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options of a search."""
+    """Decorates a command with the options of a search."""
     options = [
         *(_click_option(name, known) for name, known in OPTIONS.items()),
         click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
@@ -43,7 +43,7 @@ def _click_option(name: str, known: Option) -> Callable[..., Any]:
 
 
 def parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
-    """Returns fields of `SearchConfig`, from the file first, then from the options."""
+    """Returns fields of `SearchConfig`; options take precedence over the file."""
     chosen = load_toml(config_file) if config_file else {}
     for name, value in options.items():
         if value is not None and value != ():
@@ -53,7 +53,7 @@ def parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:
 
 
 def _merged(known: Option, of_file: Any, given: Any) -> Any:
-    """Returns an option's value with a file's; of a wrong kind, the config refuses that."""
+    """Merges an option's value with the file's; the config rejects values of a wrong kind."""
     if known.kind == Kind.POINTS:
         given = [_pairs(known.flag, _parts(text)) for text in given]
     if known.kind in (Kind.POINTS, Kind.MORE_TEXTS):
@@ -66,7 +66,7 @@ def _merged(known: Option, of_file: Any, given: Any) -> Any:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    """Divides `NAME=VALUE,NAME=VALUE`; what has no name of its own belongs to the value before."""
+    """Splits `NAME=VALUE,NAME=VALUE`; a part without a name belongs to the value before it."""
     parts: list[str] = []
     for part in text.split(","):
         if parts and not re.match(r"\s*[^\s=,]+=", part):

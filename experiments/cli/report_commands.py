@@ -30,7 +30,7 @@ def add_report_commands(
 
     Args:
         main: The group of all commands.
-        kind: Class of a command, which refuses bad input in one line.
+        kind: Command class that shows bad input in one line.
         runs_dir: The option `--runs-dir`.
         complete_studies: Completes the names of studies.
     """

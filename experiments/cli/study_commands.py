@@ -1,4 +1,4 @@
-"""Commands on studies that are there: resume, status, free-disk."""
+"""Commands on recorded studies: resume, status, free-disk."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def add_commands(
 
     Args:
         main: The command line.
-        show_result: Prints what a search came to, and returns the exit code.
+        show_result: Prints the result of a search, and returns the exit code.
         complete_studies: Completes names of studies.
         runs_dir: Decorator that gives a command the option `--runs-dir`.
     """
@@ -102,7 +102,7 @@ def _free_disk(study: str, runs: str, keep: int) -> None:
     if keep < 0:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs)
-    # Before a lock is left there.
+    # Checked before a lock file is created there.
     check_format(as_dict(read_json(StudyFolder(folder).record)), folder)
     with locked(folder, FREED):
         removed, size = free_disk(folder, keep)

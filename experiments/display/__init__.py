@@ -1,4 +1,4 @@
-"""Shows what a search is doing: live in a terminal, as plain lines elsewhere."""
+"""Shows the progress of a search: live in a terminal, as plain lines elsewhere."""
 
 import sys
 
@@ -7,7 +7,7 @@ from experiments.display.plain import PlainDisplay
 
 
 def make_display(quiet: bool) -> Display:
-    """Returns what suits the output: nothing, a live table, or plain lines."""
+    """Returns the display that suits the output: none, a live table, or plain lines."""
     if quiet:
         return Display()
     if sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""The base class of displays: it is told of everything in a search, and shows nothing."""
+"""The base class of displays: it receives every event of a search, and shows nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -8,22 +8,22 @@ from experiments.data.prepare import PREPARING, PreparedData
 
 
 class Display:
-    """Is told of everything that happens in a search; subclasses show what they choose."""
+    """Receives every event of a search; subclasses show what they choose."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """The display ends, with the search or its error."""
+        """Ends the display when the search ends, with its error if it failed."""
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Images are prepared, `done` of `total` so far; `what` says how."""
+        """Images are prepared, `done` of `total` so far; `what` names the step."""
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """The search begins, with its data prepared."""
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
-        """A trial begins, with its hyperparameters' values and its epochs at most."""
+        """A trial begins, with its hyperparameter values and its maximum number of epochs."""
 
     def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
         """Earlier sessions ended trials; `best` is the id and score of the best one."""
@@ -48,7 +48,7 @@ class Display:
         """A finalist's training ended, with its score on validation; `None` if it failed."""
 
     def notice(self, line: str) -> None:
-        """Something is to be said in one line."""
+        """A notice of one line."""
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Features are computed, `done` of `total` images so far."""

@@ -33,7 +33,7 @@ _MAX_HYPERPARAMETERS = 4
 
 @dataclass(frozen=True)
 class _Running:
-    """A training that runs: its start, its values, its bar, and the epochs of an execution."""
+    """A running training: its start, its values, its bar, and the epochs of an execution."""
 
     started: float
     values: Mapping[str, Any]
@@ -43,14 +43,14 @@ class _Running:
 
 
 class _PlainColumn(TextColumn):
-    """A column of a bar whose text is text."""
+    """A column of a bar that shows text without markup."""
 
     def render(self, task: Task) -> Text:
         return as_text(self.text_format.format(task=task))
 
 
 class LiveDisplay(Display):
-    """A table of trials with the best so far, epochs of those that run, time gone and left."""
+    """A table of trials with the best so far, running epochs, elapsed and remaining time."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(file=cast(IO[str], Enduring(sys.stdout)))
@@ -65,13 +65,13 @@ class LiveDisplay(Display):
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
         self._best: tuple[float, str] | None = None
-        self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> it
+        self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> its training
         self._trials: Any = None
-        self._preparing: dict[str, Any] = {}  # what is done with images -> its bar
+        self._preparing: dict[str, Any] = {}  # step of the preparation -> its bar
         self._num_recalled = 0
         self._num_confirmed = 0
-        self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
-        self._computing: dict[str, Any] = {}  # what is being computed -> its bar
+        self._values: dict[str, Sequence[float]] = {}  # trial id -> its values by objective
+        self._computing: dict[str, Any] = {}  # name of the computation -> its bar
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -86,13 +86,13 @@ class LiveDisplay(Display):
         return Group(*([self._table()] if self._config else []), self._progress)
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Moves the bar of the preparation."""
+        """Updates the bar of the preparation."""
         if what not in self._preparing:
             self._preparing[what] = self._progress.add_task(what, total=total, note="")
         self._progress.update(self._preparing[what], completed=done)
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
-        """Prints what is searched and begins the table."""
+        """Prints the search's settings and starts the table."""
         for line in introduction(name, config, data):
             self._console.print(as_text(line))
         for bar in self._preparing.values():
@@ -102,7 +102,7 @@ class LiveDisplay(Display):
         self._trials = self._progress.add_task("trials", total=config.max_trials, note="")
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
-        """Begins a trial's bar of epochs."""
+        """Starts a trial's bar of epochs."""
         assert self._config is not None
         self._end_bar(trial_id)
         executions = self._config.executions_per_trial
@@ -110,7 +110,7 @@ class LiveDisplay(Display):
         self._running[trial_id] = _Running(time.monotonic(), values, bar, epochs)
 
     def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
-        """Counts on from the trials of earlier sessions."""
+        """Continues the count from the trials of earlier sessions."""
         self._num_recalled = num_ended
         self._progress.update(self._trials, completed=num_ended)
         if best is not None:
@@ -125,7 +125,7 @@ class LiveDisplay(Display):
     def epoch_ended(
         self, execution: int, epoch: int, metrics: Mapping[str, float], trial_id: str | None = None
     ) -> None:
-        """Moves the bar of epochs."""
+        """Updates the bar of epochs."""
         running = self._running.get(str(trial_id))
         if running is None:
             return
@@ -138,7 +138,7 @@ class LiveDisplay(Display):
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
-        """Puts the trial into the table."""
+        """Adds the trial to the table."""
         assert self._config is not None
         running = self._end_bar(trial_id)
         assert running is not None
@@ -153,7 +153,7 @@ class LiveDisplay(Display):
         self._progress.update(self._trials, advance=1, note=self._remaining())
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
-        """Notes what a trial came to by each of several objectives."""
+        """Stores a trial's values of several objectives."""
         self._values[trial_id] = values
 
     def _remaining(self) -> str:
@@ -167,7 +167,7 @@ class LiveDisplay(Display):
         return f"about {_duration((left / beside + trainings) * mean)} left"
 
     def confirming(self, trial_id: str, seed: int) -> None:
-        """Begins the bar of a finalist's training."""
+        """Starts the bar of a finalist's training."""
         assert self._config is not None
         self._num_confirmed += 1
         total = num_trainings(self._config)
@@ -179,15 +179,15 @@ class LiveDisplay(Display):
         self._running[key] = _Running(time.monotonic(), {}, bar, epochs, is_trial=False)
 
     def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
-        """Ends that bar."""
+        """Ends the bar of a finalist's training."""
         self._end_bar(f"{trial_id}-{seed}")
 
     def notice(self, line: str) -> None:
-        """Prints it above the table."""
+        """Prints the line above the table."""
         self._console.print(as_text(line))
 
     def computing(self, what: str, done: int, total: int) -> None:
-        """Moves the bar of features, with their rate."""
+        """Updates the bar of features, with their rate."""
         if what not in self._computing:
             self._computing[what] = self._progress.add_task(f"  {what}", total=total, note="")
         bar = self._computing[what]
@@ -232,7 +232,7 @@ class LiveDisplay(Display):
         ]
 
     def _others(self, trial_id: str) -> list[str]:
-        """Returns a trial's values by the objectives after the first."""
+        """Returns a trial's values of the objectives after the first."""
         assert self._config is not None
         objectives = self._config.objectives
         values = self._values.get(trial_id, [None] * len(objectives))
@@ -244,7 +244,7 @@ class LiveDisplay(Display):
         return {"completed": "", "pruned": "dim"}.get(row[1], "red")
 
     def _names(self) -> list[str]:
-        """Returns the hyperparameters that differ between trials, as many as there is room for."""
+        """Returns the hyperparameters that differ between trials, as many as fit."""
         running = [r.values for r in self._running.values() if r.is_trial]
         values = [row[4] for row in self._rows] + running
         names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
@@ -254,7 +254,7 @@ class LiveDisplay(Display):
 
 
 def as_text(line: str, style: str = "") -> Text:
-    """Makes what a user or a study says of itself text, never markup, and harmless."""
+    """Converts untrusted text to harmless text without markup."""
     return Text(printable(line), style=style)
 
 

@@ -1,4 +1,4 @@
-"""What a search shows while it runs."""
+"""Plain lines that a search prints while it runs."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,27 +20,27 @@ _SELDOM_SECONDS = 10.0
 
 
 class PatientDisplay(Display):
-    """Says notices, and on standard error what is done with images for more than a second."""
+    """Prints notices, and on standard error image work that takes more than a second."""
 
     def __init__(self) -> None:
         self._pace = _Pace()
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Says it now and then."""
+        """Prints the progress now and then."""
         line = self._pace.line(done, total, what)
         if line:
             echo(line, err=True)
 
     def notice(self, line: str) -> None:
-        """Says it."""
+        """Prints the line."""
         say(line)
 
 
 class _Pace:
-    """Says how far something is: after a second first, then seldom, and at its end."""
+    """Decides when to print progress: after a second first, then seldom, and at the end."""
 
     def __init__(self) -> None:
-        self._next: dict[str, float] = {}  # what is done -> when it is said next
+        self._next: dict[str, float] = {}  # name of the step -> when it is printed next
         self._said: set[str] = set()
 
     def line(self, done: int, total: int, what: str) -> str | None:
@@ -59,37 +59,37 @@ class PlainDisplay(Display):
 
     def __init__(self) -> None:
         self._pace = _Pace()
-        self._started: dict[str, float] = {}  # trial id -> when it was started
+        self._started: dict[str, float] = {}  # trial id -> its start time
         self._num_ended = 0
-        self._values: dict[str, Sequence[float]] = {}  # trial id -> what it came to, by objective
+        self._values: dict[str, Sequence[float]] = {}  # trial id -> its values by objective
         self._config: SearchConfig | None = None
-        # what is being computed -> since when, and how much was done then
+        # name of the computation -> start time, and images done by then
         self._computing: dict[str, tuple[float, int]] = {}
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Says now and then how far it is, if it takes more than a second."""
+        """Prints progress now and then, if the preparation takes more than a second."""
         line = self._pace.line(done, total, what)
         if line:
             say(line)
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
-        """Says what is searched."""
+        """Prints the search's settings."""
         self._config = config
         for line in introduction(name, config, data):
             say(line)
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
-        """Notes the time."""
+        """Stores the start time."""
         self._started[trial_id] = time.monotonic()
 
     def recalled(self, num_ended: int, best: tuple[str, float] | None) -> None:
-        """Counts on from the trials of earlier sessions."""
+        """Continues the count from the trials of earlier sessions."""
         self._num_ended = num_ended
 
     def trial_ended(
         self, trial_id: str, status: str, score: float | None, message: str | None
     ) -> None:
-        """Says how the trial ended."""
+        """Prints how the trial ended."""
         self._num_ended += 1
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
         outcome = shown(score) if score is not None else f"{status}: {message}"
@@ -98,7 +98,7 @@ class PlainDisplay(Display):
         say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
-        """Notes what the trial came to by each of several objectives."""
+        """Stores the trial's values of several objectives."""
         self._values[trial_id] = values
 
     def _others(self, trial_id: str) -> str:
@@ -109,15 +109,15 @@ class PlainDisplay(Display):
         return "".join(f"  {o.name} {shown_value(v, o)}" for o, v in others)
 
     def confirming(self, trial_id: str, seed: int) -> None:
-        """Says which finalist is trained again."""
+        """Prints which finalist is trained again."""
         say(f"confirming trial {trial_id} with seed {seed}")
 
     def notice(self, line: str) -> None:
-        """Says it."""
+        """Prints the line."""
         say(line)
 
     def computing(self, what: str, done: int, total: int) -> None:
-        """Says what was computed, once it is done."""
+        """Prints a line once the computation is complete."""
         started, before = self._computing.setdefault(what, (time.monotonic(), done))
         if done == total:
             seconds = max(time.monotonic() - started, 1e-3)
@@ -127,7 +127,7 @@ class PlainDisplay(Display):
 
 
 def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:
-    """Says in lines what is about to be searched."""
+    """Describes the coming search in lines."""
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     lines = [
         f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_available(ray_address: str | None) -> None:
-    """Checks that what is to run trials is installed, without importing or reaching it.
+    """Checks that the packages that run trials are installed, without importing them.
 
     Raises:
-        UserError: It is not.
+        UserError: One is missing.
     """
     if ray_address is not None and importlib.util.find_spec("ray") is None:
         raise UserError(
@@ -87,7 +87,7 @@ def executor_of(config: "SearchConfig") -> Executor:
 
 @contextmanager
 def opened(config: "SearchConfig") -> Iterator[Executor]:
-    """Opens what runs the trials of a search, and closes it in the end.
+    """Opens the executor of a search, and closes it at the end.
 
     It is opened before anything of the search is written: a cluster may refuse.
 

@@ -15,12 +15,12 @@ from experiments.record.reading import read_json
 class AttemptLog:
     """Records attempts until their job ends; a later session counts them too.
 
-    A job's folder has `attempts.json` from its second attempt on, or from a first one that was
-    paused or lost. Before, the file that the job began with says when its first attempt began.
+    A job's folder has `attempts.json` from its second attempt on, or once its first was paused or
+    lost. Until then, the job's first file tells when its first attempt began.
 
     Args:
         folder_of: Returns the folder of a job by its id.
-        clock: Returns seconds that only grow; attempts are measured by it.
+        clock: A monotonic clock in seconds; it measures attempts.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What becomes of a trial by the cause of its end."""
+"""Decides what follows an attempt, by the cause of its end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Fate(StrEnum):
     AGAIN = "again"  # another one, from its last epoch, wherever there is room
     ALONE = "alone"  # another one, in a process of its own, with nothing beside it
     PAUSED = "paused"  # another one, in a later session
-    ENDED = "ended"  # none: it has come to a result
+    ENDED = "ended"  # no further one: it has a result
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Attempt:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Attempt":
-        """Reads a record; what it does not know is left out."""
+        """Reads a record; unknown keys are ignored."""
         return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
 
 
@@ -72,7 +72,7 @@ class DiskFullError(OSError):
     """There is no room for the record; the search can be resumed once there is."""
 
 
-# What is no property of a trial ends the search, which can be resumed: cause -> error.
+# Causes that are not a property of the trial end the search, which can be resumed: cause -> error.
 STOPPING: dict[str | None, type[OSError]] = {
     "disk_full": DiskFullError,
     "data_missing": MissingDataError,

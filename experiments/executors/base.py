@@ -42,21 +42,21 @@ Run = Callable[[Any, Callable[..., Answer], Callable[..., None]], Any]
 
 
 class Listener(Protocol):
-    """Is told of what happens to jobs; called from `Executor.wait` alone."""
+    """Receives the events of jobs; called from `Executor.wait` alone."""
 
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:
-        """Takes note of an epoch and answers how to go on."""
+        """Receives an epoch and answers how to continue."""
 
     def noted(self, job: Job, what: str, done: int, total: int) -> None:
-        """Takes note of progress before the first epoch."""
+        """Receives progress before the first epoch."""
 
     def ended(self, job: Job, result: Any, worker: str) -> None:
-        """Takes the result of a job."""
+        """Receives the result of a job."""
 
     def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
-        """Takes note that a job has ended without a result."""
+        """Receives the loss of a job that ended without a result."""
 
 
 class Executor(Protocol):
@@ -72,7 +72,7 @@ class Executor(Protocol):
         """Starts a job; only when `free()` is not 0."""
 
     def wait(self, listener: Listener, timeout: float) -> None:
-        """Tells `listener` what has happened; waits up to `timeout` seconds for something."""
+        """Passes events to `listener`; waits up to `timeout` seconds for one."""
 
     def close(self, at_once: bool = False) -> None:
         """Ends all workers, with `at_once` in the midst of their trials."""

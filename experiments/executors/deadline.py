@@ -1,7 +1,7 @@
-"""A deadline, and what still fits before it: costs are learned as the search runs.
+"""A deadline, and what still fits before it: costs are learned during the search.
 
-A deadline is a moment of the world outside: it comes while the machine sleeps, too. What trials
-take is the machine's own time, in which it does not: `time.monotonic` on Linux.
+A deadline is a moment of real time: it arrives even while the machine sleeps. Durations of trials
+exclude sleep: they use `time.monotonic` on Linux.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ class Deadline:
         seconds: Seconds from now; never if `None`.
         trial_epochs: Epochs of a trial at most.
         final_epochs: Epochs that training the finalists again takes at most.
-        clock: Gives the time in seconds; sleep counts in.
+        clock: Returns the time in seconds, including sleep.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Deadline:
         self._seconds_per_epoch: deque[float] = deque(maxlen=NUM_REMEMBERED)
 
     def learn(self, epochs: int, seconds: float) -> None:
-        """Takes note of what a trial of `epochs` epochs took in all its attempts."""
+        """Records the seconds that a trial of `epochs` epochs took in all its attempts."""
         if epochs > 0 and seconds >= 0:
             self._seconds_per_epoch.append(seconds / epochs)
 
     @property
     def is_set(self) -> bool:
-        """Whether there is one."""
+        """Whether there is a deadline."""
         return self._end is not None
 
     @property

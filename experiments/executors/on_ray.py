@@ -1,4 +1,4 @@
-"""Runs trials on a Ray cluster, which places them, sees lost nodes and takes on new ones.
+"""Runs trials on a Ray cluster, which places them, detects lost nodes and accepts new ones.
 
 All nodes need the study folder and the cache folder under the same path.
 """
@@ -43,11 +43,11 @@ class _Mailbox:
             del self._answers[number]
 
     async def tell(self, key: tuple[str, int], kind: str, content: tuple[Any, ...]) -> None:
-        """Passes on what needs no answer."""
+        """Passes on a message that needs no answer."""
         await self._news.put((None, key, kind, content))
 
     async def take(self, timeout: float) -> list[Any]:
-        """Returns what there is, or what comes first within `timeout` seconds."""
+        """Returns pending messages, or the first that arrives within `timeout` seconds."""
         import asyncio
 
         try:
@@ -144,7 +144,7 @@ class RayExecutor:
         self._jobs[work.remote(self._run, job, self._mailbox)] = job
 
     def wait(self, listener: Listener, timeout: float) -> None:
-        """Passes on what the nodes say, and notices those that are lost."""
+        """Passes on messages of the nodes, and detects lost nodes."""
         if not self._jobs:
             time.sleep(timeout)
             return
@@ -156,7 +156,7 @@ class RayExecutor:
         if self._news in ready:
             self._read(listener)
         for reference in [r for r in ready if r in self._jobs]:
-            if self._news is not None:  # what the job has said comes before its end
+            if self._news is not None:  # messages of the job come before its end
                 self._read(listener)
             self._end(reference, listener)
 

@@ -20,13 +20,13 @@ _END_SECONDS = 10.0
 
 
 class Worker:
-    """One process, and the job it is at.
+    """One process, and the job that it runs.
 
     Args:
         slot: Its number, from 0; a GPU is chosen by it.
         run: Runs one task.
         environment: Variables that TensorFlow reads at its start.
-        overriding: Whether they win over what the user has set.
+        overriding: Whether they override what the user has set.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Worker:
         """Starts `job`."""
         self.job, self.is_new = job, False
         self._kills_before = out_of_memory_kills()
-        with suppress(OSError):  # it is gone already, which is noticed next
+        with suppress(OSError):  # it is gone already, which is detected next
             self.pipe.send(job)
 
     def has_grown(self, memory: int) -> bool:
@@ -142,7 +142,7 @@ class ProcessExecutor:
         return environment
 
     def wait(self, listener: Listener, timeout: float) -> None:
-        """Passes on what the workers say, and notices those that are gone.
+        """Passes on messages of the workers, and detects those that are gone.
 
         Raises:
             UserError: The first worker has ended by itself before it could take a job.
@@ -171,7 +171,7 @@ class ProcessExecutor:
         kind, *content = message
         if kind == "epoch":
             answer = listener.epoch_ended(job, *content)
-            with suppress(OSError):  # the worker is gone, which is noticed next
+            with suppress(OSError):  # the worker is gone, which is detected next
                 worker.pipe.send(int(answer))
         elif kind == "note":
             listener.noted(job, *content)
@@ -200,7 +200,7 @@ class ProcessExecutor:
         self._leaving = [w for w in (*self._leaving, worker) if w.process.is_alive()]
 
     def close(self, at_once: bool = False) -> None:
-        """Ends all workers; those at a trial are killed."""
+        """Ends all workers; those that run a trial are killed."""
         for worker in list(self._workers.values()):
             if at_once or worker.job is not None:
                 worker.process.kill()

@@ -54,12 +54,12 @@ class Queue:
         self._executor.submit(job)
 
     def is_current(self, job: Job) -> bool:
-        """Whether `job` is the running attempt; what is heard of another one is ignored."""
+        """Whether `job` is the running attempt; messages of other attempts are ignored."""
         current = self.running.get(job.trial_id)
         return current is not None and current.attempt == job.attempt
 
     def ended(self, job: Job, result: TrialResult, worker: str) -> TrialResult | None:
-        """Takes what an attempt came to.
+        """Records the end of an attempt.
 
         Returns:
             The result of the job; `None` if it has none yet: it is paused or run again, or the
@@ -73,7 +73,7 @@ class Queue:
         return self._settle(job, outcome, worker, result)
 
     def lost(self, job: Job, loss: WorkerLost, worker: str) -> TrialResult | None:
-        """Takes note that an attempt was lost with its process; returns what `ended` does."""
+        """Records an attempt that was lost with its process; returns what `ended` does."""
         outcome = "out_of_memory" if loss.out_of_memory else "lost"
         cause = "out_of_memory" if loss.out_of_memory else "worker_lost"
         result = TrialResult(status="failed", cause=cause, message=loss.message)

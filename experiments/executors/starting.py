@@ -1,4 +1,4 @@
-"""Starting processes: what a new one imports, and what a terminal does to it meanwhile."""
+"""Starts processes: guards their imports, and holds a terminal's signals back meanwhile."""
 
 import multiprocessing
 import signal
@@ -30,9 +30,9 @@ _OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Holds Ctrl-C and the terminal's end back as long as it is entered, and from new processes.
+    """Blocks Ctrl-C and the terminal's hang-up inside the block, and in processes started there.
 
-    Those that are started within have to call `interrupts_ignored`; until then both wait.
+    Such processes have to call `interrupts_ignored`; until then both signals stay pending.
     """
     # Starting it lets signals through again, so it has to be there before.
     resource_tracker.ensure_running()

@@ -56,7 +56,7 @@ def _noter(pipe: connection.Connection) -> Any:
 
 
 def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
-    """Runs `run_trial`; what TensorFlow says at its import is not shown."""
+    """Runs `run_trial`, and hides TensorFlow's messages at its import."""
     if "tensorflow" not in sys.modules:
         from experiments.process.quiet import import_keras_quietly
 

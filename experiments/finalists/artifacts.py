@@ -1,4 +1,4 @@
-"""What the report shows and only Keras can compute, left in the study folder as plain data.
+"""Computes data for the report that needs Keras, and writes it to the study folder.
 
 - `model.json`: every layer with its output shape and its trainable and frozen parameters; FLOPs
   and latency of one image; `own_code`, what the file of the model needs to be loaded, if anything.
@@ -127,7 +127,7 @@ def _count(weights: Iterable[keras.Variable]) -> int:
 
 
 def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] | None:
-    """Shows what the first convolution and the pooling after it make of one image.
+    """Computes the response of the first convolution and the pooling after it to one image.
 
     Args:
         model: From raw images to classes.

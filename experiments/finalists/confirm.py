@@ -44,18 +44,18 @@ class Tasks(Protocol):
     oracle: Any
 
     def task(self, trial: Any) -> TrialTask:
-        """Returns what `trial` asks for, as plain data."""
+        """Returns the training task of `trial`, as plain data."""
 
 
 class Confirmation:
     """Trains the best trials again, ranks them, tests the winner, exports it, writes artifacts.
 
-    Finalists are ranked by their trainings on validation, by mean or in a race, and the winner is
-    trained again on fresh seeds: of these trainings alone is its test score. The trainings that
-    ranked are not tested at all: they flatter the winner, and belittle the others. Of several
-    objectives, and of one finalist, no training decides anything, and all are tested. The test
-    split ranks nothing, and is opened when all trainings are done. The exported model is the
-    winner's tested training with the best validation score.
+    Finalists are ranked on validation by their trainings, by mean or in a race. The winner is then
+    trained again on fresh seeds, and only these trainings are tested. The trainings that ranked are
+    not tested: they flatter the winner, and understate the others. With several objectives, or one
+    finalist, no training decides anything, and all are tested. The test split ranks nothing, and is
+    opened when all trainings are done. The exported model is the winner's tested training with the
+    best validation score.
 
     Args:
         config: The search.
@@ -63,7 +63,7 @@ class Confirmation:
         tuner: Makes tasks of trials.
         folder: The study folder.
         display: Shows how it goes.
-        end: When the search should be done, by `deadline.clock`; `None` for whenever.
+        end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Confirmation:
         self._study = StudyFolder(folder)
         self._recorded = read_finalists(self._study.finalists)
         self._earlier = read_finalists(self._study.finalists_earlier)
-        # trial id -> seed -> what that training says of each test image
+        # trial id -> seed -> predictions on the test images
         self._predicted: dict[str, dict[int, Predicted]] = {}
 
     @property
@@ -91,10 +91,10 @@ class Confirmation:
         )
 
     def run(self) -> Confirmed:
-        """Confirms the best trials, as far as that was not done before.
+        """Confirms the best trials, except for work that is already done.
 
         Raises:
-            OutOfTimeError: The deadline came before; nothing is recorded, what is trained is kept.
+            OutOfTimeError: The deadline came first; nothing is recorded, trainings are kept.
         """
         if self._config.confirm == 0:  # what an earlier session has confirmed stays in the record
             return confirmed([])
@@ -115,7 +115,7 @@ class Confirmation:
         return confirmed(records)
 
     def _keep_earlier(self, records: Sequence[dict[str, Any]]) -> None:
-        """Keeps trainings that are in the record no longer: another session may want them."""
+        """Keeps trainings that are no longer in the record: another session may need them."""
         earlier = left_out([*self._recorded, *self._earlier], records)
         if earlier or self._earlier:
             write_json(self._study.finalists_earlier, earlier)
@@ -141,7 +141,7 @@ class Confirmation:
         return ranked
 
     def _tested(self, ranked: Sequence[Finalist]) -> list[dict[str, Any]]:
-        """Tests what is to be tested, exports the winner, and returns the record."""
+        """Tests the chosen trainings, exports the winner, and returns the record."""
         records: list[dict[str, Any]] = []
         winner = None
         self._note_test(ranked)
@@ -155,7 +155,7 @@ class Confirmation:
         return records
 
     def _note_earlier(self) -> None:
-        """Notes what was tested before there was a record of uses: it may leave the finalists."""
+        """Records tests made before uses were recorded: the finalists may lose them."""
         tested = [
             (r["trial_id"], t) for r in self._recorded for t in trainings_of(r) if "test" in t
         ]
@@ -176,15 +176,15 @@ class Confirmation:
         return finalists(self._tuner.oracle, self._config.confirm)
 
     def _executor(self) -> Any:
-        """Takes the cluster, or worker processes where several are wanted.
+        """Returns the cluster, or worker processes where several are wanted.
 
-        One process alone would load TensorFlow anew.
+        A single worker process would only load TensorFlow again.
         """
         alone = self._config.ray is None and self._config.workers == 1
         return make_executor(0) if alone else executor_of(self._config)
 
     def _known(self) -> dict[str, Outcome]:
-        """Returns the trainings of an earlier session, those that were tested with their test."""
+        """Returns the trainings of an earlier session, tested ones with their test."""
         found = {}
         for record in (*self._earlier, *self._recorded):
             if record["trial_id"] not in self._tuner.oracle.trials:
@@ -213,7 +213,7 @@ class Confirmation:
         return Training(trial_id, seed, task)
 
     def _costs(self, names: Sequence[str]) -> dict[str, list[float]]:
-        """Returns what trials cost, where there are several objectives; NaN counts as endless."""
+        """Returns the costs of trials, for several objectives; NaN counts as infinite."""
         oracle = self._tuner.oracle
         if len(self._config.objectives) == 1:
             return {}

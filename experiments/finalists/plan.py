@@ -1,7 +1,7 @@
-"""How many trainings finalists get, with which seeds, and which of them are tested.
+"""Plans the finalists' trainings: their number, their seeds, and which of them are tested.
 
-Trainings that choose among finalists flatter the one they choose: it is the luckiest of them. So
-the chosen one is trained once more on fresh seeds, and these trainings alone are tested.
+Trainings that choose among finalists flatter the chosen one: it tends to be the luckiest. So it is
+trained once more on fresh seeds, and only these trainings are tested.
 """
 
 from experiments.config import SearchConfig
@@ -22,7 +22,7 @@ def notices(config: SearchConfig) -> list[str]:
 
 
 def race_budget(config: SearchConfig) -> int:
-    """Returns how many trainings a race's rounds get: S of K times S are kept for the winner."""
+    """Returns the trainings in a race's rounds; of K times S, S are kept for the winner's test."""
     return (config.confirm - 1) * config.seeds
 
 

@@ -1,21 +1,21 @@
-"""A race: extra trainings go to contenders that may yet be the best, until one is left.
+"""A race: extra trainings go to contenders that may still be the best, until one is left.
 
 All contenders that are left are trained once a round, with the same seed: the rounds are paired
 blocks. After each round, those that are clearly worse than the best one are dropped.
 
 Sources: Birattari et al., "A Racing Algorithm for Configuring Metaheuristics", GECCO 2002, and its
 variant with t-tests in López-Ibáñez et al., "The irace Package", Operations Research Perspectives
-2016. Spread is that which rounds and contenders leave unexplained (two-way analysis of variance),
-or the pair's own where that is larger: few rounds say little of one pair, and one contender may
-spread more than others. Each is compared with the best so far (Hsu, "Constrained Simultaneous
-Confidence Intervals for Multiple Comparisons with the Best", Annals of Statistics 1984), with
-two-sided p-values after Holm's correction (1979). Every round is another look, so the error is
-spent in proportion to the budget (Lan and DeMets, Biometrika 1983).
+Spread is the residual of rounds and contenders (two-way analysis of variance), or the pair's own
+where that is larger: few rounds tell little about one pair, and one contender may spread more than
+others. Each is compared with the best so far (Hsu, "Constrained Simultaneous Confidence Intervals
+for Multiple Comparisons with the Best", Annals of Statistics 1984). The two-sided p-values are
+corrected by Holm's method (1979). Every round is another look, so the error is spent in proportion
+to the budget (Lan and DeMets, Biometrika 1983).
 
-Where contenders have costs, they are of a front: one that is worse by its scores may be worth
-having, for it costs less. So each is compared with the best of those alone that cost no more than
-it does. It leaves if that one is clearly better; if it is itself clearly better, it is worth its
-cost. The race is over when all that are left are, or cost less than all others.
+Where contenders have costs, they are on a front: one with worse scores may be worth keeping
+because it costs less. So each is compared with the best of those that cost no more. It leaves if
+that one is clearly better. If it is itself clearly better, it is worth its cost. The race is over
+when every contender left is worth its cost, or is the cheapest.
 """
 
 import math
@@ -41,10 +41,10 @@ class Drop:
     Args:
         name: The contender.
         round: After which round, from 1.
-        against: What was best then; empty if its training failed.
-        difference: By how much it was worse, in units of the score; NaN if its training failed.
-        p_value: Of the t-test, corrected for all that were compared with the best.
-        level: What it had to fall below.
+        against: The best one then; empty if its training failed.
+        difference: How much worse it was, in units of the score; NaN if its training failed.
+        p_value: Of the t-test, corrected for all comparisons with the best.
+        level: The p-value had to be below it.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Race:
         contenders: Their names, the most promising first.
         budget: Trainings of all rounds.
         direction: `"max"` or `"min"`.
-        resolution: What two scores differ by at least, if they differ: one validation image. Equal
-            scores are taken to be known no better than that.
-        costs: name -> what it costs, less of each being better; the first contender is the one
-            that is recommended, and what drops it takes its place. Empty where there are none.
+        resolution: The smallest possible difference of two scores: one validation image. Equal
+            scores are known only to this precision.
+        costs: name -> cost, less is better. The first contender is the recommended one; a contender
+            that drops it takes its place. Empty where there are no costs.
     """
 
     contenders: Sequence[str]
@@ -87,14 +87,14 @@ class Race:
         self._scores = {name: [] for name in self.contenders}
 
     def next_round(self) -> list[str]:
-        """Returns who is trained next, once each; nobody if the race is over."""
+        """Returns the contenders of the next round, once each; empty if the race is over."""
         is_over = len(self.alive) < 2 or self._is_front_known()
         if is_over or self.spent + len(self.alive) > self.budget:
             return []
         return list(self.alive)
 
     def record(self, scores: Mapping[str, float | None]) -> list[Drop]:
-        """Takes a round's scores, one of each that is left, and returns who is dropped.
+        """Records a round's scores, one per remaining contender, and returns who is dropped.
 
         Args:
             scores: name -> score on validation; `None` if the training failed.
@@ -115,10 +115,10 @@ class Race:
 
     @property
     def ending(self) -> str:
-        """Why a race is over.
+        """Why the race is over.
 
-        `separated`, `budget`, `front` where all that are left are worth what they cost, or `failed`
-        where failures left one alone.
+        `separated`, `budget`, `front` where all that are left are worth their cost, or `failed`
+        where failures left only one.
         """
         if len(self.alive) > 1:
             return "front" if self._is_front_known() else "budget"
@@ -130,9 +130,9 @@ class Race:
         return float(np.mean(self._scores[name])) if self._scores[name] else math.nan
 
     def best(self) -> str | None:
-        """Returns the contender that is left with the best mean; the first of equal ones.
+        """Returns the remaining contender with the best mean; the first of equal ones.
 
-        Where contenders have costs, the one that is recommended.
+        Where contenders have costs, the recommended one.
         """
         if self.costs:
             return self._recommended()
@@ -140,7 +140,7 @@ class Race:
         return max(known, key=self._merit, default=None)
 
     def _recommended(self) -> str | None:
-        """Returns the first contender, or what has dropped it and is left."""
+        """Returns the first contender, or the remaining one that dropped it."""
         dropped_by = {drop.name: drop.against for drop in self.drops}
         name = self.contenders[0]
         while name in dropped_by:
@@ -162,7 +162,7 @@ class Race:
         return sorted(self.contenders, key=merit, reverse=True)
 
     def place(self, name: str) -> dict[str, Any]:
-        """Returns what became of a contender, as plain data for the record."""
+        """Returns the outcome of a contender, as plain data for the record."""
         drop = next((drop for drop in self.drops if drop.name == name), None)
         place: dict[str, Any] = {"mean": self.mean(name)}
         if drop is None:
@@ -177,7 +177,7 @@ class Race:
         return place | {"outcome": "dropped"} | facts
 
     def _standing(self, name: str) -> str:
-        """Says what a contender that is left is worth: `cheapest`, `worth` its cost or `open`."""
+        """Returns the state of a remaining contender: `cheapest`, `worth` its cost or `open`."""
         if not self._rivals(name):
             return "cheapest"
         return "worth" if name in self._worth else "open"
@@ -187,7 +187,7 @@ class Race:
         return bool(self.costs) and "open" not in standings
 
     def _rivals(self, name: str) -> list[str]:
-        """Returns the others that are left and that cost no more."""
+        """Returns the other remaining contenders that cost no more."""
         return [other for other in self.alive if other != name and self._is_no_dearer(other, name)]
 
     def _is_no_dearer(self, one: str, than: str) -> bool:
@@ -207,7 +207,7 @@ class Race:
         return list(drops.values())
 
     def _pairs(self) -> list[tuple[str, str]]:
-        """Returns each with the best of those that cost no more, who is ahead first, each once."""
+        """Returns each with the best that costs no more, the leader first, without repeats."""
         order = {name: place for place, name in enumerate(self.alive)}
         found: dict[tuple[str, str], None] = {}
         for name in self.alive:
@@ -219,7 +219,7 @@ class Race:
         return list(found)
 
     def _p_values(self) -> dict[tuple[str, str], float]:
-        """Returns the p-value of each pair, who is ahead first, after Holm's correction."""
+        """Returns the p-value of each pair, the leader first, after Holm's correction."""
         raw = self._raw_p_values()
         adjusted, largest = {}, 0.0
         for place, pair in enumerate(sorted(raw, key=lambda pair: raw[pair])):

@@ -28,7 +28,7 @@ class Finalist:
         trial_id: The trial.
         outcomes: Trainings that are tested.
         ranking: Trainings that ranked it among the finalists, which are not tested.
-        race: What became of it in a race; empty without one.
+        race: Its outcome in a race; empty without one.
     """
 
     trial_id: str
@@ -53,7 +53,7 @@ class Finalist:
 
 
 def mean_score(outcomes: Iterable[Outcome]) -> float:
-    """Returns the mean score of those that did not fail, in whatever order; NaN without one."""
+    """Returns the mean score of trainings that did not fail; NaN without one."""
     scores = [outcome.score for outcome in outcomes if outcome.score is not None]
     return math.fsum(scores) / len(scores) if scores else math.nan
 
@@ -62,8 +62,8 @@ def ranked(names: Sequence[str], means: Sequence[float], direction: str) -> list
     """Returns names by their mean scores, the best first.
 
     Args:
-        names: In the order of the search, which decides between equal ones.
-        means: One a name; NaN, for what has none, comes last.
+        names: In the order of the search, which breaks ties.
+        means: One per name; NaN, for one without scores, comes last.
         direction: `"max"` or `"min"`.
     """
     sign = -1.0 if direction == "max" else 1.0
@@ -79,9 +79,9 @@ class Ranking:
         trainings: Trains.
         make: Makes a training of a trial and a seed.
         say: Called with a line of progress.
-        resolution: What two scores differ by at least, if they differ; see `racing.Race`.
-        costs: Of several objectives, what each finalist costs; see `racing.Race`.
-        end: When the search should be done, by `deadline.clock`; `None` for whenever.
+        resolution: Smallest possible difference of two scores; see `race.Race`.
+        costs: With several objectives, the cost of each finalist; see `race.Race`.
+        end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
     """
 
     def __init__(
@@ -100,10 +100,9 @@ class Ranking:
     def of(self, names: Sequence[str]) -> list[Finalist]:
         """Returns the finalists, the winner first.
 
-        One finalist has nothing to be compared with. Of several objectives the first, the knee,
-        stays first, and the others are ranked by the first objective. In both cases no training
-        decides what is recommended, and all are tested; unless finalists of several objectives
-        race.
+        A single finalist has no competitor. With several objectives the knee stays first,
+        and the others are ranked by the first objective. In both cases no training decides what is
+        recommended, and all are tested. The exception is a race of finalists of several objectives.
 
         Args:
             names: Ids of the trials, in the order of the search.
@@ -142,7 +141,7 @@ class Ranking:
         return [Finalist(name, ranking=runs[name]) for name in order]
 
     def _raced(self, names: Sequence[str]) -> list[Finalist]:
-        """Trains round by round, with the same seed for all that are left."""
+        """Trains round by round, with the same seed for all contenders that are left."""
         config, budget = self._config, race_budget(self._config)
         race = Race(names, budget, self._direction, self._resolution, self._costs)
         runs: dict[str, list[Outcome]] = {name: [] for name in names}
@@ -174,7 +173,7 @@ class Ranking:
         return left is not None and left < seconds + REPORT_SECONDS
 
     def _with_fresh(self, finalists: Sequence[Finalist]) -> list[Finalist]:
-        """Trains the winner on fresh seeds; the next one, if all of these trainings fail."""
+        """Trains the winner on fresh seeds; if all these trainings fail, the next finalist."""
         winner = None
         for finalist in finalists:
             seeds = seeds_of(self._config.seed, Stream.FRESH, finalist.trial_id, self._config.seeds)
@@ -183,7 +182,7 @@ class Ranking:
                 self._say(fresh_line(finalist.trial_id, len(wanted)))
                 finalist.outcomes = self._trainings.run(wanted, to_test=True)
                 winner = finalist if finalist.trained else None
-            else:  # what an earlier session has tested stays
+            else:  # trainings that an earlier session tested stay
                 finalist.outcomes = self._trainings.tested(wanted)
         first = [winner] if winner else []
         return [*first, *(f for f in finalists if f is not winner)]

@@ -77,11 +77,11 @@ def _exported(records: Records) -> dict[str, Any] | None:
 
 
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:
-    """Whether the record is of the finalists that are asked for, trained as they are now.
+    """Whether the record holds the requested finalists, trained as they would be now.
 
     More finalists or trainings than asked for are fine: finished work is reused.
 
-    Records of before finalists were ranked have their trainings in `runs` alone, all tested: they
+    Records from before finalists were ranked have their trainings in `runs` alone, all tested. They
     count as well.
 
     Args:
@@ -110,7 +110,7 @@ def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> boo
 def left_out(before: Records, now: Records) -> list[dict[str, Any]]:
     """Returns the trainings of `before` that `now` does not hold, as records of their finalists.
 
-    They are kept, for a later session may ask for them again.
+    They are kept because a later session may need them again.
     """
     held = {key for record in now for key in _keys(record)}
     found = []

@@ -24,8 +24,8 @@ class Tested:
     """The test result of a training.
 
     Args:
-        metrics: Of Keras' evaluation; `accuracy` is that of `predicted`, to the image.
-        predicted: `(num_images,)`, the class it says of each image; uint8 for up to 256 classes.
+        metrics: From Keras' evaluation; `accuracy` is computed exactly from `predicted`.
+        predicted: `(num_images,)`, the predicted class of each image; uint8 for up to 256 classes.
     """
 
     metrics: dict[str, float]

@@ -1,8 +1,8 @@
-"""Trainings of recorded trials: through an executor, each kept as soon as it has ended.
+"""Runs trainings of recorded trials through an executor; each is kept as soon as it has ended.
 
-A training has a folder of its own in `artifacts/finalists/` until all are done: `result.json`, its
-best epoch's weights, and, until it ends, its attempts and the snapshot to resume from. So a search
-that is interrupted among its finalists repeats none of those that had ended.
+A training has its own folder in `artifacts/finalists/` until all are done. It holds `result.json`,
+the weights of the best epoch and, until the training ends, its attempts and the snapshot to resume
+from. So a search that is interrupted among its finalists repeats no training that had ended.
 """
 
 import shutil
@@ -36,7 +36,7 @@ class Training:
         trial_id: The trial.
         seed: Its seed; the first of several.
         task: What to train, without a place for its files.
-        how: Further facts that a kept result has to be of; plain data.
+        how: Further facts that a kept result has to match; plain data.
         stop_after: Epochs after which it is stopped; it is trained to its end if `None`.
     """
 
@@ -48,12 +48,12 @@ class Training:
 
     @property
     def key(self) -> str:
-        """Names it."""
+        """The key of the training."""
         return f"{self.trial_id}-{self.seed}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a kept result has to be of to be that of this training."""
+        """The facts that a kept result has to match."""
         task = self.task
         facts = {"seed": self.seed, "max_epochs": task.epochs, "patience": task.patience}
         return {"trial_id": self.trial_id} | facts | dict(self.how)
@@ -61,17 +61,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to.
+    """The result of a training.
 
     Args:
         training: The training.
         execution: Its record; `None` if it failed.
-        weights: File of its best epoch's weights; `None` if they are not there any more.
+        weights: File of its best epoch's weights; `None` if they were removed.
         failure: Why it failed, in one line.
-        test: What it came to on test, if that is known: metrics, and `test_size`.
-        numerics: What decided its numbers beside its seed, see `numerics.numerics`; empty where
-            that is not recorded.
-        result: All that its process returned; empty where that is not kept.
+        test: Its test result, if known: metrics, and `test_size`.
+        numerics: Its numerical conditions besides the seed, see `numerics.numerics`; empty where
+            they are not recorded.
+        result: Everything that its process returned; empty where that is not kept.
     """
 
     training: Training
@@ -96,19 +96,19 @@ class Outcome:
 
 
 class OutOfTimeError(RuntimeError):
-    """The deadline came before all trainings were done; a later session goes on with them."""
+    """The deadline came before all trainings were done; a later session continues them."""
 
 
 class Trainings:
-    """Trains finalists, as many at once as the executor has room for.
+    """Trains finalists, as many in parallel as the executor has room for.
 
     Args:
         study: The study folder.
         executor: Runs them.
         display: Shows how it goes.
-        known: Trainings of an earlier session, by key, whose weights are gone. Those that were not
-            tested serve where their score is all that is wanted.
-        end: When the search should be done, by `deadline.clock`; `None` for whenever.
+        known: Trainings of an earlier session, by key, whose weights are gone. Untested ones are
+            reused only where their score is enough.
+        end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
         place: Folder in `artifacts/` that keeps them.
     """
 
@@ -138,7 +138,7 @@ class Trainings:
             to_test: Whether they are to be tested, so that scores alone are not enough.
 
         Returns:
-            What each came to, in order.
+            The outcome of each, in order.
 
         Raises:
             KeyboardInterrupt: It was interrupted; what has ended is kept.
@@ -165,7 +165,7 @@ class Trainings:
         return [outcome for outcome in found if outcome is not None]
 
     def tested(self, trainings: Sequence[Training]) -> list[Outcome]:
-        """Returns what those came to that an earlier session has tested."""
+        """Returns the outcomes of those trainings that an earlier session tested."""
         found = [self._recalled(training, to_test=True) for training in trainings]
         return [outcome for outcome in found if outcome is not None]
 
@@ -174,7 +174,7 @@ class Trainings:
         return None if known is None or (to_test and known.test is None) else known
 
     def outcome(self, training: Training, to_test: bool = False) -> Outcome | None:
-        """Returns what a training came to; `None` if it has not been trained as is wanted now."""
+        """Returns the outcome of a training; `None` if there is none that matches the request."""
         folder = TrialFolder(self._folder / training.key)
         try:
             record = read_json(folder.result)
@@ -209,7 +209,7 @@ class Trainings:
         return self._ending() and not self._queue.running
 
     def _ending(self) -> bool:
-        """Whether no training may go on: interrupted, or the rest of the time is the report's."""
+        """Whether trainings must stop: interrupted, or the remaining time is for the report."""
         is_due = self._end is not None and clock() + REPORT_SECONDS > self._end
         return self._interruption.requested or is_due
 
@@ -236,7 +236,7 @@ class Trainings:
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:
-        """Shows an epoch, and answers whether to go on."""
+        """Shows an epoch, and answers whether to continue."""
         if not self._queue.is_current(job):
             return Answer.STOP
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
@@ -256,7 +256,7 @@ class Trainings:
         self._finish(job, self._queue.ended(job, result, worker))
 
     def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
-        """Runs a training again whose process is gone, or gives it up."""
+        """Runs a training again whose process was lost, or gives up on it."""
         self._finish(job, self._queue.lost(job, loss, worker))
 
     def _repeated(self, job: Job, why: str) -> None:

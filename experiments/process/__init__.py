@@ -1,1 +1,1 @@
-"""This process: what it inherits and prints, what interrupts it, and the machine that it is on."""
+"""This process: what it inherits, what it prints, what interrupts it, and its machine."""

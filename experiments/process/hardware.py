@@ -1,4 +1,4 @@
-"""What this machine has to run trials on, asked without loading TensorFlow."""
+"""This machine's resources for trials, found without loading TensorFlow."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ _BYTES_A_WORKER = 1.5e9
 
 
 def num_cores() -> int:
-    """Returns the cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def gpus() -> list[str]:
-    """Returns what `CUDA_VISIBLE_DEVICES` names, or else the index of each NVIDIA GPU."""
+    """Returns the devices in `CUDA_VISIBLE_DEVICES`, or else the index of each NVIDIA GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
@@ -32,13 +32,13 @@ def gpus() -> list[str]:
 
 
 def suitable_workers() -> int:
-    """Returns one worker a GPU, or else one a core, as far as there is memory for them."""
+    """Returns one worker per GPU, or else one per core, as many as memory allows."""
     wanted = len(gpus()) or num_cores()
     return max(1, min(wanted, int(psutil.virtual_memory().available // _BYTES_A_WORKER)))
 
 
 def out_of_memory_kills() -> int:
-    """Returns how many processes the kernel has killed for memory; 0 where it does not say."""
+    """Returns how many processes the kernel has killed for memory; 0 where that is unknown."""
     try:
         text = Path("/proc/vmstat").read_text(encoding="ascii")
     except OSError:
@@ -47,6 +47,6 @@ def out_of_memory_kills() -> int:
 
 
 def private_bytes(pid: int | None = None) -> int:
-    """Returns the resident memory of a process without what it shares, such as memory maps."""
+    """Returns the resident bytes of a process, without shared pages such as memory maps."""
     memory = psutil.Process(pid).memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))

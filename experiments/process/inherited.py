@@ -1,9 +1,9 @@
-"""What a process inherits and a search can't run under: set or refused here, in one line each.
+"""Inherited settings that a search can't run under: set here, or refused in one line each.
 
-Environment variables, the user's `keras.json`, and what a caller's script has set of Keras and of
-Python's warnings. The command line and worker processes are this suite's own: what they inherit is
-set for good, by `before_imports`, `own_process` and `own_keras`. `run_search` runs in a process of
-somebody else: `settled` sets what it must and puts it back.
+They are environment variables, the user's `keras.json`, and settings of Keras and of Python's
+warnings made by a caller's script. The command line and the worker processes belong to this suite:
+`before_imports`, `own_process` and `own_keras` set theirs for good. `run_search` runs in a
+caller's process: `settled` changes settings there and restores them.
 """
 
 import os
@@ -20,10 +20,10 @@ _DISTRIBUTED = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACL
 
 
 def before_imports() -> None:
-    """Sets what Keras and matplotlib read when they are imported.
+    """Sets the variables that Keras and matplotlib read when they are imported.
 
     Raises:
-        UserError: Keras has been imported already, on another backend.
+        UserError: Keras has already been imported with another backend.
     """
     if "keras" in sys.modules:
         _check_backend()
@@ -31,17 +31,17 @@ def before_imports() -> None:
         asked = os.environ.get("KERAS_BACKEND")
         if asked and sys.stderr is not None:
             print(f"KERAS_BACKEND={asked}: not followed, TensorFlow trains", file=sys.stderr)
-        os.environ["KERAS_BACKEND"] = _BACKEND  # wins over keras.json
+        os.environ["KERAS_BACKEND"] = _BACKEND  # takes precedence over keras.json
     if not _is_found(os.environ.get("MPLBACKEND", "")):
         os.environ["MPLBACKEND"] = "agg"
 
 
 def own_process() -> None:
-    """Settles a process that is this suite's own, before it imports anything heavy."""
+    """Sets up a process of this suite before it imports anything heavy."""
     open_streams()
-    os.environ["MPLBACKEND"] = "agg"  # figures are written; a notebook's own backend shows them
+    os.environ["MPLBACKEND"] = "agg"  # figures are written; a notebook's backend shows them
     _drop_errors()
-    # Processes that are started from here inherit both.
+    # Child processes inherit both.
     sys.warnoptions[:] = [option for option in sys.warnoptions if not _is_error(option)]
     asked = os.environ.get("PYTHONWARNINGS", "").split(",")
     if any(map(_is_error, asked)):
@@ -49,7 +49,7 @@ def own_process() -> None:
 
 
 def own_keras() -> None:
-    """Sets what Keras has read from `keras.json`, in a process that is this suite's own."""
+    """Overrides what Keras has read from `keras.json`, in a process of this suite."""
     import keras
 
     keras.config.set_image_data_format(_FORMAT)
@@ -59,10 +59,10 @@ def own_keras() -> None:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Runs a search in the process of a caller, whose settings are as before afterwards.
+    """Runs a search in a caller's process, and restores the caller's settings afterwards.
 
     Raises:
-        UserError: One is set that the search can neither follow nor put aside.
+        UserError: A setting can neither be followed nor be overridden.
     """
     before_imports()
     refuse_shared_trials()
@@ -82,7 +82,7 @@ def settled() -> Iterator[None]:
 
 
 def refuse_shared_trials() -> None:
-    """Checks that Keras Tuner is not told to share trials in its own way.
+    """Checks that Keras Tuner is not set to share trials in its own distributed mode.
 
     Raises:
         UserError: It is.
@@ -96,9 +96,9 @@ def refuse_shared_trials() -> None:
 
 
 def open_streams() -> None:
-    """Opens what is closed of standard input, output and errors, so that no file gets its number.
+    """Opens closed standard streams, so that no other file gets their numbers.
 
-    What is written there goes nowhere.
+    Output to them is discarded.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -134,7 +134,7 @@ def _check_precision(policy: str) -> None:
 
 
 def _is_found(backend: str) -> bool:
-    """Whether matplotlib will find a backend that is named as a module."""
+    """Whether matplotlib will find a backend that is given as a module name."""
     name = backend.removeprefix("module://")
     return name == backend or find_spec(name.partition(".")[0]) is not None
 
@@ -144,9 +144,9 @@ def _is_error(option: str) -> bool:
 
 
 def _drop_errors() -> None:
-    """Lets warnings be warnings again where Python was started to take them for errors.
+    """Restores Python's default warning filters if Python was started with warnings as errors.
 
-    TensorFlow and Keras give some. The filters are those of a Python that was told nothing.
+    TensorFlow and Keras emit some warnings.
     """
     if any(map(_is_error, sys.warnoptions)):
         warnings.resetwarnings()

@@ -1,7 +1,7 @@
-"""Ctrl-C: once to end after the running epoch, twice to end at once.
+"""Ctrl-C: once ends the search after the running epoch, twice ends it at once.
 
-A `SIGTERM` counts as one, and so does the `SIGHUP` of a terminal that is closed, unless it is
-ignored (`nohup`). It may come several times, from the terminal and from the shell: once counts.
+A `SIGTERM` counts as a Ctrl-C. So does the `SIGHUP` of a closed terminal, unless it is ignored
+(`nohup`). It may arrive several times, from the terminal and from the shell, and counts once.
 """
 
 import signal
@@ -15,10 +15,10 @@ from typing import Any, Self
 class Interruption:
     """Counts interrupts while it is entered; the second raises `KeyboardInterrupt`.
 
-    Outside the main thread, where Python hears no signals, it does nothing.
+    Outside the main thread, where Python receives no signals, it does nothing.
 
     Args:
-        notice: Called with a line to be shown at the first one.
+        notice: Called with a line to show at the first interrupt.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
@@ -52,11 +52,11 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Has `SIGTERM` and `SIGHUP` raise `KeyboardInterrupt` within, as Ctrl-C does.
+    """Makes `SIGTERM` and `SIGHUP` raise `KeyboardInterrupt` inside the block, as Ctrl-C does.
 
-    For processes of this suite alone: so what is held is let go, and the exit code is Ctrl-C's.
+    Only for processes of this suite: resources are released, and the exit code is Ctrl-C's.
     """
-    before: dict[int, Any] = {}  # signal -> what was done with it
+    before: dict[int, Any] = {}  # signal -> its handler before
     if threading.current_thread() is threading.main_thread():
         for number in (int(signal.SIGTERM), *_hang_up()):
             before[number] = signal.signal(number, _interrupt) or signal.SIG_DFL
@@ -68,7 +68,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if number == signal.SIGHUP:  # it may come again while this one is followed
+    if number == signal.SIGHUP:  # it may arrive again while this one is handled
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -1,8 +1,8 @@
-"""What decides a training's numbers beside its seed: recorded with each trial, asked for again.
+"""The conditions besides the seed that determine a training's numbers, recorded with each trial.
 
-Measured on two cores with TensorFlow's CPU build: the same number of intra-op threads gives the
-same numbers to the last bit, another one does not (sums are split among threads, and
-`enable_op_determinism` does not change that); inter-op threads do not matter.
+Measured on two cores with TensorFlow's CPU build: the same number of intra-op threads gives
+bit-identical numbers, another one does not. Sums are split among threads, and
+`enable_op_determinism` does not change that. Inter-op threads do not matter.
 """
 
 import os
@@ -19,7 +19,7 @@ _PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 def numerics() -> dict[str, Any]:
-    """Describes what decides the numbers of a training in this process; TensorFlow is loaded."""
+    """Describes the numerical conditions of trainings in this process; TensorFlow is loaded."""
     import keras
     import tensorflow as tf
 
@@ -36,7 +36,7 @@ def numerics() -> dict[str, Any]:
 
 
 def threads_of(num_workers: int, name: str = INTRA) -> int:
-    """Returns the threads that a trial has, of so many at once: what the user set, or a share."""
+    """Returns the threads per trial: the number that the user set, or a share of the cores."""
     given = os.environ.get(name, "")
     share = max(1, num_cores() // max(1, num_workers))
     return int(given) if given.isdecimal() and int(given) else share
@@ -53,7 +53,7 @@ def cpu_model() -> str:
 
 
 def variables_for(then: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the environment of a process that is to give the numbers of a record."""
+    """Returns environment variables for a process that reproduces the numbers of a record."""
     found = {}
     for name, fact in ((INTRA, "intra_op_threads"), (INTER, "inter_op_threads")):
         if isinstance(then.get(fact), int):
@@ -64,5 +64,5 @@ def variables_for(then: Mapping[str, Any]) -> dict[str, str]:
 
 
 def needs_another_process(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a process of its own would give other numbers than this one, those of the record."""
+    """Whether a process of its own is needed to reproduce the numbers of the record."""
     return any(then.get(fact) not in (None, now[fact]) for fact in ("intra_op_threads", "onednn"))

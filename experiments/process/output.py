@@ -1,7 +1,7 @@
-"""The one way of texts to the terminal: what would steer it is shown, not sent.
+"""The only way of text to the terminal: control characters are shown, not sent.
 
-Names of folders, classes and hyperparameters, messages and whatever else a study records are
-written by others. All that is printed passes `printable`.
+Names of folders, classes and hyperparameters, messages and other recorded texts are untrusted.
+All printed text passes through `printable`.
 """
 
 import os
@@ -13,19 +13,19 @@ from typing import Any
 
 import click
 
-# Controls, marks that change the direction of the text around them, halves of characters.
+# Control characters, marks that change text direction, lone surrogates.
 _STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_LAYOUT = "\n\t"  # of texts of several lines
+_LAYOUT = "\n\t"  # allowed in texts of several lines
 
 
 def printable(text: str, *, one_line: bool = False) -> str:
-    r"""Returns `text` with what would steer a terminal shown as `\x1b`, `\u202e`.
+    r"""Returns `text` with control characters shown as `\x1b`, `\u202e`.
 
     Args:
         text: Any text.
-        one_line: Whether line breaks and tabs are shown so as well.
+        one_line: Whether line breaks and tabs are shown in this way too.
     """
 
     def escaped(match: re.Match[str]) -> str:
@@ -40,7 +40,7 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
-    """Prints `text`, whatever it has in it, in the characters that the output can show."""
+    """Prints `text` safely, in characters that the output can show."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = printable(str(text)).encode(encoding, "backslashreplace").decode(encoding)
@@ -48,16 +48,16 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 
 def say(line: str) -> None:
-    """Prints a line; once nobody reads any more, says so on standard error and prints nothing."""
+    """Prints a line; if the output is closed, reports that on standard error once."""
     try:
         echo(line)
-    except OSError:  # a closed pipe, a terminal that is gone
+    except OSError:  # a closed pipe or terminal
         close()
         complain("the output was closed: the search goes on without it")
 
 
 def complain(line: str) -> None:
-    """Prints a line on standard error; nothing where that is closed as well."""
+    """Prints a line on standard error; does nothing if that is closed."""
     try:
         echo(line, err=True)
     except OSError:
@@ -66,7 +66,7 @@ def complain(line: str) -> None:
 
 
 def close() -> None:
-    """Lets what is still printed go nowhere, so that Python does not fail at its exit."""
+    """Discards remaining output, so that Python does not fail at its exit."""
     _let_go(sys.stdout)
 
 
@@ -77,23 +77,23 @@ def _let_go(stream: Any) -> None:
 
 
 class Enduring:
-    """A stream whose text goes nowhere from when its terminal is gone.
+    """A stream that discards text once its terminal is closed.
 
     Args:
-        stream: What is written to.
+        stream: The stream to write to.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes `text`, if anybody reads it."""
+        """Writes `text`, unless the terminal is closed."""
         with self._going_on():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Writes what was held back, if anybody reads it."""
+        """Flushes buffered text, unless the terminal is closed."""
         with self._going_on():
             self._stream.flush()
 

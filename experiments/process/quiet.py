@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow says of its own inner life out of the terminal."""
+"""Keeps TensorFlow's internal messages out of the terminal."""
 
 import gc
 import logging
@@ -12,24 +12,24 @@ from experiments.process.inherited import before_imports, own_keras
 def import_keras_quietly() -> None:
     """Imports Keras and TensorFlow without their notes on CPU features and missing GPUs.
 
-    For processes of this suite alone: Keras is set to what searches need.
+    Only for processes of this suite: Keras is set up for searches.
 
-    They are written to file descriptor 2 before any setting is heard, so that is turned away
-    during the import; if the import fails, what was written is shown. A `TF_CPP_MIN_LOG_LEVEL`
-    of 0 or 1 that the user has set wins and shows all.
+    The notes go to file descriptor 2 before any setting takes effect. So the descriptor is
+    redirected during the import; if the import fails, the output is shown. If the user has set
+    `TF_CPP_MIN_LOG_LEVEL` to 0 or 1, everything is shown.
     """
     before_imports()
     is_first = "keras" not in sys.modules
     _import()
     if is_first:
-        # What they have made lives for ever: collections need not look at it again.
+        # Objects made by the import live for ever: garbage collections can skip them.
         gc.freeze()
     own_keras()
 
 
 def _import() -> None:
     for name in ("tensorflow", "absl"):
-        # A filter, for TensorFlow sets the level anew when it is imported.
+        # A filter, because TensorFlow resets the level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
         return

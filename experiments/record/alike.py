@@ -1,9 +1,9 @@
 """Which trainings may be pooled: those that were trained under the same conditions.
 
-What decides a training is recorded with each one made for a comparison (`how` of a run, see
-`studies.trained_how`). Finalists have `max_epochs` and `patience` in their record; older
-trainings for comparisons have their history alone. What one of two does not record does not tell
-them apart.
+The conditions of a training are recorded with each one made for a comparison (`how` of a run, see
+`studies.trained_how`). Finalists have `max_epochs` and `patience` in their record. Older trainings
+for comparisons have their history alone. A fact that one of two trainings does not record does not
+count as a difference.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def differing(one: Facts, other: Facts) -> list[str]:
 
 
 def why_unlike(facts: Facts, run: Facts, wanted: Facts) -> list[str]:
-    """Returns the names of what tells a run apart from one trained as `wanted`.
+    """Returns the names of facts in which a run differs from one trained as `wanted`.
 
     Args:
         facts: What `facts_of` says of the run.

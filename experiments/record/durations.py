@@ -1,7 +1,7 @@
 """How long trials took: measured durations, never differences of wall-clock times.
 
-The clock of the wall may be set back, and a trial that was interrupted waits until its search is
-resumed. So each attempt's seconds are measured by a clock that only runs forward, and add up.
+The wall clock may be set back, and an interrupted trial waits until its search is resumed. So each
+attempt is measured by a monotonic clock, and the seconds are added up.
 """
 
 import math
@@ -18,8 +18,8 @@ from experiments.record.reading import as_number, dicts
 def trial_seconds(result: Mapping[str, Any]) -> float:
     """Returns the seconds of all attempts of a trial; NaN where none are recorded.
 
-    Records of before `seconds` have when attempts began and ended alone. An attempt whose process
-    was killed has no seconds; its epochs that were kept count at least.
+    Records from before `seconds` hold only when attempts began and ended. An attempt whose process
+    was killed has no seconds; the seconds of its kept epochs are counted.
 
     Args:
         result: The content of `result.json`.

@@ -35,8 +35,8 @@ def epochs_asked(result: Mapping[str, Any]) -> int | None:
 def longest_first(trials: Sequence[Any], asked: Mapping[str, int]) -> list[Any]:
     """Returns trials in their order, but those with fewer epochs after all others.
 
-    A study whose trials got more epochs later has both: fewer epochs are a handicap, so a trial
-    that had them is not said to be worse; but what it has come to is not what the others have.
+    A study whose trials got more epochs later has both kinds. Fewer epochs are a handicap: such a
+    trial is not necessarily worse, but its score is not comparable with the others'.
 
     Args:
         trials: Trials, best first.

@@ -1,4 +1,4 @@
-"""What the scores of a plain Keras Tuner project are of: it records the scores, and never says."""
+"""Infers the objective of a plain Keras Tuner project: it records scores, but no objective."""
 
 import math
 import re
@@ -33,7 +33,7 @@ class Ranking:
         scores: trial id -> score by that metric.
         same: Other metrics that equal every one of those scores too, as `name:direction`.
         is_known: Whether there is such a metric.
-        notes: What had to be decided, and what speaks against it.
+        notes: Decisions made, and evidence against them.
     """
 
     name: str
@@ -128,7 +128,7 @@ def _several(
     others: list[str],
     scores: dict[str, float],
 ) -> Iterable[Note]:
-    """Says what became of trials that were ranked by another objective."""
+    """Describes how trials that were ranked by another objective were treated."""
     if not others:
         return
     by = sorted({str(c) for c in (_by(voters, i) for i in others) if c is not None})

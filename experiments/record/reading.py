@@ -55,7 +55,7 @@ def read_dict(path: Path) -> dict[str, Any]:
 
 
 def _why(text: str) -> str:
-    """Says what a file is that is no JSON, where it is one of those that repositories hold."""
+    """Describes a file that is not JSON, if it is of a kind known from repositories."""
     if not text.strip():
         return "it is empty"
     if text.startswith("version https://git-lfs"):
@@ -82,7 +82,7 @@ def read_arrays(path: Path) -> "dict[str, npt.NDArray[Any]]":
     Raises:
         UserError: It can't be read, or its arrays are larger than 256 MB.
     """
-    import numpy as np  # by who reads arrays: `status` does not
+    import numpy as np  # only where arrays are read: `status` reads none
 
     try:
         with zipfile.ZipFile(path) as archive:

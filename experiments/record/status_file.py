@@ -1,4 +1,4 @@
-"""What a running search is at: a small file that another terminal can read at any time."""
+"""The progress of a running search: a small file that another terminal can read at any time."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class StatusFile:
         self._trials: dict[str, dict[str, Any]] = {}
 
     def epoch(self, trial_id: str, execution: int, epoch: int, metrics: dict[str, float]) -> None:
-        """Takes note of the last epoch of a running trial."""
+        """Records the last epoch of a running trial."""
         self._trials[trial_id] = {"execution": execution, "epoch": epoch + 1, "metrics": metrics}
 
     def ended(self, trial_id: str) -> None:
@@ -47,5 +47,5 @@ class StatusFile:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Returns what a search last said of itself; empty if nothing can be read."""
+    """Returns the last recorded status of a search; empty if nothing can be read."""
     return read_dict(StudyFolder(folder).status)

@@ -63,7 +63,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Returns the commit of the suite's own source, wherever one stands."""
+    """Returns the commit of the suite's own source, independent of the current folder."""
     source = Path(__file__).resolve()
     variables = {n: v for n, v in os.environ.items() if not n.startswith("GIT_")}
 
@@ -123,7 +123,7 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
         UserError: There is none.
     """
     named, path = Path(runs_dir) / study, Path(study)
-    # `.` and `..` are paths from where one stands, and the folder has a name all the same.
+    # `.` and `..` are relative to the current folder, yet the folder has a name.
     for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():
             return folder

@@ -1,7 +1,7 @@
-"""Writes down each time that a study's test split is used: opened on trainings, or looked at.
+"""Records each use of a study's test split: opened on trainings, or looked at in a comparison.
 
-A test split that was used often is worth less: what is chosen by it flatters itself. The report
-says how often it was, and comparisons count how often the same arms were looked at before.
+A test split that was used often is worth less: choosing by it biases its scores. The report shows
+how often it was used, and comparisons count earlier looks at the same arms.
 
 - `artifacts/test_uses.json`: a list, one entry each time that the split was opened on trainings
   that it had not been opened on: `time` (seconds since 1970), `by` (`finalists` or `compare`),
@@ -130,10 +130,10 @@ def note_test_use(
     trainings: Iterable[tuple[str, int]],
     when: float | None = None,
 ) -> None:
-    """Notes that the test split is about to be opened on trainings.
+    """Records that the test split is about to be opened on trainings.
 
-    It is called before, so that an interruption hides nothing. What was noted before, and is tested
-    once more since it was interrupted, is not another use.
+    It is called before the test, so that an interruption hides nothing. A recorded training whose
+    test was interrupted and is repeated is not another use.
 
     Args:
         folder: The study folder.
@@ -163,7 +163,7 @@ def note_test_use(
 
 
 def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
-    """Notes that a comparison looked at tested trainings; the same ones again are no other look.
+    """Records that a comparison looked at tested trainings; the same ones again are no other look.
 
     Args:
         folder: The study folder.

@@ -1,8 +1,8 @@
 """An index of trial results, without epochs, in one file of the study folder.
 
-Trial files are the truth. The index is a cache of them: an entry counts only while the trial's
-files are those that it was made of, by inode, time of change and size. What does not count is read
-from the trial's files. The index is written whole or not at all, and not where that can't be done.
+Trial files are the truth, and the index is a cache of them. An entry is valid only while the
+trial's files are unchanged by inode, time of change and size. Other trials are read from their
+files. The index is written whole or not at all, and skipped where the folder is read-only.
 """
 
 import gc

@@ -1,7 +1,7 @@
 """Drives a search: asks the oracle for trials, hands them to an executor, keeps the record.
 
-The oracle lives here alone, in one thread. Each trial is recorded exactly once: what comes of an
-attempt that is not the running one is ignored.
+Only this process and one thread of it use the oracle. Each trial is recorded exactly once:
+messages of attempts other than the running one are ignored.
 """
 
 from contextlib import suppress
@@ -28,7 +28,7 @@ _IDLE_SECONDS = 0.02
 
 
 class TaskMaker(Protocol):
-    """What the driver is given its trials by; the suite's tuner is one."""
+    """Supplies the driver with tasks of trials; the suite's tuner is one."""
 
     oracle: Any
 
@@ -41,9 +41,9 @@ class Driver:
     Args:
         source: Makes tasks of the oracle's trials.
         executor: Runs them.
-        record: Writes what happened.
-        display: Is told of it.
-        retention: Decides on weights.
+        record: Writes the events.
+        display: Receives the events.
+        retention: Decides which weights are kept.
         deadline: Decides whether a trial can still be started.
         max_failures: Failures in a row that end the search.
     """
@@ -90,14 +90,14 @@ class Driver:
             at_once = False
         finally:
             self._executor.close(at_once)
-            with suppress(OSError):  # both can be made again; what is being raised matters more
+            with suppress(OSError):  # both can be rebuilt; the error that is raised matters more
                 self._oracle.flush()
                 self._status.write(self._state(), force=True)
         if self._interruption.requested:
             raise KeyboardInterrupt
 
     def _recall(self) -> None:
-        """Takes in what earlier sessions came to, and removes the weights that they left over."""
+        """Loads the results of earlier sessions, and removes weights that they left behind."""
         ended = (Status.COMPLETED, Status.FAILED)
         trials = [trial for trial in self._oracle.trials.values() if trial.status in ended]
         self._retention.recall([(t.trial_id, t.score, self._values(t)) for t in trials])
@@ -107,7 +107,7 @@ class Driver:
                 self._deadline.learn(*cost)
 
     def _values(self, trial: Any) -> list[float] | None:
-        """Returns a trial's values by objective; `None` unless it was trained whole."""
+        """Returns a trial's values by objective; `None` unless it was fully trained."""
         if trial.status != Status.COMPLETED or is_left_behind(trial):
             return None
         values: list[float] = self._oracle.values_of(trial)
@@ -134,7 +134,7 @@ class Driver:
         return self.ended_by is not None
 
     def _fill(self) -> bool:
-        """Starts as many trials as there is room for; says whether the oracle has no more."""
+        """Starts as many trials as there is room for; returns whether the oracle has no more."""
         while self._queue.has_room():
             if not self._deadline.fits() and not self._exhausted:
                 self._is_full = True
@@ -160,7 +160,7 @@ class Driver:
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:
-        """Tells oracle and display of an epoch, and answers for them."""
+        """Passes an epoch to oracle and display, and returns their answer."""
         if not self._queue.is_current(job):
             return Answer.STOP
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
@@ -175,7 +175,7 @@ class Driver:
         return Answer.GO
 
     def noted(self, job: Job, what: str, done: int, total: int) -> None:
-        """Tells the display of progress before the first epoch."""
+        """Passes progress before the first epoch to the display."""
         self._display.computing(what, done, total)
 
     def ended(self, job: Job, result: TrialResult, worker: str) -> None:
@@ -183,7 +183,7 @@ class Driver:
         self._finish(job, self._queue.ended(job, result, worker))
 
     def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
-        """Runs a trial again whose process is gone, or records it as failed."""
+        """Runs a trial again whose process was lost, or records it as failed."""
         self._finish(job, self._queue.lost(job, loss, worker))
 
     def _repeated(self, job: Job, why: str) -> None:
@@ -216,7 +216,7 @@ class Driver:
 
 
 def wanted_states(oracle: Any) -> set[str]:
-    """Returns the trials whose training a running or a later one goes on from."""
+    """Returns the trials whose training a running or a later trial continues."""
     unfinished = [*oracle.ongoing_trials.values(), *(oracle.trials[i] for i in oracle._retry_queue)]
     wanted: set[str] = oracle.wanted()
     return origins(unfinished) | wanted

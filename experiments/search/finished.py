@@ -1,6 +1,6 @@
 """A finished study, recognized from its record without Keras or TensorFlow.
 
-Whatever the record does not settle is left to the long way (`search.go_on`), which asks the oracle.
+If the record leaves anything open, the full path (`search.run.go_on`) asks the oracle.
 """
 
 import time
@@ -29,7 +29,7 @@ from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
 
-# Fields that have no say in what is left to do.
+# Fields that do not affect the remaining work.
 _HOW = ("workers", "deadline", "max_failures")
 _PACKAGES = ("keras", "keras-tuner")  # which a space's ranges may depend on
 _PLAN = ("max_trials", "max_epochs", "factor")
@@ -42,10 +42,10 @@ class Finished:
     Args:
         record: The content of `study.json`.
         folder: The study folder.
-        config: What is asked now.
+        config: The requested configuration.
         trials: Its trials.
         data: Its prepared dataset.
-        confirmed: What its finalists came to.
+        confirmed: The result of its finalists.
     """
 
     record: dict[str, Any]
@@ -92,11 +92,11 @@ def find_finished(
     Args:
         record: The content of `study.json`.
         folder: The study folder.
-        config: What is asked now.
-        display: Shows how a folder of images is looked at.
+        config: The requested configuration.
+        display: Shows the scan of a folder of images.
 
     Raises:
-        UserError: A deadline is none, or the images of a folder can't be had.
+        UserError: The deadline is invalid, or the images of a folder are missing.
     """
     if config.deadline:
         parse_deadline(config.deadline)
@@ -115,7 +115,7 @@ def find_finished(
 
 
 def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
-    """Whether what is asked is what was asked, of the same search space."""
+    """Whether the request and the search space are those of the record."""
     before = changed_config(record, folder, {"ray": config.ray})
     same = all(
         getattr(before, field.name) == getattr(config, field.name)
@@ -129,7 +129,7 @@ def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig)
 
 
 def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
-    """Whether the last session ended, and recorded all that a session records now."""
+    """Whether the last session ended, and recorded everything that a session records now."""
     sessions = dicts(record.get("sessions"))
     last = sessions[-1] if sessions else {}
     ended = {"search_ended", "ended"} <= record.keys() and {"ended", *_PLAN} <= last.keys()
@@ -142,15 +142,15 @@ def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) ->
 def _is_exhausted(record: Mapping[str, Any], config: SearchConfig, trials: EndedTrials) -> bool:
     """Whether an oracle with these trials proposes no more.
 
-    Every oracle stops at the limit. That of the last session stopped before, if it ended the
-    search with as many trials as there are: what it proposes is a function of them.
+    Every oracle stops at the limit. The last session's oracle stopped earlier if that session ended
+    with the same number of trials: its proposals are a function of them.
     """
     count = len(trials.trials)
     return count >= config.max_trials or record["sessions"][-1].get("num_trials") == count
 
 
 def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confirmed | None:
-    """Returns the finalists' result; `None` if the finalists would be others now."""
+    """Returns the finalists' result; `None` if other finalists would be chosen now."""
     if config.confirm == 0:
         return confirmed([])
     study = StudyFolder(folder)
@@ -165,10 +165,10 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
 
 
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:
-    """Returns the prepared data of the study; `None` if they are not at hand.
+    """Returns the prepared data of the study; `None` if they are not available.
 
-    A folder of images may have changed. Other datasets are what they were: opening those of
-    tensorflow-datasets takes TensorFlow.
+    A folder of images may have changed. Other datasets do not change; opening those of
+    tensorflow-datasets would need TensorFlow.
     """
     cache, recorded = cache_folder(config.cache_dir), record["dataset"]
     data = kept(config.dataset, recorded, cache)

@@ -1,4 +1,4 @@
-"""Folders that a search names: recorded whole, so that they are found from wherever one stands."""
+"""Folders named in a search: recorded as absolute paths, independent of the current folder."""
 
 import os
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _IMAGES = "folder:"
 
 
 def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, Any]:
-    """Returns those of `options` that name folders, with absolute paths.
+    """Returns the options that name folders, with absolute paths.
 
     Args:
         options: Fields of `SearchConfig`.
-        place: The folder that relative paths start from; where one stands if `None`.
+        place: Base folder of relative paths; the current folder if `None`.
     """
     found = {
         name: _absolute(options[name], place)
@@ -37,11 +37,11 @@ def whole_config(config: SearchConfig) -> SearchConfig:
 
 
 def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Returns the folders that a study's config names, as they are found now.
+    """Returns the folders in a study's config, as they are found now.
 
-    Those of TensorFlow Datasets may have moved: where the recorded folder does not hold the
-    dataset, that of `TFDS_DATA_DIR` is taken, or the user's own. A cache folder that is no cache
-    is not written to: the user's own is taken.
+    The folder of TensorFlow Datasets may have moved. If the recorded one does not hold the dataset,
+    `TFDS_DATA_DIR` is used, or the user's default. If the recorded cache folder is not a cache, it
+    is not written to, and the user's default is used.
 
     Args:
         options: The recorded config.
@@ -49,7 +49,7 @@ def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     found = whole(options, _place(options, folder))
     if "cache_dir" in found and not _is_cache(Path(found["cache_dir"])):
-        found["cache_dir"] = None  # a record may name any folder: none is made a cache of
+        found["cache_dir"] = None  # untrusted: no folder is made a cache because a record names it
     if "data_dir" in found and not is_images(options.get("dataset")):
         found["data_dir"] = _data_dir(str(options.get("dataset")), found["data_dir"])
     return found
@@ -69,10 +69,10 @@ def _absolute(path: str | os.PathLike[str], place: Path | None) -> str:
 
 
 def _place(options: Mapping[str, Any], folder: Path) -> Path | None:
-    """Returns where one stood when the study was begun, as far as the record says.
+    """Returns the current folder at the start of the study, as far as the record tells.
 
-    Studies of before had relative paths: runs folders among them, so that the folder itself says
-    from where.
+    Older studies recorded relative paths, including the runs folder. So the study folder itself
+    determines their base.
     """
     here, runs_dir = Path(os.path.abspath(folder)), options.get("runs_dir")
     runs = Path(runs_dir) if isinstance(runs_dir, str) else Path()

@@ -1,4 +1,4 @@
-"""Brings an oracle in line with the trial files, which are the truth, and says what it mended."""
+"""Restores an oracle from the trial files, the only source of truth, and reports repairs."""
 
 import os
 from contextlib import suppress
@@ -27,8 +27,8 @@ class Found:
 
     Args:
         folder: The folder.
-        trial: What `trial.json` says.
-        result: What `result.json` says, unless `trial.json` says that the trial has ended.
+        trial: Content of `trial.json`.
+        result: Content of `result.json`, unless `trial.json` says that the trial has ended.
         mended: What was wrong with it.
     """
 
@@ -39,12 +39,12 @@ class Found:
 
 
 def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
-    """Sets the state of `oracle` to what the trial files say.
+    """Sets the state of `oracle` from the trial files.
 
-    A file that can't be read is set aside, and costs its trial alone: it is run again.
+    An unreadable file is set aside, and affects only its own trial, which is run again.
 
     Returns:
-        What was mended, and which trials go on.
+        What was repaired, and which trials are resumed.
     """
     remove_left_over(folder)
     reader = TrialReader()
@@ -56,7 +56,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         trial = oracle.trials[f.trial.trial_id]
         if f.result is not None:
             note_asked(oracle, f.result)
-            f.folder.attempts.unlink(missing_ok=True)  # the result has them
+            f.folder.attempts.unlink(missing_ok=True)  # the result includes them
         if trial.status in _ENDED:
             continue
         if f.result is not None:
@@ -93,13 +93,13 @@ def _read(folder: TrialFolder, oracle: Any, reader: TrialReader) -> Found:
         found.mended.append(f"trial {found.trial.trial_id} had failed of the cache")
     ended = found.trial is not None and found.trial.status in _ENDED
     if found.result is not None and ended:
-        # The trial says the rest of what is needed; thousands of results would fill the memory.
+        # The trial has the other facts; thousands of results would fill the memory.
         found.result = {n: found.result[n] for n in ("trial_id", "asked") if n in found.result}
     return found
 
 
 def _clear(folder: TrialFolder) -> None:
-    """Removes what another trial would take up that gets the number of a lost one."""
+    """Removes files of a lost trial that a new trial of the same number would reuse."""
     for leftover in folder.snapshots():
         leftover.unlink()
     folder.attempts.unlink(missing_ok=True)

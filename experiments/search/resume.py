@@ -1,4 +1,4 @@
-"""What may change when a search is resumed, and what may not."""
+"""Decides which changes are allowed when a search is resumed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -36,11 +36,11 @@ def changed_config(
         changes: Fields of `SearchConfig`.
 
     Raises:
-        UserError: One of them can't change in the midst of a study.
+        UserError: One of them can't change after the start of a study.
     """
     known = {field.name for field in fields(SearchConfig)}
     recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
-    # A deadline held for the session it was given to.
+    # A deadline applies only to the session that it was given for.
     recorded |= found_now(recorded, folder) | {
         "deadline": None,
         "name": folder.name,
@@ -50,7 +50,7 @@ def changed_config(
     _check_ray(folder, recorded.get("ray"), changes)
     if changes.get("method") == "auto" and picks(record):
         del changes["method"]
-    for table in ("ranges", "method_settings"):  # what was given before holds on
+    for table in ("ranges", "method_settings"):  # earlier entries stay valid
         if isinstance(changes.get(table), Mapping):
             changes[table] = {**recorded.get(table, {}), **changes[table]}
     if isinstance(changes.get("tries"), list | tuple):
@@ -62,7 +62,7 @@ def changed_config(
         raise UserError(f"{str(StudyFolder(folder).record)!r} can't be read: {error}") from None
     for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
-        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` sees to it
+        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` checks that
         if was != now and not moved:
             flag = OPTIONS[name].flag if name in OPTIONS else f"--{name}"
             raise UserError(
@@ -73,12 +73,12 @@ def changed_config(
     if any(getattr(before, name) != getattr(after, name) for name in ("race", "confirm", "seeds")):
         check_race(after)
     _check_room(folder, after, before.max_trials, len(after.tries) - len(before.tries))
-    # Earlier trials were taken into the record when the study was begun.
+    # Earlier trials were copied into the record at the start of the study.
     return replace(after, sources=())
 
 
 def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:
-    """Checks that the current command names the cluster: a study folder is untrusted."""
+    """Checks that the current command names the cluster: the study folder is untrusted."""
     if address not in (None, "local", "none") and "ray" not in changes:
         raise UserError(
             f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "
@@ -87,13 +87,13 @@ def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> Non
 
 
 def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool:
-    """Returns whether `auto` picked the method of a study, which gets more trials now.
+    """Returns whether `auto` may pick a study's method anew, now that it gets more trials.
 
-    It is kept if it was given settings, or earlier trials.
+    The method is kept if it was given settings, or earlier trials.
 
     Args:
         record: The content of `study.json`.
-        config: What is asked now.
+        config: The requested configuration.
     """
     grows = config.max_trials > int(record["config"]["max_trials"])
     held = config.method_settings or record.get("earlier")
@@ -101,7 +101,7 @@ def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool
 
 
 def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
-    """Returns the points of before and of now; a file's list may begin with those of before."""
+    """Returns old and new points; a file's list may begin with the old ones."""
 
     def plain(points: Sequence[Any]) -> list[Any]:
         return [{n: str(v) for n, v in dict(point).items()} for point in points]
@@ -111,7 +111,7 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 
 
 def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:
-    """Checks that what has begun is not above the limit, and leaves trials for new points."""
+    """Checks that started trials are within the limit, and that new points have room."""
     begun = len(StudyFolder(folder).begun())
     if config.max_trials < min(begun, before):
         raise UserError(
@@ -147,7 +147,7 @@ def _shown(value: object) -> str:
 def check_same(
     record: Mapping[str, Any], space: list[dict[str, Any]], data: PreparedData
 ) -> "list[Widened]":
-    """Checks that the data are what they were, and the space too, but for wider ranges.
+    """Checks that data and space are unchanged, except for wider ranges.
 
     Returns:
         The ranges that are wider now.
@@ -170,7 +170,7 @@ def check_same(
 def as_now(
     record: dict[str, Any], folder: Path, config: SearchConfig, data: PreparedData
 ) -> dict[str, Any]:
-    """Returns the content of `study.json` with what is asked now, and where things are now."""
+    """Returns the content of `study.json` updated with the request and the current folders."""
     kept = {"name": folder.name, "sources": record["config"].get("sources", [])}
     # Facts of the dataset may not have been recorded then.
     dataset = data.record() | record["dataset"] | {"name": config.dataset}

@@ -26,13 +26,13 @@ def resume_search(
     Args:
         study: Name of the study in `runs_dir`, or its folder.
         runs_dir: Folder of studies.
-        changes: Fields of `SearchConfig` that are to be different from now on.
-        display: Shows how it goes.
-        import_keras: Is called before Keras is needed, and only if it is.
+        changes: Fields of `SearchConfig` with new values.
+        display: Shows the progress.
+        import_keras: Called before Keras is needed, and only then.
 
     Raises:
-        UserError: There is no such study, it is being searched already, or what should change
-            can't; the study is left as it is.
+        UserError: There is no such study, it is being searched already, or a change is not allowed;
+            the study is not modified.
         InterruptedSearchError: It was interrupted again.
     """
     refuse_while_spawning()

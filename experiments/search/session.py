@@ -48,7 +48,7 @@ class SearchPlan:
         data: The prepared dataset.
         hypermodel: The space, for this dataset.
         space: Its hyperparameters, some of them fixed.
-        end: When it should be done, by `deadline.clock`; `None` for whenever.
+        end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
         notices: Lines to show at its start.
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
@@ -112,7 +112,7 @@ class Session:
         self._session = SessionRecord(folder, study)
 
     def _plans(self) -> list[Plan]:
-        """Returns Hyperband's plans in this study, one a session that changed it."""
+        """Returns Hyperband's plans in this study, one per session that changed it."""
         sessions = self.study.get("sessions", [])
         begun = [s for s in sessions if "max_epochs" in s and "factor" in s]
         stated = [Plan(s["max_epochs"], s["factor"], s.get("first_trial", 0)) for s in begun]

@@ -43,11 +43,11 @@ class SessionRecord:
         write_study(self._folder, self._study)
 
     def end(self, *, was_idle: bool, **facts: object) -> None:
-        """Notes the end.
+        """Records the end.
 
         Args:
-            was_idle: Whether nothing was left to do: the study has then ended when it had.
-            **facts: What is noted besides.
+            was_idle: Whether no work was left: the study then keeps its earlier end.
+            **facts: Further facts to record.
         """
         if was_idle and "ended" in self._ended_before:
             self._study |= self._ended_before

@@ -25,14 +25,14 @@ _ASKED = ("epochs", "patience", "counts_before")
 
 
 class TrialRecord:
-    """Writes what becomes of each trial into its folder.
+    """Writes the outcome of each trial into its folder.
 
     Its attempts are in `attempts.json` until its end, when `result.json` takes them in.
 
     Args:
         folder: The study folder.
-        oracle: Is told of results once they are written.
-        clock: Gives seconds that only grow, by which attempts are measured.
+        oracle: Receives results once they are written.
+        clock: A monotonic clock in seconds; it measures attempts.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TrialRecord:
         return self._cost.pop(trial_id, (0, 0.0))
 
     def earlier_costs(self, count: int) -> list[tuple[int, float]]:
-        """Returns those of the last `count` trials that earlier sessions have ended."""
+        """Returns the costs of the last `count` trials that earlier sessions ended."""
         found = []
         for trial_id in self._oracle.end_order[-count:]:
             try:
@@ -86,7 +86,7 @@ class TrialRecord:
 
 
 def _seconds(attempts: Sequence[Attempt], result: TrialResult) -> float:
-    """Returns what all attempts took; an attempt that was killed has left its epochs alone."""
+    """Returns the seconds of all attempts; for a killed attempt, those of its epochs alone."""
     spent = [attempt_seconds(asdict(attempt)) for attempt in attempts]
     return max(sum(s for s in spent if s >= 0), epoch_seconds(result.as_dict()))
 
@@ -118,14 +118,14 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
 
 
 def note_asked(oracle: Any, record: dict[str, Any]) -> None:
-    """Lets the oracle know how many epochs a trial that has ended was to be trained for."""
+    """Passes the oracle the number of epochs that an ended trial was asked for."""
     asked = epochs_asked(record)
     if asked is not None:
         oracle.asked[record["trial_id"]] = asked
 
 
 def _total_epochs(record: dict[str, Any]) -> int:
-    """Returns the epochs that a network was trained for, those before a promotion too."""
+    """Returns the epochs that a network was trained for, including those before a promotion."""
     return int(record["initial_epoch"]) + len(record["executions"][-1]["epoch_seconds"])
 
 

@@ -34,7 +34,7 @@ class SuiteTuner(keras_tuner.Tuner):
         self.config = config
         self.data = data
         self.retention = retention
-        # Keras Tuner announces on stdout that it reloads; there is nothing of it to be reloaded.
+        # Keras Tuner prints on stdout that it reloads; it has nothing to reload.
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(**kwargs)
 
@@ -63,7 +63,7 @@ class SuiteTuner(keras_tuner.Tuner):
         driver.run()
 
     def task(self, trial: trial_module.Trial) -> TrialTask:
-        """Returns what `trial` asks for, as plain data."""
+        """Returns the training task of `trial`, as plain data."""
         values = trial.hyperparameters.values
         earlier = values.get("tuner/trial_id")
         if not str(earlier).isdecimal():  # it becomes a part of a path

@@ -1,1 +1,1 @@
-"""What is done with a study that is there: reproduce, measure, export, free the disk."""
+"""Works on recorded studies: reproduce, measure, export, free the disk."""

@@ -1,4 +1,4 @@
-"""The trainings that comparisons made of a trial: `artifacts/confirmed/<trial>.json` and `.npz`."""
+"""Trainings of a trial made for comparisons: `artifacts/confirmed/<trial>.json` and `.npz`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _SAID_IN_FULL = ("max_epochs", "patience", "objective", "space")
 
 @dataclass
 class ConfirmedRuns:
-    """Trainings of a trial, and what each says of each test image.
+    """Trainings of a trial, with their predictions on the test images.
 
     Args:
         trial_id: The trial.
@@ -32,7 +32,7 @@ class ConfirmedRuns:
     predicted: dict[int, npt.NDArray[Any]]
 
     def write(self, path: Path) -> None:
-        """Writes them; what fits no longer together counts as missing when it is read."""
+        """Writes both files; if they disagree, reading treats the trainings as missing."""
         predicted = np.stack([self.predicted[run["seed"]] for run in self.runs])
         scores = np.array([run["score"] for run in self.runs])
         arrays = path.with_suffix(".npz")
@@ -40,13 +40,13 @@ class ConfirmedRuns:
         write_json(path, [{"trial_id": self.trial_id, "runs": self.runs}])
 
     def only(self, runs: list[dict[str, Any]]) -> "ConfirmedRuns":
-        """Returns some of them."""
+        """Returns a subset with the given runs."""
         kept = {run["seed"]: self.predicted[run["seed"]] for run in runs}
         return ConfirmedRuns(self.trial_id, self.labels, runs, kept)
 
 
 def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> ConfirmedRuns:
-    """Reads them; none where a file is missing, or only one of the two was written.
+    """Reads the trainings; empty if a file is missing or only one of the two was written.
 
     Args:
         path: The `.json`.
@@ -68,10 +68,10 @@ def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> 
 def set_aside_unlike(
     path: Path, found: ConfirmedRuns, how: dict[str, Any]
 ) -> tuple[ConfirmedRuns, str]:
-    """Moves trainings that were not trained as `how` into the folder `earlier` beside `path`.
+    """Moves trainings whose settings differ from `how` into the folder `earlier` beside `path`.
 
     Returns:
-        The others, and a line on what was moved; empty if nothing was.
+        The remaining trainings, and a line on what was moved; empty if nothing was.
     """
     reasons = [why_unlike(facts_of({}, run), run, how) for run in found.runs]
     unlike = [run for run, why in zip(found.runs, reasons, strict=True) if why]
@@ -102,7 +102,7 @@ def _said(name: str, run: dict[str, Any], how: dict[str, Any]) -> str:
 
 
 def _free(path: Path) -> Path:
-    """Returns a path that is not taken: earlier ones stay."""
+    """Returns an unused path, so that earlier files are kept."""
     folder, index = path.parent / _ASIDE, 1
     while (folder / f"{path.stem}-{index}.json").exists():
         index += 1

@@ -1,4 +1,4 @@
-"""Exports a study's best model to other runtimes, and checks that it says the same there."""
+"""Exports a study's best model to other runtimes, and checks that its predictions agree."""
 
 import shutil
 import tempfile
@@ -30,14 +30,14 @@ def export_model(study: Study, to: str, out: Path) -> float:
     Args:
         study: The study.
         to: `saved_model` (a folder), `tflite` or `onnx` (a file).
-        out: Where to; it must not exist.
+        out: Path to write; it must not exist.
 
     Returns:
         The largest difference of a probability between Keras and the exported file.
 
     Raises:
         UserError: There is no model, it can't be loaded, the format is unknown or can't be written
-            here, `out` exists, or the exported file says something else.
+            here, `out` exists, or the exported file predicts something else.
     """
     if to not in _FORMATS:
         raise UserError(f"unknown model format {to!r}: there are {', '.join(_FORMATS)}")
@@ -55,12 +55,12 @@ def export_model(study: Study, to: str, out: Path) -> float:
 
 
 def _loaded(study: Study, path: Path) -> "keras.Model":
-    """Loads the model, or builds it by its search space where the file needs code to be loaded.
+    """Loads the model, or builds it from its search space if loading needs custom code.
 
-    No code in the file is run: it may come from anywhere.
+    No code in the file is run: the file is untrusted.
 
     Raises:
-        UserError: Neither can be done.
+        UserError: Neither is possible.
     """
     import keras
 
@@ -136,9 +136,9 @@ def _run_tflite(path: Path, images: _Images) -> Any:
 
 def _write_onnx(model: "keras.Model", path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "model.onnx"  # Keras wants the suffix
+        made = Path(folder) / "model.onnx"  # Keras requires the suffix
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of NumPy's, about how Keras and tf2onnx use it
+            warnings.simplefilter("ignore")  # NumPy's, about how Keras and tf2onnx use it
             model.export(made, format="onnx", verbose=False)
         shutil.copyfile(made, path)
 

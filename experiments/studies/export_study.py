@@ -1,4 +1,4 @@
-"""Exports a study to what other programs open: Optuna, TensorBoard, CSV, JSON."""
+"""Exports a study to formats of other programs: Optuna, TensorBoard, CSV, JSON."""
 
 import json
 import math
@@ -24,10 +24,10 @@ def export_study(study: Study, to: str, out: Path) -> Path:
     """Exports `study`.
 
     Args:
-        study: What to export.
+        study: The study.
         to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `csv` (a folder of
             tables) or `json` (a file).
-        out: Where to; it must not exist.
+        out: Path to write; it must not exist.
 
     Returns:
         The path that was written.
@@ -70,7 +70,7 @@ def _optuna(study: Study, out: Path) -> None:
         storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
         target = optuna.create_study(study_name=study.name, storage=storage, directions=directions)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # names of metrics are an experimental part of Optuna
+            warnings.simplefilter("ignore")  # metric names are experimental in Optuna
             target.set_metric_names([o.name for o in study.objectives])
         target.add_trials(_optuna_trials(study))
         storage.remove_session()
@@ -85,7 +85,7 @@ def _optuna_trials(study: Study) -> list[Any]:
         "running": TrialState.RUNNING,
     }  # fmt: skip
     distributions = _distributions(study)
-    # Optuna's trials of several objectives report no epochs.
+    # Optuna's multi-objective trials report no epochs.
     curves = _curves(study) if len(study.objectives) == 1 else {}
     columns = [value_of_trials(study, study.trials, o.name) for o in study.objectives]
     trials = []
@@ -150,7 +150,7 @@ def _distributions(study: Study) -> dict[str, Any]:
 
 
 def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
-    """Returns the ends of a range, to the last bit, and wider where trials lie outside."""
+    """Returns the exact ends of a range, widened where trials lie outside."""
     stated = [as_number(hp.get(name)) for name in ("min_value", "max_value")]
     known = [*map(float, values), *(end for end in stated if math.isfinite(end))]
     return min(known), max(known)
@@ -176,7 +176,7 @@ def _tensorboard(study: Study, out: Path) -> None:
 
 
 def api_config(study: Study, api: Any) -> Any:
-    """Returns the summary that tells TensorBoard's HParams of names and metrics."""
+    """Returns the summary that gives TensorBoard's HParams the names and metrics."""
     from tensorboard.plugins.hparams import summary_v2
 
     hparams = [api.HParam(name) for name in study.hyperparameters]

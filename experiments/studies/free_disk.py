@@ -1,4 +1,4 @@
-"""`experiments free-disk`: removes weights and snapshots that are not needed any more."""
+"""`experiments free-disk`: removes weights and snapshots that are no longer needed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from experiments.record.schema import check_format
 def free_disk(folder: Path, num_kept: int) -> tuple[int, int]:
     """Removes the weights of all but the best trials, and the snapshots of all trials.
 
-    Histories, scores and the exported model stay. An interrupted trial loses its snapshot: it
-    starts again from its first epoch when the search is resumed.
+    Histories, scores and the exported model stay. An interrupted trial loses its snapshot: after a
+    resume it starts again from its first epoch.
 
     Args:
         folder: The study folder; its lock is held.
-        num_kept: Best trials whose weights stay.
+        num_kept: Number of best trials whose weights stay.
 
     Returns:
         Number of files removed, and their bytes.
@@ -37,7 +37,7 @@ def free_disk(folder: Path, num_kept: int) -> tuple[int, int]:
 
 
 def _best_trials(folder: Path, number: int) -> set[str]:
-    """Returns folders of the best trials; of several objectives, the front's first."""
+    """Returns the folders of the best trials; with several objectives, the front's first."""
     scores: list[tuple[bool, float, bool, str]] = []
     place = StudyFolder(folder)
     study = as_dict(read_json(place.record))
@@ -51,8 +51,8 @@ def _best_trials(folder: Path, number: int) -> set[str]:
                 stopped = was_pruned(trial["status"], trial.get("message"))
                 kept = found.checkpoint.is_file()
                 scores.append((not stopped, worth, kept, found.path.name))
-        # The best first; trials that were stopped early last, for finalists are whole ones; of
-        # equal ones those that have weights, then the first.
+        # Best first. Trials that were stopped early come last: finalists are fully trained ones.
+        # Among equal trials, those with weights come first, then the earliest.
         scores.sort(key=lambda trial: trial[:3], reverse=True)
         ranked = [name for *_, name in scores]
         first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
@@ -65,7 +65,7 @@ def _best_trials(folder: Path, number: int) -> set[str]:
 
 
 def _front(folder: Path, ranked: Sequence[str], objectives: Sequence[Objective]) -> list[str]:
-    """Returns folders of the front's trials, the knee first; none for one objective."""
+    """Returns the folders of the front's trials, the knee first; empty for one objective."""
     if not objectives:
         return []
     from experiments.record.front import front_of

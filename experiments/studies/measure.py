@@ -1,4 +1,4 @@
-"""Measures what the best trials' networks cost to run."""
+"""Measures the cost of the best trials' networks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,8 @@ from experiments.training.costs import flops, latency
 def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None) -> dict[str, Any]:
     """Builds the best trials' networks and measures FLOPs and latency of one image.
 
-    Weights are fresh: they change neither. `artifacts/latency.json` keeps the result, from which
-    the report draws its trade-offs.
+    Weights are fresh: they affect neither. The result is kept in `artifacts/latency.json`. The
+    report draws its trade-offs from it.
 
     Args:
         opened: The study.
@@ -24,7 +24,7 @@ def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None
         say: Called with a line of progress.
 
     Returns:
-        What was written: `machine`, and `trials` by id.
+        The content of that file: `machine`, and `trials` by id.
     """
     image = np.asarray(opened.data.open("test").images[0])
     fresh = {"weights": "none"} if "weights" in class_of(opened.config.space).settings else {}

@@ -1,4 +1,4 @@
-"""The search that does what the health section advises, as a TOML file."""
+"""Writes the search that the health section advises, as a TOML file."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from experiments.record.study import picks
 from reports.analysis.health import Finding, health
 from reports.study.study import Study
 
-_OWN = ("name", "runs_dir")  # of the study that was, not of the next
+_OWN = ("name", "runs_dir")  # options of the recorded study, not of the next
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -49,9 +49,9 @@ def write_next(study: Study, path: str | Path) -> Path:
 
 
 def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
-    """Lets the trials of the study inform the next one, where its method takes them.
+    """Adds the study as an earlier study of the next search, if its method takes them.
 
-    Then what that study began with is known, and not tried again.
+    The starting points of the study are then known, and are not tried again.
     """
     from experiments.record.methods import METHODS, optuna_methods
 
@@ -60,7 +60,7 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
     sources = options.get("sources")
     before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     own = str(study.folder.resolve())
-    # Points that are spread evenly can't be informed, and now there is something to learn from.
+    # Evenly spread points can't be informed, and now there are trials to learn from.
     again = (
         {"method": "auto"} if picks(study.record) or not METHODS[options["method"]].learns else {}
     )
@@ -98,7 +98,7 @@ def _value(value: object) -> str:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # of a column with gaps; a whole number is as good for a Float
+        value = int(value)  # from a column with gaps; a whole number also works for a Float
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict):

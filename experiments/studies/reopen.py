@@ -1,4 +1,4 @@
-"""Opens a study again: its configuration, its data, and its trials as tasks."""
+"""Reopens a study: its configuration, its data, and its trials as tasks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -30,8 +30,8 @@ class Opened:
     """A study whose trials can be trained again.
 
     Args:
-        study: As the reports read it.
-        config: As the search was asked.
+        study: The study, as reports read it.
+        config: The recorded configuration of the search.
         data: The prepared dataset, with the same splits.
     """
 
@@ -76,7 +76,7 @@ class Opened:
         return dict(config)
 
     def default(self) -> dict[str, Any]:
-        """Returns the space's default as a `HyperParameters` config, with what was held."""
+        """Returns the space's default as a `HyperParameters` config, with fixed values applied."""
         space = make_space(self.config.space, self.data, parse_settings(self.config))
         config: dict[str, Any] = searched_space(space, self.config).get_config()
         return config
@@ -85,12 +85,12 @@ class Opened:
         """Builds the network of `hyperparameters`, from raw images to probabilities.
 
         Raises:
-            UserError: They are damaged, or the search space is another one by now.
+            UserError: They are damaged, or the search space has changed.
         """
         chosen = parse_settings(self.config) | settings
         try:
             return new_network(self.task(hyperparameters, seeds=(), settings=chosen)).whole
-        except Exception as error:  # whatever a file can hold that anyone may have written
+        except Exception as error:  # the file is untrusted and may hold anything
             cause = error.__cause__ or error
             lines = str(cause).strip().splitlines() or [""]
             raise UserError(
@@ -101,10 +101,10 @@ class Opened:
 
 
 def exported_network(study: Study) -> "keras.Model":
-    """Builds the network that a study exported by its search space, without its weights.
+    """Builds the network of the exported model from its search space, without its weights.
 
     Raises:
-        UserError: The study does not record which it was, or the space is not there.
+        UserError: The study does not record the network, or the space is missing.
     """
     exported = next((f for f in study.finalists if f.get("exported_run") is not None), {})
     stated, trial_id = as_dict(study.record.get("config")), str(exported.get("trial_id"))
@@ -134,14 +134,14 @@ def open_study(
 
     Args:
         study: A study of this suite.
-        data_dir: Folder of tensorflow-datasets, if it is elsewhere now.
-        cache_dir: Folder of prepared arrays, likewise.
-        display: Shows the preparation; without, it is said on standard error if it takes long.
+        data_dir: Folder of tensorflow-datasets, if it has moved.
+        cache_dir: Folder of prepared arrays, if it has moved.
+        display: Shows the preparation; without one, a slow preparation is shown on standard error.
         prepare: Prepares the dataset.
-        dataset: `folder:<path>` of its images, if they are elsewhere now.
+        dataset: `folder:<path>` of its images, if they have moved.
 
     Raises:
-        UserError: The study does not record how it was run, or its data are not the same any more.
+        UserError: The study does not record its configuration, or its data have changed.
     """
     stated = as_dict(study.record.get("config"))
     if not stated:

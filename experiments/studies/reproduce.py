@@ -1,4 +1,4 @@
-"""Trains a recorded trial again, and says whether it agrees."""
+"""Trains a recorded trial again, and reports whether the result agrees."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,11 +30,11 @@ class Reproduction:
     Args:
         trial_id: The trial.
         recorded: Its recorded score.
-        score: Its score now.
-        largest: Largest difference of the objective in any epoch of any training.
-        tolerance: What difference counts as agreement.
-        differences: What differs, one line each.
-        unrecorded: Whether the trial is of a time that did not record what decides its numbers.
+        score: Its score in this training.
+        largest: Largest difference of the objective over all epochs of all trainings.
+        tolerance: Largest difference that counts as agreement.
+        differences: Differing conditions, one line each.
+        unrecorded: Whether the record is too old to hold what determines the trial's numbers.
         origins: Trials that it was promoted from, in order; their epochs were compared too.
     """
 
@@ -54,7 +54,7 @@ class Reproduction:
 
     @property
     def text(self) -> str:
-        """The answer in lines for a terminal."""
+        """The result as lines for a terminal."""
         exact = ", exactly" if self.largest == 0 else ""
         answer = f"agrees{exact}" if self.agrees else "does NOT agree"
         lines = [
@@ -93,7 +93,7 @@ class Link:
 
     @property
     def initial_epoch(self) -> int:
-        """The epoch that it went on from, 0 if it began anew."""
+        """The epoch from which it continued; 0 if it started from scratch."""
         return int(as_number(self.result.get("initial_epoch") or 0))
 
     @property
@@ -105,11 +105,11 @@ class Link:
 def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Reproduction:
     """Trains a trial again with its recorded seeds, and compares every epoch.
 
-    A trial that was promoted is trained from the first epoch of the one that its chain began with:
-    each trial of the chain for its own epochs, with its own seeds.
+    A promoted trial is trained from the first epoch of its chain. Each trial of the chain is
+    trained for its own epochs, with its own seeds.
 
     Raises:
-        UserError: The trial did not end, or its chain can't be trained as it was.
+        UserError: The trial did not end, or its chain can't be trained as recorded.
     """
     chain = _chain(opened, str(opened.study.trial(trial_id)["trial_id"]))
     objective, largest = opened.config.parsed_objective.name, 0.0
@@ -134,9 +134,9 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
 
 
 def _numerics(opened: Opened, link: Link) -> dict[str, Any]:
-    """Returns what decided a trial's numbers; of older studies, the threads that it must have had.
+    """Returns what determined a trial's numbers; for older studies, the threads it must have had.
 
-    Their workers shared the cores, and the study records both.
+    The workers of older studies shared the cores, and the study records both.
     """
     recorded = as_dict(link.result.get("numerics"))
     cores = dig(opened.study.record, "environment", "cores")
@@ -150,7 +150,7 @@ def _numerics(opened: Opened, link: Link) -> dict[str, Any]:
 
 
 def _chain(opened: Opened, trial_id: str) -> list[Link]:
-    """Returns the trials whose training `trial_id` went on with, in order, and itself."""
+    """Returns the chain of trials that `trial_id` continued, in order, and the trial itself."""
     chain = [_link(opened, trial_id)]
     while chain[0].initial_epoch:
         origin = chain[0].origin
@@ -164,7 +164,7 @@ def _chain(opened: Opened, trial_id: str) -> list[Link]:
 
 
 def _link(opened: Opened, trial_id: str) -> Link:
-    if not trial_id.isdecimal():  # it becomes a part of paths
+    if not trial_id.isdecimal():  # it becomes part of a path
         raise UserError(f"{clean(trial_id, 60)!r} is no trial of a study of this suite")
     path = opened.study.files.trial(trial_id).result
     link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
@@ -176,7 +176,7 @@ def _link(opened: Opened, trial_id: str) -> Link:
 def _train(
     opened: Opened, link: Link, folder: Path, start: Path | None
 ) -> tuple[TrialResult, Path]:
-    """Trains a link again, from the snapshots of the one before it; returns its own too."""
+    """Trains a link from the snapshots of the one before; returns the result and its folder."""
     task = opened.task(
         link.hyperparameters,
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
@@ -186,7 +186,7 @@ def _train(
         start_snapshots=None if start is None else str(start),
         keep_snapshots=True,
     )
-    # One that was stopped would have gone on: it is stopped where it was.
+    # An early-stopped trial would train further here: it is stopped at its recorded epoch.
     last = link.initial_epoch + len(link.executions[0].get("epoch_seconds") or [])
     stop_after = last if link.result["status"] == "pruned" else None
     training = Training(link.trial_id, task.seeds[0], task, stop_after=stop_after)
@@ -204,7 +204,7 @@ def _train(
 
 
 def _epochs(opened: Opened, link: Link) -> int:
-    """Returns the epochs that a trial was to be trained for: those of its session, where given."""
+    """Returns the number of epochs that a trial was asked for, from its session where recorded."""
     own = dig(link.result, "asked", "epochs")  # older studies do not have it
     own = link.hyperparameters["values"].get("tuner/epochs") if own is None else own
     if own is not None:
@@ -217,7 +217,7 @@ def _epochs(opened: Opened, link: Link) -> int:
 
 
 def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: str) -> float:
-    """Returns the largest difference of an epoch; infinite where epochs are missing."""
+    """Returns the largest difference in any epoch; infinite where epochs are missing."""
     largest = 0.0
     for old, new in zip(recorded, again, strict=True):
         before = [as_number(v) for v in dig(old, "history", objective) or []]

@@ -31,22 +31,22 @@ def confirm_trial(
 ) -> None:
     """Trains a trial over seeds, tests it, and keeps scores and predictions in the study.
 
-    Trainings that are there already, with their predictions, are not done again, be they of a
-    comparison or of a finalist, if they were trained alike (`how_trained`); others of comparisons
-    are kept aside, in `confirmed/earlier/`. A trial that was ranked among finalists gets the fresh
-    seeds of finalists: the trainings that ranked it are no fair test of it. In
-    `artifacts/confirmed/`, `<trial>.json` holds scores as `finalists.json` does; `<trial>.npz` what
-    each training says of each test image. Who calls this holds the study's lock.
+    Existing trainings with predictions are reused if they were trained alike (`how_trained`),
+    whether made for a comparison or for a finalist. Other trainings for comparisons are moved to
+    `confirmed/earlier/`. A trial that was ranked among finalists gets the finalists' fresh seeds:
+    the trainings that ranked it would bias its test. `artifacts/confirmed/<trial>.json` holds
+    scores in the form of `finalists.json`, and `<trial>.npz` each training's predictions on the
+    test images. The caller holds the study's lock.
 
     Args:
         opened: The study.
         trial_id: A trial, or `default` for the space's default.
-        num_seeds: Trainings wanted.
+        num_seeds: Number of trainings wanted.
         say: Called with a line of progress.
 
     Raises:
         UserError: A training failed.
-        InterruptedSearchError: It was interrupted; what is trained is kept, and goes on.
+        InterruptedSearchError: It was interrupted; finished trainings are kept for the next call.
     """
     path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
@@ -84,7 +84,7 @@ def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:
 
 
 def _of_finalists(opened: Opened, trial_id: str, how: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Returns a finalist's trainings that are as they would be here, by seed."""
+    """Returns the finalist's trainings that have the conditions `how`, by seed."""
     found = test_predictions(opened.study, trial_id)
     kept = set() if found is None else set(found.seeds.tolist())
     return {

@@ -1,4 +1,4 @@
-"""`experiments status`: what a study is at, read from its files alone."""
+"""`experiments status`: the progress of a study, read from its files alone."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from experiments.record.trial_index import read_compact
 
 
 def status_text(folder: Path) -> str:
-    """Says what a study is at: trials by state, the best one, those that run.
+    """Describes the progress of a study: trials by state, the best one, running ones.
 
     Raises:
         UserError: The folder holds no study, or one of a newer version.
@@ -92,7 +92,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
 def _since(seconds: object) -> str:
     try:
         return f" since {datetime.fromtimestamp(as_number(seconds)):%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError, OSError):  # missing, or no date at all
+    except (ValueError, OverflowError, OSError):  # missing, or not a date
         return ""
 
 
@@ -117,7 +117,7 @@ def _best(
 
 
 def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
-    """Says what the front of several objectives is so far."""
+    """Describes the current front of several objectives."""
     objectives = [
         Objective(clean(o["name"], 60), o["direction"])
         for o in dicts(study.get("objectives"))
@@ -140,7 +140,7 @@ def _front(study: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
 
 
 def _values(result: dict[str, Any], objectives: list[Objective]) -> dict[str, float]:
-    """Returns the value of each objective for a trial; NaN where it is no number."""
+    """Returns the value of each objective for a trial; NaN where it is not a number."""
     recorded = as_dict(result.get("objectives"))
     return {o.name: as_number(recorded.get(o.name)) for o in objectives} if recorded else {}
 

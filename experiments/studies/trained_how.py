@@ -1,4 +1,4 @@
-"""What decides a training beside its seed: it is recorded with each training for a comparison."""
+"""The conditions of a training besides its seed, recorded with each training for a comparison."""
 
 import hashlib
 import json
@@ -7,11 +7,11 @@ from typing import Any
 from experiments.hyperparameters.source import space_source
 from experiments.training.task import TrialTask
 
-_OWN = "tuner/"  # what Keras Tuner keeps among hyperparameters
+_OWN = "tuner/"  # Keras Tuner's own entries among hyperparameters
 
 
 def how_trained(task: TrialTask) -> dict[str, Any]:
-    """Describes what decides a training of `task`, but for its seed.
+    """Describes all conditions of a training of `task` except its seed.
 
     Returns:
         Plain data, equal to itself after JSON: `max_epochs`, `patience`, `objective`, `space`,
@@ -36,5 +36,5 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
 
 
 def key_of(how: dict[str, Any]) -> str:
-    """Returns a short name of `how`: another one, another name."""
+    """Returns a short name of `how`; different conditions have different names."""
     return hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=8).hexdigest()
