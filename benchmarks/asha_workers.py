@@ -2,8 +2,7 @@
 
 Time is simulated: a trial's epochs take between one and ten seconds each, and workers ask for the
 next trial as soon as one has ended. Keras Tuner's own oracle is asked in the same way, by as many
-workers; where it answers that they have to wait (for a round to end), they ask again when the next
-trial has ended.
+workers. Where it has them wait for a round to end, they ask again when the next trial has ended.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Whether what the reports claim can be believed: every claim simulated, on seeds of your choice.
+"""Whether the reports' claims hold: every claim is simulated, on seeds of your choice.
 
     python benchmarks/believe.py [--seed 1000] [--quick] [--only comparisons|search|health]
 

@@ -1,13 +1,13 @@
-"""Disturbs running searches, goes on with them, and compares with undisturbed ones.
+"""Disturbs running searches, resumes them, and compares them with undisturbed ones.
 
 First, searches in which a formula stands for training (`chaotic/formula.py`); command line,
 processes, files, locks, signals, disks and terminals are real. They are disturbed by SIGKILL of
 driver or worker; signals in mid-search, and while a resume reads its first files; a clock that
 jumps within the driver; a full file system; a terminal or a pipe that is closed. Each search is
-gone on with until it is done. Then its trials, finalists, what each says of the test images, the
-exported model and the set of its files have to be those of an undisturbed search, exit codes those
-that are documented, no process, lock or temporary file left, `status` has to say that it ended, and
-no epoch may be trained more often than disturbances explain. Then, real trainings whose data and
+resumed until it is done. Then its trials, finalists, their test predictions, the exported model and
+the set of its files have to equal an undisturbed search's. Exit codes have to be the documented
+ones. No process, lock or temporary file may be left, and `status` has to say that the search ended.
+No epoch may be trained more often than disturbances explain. Second, real trainings whose data and
 features are being prepared (`chaotic/caches.py`): kills, interrupts, and neighbours of their cache.
 
 Not compared: seconds. With two workers, which trial gets which number depends on their timing, by

@@ -23,7 +23,7 @@ _WINDOW = 50  # trials that a figure is the mean of
 
 
 class Times(Display):
-    """Notes when each trial has ended."""
+    """Records when each trial has ended."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

@@ -1,6 +1,6 @@
 """Runs every command that reads a study on one, in this process, and judges how each ended.
 
-What would train or measure is ended at that point: until then a command has refused or gone on.
+A command that would train or measure is ended at that point, unless it has refused before.
 """
 
 import json
@@ -30,7 +30,7 @@ _VAGUE = "its record is damaged ("
 
 
 class TrainsError(BaseException):
-    """A command has gone on to where a network is trained or measured."""
+    """A command has reached the point where a network is trained or measured."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def run_case(
     space: Any,
     share: float,
 ) -> None:
-    """Runs all commands on a study; `note` is told of each ending.
+    """Runs all commands on a study; `note` receives each ending.
 
     Args:
         case: The study.

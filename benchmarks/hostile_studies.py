@@ -195,7 +195,7 @@ def paths(spoiler: Spoiler) -> None:
 
 
 def origins(spoiler: Spoiler) -> None:
-    """Makes trials go on from trials elsewhere, from themselves, or from none."""
+    """Makes trials continue trials elsewhere, themselves, or none."""
     for path in spoiler.files("trial.json"):
         if spoiler.rng.random() < 0.5:
             origin = spoiler.rng.choice(

@@ -22,8 +22,8 @@ class SimulatedTask:
         trial_id: The trial.
         values: Its hyperparameters.
         epochs: Epochs to reach.
-        state: File that holds the epochs done, to go on from; none is kept if `None`.
-        start: State of the trial that it goes on from.
+        state: File that holds the epochs done, to resume from; none is kept if `None`.
+        start: State of the trial that it continues.
         seconds: Seconds of an epoch.
         log: File that gets a line for every epoch that is run.
     """
@@ -45,13 +45,13 @@ def score(values: Mapping[str, Any], epoch: int) -> float:
 
 
 def train(task: SimulatedTask, report: Any, note: Any = None) -> TrialResult:
-    """Runs a simulated trial; goes on from its state if there is one."""
+    """Runs a simulated trial; resumes from its state if there is one."""
     before = _read(task.start)["epochs"] if task.start else 0
     own = _read(task.state)
     history, first = list(own["history"]), int(own.get("first", before))
     result = TrialResult(initial_epoch=first)
     answer = Answer.GO
-    for index, value in enumerate(history):  # as training does: who asks has forgotten them
+    for index, value in enumerate(history):  # as training does: the driver has not kept them
         answer = report(0, first + index, {"val_accuracy": value})
     if answer != Answer.GO and first + len(history) < task.epochs:
         result.status = "pruned" if answer == Answer.STOP else "paused"
@@ -119,7 +119,7 @@ class SimulatedSource:
         folder: The study folder.
         epochs: Epochs of a trial, where the method does not decide.
         seconds: Seconds of an epoch.
-        keeps_state: Whether trials can be gone on with.
+        keeps_state: Whether trials can be resumed.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Simulation:
         epochs: Epochs of a trial.
         seconds: Seconds of an epoch.
         workers: Worker processes; 0 for none.
-        keeps_state: Whether interrupted trials go on from their last epoch.
+        keeps_state: Whether interrupted trials resume from their last epoch.
         seed: Seed of the search.
         pruner: What stops hopeless trials.
     """
@@ -177,7 +177,7 @@ class Simulation:
     def run(
         self, run: Any = train, executor: Any = None, observer: Any = None, **limits: Any
     ) -> Any:
-        """Runs the search, or goes on with it; returns its driver and what was restored."""
+        """Runs or resumes the search; returns its driver and what was restored."""
         from experiments.config import SearchConfig
         from experiments.executors import make_executor
         from experiments.executors.deadline import Deadline

@@ -1,4 +1,4 @@
-"""Searches without training: what a trial would score is predicted from trials that were recorded.
+"""Searches without training: a trial's score is predicted from recorded trials.
 
 `recorded/<space>.csv` holds real trials of a random search by this suite, one a row: values as
 JSON, and validation accuracy after each epoch. `python benchmarks/surrogate.py STUDY` makes such a

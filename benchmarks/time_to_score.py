@@ -49,7 +49,7 @@ class Progress:
     began: float = field(default_factory=time.perf_counter)
 
     def epoch(self, score: float) -> None:
-        """Takes note of an epoch."""
+        """Records an epoch."""
         self.epochs += 1
         self.seconds = time.perf_counter() - self.began
         if score > self.best:

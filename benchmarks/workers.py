@@ -17,7 +17,7 @@ from experiments.display.base import Display
 
 
 class Clock(Display):
-    """Notes when trials began and ended."""
+    """Records when trials began and ended."""
 
     def __init__(self) -> None:
         self.begins: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What a report says of a search space, on searches of a known function: how often is it wrong?
+"""How often a report is wrong about a search space, on searches of a known function.
 
 A rate asked to be at most 5 % holds if it is not above it by more than twice its standard error;
 likewise one asked to be at least 90 %.

@@ -40,7 +40,7 @@ def space() -> Any:
 
 
 def quality(values: dict[str, Any]) -> float:
-    """Returns what a network comes to after infinitely many epochs, without noise."""
+    """Returns the score of a network after infinitely many epochs, without noise."""
     return (
         0.9
         - 0.08 * (math.log10(values["learning_rate"]) + 2.5) ** 2

@@ -2,8 +2,8 @@
 
     python benchmarks/chaotic/caches.py [--rounds 60] [--seed 0]
 
-Each disturbed search is gone on with until it has ended. Then its table and its finalists have to
-be those of an undisturbed one to the last bit, every file of its cache the same but for times, and
+Each disturbed search is resumed until it has ended. Then its table and its finalists have to be
+those of an undisturbed one to the last bit, every file of its cache the same but for times, and
 nothing left over: no temporary file, no half-made entry, no process. Networks and images are tiny;
 command line, processes, files and signals are real.
 """
@@ -107,7 +107,7 @@ class Chaos:
         return 1
 
     def _finish(self, place: Place, what: object) -> None:
-        """Goes on until the search has ended, and compares it with an undisturbed one."""
+        """Resumes the search until it has ended, and compares it with an undisturbed one."""
         self._expect(place, place.run(), 0, f"gone on with after {what}")
         self.check(place, what)
 
@@ -123,13 +123,13 @@ class Chaos:
         shutil.rmtree(place.folder)
 
     def in_turn(self, place: Place, moments: Sequence[Moment]) -> int:
-        """Strikes a search at each moment, then goes on until it has ended."""
+        """Strikes a search at each moment, then resumes it until it has ended."""
         done = sum(self._strike(place, moment) for moment in moments)
         self._finish(place, moments)
         return done
 
     def beginning(self) -> int:
-        """Kills and Ctrl-C while a study is begun: it is begun again, or gone on with."""
+        """Kills and Ctrl-C while a study is started: it is started again, or resumed."""
         place = self._new("frozen_convolution")
         shutil.copytree(self.calm(place.space).cache, place.cache)
         return self.in_turn(place, [self._rng.choice(BEGINNING[:3]), self._rng.choice(BEGINNING)])
@@ -262,7 +262,7 @@ class Chaos:
 
 
 def _count_computed(path: Path) -> None:
-    """Notes each entry that this process begins to compute."""
+    """Records each entry that this process begins to compute."""
     from experiments.training.features import FeatureStore
 
     real = FeatureStore._fill
@@ -311,7 +311,7 @@ def disturbances(
     Args:
         rounds: How often; a search may be struck twice.
         rng: Draws kinds and moments.
-        say: Told of each search that has held.
+        say: Receives each search that has held.
 
     Returns:
         How often, by kind.

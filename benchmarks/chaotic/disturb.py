@@ -1,7 +1,7 @@
-"""Ways to disturb a search: each starts it or goes on with it, and says what it did, or `None`.
+"""Ways to disturb a search: each starts or resumes it, and returns what it did, or `None`.
 
-`None` is for a search that was done before the moment came. Whatever else a search makes of it than
-what it has to, is raised as `BrokenSearchError`.
+`None` is for a search that was done before the moment came. Any other wrong outcome is raised as
+`BrokenSearchError`.
 """
 
 import json
@@ -220,7 +220,7 @@ def _read_for(process: Process, terminal: int, seconds: float) -> bool:
 
 
 def survive(search: Search, disturb: Disturbance, count: int, rng: random.Random) -> Counter[str]:
-    """Disturbs a search until that was done `count` times, then lets it come to its end."""
+    """Disturbs a search until that was done `count` times, then lets it end."""
     done: Counter[str] = Counter()
     while not search.is_done and sum(done.values()) < count:
         what = disturb(search, rng)

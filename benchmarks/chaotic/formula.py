@@ -137,7 +137,7 @@ class _Training:
         )
 
     def finish(self, result: TrialResult) -> None:
-        """Notes how it ended, and writes the checkpoint that is asked for."""
+        """Records how it ended, and writes the checkpoint that is asked for."""
         result.initial_epoch = self._first
         if self._epochs < self._task.epochs and self._answer != Answer.GO:
             result.status = "paused" if self._answer == Answer.PAUSE else "pruned"
@@ -157,7 +157,7 @@ def _metrics(values: dict[str, Any], seed: int, epoch: int) -> dict[str, float]:
 
 
 def expected_score(values: dict[str, Any], seed: int, number: int) -> float:
-    """Returns what a trial of Hyperband comes to, by its values, the search's seed and its number.
+    """Returns the score of a trial of Hyperband, by its values, the search's seed and its number.
 
     It is trained from where its origin was, with a seed of its own.
     """
@@ -180,7 +180,7 @@ class Network:
 
 
 def _tested(model: Network, data: Any) -> Any:
-    """Says of each test image what the weights decide; right in about three of four."""
+    """Predicts each test image by the weights; right in about three of four."""
     from experiments.finalists.testing import Tested
 
     labels = np.asarray(data.open("test").labels)

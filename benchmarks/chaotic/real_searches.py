@@ -125,7 +125,7 @@ class Place:
     """A search with its study and its cache, in a folder.
 
     Args:
-        folder: Holds `runs`, `cache` and what the processes said.
+        folder: Holds `runs`, `cache` and the output of the processes.
         space: The search space.
         images: The image folder.
         reported: Whether reports are written.
@@ -148,16 +148,16 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What its processes said."""
+        """The output of its processes."""
         return self.folder / "log.txt"
 
     def copied_to(self, folder: Path, **changes: Any) -> "Place":
-        """Returns a copy, which goes on by itself."""
+        """Returns a copy, which continues by itself."""
         shutil.copytree(self.folder, folder)
         return Place(folder, self.space, self.images, **changes)
 
     def arguments(self, *more: str) -> list[str]:
-        """Returns the command that begins the search, or goes on with it once it has begun."""
+        """Returns the command that starts the search, or resumes it once it has begun."""
         shared = ["--runs-dir", str(self.study.parent), "--cache-dir", str(self.cache)]
         if (self.study / "study.json").is_file():
             return ["resume", self.study.name, *shared, *more]
@@ -165,13 +165,13 @@ class Place:
         return ["search", self.space, *named, *shared, *_SMALL, *SPACES[self.space], *more]
 
     def begin(self, *before: Callable[[], None], more: Sequence[str] = ()) -> int:
-        """Starts the search, or goes on with it; returns the process."""
+        """Starts or resumes the search; returns the process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         quiet = () if self.reported else (without_report,)
         return start(self.arguments(*more), self.log, *quiet, *before)
 
     def run(self, *before: Callable[[], None], more: Sequence[str] = ()) -> int:
-        """Runs the search to its end, or to that of its process; returns the exit code."""
+        """Runs the search until it or its process ends; returns the exit code."""
         return ended(self.begin(*before, more=more))
 
     def said(self) -> str:

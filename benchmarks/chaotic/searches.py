@@ -1,4 +1,4 @@
-"""Searches that are disturbed, and what they have to come to: what an undisturbed one comes to."""
+"""Searches that are disturbed, and have to reach the result of an undisturbed one."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ class Search:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a study to go on with."""
+        """Whether there is a study to resume."""
         return (self.folder / "study.json").is_file()
 
     def start(
@@ -101,7 +101,7 @@ class Search:
         streams: tuple[int, int] | None = None,
         workers: int | None = None,
     ) -> Process:
-        """Starts the search, or goes on with it."""
+        """Starts or resumes the search."""
         self.num_starts += 1
         if self.has_begun:
             arguments = ["resume", _NAME]
@@ -155,7 +155,7 @@ class Search:
         """Runs it to its end, undisturbed, as fast as it goes.
 
         Raises:
-            BrokenSearchError: It does not come to its end.
+            BrokenSearchError: It does not end as it should.
         """
         self.seconds = 0.0
         self.end(self.start(workers=0))
@@ -164,7 +164,7 @@ class Search:
         """Compares with an undisturbed search.
 
         Raises:
-            BrokenSearchError: It has come to something else, or leaves something behind.
+            BrokenSearchError: It has another result, or leaves something behind.
         """
         whats = ("table", "finalists", "files") if self.case.workers < 2 else ("outline",)
         for what in whats:
@@ -186,8 +186,8 @@ class Search:
         """Returns what no timing of workers decides: how many trials of each rung, and files.
 
         Raises:
-            BrokenSearchError: A trial's score is not that of its values and its seed, two go on
-                from the same trial, or the finalist is not the best.
+            BrokenSearchError: A trial's score does not follow from its values and its seed, two
+                continue the same trial, or the finalist is not the best.
         """
         trials = self._table()
         origins = [dict(values).get("tuner/trial_id") for _, _, values, _, _ in trials]

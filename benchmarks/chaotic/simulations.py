@@ -53,7 +53,7 @@ def disturbances(rounds: int, rng: random.Random) -> Counter[str]:
         What was done, and how often.
 
     Raises:
-        SystemExit: A search did not come to what an undisturbed one comes to.
+        SystemExit: A search did not reach the result of an undisturbed one.
     """
     install()
     all_done: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What has to be the same of a search that was disturbed and of one that was not."""
+"""What has to be the same for a disturbed search and an undisturbed one."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from benchmarks.chaotic.real_searches import Place
 
 
 def differences(place: Place, calm: Place) -> list[str]:
-    """Returns what of a search that has ended is not as in an undisturbed one, in words."""
+    """Returns the differences of an ended search from an undisturbed one, in words."""
     said = place.log.read_text(encoding="utf-8")
     compared = {
         "the table": place.table() != calm.table(),

@@ -91,8 +91,8 @@ def expected_performance(
     """Estimates the curve with a 90 % band, for budgets well below the number of scores.
 
     The band is the union of two intervals that fail in different cases. The jackknife's is normal
-    on average, and too short for long tails. The other is between order statistics that hold the 35
-    % and the 65 % point of the best of n with 95 % each, whatever the distribution (David and
+    on average, and too short for long tails. The other is between order statistics that hold the
+    35 % and the 65 % point of the best of n with 95 % each, whatever the distribution (David and
     Nagaraja 2003, "Order statistics", section 7.1). The band ends where the second interval has no
     upper end, at about a seventh of the scores. In `benchmarks/believing/search.py` it covers 90 %
     or more.
