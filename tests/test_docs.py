@@ -1,4 +1,4 @@
-"""What the pages say is so: commands run, options exist, files work, links lead somewhere."""
+"""The pages are correct: commands run, options exist, files work, links have targets."""
 
 import re
 import runpy
@@ -184,7 +184,7 @@ def drawn(study: Any) -> None:
 
 
 def add_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Does what the pages say: one file each, and the rows of dataset and method."""
+    """Follows the pages: one file each, and the rows of dataset and method."""
     import experiments.catalogue
     import experiments.data.sources
     import experiments.methods.oracles

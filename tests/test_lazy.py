@@ -1,4 +1,4 @@
-"""What is only listed or asked for loads none of what trains and draws."""
+"""Commands that only list or query load no package for training or drawing."""
 
 import subprocess
 import sys

@@ -1,8 +1,8 @@
 """Studies that an earlier version recorded: they load, report and resume as they did.
 
 `recorded/` holds three studies of the version before the modules were moved into rooms, each as an
-archive, and what that version said of them. To record anew what is said (after a change that is
-meant): `RECORD=1 make test ARGS=tests/test_recorded.py`.
+archive, and that version's output for them. To record the output anew after an intended change:
+`RECORD=1 make test ARGS=tests/test_recorded.py`.
 """
 
 import json
@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def agrees(name: str, text: str) -> None:
-    """Compares a text with the one that was recorded."""
+    """Compares a text with the recorded one."""
     path = RECORDED / name
     if RECORD:
         path.write_text(text, encoding="utf-8")

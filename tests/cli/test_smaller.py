@@ -1,4 +1,4 @@
-"""Smaller things that were taken without a word, or ended in a traceback."""
+"""Smaller input errors that were once accepted silently, or ended in a traceback."""
 
 import json
 import re

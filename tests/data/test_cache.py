@@ -1,4 +1,4 @@
-"""What is kept: checked, computed anew where it is damaged, never pruned while it is used."""
+"""The cache: checked, recomputed where damaged, never pruned while in use."""
 
 import errno
 import json

@@ -151,7 +151,7 @@ def test_a_damaged_download_is_one_line(tmp_path: Path, tfds_dir: str, damage: s
 
 
 def test_images_of_a_sample_are_the_datasets_own(tfds_dir: str) -> None:
-    """Only images that are wanted are decoded: they must be the ones asked for."""
+    """Only the wanted images are decoded: they must be the requested ones."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("cats_vs_dogs", data_dir=tfds_dir)

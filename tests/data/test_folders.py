@@ -358,7 +358,7 @@ def test_facts_on_the_data_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_plain_folder_keeps_the_fingerprint_of_format_1(tmp_path: Path) -> None:
-    """Studies recorded before go on; the number is what commit 8961b20 made of these files."""
+    """Earlier studies can be resumed; commit 8961b20 made this fingerprint of these files."""
     for label, name in enumerate(("b", "a c", "Z")):
         for index in range(12):
             path = tmp_path / "set" / name / ("deep" if index % 3 else ".") / f"{index}.ppm"

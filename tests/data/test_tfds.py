@@ -118,7 +118,7 @@ def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
 
 
 def test_a_study_that_was_begun_without_the_validation_split_goes_on(tmp_path: Path) -> None:
-    """Format 1 validated on images of train; the fingerprint is what it recorded."""
+    """Format 1 validated on images of train; the fingerprint is the recorded one."""
     splits = {"train": AB * 10, "test": AB * 5}
     identity = FakeBuilder({**splits, "validation": AB * 5}, 2)
     with pytest.MonkeyPatch.context() as patch:

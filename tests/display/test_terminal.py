@@ -1,4 +1,4 @@
-"""What a terminal does to a search: it is closed, its Ctrl-C reaches workers that start."""
+"""Effects of a terminal on a search: it is closed, its Ctrl-C reaches starting workers."""
 
 import errno
 import io

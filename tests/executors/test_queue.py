@@ -1,4 +1,4 @@
-"""The queue of attempts: room, jobs that want to be alone, attempts that are over."""
+"""The queue of attempts: room, jobs that have to run alone, attempts that have ended."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finalists: raced or not, interrupted and resumed, extended; what had ended is not repeated."""
+"""Finalists: raced or not, interrupted and resumed, extended; finished work is not repeated."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def without_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watching(Display):
-    """Notes what is trained again, and presses Ctrl-C in a training of some number."""
+    """Records what is trained again, and presses Ctrl-C in a training of a given number."""
 
     def __init__(self, interrupt_at: int = 0) -> None:
         self.trained: list[tuple[str, int]] = []

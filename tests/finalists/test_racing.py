@@ -1,4 +1,4 @@
-"""The rule of a race, on scores whose truth is known."""
+"""The rule of a race, on scores whose true means are known."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The mended oracles; each mend is shown to be one by Keras Tuner's own oracle failing the test."""
+"""The repaired oracles; Keras Tuner's own oracle fails each test of a repair."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trials of earlier sessions: what Keras Tuner would make of their files, for less."""
+"""Trials of earlier sessions: equal to those that Keras Tuner makes of their files, but cheaper."""
 
 import json
 from pathlib import Path

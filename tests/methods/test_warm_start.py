@@ -1,4 +1,4 @@
-"""Earlier trials inform a search, wherever they come from, and it is said what was used."""
+"""Earlier trials of any source inform a search, and the search reports which were used."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a process inherits: set, refused in one line, and put back in a caller's process."""
+"""Inherited settings of a process: set, refused in one line, and restored for a caller."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What decides a training's numbers: recorded, asked for again, named where it differs."""
+"""The numerical conditions of a training: recorded, restored, named where they differ."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_what_differs_among_several_is_named_once() -> None:
 
 
 class Heard:
-    """Notes what comes of jobs; stops each after its second epoch."""
+    """Records the results of jobs; stops each after its second epoch."""
 
     def __init__(self) -> None:
         self.results: list[Any] = []

@@ -1,4 +1,4 @@
-"""Texts to the terminal: what a study or a folder is called steers nothing."""
+"""Texts to the terminal: names of studies and folders can't control it."""
 
 import io
 import json

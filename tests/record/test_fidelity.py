@@ -1,4 +1,4 @@
-"""Trials of fewer epochs, and those that go on with others: counted from the first epoch."""
+"""Trials of fewer epochs, and trials that continue others: counted from the first epoch."""
 
 import json
 from dataclasses import replace

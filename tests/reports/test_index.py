@@ -1,4 +1,4 @@
-"""The index of trials: what is read through it is what the files say, whatever becomes of it."""
+"""The index of trials: reading through it gives what the files hold, whatever happens to it."""
 
 import json
 import os

@@ -49,7 +49,7 @@ def _stop(folder: Path, trial_id: str, epochs: int, begin: int = 0) -> None:
 
 
 def _promote(folder: Path, origin: str, trial_id: str, begin: int) -> None:
-    """Makes a trial the one that goes on with `origin`, to the end."""
+    """Makes a trial the one that continues `origin`, to the end."""
     first = json.loads((folder / f"trial_{origin}" / "trial.json").read_text())
     values = first["hyperparameters"]["values"] | {
         "tuner/trial_id": origin, "tuner/initial_epoch": begin, "tuner/epochs": EPOCHS,
@@ -60,7 +60,7 @@ def _promote(folder: Path, origin: str, trial_id: str, begin: int) -> None:
 
 
 def _halved(runs: Path, **options: Any) -> Path:
-    """Writes a search of 24 trials: stopped after epoch 2, but for four of which one goes on."""
+    """Writes a search of 24 trials: 20 stopped after epoch 2, of the other four one promoted."""
     plan = Synthetic(24, num_epochs=EPOCHS, num_failed=0, name="halved", **options)
     folder = write_study(runs, plan)
     for number in range(3, 23):

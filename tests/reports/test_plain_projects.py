@@ -1,4 +1,4 @@
-"""What is said of projects that plain Keras Tuner left is what their record holds, and no more."""
+"""Reports of plain Keras Tuner projects say what the record holds, and no more."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Resuming a study in which nothing is left to do: what it loads, and that it comes to the same."""
+"""Resuming a study with no work left: what it loads, and that the result is the same."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def record_of(study: Path) -> dict[str, Any]:
 
 
 def files_of(study: Path) -> dict[str, bytes]:
-    """Returns all that was found, but for what says when somebody looked."""
+    """Returns the content of all files, except for times of access."""
     changing = ("study.json", "status.json", "oracle.json", ".lock", ".index.json")
     files = [p for p in sorted(study.rglob("*")) if p.is_file() and p.name not in changing]
     return {str(p.relative_to(study)): p.read_bytes() for p in files}
@@ -85,7 +85,7 @@ def test_a_study_that_is_extended_trains(study: Path) -> None:
 
 
 class Listening(Display):
-    """Notes what is said."""
+    """Records the notices."""
 
     def __init__(self) -> None:
         self.said: list[Any] = []
@@ -101,7 +101,7 @@ class Listening(Display):
 
 
 def resumed(study: Path) -> tuple[SearchResult, list[Any], dict[str, Any], dict[str, bytes]]:
-    """Resumes a study and returns all that comes of it, but for when."""
+    """Resumes a study and returns all its results, without times."""
     display = Listening()
     result = resume_search(study, changes={"workers": 1}, display=display)
     record = record_of(study)

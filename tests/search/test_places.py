@@ -1,4 +1,4 @@
-"""Studies, data and caches that have moved: what is the same by fingerprint is found again."""
+"""Studies, data and caches that have moved: found again by equal fingerprints."""
 
 import json
 from pathlib import Path

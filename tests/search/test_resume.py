@@ -210,7 +210,7 @@ def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
 
 
 class Watching(Display):
-    """Notes what is said, and what the record holds when the search begins."""
+    """Records the notices, and the content of the record when the search begins."""
 
     def __init__(self, study: Path) -> None:
         self.said: list[str] = []

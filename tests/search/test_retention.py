@@ -1,4 +1,4 @@
-"""Whose weights stay: of equal trials those that have some, and whole ones before stopped ones."""
+"""Which weights stay: among equal trials existing ones, and full trainings before stopped ones."""
 
 import json
 from pathlib import Path

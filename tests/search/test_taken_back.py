@@ -1,4 +1,4 @@
-"""What is refused leaves nothing behind, and what was asked of a study can be taken back."""
+"""Refused requests leave nothing behind, and options of a study can be reset."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Trainings for comparisons: which are done again, which are taken together, and by whom."""
+"""Trainings for comparisons: which are repeated, which are pooled, and by which command."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Seeds that were trained, in order: nothing is trained in truth."""
+    """Seeds that were trained, in order; no real training runs."""
     seeds: list[int] = []
 
     def train(opened: Opened, training: Training) -> Any:

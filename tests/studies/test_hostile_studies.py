@@ -1,4 +1,4 @@
-"""Study folders that others wrote, given to commands that change studies or go on with them."""
+"""Study folders of unknown origin, given to commands that change or resume studies."""
 
 import json
 import os

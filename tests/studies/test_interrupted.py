@@ -1,4 +1,4 @@
-"""Ctrl-C while a recorded trial is trained again: what is trained is kept, and goes on."""
+"""Ctrl-C while a recorded trial is trained again: finished work is kept, and resumed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Trials that were promoted are reproduced through the trials that they went on from."""
+"""Promoted trials are reproduced through the trials that they continued."""
 
 import json
 from pathlib import Path

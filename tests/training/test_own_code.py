@@ -1,4 +1,4 @@
-"""Models with code of their own (Lambda, own layers): said in a line, exported all the same."""
+"""Models with custom code (Lambda, own layers): reported in one line, and still exported."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A training that is broken off and gone on with gives the numbers of one that was not."""
+"""A training that is interrupted and resumed gives the numbers of an uninterrupted one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **op
 
 
 def run(asked: TrialTask, *stops: tuple[int, int]) -> TrialResult:
-    """Runs a trial, broken off after each (execution, epoch) of `stops` and gone on with."""
+    """Runs a trial, interrupted after each (execution, epoch) of `stops` and resumed."""
 
     def until(stop: tuple[int, int] | None) -> Any:
         return lambda execution, epoch, metrics: (
@@ -162,7 +162,7 @@ def test_a_full_disk_is_not_the_trials_fault(
 
 
 def test_no_graph_outlives_its_trial(cache_dir: Path, tmp_path: Path) -> None:
-    """Keras Tuner's memory grows with every trial, for TensorFlow keeps each graph it was at."""
+    """Keras Tuner's memory grows with every trial, because TensorFlow keeps each graph."""
     import gc
 
     from tensorflow.python.framework.func_graph import FuncGraph
