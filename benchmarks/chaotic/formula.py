@@ -18,6 +18,7 @@ from simulated import score
 
 from experiments.record.bookkeeping import own_values
 from experiments.record.files import atomic
+from experiments.record.seeds import derive_seed
 from experiments.training import run as trial
 from experiments.training.snapshot import Snapshot, SnapshotStore
 from experiments.training.task import Answer, TrialResult, TrialTask
@@ -161,7 +162,7 @@ def expected_score(values: dict[str, Any], seed: int, number: int) -> float:
 
     It is trained from where its origin was, with a seed of its own.
     """
-    own_seed = trial.derive_seed(seed, 0, number, 0)
+    own_seed = derive_seed(seed, 0, number, 0)
     epochs = range(values["tuner/initial_epoch"], values["tuner/epochs"])
     return max(_metrics(values, own_seed, epoch)["val_accuracy"] for epoch in epochs)
 
