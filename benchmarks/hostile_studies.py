@@ -376,9 +376,9 @@ def copies(spoiler: Spoiler) -> None:
 def strangers(spoiler: Spoiler) -> None:
     """Adds what says nothing: keys that nobody knows, files of other programs, another layout."""
     rng = spoiler.rng
-    (
-        spoiler.folder / rng.choice(["notes.txt", ".DS_Store", "trial_notes", "study.json~"])
-    ).write_text("x")
+    name = rng.choice(["notes.txt", ".DS_Store", "trial_notes", "study.json~"])
+    if not os.path.lexists(spoiler.folder / name):
+        (spoiler.folder / name).write_text("x")
     (spoiler.folder / "events").mkdir(exist_ok=True)
     for path in rng.sample(spoiler.files("trial.json"), min(2, len(spoiler.files("trial.json")))):
         _edit(path, lambda t: t.update(x_later={"a": [1]}))
@@ -401,7 +401,8 @@ def held(spoiler: Spoiler) -> None:
     path = spoiler.folder / kind
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(stated[kind]), encoding="utf-8")
+        if not os.path.lexists(path) or path.is_file():  # not into a pipe of another damage
+            path.write_text(json.dumps(stated[kind]), encoding="utf-8")
 
 
 KINDS: dict[str, tuple[Callable[[Spoiler], None], int]] = {  # with how often each is drawn
