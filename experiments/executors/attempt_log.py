@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.executors.attempts import Attempt
 from experiments.executors.base import Job
 from experiments.record.files import write_json
-from experiments.record.layout import ATTEMPTS
+from experiments.record.layout import TrialFolder
 from experiments.record.reading import read_json
 
 
@@ -24,7 +24,7 @@ class AttemptLog:
     """
 
     def __init__(
-        self, folder_of: Callable[[str], Path], clock: Callable[[], float] = time.monotonic
+        self, folder_of: Callable[[str], TrialFolder], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder_of, self._clock = folder_of, clock
         self._begun: dict[str, float] = {}  # id -> when its running attempt began
@@ -34,14 +34,14 @@ class AttemptLog:
         """Returns the attempts at a job so far."""
         return self._attempts.setdefault(trial_id, [])
 
-    def restore(self, trial_id: str, first: str) -> None:
+    def restore(self, trial_id: str, first: Path) -> None:
         """Reads the attempts of earlier sessions.
 
         Args:
             trial_id: The job, which has not ended.
-            first: Name of the file that it began with.
+            first: The file that it began with.
         """
-        self._attempts[trial_id] = _read(self._folder_of(trial_id), first)
+        self._attempts[trial_id] = _read(self._folder_of(trial_id).attempts, first)
 
     def begin(self, job: Job) -> None:
         """Records that an attempt begins."""
@@ -70,21 +70,21 @@ class AttemptLog:
             OSError: There is no room on the disk.
         """
         attempts = [asdict(attempt) for attempt in self.of(trial_id)]
-        write_json(self._folder_of(trial_id) / ATTEMPTS, attempts)
+        write_json(self._folder_of(trial_id).attempts, attempts)
 
     def forget(self, trial_id: str) -> None:
         """Removes the attempts at a job whose result is recorded."""
         self._attempts.pop(trial_id, None)
-        (self._folder_of(trial_id) / ATTEMPTS).unlink(missing_ok=True)
+        self._folder_of(trial_id).attempts.unlink(missing_ok=True)
 
 
-def _read(folder: Path, first: str) -> list[Attempt]:
+def _read(path: Path, first: Path) -> list[Attempt]:
     """Returns the attempts of a job that has not ended, the last one as interrupted."""
     try:
-        if (folder / ATTEMPTS).is_file():
-            attempts = [Attempt.from_dict(record) for record in read_json(folder / ATTEMPTS)]
+        if path.is_file():
+            attempts = [Attempt.from_dict(record) for record in read_json(path)]
         else:
-            attempts = [Attempt(1, started=(folder / first).stat().st_mtime)]
+            attempts = [Attempt(1, started=first.stat().st_mtime)]
     except (ValueError, TypeError, AttributeError):
         return []
     if attempts and attempts[-1].outcome is None:

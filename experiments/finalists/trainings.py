@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.display.base import Display
+from experiments.display.job_listener import JobListener
 from experiments.executors.attempt_log import AttemptLog
-from experiments.executors.base import Executor, Job, WorkerLost
-from experiments.executors.queue import Queue
-from experiments.process.interrupt import Interruption
+from experiments.executors.base import Executor, Job
 from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
-from experiments.record.layout import TRAINING, StudyFolder, TrialFolder
+from experiments.record.layout import StudyFolder, TrialFolder
 from experiments.record.reading import as_dict, read_dict, read_json
-from experiments.record.status_file import StatusFile
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
 _TICK_SECONDS = 0.5
@@ -99,7 +97,7 @@ class OutOfTimeError(RuntimeError):
     """The deadline came before all trainings were done; a later session continues them."""
 
 
-class Trainings:
+class Trainings(JobListener):
     """Trains finalists, as many in parallel as the executor has room for.
 
     Args:
@@ -121,14 +119,11 @@ class Trainings:
         end: float | None = None,
         place: str = "finalists",
     ) -> None:
-        self._end = end
+        self._end, self._known = end, known
         self._folder = StudyFolder(study).artifacts / place
-        self._executor, self._display, self._known = executor, display, known
-        self._status = StatusFile(study)
-        self._attempts = AttemptLog(self._folder.joinpath)
-        self._queue = Queue(executor, self._attempts, self._repeated)
+        self._attempts = AttemptLog(self._place)
         self._trainings: dict[str, Training] = {}
-        self._interruption = Interruption(display.notice)
+        super().__init__(study, "confirming", executor, self._attempts, display)
 
     def run(self, wanted: Sequence[Training], to_test: bool = False) -> list[Outcome]:
         """Trains those of `wanted` that have not been trained before.
@@ -150,8 +145,7 @@ class Trainings:
         with self._interruption:
             while (waiting or not self._queue.is_empty) and not self._is_over():
                 self._fill(waiting)
-                self._executor.wait(self, _TICK_SECONDS)
-                self._status.write(self._state())
+                self._wait(_TICK_SECONDS)
         if self._interruption.requested:
             raise KeyboardInterrupt
         missing = sum(self.outcome(training, to_test) is None for training in wanted)
@@ -164,6 +158,9 @@ class Trainings:
         found = [self.outcome(training, to_test) for training in wanted]
         return [outcome for outcome in found if outcome is not None]
 
+    def _place(self, key: str) -> TrialFolder:
+        return TrialFolder(self._folder / key)
+
     def tested(self, trainings: Sequence[Training]) -> list[Outcome]:
         """Returns the outcomes of those trainings that an earlier session tested."""
         found = [self._recalled(training, to_test=True) for training in trainings]
@@ -175,7 +172,7 @@ class Trainings:
 
     def outcome(self, training: Training, to_test: bool = False) -> Outcome | None:
         """Returns the outcome of a training; `None` if there is none that matches the request."""
-        folder = TrialFolder(self._folder / training.key)
+        folder = self._place(training.key)
         try:
             record = read_json(folder.result)
             if {name: record[name] for name in training.facts} != training.facts:
@@ -200,10 +197,7 @@ class Trainings:
         """Ends the executor."""
         self._executor.close(at_once)
         with suppress(OSError):
-            self._status.write(self._state(), force=True)
-
-    def _state(self) -> dict[str, Any]:
-        return {"phase": "confirming", "running": sorted(self._queue.running)}
+            self._write_status(force=True)
 
     def _is_over(self) -> bool:
         return self._ending() and not self._queue.running
@@ -218,10 +212,10 @@ class Trainings:
             self._begin(waiting.pop(0))
 
     def _begin(self, training: Training) -> None:
-        folder = TrialFolder(self._folder / training.key)
+        folder = self._place(training.key)
         folder.path.mkdir(parents=True, exist_ok=True)
         if self._is_kept(training):
-            self._attempts.restore(training.key, TRAINING)
+            self._attempts.restore(training.key, folder.facts)
         else:  # it is new, or of other epochs or another patience than now
             for leftover in folder.path.iterdir():
                 leftover.unlink()
@@ -231,42 +225,20 @@ class Trainings:
         self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:
-        return read_dict(TrialFolder(self._folder / training.key).facts) == training.facts
+        return read_dict(self._place(training.key).facts) == training.facts
 
-    def epoch_ended(
-        self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
-    ) -> Answer:
-        """Shows an epoch, and answers whether to continue."""
-        if not self._queue.is_current(job):
-            return Answer.STOP
-        self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
-        self._status.epoch(job.trial_id, execution, epoch, metrics)
-        self._status.write(self._state())
+    def _answer(self, job: Job, execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         last = self._trainings[job.trial_id].stop_after
         if last is not None and epoch + 1 >= last:
             return Answer.STOP
         return Answer.PAUSE if self._ending() else Answer.GO
 
-    def noted(self, job: Job, what: str, done: int, total: int) -> None:
-        """Shows progress before the first epoch."""
-        self._display.computing(what, done, total)
-
-    def ended(self, job: Job, result: TrialResult, worker: str) -> None:
-        """Keeps a result, unless the training is to be run again."""
-        self._finish(job, self._queue.ended(job, result, worker))
-
-    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
-        """Runs a training again whose process was lost, or gives up on it."""
-        self._finish(job, self._queue.lost(job, loss, worker))
-
     def _repeated(self, job: Job, why: str) -> None:
         self._display.notice(f"{_named(self._trainings[job.trial_id])}: {why}")
 
-    def _finish(self, job: Job, result: TrialResult | None) -> None:
-        if result is None:
-            return
+    def _finish(self, job: Job, result: TrialResult) -> None:
         training = self._trainings[job.trial_id]
-        folder = TrialFolder(self._folder / training.key)
+        folder = self._place(training.key)
         write_json(folder.result, result.as_dict() | training.facts)
         for path in () if training.task.keep_snapshots else folder.snapshots():
             path.unlink()

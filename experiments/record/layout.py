@@ -11,7 +11,6 @@ TEMPORARY = ".tmp-"  # what the name of a file that is being written begins with
 DAMAGED = ".damaged"  # what the name of a file that was set aside ends with
 LOCK_FILES = (".lock", ".holder.json")
 STATE, RESULT, RECORD = "trial.json", "result.json", "study.json"
-ATTEMPTS, TRAINING = "attempts.json", "training.json"
 CHECKPOINT, SNAPSHOTS = "checkpoint.weights.h5", "snapshot-*.npz"
 _ORACLE = "oracle.json"
 
@@ -56,9 +55,9 @@ class TrialFolder(_Folder):
 
     state = _Place(STATE)  # Keras Tuner's record of a trial
     result = _Place(RESULT)  # what it came to; see `schema.RESULT_KEYS`
-    attempts = _Place(ATTEMPTS)  # from the second attempt to the end
+    attempts = _Place("attempts.json")  # from the second attempt to the end
     checkpoint = _Place(CHECKPOINT)  # weights after the best epoch
-    facts = _Place(TRAINING)  # how a finalist is trained
+    facts = _Place("training.json")  # how a finalist is trained
 
     def snapshot(self, execution: int) -> Path:
         """Returns the place of the training state of an execution."""

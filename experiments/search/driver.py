@@ -10,14 +10,12 @@ from typing import Any, Protocol
 from keras_tuner.engine import trial as trial_module
 
 from experiments.display.base import Display
-from experiments.executors.base import Executor, Job, WorkerLost
+from experiments.display.job_listener import JobListener
+from experiments.executors.base import Executor, Job
 from experiments.executors.deadline import NUM_REMEMBERED, Deadline
-from experiments.executors.queue import Queue
 from experiments.methods.oracles.halving import origins
-from experiments.process.interrupt import Interruption
 from experiments.record.fidelity import is_left_behind
 from experiments.record.formatting import plural
-from experiments.record.status_file import StatusFile
 from experiments.search.retention import Retention
 from experiments.search.trial_record import TrialRecord
 from experiments.training.task import Answer, TrialResult, TrialTask
@@ -35,7 +33,7 @@ class TaskMaker(Protocol):
     def task(self, trial: Any) -> TrialTask: ...
 
 
-class Driver:
+class Driver(JobListener):
     """Runs trials until the oracle has no more, or something else ends the search.
 
     Args:
@@ -59,17 +57,13 @@ class Driver:
         deadline: Deadline,
         max_failures: int,
     ) -> None:
+        super().__init__(record.folder, "searching", executor, record.attempts, display)
         self._source, self._oracle = source, source.oracle
-        self._executor = executor
         self._record = record
-        self._display = display
         self._retention = retention
         self._deadline = deadline
         self._max_failures = max_failures
-        self._status = StatusFile(record.folder)
-        self._queue = Queue(executor, record.attempts, self._repeated)
         self._failures_in_a_row = 0
-        self._interruption = Interruption(display.notice)
         self.ended_by: str | None = None  # why the search ended before the oracle was done
         self._exhausted = False  # the oracle had no more trials when it was last asked
         self._is_full = False  # another trial would not end in time; those that run may
@@ -92,7 +86,7 @@ class Driver:
             self._executor.close(at_once)
             with suppress(OSError):  # both can be rebuilt; the error that is raised matters more
                 self._oracle.flush()
-                self._status.write(self._state(), force=True)
+                self._write_status(force=True)
         if self._interruption.requested:
             raise KeyboardInterrupt
 
@@ -113,18 +107,13 @@ class Driver:
         values: list[float] = self._oracle.values_of(trial)
         return values
 
-    def _state(self) -> dict[str, Any]:
-        return {"phase": "searching", "running": sorted(self._queue.running)}
-
     def _loop(self) -> None:
         while True:
             if not self._ending():
                 self._exhausted = self._fill()
             if not self._queue.running and (self._exhausted or self._ending()):
                 return
-            waits = _TICK_SECONDS if self._queue.running else _IDLE_SECONDS
-            self._executor.wait(self, waits)
-            self._status.write(self._state())
+            self._wait(_TICK_SECONDS if self._queue.running else _IDLE_SECONDS)
 
     def _ending(self) -> bool:
         if self._interruption.requested:
@@ -157,15 +146,7 @@ class Driver:
         self._display.trial_started(trial.trial_id, dict(trial.hyperparameters.values), task.epochs)
         self._queue.begin(trial.trial_id, task)
 
-    def epoch_ended(
-        self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
-    ) -> Answer:
-        """Passes an epoch to oracle and display, and returns their answer."""
-        if not self._queue.is_current(job):
-            return Answer.STOP
-        self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
-        self._status.epoch(job.trial_id, execution, epoch, metrics)
-        self._status.write(self._state())
+    def _answer(self, job: Job, execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         if self._ending():
             return Answer.PAUSE
         if execution == 0:
@@ -174,25 +155,11 @@ class Driver:
                 return Answer.STOP
         return Answer.GO
 
-    def noted(self, job: Job, what: str, done: int, total: int) -> None:
-        """Passes progress before the first epoch to the display."""
-        self._display.computing(what, done, total)
-
-    def ended(self, job: Job, result: TrialResult, worker: str) -> None:
-        """Records a result, unless the trial is to be run again."""
-        self._finish(job, self._queue.ended(job, result, worker))
-
-    def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
-        """Runs a trial again whose process was lost, or records it as failed."""
-        self._finish(job, self._queue.lost(job, loss, worker))
-
     def _repeated(self, job: Job, why: str) -> None:
         self._display.notice(f"trial {job.trial_id}: {why}")
         self._oracle.clear_metrics(job.trial_id)
 
-    def _finish(self, job: Job, result: TrialResult | None) -> None:
-        if result is None:
-            return
+    def _finish(self, job: Job, result: TrialResult) -> None:
         score = self._record.finish(job, result)
         values = self._values(self._oracle.trials[job.trial_id])
         self._retention.ended(job.trial_id, score, values)

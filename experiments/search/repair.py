@@ -11,7 +11,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import failed_of_cache
 from experiments.record.files import remove_left_over
-from experiments.record.layout import STATE, TRIAL, StudyFolder, TrialFolder, set_aside
+from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, set_aside
 from experiments.record.reading import read_json
 from experiments.record.schema import checked_result
 from experiments.search.retried import begun_again
@@ -63,7 +63,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
             _end(oracle, trial, f.result)
             mended.append(f"trial {trial.trial_id} had ended")
             continue
-        record.attempts.restore(trial.trial_id, STATE)
+        record.attempts.restore(trial.trial_id, f.folder.state)
         mended.append(f"trial {trial.trial_id} goes on")
     oracle.flush()
     return mended

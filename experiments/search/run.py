@@ -15,7 +15,7 @@ from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
-from experiments.finalists import choose as front
+from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.ranges import check_buildable, searched_space
@@ -154,7 +154,7 @@ def prepare_search(
     takes_short = sampler is not None and sampler.ranks_stopped and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # refuses a wrong method before anything is written
-    notices += [*lines, *front.notices(config), *notices_of_finalists(config)]
+    notices += [*lines, *choose.notices(config), *notices_of_finalists(config)]
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return SearchPlan(

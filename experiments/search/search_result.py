@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.finalists import choose as front
+from experiments.finalists import choose
 from experiments.finalists.record import Confirmed
 from experiments.record.objective import objectives_of
 
@@ -61,7 +61,7 @@ def result_of(
     """
     from reports import write_report
 
-    best = front.finalists(oracle, 1)
+    best = choose.finalists(oracle, 1)
     if confirmed.winner is not None:  # of a race, it may not be the best of the search
         best = [oracle.trials[confirmed.winner]]
     return SearchResult(
@@ -73,6 +73,6 @@ def result_of(
         report=write_report(folder),
         objective=objectives_of(oracle)[0].name,
         ended_by=ended_by,
-        front=front.members(oracle),
-        front_lines=front.described_front(oracle),
+        front=choose.members(oracle),
+        front_lines=choose.described_front(oracle),
     )

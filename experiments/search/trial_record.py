@@ -41,7 +41,7 @@ class TrialRecord:
         self.folder = folder
         self._study = StudyFolder(folder)
         self._oracle = oracle
-        self.attempts = AttemptLog(lambda trial_id: self._study.trial(trial_id).path, clock)
+        self.attempts = AttemptLog(self._study.trial, clock)
         self._cost: dict[str, tuple[int, float]] = {}
 
     def cost(self, trial_id: str) -> tuple[int, float]:

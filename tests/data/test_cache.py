@@ -26,6 +26,7 @@ from experiments.executors.attempts import STOPPING
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
+from experiments.record.layout import TrialFolder
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify
@@ -318,7 +319,7 @@ def test_a_dataset_that_is_gone_for_good_ends_the_search_and_no_trial(
         digits.open("train")
     assert classify(gone.value) == "data_missing"
 
-    attempts = AttemptLog(tmp_path.joinpath)
+    attempts = AttemptLog(lambda trial_id: TrialFolder(tmp_path / trial_id))
     queue = Queue(InlineExecutor(print), attempts, print)
     queue.begin("0", None)
     result = TrialResult("failed", cause="data_missing", message=str(gone.value))

@@ -9,6 +9,7 @@ import pytest
 from experiments.executors.attempt_log import AttemptLog
 from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.queue import Queue
+from experiments.record.layout import TrialFolder
 from experiments.training.task import TrialResult
 
 MEMORY = TrialResult("failed", cause="out_of_memory", message="no memory")
@@ -52,7 +53,11 @@ def queue(tmp_path: Path, places: Places, lines: list[str]) -> Queue:
     for name in "abc":
         (tmp_path / name).mkdir()
         (tmp_path / name / "begun.json").touch()
-    return Queue(places, AttemptLog(tmp_path.joinpath), lambda job, why: lines.append(why))
+    return Queue(
+        places,
+        AttemptLog(lambda trial_id: TrialFolder(tmp_path / trial_id)),
+        lambda job, why: lines.append(why),
+    )
 
 
 def end(queue: Queue, places: Places, job: Job, result: TrialResult) -> TrialResult | None:
@@ -108,8 +113,8 @@ def test_a_paused_attempt_is_followed_by_one_of_a_later_session(
     queue.begin("a", None)
     assert end(queue, places, places.jobs[0], TrialResult("paused")) is None
     assert queue.is_empty
-    log = AttemptLog(tmp_path.joinpath)
-    log.restore("a", "begun.json")
+    log = AttemptLog(lambda trial_id: TrialFolder(tmp_path / trial_id))
+    log.restore("a", tmp_path / "a" / "begun.json")
     later = Places()
     Queue(later, log, lambda job, why: None).begin("a", None)
     assert [job.attempt for job in later.jobs] == [2]
@@ -117,8 +122,8 @@ def test_a_paused_attempt_is_followed_by_one_of_a_later_session(
 
 
 def test_a_first_attempt_that_was_killed_counts(queue: Queue, tmp_path: Path) -> None:
-    log = AttemptLog(tmp_path.joinpath)
-    log.restore("b", "begun.json")
+    log = AttemptLog(lambda trial_id: TrialFolder(tmp_path / trial_id))
+    log.restore("b", tmp_path / "b" / "begun.json")
     assert [attempt.outcome for attempt in log.of("b")] == ["interrupted"]
     log.forget("b")
     assert log.of("b") == []

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.hostile_studies import places
 from experiments.record.errors import UserError
 from reports import load_study, write_report
 from tests.reports.synthetic import Synthetic, write_study
@@ -26,17 +27,6 @@ def files_of(folder: Path) -> list[Path]:
     ]
     artifacts = [folder / "artifacts" / n for n in ("finalists.json", "model.json")]
     return [folder / "study.json", *trials, *artifacts]
-
-
-def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Returns the path of every value in nested JSON."""
-    inner = data.items() if isinstance(data, dict) else enumerate(data)
-    found = []
-    for key, value in inner:
-        found.append((*path, key))
-        if isinstance(value, dict | list):
-            found += places(value, (*path, key))
-    return found
 
 
 def spoil(data: Any, path: tuple[Any, ...], value: Any) -> Any:

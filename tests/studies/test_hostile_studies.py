@@ -74,8 +74,8 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None)
     assert read_status(study) == {}
     assert read_finalists(pipe(study / "artifacts" / "finalists.json")) == []
     assert read_snapshot(trial / "snapshot.npz") is None
-    attempts = AttemptLog(study.joinpath)
-    attempts.restore("trial_0", "trial.json")
+    attempts = AttemptLog(lambda name: TrialFolder(study / name))
+    attempts.restore("trial_0", study / "trial_0/trial.json")
     assert len(attempts.of("trial_0")) == 1
     space = cast(Any, SimpleNamespace(space=[]))
     objective = Objective("val_accuracy", "max")
