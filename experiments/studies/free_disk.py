@@ -56,6 +56,8 @@ def _best_trials(folder: Path, number: int) -> set[str]:
         scores.sort(key=lambda trial: trial[:3], reverse=True)
         ranked = [name for *_, name in scores]
         first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
+    except UserError as error:
+        raise UserError(f"{error}; nothing was removed") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"study {folder.name!r} can't be read ({type(error).__name__}: {error}): "
