@@ -23,7 +23,7 @@ search: install  ## run a first search and write its report: no data is download
 test: install  ## run all tests; one: make test ARGS="-n 0 -k ranges"
 	scripts/test $(ARGS)
 
-quick: install  ## run the quick tests, within a minute: while you work
+quick: install  ## run the quick tests, about a minute: while you work
 	scripts/test -m "not slow" $(ARGS)
 
 test-extras:  ## install [cluster], [export], [gp] beside the main environment, and test them
