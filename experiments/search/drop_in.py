@@ -142,6 +142,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             raise UserError(
                 "hypermodel is missing: give a function that builds a model, or override run_trial"
             )
+        if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
+            hypermodel = hypermodel()
         folder = Path(directory or ".") / (project_name or "untitled_project")
         _check_folder(folder, overwrite)
         objectives = [_as_text(one) for one in _objectives(objective)]
