@@ -98,14 +98,17 @@ def reproduce(
 
 
 @click.argument("study")
-@click.option("--to", help="optuna, tensorboard, csv or json")
+@click.option("--to", help="optuna, tensorboard, mlflow, csv or json")
 @click.option("--model", help="the best model as saved_model, tflite or onnx")
-@click.option("--out", type=click.Path(), help="where to  [default: beside the study's report]")
+@click.option(
+    "--out", type=click.Path(), metavar="PATH",
+    help="where to; for mlflow, the address of a server too  [default: in the study's folder]",
+)  # fmt: skip
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.record.files import check_own
     from experiments.record.layout import RECORD
-    from experiments.studies.export_study import export_study
+    from experiments.studies.export_study import export_study, export_to_address
     from reports import load_study
 
     if (to is None) == (model is None):
@@ -116,6 +119,9 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         check_own(loaded.folder)
     if to is not None:
         names = {"optuna": "optuna.db", "json": RECORD}
+        if out and "://" in out:
+            echo(export_to_address(loaded, to, out))
+            return
         place = Path(out) if out else exports / names.get(to, to)
         if to == "tensorboard":
             import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed

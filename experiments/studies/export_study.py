@@ -1,4 +1,4 @@
-"""Exports a study to formats of other programs: Optuna, TensorBoard, CSV, JSON."""
+"""Exports a study to formats of other programs: Optuna, TensorBoard, MLflow, CSV, JSON."""
 
 import json
 import math
@@ -14,7 +14,9 @@ from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
+from experiments.record.passwords import hidden
 from experiments.record.reading import as_number
+from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
 from reports.study.study import Study
@@ -25,15 +27,15 @@ def export_study(study: Study, to: str, out: Path) -> Path:
 
     Args:
         study: The study.
-        to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `csv` (a folder of
-            tables) or `json` (a file).
+        to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `mlflow` (a folder
+            with its database and artifacts), `csv` (a folder of tables) or `json` (a file).
         out: Path to write; it must not exist.
 
     Returns:
         The path that was written.
 
     Raises:
-        UserError: The format is unknown, or `out` exists.
+        UserError: The format is unknown, `out` exists, or MLflow is needed and can't write.
     """
     if to not in EXPORTS:
         raise UserError(f"unknown format {to!r}: there are {', '.join(EXPORTS)}")
@@ -42,6 +44,27 @@ def export_study(study: Study, to: str, out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     EXPORTS[to](study, out)
     return out
+
+
+def export_to_address(study: Study, to: str, uri: str) -> str:
+    """Exports `study` to a server.
+
+    Args:
+        study: The study.
+        to: `mlflow`: no other format has servers.
+        uri: Address of its tracking server, `http` or `https`.
+
+    Returns:
+        The address, without a password.
+
+    Raises:
+        UserError: The format is another one, or the server can't be reached or refuses.
+    """
+    if to != "mlflow" or not uri.startswith(("http://", "https://")):
+        takes = " or the http(s) address of a server" if to == "mlflow" else ""
+        raise UserError(f"--out {hidden(uri)} is no path: --to {to} takes a path{takes}")
+    export_to_server(study, uri)
+    return hidden(uri)
 
 
 def _csv(study: Study, out: Path) -> None:
@@ -240,5 +263,6 @@ def _write_events(
 
 
 EXPORTS: dict[str, Callable[[Study, Path], None]] = {
-    "optuna": _optuna, "tensorboard": _tensorboard, "csv": _csv, "json": _json,
+    "optuna": _optuna, "tensorboard": _tensorboard, "mlflow": export_to_folder,
+    "csv": _csv, "json": _json,
 }  # fmt: skip
