@@ -157,7 +157,7 @@ def measure(
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
         echo(
-            f"{LATENCY} is an objective: the report goes on with those of the search until all "
+            f"{LATENCY} is an objective: the report keeps those of the search until all "
             f"{total} completed trials are measured anew (--top {total})"
         )
     echo(f"report: {write_report(study, runs_dir)}")

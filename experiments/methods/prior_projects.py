@@ -50,7 +50,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped["damaged"] += 1
     asked = {found: _asked(found) for found in states}
     most = max(asked.values(), default=0)
-    gone_on_with = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
+    continued = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
     for found, state in states.items():
         values, score = dict(state["hyperparameters"]["values"]), state["score"]
         status = str(state["status"])
@@ -62,8 +62,8 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
-        elif is_short and str(state.get("trial_id")) in gone_on_with:
-            skipped["gone on with as another trial"] += 1
+        elif is_short and str(state.get("trial_id")) in continued:
+            skipped["continued as another trial"] += 1
         elif is_short and not curve:
             skipped["stopped early"] += 1
         elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:

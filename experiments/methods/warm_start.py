@@ -43,8 +43,8 @@ def warm_start(
         objective: Its objective; that of the sources has to be the same.
         runs_dir: Where studies are looked for by name.
         further: Its further objectives; trials of which one of them is not known are dropped.
-        takes_short: Whether the search's method knows what to make of trials that were stopped
-            early; else they are dropped.
+        takes_short: Whether the search's method can use trials that were stopped early; else
+            they are dropped.
 
     Raises:
         UserError: A source can't be read, or is of another objective.

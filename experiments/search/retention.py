@@ -58,7 +58,7 @@ class Retention:
         Args:
             trial_id: The trial.
             score: Its score; `None` if it has none.
-            values: What it came to by each objective; `None` if it was stopped early.
+            values: Its value of each objective; `None` if it was stopped early.
         """
         self._held.add(trial_id)
         if score is None or not self._num_kept:

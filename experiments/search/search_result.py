@@ -56,7 +56,7 @@ def result_of(
     Args:
         folder: The study folder.
         oracle: Holds the trials; `EndedTrials` is as good.
-        confirmed: What confirming came to.
+        confirmed: The result of confirming.
         ended_by: What ended the search, if not the method.
     """
     from reports import write_report

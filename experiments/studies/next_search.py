@@ -30,7 +30,7 @@ def write_next(study: Study, path: str | Path) -> Path:
     if not isinstance(config.get("space"), str):
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): there is "
-            "no search to go on from"
+            "no search to continue from"
         )
     known = {f.name for f in fields(SearchConfig)} - set(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}

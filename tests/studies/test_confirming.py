@@ -105,7 +105,7 @@ def test_trainings_under_other_numerics_are_taken_and_named(
     assert len(trained) == 3
     assert said[-1] == (
         f"trial {TRIAL}: The trainings were not all made under the same threads of an operation "
-        "(1, 2): that decides their numbers as seeds do."
+        "(1, 2): this affects results, as seeds do."
     )
 
 
