@@ -150,7 +150,10 @@ def _look(arms: Sequence[Any]) -> int:
 def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
-            raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+            raise UserError(
+                f"study {arm.study.name!r} has no completed trial to train with --seeds: resume it "
+                f"until one completes (experiments resume {arm.study.name} --max-trials N)"
+            )
     from experiments.record.files import check_writable
     from experiments.record.lock import COMPARED, locked
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
@@ -126,7 +128,13 @@ def environment() -> jinja2.Environment:
     )
     made.filters["number"] = format_number
     made.filters["words"] = words
+    made.filters["code"] = _code
     return made
+
+
+def _code(text: str) -> Markup:
+    """Returns the text as HTML, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def assets() -> dict[str, str]:

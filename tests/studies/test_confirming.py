@@ -196,6 +196,15 @@ def test_two_comparisons_at_once_lose_nothing(folder: Path) -> None:
     assert "is being searched already" in answer.stderr
 
 
+def test_a_study_without_completed_trial_has_nothing_to_train(tmp_path: Path) -> None:
+    write_study(tmp_path, Synthetic(2, num_failed=2, num_seeds=0, name="failing"))
+    arguments = ["compare", "failing", "--default", "--seeds", "2", "--runs-dir", str(tmp_path)]
+    answer = CliRunner().invoke(main, arguments)
+    assert answer.exit_code == 2
+    assert "study 'failing' has no completed trial to train" in answer.stderr
+    assert "experiments resume failing" in answer.stderr
+
+
 def test_a_comparison_holds_the_lock_while_it_trains(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
