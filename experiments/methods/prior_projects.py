@@ -18,7 +18,7 @@ from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective, objective_values
-from experiments.record.plain_metrics import Candidate, best_of
+from experiments.record.plain_metrics import best_of
 from experiments.record.plain_project import read_project
 from experiments.record.reading import as_dict, clean, dicts, dig, read_dict, read_json
 from experiments.record.schema import check_format
@@ -126,7 +126,7 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
 
 def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
     """Returns a plain Keras Tuner trial's values of further objectives."""
-    return {o.name: best_of(state, Candidate(o.name, o.direction)) for o in objectives}
+    return {o.name: best_of(state, o) for o in objectives}
 
 
 def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:

@@ -5,11 +5,11 @@ If the record leaves anything open, the full path (`search.run.go_on`) asks the 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
+from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
 from experiments.data.prepare import PreparedData, kept, prepare
@@ -117,11 +117,7 @@ def find_finished(
 def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
     """Whether the request and the search space are those of the record."""
     before = changed_config(record, folder, {"ray": config.ray})
-    same = all(
-        getattr(before, field.name) == getattr(config, field.name)
-        for field in fields(SearchConfig)
-        if field.name not in _HOW
-    )
+    same = all(getattr(before, n) == getattr(config, n) for n in FIELDS.difference(_HOW))
     # Of several objectives, what the front is of is asked of the oracle.
     simple = same and config.ray is None and len(config.objectives) == 1
     then = dig(record, "environment", "packages") or {}

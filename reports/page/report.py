@@ -29,7 +29,7 @@ from reports.page import tables
 from reports.page.embedded import csv_link, csv_of, in_script, trials_json
 from reports.page.sections import SECTIONS, can_have, sections_of
 from reports.page.sparkline import sparklines
-from reports.study.load import load_study
+from reports.study.load import damage_refused, load_study
 from reports.study.study import Study
 
 
@@ -50,15 +50,8 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
         study = load_study(study, runs_dir)
     folder = study.files.report
     check_writable(study.folder, folder)
-    try:
+    with damage_refused(study.folder, "reported"):
         return _write(study, folder)
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"study {study.name!r} can't be reported: its record is damaged in a way that was not "
-            f"foreseen ({type(error).__name__}: {clean(str(error))})"
-        ) from error
 
 
 def _write(study: Study, folder: Path) -> Path:

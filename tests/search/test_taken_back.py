@@ -109,7 +109,7 @@ def test_what_a_session_refuses_before_it_begins_leaves_no_folder(
 
 def test_a_recorded_address_of_a_cluster_is_not_connected_to(study: Path) -> None:
     record = edit(study, lambda record: record["config"].update(ray="ray://10.0.0.9:10001"))
-    with pytest.raises(UserError, match=r"10001 to go on there, or --ray none"):
+    with pytest.raises(UserError, match=r"10001 to resume there, or --ray none"):
         changed_config(record, study, {"max_trials": 9})
     assert changed_config(record, study, {"ray": "none"}).ray is None
     assert changed_config(record, study, {"ray": "auto"}).ray == "auto"
