@@ -12,6 +12,7 @@ from experiments.cli.options import (
     runs_dir_option,
     search_options,
     study_argument,
+    study_command,
 )
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
@@ -195,10 +196,8 @@ def list_studies(runs_dir: str) -> None:
     echo(studies_table(runs_dir))
 
 
-@main.command()
-@study_argument
+@study_command
 @click.argument("trial", required=False)
-@runs_dir_option
 def show(study: str, trial: str | None, runs_dir: str) -> None:
     """Show STUDY, or one TRIAL of it."""
     from reports import load_study
@@ -257,5 +256,5 @@ def datasets(runs_dir: str) -> None:
         echo(f"{name + dataset.argument:15} {dataset.what}")
 
 
-for _command in (report, compare, reproduce, export, measure, status, free_disk):
+for _command in (show, report, compare, reproduce, export, measure, status, free_disk):
     main.add_command(_command)

@@ -31,6 +31,11 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
 study_argument = click.argument("study", shell_complete=complete_studies)
 
 
+def study_command(function: Callable[..., Any]) -> click.Command:
+    """Makes a command of a function that takes `study` and `runs_dir`."""
+    return click.command()(study_argument(runs_dir_option(function)))
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options that `open_study` takes: where a study's data are."""
     moved = "where the study's images are, if they have moved"

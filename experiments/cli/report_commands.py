@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.options import data_options, runs_dir_option, study_argument
+from experiments.cli.options import data_options, study_command
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -13,9 +13,7 @@ from experiments.record.objective import LATENCY
 _DISAGREES = 1
 
 
-@click.command()
-@runs_dir_option
-@study_argument
+@study_command
 @click.option(
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
     help="write the search that the health section advises, instead of the report",
@@ -38,9 +36,7 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     echo(f"{path}: run it with `experiments search --config {path}`")
 
 
-@click.command()
-@runs_dir_option
-@study_argument
+@study_command
 @click.argument("trial")
 @click.option(
     "--tolerance", type=click.FloatRange(0), default=0.005, show_default=True,
@@ -62,9 +58,7 @@ def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places:
     return 0 if answer.agrees else _DISAGREES
 
 
-@click.command()
-@runs_dir_option
-@study_argument
+@study_command
 @click.option("--to", help="optuna, tensorboard, csv or json")
 @click.option("--model", help="the best model as saved_model, tflite or onnx")
 @click.option("--out", type=click.Path(), help="where to  [default: beside the study's report]")
@@ -97,9 +91,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 
-@click.command()
-@runs_dir_option
-@study_argument
+@study_command
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
 @data_options
 def measure(study: str, top: int, runs_dir: str, **places: str | None) -> None:

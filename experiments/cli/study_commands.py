@@ -4,16 +4,14 @@ import time
 
 import click
 
-from experiments.cli.options import runs_dir_option, study_argument
+from experiments.cli.options import study_command
 from experiments.process.output import echo
 from experiments.record.errors import UserError
 
 _WATCH_SECONDS = 1.0
 
 
-@click.command()
-@study_argument
-@runs_dir_option
+@study_command
 @click.option("--watch", is_flag=True, help="show it again every second until it has ended")
 def status(study: str, runs_dir: str, watch: bool) -> None:
     """Show what STUDY is at; safe while it runs."""
@@ -30,9 +28,7 @@ def status(study: str, runs_dir: str, watch: bool) -> None:
         echo(text)
 
 
-@click.command("free-disk")
-@study_argument
-@runs_dir_option
+@study_command
 @click.option("--keep", default=1, show_default=True, help="best trials whose weights stay")
 def free_disk(study: str, runs_dir: str, keep: int) -> None:
     """Free the disk of STUDY's weights; scores, histories and best_model.keras stay."""

@@ -199,9 +199,7 @@ class RayExecutor:
 
 def _connect(address: str) -> None:
     try:
-        if address == "local":
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+        where = {"include_dashboard": False} if address == "local" else {"address": address}
+        ray.init(**where, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"--ray {address}: {named_line(error)}") from None

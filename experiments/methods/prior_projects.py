@@ -111,22 +111,18 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
+        others = {o.name: best_of(state, o) for o in objectives[1:]}
         if (status := status_of((trial_id, state, result))) != "completed":
             skipped[status] += 1
         elif score is None:
             skipped["ranked by another objective"] += 1
         elif not isinstance(values, dict):
             skipped["damaged"] += 1
-        elif (lacking := missing(others := _others_of(state, objectives[1:]))) is not None:
+        elif (lacking := missing(others)) is not None:
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(PriorTrial(values, score, tuple(others.values())))
     return SourceTrials(trials, skipped)
-
-
-def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns a plain Keras Tuner trial's values of further objectives."""
-    return {o.name: best_of(state, o) for o in objectives}
 
 
 def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:

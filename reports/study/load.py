@@ -247,10 +247,8 @@ def read_finalists(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(StudyFolder(folder).confirmed.glob("*.json")):
-        found += _runs_of(path, problems)
-    return found
+    paths = sorted(StudyFolder(folder).confirmed.glob("*.json"))
+    return [record for path in paths for record in _runs_of(path, problems)]
 
 
 def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
