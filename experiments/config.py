@@ -161,11 +161,8 @@ class SearchConfig:
     try_default: bool = option(True, "begin with the space's default")
 
     def __post_init__(self) -> None:
-        from search_spaces import names
-
         self._check_kinds()
-        if self.space not in names():
-            raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
+        self._check_space()
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_execution()
@@ -174,12 +171,18 @@ class SearchConfig:
             object.__setattr__(self, "patience", None)
         self._check_objectives()
         self._check_race()
-        check_name(self.dataset)
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
                 f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "
                 "expected, not a path; choose the folder with --runs-dir"
             )
+
+    def _check_space(self) -> None:
+        from search_spaces import names
+
+        if self.space not in names():
+            raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
+        check_name(self.dataset)
 
     def _check_kinds(self) -> None:
         if not isinstance(self.space, str):
@@ -290,6 +293,13 @@ class SearchConfig:
     def as_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain data for JSON."""
         return asdict(self)
+
+
+class ScriptConfig(SearchConfig):
+    """The search of a script: its model and its data are objects, not names."""
+
+    def _check_space(self) -> None:
+        """Takes any names: they are for the reader of the record."""
 
 
 OPTIONS = options_of(SearchConfig)

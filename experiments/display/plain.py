@@ -125,11 +125,13 @@ class PlainDisplay(PatientDisplay):
 def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:
     """Describes the coming search in lines."""
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    numbers = f" ({counts})" if counts else ""
     lines = [
-        f"study {name}: {config.space} on {config.dataset} ({counts}), {config.method}, "
+        f"study {name}: {config.space} on {config.dataset}{numbers}, {config.method}, "
         f"up to {plural(config.max_trials, 'trial')} of {plural(config.max_epochs, 'epoch')}"
     ]
-    lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
+    if data.class_names:
+        lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
     if data.roles:
         lines.append(f"splits: {', '.join(f'{s} = {taken}' for s, taken in data.roles.items())}")
     if data.skipped:

@@ -13,7 +13,7 @@ from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, studies_in
 from experiments.record.passwords import all_hidden
-from experiments.record.reading import dicts, read_json
+from experiments.record.reading import clean, dicts, dig, read_json
 from experiments.record.schema import check_record
 
 _PACKAGES = (
@@ -114,6 +114,21 @@ def read_study(folder: Path) -> dict[str, Any]:
     record = read_json(path)
     check_record(record, path)
     return dict(record)
+
+
+def refuse_script(record: Mapping[str, Any], name: str) -> None:
+    """Refuses to train networks that only a script can build.
+
+    Raises:
+        UserError: The study is one of `experiments.Tuner`.
+    """
+    if "script" in record:
+        script = dig(record, "script", "file") or "a notebook"
+        raise UserError(
+            f"study {name!r} was searched by experiments.Tuner in {clean(script)}, which has its "
+            "model and data: run that again to resume the search; reports, comparisons and tables "
+            "need no model"
+        )
 
 
 def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:

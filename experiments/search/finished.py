@@ -56,8 +56,14 @@ class Finished:
     confirmed: Confirmed
 
     def report(self, display: Display) -> SearchResult:
-        """Records a session that had nothing to do, and writes the report."""
+        """Records a session that had nothing to do, and writes the report.
+
+        If the request changes nothing and the page is up to date, no file is written.
+        """
         study = as_now(self.record, self.folder, self.config, self.data)
+        if finite(study) == finite(self.record) and (page := _page(self.folder)) is not None:
+            self._introduce(display, study)
+            return result_of(self.folder, self.trials, self.confirmed, report=page)
         session = SessionRecord(self.folder, study)
         facts = {name: study["sessions"][-1][name] for name in _PLAN}
         if self.config.method in optuna_methods():
@@ -158,6 +164,16 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
         return None
     result = confirmed(records)
     return result if result.winner is None or result.winner in trials.trials else None
+
+
+def _page(folder: Path) -> Path | None:
+    """Returns the page of the report, if it was written after the record."""
+    study = StudyFolder(folder)
+    try:
+        written = study.page.stat().st_mtime_ns
+    except OSError:
+        return None
+    return study.page if written >= study.record.stat().st_mtime_ns else None
 
 
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:

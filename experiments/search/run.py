@@ -19,6 +19,7 @@ from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.ranges import check_buildable, searched_space
+from experiments.hyperparameters.source import space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
     class_of,
@@ -59,7 +60,11 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     check_new(config)
     plan = prepare_search(config, display)
     study = describe_study(
-        plan.config, plan.data, describe_space(plan.space), plan.hypermodel.architecture
+        plan.config,
+        plan.data.record(),
+        describe_space(plan.space),
+        plan.hypermodel.architecture,
+        space_source(config.space),
     )
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)

@@ -9,7 +9,7 @@ from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.notes import GOOD
 from experiments.record.reading import as_dict, native
-from experiments.record.study import picks
+from experiments.record.study import picks, refuse_script
 from reports.analysis.health import Finding, health
 from reports.study.study import Study
 
@@ -26,6 +26,7 @@ def write_next(study: Study, path: str | Path) -> Path:
     from experiments.config import FIELDS
 
     config = as_dict(study.record.get("config"))
+    refuse_script(study.record, study.name)
     if not isinstance(config.get("space"), str):
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): there is "

@@ -13,6 +13,7 @@ from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
+from experiments.record.study import refuse_script
 from experiments.search.places import recorded, whole
 from experiments.search.run import parse_settings, prepare_data
 from experiments.training.network import new_network
@@ -136,6 +137,7 @@ def open_study(
         UserError: The study does not record its configuration, or its data have changed.
     """
     stated = as_dict(study.record.get("config"))
+    refuse_script(study.record, study.name)
     if not stated:
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "

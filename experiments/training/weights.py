@@ -16,15 +16,21 @@ def without_optimizer(model: keras.Model) -> keras.Model:
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Writes weights to `path`, through a file with Keras' required suffix `.weights.h5`."""
+    save_whole(without_optimizer(model), path)
+
+
+def save_whole(model: keras.Model, path: Path) -> None:
+    """Writes what `model.load_weights` reads to `path`, the optimizer's state included."""
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
-    without_optimizer(model).save_weights(written, overwrite=True)
+    model.save_weights(written, overwrite=True)
     written.replace(path)
 
 
 def room_for(model: keras.Model) -> float:
     """Returns the maximum size in bytes of a file of the model's and its optimizer's variables."""
-    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+    optimizer = getattr(model, "optimizer", None)  # missing in a model that was never compiled
+    variables = [*model.variables, *(optimizer.variables if optimizer else ())]
     content = sum(int(np.prod(v.shape)) * 8 for v in variables)
     return 1.2 * content + 4096 * len(variables) + 2**18
 
