@@ -303,6 +303,7 @@ class ScriptConfig(SearchConfig):
 
 
 OPTIONS = options_of(SearchConfig)
+FIELDS = frozenset(field.name for field in fields(SearchConfig))
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:
@@ -317,12 +318,11 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"config file {str(path)!r} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"config file {str(path)!r} is no valid TOML: {error}") from None
-    known = {field.name for field in fields(SearchConfig)}
-    unknown = sorted(set(options) - known)
+    unknown = sorted(set(options) - FIELDS)
     if unknown:
         raise UserError(
             f"config file {str(path)!r}: unknown key {unknown[0]!r}; "
-            f"there are {', '.join(sorted(known))}"
+            f"there are {', '.join(sorted(FIELDS))}"
         )
     return options
 

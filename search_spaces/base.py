@@ -178,7 +178,7 @@ class ImageSpace(keras_tuner.HyperModel):
             begin, end = max(start, end), end + phase.epochs
             if phase.prepare is not None:
                 phase.prepare(model)
-            if begin >= end:  # done before, in the trial that this one goes on from
+            if begin >= end:  # done before, in the trial that this one continues
                 continue
             history = self.fit_phase(hp, model, begin, end, args, kwargs)
             for name, values in history.history.items():

@@ -46,9 +46,9 @@ class Cut:
 
     Args:
         part: The frozen part.
-        output: Which of its outputs is trained upon.
+        output: Which of its outputs the trainable part is trained on.
         trainable: Makes the compiled model from that output to probabilities. Called when the
-            phase begins, so that it goes on from what the phase before has learnt.
+            phase begins, so that it continues from what the phase before has learnt.
     """
 
     part: FrozenPart

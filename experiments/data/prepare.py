@@ -120,8 +120,8 @@ class PreparedData:
         """Says why the data are not those of a study that recorded another fingerprint."""
         if recorded is not None and recorded == self.former_fingerprint:
             return (
-                "images with transparency or more than 8 bits are read otherwise since, "
-                "for what was drawn in them was lost"
+                "images with transparency or more than 8 bits are read differently now, "
+                "because part of their content was lost before"
             )
         return "its version or its files have changed"
 
@@ -183,7 +183,7 @@ def prepare(
         data_dir: Folder of tensorflow-datasets.
         sample: Size of a class-balanced subset; all images if `None`.
         split_seed: Seed of the subset and the splits.
-        progress: Told of images done.
+        progress: Receives the number of images done.
         recorded: The fingerprint of the splits that a study was begun with.
 
     Raises:

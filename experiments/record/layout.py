@@ -54,7 +54,7 @@ class TrialFolder(_Folder):
     """The folder of a trial, or of a training of a finalist."""
 
     state = _Place(STATE)  # Keras Tuner's record of a trial
-    result = _Place(RESULT)  # what it came to; see `schema.RESULT_KEYS`
+    result = _Place(RESULT)  # its outcome; see `schema.RESULT_KEYS`
     attempts = _Place("attempts.json")  # from the second attempt to the end
     checkpoint = _Place(CHECKPOINT)  # weights after the best epoch
     facts = _Place("training.json")  # how a finalist is trained

@@ -102,13 +102,13 @@ def read_study(folder: Path) -> dict[str, Any]:
     path = StudyFolder(folder).record
     if is_unbegun(folder):
         raise UserError(
-            f"study {folder.name!r} was ended before it had begun: there is nothing to go on with; "
+            f"study {folder.name!r} was ended before it had begun: it has no trials to resume; "
             f"search again, with --name {folder.name} if you like"
         )
     if not path.is_file():
         raise UserError(
             f"{str(folder)!r} has no study.json: only a study that this suite began can be "
-            "resumed; a project of plain Keras Tuner goes on in Keras Tuner (overwrite=False), or "
+            "resumed; a project of plain Keras Tuner is resumed there (overwrite=False), or "
             "informs a new search: experiments search --from FOLDER"
         )
     record = read_json(path)

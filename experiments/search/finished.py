@@ -5,14 +5,14 @@ If the record leaves anything open, the full path (`search.run.go_on`) asks the 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
+from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
-from experiments.data.prepare import PreparedData, kept, prepare
+from experiments.data.prepare import PreparedData, kept
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
@@ -24,7 +24,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
-from experiments.search.places import is_images
+from experiments.search.places import is_images, prepared
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
@@ -123,11 +123,7 @@ def find_finished(
 def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
     """Whether the request and the search space are those of the record."""
     before = changed_config(record, folder, {"ray": config.ray})
-    same = all(
-        getattr(before, field.name) == getattr(config, field.name)
-        for field in fields(SearchConfig)
-        if field.name not in _HOW
-    )
+    same = all(getattr(before, n) == getattr(config, n) for n in FIELDS.difference(_HOW))
     # Of several objectives, what the front is of is asked of the oracle.
     simple = same and config.ray is None and len(config.objectives) == 1
     then = dig(record, "environment", "packages") or {}
@@ -186,17 +182,9 @@ def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> 
     A folder of images may have changed. Other datasets do not change; opening those of
     tensorflow-datasets would need TensorFlow.
     """
-    cache, recorded = cache_folder(config.cache_dir), record["dataset"]
-    data = kept(config.dataset, recorded, cache)
+    recorded = record["dataset"]
+    data = kept(config.dataset, recorded, cache_folder(config.cache_dir))
     if data is not None and is_images(config.dataset):
-        data = prepare(
-            config.dataset,
-            lambda _: data.shape,
-            cache,
-            data_dir=config.data_dir,
-            sample=config.sample,
-            split_seed=config.split_seed,
-            progress=display.preparing,
-            recorded=data.fingerprint,
-        )
+        shape = data.shape
+        data = prepared(config, lambda _: shape, display, data.fingerprint)
     return data if data is not None and data.fingerprint == recorded["fingerprint"] else None

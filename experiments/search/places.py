@@ -1,13 +1,15 @@
-"""Folders named in a search: recorded as absolute paths, independent of the current folder."""
+"""Folders named in a search, as absolute paths whatever the current folder; its data in them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.data.cache import KINDS
+from experiments.data.cache import KINDS, cache_folder
+from experiments.data.prepare import PreparedData, prepare
+from experiments.display.base import Display
 
 _FOLDERS = ("data_dir", "cache_dir")
 _IMAGES = "folder:"
@@ -57,6 +59,32 @@ def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _is_cache(folder: Path) -> bool:
     return any((folder / kind).is_dir() for kind in KINDS)
+
+
+def prepared(
+    config: SearchConfig,
+    shape_for: Callable[[int], tuple[int, int, int]],
+    display: Display,
+    fingerprint: str | None,
+) -> PreparedData:
+    """Prepares the dataset of a search, or finds it in the cache; see `prepare`.
+
+    Args:
+        config: The search.
+        shape_for: From the dataset's channels to the `(height, width, channels)` needed.
+        display: Shows how it goes.
+        fingerprint: Of the splits that a study recorded, which may be of earlier rules.
+    """
+    return prepare(
+        config.dataset,
+        shape_for,
+        cache_folder(config.cache_dir),
+        data_dir=config.data_dir,
+        sample=config.sample,
+        split_seed=config.split_seed,
+        progress=display.preparing,
+        recorded=fingerprint,
+    )
 
 
 def is_images(dataset: object) -> bool:

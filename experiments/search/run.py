@@ -10,7 +10,7 @@ import keras_tuner
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
-from experiments.data.prepare import PreparedData, prepare
+from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
@@ -20,7 +20,13 @@ from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.source import space_source
-from experiments.hyperparameters.space import check_on_steps, class_of, explore, make_space
+from experiments.hyperparameters.space import (
+    check_on_steps,
+    class_of,
+    explore,
+    make_space,
+    stand_in,
+)
 from experiments.methods.guidance import chosen_method
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
@@ -32,7 +38,7 @@ from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
 from experiments.record.study import is_unbegun, write_study
 from experiments.search.new_study import already_there, check_new, describe_study
-from experiments.search.places import whole_config
+from experiments.search.places import prepared, whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
@@ -136,12 +142,10 @@ def prepare_search(
     cls = class_of(config.space)
     for objective in config.objectives:
         check_reported(objective, cls.metrics)
-    # Facts of the space are checked on a stand-in before a dataset is fetched.
-    shape = cls.required_shape(3, settings)
-    stand_in = make_space(config.space, PreparedData("", "", ("0", "1"), shape, {}, ""), settings)
-    searched_space(stand_in, config)
+    early = stand_in(config.space, settings)  # is checked before a dataset is fetched
+    searched_space(early, config)
     if begun is None:  # what older studies hold stays
-        check_on_steps(explore(stand_in), config.fix)
+        check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
@@ -178,17 +182,8 @@ def prepare_data(
         display: Shows how it goes.
         recorded: The fingerprint that a study recorded, which may be of earlier rules.
     """
-    cls = class_of(config.space)
-    return prepare(
-        config.dataset,
-        lambda channels: cls.required_shape(channels, settings),
-        cache_folder(config.cache_dir),
-        data_dir=config.data_dir,
-        sample=config.sample,
-        split_seed=config.split_seed,
-        progress=display.preparing,
-        recorded=recorded,
-    )
+    shape_for = class_of(config.space).required_shape
+    return prepared(config, lambda channels: shape_for(channels, settings), display, recorded)
 
 
 def parse_settings(config: SearchConfig) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def result_of(
     Args:
         folder: The study folder.
         oracle: Holds the trials; `EndedTrials` is as good.
-        confirmed: What confirming came to.
+        confirmed: The result of confirming.
         ended_by: What ended the search, if not the method.
         report: The page, if it is up to date.
     """

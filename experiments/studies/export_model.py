@@ -37,7 +37,7 @@ def export_model(study: Study, to: str, out: Path) -> float:
 
     Raises:
         UserError: There is no model, it can't be loaded, the format is unknown or can't be written
-            here, `out` exists, or the exported file predicts something else.
+            here, `out` exists, or the exported file predicts differently.
     """
     if to not in _FORMATS:
         raise UserError(f"unknown model format {to!r}: there are {', '.join(_FORMATS)}")
@@ -93,7 +93,7 @@ def _export(model: "keras.Model", to: str, out: Path) -> float:
         largest = float(np.abs(predict(made, images) - expected).max())
         if not largest <= TOLERANCE:
             raise UserError(
-                f"the exported {to} file says something else than Keras (a probability differs by "
+                f"the exported {to} file does not predict as Keras does (a probability differs by "
                 f"{largest:.2g}): it was not kept"
             )
         shutil.move(made, out)

@@ -15,7 +15,7 @@ from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
 from experiments.record.passwords import hidden
-from experiments.record.reading import as_number
+from experiments.record.reading import as_number, native
 from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
@@ -132,11 +132,7 @@ def _optuna_trials(study: Study) -> list[Any]:
 
 def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
     kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
-    return {
-        name: value.item() if hasattr(value := row[name], "item") else value
-        for name in kept
-        if not is_missing(row[name])
-    }
+    return {name: native(row[name]) for name in kept if not is_missing(row[name])}
 
 
 def _curves(study: Study) -> dict[str, dict[int, float]]:
@@ -182,13 +178,11 @@ def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
 
 def _choices(hp: dict[str, Any], values: "pd.Series[Any]") -> list[Any]:
     declared = [False, True] if hp.get("kind") == "Boolean" else list(hp.get("values", []))
-    seen = [v.item() if hasattr(v, "item") else v for v in values]
-    return list(dict.fromkeys([*declared, *seen]))
+    return list(dict.fromkeys([*declared, *map(native, values)]))
 
 
 def _native(study: Study, name: str, value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if study.hyperparameters[name].get("kind") == "Int" else value
+    return int(value) if study.hyperparameters[name].get("kind") == "Int" else native(value)
 
 
 def _tensorboard(study: Study, out: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_model_that_says_something_else_is_not_kept(
     monkeypatch.setattr(export_model, "_FORMATS", wrong)
     out = tmp_path / "model"
     said = refused(runs, "export", "small", "--model", "saved_model", "--out", str(out))
-    assert "says something else" in said
+    assert "does not predict as Keras does" in said
     assert not out.exists()
 
 

@@ -245,7 +245,7 @@ def run():
     x = np.ones((400_000, 4), "float32")
     tuner = experiments.Tuner(build_model, "val_loss", max_trials=3, seed=1, method="random",
         directory=sys.argv[1], project_name="mine", workers=2)
-    tuner.search(x, x, validation_data=(x[:9], x[:9]), steps_per_epoch=2, batch_size=8)
+    tuner.search(x, x[:, :1], validation_data=(x[:9], x[:9, :1]), steps_per_epoch=2, batch_size=8)
 """
 
 

@@ -265,6 +265,6 @@ def test_a_folder_of_images_is_looked_at_again(
 ) -> None:
     data = found(study).data
     now = data if fingerprint == "as it was" else replace(data, fingerprint=fingerprint)
-    monkeypatch.setattr("experiments.search.finished.prepare", lambda *args, **kwargs: now)
+    monkeypatch.setattr("experiments.search.finished.prepared", lambda *args, **kwargs: now)
     of_dataset(study, f"folder:{tmp_path}")
     assert (found(study) is not None) == (now is data)

@@ -58,7 +58,7 @@ class Bracket:
         number: Its number, of rounds after the first.
         sweep: The sweep over all brackets that it belongs to.
         rounds: Ids of the trials of each round.
-        origins: Promoted trial -> trial that it goes on from.
+        origins: Promoted trial -> trial that it continues.
     """
 
     plan: Plan
