@@ -1,4 +1,4 @@
-"""Commands that read studies: report, compare, reproduce, export, measure."""
+"""Commands that read studies: report, compare, predict, reproduce, export, measure."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from experiments.cli.compare_command import (
     data_dir_option,
     images_option,
 )
+from experiments.cli.predict_command import predict
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -34,7 +35,7 @@ def add_report_commands(
         runs_dir: The option `--runs-dir`.
         complete_studies: Completes the names of studies.
     """
-    for function in (report, compare, reproduce, export, measure):
+    for function in (report, compare, predict, reproduce, export, measure):
         command = click.command(cls=kind)(runs_dir(function))
         for parameter in command.params:
             if isinstance(parameter, click.Argument) and parameter.name in ("study", "studies"):
