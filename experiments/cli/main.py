@@ -14,6 +14,7 @@ from experiments.cli.options import (
     study_argument,
     study_command,
 )
+from experiments.cli.predict_command import predict
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
 from experiments.config import SearchConfig
@@ -256,5 +257,5 @@ def datasets(runs_dir: str) -> None:
         echo(f"{name + dataset.argument:15} {dataset.what}")
 
 
-for _command in (show, report, compare, reproduce, export, measure, status, free_disk):
+for _command in (show, report, compare, predict, reproduce, export, measure, status, free_disk):
     main.add_command(_command)

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.record.files import atomic, check_room
 from experiments.record.layout import StudyFolder
+from experiments.record.model_metadata import ModelMetadata, add_to_archive
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
@@ -40,11 +41,12 @@ def load_weights(model: keras.Model, weights: Path) -> None:
     without_optimizer(model).load_weights(weights)
 
 
-def export(folder: Path, model: keras.Model) -> None:
-    """Writes `best_model.keras`, which loads without the suite."""
+def export(folder: Path, model: keras.Model, metadata: ModelMetadata) -> None:
+    """Writes `best_model.keras`, which loads without the suite, with class names and shape."""
     # Keras' own metric only.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
         model.save(temporary)
+        add_to_archive(temporary, metadata)
