@@ -15,7 +15,7 @@ data_dir_option = click.option(
     "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
 )
 images_option = click.option(
-    "--dataset", metavar="folder:PATH", help="where the study's images are, if they have moved"
+    "--dataset", metavar="folder:PATH", help="where the study's data are, if they have moved"
 )
 cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
 

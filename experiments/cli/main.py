@@ -237,8 +237,9 @@ def datasets(runs_dir: str) -> None:
     """List datasets."""
     from experiments.catalogue import DATASETS
 
-    for name, dataset in DATASETS.items():
-        echo(f"{name + dataset.argument:15} {dataset.what}")
+    shown = {name + dataset.argument: dataset.what for name, dataset in DATASETS.items()}
+    for name, what in shown.items():
+        echo(f"{name:{max(map(len, shown))}} {what}")
 
 
 add_report_commands(main, _Refusing, _runs_dir, _complete_studies)

@@ -80,6 +80,7 @@ class StudyFolder(_Folder):
     index = _Place(".index.json")  # results in brief, for quick reading
     model = _Place("best_model.keras")
     report = _Place("report")
+    page = _Place("report/index.html")
     exports = _Place("export")
     artifacts = _Place("artifacts")
     model_facts = _Place("artifacts/model.json")

@@ -13,6 +13,7 @@ from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
 from experiments.data.prepare import PreparedData, kept, prepare
+from experiments.data.sources.argument import is_code, is_path
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
@@ -24,7 +25,6 @@ from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
-from experiments.search.places import is_images
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
@@ -56,8 +56,14 @@ class Finished:
     confirmed: Confirmed
 
     def report(self, display: Display) -> SearchResult:
-        """Records a session that had nothing to do, and writes the report."""
+        """Records a session that had nothing to do, and writes the report.
+
+        If the request changes nothing and the page is up to date, no file is written.
+        """
         study = as_now(self.record, self.folder, self.config, self.data)
+        if finite(study) == finite(self.record) and (page := _page(self.folder)) is not None:
+            self._introduce(display, study)
+            return result_of(self.folder, self.trials, self.confirmed, report=page)
         session = SessionRecord(self.folder, study)
         facts = {name: study["sessions"][-1][name] for name in _PLAN}
         if self.config.method in optuna_methods():
@@ -164,15 +170,25 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
     return result if result.winner is None or result.winner in trials.trials else None
 
 
+def _page(folder: Path) -> Path | None:
+    """Returns the page of the report, if it was written after the record."""
+    study = StudyFolder(folder)
+    try:
+        written = study.page.stat().st_mtime_ns
+    except OSError:
+        return None
+    return study.page if written >= study.record.stat().st_mtime_ns else None
+
+
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:
     """Returns the prepared data of the study; `None` if they are not available.
 
-    A folder of images may have changed. Other datasets do not change; opening those of
-    tensorflow-datasets would need TensorFlow.
+    Folders and files may have changed. Other datasets do not change; opening those of
+    tensorflow-datasets would need TensorFlow. A user's code is run only to prepare data.
     """
     cache, recorded = cache_folder(config.cache_dir), record["dataset"]
     data = kept(config.dataset, recorded, cache)
-    if data is not None and is_images(config.dataset):
+    if data is not None and is_path(config.dataset) and not is_code(config.dataset):
         data = prepare(
             config.dataset,
             lambda _: data.shape,

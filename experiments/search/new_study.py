@@ -52,5 +52,6 @@ def describe_study(
         "space_source": space_source(config.space),
         "architecture": list(architecture),
         "dataset": data.record(),
+        **({"class_weights": data.class_weights} if config.class_weight else {}),
         "environment": environment(),
     }

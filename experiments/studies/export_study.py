@@ -137,9 +137,10 @@ def _distributions(study: Study) -> dict[str, Any]:
         if values.empty:
             continue
         kind = hp.get("kind")
-        is_log = hp.get("sampling") == "log"
         if kind in ("Int", "Float"):
             low, high = _ends(hp, values)
+            # A damaged record may hold values that have no logarithm.
+            is_log = hp.get("sampling") == "log" and low > 0
             if kind == "Int":
                 found[name] = d.IntDistribution(round(low), round(high), log=is_log)
             else:

@@ -50,6 +50,7 @@ class Opened:
         defaults: dict[str, Any] = {
             "epochs": config.max_epochs,
             "patience": config.patience,
+            "class_weight": config.class_weight,
             "further": tuple(o.name for o in config.objectives[1:] if o.name != LATENCY),
             "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
             "settings": parse_settings(config),
@@ -138,7 +139,7 @@ def open_study(
         cache_dir: Folder of prepared arrays, if it has moved.
         display: Shows the preparation; without one, a slow preparation is shown on standard error.
         prepare: Prepares the dataset.
-        dataset: `folder:<path>` of its images, if they have moved.
+        dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
@@ -150,7 +151,7 @@ def open_study(
             "can't be trained again"
         )
     options = _config_fields(stated)
-    options |= recorded(options, study.folder)
+    options |= recorded(options, study.folder, dataset)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
     try:
