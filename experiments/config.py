@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.catalogue import COSTS, DATASETS, METHODS, PRUNERS, check_name, shown_names
+from experiments.catalogue import (
+    BALANCED,
+    COSTS,
+    DATASETS,
+    METHODS,
+    PRUNERS,
+    check_name,
+    shown_names,
+)
 from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
 from experiments.record.methods import multi_objective, optuna_methods
@@ -27,7 +35,8 @@ class SearchConfig:
 
     Args:
         space: Name of the search space.
-        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>` or `folder:<path>`.
+        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>`, `folder:<path>`, `npz:<path>` or
+            `file:<path.py>[:<function>]`.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
             `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
         max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
@@ -69,6 +78,8 @@ class SearchConfig:
         method_settings: Settings of the method, by name.
         pruner: What stops hopeless trials, with Optuna's methods: `none`, `median`, `asha`,
             `hyperband` or `wilcoxon`. If `None`: none, but what `auto` chooses.
+        class_weight: `balanced` weighs each image in the training loss by the inverse of its
+            class's share of the training images; all weigh the same if `None`.
         tries: Values that the first trials get, with Optuna's methods; defaults for what is left
             out.
         sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
@@ -143,6 +154,13 @@ class SearchConfig:
         choices=PRUNERS,
         shown="none",
     )
+    class_weight: str | None = option(
+        None,
+        f"{BALANCED}: rare classes weigh more in the training loss, so that all weigh the same",
+        Kind.OTHER,
+        choices=(BALANCED,),
+        metavar=BALANCED,
+    )
     tries: Sequence[Mapping[str, Any]] = option(
         (),
         "values that a first trial gets; defaults for the rest",
@@ -171,6 +189,10 @@ class SearchConfig:
             object.__setattr__(self, "patience", None)
         self._check_objectives()
         self._check_race()
+        if self.class_weight not in (None, BALANCED):
+            raise UserError(
+                f"--class-weight should be {BALANCED}, or left out; got {self.class_weight!r}"
+            )
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
                 f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "

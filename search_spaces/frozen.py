@@ -114,7 +114,8 @@ class LayerSplit:
     def _trainable(self) -> keras.Model:
         whole = self._model
         model = keras.Model(self._features, whole.output)
-        config = whole.get_compile_config()
+        # As they were given: Keras can't make every loss and metric again from its description.
+        config = whole._compile_config.config
         model.compile(optimizer=whole.optimizer, loss=config["loss"], metrics=config["metrics"])
         return model
 

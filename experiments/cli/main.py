@@ -253,8 +253,9 @@ def datasets(runs_dir: str) -> None:
     """List datasets."""
     from experiments.catalogue import DATASETS
 
-    for name, dataset in DATASETS.items():
-        echo(f"{name + dataset.argument:15} {dataset.what}")
+    shown = {name + dataset.argument: dataset.what for name, dataset in DATASETS.items()}
+    for name, what in shown.items():
+        echo(f"{name:{max(map(len, shown))}} {what}")
 
 
 for _command in (show, report, compare, predict, reproduce, export, measure, status, free_disk):

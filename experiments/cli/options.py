@@ -38,7 +38,7 @@ def study_command(function: Callable[..., Any]) -> click.Command:
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options that `open_study` takes: where a study's data are."""
-    moved = "where the study's images are, if they have moved"
+    moved = "where the study's data are, if they have moved"
     for flag, about in (
         ("--dataset", {"metavar": "folder:PATH", "help": moved}),
         ("--cache-dir", {"type": click.Path(), "help": "folder of prepared arrays"}),

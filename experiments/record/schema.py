@@ -135,6 +135,7 @@ STUDY_KEYS = {
     "space_source": Key(OBJECT),
     "architecture": Key(LIST),
     "dataset": Key(OBJECT, needed=True),
+    "class_weights": Key(NUMBERS, always=False),  # where classes are weighed
     "environment": Key(OBJECT),
     "started": Key(NUMBER),
     "earlier": Key(OBJECTS, of=EARLIER_KEYS),

@@ -13,6 +13,7 @@ from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
 from experiments.data.prepare import PreparedData, kept
+from experiments.data.sources.argument import is_code, is_path
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
@@ -24,7 +25,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
-from experiments.search.places import is_images, prepared
+from experiments.search.places import prepared
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
@@ -179,12 +180,12 @@ def _page(folder: Path) -> Path | None:
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:
     """Returns the prepared data of the study; `None` if they are not available.
 
-    A folder of images may have changed. Other datasets do not change; opening those of
-    tensorflow-datasets would need TensorFlow.
+    Folders and files may have changed. Other datasets do not change; opening those of
+    tensorflow-datasets would need TensorFlow. A user's code is run only to prepare data.
     """
     recorded = record["dataset"]
     data = kept(config.dataset, recorded, cache_folder(config.cache_dir))
-    if data is not None and is_images(config.dataset):
+    if data is not None and is_path(config.dataset) and not is_code(config.dataset):
         shape = data.shape
         data = prepared(config, lambda _: shape, display, data.fingerprint)
     return data if data is not None and data.fingerprint == recorded["fingerprint"] else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import FIELDS, OPTIONS, SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.argument import is_path
 from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
@@ -16,8 +17,8 @@ from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
 from experiments.record.schema import FORMAT
 from experiments.record.study import picks
-from experiments.search.places import is_images, whole
 from experiments.search.places import recorded as found_now
+from experiments.search.places import whole
 
 if TYPE_CHECKING:
     from experiments.hyperparameters.ranges import Widened
@@ -40,7 +41,7 @@ def changed_config(
     """
     recorded = {n: v for n, v in dict(record["config"]).items() if n in FIELDS}
     # A deadline applies only to the session that it was given for.
-    recorded |= found_now(recorded, folder) | {
+    recorded |= found_now(recorded, folder, changes.get("dataset")) | {
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),
@@ -61,7 +62,7 @@ def changed_config(
         raise UserError(f"{str(StudyFolder(folder).record)!r} can't be read: {error}") from None
     for name in sorted(FIELDS - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
-        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` checks that
+        moved = name == "dataset" and is_path(was) and is_path(now)  # `check_same` checks that
         if was != now and not moved:
             flag = OPTIONS[name].flag if name in OPTIONS else f"--{name}"
             raise UserError(

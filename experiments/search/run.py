@@ -44,6 +44,7 @@ from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
 
 _MOST_ATTEMPTS = 1000
+_MOST_WEIGHTS = 5  # classes whose weights are all shown
 
 
 @settled()
@@ -66,6 +67,8 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         plan.hypermodel.architecture,
         space_source(config.space),
     )
+    if plan.config.class_weight:
+        study["class_weights"] = plan.data.class_weights
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
     with opened(plan.config) as executor:
@@ -164,10 +167,22 @@ def prepare_search(
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # refuses a wrong method before anything is written
     notices += [*lines, *choose.notices(config), *notices_of_finalists(config)]
+    if config.class_weight:
+        notices.append(_weights_shown(data))
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return SearchPlan(
         config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
+    )
+
+
+def _weights_shown(data: PreparedData) -> str:
+    weighed = sorted(zip(data.class_weights, data.class_names, strict=True))
+    if len(weighed) > _MOST_WEIGHTS:
+        weighed = [weighed[0], weighed[-1]]
+    shown = [f"{name} {weight:.3g}" for weight, name in weighed]
+    return (
+        f"class weights: {(', ' if len(data.class_names) <= _MOST_WEIGHTS else ' to ').join(shown)}"
     )
 
 

@@ -49,6 +49,7 @@ class Opened:
         defaults: dict[str, Any] = {
             "epochs": config.max_epochs,
             "patience": config.patience,
+            "class_weight": config.class_weight,
             "further": tuple(o.name for o in config.objectives[1:] if o.name != LATENCY),
             "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
             "settings": parse_settings(config),
@@ -131,7 +132,7 @@ def open_study(
         study: A study of this suite.
         data_dir: Folder of tensorflow-datasets, if it has moved.
         cache_dir: Folder of prepared arrays, if it has moved.
-        dataset: `folder:<path>` of its images, if they have moved.
+        dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
@@ -144,7 +145,7 @@ def open_study(
             "can't be trained again"
         )
     options = _config_fields(stated)
-    options |= recorded(options, study.folder)
+    options |= recorded(options, study.folder, dataset)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
     try:

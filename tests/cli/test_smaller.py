@@ -41,13 +41,14 @@ from tests.reports.synthetic import Synthetic, write_study
         ("val_accuracy:min", "val_accuracy:max"),
         ("val_loss:max", "val_loss:min"),
         ("f1_score:min", "f1_score:max"),
+        ("val_auc:min", "val_auc:max"),
     ],
 )
 def test_a_known_metric_has_one_direction(text: str, right: str) -> None:
     with pytest.raises(UserError, match=f"write {right}"):
         parse_objective(text)
     assert str(parse_objective(right)) == right
-    assert str(parse_objective("val_auc:min")) == "val_auc:min"
+    assert str(parse_objective("val_other:min")) == "val_other:min"
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
