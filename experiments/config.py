@@ -13,6 +13,7 @@ from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
 from experiments.record.methods import multi_objective, optuna_methods
 from experiments.record.objective import Objective, parse_objectives
+from experiments.space_reference import check_space
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -26,7 +27,8 @@ class SearchConfig:
     """Everything that determines a search.
 
     Args:
-        space: Name of the search space.
+        space: Name of the search space; or your own model: `FILE.py[:NAME]`, or
+            `package.module:NAME`.
         dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>` or `folder:<path>`.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
             `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
@@ -161,11 +163,8 @@ class SearchConfig:
     try_default: bool = option(True, "begin with the space's default")
 
     def __post_init__(self) -> None:
-        from search_spaces import names
-
         self._check_kinds()
-        if self.space not in names():
-            raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
+        check_space(self.space)
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_execution()

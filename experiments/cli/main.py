@@ -14,6 +14,7 @@ from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+from experiments.space_reference import check_file, check_space, space_names
 
 if TYPE_CHECKING:
     from experiments.search.search_result import SearchResult
@@ -93,9 +94,7 @@ def main() -> None:
 
 
 def _complete_spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from search_spaces import names
-
-    return [name for name in names() if name.startswith(incomplete)]
+    return [name for name in space_names() if name.startswith(incomplete)]
 
 
 def _complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -114,11 +113,16 @@ _runs_dir = click.option(
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 @search_options
 def search(quiet: bool, **options: Any) -> int:
-    """Search SPACE for its best hyperparameters, and write the report."""
+    """Search SPACE for its best hyperparameters, and write the report.
+
+    SPACE is a search space's name, or your own model: FILE.py[:NAME] or package.module:NAME, a
+    function build_model(hp) that returns a compiled Keras model, or a keras_tuner.HyperModel.
+    """
     chosen = parse_options(**options)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**(DEFAULTS | chosen))
+    check_file(config.space)
     import_keras_quietly()
     if quiet:
         import keras
@@ -196,15 +200,17 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
 @_runs_dir
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 def spaces(space: str | None, runs_dir: str) -> None:
-    """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings."""
-    from search_spaces import names
+    """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings.
 
-    if space is not None and space not in names():
-        raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
+    SPACE is a name, or your own model: FILE.py[:NAME] or package.module:NAME. Its code is run.
+    """
+    if space is not None:
+        check_space(space)
+        check_file(space)
     import_keras_quietly()
     from experiments.hyperparameters.space import describe_each, describe_space
 
-    echo(describe_space(space) if space else describe_each(names()))
+    echo(describe_space(space) if space else describe_each(space_names()))
 
 
 @main.command()

@@ -74,6 +74,10 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
 @data_dir_option
 @cache_dir_option
 @images_option
+@click.option(
+    "--space", metavar="FILE.py[:NAME]",
+    help="where the study's own model is, if not at its recorded place; its code is run",
+)  # fmt: skip
 def reproduce(
     study: str,
     trial: str,
@@ -81,9 +85,13 @@ def reproduce(
     data_dir: str | None,
     cache_dir: str | None,
     dataset: str | None,
+    space: str | None,
     runs_dir: str,
 ) -> int:
-    """Train TRIAL of STUDY again as recorded, and say whether it agrees."""
+    """Train TRIAL of STUDY again as recorded, and say whether it agrees.
+
+    Of a study of your own model, this runs the code of its file.
+    """
     from reports import load_study
 
     loaded = load_study(study, runs_dir)
@@ -92,7 +100,8 @@ def reproduce(
     from experiments.studies.reopen import open_study
     from experiments.studies.reproduce import reproduce as again
 
-    answer = again(open_study(loaded, data_dir, cache_dir, dataset=dataset), trial, tolerance)
+    opened = open_study(loaded, data_dir, cache_dir, dataset=dataset, space=space)
+    answer = again(opened, trial, tolerance)
     echo(answer.text)
     return 0 if answer.agrees else _DISAGREES
 

@@ -33,15 +33,24 @@ def add_commands(
     @main.command()
     @study
     @search_options
-    def resume(study: str, quiet: bool, **options: Any) -> int:
+    @click.option(
+        "--space", metavar="FILE.py[:NAME]",
+        help="where the study's own model is, if not at its recorded place",
+    )  # fmt: skip
+    @click.option(
+        "--accept-changed-source", is_flag=True,
+        help="take a model's file that has changed, if its hyperparameters still fit",
+    )  # fmt: skip
+    def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any) -> int:
         """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
 
         Options are those of search; what would change space, data, objective or method is refused.
+        Of a study of your own model, this runs the code of its file.
         """
         changes = parse_options(**options)
         changes.pop("name", None)
         runs = changes.pop("runs_dir", "runs")
-        return _resume(study, runs, changes, quiet, show_result)
+        return _resume(study, runs, changes, quiet, show_result, accept_changed_source)
 
     @main.command()
     @study
@@ -61,7 +70,12 @@ def add_commands(
 
 
 def _resume(
-    study: str, runs: str, changes: dict[str, Any], quiet: bool, show_result: Callable[..., int]
+    study: str,
+    runs: str,
+    changes: dict[str, Any],
+    quiet: bool,
+    show_result: Callable[..., int],
+    accept_changed_source: bool,
 ) -> int:
     from experiments.process.quiet import import_keras_quietly
     from experiments.record.study import find_study
@@ -72,7 +86,9 @@ def _resume(
 
     display = make_display(quiet)
     with display:
-        result = resume_search(study, runs, changes, display, import_keras_quietly)
+        result = resume_search(
+            study, runs, changes, display, import_keras_quietly, accept_changed_source
+        )
     return show_result(result, quiet)
 
 

@@ -39,8 +39,17 @@ def describe_study(
     data: PreparedData,
     space: list[dict[str, Any]],
     architecture: tuple[str, ...],
+    source: str | None = None,
 ) -> dict[str, Any]:
-    """Returns the content of `study.json`."""
+    """Returns the content of `study.json`.
+
+    Args:
+        config: The search.
+        data: The prepared dataset.
+        space: Its hyperparameters as plain data.
+        architecture: Names of those that are choices of architecture.
+        source: Text of the file of a user's own model.
+    """
     objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
         "format": FORMAT,
@@ -49,7 +58,7 @@ def describe_study(
         "objective": objective,
         **({"objectives": [objective, *others]} if others else {}),
         "space": space,
-        "space_source": space_source(config.space),
+        "space_source": space_source(config.space, source),
         "architecture": list(architecture),
         "dataset": data.record(),
         "environment": environment(),

@@ -32,7 +32,7 @@ class TrialTask:
     """The task of a trial, as plain data.
 
     Args:
-        space: Name of the search space.
+        space: Name of the search space, or what names a user's own model.
         settings: Settings of the space.
         hyperparameters: Config of the `HyperParameters`, with their values.
         data: The prepared dataset.
@@ -51,6 +51,7 @@ class TrialTask:
             written if `None`.
         cache_dir: Cache folder for the features of frozen parts; not kept if `None`.
         further: Names of the search's further objectives, metrics and costs.
+        source: Text of the file of a user's own model; the file is read if `None`.
     """
 
     space: str
@@ -69,6 +70,7 @@ class TrialTask:
     cache_dir: str | None = None
     further: tuple[str, ...] = ()
     counts_before: bool = True
+    source: str | None = None
 
     def keeps(self, score: float, best: float | None) -> bool:
         """Whether to keep the weights of a training with `score`, after one with `best`."""
