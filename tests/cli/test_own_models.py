@@ -197,6 +197,91 @@ def test_two_classes_of_pictures_are_searched(
     assert own_study(tmp_path).model.is_file()
 
 
+WRITTEN = {
+    "own training step": """
+class Trained(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def build_model(hp):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(hp.Int("units", 4, 8))(keras.layers.Flatten()(inputs))
+    model = Trained(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+""",
+    "convolutions within models": """
+class Block(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(8)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.Input((8, 8, 1))])
+    model.add(keras.Sequential([keras.layers.Conv2D(4, 3, activation="relu")]))
+    model.add(keras.layers.MaxPooling2D())
+    model.add(keras.layers.Flatten())
+    model.add(Block())
+    model.add(keras.layers.Dense(10, activation="softmax"))
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+""",
+    "own layer and loss": """
+@keras.saving.register_keras_serializable()
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def soft(y_true, y_pred):
+    return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.layers.Flatten(), Twice()])
+    model.add(keras.layers.Dense(10, activation="softmax", use_bias=hp.Boolean("bias")))
+    model.compile(optimizer="sgd", loss=soft, metrics=["accuracy"])
+    return model
+""",
+    "own fit": """
+class Mine(keras_tuner.HyperModel):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(self.num_classes, activation="softmax"))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
+""",
+    "eager": build(compiled=f'{SPARSE}, metrics=["accuracy"], run_eagerly=True'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_what_users_write_is_searched_to_the_end(
+    kind: str, tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    path = write(tmp_path, WRITTEN[kind])
+    result = search(path, tmp_path, cache_dir, "--set", "image_size=8")
+    if "takes images of 8x8" in result.stderr and result.exit_code == 2:
+        result = search(path, tmp_path, cache_dir)
+    assert result.exit_code == 0, result.output
+    assert own_study(tmp_path).model.is_file()
+    trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
+    assert trained["status"] == "completed", trained["traceback"]
+
+
 COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.write('run ')\n\n\n"
 
 
