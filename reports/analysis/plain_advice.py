@@ -1,4 +1,4 @@
-"""Verdict and advice for projects of plain Keras Tuner, which takes no options of this suite."""
+"""Verdict and advice for searches of scripts, which take no options of the command line."""
 
 from experiments.record.formatting import plural, words
 from experiments.record.notes import DOUBT, Note
@@ -6,14 +6,14 @@ from reports.study.study import Study
 
 
 def advised(study: Study, ours: str, plain: str) -> str:
-    """Returns the advice for a search of this suite, or the advice for one of plain Keras Tuner."""
-    return plain if study.is_plain else ours
+    """Returns the advice for a search of the command line, or the advice for one of a script."""
+    return ours if study.takes_options else plain
 
 
 def untested(study: Study) -> list[Note]:
-    """Notes that a plain project's best score is not confirmed: plain Keras Tuner can't do it."""
+    """Notes that a script's best score is not confirmed: it has no finalists."""
     count = len(study.completed)
-    if not study.is_plain or count < 2:
+    if study.takes_options or count < 2:
         return []
     title = (
         f"nothing was tested: the best score is the luckiest of {plural(count, 'trial')}, on the "

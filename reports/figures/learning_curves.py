@@ -86,7 +86,7 @@ def finding(info: Info) -> str:
     return (
         f"The best trial ran {_epochs(info, trial)} and ended with "
         f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on "
-        f"validation images ({score(apart, signed=True)})."
+        f"validation {'images' if info.of_images else 'data'} ({score(apart, signed=True)})."
     )
 
 

@@ -57,7 +57,7 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
 def _write(study: Study, folder: Path) -> Path:
     drawn = [picture(study, name, module) for name, module in figures().items()]
     # Figures that a study did not ask for, or can't have, are left out.
-    pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study.is_plain))]
+    pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study))]
     csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
     shown = {
         "best": tables.best_trials(study),
@@ -150,7 +150,7 @@ def _render(
         **assets(),
         **_verdict(study),
         study=study,
-        sections=sections_of(study.is_plain, filled, len(study.completed) > 0),
+        sections=sections_of(study, filled),
         pictures=by_section,
         findings=_findings(study, by_section),
         health=health(study),

@@ -1,6 +1,10 @@
 """The sections of the report, in order, each with the question it answers."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -29,25 +33,28 @@ SECTIONS = (
 
 _ALWAYS = frozenset({"verdict", "health", "all-trials"})
 _OF_SCORES = frozenset({"progress", "hyperparameters"})
+_OF_RECORDS = frozenset({"how-it-was-run"})
 # Figures of data that only the suite records.
-_OF_THE_SUITE = frozenset(
-    {"workers", "learning_curves", "early_stopping", "tradeoffs", "confusion", "mistakes",
-     "calibration", "network", "predictions"}
-)  # fmt: skip
+_OF_THE_SUITE = frozenset({"workers", "learning_curves", "early_stopping", "tradeoffs"})
+_OF_IMAGES = frozenset({"confusion", "mistakes", "calibration", "network", "predictions"})
 
 
-def can_have(figure: str, is_plain: bool) -> bool:
+def can_have(figure: str, study: "Study") -> bool:
     """Whether a study can have a figure; if it can but does not, its place says why."""
-    return not is_plain or figure not in _OF_THE_SUITE
+    if figure in _OF_IMAGES:
+        return study.takes_options
+    return not study.is_plain or figure not in _OF_THE_SUITE
 
 
-def sections_of(is_plain: bool, filled: frozenset[str], is_scored: bool) -> tuple[Section, ...]:
+def sections_of(study: "Study", filled: frozenset[str]) -> tuple[Section, ...]:
     """Returns the sections of a report.
 
     Args:
-        is_plain: Whether plain Keras Tuner left the study.
+        study: The study.
         filled: Ids of the sections that have figures.
-        is_scored: Whether a trial has a score.
     """
-    shown = _ALWAYS | filled | (_OF_SCORES if is_scored else frozenset())
-    return tuple(s for s in SECTIONS if not is_plain or s.id in shown)
+    if study.takes_options:
+        return SECTIONS
+    shown = _ALWAYS | filled | (_OF_SCORES if len(study.completed) else frozenset())
+    shown |= frozenset() if study.is_plain else _OF_RECORDS
+    return tuple(s for s in SECTIONS if s.id in shown)

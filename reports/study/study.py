@@ -79,6 +79,16 @@ class Study:
         """Whether plain Keras Tuner left it: it has no record of how it was run."""
         return not self.record
 
+    @property
+    def is_scripted(self) -> bool:
+        """Whether a script searched it with `experiments.Tuner`, and so has its model and data."""
+        return "script" in self.record
+
+    @property
+    def takes_options(self) -> bool:
+        """Whether `experiments search` made it, whose options can be changed."""
+        return not self.is_plain and not self.is_scripted
+
     @cached_property
     def epochs(self) -> "pd.DataFrame":
         """One row an epoch of an execution: `trial_id`, `execution`, `epoch` (from 1), `seconds`
