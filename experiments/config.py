@@ -21,6 +21,7 @@ from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
 from experiments.record.methods import multi_objective, optuna_methods
 from experiments.record.objective import Objective, parse_objectives
+from experiments.space_reference import check_space
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -34,7 +35,8 @@ class SearchConfig:
     """Everything that determines a search.
 
     Args:
-        space: Name of the search space.
+        space: Name of the search space; or your own model: `FILE.py[:NAME]`, or
+            `package.module:NAME`.
         dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>`, `folder:<path>`, `npz:<path>` or
             `file:<path.py>[:<function>]`.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
@@ -200,10 +202,7 @@ class SearchConfig:
             )
 
     def _check_space(self) -> None:
-        from search_spaces import names
-
-        if self.space not in names():
-            raise UserError(f"unknown search space {self.space!r}: there are {', '.join(names())}")
+        check_space(self.space)
         check_name(self.dataset)
 
     def _check_kinds(self) -> None:

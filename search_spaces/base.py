@@ -86,6 +86,11 @@ class ImageSpace(keras_tuner.HyperModel):
         raise NotImplementedError
 
     @classmethod
+    def reported_metrics(cls) -> tuple[str, ...]:
+        """Returns what its models can report of each epoch, and again with "val_" before it."""
+        return cls.metrics
+
+    @classmethod
     def setting_defaults(cls) -> dict[str, Any]:
         """Returns every setting with its default."""
         parameters = inspect.signature(cls.__init__).parameters

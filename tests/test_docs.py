@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 # Pages whose commands are run, in this order, one after another in one folder.
 RUN = [ROOT / "README.md", *(DOCS / "start" / f"{name}.md" for name in (
-    "first-search", "reading-the-report", "comparing"))]  # fmt: skip
+    "first-search", "my-model", "reading-the-report", "comparing"))]  # fmt: skip
 
 _MOST_LINES = 130  # of README
 # What makes a command of the pages small enough for a test; the last of two options counts.
@@ -100,6 +101,7 @@ def test_what_readme_and_the_start_pages_run_works(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(DOCS / "start/files/my_model.py", tmp_path)
     done: set[str] = set()
     for page in RUN:
         for language, block in blocks(page, "sh", "python"):

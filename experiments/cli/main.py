@@ -23,6 +23,7 @@ from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+from experiments.space_reference import check_file, check_space, space_names
 
 if TYPE_CHECKING:
     from experiments.search.search_result import SearchResult
@@ -102,20 +103,23 @@ def main() -> None:
 
 
 def _complete_spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from search_spaces import names
-
-    return [name for name in names() if name.startswith(incomplete)]
+    return [name for name in space_names() if name.startswith(incomplete)]
 
 
 @main.command()
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 @search_options
 def search(quiet: bool, **options: Any) -> int:
-    """Search SPACE for its best hyperparameters, and write the report."""
+    """Search SPACE for its best hyperparameters, and write the report.
+
+    SPACE is a search space's name, or your own model: FILE.py[:NAME] or package.module:NAME, a
+    function build_model(hp) that returns a compiled Keras model, or a keras_tuner.HyperModel.
+    """
     chosen = parse_options(**options)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**(DEFAULTS | chosen))
+    check_file(config.space)
     import_keras_quietly()
     if quiet:
         import keras
@@ -132,10 +136,19 @@ def search(quiet: bool, **options: Any) -> int:
 @main.command()
 @study_argument
 @search_options
-def resume(study: str, quiet: bool, **options: Any) -> int:
+@click.option(
+    "--space", metavar="FILE.py[:NAME]",
+    help="where the study's own model is, if not at its recorded place",
+)  # fmt: skip
+@click.option(
+    "--accept-changed-source", is_flag=True,
+    help="take a model's file that has changed, if its hyperparameters still fit",
+)  # fmt: skip
+def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any) -> int:
     """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
 
     Options are those of search; what would change space, data, objective or method is refused.
+    Of a study of your own model, this runs the code of its file.
     """
     from experiments.record.study import find_study
 
@@ -147,7 +160,9 @@ def resume(study: str, quiet: bool, **options: Any) -> int:
     from experiments.search.resuming import resume_search
 
     with make_display(quiet) as display:
-        result = resume_search(study, runs, changes, display, import_keras_quietly)
+        result = resume_search(
+            study, runs, changes, display, import_keras_quietly, accept_changed_source
+        )
     return _show_result(result, quiet)
 
 
@@ -212,15 +227,17 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
 @runs_dir_option
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 def spaces(space: str | None, runs_dir: str) -> None:
-    """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings."""
-    from search_spaces import names
+    """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings.
 
-    if space is not None and space not in names():
-        raise UserError(f"unknown search space {space!r}: there are {', '.join(names())}")
+    SPACE is a name, or your own model: FILE.py[:NAME] or package.module:NAME. Its code is run.
+    """
+    if space is not None:
+        check_space(space)
+        check_file(space)
     import_keras_quietly()
     from experiments.hyperparameters.space import describe_each, describe_space
 
-    echo(describe_space(space) if space else describe_each(names()))
+    echo(describe_space(space) if space else describe_each(space_names()))
 
 
 @main.command()

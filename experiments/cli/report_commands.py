@@ -43,8 +43,15 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     help="difference of the objective in any epoch that counts as agreement",
 )  # fmt: skip
 @data_options
+@click.option(
+    "--space", metavar="FILE.py[:NAME]",
+    help="where the study's own model is, if not at its recorded place; its code is run",
+)  # fmt: skip
 def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places: str | None) -> int:
-    """Train TRIAL of STUDY again as recorded, and say whether it agrees."""
+    """Train TRIAL of STUDY again as recorded, and say whether it agrees.
+
+    Of a study of your own model, this runs the code of its file.
+    """
     from reports import load_study
 
     loaded = load_study(study, runs_dir)

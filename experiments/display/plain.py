@@ -12,6 +12,7 @@ from experiments.process.output import echo, printable, say
 from experiments.record.formatting import plural
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
+from experiments.space_reference import shown_space
 
 _MOST_CLASSES = 20
 _MOST_SKIPPED = 5
@@ -127,8 +128,9 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     numbers = f" ({counts})" if counts else ""
     lines = [
-        f"study {name}: {config.space} on {config.dataset}{numbers}, {config.method}, "
-        f"up to {plural(config.max_trials, 'trial')} of {plural(config.max_epochs, 'epoch')}"
+        f"study {name}: {shown_space(config.space)} on {config.dataset}{numbers}, "
+        f"{config.method}, up to {plural(config.max_trials, 'trial')} of "
+        f"{plural(config.max_epochs, 'epoch')}"
     ]
     if data.class_names:
         lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")

@@ -45,7 +45,7 @@ def write_artifacts(study: StudyFolder, model: keras.Model, data: PreparedData) 
     train = data.open("train")
     pictures |= _pictures("train", train, _spread(np.asarray(train.labels)))
     write_arrays(study.arrays("pictures"), **pictures)
-    features = look(model, np.asarray(test.images[_spread(labels)[0]]))
+    features = _looked(model, np.asarray(test.images[_spread(labels)[0]]))
     if features is not None:
         write_arrays(study.arrays("features"), **features)
 
@@ -107,8 +107,9 @@ def _describe_layer(layer: keras.Layer, depth: int) -> list[dict[str, Any]]:
 
 
 def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
-    output = layer.output
-    return tuple((output[0] if isinstance(output, list) else output).shape)
+    # A layer within a subclassed model has no place in a graph.
+    outputs = keras.tree.flatten(getattr(layer, "output", None))
+    return tuple(getattr(outputs[0], "shape", ())) if outputs else ()
 
 
 def _parameters(layer: keras.Layer) -> dict[str, int]:
@@ -124,6 +125,13 @@ def _parameters(layer: keras.Layer) -> dict[str, int]:
 
 def _count(weights: Iterable[keras.Variable]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
+def _looked(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] | None:
+    try:
+        return look(model, image)
+    except Exception:  # a user's network may have any form; a picture is not worth a search
+        return None
 
 
 def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] | None:
@@ -146,7 +154,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
         return None
     activation, pooling = _after(layers, first)
     outputs = [activation.output] + ([pooling.output] if pooling is not None else [])
-    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.input, outputs)(prefix))]
+    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs, outputs)(prefix))]
     chosen = _liveliest(maps[0])
     if pooling is None:
         pooled = np.asarray(keras.layers.MaxPooling2D(2)(maps[0][None]))[0]
@@ -173,7 +181,7 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
         if isinstance(layer, keras.layers.Conv2D):
             return images, model
         if isinstance(layer, keras.Model):
-            reaching = keras.Model(model.input, _input_of(model, layer))
+            reaching = keras.Model(model.inputs, _input_of(model, layer))
             return _unfold(layer, np.asarray(reaching(images)))
     return images, model
 

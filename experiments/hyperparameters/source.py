@@ -10,33 +10,75 @@ import linecache
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from experiments.record.reading import as_dict, as_number, dicts
+from experiments.record.errors import UserError
+from experiments.record.files import atomic
+from experiments.record.layout import StudyFolder
+from experiments.record.reading import as_dict, as_number, dicts, dig
+from experiments.space_reference import find_reference, read_text
 from search_spaces import space_class
 
 Fingerprints = dict[str, str]  # module -> fingerprint of its text
 
 
-def space_source(space: str) -> Fingerprints:
+def own_text(space: str) -> str | None:
+    """Returns the text of the file of a user's own model; `None` for every other space.
+
+    Raises:
+        UserError: It can't be read.
+    """
+    reference = find_reference(space)
+    is_file = reference is not None and reference.path is not None
+    return read_text(reference.path) if is_file else None  # type: ignore[union-attr,arg-type]
+
+
+def space_source(space: str, text: str | None = None) -> Fingerprints:
     """Returns the modules that a space's code is in, each with the fingerprint of its text.
 
     They are the space's own, and those of its package and of the suite's spaces that it takes
-    something from.
+    something from. Of a user's own file, they are the file and what lies beside it.
+
+    Args:
+        space: Its name, or what names a user's own model.
+        text: The text of the user's file, if it is not to be read.
     """
-    first = space_class(space).__module__
+    reference = find_reference(space)
+    folder: Path | None = None
+    if reference is None:
+        first = space_class(space).__module__
+    else:
+        from experiments.hyperparameters.model_file import load  # it imports Keras Tuner
+
+        first = load(reference, text).module.__name__
+        folder = None if reference.path is None else reference.path.parent
     packages = {first.partition(".")[0], "search_spaces"}
     found: Fingerprints = {}
     waiting = [first]
     while waiting:
         name = waiting.pop()
         module = sys.modules.get(name)
-        if name in found or module is None or name.partition(".")[0] not in packages:
+        if name in found or module is None:
+            continue
+        if name.partition(".")[0] not in packages and not _is_beside(module, folder):
             continue
         found[name] = _fingerprint(module)
         waiting += _named_in(module)
+    if reference is not None and reference.path is not None:  # whatever its module was called here
+        found[reference.path.stem] = found.pop(first)
     return dict(sorted(found.items()))
+
+
+def _is_beside(module: ModuleType, folder: Path | None) -> bool:
+    """Whether a module lies in the folder of a user's file, and is the user's own."""
+    file = getattr(module, "__file__", None)
+    if folder is None or not isinstance(file, str):
+        return False
+    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+    suite = module.__name__.partition(".")[0] in ("experiments", "reports")
+    return Path(file).is_relative_to(folder) and not installed and not suite
 
 
 def _named_in(module: ModuleType) -> Iterator[str]:
@@ -66,11 +108,68 @@ def is_unchanged(study: Mapping[str, Any]) -> bool:
     Args:
         study: The content of `study.json`.
     """
+    then, space = source_of(study), str(dig(study, "config", "space"))
+    return bool(then) and all(_fingerprint_of_file(n, space) == k for n, k in then.items())
+
+
+def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
+    """Checks that a user's own model is what the last session recorded.
+
+    The suite's own spaces may change: the session says so.
+
+    Args:
+        study: The content of `study.json`.
+        space: What names the model now.
+        folder: The study folder.
+
+    Raises:
+        UserError: It has changed.
+    """
+    reference = find_reference(space)
     then = source_of(study)
-    return bool(then) and all(_fingerprint_of_file(n) == known for n, known in then.items())
+    if reference is None or not then:
+        return
+    own = [name for name in then if name.partition(".")[0] != "search_spaces"]
+    if reference.path is None:
+        now = space_source(space)
+        changes = [name for name in changed(then, now) if not name.startswith("search_spaces.")]
+    else:
+        changes = [n for n in own if _fingerprint_of_file(n, space) != then[n]]
+    if not changes:
+        return
+    kept = StudyFolder(folder).source
+    where = f" (the study keeps its text: {kept})" if kept.is_file() else ""
+    raise UserError(
+        f"the code of {reference} has changed since study {folder.name!r} was begun or resumed "
+        f"({', '.join(changes)}): restore it{where}, or take it as it is now with "
+        "--accept-changed-source; trials before and after may be other networks then"
+    )
 
 
-def _fingerprint_of_file(module: str) -> str | None:
+def keep_text(folder: Path, then: Fingerprints, text: str | None) -> None:
+    """Keeps the text of a user's own model in the study; an earlier one gets another name.
+
+    Args:
+        folder: The study folder.
+        then: What the session before recorded.
+        text: The text; `None` if the model is none of a file.
+    """
+    if text is None:
+        return
+    place = StudyFolder(folder).source
+    before = place.read_text(encoding="utf-8") if place.is_file() else None
+    if before == text:
+        return
+    if before is not None:
+        place.rename(place.with_name(f"space-{_of_text(before)}.py"))
+    with atomic(place) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _fingerprint_of_file(module: str, space: str) -> str | None:
+    reference = find_reference(space)
+    if reference is not None and reference.path is not None:
+        return _fingerprint_beside(module, reference.path)
     package, _, rest = module.partition(".")
     if package != "search_spaces" or not rest.isidentifier():  # else finding it may run code
         return None
@@ -78,6 +177,22 @@ def _fingerprint_of_file(module: str) -> str | None:
     if spec is None or spec.origin is None:
         return None
     return _of_text("".join(linecache.getlines(spec.origin)))
+
+
+def _fingerprint_beside(module: str, path: Path) -> str | None:
+    """Returns the fingerprint of a user's file, or of a module in its folder."""
+    is_first = module == path.stem
+    first, *rest = module.split(".")
+    if first == "search_spaces":
+        return _fingerprint_of_file(module, first)
+    if not all(part.isidentifier() for part in (first, *rest)) and not is_first:
+        return None
+    place = path if is_first else path.parent.joinpath(first, *rest).with_suffix(".py")
+    package = path.parent.joinpath(first, *rest, "__init__.py")
+    try:
+        return _of_text(read_text(place if place.is_file() else package))
+    except UserError:
+        return None
 
 
 def source_of(study: Mapping[str, Any], trial: int | None = None) -> Fingerprints:

@@ -10,7 +10,9 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.model_space import own_space_class
 from experiments.record.errors import UserError
+from experiments.space_reference import find_reference, shown_space
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
 
@@ -161,38 +163,54 @@ def _step(hp: hp_module.HyperParameter) -> str:
     return f", {'times' if hp.sampling == 'log' else 'steps of'} {hp.step:g}"
 
 
-def class_of(name: str) -> type[ImageSpace]:
+def class_of(name: str, source: str | None = None) -> type[ImageSpace]:
     """Returns the hypermodel class of the space called `name`.
+
+    Args:
+        name: Its name, or what names a user's own model: `FILE.py[:NAME]` or `module:NAME`.
+        source: The text of that file, if it is not to be read.
 
     Raises:
         UserError: Its file can't be used.
     """
+    if (reference := find_reference(name)) is not None:
+        return own_space_class(reference, source)
     try:
         return space_class(name)
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def make_space(name: str, data: PreparedData, settings: Mapping[str, Any]) -> ImageSpace:
+def make_space(
+    name: str, data: PreparedData, settings: Mapping[str, Any], source: str | None = None
+) -> ImageSpace:
     """Makes the hypermodel of the space called `name` for the images of `data`.
+
+    Args:
+        name: Its name, or what names a user's own model.
+        data: The prepared dataset.
+        settings: Settings of the space.
+        source: The text of the user's file, if it is not to be read.
 
     Raises:
         UserError: Its file can't be used, or a fact of the dataset or a setting does not fit.
     """
     try:
-        return class_of(name)(data.shape, len(data.class_names), **settings)
+        return class_of(name, source)(data.shape, len(data.class_names), **settings)
+    except UserError:
+        raise
     except ValueError as error:
-        raise UserError(f"space {name}: {error}") from None
+        raise UserError(f"space {shown_space(name)}: {error}") from None
 
 
-def stand_in(name: str, settings: Mapping[str, Any]) -> ImageSpace:
+def stand_in(name: str, settings: Mapping[str, Any], source: str | None = None) -> ImageSpace:
     """Makes the hypermodel of a space for two classes of colour images, before there are data.
 
     Raises:
         UserError: Its file can't be used, or a setting does not fit.
     """
-    shape = class_of(name).required_shape(3, settings)
-    return make_space(name, PreparedData("", "", ("0", "1"), shape, {}, ""), settings)
+    shape = class_of(name, source).required_shape(3, settings)
+    return make_space(name, PreparedData("", "", ("0", "1"), shape, {}, ""), settings, source)
 
 
 def describe_each(names: Sequence[str]) -> str:
@@ -211,7 +229,7 @@ def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
     cls, space = class_of(name), explore(stand_in(name, {}))
     lines = [
-        f"{name}: {cls.summary}",
+        f"{shown_space(name)}: {cls.summary}",
         "",
         "  hyperparameters (--fix NAME=VALUE, --range NAME=LO:HI|a,b,c), with defaults:",
     ]

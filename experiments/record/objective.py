@@ -151,8 +151,13 @@ def objectives_of(oracle: Any) -> list[Objective]:
     return [Objective(o.name, o.direction) for o in named]
 
 
-def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
+def check_reported(objective: Objective, metrics: tuple[str, ...], mend: str = "") -> None:
     """Checks that models which report `metrics` report the objective.
+
+    Args:
+        objective: What is to be reported.
+        metrics: What models report, without "val_".
+        mend: What else a user can do, for the message.
 
     Raises:
         UserError: They do not.
@@ -163,6 +168,7 @@ def check_reported(objective: Objective, metrics: tuple[str, ...]) -> None:
             f"objective {objective.name!r}: no model of this space reports it"
             f"{_meant(objective.name)}; "
             f"they report {reported}; after the first, costs can be named: {', '.join(COSTS)}"
+            f"{mend}"
         )
 
 

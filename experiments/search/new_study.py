@@ -40,7 +40,15 @@ def describe_study(
     architecture: tuple[str, ...],
     source: Fingerprints,
 ) -> dict[str, Any]:
-    """Returns the content of `study.json`."""
+    """Returns the content of `study.json`.
+
+    Args:
+        config: The search.
+        data: The record of the dataset.
+        space: Its hyperparameters as plain data.
+        architecture: Names of those that are choices of architecture.
+        source: Fingerprints of its code.
+    """
     objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
         "format": FORMAT,

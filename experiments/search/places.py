@@ -12,6 +12,8 @@ from experiments.data.prepare import PreparedData, prepare
 from experiments.data.sources import argument
 from experiments.display.base import Display
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
+from experiments.space_reference import find_reference, whole_space
 
 _FOLDERS = ("data_dir", "cache_dir")
 
@@ -31,12 +33,51 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
     dataset = options.get("dataset")
     if argument.is_path(dataset):
         found["dataset"] = argument.whole(str(dataset), place)
+    if isinstance(space := options.get("space"), str):
+        found["space"] = whole_space(space, place)
     return found
 
 
 def whole_config(config: SearchConfig) -> SearchConfig:
-    """Returns `config` with absolute paths of data, cache and images."""
-    return replace(config, **whole({n: getattr(config, n) for n in (*_FOLDERS, "dataset")}))
+    """Returns `config` with absolute paths of data, cache, images and the file of a model."""
+    return replace(
+        config, **whole({n: getattr(config, n) for n in (*_FOLDERS, "dataset", "space")})
+    )
+
+
+def is_inside(space: str, folder: Path) -> bool:
+    """Whether the file of a space lies in a study's own folder."""
+    reference = find_reference(space)
+    if reference is None or reference.path is None:
+        return False
+    return reference.path.resolve().is_relative_to(folder.resolve())
+
+
+def check_space_place(space: str, folder: Path) -> None:
+    """Checks the recorded place of a user's own model: a study's code is not run unless named.
+
+    Args:
+        space: As recorded.
+        folder: The study folder.
+
+    Raises:
+        UserError: It lies in the study folder, or is not there.
+    """
+    reference = find_reference(space)
+    if reference is None or reference.path is None:
+        return
+    if is_inside(space, folder):
+        raise UserError(
+            f"study {folder.name!r} names a file of its own folder as its model, which is not run "
+            f"unless it is named: read it, then give --space {space}"
+        )
+    kept = StudyFolder(folder).source
+    if not reference.path.is_file():
+        copy = f"; the study keeps its text: read it, then give --space {kept}"
+        raise UserError(
+            f"study {folder.name!r}: its model {str(reference.path)!r} is not there any more: "
+            f"restore it, or say where it is with --space FILE.py{copy if kept.is_file() else ''}"
+        )
 
 
 def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
 from experiments.record.schema import FORMAT
 from experiments.record.study import picks
+from experiments.search.places import check_space_place, whole
 from experiments.search.places import recorded as found_now
-from experiments.search.places import whole
+from experiments.space_reference import find_reference
 
 if TYPE_CHECKING:
     from experiments.hyperparameters.ranges import Widened
@@ -48,6 +49,10 @@ def changed_config(
     }
     changes = dict(changes) | whole(changes)
     _check_ray(folder, recorded.get("ray"), changes)
+    if "space" in changes:
+        changes["space"] = as_named(recorded.get("space"), changes["space"])
+    elif isinstance(recorded.get("space"), str):
+        check_space_place(recorded["space"], folder)
     if changes.get("method") == "auto" and picks(record):
         del changes["method"]
     for table in ("ranges", "method_settings"):  # earlier entries stay valid
@@ -63,6 +68,7 @@ def changed_config(
     for name in sorted(FIELDS - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
         moved = name == "dataset" and is_path(was) and is_path(now)  # `check_same` checks that
+        moved |= name == "space" and find_reference(was) is not None is not find_reference(now)
         if was != now and not moved:
             flag = OPTIONS[name].flag if name in OPTIONS else f"--{name}"
             raise UserError(
@@ -75,6 +81,15 @@ def changed_config(
     _check_room(folder, after, before.max_trials, len(after.tries) - len(before.tries))
     # Earlier trials were copied into the record at the start of the study.
     return replace(after, sources=())
+
+
+def as_named(recorded: object, given: str) -> str:
+    """Returns where a model is now, with the recorded name if none is given."""
+    now = find_reference(given)
+    was = find_reference(recorded) if isinstance(recorded, str) else None
+    if now is None or was is None or now.name is not None:
+        return given
+    return replace(now, name=was.name).full
 
 
 def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ def resume_search(
     changes: Mapping[str, Any] | None = None,
     display: Display | None = None,
     import_keras: Callable[[], None] = before_imports,
+    accept_changed_source: bool = False,
 ) -> SearchResult:
     """Resumes an interrupted search, or extends a finished one.
 
@@ -30,6 +31,7 @@ def resume_search(
         changes: Fields of `SearchConfig` with new values.
         display: Shows the progress.
         import_keras: Called before Keras is needed, and only then.
+        accept_changed_source: Whether the file of a user's own model may have changed.
 
     Raises:
         UserError: There is no such study, it is being searched already, or a change is not allowed;
@@ -52,4 +54,4 @@ def resume_search(
         import_keras()
         from experiments.search.run import go_on
 
-        return go_on(record, folder, config, display)
+        return go_on(record, folder, config, display, accept_changed_source)

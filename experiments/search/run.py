@@ -18,8 +18,9 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
+from experiments.hyperparameters.model_space import check_on_data
 from experiments.hyperparameters.ranges import check_buildable, searched_space
-from experiments.hyperparameters.source import space_source
+from experiments.hyperparameters.source import check_source, own_text, space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
     class_of,
@@ -42,6 +43,7 @@ from experiments.search.places import prepared, whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
+from experiments.space_reference import find_reference
 
 _MOST_ATTEMPTS = 1000
 _MOST_WEIGHTS = 5  # classes whose weights are all shown
@@ -65,7 +67,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         plan.data.record(),
         describe_space(plan.space),
         plan.hypermodel.architecture,
-        space_source(config.space),
+        space_source(config.space, plan.source),
     )
     if plan.config.class_weight:
         study["class_weights"] = plan.data.class_weights
@@ -89,7 +91,11 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
 
 @settled()
 def go_on(
-    record: dict[str, Any], folder: Path, config: SearchConfig, display: Display
+    record: dict[str, Any],
+    folder: Path,
+    config: SearchConfig,
+    display: Display,
+    accept_changed_source: bool = False,
 ) -> SearchResult:
     """Resumes a study whose lock is held; callers use `resuming.resume_search`.
 
@@ -98,11 +104,14 @@ def go_on(
         folder: The study folder.
         config: What is asked now.
         display: Shows how it goes.
+        accept_changed_source: Whether a user's own model may have changed.
 
     Raises:
         UserError: What is asked can't be; the study is left as it is.
         InterruptedSearchError: It was interrupted again.
     """
+    if not accept_changed_source:
+        check_source(record, config.space, folder)
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
     recorded = record["dataset"].get("fingerprint")
@@ -142,22 +151,23 @@ def prepare_search(
     if begun is None:
         check_race(config)
     parse_method_settings(config)
-    cls = class_of(config.space)
-    for objective in config.objectives:
-        check_reported(objective, cls.metrics)
-    early = stand_in(config.space, settings)  # is checked before a dataset is fetched
+    reference, source = find_reference(config.space), own_text(config.space)
+    cls = class_of(config.space, source)
+    _check_objectives(config, cls.reported_metrics())
+    early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
     searched_space(early, config)
     if begun is None:  # what older studies hold stays
         check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
-    hypermodel = make_space(config.space, data, settings)
+    hypermodel = make_space(config.space, data, settings, source)
     space = searched_space(hypermodel, config)
     try:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
+    brought = [] if reference is None else check_on_data(str(reference), hypermodel, space, data)
     check_buildable(hypermodel, space, config.ranges)
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
@@ -166,13 +176,21 @@ def prepare_search(
     takes_short = sampler is not None and sampler.ranks_stopped and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # refuses a wrong method before anything is written
-    notices += [*lines, *choose.notices(config), *notices_of_finalists(config)]
+    notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
     if config.class_weight:
         notices.append(_weights_shown(data))
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return SearchPlan(
-        config, data, hypermodel, space, end, tuple(notices), tuple(earlier), picked=picked
+        config,
+        data,
+        hypermodel,
+        space,
+        end,
+        tuple(notices),
+        tuple(earlier),
+        picked=picked,
+        source=source,
     )
 
 
@@ -184,6 +202,14 @@ def _weights_shown(data: PreparedData) -> str:
     return (
         f"class weights: {(', ' if len(data.class_names) <= _MOST_WEIGHTS else ' to ').join(shown)}"
     )
+
+
+def _check_objectives(config: SearchConfig, reported: tuple[str, ...]) -> None:
+    mend = ""
+    if find_reference(config.space) is not None:
+        mend = '; compile the model with metrics=["accuracy"], say, or take --objective val_loss'
+    for objective in config.objectives:
+        check_reported(objective, reported, mend)
 
 
 def prepare_data(
@@ -229,7 +255,9 @@ def _size(name: str, value: object) -> int:
 def _name(config: SearchConfig, attempt: int) -> str:
     """Returns a default study name; a different one for each attempt."""
     suffix = "" if attempt == 1 else f"-{attempt}"
-    return f"{config.space}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
+    reference = find_reference(config.space)
+    space = config.space if reference is None else reference.stem
+    return f"{space}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
 
 
 def _make_folder(config: SearchConfig) -> Path:

@@ -18,7 +18,7 @@ from experiments.executors.deadline import Deadline
 from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
-from experiments.hyperparameters.source import changed, source_of, space_source
+from experiments.hyperparameters.source import changed, keep_text, source_of, space_source
 from experiments.methods.guidance import given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
@@ -31,11 +31,13 @@ from experiments.record.files import is_disk_full
 from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
+from experiments.search.places import is_inside
 from experiments.search.repair import restore
 from experiments.search.retention import make_retention
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
+from experiments.space_reference import shown_space
 from search_spaces.base import ImageSpace
 
 
@@ -53,6 +55,7 @@ class SearchPlan:
         earlier: Trials of other searches that inform the method.
         widened: Ranges that are wider from now on.
         picked: What `auto` picked and why, if it picked the method anew.
+        source: Text of the file of a user's own model.
     """
 
     config: SearchConfig
@@ -64,6 +67,7 @@ class SearchPlan:
     earlier: tuple[PriorTrial, ...] = ()
     widened: tuple[Widened, ...] = ()
     picked: str | None = None
+    source: str | None = None
 
 
 class Session:
@@ -90,6 +94,7 @@ class Session:
         self._num_before = 0  # trials that had ended when the session began
         self.config, self.folder, self.study = plan.config, folder, study
         self._data, self._end, self._notices = plan.data, plan.end, plan.notices
+        self._text = plan.source
         self._display, self._widened, self._picked = display, plan.widened, plan.picked
         points: list[dict[str, Any]] = []
         self._new_points: list[dict[str, Any]] | None = None
@@ -103,6 +108,7 @@ class Session:
             self.config,
             plan.data,
             self._retention,
+            plan.source,
             oracle=self._oracle,
             hypermodel=plan.hypermodel,
             directory=str(folder.parent),
@@ -130,6 +136,8 @@ class Session:
         how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
         if self.config.ray not in (None, "local"):  # an address is not taken from the record
             how += f" --ray {shlex.quote(str(self.config.ray))}"
+        if is_inside(self.config.space, self.folder):  # nor is code that came with the study
+            how += f" --space {shlex.quote(self.config.space)}"
         return how
 
     def run(self) -> Confirmed:
@@ -207,14 +215,15 @@ class Session:
 
     def _source(self) -> dict[str, Any]:
         """Returns the fingerprints of the space's code if it has changed since last session."""
-        then, now = source_of(self.study), space_source(self.config.space)
+        then, now = source_of(self.study), space_source(self.config.space, self._text)
+        keep_text(self.folder, then, self._text)
         if then == now:
             return {}
         if names := changed(then, now):
             self._new_source = [
-                f"the code of space {self.config.space} has changed since the session before "
-                f"({', '.join(names)}): what is trained from now on may be other networks under "
-                "the same names"
+                f"the code of space {shown_space(self.config.space)} has changed since the "
+                f"session before ({', '.join(names)}): what is trained from now on may be other "
+                "networks under the same names"
             ]
         return {"space_source": now}
 

@@ -19,7 +19,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.config import SearchConfig
 from experiments.executors.processes import ProcessExecutor
 from experiments.process.hardware import suitable_workers
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, first_line
 from experiments.record.layout import TEMPORARY
 from experiments.training.own_fit import FitResult, FitTask
 
@@ -97,9 +97,9 @@ def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:
     except OSError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"workers: {_culprit(tuner, fit)} can't be sent to worker processes ({reason}): "
+            f"workers: {_culprit(tuner, fit)} can't be sent to worker processes "
+            f"({first_line(error)}): "
             "take workers=0, or give search arrays, dictionaries or Keras sequences"
         ) from None
 

@@ -25,12 +25,19 @@ class SuiteTuner(keras_tuner.Tuner):
         config: The search.
         data: The prepared dataset.
         retention: Knows which score a trial's weights need to be kept.
+        source: Text of the file of a user's own model.
         **kwargs: Arguments of `keras_tuner.Tuner`.
     """
 
     def __init__(
-        self, config: SearchConfig, data: PreparedData, retention: Retention, **kwargs: Any
+        self,
+        config: SearchConfig,
+        data: PreparedData,
+        retention: Retention,
+        source: str | None = None,
+        **kwargs: Any,
     ) -> None:
+        self.source = source
         self.config = config
         self.data = data
         self.retention = retention
@@ -72,6 +79,7 @@ class SuiteTuner(keras_tuner.Tuner):
         return TrialTask(
             space=self.config.space,
             settings=dict(self.config.settings),
+            source=self.source,
             hyperparameters=trial.hyperparameters.get_config(),
             data=self.data,
             objective=self.config.parsed_objective,

@@ -14,8 +14,10 @@ from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
 from experiments.record.study import refuse_script
-from experiments.search.places import check_code, recorded, whole
+from experiments.search.places import check_code, check_space_place, recorded, whole
+from experiments.search.resume import as_named
 from experiments.search.run import parse_settings, prepare_data
+from experiments.space_reference import whole_space
 from experiments.training.network import new_network
 from experiments.training.task import TrialTask
 from reports.study.study import Study
@@ -110,10 +112,19 @@ def exported_network(study: Study) -> "keras.Model":
     shape = as_dict(study.record.get("dataset")).get("shape")
     if not stated or not trial_id.isdecimal() or not isinstance(shape, list):
         raise UserError(f"study {study.name!r} does not record which network it exported")
+    check_space_place(str(stated.get("space")), study.folder)
     config = SearchConfig(**_config_fields(stated))
     data = PreparedData("", config.dataset, tuple(study.class_names), tuple(shape), {}, "")
     opened = Opened(study, config, data)
     return opened.build(opened.hyperparameters(trial_id))
+
+
+def _own_space(study: Study, recorded: object, given: str | None) -> str:
+    """Returns what names the space; code that came with a study is run only if it was named."""
+    if given is not None:
+        return whole_space(as_named(recorded, given))
+    check_space_place(str(recorded), study.folder)
+    return str(recorded)
 
 
 def _config_fields(stated: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +136,7 @@ def open_study(
     data_dir: str | None = None,
     cache_dir: str | None = None,
     dataset: str | None = None,
+    space: str | None = None,
 ) -> Opened:
     """Opens a study's configuration and its data; a slow preparation is shown on standard error.
 
@@ -133,6 +145,7 @@ def open_study(
         data_dir: Folder of tensorflow-datasets, if it has moved.
         cache_dir: Folder of prepared arrays, if it has moved.
         dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
+        space: `FILE.py[:NAME]` of its own model, if it has moved.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
@@ -148,6 +161,7 @@ def open_study(
     options |= recorded(options, study.folder)
     if not dataset:
         check_code(str(options.get("dataset")), study.folder)
+    options["space"] = _own_space(study, options.get("space"), space)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
     try:

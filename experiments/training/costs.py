@@ -41,7 +41,8 @@ def flops(model: keras.Model) -> int:
     """Counts the floating-point operations of one image through `model`.
 
     A multiplication and an addition count as two. Only convolutions and dense layers are counted:
-    they do nearly all of the work. Normalisation, activations and pooling are left out.
+    they do nearly all of the work. Normalisation, activations and pooling are left out; so are
+    layers within a subclassed model, whose outputs are not known.
 
     Args:
         model: A built functional model; nested models are counted too.
@@ -53,7 +54,7 @@ def _layer_flops(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return flops(layer)
     weights = getattr(layer, "kernel", None)
-    if weights is None:
+    if weights is None or getattr(layer, "output", None) is None:
         return 0
     if isinstance(layer, keras.layers.Dense):
         positions = int(np.prod(layer.output.shape[1:-1], dtype=np.int64))

@@ -18,12 +18,16 @@ def install(
 ) -> None:
     """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
+    A model that is to run eagerly, or has no loss but its own training step, keeps Keras' loop.
+
     Args:
         model: A compiled model; the next `compile` undoes this.
         train: The batches to train on.
         validation: The batches to evaluate on.
         steps: Batches per call into the graph.
     """
+    if model.run_eagerly or model.loss is None:
+        return
     _make_variables(model, validation)
     model.steps_per_execution = steps
     _replace(model, "train_function", "make_train_function", model.train_step)

@@ -22,7 +22,7 @@ class Network:
 
     def __init__(self, task: TrialTask) -> None:
         self.task = task
-        self.space = make_space(task.space, task.data, task.settings)
+        self.space = make_space(task.space, task.data, task.settings, task.source)
         for name in (task.objective.name, *task.further):
             self.space.report(name.removeprefix("val_"))
         # A copy: Keras Tuner deserializes conditions in place.

@@ -17,6 +17,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from experiments.record.errors import named_line
 from experiments.record.files import atomic
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
@@ -73,7 +74,7 @@ class _SuspendedError(BaseException):
 
 
 class _StoppedError(BaseException):
-    """A training that was stopped early went on all the same."""
+    """A training that was stopped early continued."""
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -245,9 +246,8 @@ def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:
 
 
 def _fail(result: TrialResult, error: BaseException) -> None:
-    lines = str(error).strip().splitlines()
     result.status, result.cause = "failed", classify(error)
-    result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+    result.message = named_line(error)
     result.traceback = traceback.format_exc()
 
 

@@ -32,7 +32,7 @@ class TrialTask:
     """The task of a trial, as plain data.
 
     Args:
-        space: Name of the search space.
+        space: Name of the search space, or what names a user's own model.
         settings: Settings of the space.
         hyperparameters: Config of the `HyperParameters`, with their values.
         data: The prepared dataset.
@@ -53,6 +53,7 @@ class TrialTask:
         further: Names of the search's further objectives, metrics and costs.
         class_weight: `balanced` if rare classes weigh more in the loss; `None` if all weigh the
             same.
+        source: Text of the file of a user's own model; the file is read if `None`.
     """
 
     space: str
@@ -72,6 +73,7 @@ class TrialTask:
     further: tuple[str, ...] = ()
     counts_before: bool = True
     class_weight: str | None = None
+    source: str | None = None
 
     def keeps(self, score: float, best: float | None) -> bool:
         """Whether to keep the weights of a training with `score`, after one with `best`."""

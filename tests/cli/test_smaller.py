@@ -150,7 +150,7 @@ def test_a_build_that_exits_is_a_build_that_fails(monkeypatch: pytest.MonkeyPatc
         shape, class_names = (28, 28, 1), ("a", "b")
 
     class Task:
-        space, settings, further, data = "mine", {}, (), Data
+        space, settings, further, data, source = "mine", {}, (), Data, None
         objective = parse_objective("val_accuracy")
         hyperparameters = explore(MnistCnn((28, 28, 1), 10)).get_config()
 

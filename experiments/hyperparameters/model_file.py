@@ -1,0 +1,243 @@
+"""A user's own model: runs the file or module that holds it, and finds what can be searched."""
+
+import importlib
+import inspect
+import linecache
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import keras_tuner
+
+from experiments.record.errors import UserError
+from experiments.record.formatting import listed, plural
+from experiments.space_reference import SpaceReference, compiled, read_text
+from search_spaces.base import ImageSpace
+
+FACTS = ("input_shape", "num_classes")  # what a model may take of the dataset
+_EXPECTED = (
+    "a function `def build_model(hp)` that returns a compiled Keras model, or a "
+    "keras_tuner.HyperModel"
+)
+_HP = ("hp", "hps", "hyperparameters")  # what a first parameter is called
+_LONGEST = 300  # characters of an error
+_modules: dict[tuple[str, str], ModuleType] = {}  # (path, text) -> its module
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A module that was run.
+
+    Args:
+        reference: What named it.
+        module: The module.
+        text: Its text; empty for a module that came without.
+    """
+
+    reference: SpaceReference
+    module: ModuleType
+    text: str
+
+
+def load(reference: SpaceReference, text: str | None = None) -> Loaded:
+    """Runs the file or module of `reference`, once for each text.
+
+    Args:
+        reference: What names it.
+        text: The text of the file, if it is not to be read.
+
+    Raises:
+        UserError: It can't be read or run.
+    """
+    if reference.path is None:
+        module = _imported(reference)
+        return Loaded(reference, module, _text_of(module))
+    text = read_text(reference.path) if text is None else text
+    key = str(reference.path), text
+    if key not in _modules:
+        _modules[key] = _run(reference.path, text)
+    return Loaded(reference, _modules[key], text)
+
+
+def _run(path: Path, text: str) -> ModuleType:
+    code: Any = compiled(text, path)
+    module = ModuleType(_module_name(path))
+    module.__file__ = str(path)
+    # Source for tracebacks and `inspect`: the text that was run, whatever becomes of the file.
+    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    try:
+        with _folder_first(path.parent):
+            exec(code, vars(module))
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        if before is not None:
+            sys.modules[module.__name__] = before
+        raise UserError(f"{path.name} can't be run: {said(error, path)}; mend it there") from error
+    return module
+
+
+def _module_name(path: Path) -> str:
+    """Returns the file's stem, as `import` would name it, unless another module is called so."""
+    stem = re.sub(r"\W", "_", path.stem)
+    other = sys.modules.get(stem)
+    is_other = other is not None and all(other is not own for own in _modules.values())
+    return f"space_{stem}" if is_other or not path.stem.isidentifier() else stem
+
+
+@contextmanager
+def _folder_first(folder: Path) -> Iterator[None]:
+    """Lets a file import what lies beside it, as `python FILE.py` does; later imports too."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _imported(reference: SpaceReference) -> ModuleType:
+    name = str(reference.module)
+    here = str(Path.cwd())
+    if here not in sys.path:  # a console script does not have it
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise UserError(
+                f"{reference}: there is no module {error.name!r}: install it, run from the folder "
+                "that holds it, or name its file: FILE.py:NAME"
+            ) from None
+        raise UserError(f"{name} can't be imported: {said(error)}; mend it there") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{name} can't be imported: {said(error)}; mend it there") from error
+
+
+def _text_of(module: ModuleType) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return ""
+
+
+def said(error: BaseException, path: Path | None = None) -> str:
+    """Returns an error as type, message and place in one line.
+
+    Args:
+        error: What was raised.
+        path: The user's file; the place is the last line of it that was run. Without one, the last
+            line that is no part of an installed package.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))[:_LONGEST]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if (f.filename == str(path) if path else _is_users(f.filename))]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
+
+
+def _is_users(filename: str) -> bool:
+    parts = Path(filename).parts
+    inside = {"site-packages", "dist-packages", "experiments", "importlib"} & set(parts)
+    return not inside and not filename.startswith("<")
+
+
+def candidate(loaded: Loaded) -> tuple[str, Any]:
+    """Returns what is to be searched, with its name.
+
+    Raises:
+        UserError: There is none, there are several and none was named, or it is something else.
+    """
+    file, name = loaded.reference.file, loaded.reference.name
+    found = _candidates(loaded.module)
+    if name is None:
+        if not found:
+            raise UserError(f"{file} holds nothing to search: expected {_EXPECTED}{_there(loaded)}")
+        if len(found) > 1:
+            raise UserError(
+                f"{file} holds {plural(len(found), 'candidate')}, {listed(list(found), 10)}: name "
+                f"one, for example {file}:{next(iter(found))}"
+            )
+        return next(iter(found.items()))
+    if not hasattr(loaded.module, name):
+        raise UserError(f"{file} has no {name!r}{_there(loaded)}")
+    value = getattr(loaded.module, name)
+    if not (isinstance(value, keras_tuner.HyperModel) or callable(value)):
+        raise UserError(f"{file}:{name} is a {type(value).__name__}: expected {_EXPECTED}")
+    if inspect.isclass(value) and not issubclass(value, keras_tuner.HyperModel):
+        raise UserError(
+            f"{file}:{name} is a class that is no keras_tuner.HyperModel: expected {_EXPECTED}"
+        )
+    return name, value
+
+
+def _there(loaded: Loaded) -> str:
+    own = loaded.module.__name__
+    names = [
+        name
+        for name, value in vars(loaded.module).items()
+        if (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == own
+    ]
+    return f"; it defines {listed(names, 6)}" if names else ""
+
+
+def _candidates(module: ModuleType) -> dict[str, Any]:
+    """Returns what can be searched in a module by name; helpers of another one are left out."""
+    found: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        is_new = not any(value is other for other in found.values())
+        if is_new and not name.startswith("_") and _can_be_searched(module, value):
+            found[name] = value
+    instances = [v for v in found.values() if isinstance(v, keras_tuner.HyperModel)]
+    used = {n for name, v in found.items() for n in _used_by(v) if n != name}
+    return {
+        name: value
+        for name, value in found.items()
+        if name not in used
+        and not (inspect.isclass(value) and any(isinstance(one, value) for one in instances))
+    } or found
+
+
+def _can_be_searched(module: ModuleType, value: Any) -> bool:
+    if isinstance(value, keras_tuner.HyperModel):
+        return True
+    if getattr(value, "__module__", None) != module.__name__:
+        return False
+    if inspect.isclass(value):
+        bare = (keras_tuner.HyperModel.build, ImageSpace.build)
+        return issubclass(value, keras_tuner.HyperModel) and value.build not in bare  # type: ignore[attr-defined]
+    return inspect.isfunction(value) and _takes_hp(value)
+
+
+def _takes_hp(function: Any) -> bool:
+    first, *others = [*inspect.signature(function).parameters.values(), None]
+    return (
+        first is not None
+        and first.name in _HP
+        and all(
+            p is None or p.name in FACTS or p.default is not p.empty or p.kind in _STARRED
+            for p in others
+        )
+    )
+
+
+_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _used_by(value: Any) -> Iterator[str]:
+    """Yields the names that the code of a function, class or instance uses."""
+    owner = type(value) if isinstance(value, keras_tuner.HyperModel) else value
+    members = list(vars(owner).values()) if inspect.isclass(owner) else [owner]
+    waiting = [m.__code__ for m in members if inspect.isfunction(m)]
+    while waiting:
+        code = waiting.pop()
+        yield from code.co_names
+        waiting += [c for c in code.co_consts if isinstance(c, CodeType)]

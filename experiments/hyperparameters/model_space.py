@@ -1,0 +1,381 @@
+"""A user's own model as a search space: a `build_model(hp)` function or a `HyperModel`."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import hyperparameters as hp_module
+
+from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.model_checks import (
+    check_fits,
+    check_inputs,
+    settle,
+    tried,
+)
+from experiments.hyperparameters.model_file import FACTS, Loaded, candidate, load, said
+from experiments.record.errors import UserError
+from experiments.space_reference import SpaceReference
+from search_spaces.base import ImageSpace
+
+_IMAGE_SIZE = 64  # side in pixels where a model takes any
+_MOST_BUILDS = 40  # to find hyperparameters that appear only with others' values
+_BATCH = 32  # images of the batch that is tried
+_classes: dict[tuple[str, str], type[ImageSpace]] = {}  # (reference, text) -> its class
+
+Shape = tuple[int | None, int | None, int | None]
+_OPEN: Shape = (None, None, None)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a default model tells without a dataset.
+
+    Args:
+        shape: `(height, width, channels)` that it takes; `None` for what it leaves open.
+        metrics: Names of what it reports of each epoch.
+    """
+
+    shape: Shape
+    metrics: tuple[str, ...]
+
+
+class ModelSpace(ImageSpace):
+    """The space of a user's own model, which comes compiled.
+
+    Args:
+        input_shape: `(height, width, channels)` of the images.
+        num_classes: Number of classes.
+        image_size: Side of the images, if the model leaves it open.
+    """
+
+    label: ClassVar[str] = ""  # what messages call it
+    made_by: ClassVar[Any] = None  # function, class or instance
+    file: ClassVar[Path | None] = None  # of the user's file
+    settings: ClassVar[Mapping[str, str]] = {
+        "image_size": "side of the square images, in pixels, where the model leaves it open"
+    }
+    _probe: ClassVar[Probe | None] = None
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        image_size: int = _IMAGE_SIZE,
+    ) -> None:
+        super().__init__(input_shape, num_classes)
+        self._facts = dict(zip(FACTS, (self.input_shape, num_classes), strict=True))
+        self._explored: keras_tuner.HyperParameters | None = None
+        self._maker: Any = self.made_by
+        if inspect.isclass(self.made_by):
+            self._maker = self._called(self.made_by)
+
+    def _called(self, callee: Any, *arguments: Any) -> Any:
+        """Calls a user's function or class with what it takes of the dataset."""
+        taken = {n: v for n, v in self._facts.items() if n in _parameters(callee)}
+        return callee(*arguments, **taken)
+
+    def report(self, metric: str) -> None:
+        """Does nothing: the model comes with its metrics."""
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """Builds a model with default hyperparameters, and trains it on a blank batch.
+
+        Raises:
+            UserError: It can't be built, or is none that can be searched on images.
+        """
+        if "_probe" not in vars(cls) or cls._probe is None:
+            cls._probe = cls._probed()
+        return cls._probe
+
+    @classmethod
+    def _probed(cls) -> Probe:
+        given = cls._given_shape()
+        with _told(cls.label, cls.file):
+            space = cls(_filled(given or _OPEN, (_IMAGE_SIZE, _IMAGE_SIZE, 3)), 2)
+            raw = space.raw(keras_tuner.HyperParameters())
+            is_open = isinstance(raw, keras.Sequential) and not raw.built
+            model = settle(raw, cls.label, space.input_shape)
+        check_inputs(model, cls.label)
+        takes: Shape = tuple(model.inputs[0].shape[1:])
+        images = np.zeros((2, *_filled(takes, space.input_shape)), dtype=np.uint8)
+        metrics = tried(model, cls.label, images, np.zeros(2, dtype=np.int64), cls.file)
+        keras.backend.clear_session()
+        return Probe(given or (_OPEN if is_open else takes), metrics)
+
+    @classmethod
+    def _given_shape(cls) -> Shape | None:
+        """Returns what a model that takes `input_shape` takes it for; `None` if it takes none."""
+        parameter = _parameters(cls.made_by).get("input_shape")
+        if parameter is None:
+            return None
+        default = parameter.default
+        if isinstance(default, list | tuple) and len(default) == 3:
+            return (default[0], default[1], None)
+        return (None, None, None)
+
+    @classmethod
+    def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Returns the model's own input shape; the setting and the data decide what is open."""
+        height, width, own = cls.probe().shape
+        size = settings.get("image_size")
+        is_given = cls._given_shape() is not None
+        if size is not None and not is_given and None not in (height, width):
+            raise UserError(
+                f"--set image_size={size}: {cls.label} takes images of {height}x{width}; take "
+                "input_shape as a parameter, build_model(hp, input_shape), or leave the setting out"
+            )
+        if size is not None and is_given:
+            height = width = None
+        side = int(size or _IMAGE_SIZE)
+        return (height or side, width or side, own or channels)
+
+    @classmethod
+    def reported_metrics(cls) -> tuple[str, ...]:
+        """Returns the names of what the compiled model reports."""
+        return cls.probe().metrics
+
+    def raw(self, hp: keras_tuner.HyperParameters) -> Any:
+        """Returns what the user's own code builds."""
+        if isinstance(self._maker, keras_tuner.HyperModel):
+            return self._maker.build(hp)
+        return self._called(self._maker, hp)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Builds the user's model for `hp`; it comes compiled."""
+        return settle(self.raw(hp), self.label, self.input_shape)
+
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares what builds of the model ask for, those that appear with others' values too."""
+        if self._explored is None:
+            self._explored = self._explore()
+        hp.merge(self._explored.copy().space)
+
+    def _explore(self) -> keras_tuner.HyperParameters:
+        """Builds at the defaults, then at other choices and ends, one at a time."""
+        found = keras_tuner.HyperParameters()
+        with _told(self.label, self.file):
+            if isinstance(self._maker, keras_tuner.HyperModel):
+                self._maker.declare_hyperparameters(found)
+            self._ask(found)
+        builds, position = 1, 0
+        while position < len(found.space) and builds < _MOST_BUILDS:
+            own = found.space[position]
+            position += 1
+            for value in list(_others(own))[: _MOST_BUILDS - builds]:
+                point = _point(found, own, value)
+                builds += 1
+                with suppress(Exception, SystemExit):  # a trial there fails for itself
+                    self._ask(point)
+                found.merge(point.space, overwrite=False)
+        keras.backend.clear_session()
+        return found
+
+    def _ask(self, hp: keras_tuner.HyperParameters) -> None:
+        """Lets the user's code declare what it needs at the values of `hp`."""
+        self.build(hp)
+
+    @staticmethod
+    def fit_phase(
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        begin: int,
+        end: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> keras.callbacks.History:
+        """Trains `model` as it was compiled, from epoch `begin` to `end`."""
+        return model.fit(*args, **(kwargs | {"initial_epoch": begin, "epochs": end}))
+
+
+class FittingModelSpace(ModelSpace):
+    """The space of a `HyperModel` that trains in a way of its own."""
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Trains with the user's `fit`; batches come made, of hyperparameter `batch_size`."""
+        with _instead(model, _without_batch_size(model.fit)):
+            return self._maker.fit(hp, model, *args, **kwargs)
+
+    def _ask(self, hp: keras_tuner.HyperParameters) -> None:
+        """Lets `fit` declare what it needs too, on a model that does not train."""
+        model = self.build(hp)
+        images = np.zeros((2, *self.input_shape), dtype=np.uint8)
+        labels = np.zeros(2, dtype=np.int64)
+        with (
+            _instead(model, lambda *args, **kwargs: keras.callbacks.History()),
+            suppress(Exception, SystemExit),  # a history without epochs may be missed
+        ):
+            self._maker.fit(hp, model, images, labels, validation_data=(images, labels),
+                            epochs=1, callbacks=[], verbose=0)  # fmt: skip
+
+
+def _without_batch_size(fit: Any) -> Any:
+    return lambda *args, **kwargs: fit(*args, **{n: v for n, v in kwargs.items()
+                                                 if n != "batch_size"})  # fmt: skip
+
+
+@contextmanager
+def _instead(model: Any, fit: Any) -> Iterator[None]:
+    """Puts another `fit` on a model inside the block."""
+    model.fit = fit
+    try:
+        yield
+    finally:
+        del model.fit
+
+
+@contextmanager
+def _told(label: str, file: Path | None) -> Iterator[None]:
+    """Turns what a user's code raises in the block into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{label} fails with the default hyperparameters: {said(error, file)}; mend it there"
+        ) from error
+
+
+def _filled(shape: Shape, others: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Returns `shape` with what it leaves open taken from `others`."""
+    height, width, channels = (own or other for own, other in zip(shape, others, strict=True))
+    return height, width, channels
+
+
+def _parameters(callee: Any) -> Mapping[str, inspect.Parameter]:
+    if isinstance(callee, keras_tuner.HyperModel):
+        return {}
+    return inspect.signature(callee).parameters
+
+
+def _others(hp: hp_module.HyperParameter) -> Iterator[Any]:
+    """Yields the values at which other hyperparameters may appear."""
+    if isinstance(hp, hp_module.Boolean | hp_module.Choice):
+        values = [False, True] if isinstance(hp, hp_module.Boolean) else list(hp.values)
+    elif isinstance(hp, hp_module.Int):
+        values = [hp.max_value, hp.min_value]
+    else:
+        values = []
+    yield from (value for value in dict.fromkeys(values) if value != hp.default)
+
+
+def _point(
+    space: keras_tuner.HyperParameters, of: hp_module.HyperParameter, value: object
+) -> keras_tuner.HyperParameters:
+    """Returns defaults with one value, and with what makes its hyperparameter active."""
+    wanted = {of.name: value}
+    for hp in reversed(space.space):
+        if hp.name in wanted and (hp is of or hp.name != of.name):
+            for condition in hp.conditions:
+                wanted.setdefault(condition.name, condition.values[0])
+    point = space.copy()
+    point.values = {}
+    for hp in point.space:
+        if is_active(hp, point.values):
+            point.values[hp.name] = wanted.get(hp.name, hp.default)
+    return point
+
+
+def own_space_class(reference: SpaceReference, text: str | None = None) -> type[ImageSpace]:
+    """Returns the space of a user's own file or module.
+
+    Args:
+        reference: What names it.
+        text: The text of the file, if it is not to be read.
+
+    Raises:
+        UserError: It can't be used.
+    """
+    loaded = load(reference, text)
+    key = reference.full, loaded.text
+    if key not in _classes:
+        _classes[key] = _made(loaded)
+    return _classes[key]
+
+
+def _made(loaded: Loaded) -> type[ImageSpace]:
+    name, value = candidate(loaded)
+    label = f"{loaded.reference.file}:{name}"
+    if inspect.isclass(value) and issubclass(value, ImageSpace):
+        return value
+    _check_callable(label, value)
+    is_function = inspect.isfunction(value)
+    owner = value if is_function or inspect.isclass(value) else type(value)
+    is_model = inspect.isclass(owner) and issubclass(owner, keras_tuner.HyperModel)
+    fits = is_model and owner.fit is not keras_tuner.HyperModel.fit
+    summary = (owner.__doc__ or "").strip().partition("\n")[0]
+    members = {
+        "label": label,
+        "made_by": staticmethod(value) if is_function else value,
+        "file": loaded.reference.path,
+        "summary": summary or f"{name} of {loaded.reference.file}",
+        "__doc__": ModelSpace.__doc__,
+        "__module__": ModelSpace.__module__,
+    }
+    return type("OwnModel", (FittingModelSpace if fits else ModelSpace,), members)
+
+
+def _check_callable(label: str, value: Any) -> None:
+    """Checks that nothing has to be given but hyperparameters and facts of the dataset."""
+    if isinstance(value, keras_tuner.HyperModel):
+        return
+    parameters = list(_parameters(value).values())
+    if not inspect.isclass(value):
+        if not parameters:
+            name = label.rpartition(":")[2]
+            raise UserError(f"{label} takes no hyperparameters: write `def {name}(hp)`")
+        parameters = parameters[1:]
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    missing = [
+        p.name
+        for p in parameters
+        if p.name not in FACTS and p.default is p.empty and p.kind not in starred
+    ]
+    if missing:
+        raise UserError(
+            f"{label} needs {', '.join(missing)}, which nothing gives it: give each a default"
+            + ("; or put an instance in the file and name that" if inspect.isclass(value) else "")
+            + f"; of the dataset it may take {' and '.join(FACTS)}"
+        )
+
+
+def check_on_data(
+    label: str, hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData
+) -> list[str]:
+    """Builds a user's own model with default hyperparameters, and trains it on one batch.
+
+    Args:
+        label: What messages call it.
+        hypermodel: The space, for this dataset.
+        space: What is searched.
+        data: The prepared dataset.
+
+    Returns:
+        Lines that say how images are brought to the model.
+
+    Raises:
+        UserError: Model and dataset do not fit.
+    """
+    label = getattr(hypermodel, "label", "") or label
+    file = getattr(hypermodel, "file", None)
+    with _told(label, file):
+        model = hypermodel.build(space.copy())
+    check_inputs(model, label)
+    check_fits(model, label, data.shape, len(data.class_names))
+    train = data.open("train")
+    chosen = np.linspace(0, len(train.labels) - 1, min(_BATCH, len(train.labels))).astype(int)
+    tried(model, label, np.asarray(train.images[chosen]), np.asarray(train.labels[chosen]), file)
+    keras.backend.clear_session()
+    height, width, channels = data.shape
+    return [f"{label} takes images of {height}x{width}x{channels}: all are brought to that"]

@@ -1,0 +1,359 @@
+"""`experiments search FILE.py`: a mistake is one line, and nothing is written; what fits runs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments.cli.main import main
+from experiments.record.layout import StudyFolder
+from tests.hyperparameters.own_models import HEAD, LAST, build, pictures, write
+
+CATEGORICAL = 'optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"]'
+BINARY = 'optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"]'
+SPARSE = 'loss="sparse_categorical_crossentropy"'
+LOGITS = 'loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]'
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def search(space: str, folder: Path, cache_dir: Path, *more: str) -> Result:
+    options = ("--dataset", "digits", "--sample", "100", "--max-trials", "1", "--max-epochs", "1")
+    places = ("--runs-dir", str(folder / "runs"), "--cache-dir", str(cache_dir))
+    return run("search", space, *options, "--workers", "0", "--name", "own", *places, *more)
+
+
+def refused(result: Result, folder: Path) -> str:
+    """Returns the one line of a refusal; nothing is left behind."""
+    assert result.exit_code == 2, result.output
+    assert not (folder / "runs").exists()
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("preparing")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+MISTAKES = {
+    "syntax": ("def build_model(hp:\n    pass\n", r"my_model\.py is not valid Python: line 5: "),
+    "import": (
+        "import nothing_of_this_name\n",
+        r"my_model\.py can't be run: ModuleNotFoundError: No module named 'nothing_of_this_name' "
+        r"\(my_model\.py, line 5\)",
+    ),
+    "exit": ("raise SystemExit(3)\n", r"can't be run: SystemExit: 3 \(my_model\.py, line 5\)"),
+    "build": (
+        build(last="keras.layers.Dense(units / 0)"),
+        r"my_model\.py:build_model fails with the default hyperparameters: ZeroDivisionError: "
+        r"division by zero \(my_model\.py, line 12\)",
+    ),
+    "layers": (
+        build(inputs="(8, 8, 1)").replace("keras.layers.Flatten()", "keras.layers.Conv2D(4, 99)"),
+        r"fails with the default hyperparameters: ValueError: .* \(my_model\.py, line \d+\)",
+    ),
+    "nothing": (
+        "def make():\n    return 1\n",
+        r"my_model\.py holds nothing to search: expected a function `def build_model\(hp\)` .*; "
+        "it defines make",
+    ),
+    "two": (
+        build() + "\n\n" + build(name="another"),
+        r"holds 2 candidates, build_model and another: name one, for example "
+        r"my_model\.py:build_model",
+    ),
+    "forgets": (build(end="pass"), "build_model returns nothing: end it with `return model`"),
+    "no model": (build(end="return [model]"), r"returns a list: it should return a compiled"),
+    "uncompiled": (build(compiled=""), r"is not compiled: call model\.compile\(optimizer="),
+    "flat": (build(inputs="(64,)"), r"takes inputs of shape \(64,\), images are \(height, width"),
+    "channels": (build(inputs="(8, 8, 4)"), r"takes images of 4 channels, \(8, 8, 4\): they have"),
+    "size": (
+        build(parameters="hp, input_shape", inputs="(28, 28, 1)"),
+        "takes images of 28x28x1, it is given 64x64x1: use the parameter input_shape",
+    ),
+    "outputs": (
+        build(last='keras.layers.Dense(5, activation="softmax")'),
+        r"has 5 outputs, the dataset 10 classes: make the last layer "
+        r'Dense\(10, activation="softmax"\)',
+    ),
+    "one output": (build(last=LAST["sigmoid"], compiled=BINARY), "has 1 output, the dataset 10"),
+    "maps": (
+        build().replace("        keras.layers.Flatten(),\n", ""),
+        r"gives outputs of shape \(8, 8, 10\): end it with",
+    ),
+    "one-hot": (
+        build(compiled=CATEGORICAL),
+        "loss 'categorical_crossentropy' does not fit: labels are class numbers, not one-hot; "
+        'compile with loss="sparse_categorical_crossentropy"',
+    ),
+    "one-hot metric": (
+        build(compiled=f'{SPARSE}, metrics=["accuracy", "categorical_accuracy"]'),
+        "metric 'categorical_accuracy' is for one-hot labels",
+    ),
+    "binary loss": (
+        build(compiled=BINARY),
+        "loss 'binary_crossentropy' does not fit: it is for one sigmoid unit, and the model has 10",
+    ),
+    "sparse loss": (
+        build(last=LAST["sigmoid"]),
+        'one output is a probability of the second class; compile with loss="binary_crossentropy"',
+    ),
+    "regression": (build(compiled='loss="mse"'), "loss 'mse' does not fit: it is for numbers"),
+    "logits": (
+        build(last="keras.layers.Dense(10)", compiled=LOGITS),
+        'gives logits, the report needs probabilities: give the last layer activation="softmax"',
+    ),
+    "no probabilities": (
+        build(last='keras.layers.Dense(10, activation="relu")'),
+        r"outputs are no probabilities \(from .*: end it with Dense\(10, activation=\"softmax\"\)",
+    ),
+    "metric": (
+        build(compiled=SPARSE),
+        r"objective 'val_accuracy': no model of this space reports it.*; they report val_loss, "
+        r'loss;.*compile the model with metrics=\["accuracy"\]',
+    ),
+    "batch": (
+        build(compiled=f"{SPARSE}, metrics=['accuracy', keras.metrics.F1Score()]"),
+        r"can't be trained on images, \(2, 8, 8, 1\), and labels, \(2,\) class numbers: \w+: ",
+    ),
+    "no hp": (
+        "def build_model():\n    pass\n",
+        "holds nothing to search",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake: str, tmp_path: Path, cache_dir: Path) -> None:
+    text, expected = MISTAKES[mistake]
+    (tmp_path / "my_model.py").write_text(HEAD + text)
+    line = refused(search(str(tmp_path / "my_model.py"), tmp_path, cache_dir), tmp_path)
+    assert re.search(expected, line), line
+    assert str(tmp_path) not in line
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ("missing.py", r"missing\.py: there is no such file in .*; name a file"),
+        ("binary.py", r"binary\.py is no Python file: it is no text"),
+        ("folder.py", r"folder\.py can't be read \(Is a directory\)"),
+        ("notes.txt", r"notes\.txt' is no Python file: name a search space, a file FILE\.py"),
+        ("my_model.py:nothing", r"my_model\.py has no 'nothing'; it defines build_model"),
+        ("my_model.py:7", r"'7' is no name of a function or class; write my_model\.py:NAME"),
+        ("my_model.py:LIMIT", r"my_model\.py:LIMIT is a int: expected a function"),
+        ("my_model.py:Plain", r"my_model\.py:Plain is a class that is no keras_tuner\.HyperModel"),
+        ("my_model.py:needy", r"my_model\.py:needy needs depth, which nothing gives it"),
+        ("my_model", r"unknown search space '.*': did you mean the file .*my_model\.py\?"),
+    ],
+)
+def test_a_wrong_name_is_one_line(
+    space: str, expected: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    write(tmp_path, build(), "LIMIT = 3\n\n\nclass Plain:\n    pass\n\n\ndef needy(hp, depth):\n"
+          "    return build_model(hp)\n")  # fmt: skip
+    (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "folder.py").mkdir()
+    line = refused(search(str(tmp_path / space), tmp_path, cache_dir), tmp_path)
+    assert re.search(expected, line), line
+
+
+def test_the_ranges_of_a_file_are_shown(tmp_path: Path) -> None:
+    result = run("spaces", write(tmp_path, build()))
+    assert result.exit_code == 0, result.output
+    assert "my_model.py: build_model of my_model.py" in result.stdout
+    assert "units = 4: whole number from 4 to 8, steps of 4" in result.stdout
+    assert str(tmp_path) not in result.stdout
+    refusal = run("spaces", tmp_path / "missing.py")
+    assert refusal.exit_code == 2
+    assert "there is no such file" in refusal.stderr
+
+
+def own_study(folder: Path) -> StudyFolder:
+    return StudyFolder(folder / "runs" / "own")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("last", "compiled"),
+    [
+        (LAST["sigmoid"], BINARY),
+        ('keras.layers.Dense(2, activation="softmax")', f'{SPARSE}, metrics=["accuracy"]'),
+    ],
+    ids=["sigmoid", "softmax"],
+)
+def test_two_classes_of_pictures_are_searched(
+    last: str, compiled: str, tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    """A model for grey digits takes colour pictures of another size: they are brought to it."""
+    images = pictures(tmp_path / "pictures")
+    path = write(tmp_path, build(last=last, compiled=compiled))
+    result = search(path, tmp_path, cache_dir, "--dataset", images, "--sample", "40")
+    assert result.exit_code == 0, result.output
+    assert "my_model.py:build_model takes images of 8x8x1" in result.stderr + result.stdout
+    assert own_study(tmp_path).model.is_file()
+
+
+WRITTEN = {
+    "own training step": """
+class Trained(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def build_model(hp):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(hp.Int("units", 4, 8))(keras.layers.Flatten()(inputs))
+    model = Trained(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+""",
+    "convolutions within models": """
+class Block(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(8)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.Input((8, 8, 1))])
+    model.add(keras.Sequential([keras.layers.Conv2D(4, 3, activation="relu")]))
+    model.add(keras.layers.MaxPooling2D())
+    model.add(keras.layers.Flatten())
+    model.add(Block())
+    model.add(keras.layers.Dense(10, activation="softmax"))
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+""",
+    "own layer and loss": """
+@keras.saving.register_keras_serializable()
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def soft(y_true, y_pred):
+    return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.layers.Flatten(), Twice()])
+    model.add(keras.layers.Dense(10, activation="softmax", use_bias=hp.Boolean("bias")))
+    model.compile(optimizer="sgd", loss=soft, metrics=["accuracy"])
+    return model
+""",
+    "own fit": """
+class Mine(keras_tuner.HyperModel):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(self.num_classes, activation="softmax"))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
+""",
+    "eager": build(compiled=f'{SPARSE}, metrics=["accuracy"], run_eagerly=True'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_what_users_write_is_searched_to_the_end(
+    kind: str, tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    path = write(tmp_path, WRITTEN[kind])
+    result = search(path, tmp_path, cache_dir, "--set", "image_size=8")
+    if "takes images of 8x8" in result.stderr and result.exit_code == 2:
+        result = search(path, tmp_path, cache_dir)
+    assert result.exit_code == 0, result.output
+    assert own_study(tmp_path).model.is_file()
+    trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
+    assert trained["status"] == "completed", trained["traceback"]
+
+
+COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.write('run ')\n\n\n"
+
+
+@pytest.mark.slow
+def test_a_search_of_a_file_in_a_worker_is_recorded_read_and_resumed(
+    tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    log = tmp_path / "log"
+    text = COUNTED.format(log=str(log)) + build()
+    path = write(tmp_path, text)
+    result = search(path, tmp_path, cache_dir, "--workers", "1")
+    assert result.exit_code == 0, result.output
+    study = own_study(tmp_path)
+    assert study.source.read_text() == HEAD + text
+    record = json.loads(study.record.read_text())
+    assert record["config"]["space"] == path
+    assert list(record["space_source"]) == ["my_model"]
+    runs, times = ("--runs-dir", tmp_path / "runs"), log.read_text()
+    for command in (["list"], ["show", "own"], ["status", "own"], ["export", "own", "--to", "csv"]):
+        assert run(*command, *runs).exit_code == 0
+    from reports.page.report import write_report
+
+    write_report(study.path)
+    assert log.read_text() == times, "a study was read, and code was run"
+    _resume(tmp_path, path, text)
+    assert log.read_text() != times
+
+
+def _resume(folder: Path, path: str, text: str) -> None:
+    study, runs = own_study(folder), ("--runs-dir", folder / "runs")
+    more = ("--max-trials", "2", "--workers", "0")
+    Path(path).rename(folder / "moved.py")
+    gone = run("resume", "own", *runs, *more)
+    assert gone.exit_code == 2
+    assert "is not there any more: restore it, or say where it is with --space" in gone.stderr
+    agrees = run("reproduce", "own", "0000", *runs, "--space", study.source, "--tolerance", "1")
+    assert agrees.exit_code == 0, agrees.output
+    write(folder, text.replace("Flatten(),", "Flatten(),\n        keras.layers.Dropout(0.1),"))
+    changed = run("resume", "own", *runs, *more)
+    assert changed.exit_code == 2
+    assert re.search(r"the code of my_model\.py has changed since .*\(my_model\): restore it \(the "
+                     r"study keeps its text: .*space\.py\), or .*--accept-changed-source",
+                     changed.stderr)  # fmt: skip
+    other = text.replace('"units", 4', '"width", 4')
+    write(folder, other)
+    unfit = run("resume", "own", *runs, *more, "--accept-changed-source")
+    assert unfit.exit_code == 2
+    assert "hyperparameter 'units' was" in unfit.stderr
+    write(folder, text + "\n# edited\n")
+    taken = run("resume", "own", *runs, *more, "--accept-changed-source")
+    assert taken.exit_code == 0, taken.output
+    assert study.source.read_text() == HEAD + text + "\n# edited\n"
+    (before,) = study.artifacts.glob("space-*.py")
+    assert before.read_text() == HEAD + text
+    again = run("resume", "own", *runs, "--max-trials", "3", "--workers", "0")
+    assert again.exit_code == 0, again.output
+
+
+@pytest.mark.slow
+def test_code_of_a_study_folder_is_not_run_unless_named(
+    tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    log = tmp_path / "log"
+    path = write(tmp_path, COUNTED.format(log=str(log)) + build())
+    assert search(path, tmp_path, cache_dir).exit_code == 0
+    study = own_study(tmp_path)
+    record = json.loads(study.record.read_text())
+    record["config"]["space"] = str(study.source)
+    study.record.write_text(json.dumps(record))
+    times = log.read_text()
+    for command in (["resume", "own", "--max-trials", "2"], ["reproduce", "own", "0000"]):
+        result = run(*command, "--runs-dir", tmp_path / "runs")
+        assert result.exit_code == 2
+        assert "which is not run unless it is named" in result.stderr
+    assert log.read_text() == times

@@ -1,0 +1,232 @@
+"""A user's own model: found in its file, explored, and brought to the shape of the images."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from experiments import SearchConfig, UserError
+from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.model_space import FittingModelSpace
+from experiments.hyperparameters.source import is_unchanged, own_text, space_source
+from experiments.hyperparameters.space import class_of, describe_space, explore, make_space
+from experiments.space_reference import find_reference, installed_spaces, shown_space
+from search_spaces.base import ImageSpace
+from tests.hyperparameters.own_models import build, write
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = (
+    "class Mine(keras_tuner.HyperModel):\n"
+    "    def build(self, hp):\n"
+    "        return build_model(hp)\n"
+)
+
+
+def explored(text: str, folder: Path) -> dict[str, list[Any]]:
+    """Returns the hyperparameters of a file with their conditions."""
+    cls = class_of(write(folder, text))
+    space = explore(cls(cls.required_shape(3, {}), 10))
+    return {hp.name: [(c.name, c.values) for c in hp.conditions] for hp in space.space}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        build(),
+        build(name="another"),
+        build() + "\n\n" + MODEL,
+        build() + "\n\n" + MODEL + "\n\nmine = Mine()\n",
+        build(parameters="hp, input_shape=(8, 8, 1), num_classes=10"),
+        build(name="_hidden") + "\n\ndef make(hp):\n    return _hidden(hp)\n",
+    ],
+    ids=["function", "another name", "class", "instance", "facts", "helper"],
+)
+def test_what_a_file_holds_is_searched(text: str, tmp_path: Path) -> None:
+    cls = class_of(write(tmp_path, text))
+    assert issubclass(cls, ImageSpace)
+    assert cls.required_shape(3, {})[:2] == (8, 8)
+    assert set(cls.reported_metrics()) == {"loss", "accuracy"}
+    assert [hp.name for hp in explore(cls((8, 8, 1), 10)).space] == ["units"]
+
+
+def test_a_space_of_the_suites_kind_is_searched_from_a_file(tmp_path: Path) -> None:
+    text = (ROOT / "docs/extend/files/space/perceptron.py").read_text()
+    (tmp_path / "mine.py").write_text(text)
+    cls = class_of(str(tmp_path / "mine.py"))
+    assert cls.__name__ == "Perceptron"
+    assert "activation" in describe_space(str(tmp_path / "mine.py"))
+
+
+def test_a_module_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, build(), name="own_module_of_test.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    space = "own_module_of_test:build_model"
+    SearchConfig(space)
+    assert class_of(space).required_shape(3, {}) == (8, 8, 1)
+    assert list(space_source(space)) == ["own_module_of_test"]
+    with pytest.raises(UserError, match="there is no module 'own_module_of_tests'"):
+        class_of("own_module_of_tests:build_model")
+
+
+def test_an_installed_space_is_searched_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, build(), name="installed_module_of_test.py")
+    info = tmp_path / "thing-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[keras_tuner_experiments.spaces]\nthing = installed_module_of_test:build_model\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    installed_spaces.cache_clear()
+    try:
+        SearchConfig("thing")
+        assert class_of("thing").required_shape(1, {}) == (8, 8, 1)
+        with pytest.raises(UserError, match="there are mnist_cnn, transfer_head, thing; or name"):
+            SearchConfig("thin")
+    finally:
+        installed_spaces.cache_clear()
+
+
+CONDITIONAL = """
+def build_model(hp):
+    kind = hp.Choice("kind", ["plain", "deep"])
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    if kind == "deep":
+        with hp.conditional_scope("kind", ["deep"]):
+            for index in range(hp.Int("layers", 1, 3)):
+                model.add(keras.layers.Dense(hp.Int(f"units_{index}", 4, 8)))
+            if hp.Boolean("dropout"):
+                model.add(keras.layers.Dropout(hp.Float("rate", 0.1, 0.5)))
+    model.add(keras.layers.Dense(10, activation="softmax"))
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+"""
+
+
+def test_hyperparameters_that_appear_only_with_others_values_are_found(tmp_path: Path) -> None:
+    found = explored(CONDITIONAL, tmp_path)
+    assert set(found) == {"kind", "layers", "units_0", "units_1", "units_2", "dropout", "rate"}
+    assert found["kind"] == []
+    assert all(found[name] == [("kind", ["deep"])] for name in found if name != "kind")
+
+
+def test_a_build_that_fails_at_other_values_does_not_hinder(tmp_path: Path) -> None:
+    fails = build().replace(
+        "    model =", "    if units > 4:\n        raise ValueError\n    model ="
+    )
+    assert set(explored(fails, tmp_path)) == {"units"}
+
+
+OPEN = """
+def build_model(hp):
+    model = keras.Sequential()
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(10, activation="softmax"))
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "shape"),
+    [
+        (OPEN, {}, (64, 64, 3)),
+        (OPEN, {"image_size": 8}, (8, 8, 3)),
+        (build(inputs="(16, 12, 1)"), {}, (16, 12, 1)),
+        (build(parameters="hp, input_shape", inputs="input_shape"), {}, (64, 64, 3)),
+        (build(parameters="hp, input_shape=(8, 6, 1)", inputs="input_shape"), {}, (8, 6, 3)),
+        (build(parameters="hp, input_shape", inputs="input_shape"), {"image_size": 8}, (8, 8, 3)),
+    ],
+)
+def test_the_model_decides_the_shape_of_images(
+    text: str, settings: dict[str, int], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = write(tmp_path, text)
+    cls = class_of(path)
+    assert cls.required_shape(3, settings) == shape
+    data = PreparedData("", "", tuple("0123456789"), shape, {}, "")  # type: ignore[arg-type]
+    space = make_space(path, data, settings)
+    assert space.build(explore(space)).input_shape == (None, *shape)
+
+
+def test_a_size_that_the_model_does_not_leave_open_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--set image_size=32: .* takes images of 8x8"):
+        class_of(write(tmp_path, build())).required_shape(1, {"image_size": 32})
+
+
+def test_a_hypermodel_brings_its_own_fit(tmp_path: Path) -> None:
+    fit = (
+        "    def fit(self, hp, model, *args, **kwargs):\n"
+        '        size = hp.Choice("batch_size", [8, 16])\n'
+        "        return model.fit(*args, batch_size=size, **kwargs)\n"
+    )
+    path = write(tmp_path, build(), MODEL + "\n" + fit)
+    cls = class_of(path)
+    assert issubclass(cls, FittingModelSpace)
+    space = cls((8, 8, 1), 10)
+    hp = explore(space)
+    assert [one.name for one in hp.space] == ["units", "batch_size"]
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensors((np.zeros((4, 8, 8, 1)), np.zeros(4)))
+    history = space.fit(hp, space.build(hp), batches, epochs=2, verbose=0, shuffle=False)
+    assert len(history.history["loss"]) == 2
+
+
+def test_the_text_that_was_read_is_run_whatever_becomes_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, build())
+    text = own_text(path)
+    Path(path).unlink()
+    assert class_of(path, text).required_shape(3, {}) == (8, 8, 1)
+    with pytest.raises(UserError, match=r"my_model\.py: there is no such file in"):
+        class_of(path)
+
+
+def test_an_edited_file_is_run_anew_and_has_another_fingerprint(tmp_path: Path) -> None:
+    path = write(tmp_path, build())
+    before = class_of(path), space_source(path)
+    write(tmp_path, build(inputs="(4, 4, 1)"))
+    assert class_of(path).required_shape(3, {}) == (4, 4, 1)
+    assert before[0].required_shape(3, {}) == (8, 8, 1)
+    assert before[1].keys() == space_source(path).keys() == {"my_model"}
+    assert before[1] != space_source(path)
+    study = {"config": {"space": path}, "space_source": space_source(path)}
+    assert is_unchanged(study)
+    assert not is_unchanged(study | {"space_source": before[1]})
+
+
+def test_what_lies_beside_the_file_is_a_part_of_its_source(tmp_path: Path) -> None:
+    (tmp_path / "beside_of_test.py").write_text("def units(hp):\n    return 4\n")
+    text = "from beside_of_test import units\n" + build()
+    path = write(tmp_path, text)
+    study = {"config": {"space": path}, "space_source": space_source(path)}
+    assert set(study["space_source"]) == {"my_model", "beside_of_test"}
+    assert is_unchanged(study)
+    (tmp_path / "beside_of_test.py").write_text("def units(hp):\n    return 5\n")
+    assert not is_unchanged(study)
+    sys.modules.pop("beside_of_test")
+
+
+def test_a_file_may_be_called_like_a_module(tmp_path: Path) -> None:
+    path = write(tmp_path, build(), name="keras.py")
+    assert class_of(path).required_shape(3, {}) == (8, 8, 1)
+    assert sys.modules["keras"] is keras
+
+
+@pytest.mark.parametrize(
+    ("space", "shown", "stem"),
+    [
+        ("/a/b/my_model.py", "my_model.py", "my_model"),
+        ("/a/b/my model.py:build", "my model.py:build", "my_model"),
+        ("package.module:Name", "package.module:Name", "module"),
+    ],
+)
+def test_references_are_parsed(space: str, shown: str, stem: str) -> None:
+    reference = find_reference(space)
+    assert reference is not None
+    assert (shown_space(space), reference.stem, reference.full) == (shown, stem, space)
