@@ -80,7 +80,7 @@ def check_space_place(space: str, folder: Path) -> None:
         )
 
 
-def recorded(options: Mapping[str, Any], folder: Path, named: object = None) -> dict[str, Any]:
+def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Returns the folders in a study's config, as they are found now.
 
     The folder of TensorFlow Datasets may have moved. If the recorded one does not hold the dataset,
@@ -90,14 +90,8 @@ def recorded(options: Mapping[str, Any], folder: Path, named: object = None) -> 
     Args:
         options: The recorded config.
         folder: The study folder.
-        named: The dataset that the command names in place of the recorded one, if it does.
-
-    Raises:
-        UserError: The dataset is made by code in the study folder itself, which is untrusted.
     """
     found = whole(options, _place(options, folder))
-    if not named and argument.is_code(found.get("dataset")):
-        _check_code(argument.file_of(found["dataset"]), folder)
     if "cache_dir" in found and not _is_cache(Path(found["cache_dir"])):
         found["cache_dir"] = None  # untrusted: no folder is made a cache because a record names it
     if "data_dir" in found and not argument.is_path(options.get("dataset")):
@@ -135,8 +129,18 @@ def prepared(
     )
 
 
-def _check_code(path: Path, folder: Path) -> None:
-    if folder.resolve() in path.resolve().parents:
+def check_code(dataset: str, folder: Path) -> None:
+    """Checks that a recorded dataset is not made by code in the study folder, which is untrusted.
+
+    Args:
+        dataset: The recorded dataset; one that the command names needs no check.
+        folder: The study folder.
+
+    Raises:
+        UserError: It is.
+    """
+    path = argument.file_of(dataset) if argument.is_code(dataset) else None
+    if path is not None and folder.resolve() in path.resolve().parents:
         raise UserError(
             f"study {folder.name!r} takes its data from {str(path)!r}, which is in its own folder: "
             "code of a study folder is not run unless it is named; name it with --dataset "

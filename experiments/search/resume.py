@@ -42,7 +42,7 @@ def changed_config(
     """
     recorded = {n: v for n, v in dict(record["config"]).items() if n in FIELDS}
     # A deadline applies only to the session that it was given for.
-    recorded |= found_now(recorded, folder, changes.get("dataset")) | {
+    recorded |= found_now(recorded, folder) | {
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),

@@ -10,6 +10,7 @@ from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
 from experiments.record.study import find_study, read_study, refuse_script
 from experiments.search.finished import find_finished
+from experiments.search.places import check_code
 from experiments.search.resume import changed_config
 from experiments.search.search_result import SearchResult
 
@@ -48,6 +49,8 @@ def resume_search(
         finished = find_finished(record, folder, config, display)
         if finished is not None:
             return finished.report(display)
+        if not (changes or {}).get("dataset"):
+            check_code(config.dataset, folder)
         import_keras()
         from experiments.search.run import go_on
 

@@ -14,7 +14,7 @@ from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
 from experiments.record.study import refuse_script
-from experiments.search.places import check_space_place, recorded, whole
+from experiments.search.places import check_code, check_space_place, recorded, whole
 from experiments.search.resume import as_named
 from experiments.search.run import parse_settings, prepare_data
 from experiments.space_reference import whole_space
@@ -158,7 +158,9 @@ def open_study(
             "can't be trained again"
         )
     options = _config_fields(stated)
-    options |= recorded(options, study.folder, dataset)
+    options |= recorded(options, study.folder)
+    if not dataset:
+        check_code(str(options.get("dataset")), study.folder)
     options["space"] = _own_space(study, options.get("space"), space)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})

@@ -1,5 +1,6 @@
 """Arrays as datasets: `npz:` files, and functions of a user's own file."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 
 from experiments.data.prepare import PreparedData, prepare
 from experiments.record.errors import UserError
-from experiments.search.places import recorded, whole
+from experiments.search.places import whole
+from experiments.search.resuming import resume_search
+from tests.reports.synthetic import Synthetic, write_study
 
 Arrays = dict[str, Any]
 
@@ -270,10 +273,22 @@ def test_paths_are_recorded_whole(tmp_path: Path) -> None:
 
 
 def test_code_in_a_study_folder_is_run_only_if_it_is_named(tmp_path: Path) -> None:
-    study = tmp_path / "runs" / "study"
-    study.mkdir(parents=True)
-    hostile = {"dataset": f"file:{study / 'data.py'}:load"}
-    with pytest.raises(UserError, match="in its own folder: code of a study folder is not run"):
-        recorded(hostile, study)
-    assert recorded(hostile, study, named=f"file:{study / 'data.py'}")
-    assert recorded({"dataset": f"file:{tmp_path / 'data.py'}"}, study)
+    study = write_study(tmp_path / "runs", Synthetic(num_trials=1, num_failed=0, name="study"))
+    record = json.loads((study / "study.json").read_text())
+    record["config"]["dataset"] = f"file:{study / 'data.py'}:load"
+    (study / "study.json").write_text(json.dumps(record))
+    (study / "data.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+
+    def refuse() -> None:
+        raise UserError("it would have gone on")
+
+    def resume(dataset: str | None) -> str:
+        changes = {"max_trials": 99, **({"dataset": dataset} if dataset else {})}
+        with pytest.raises(UserError) as error:
+            resume_search(study, changes=changes, import_keras=refuse)
+        return str(error.value)
+
+    assert "in its own folder: code of a study folder is not run" in resume(None)
+    assert resume(f"file:{study / 'data.py'}") == "it would have gone on"
+    assert resume(f"file:{tmp_path / 'data.py'}") == "it would have gone on"
+    assert not (tmp_path / "ran").exists()
