@@ -154,7 +154,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
         return None
     activation, pooling = _after(layers, first)
     outputs = [activation.output] + ([pooling.output] if pooling is not None else [])
-    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs, outputs)(prefix))]
+    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs[0], outputs)(prefix))]
     chosen = _liveliest(maps[0])
     if pooling is None:
         pooled = np.asarray(keras.layers.MaxPooling2D(2)(maps[0][None]))[0]
@@ -181,7 +181,7 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
         if isinstance(layer, keras.layers.Conv2D):
             return images, model
         if isinstance(layer, keras.Model):
-            reaching = keras.Model(model.inputs, _input_of(model, layer))
+            reaching = keras.Model(model.inputs[0], _input_of(model, layer))
             return _unfold(layer, np.asarray(reaching(images)))
     return images, model
 
