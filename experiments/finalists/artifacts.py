@@ -187,10 +187,12 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
 
 
 def _input_of(model: keras.Model, inner: keras.Model) -> keras.KerasTensor:
+    # A sequential model does not list its input among its layers.
+    outputs = [getattr(layer, "output", None) for layer in model.layers if layer is not inner]
     for node in inner._inbound_nodes:
-        tensors = node.arguments.keras_tensors
-        if any(layer.output is tensors[0] for layer in model.layers if layer is not inner):
-            return tensors[0]
+        (tensor, *_) = node.arguments.keras_tensors
+        if any(tensor is one for one in (*model.inputs, *outputs)):
+            return tensor
     raise ValueError(f"model {inner.name!r} is not called inside {model.name!r}")
 
 
