@@ -26,7 +26,7 @@ test: install  ## run all tests; one: make test ARGS="-n 0 -k ranges"
 quick: install  ## run the quick tests, about a minute: while you work
 	scripts/test -m "not slow" $(ARGS)
 
-test-extras:  ## install [cluster], [export], [gp] beside the main environment, and test them
+test-extras:  ## install [cluster], [export], [gp], [mlflow] beside the main environment, and test them
 	scripts/test-extras "$(PYTHON)"
 
 check: install  ## check format, lint and types; edits nothing

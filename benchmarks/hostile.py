@@ -10,6 +10,7 @@ code 2: no traceback, no hang, no escape sequence, no write outside its folders,
 import argparse
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from typing import Any
 
 _SHARES = {"studies": 0.6, "images": 0.25, "layouts": 0.15}
 _END = "HOSTILE_END"  # of all processes: seconds since 1970
+_MOST_BYTES = 12 << 30  # of address space: a command that wants more is wrong
 _STRIDE = 1_000_000  # between the cases of two seeds
 
 
@@ -106,6 +108,8 @@ def _settle() -> None:
 
     import_keras_quietly()
     import matplotlib.figure  # noqa: F401  (it writes a cache of fonts when it is first imported)
+
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, resource.RLIM_INFINITY))
 
 
 class _place:  # noqa: N801

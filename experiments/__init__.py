@@ -1,4 +1,9 @@
-"""Runs hyperparameter searches: `run_search(SearchConfig(space="mnist_cnn", ...))`."""
+"""Runs hyperparameter searches: `run_search(SearchConfig(space="mnist_cnn", ...))`.
+
+`Tuner` takes a model, data and calls of Keras Tuner's users; so do `RandomSearch`, `GridSearch`,
+`BayesianOptimization` and `Hyperband`. `HyperModel`, `HyperParameters` and `Objective` are Keras
+Tuner's own, so that `import experiments as keras_tuner` is the only line to change.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,11 +11,29 @@ from experiments.config import SearchConfig
 from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
+    from keras_tuner import HyperModel, HyperParameters, Objective
+
+    from experiments.search.drop_in import (
+        BayesianOptimization,
+        GridSearch,
+        Hyperband,
+        RandomSearch,
+        Tuner,
+    )
     from experiments.search.resuming import resume_search
     from experiments.search.run import run_search
 
-__all__ = ["SearchConfig", "UserError", "resume_search", "run_search"]
-_PLACES = {"run_search": "run", "resume_search": "resuming"}
+__all__ = [
+    "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband", "Objective",
+    "RandomSearch", "SearchConfig", "Tuner", "UserError", "resume_search", "run_search",
+]  # fmt: skip
+_DROP_IN = ("Tuner", "RandomSearch", "GridSearch", "BayesianOptimization", "Hyperband")
+_PLACES = {
+    "run_search": "experiments.search.run",
+    "resume_search": "experiments.search.resuming",
+    **dict.fromkeys(_DROP_IN, "experiments.search.drop_in"),
+    **dict.fromkeys(("HyperModel", "HyperParameters", "Objective"), "keras_tuner"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -18,9 +41,9 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         from importlib import import_module
 
-        if name == "run_search":  # the other one does so itself, if work is left
+        if name != "resume_search":  # it does so itself, if work is left
             from experiments.process.inherited import before_imports
 
             before_imports()
-        return getattr(import_module(f"experiments.search.{_PLACES[name]}"), name)
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

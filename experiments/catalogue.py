@@ -6,7 +6,19 @@ from experiments.record.errors import UserError
 from experiments.record.methods import HALVING, METHODS, PRUNERS
 from experiments.record.objective import COSTS
 
-__all__ = ["COSTS", "DATASETS", "HALVING", "METHODS", "PRUNERS", "Dataset", "check_name"]
+__all__ = [
+    "BALANCED",
+    "COSTS",
+    "DATASETS",
+    "HALVING",
+    "METHODS",
+    "PRUNERS",
+    "Dataset",
+    "check_name",
+]
+
+
+BALANCED = "balanced"  # the one way to weigh classes
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,11 @@ class Dataset:
     argument: str = ""
 
 
-_OWN_IMAGES = "your own images: one sub-folder a class, or train/, val/, test/ of such"
+_OWN_IMAGES = (
+    "your own images: one sub-folder a class, or train/, val/, test/ of such, or with "
+    "?labels=<csv> behind the path"
+)
+_OWN_ARRAYS = "your own arrays, images as x_train and labels as y_train"
 DATASETS = {
     "mnist": Dataset(
         "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)", "tfds"
@@ -37,6 +53,12 @@ DATASETS = {
     ),
     "tfds:": Dataset("any other image classification of tensorflow-datasets", "tfds", "<name>"),
     "folder:": Dataset(_OWN_IMAGES, "folder", "<path>"),
+    "npz:": Dataset(f"{_OWN_ARRAYS}, in a file of np.savez", "npz", "<path>"),
+    "file:": Dataset(
+        f"{_OWN_ARRAYS}, returned by a function of a Python file",
+        "own_file",
+        "<path.py>[:<function>]",
+    ),
 }
 
 

@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.catalogue import COSTS, DATASETS, METHODS, PRUNERS, check_name, shown_names
+from experiments.catalogue import (
+    BALANCED,
+    COSTS,
+    DATASETS,
+    METHODS,
+    PRUNERS,
+    check_name,
+    shown_names,
+)
 from experiments.option import Kind, changeable, option, options_of
 from experiments.record.errors import UserError
 from experiments.record.methods import multi_objective, optuna_methods
@@ -29,7 +37,8 @@ class SearchConfig:
     Args:
         space: Name of the search space; or your own model: `FILE.py[:NAME]`, or
             `package.module:NAME`.
-        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>` or `folder:<path>`.
+        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>`, `folder:<path>`, `npz:<path>` or
+            `file:<path.py>[:<function>]`.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
             `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
         max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
@@ -71,6 +80,8 @@ class SearchConfig:
         method_settings: Settings of the method, by name.
         pruner: What stops hopeless trials, with Optuna's methods: `none`, `median`, `asha`,
             `hyperband` or `wilcoxon`. If `None`: none, but what `auto` chooses.
+        class_weight: `balanced` weighs each image in the training loss by the inverse of its
+            class's share of the training images; all weigh the same if `None`.
         tries: Values that the first trials get, with Optuna's methods; defaults for what is left
             out.
         sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
@@ -145,6 +156,13 @@ class SearchConfig:
         choices=PRUNERS,
         shown="none",
     )
+    class_weight: str | None = option(
+        None,
+        f"{BALANCED}: rare classes weigh more in the training loss, so that all weigh the same",
+        Kind.OTHER,
+        choices=(BALANCED,),
+        metavar=BALANCED,
+    )
     tries: Sequence[Mapping[str, Any]] = option(
         (),
         "values that a first trial gets; defaults for the rest",
@@ -164,7 +182,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         self._check_kinds()
-        check_space(self.space)
+        self._check_space()
         if self.method not in METHODS:
             raise UserError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         self._check_execution()
@@ -173,12 +191,19 @@ class SearchConfig:
             object.__setattr__(self, "patience", None)
         self._check_objectives()
         self._check_race()
-        check_name(self.dataset)
+        if self.class_weight not in (None, BALANCED):
+            raise UserError(
+                f"--class-weight should be {BALANCED}, or left out; got {self.class_weight!r}"
+            )
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
                 f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "
                 "expected, not a path; choose the folder with --runs-dir"
             )
+
+    def _check_space(self) -> None:
+        check_space(self.space)
+        check_name(self.dataset)
 
     def _check_kinds(self) -> None:
         if not isinstance(self.space, str):
@@ -291,7 +316,15 @@ class SearchConfig:
         return asdict(self)
 
 
+class ScriptConfig(SearchConfig):
+    """The search of a script: its model and its data are objects, not names."""
+
+    def _check_space(self) -> None:
+        """Takes any names: they are for the reader of the record."""
+
+
 OPTIONS = options_of(SearchConfig)
+FIELDS = frozenset(field.name for field in fields(SearchConfig))
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:
@@ -306,12 +339,11 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"config file {str(path)!r} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"config file {str(path)!r} is no valid TOML: {error}") from None
-    known = {field.name for field in fields(SearchConfig)}
-    unknown = sorted(set(options) - known)
+    unknown = sorted(set(options) - FIELDS)
     if unknown:
         raise UserError(
             f"config file {str(path)!r}: unknown key {unknown[0]!r}; "
-            f"there are {', '.join(sorted(known))}"
+            f"there are {', '.join(sorted(FIELDS))}"
         )
     return options
 

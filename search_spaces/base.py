@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
-from search_spaces._metrics import MacroF1
+from search_spaces._metrics import ON_REQUEST
 from search_spaces.frozen import FrozenPart, Split
 
 
@@ -47,7 +47,7 @@ class ImageSpace(keras_tuner.HyperModel):
     # setting (keyword argument of __init__) -> what it means
     settings: ClassVar[Mapping[str, str]] = {}
     # what its models can report of each epoch, and again with "val_" before it
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "loss", "f1_score")
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "loss", *ON_REQUEST)
     # Batches run by one call into the graph: small models are up to 1.7 times faster with 16.
     steps_per_execution: ClassVar[int] = 16
     # hyperparameters that are choices of architecture: the report compares scores by them
@@ -68,11 +68,12 @@ class ImageSpace(keras_tuner.HyperModel):
             int(input_shape[2]),
         )
         self.num_classes = num_classes
-        self.reports_f1 = False
+        self._requested: set[str] = set()
 
     def report(self, metric: str) -> None:
         """Makes models report `metric`, one of `metrics`; accuracy and loss they always do."""
-        self.reports_f1 |= metric == "f1_score"
+        if metric in ON_REQUEST:
+            self._requested.add(metric)
 
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -105,10 +106,13 @@ class ImageSpace(keras_tuner.HyperModel):
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles `model` with the loss and metrics that fit the number of classes."""
         loss = "binary_crossentropy" if self.num_classes == 2 else "sparse_categorical_crossentropy"
+        requested = [
+            m(self.num_classes) for name, m in ON_REQUEST.items() if name in self._requested
+        ]
         model.compile(
             optimizer=optimizer,
             loss=loss,
-            metrics=["accuracy", *([MacroF1(self.num_classes)] if self.reports_f1 else [])],
+            metrics=["accuracy", *requested],
             jit_compile=self._jit_compile(),
             steps_per_execution=self.steps_per_execution,
         )
@@ -183,7 +187,7 @@ class ImageSpace(keras_tuner.HyperModel):
             begin, end = max(start, end), end + phase.epochs
             if phase.prepare is not None:
                 phase.prepare(model)
-            if begin >= end:  # done before, in the trial that this one goes on from
+            if begin >= end:  # done before, in the trial that this one continues
                 continue
             history = self.fit_phase(hp, model, begin, end, args, kwargs)
             for name, values in history.history.items():

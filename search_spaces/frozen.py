@@ -46,9 +46,9 @@ class Cut:
 
     Args:
         part: The frozen part.
-        output: Which of its outputs is trained upon.
+        output: Which of its outputs the trainable part is trained on.
         trainable: Makes the compiled model from that output to probabilities. Called when the
-            phase begins, so that it goes on from what the phase before has learnt.
+            phase begins, so that it continues from what the phase before has learnt.
     """
 
     part: FrozenPart
@@ -114,7 +114,8 @@ class LayerSplit:
     def _trainable(self) -> keras.Model:
         whole = self._model
         model = keras.Model(self._features, whole.output)
-        config = whole.get_compile_config()
+        # As they were given: Keras can't make every loss and metric again from its description.
+        config = whole._compile_config.config
         model.compile(optimizer=whole.optimizer, loss=config["loss"], metrics=config["metrics"])
         return model
 

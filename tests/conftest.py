@@ -21,6 +21,7 @@ EXTRAS = {
     "cluster": ("ray",),
     "export": ("tf2onnx", "onnx", "onnxruntime"),
     "gp": ("greenlet", "torch"),
+    "mlflow": ("mlflow",),
 }
 
 

@@ -123,7 +123,7 @@ def test_python_of_the_guides_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for _, block in blocks(page, "python"):
-        exec(compile(block, name(page), "exec"), {})
+        exec(compile(block, name(page), "exec"), {"__name__": "__main__"})
 
 
 def run_python(block: str, cache_dir: Path) -> None:

@@ -7,20 +7,15 @@ from typing import Any
 
 import click
 
+from experiments.cli.options import complete_studies, data_options, runs_dir_option
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
 
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(), help="folder of tensorflow-datasets"
-)
-images_option = click.option(
-    "--dataset", metavar="folder:PATH", help="where the study's images are, if they have moved"
-)
-cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder of prepared arrays")
 
-
-@click.argument("studies", nargs=-1)
+@click.command()
+@runs_dir_option
+@click.argument("studies", nargs=-1, shell_complete=complete_studies)
 @click.option(
     "--arm", "arms", multiple=True, metavar="NAME=STUDY,STUDY,...",
     help="an arm of several searches, each of which counts once; repeatable",
@@ -38,9 +33,7 @@ cache_dir_option = click.option("--cache-dir", type=click.Path(), help="folder o
     "--allow-different-splits", is_flag=True, help="compare although other images were seen"
 )
 @click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
-@data_dir_option
-@cache_dir_option
-@images_option
+@data_options
 def compare(runs_dir: str, **options: Any) -> None:
     """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
     from reports.analysis.comparison.decide import compare as decide
@@ -150,7 +143,10 @@ def _look(arms: Sequence[Any]) -> int:
 def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
         if arm.trial_id is None:
-            raise UserError(f"{arm.name} has no completed trial: there is nothing to confirm")
+            raise UserError(
+                f"study {arm.study.name!r} has no completed trial to train with --seeds: resume it "
+                f"until one completes (experiments resume {arm.study.name} --max-trials N)"
+            )
     from experiments.record.files import check_writable
     from experiments.record.lock import COMPARED, locked
 
@@ -168,11 +164,10 @@ def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     from experiments.studies.reopen import open_study
     from experiments.studies.retrain import confirm_trial
 
+    places = {name: options[name] for name in ("data_dir", "cache_dir", "dataset")}
     opened: dict[Path, Any] = {}
     for arm in _single(arms):
         folder = arm.study.folder
         if folder not in opened:
-            opened[folder] = open_study(
-                arm.study, options["data_dir"], options["cache_dir"], dataset=options["dataset"]
-            )
+            opened[folder] = open_study(arm.study, **places)
         confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)

@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.cli.options import DEFAULTS, parse_options, search_options
-from experiments.cli.report_commands import add_report_commands
-from experiments.cli.study_commands import add_commands
+from experiments.cli.compare_command import compare
+from experiments.cli.options import (
+    DEFAULTS,
+    parse_options,
+    runs_dir_option,
+    search_options,
+    study_argument,
+    study_command,
+)
+from experiments.cli.predict_command import predict
+from experiments.cli.report_commands import export, measure, report, reproduce
+from experiments.cli.study_commands import free_disk, status
 from experiments.config import SearchConfig
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
@@ -97,18 +106,6 @@ def _complete_spaces(ctx: click.Context, param: click.Parameter, incomplete: str
     return [name for name in space_names() if name.startswith(incomplete)]
 
 
-def _complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from experiments.record.layout import studies_in
-
-    found = studies_in(ctx.params.get("runs_dir") or "runs")
-    return [name for name in found if name.startswith(incomplete)]
-
-
-_runs_dir = click.option(
-    "--runs-dir", default="runs", type=click.Path(), show_default=True, help="folder of studies"
-)
-
-
 @main.command()
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 @search_options
@@ -131,9 +128,41 @@ def search(quiet: bool, **options: Any) -> int:
     from experiments.display import make_display
     from experiments.search.run import run_search
 
-    display = make_display(quiet)
-    with display:
+    with make_display(quiet) as display:
         result = run_search(config, display)
+    return _show_result(result, quiet)
+
+
+@main.command()
+@study_argument
+@search_options
+@click.option(
+    "--space", metavar="FILE.py[:NAME]",
+    help="where the study's own model is, if not at its recorded place",
+)  # fmt: skip
+@click.option(
+    "--accept-changed-source", is_flag=True,
+    help="take a model's file that has changed, if its hyperparameters still fit",
+)  # fmt: skip
+def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any) -> int:
+    """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
+
+    Options are those of search; what would change space, data, objective or method is refused.
+    Of a study of your own model, this runs the code of its file.
+    """
+    from experiments.record.study import find_study
+
+    changes = parse_options(**options)
+    changes.pop("name", None)
+    runs = changes.pop("runs_dir", "runs")
+    find_study(study, runs)
+    from experiments.display import make_display
+    from experiments.search.resuming import resume_search
+
+    with make_display(quiet) as display:
+        result = resume_search(
+            study, runs, changes, display, import_keras_quietly, accept_changed_source
+        )
     return _show_result(result, quiet)
 
 
@@ -175,7 +204,7 @@ def _tested(result: "SearchResult") -> str:
 
 
 @main.command("list")
-@_runs_dir
+@runs_dir_option
 def list_studies(runs_dir: str) -> None:
     """List the studies, newest first."""
     from reports.page.listing import studies_table
@@ -183,10 +212,8 @@ def list_studies(runs_dir: str) -> None:
     echo(studies_table(runs_dir))
 
 
-@main.command()
-@click.argument("study", shell_complete=_complete_studies)
+@study_command
 @click.argument("trial", required=False)
-@_runs_dir
 def show(study: str, trial: str | None, runs_dir: str) -> None:
     """Show STUDY, or one TRIAL of it."""
     from reports import load_study
@@ -197,7 +224,7 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
 
 
 @main.command()
-@_runs_dir
+@runs_dir_option
 @click.argument("space", required=False, shell_complete=_complete_spaces)
 def spaces(space: str | None, runs_dir: str) -> None:
     """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings.
@@ -214,7 +241,7 @@ def spaces(space: str | None, runs_dir: str) -> None:
 
 
 @main.command()
-@_runs_dir
+@runs_dir_option
 @click.option("--cache-dir", type=click.Path(), help="the cache folder  [default: the user's]")
 @click.option("--prune", is_flag=True, help="remove entries: all, or as the next two say")
 @click.option("--older-than", metavar="AGE", help="only what was not used for 12h, 30d, 8w")
@@ -238,14 +265,15 @@ def cache(
 
 
 @main.command()
-@_runs_dir
+@runs_dir_option
 def datasets(runs_dir: str) -> None:
     """List datasets."""
     from experiments.catalogue import DATASETS
 
-    for name, dataset in DATASETS.items():
-        echo(f"{name + dataset.argument:15} {dataset.what}")
+    shown = {name + dataset.argument: dataset.what for name, dataset in DATASETS.items()}
+    for name, what in shown.items():
+        echo(f"{name:{max(map(len, shown))}} {what}")
 
 
-add_report_commands(main, _Refusing, _runs_dir, _complete_studies)
-add_commands(main, show_result=_show_result, complete_studies=_complete_studies, runs_dir=_runs_dir)
+for _command in (show, report, compare, predict, reproduce, export, measure, status, free_disk):
+    main.add_command(_command)

@@ -15,6 +15,38 @@ DEFAULTS = {n: o.on_command_line for n, o in OPTIONS.items() if o.on_command_lin
 _REPEATED = (Kind.TABLE, Kind.TEXTS, Kind.MORE_TEXTS, Kind.POINTS)
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
+runs_dir_option = click.option(
+    "--runs-dir", default="runs", type=click.Path(), show_default=True, help="folder of studies"
+)
+
+
+def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Returns the names of studies that begin with `incomplete`."""
+    from experiments.record.layout import studies_in
+
+    found = studies_in(ctx.params.get("runs_dir") or "runs")
+    return [name for name in found if name.startswith(incomplete)]
+
+
+study_argument = click.argument("study", shell_complete=complete_studies)
+
+
+def study_command(function: Callable[..., Any]) -> click.Command:
+    """Makes a command of a function that takes `study` and `runs_dir`."""
+    return click.command()(study_argument(runs_dir_option(function)))
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command with the options that `open_study` takes: where a study's data are."""
+    moved = "where the study's data are, if they have moved"
+    for flag, about in (
+        ("--dataset", {"metavar": "folder:PATH", "help": moved}),
+        ("--cache-dir", {"type": click.Path(), "help": "folder of prepared arrays"}),
+        ("--data-dir", {"type": click.Path(), "help": "folder of tensorflow-datasets"}),
+    ):
+        command = click.option(flag, **about)(command)
+    return command
+
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options of a search."""

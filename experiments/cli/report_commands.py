@@ -1,17 +1,10 @@
-"""Commands that read studies: report, compare, reproduce, export, measure."""
+"""Commands that read studies: report, reproduce, export, measure."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from experiments.cli.compare_command import (
-    cache_dir_option,
-    compare,
-    data_dir_option,
-    images_option,
-)
+from experiments.cli.options import data_options, study_command
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -20,29 +13,7 @@ from experiments.record.objective import LATENCY
 _DISAGREES = 1
 
 
-def add_report_commands(
-    main: click.Group,
-    kind: type[click.Command],
-    runs_dir: Callable[..., Any],
-    complete_studies: Callable[..., Any],
-) -> None:
-    """Registers the commands of this file with `main`.
-
-    Args:
-        main: The group of all commands.
-        kind: Command class that shows bad input in one line.
-        runs_dir: The option `--runs-dir`.
-        complete_studies: Completes the names of studies.
-    """
-    for function in (report, compare, reproduce, export, measure):
-        command = click.command(cls=kind)(runs_dir(function))
-        for parameter in command.params:
-            if isinstance(parameter, click.Argument) and parameter.name in ("study", "studies"):
-                parameter._custom_shell_complete = complete_studies
-        main.add_command(command)
-
-
-@click.argument("study")
+@study_command
 @click.option(
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
     help="write the search that the health section advises, instead of the report",
@@ -65,29 +36,18 @@ def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
     echo(f"{path}: run it with `experiments search --config {path}`")
 
 
-@click.argument("study")
+@study_command
 @click.argument("trial")
 @click.option(
     "--tolerance", type=click.FloatRange(0), default=0.005, show_default=True,
     help="difference of the objective in any epoch that counts as agreement",
 )  # fmt: skip
-@data_dir_option
-@cache_dir_option
-@images_option
+@data_options
 @click.option(
     "--space", metavar="FILE.py[:NAME]",
     help="where the study's own model is, if not at its recorded place; its code is run",
 )  # fmt: skip
-def reproduce(
-    study: str,
-    trial: str,
-    tolerance: float,
-    data_dir: str | None,
-    cache_dir: str | None,
-    dataset: str | None,
-    space: str | None,
-    runs_dir: str,
-) -> int:
+def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places: str | None) -> int:
     """Train TRIAL of STUDY again as recorded, and say whether it agrees.
 
     Of a study of your own model, this runs the code of its file.
@@ -100,21 +60,23 @@ def reproduce(
     from experiments.studies.reopen import open_study
     from experiments.studies.reproduce import reproduce as again
 
-    opened = open_study(loaded, data_dir, cache_dir, dataset=dataset, space=space)
-    answer = again(opened, trial, tolerance)
+    answer = again(open_study(loaded, **places), trial, tolerance)
     echo(answer.text)
     return 0 if answer.agrees else _DISAGREES
 
 
-@click.argument("study")
-@click.option("--to", help="optuna, tensorboard, csv or json")
+@study_command
+@click.option("--to", help="optuna, tensorboard, mlflow, csv or json")
 @click.option("--model", help="the best model as saved_model, tflite or onnx")
-@click.option("--out", type=click.Path(), help="where to  [default: beside the study's report]")
+@click.option(
+    "--out", type=click.Path(), metavar="PATH",
+    help="where to; for mlflow, the address of a server too  [default: in the study's folder]",
+)  # fmt: skip
 def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.record.files import check_own
     from experiments.record.layout import RECORD
-    from experiments.studies.export_study import export_study
+    from experiments.studies.export_study import export_study, export_to_address
     from reports import load_study
 
     if (to is None) == (model is None):
@@ -125,6 +87,9 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
         check_own(loaded.folder)
     if to is not None:
         names = {"optuna": "optuna.db", "json": RECORD}
+        if out and "://" in out:
+            echo(export_to_address(loaded, to, out))
+            return
         place = Path(out) if out else exports / names.get(to, to)
         if to == "tensorboard":
             import_keras_quietly()  # TensorBoard imports TensorFlow where it is installed
@@ -139,19 +104,10 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
     echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 
-@click.argument("study")
+@study_command
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
-@data_dir_option
-@cache_dir_option
-@images_option
-def measure(
-    study: str,
-    top: int,
-    data_dir: str | None,
-    cache_dir: str | None,
-    dataset: str | None,
-    runs_dir: str,
-) -> None:
+@data_options
+def measure(study: str, top: int, runs_dir: str, **places: str | None) -> None:
     """Measure FLOPs and latency of the best trials of STUDY, for its report."""
     from experiments.record.files import check_writable
     from reports import load_study, write_report
@@ -162,11 +118,11 @@ def measure(
     from experiments.studies.measure import measure as run
     from experiments.studies.reopen import open_study
 
-    run(open_study(loaded, data_dir, cache_dir, dataset=dataset), top, echo)
+    run(open_study(loaded, **places), top, echo)
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:
         echo(
-            f"{LATENCY} is an objective: the report goes on with those of the search until all "
+            f"{LATENCY} is an objective: the report keeps those of the search until all "
             f"{total} completed trials are measured anew (--top {total})"
         )
     echo(f"report: {write_report(study, runs_dir)}")

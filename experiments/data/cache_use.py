@@ -30,18 +30,16 @@ def touch(folder: Path) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps an entry from being pruned."""
-    handle = _share(folder)
-    try:
+    """Keeps an entry from being pruned, by a lock that several can have."""
+    with _open(folder / INFO) as handle:
+        _lock(handle, exclusive=False)
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 def hold_for(owner: object, folder: Path) -> None:
     """Keeps an entry from being pruned as long as `owner` lives."""
-    handle = _share(folder)
+    handle = _opened(folder / INFO)
+    _lock(handle, exclusive=False)  # it dies with the process
     if handle is not None:
         weakref.finalize(owner, os.close, handle)
 
@@ -56,12 +54,8 @@ def claimed(folder: Path) -> Iterator[bool | None]:
         with _lock_claimed(lock_of(folder)) as is_free:
             yield is_free
         return
-    handle = _opened(folder if folder.name.startswith(_BEGUN) else folder / INFO)
-    try:
-        yield None if handle is None else _lock(handle, exclusive=True)
-    finally:
-        if handle is not None:
-            os.close(handle)
+    with _open(folder if folder.name.startswith(_BEGUN) else folder / INFO) as handle:
+        yield _lock(handle, exclusive=True)
 
 
 def lock_of(folder: Path) -> Path:
@@ -95,8 +89,7 @@ def begun(parent: Path) -> Iterator[Path]:
     with _only_sharing(parent):  # it is made and held before another process looks at it
         folder = Path(tempfile.mkdtemp(dir=parent, prefix=_BEGUN))
         handle = _opened(folder)
-        if handle is not None:
-            _lock(handle, exclusive=True)
+        _lock(handle, exclusive=True)
     try:
         yield folder
     finally:
@@ -106,31 +99,21 @@ def begun(parent: Path) -> Iterator[Path]:
 
 
 def _remove_left_over(parent: Path) -> None:
-    handle = _opened(parent)
-    if handle is None:
-        return
-    try:
-        if _lock(handle, exclusive=True):
-            for folder in parent.glob(f"{_BEGUN}*"):
-                with claimed(folder) as is_free:
-                    if is_free:
-                        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(handle)
+    with _open(parent) as handle:
+        for folder in parent.glob(f"{_BEGUN}*") if _lock(handle, exclusive=True) else ():
+            with claimed(folder) as is_free:
+                if is_free:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _only_sharing(folder: Path) -> Iterator[None]:
     """Waits until nobody holds a folder exclusively, and lets nobody do so."""
-    handle = _opened(folder)
-    try:
+    with _open(folder) as handle:
         if handle is not None and fcntl is not None:
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_SH)
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 def _opened(path: Path) -> int | None:
@@ -140,16 +123,19 @@ def _opened(path: Path) -> int | None:
         return None
 
 
-def _share(folder: Path) -> int | None:
-    """Opens an entry's file and takes a lock that several can have; it dies with the process."""
-    handle = _opened(folder / INFO)
-    if handle is not None:
-        _lock(handle, exclusive=False)
-    return handle
+@contextmanager
+def _open(path: Path) -> Iterator[int | None]:
+    """Opens a file or folder for the context; `None` where it can't be opened."""
+    handle = _opened(path)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
-def _lock(handle: int, exclusive: bool) -> bool | None:
-    if fcntl is None:
+def _lock(handle: int | None, exclusive: bool) -> bool | None:
+    if handle is None or fcntl is None:
         return None
     try:
         fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ _SCORED = ("validation", "test")
 
 @dataclass
 class Census:
-    """Takes note of each prepared image as it is written.
+    """Records each prepared image as it is written.
 
     Args:
         digests: Split -> a hash of each image, in order.

@@ -18,8 +18,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from experiments.data.balance import balanced_weights
 from experiments.data.cache_use import begun, touch
 from experiments.data.health import Census, health_of
+from experiments.data.sources.argument import is_code
 from experiments.data.sources.base import Progress, RawDataset
 from experiments.data.sources.pixels import on_white
 from experiments.data.sources.registry import resolve
@@ -116,13 +118,20 @@ class PreparedData:
             **self.health,
         }
 
+    @property
+    def class_weights(self) -> list[float]:
+        """Weights that balance the classes in the training split, in their order."""
+        return balanced_weights(self.health["per_class"]["train"])
+
     def why_changed(self, recorded: object) -> str:
         """Says why the data are not those of a study that recorded another fingerprint."""
         if recorded is not None and recorded == self.former_fingerprint:
             return (
-                "images with transparency or more than 8 bits are read otherwise since, "
-                "for what was drawn in them was lost"
+                "images with transparency or more than 8 bits are read differently now, "
+                "because part of their content was lost before"
             )
+        if is_code(self.name):
+            return "its function gives other arrays now; what it draws at random needs a fixed seed"
         return "its version or its files have changed"
 
     def open(self, split: str) -> DatasetSplit:
@@ -183,7 +192,7 @@ def prepare(
         data_dir: Folder of tensorflow-datasets.
         sample: Size of a class-balanced subset; all images if `None`.
         split_seed: Seed of the subset and the splits.
-        progress: Told of images done.
+        progress: Receives the number of images done.
         recorded: The fingerprint of the splits that a study was begun with.
 
     Raises:

@@ -27,10 +27,13 @@ class PatientDisplay(Display):
         self._pace = _Pace()
 
     def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Prints the progress now and then."""
+        """Prints progress now and then, if the preparation takes more than a second."""
         line = self._pace.line(done, total, what)
         if line:
-            echo(line, err=True)
+            self._progress(line)
+
+    def _progress(self, line: str) -> None:
+        echo(line, err=True)
 
     def notice(self, line: str) -> None:
         """Prints the line."""
@@ -55,11 +58,11 @@ class _Pace:
         return f"{what}: {done:,} of {total:,}"
 
 
-class PlainDisplay(Display):
+class PlainDisplay(PatientDisplay):
     """One line a trial, for pipes and logs."""
 
     def __init__(self) -> None:
-        self._pace = _Pace()
+        super().__init__()
         self._started: dict[str, float] = {}  # trial id -> its start time
         self._num_ended = 0
         self._values: dict[str, Sequence[float]] = {}  # trial id -> its values by objective
@@ -67,11 +70,8 @@ class PlainDisplay(Display):
         # name of the computation -> start time, and images done by then
         self._computing: dict[str, tuple[float, int]] = {}
 
-    def preparing(self, done: int, total: int, what: str = PREPARING, /) -> None:
-        """Prints progress now and then, if the preparation takes more than a second."""
-        line = self._pace.line(done, total, what)
-        if line:
-            say(line)
+    def _progress(self, line: str) -> None:
+        say(line)
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Prints the search's settings."""
@@ -113,10 +113,6 @@ class PlainDisplay(Display):
         """Prints which finalist is trained again."""
         say(f"confirming trial {trial_id} with seed {seed}")
 
-    def notice(self, line: str) -> None:
-        """Prints the line."""
-        say(line)
-
     def computing(self, what: str, done: int, total: int) -> None:
         """Prints a line once the computation is complete."""
         started, before = self._computing.setdefault(what, (time.monotonic(), done))
@@ -130,12 +126,14 @@ class PlainDisplay(Display):
 def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[str]:
     """Describes the coming search in lines."""
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    numbers = f" ({counts})" if counts else ""
     lines = [
-        f"study {name}: {shown_space(config.space)} on {config.dataset} ({counts}), "
+        f"study {name}: {shown_space(config.space)} on {config.dataset}{numbers}, "
         f"{config.method}, up to {plural(config.max_trials, 'trial')} of "
         f"{plural(config.max_epochs, 'epoch')}"
     ]
-    lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
+    if data.class_names:
+        lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
     if data.roles:
         lines.append(f"splits: {', '.join(f'{s} = {taken}' for s, taken in data.roles.items())}")
     if data.skipped:

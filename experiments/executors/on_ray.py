@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, named_line
 from experiments.training.task import Answer
 
 try:
@@ -178,9 +178,9 @@ class RayExecutor:
         try:
             result, worker = ray.get(reference)
         except OutOfMemoryError as error:
-            listener.lost(job, WorkerLost(_first_line(error), out_of_memory=True), "ray")
+            listener.lost(job, WorkerLost(named_line(error), out_of_memory=True), "ray")
         except RayError as error:
-            listener.lost(job, WorkerLost(_first_line(error)), "ray")
+            listener.lost(job, WorkerLost(named_line(error)), "ray")
         else:
             listener.ended(job, result, worker)
 
@@ -199,14 +199,7 @@ class RayExecutor:
 
 def _connect(address: str) -> None:
     try:
-        if address == "local":
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+        where = {"include_dashboard": False} if address == "local" else {"address": address}
+        ray.init(**where, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"--ray {address}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+        raise UserError(f"--ray {address}: {named_line(error)}") from None

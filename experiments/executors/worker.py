@@ -23,7 +23,7 @@ def work(pipe: connection.Connection, run: Run) -> None:
     with suppress(EOFError, ConnectionError):  # the driver is gone
         pipe.send(("ready",))
         while (job := pipe.recv()) is not None:
-            result = run(job.task, _reporter(pipe), _noter(pipe))
+            result = run(job.task, _reporter(pipe), lambda *note: pipe.send(("note", *note)))
             pipe.send(("ended", result, private_bytes()))
 
 
@@ -46,13 +46,6 @@ def _reporter(pipe: connection.Connection) -> Any:
         return Answer(pipe.recv())
 
     return report
-
-
-def _noter(pipe: connection.Connection) -> Any:
-    def note(what: str, done: int, total: int) -> None:
-        pipe.send(("note", what, done, total))
-
-    return note
 
 
 def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:

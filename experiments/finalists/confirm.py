@@ -29,6 +29,7 @@ from experiments.finalists.testing import Predicted, known_execution, tested, wr
 from experiments.finalists.trainings import Outcome, Training, Trainings
 from experiments.record.files import write_json
 from experiments.record.layout import StudyFolder
+from experiments.record.model_metadata import ModelMetadata
 from experiments.record.objective import LATENCY
 from experiments.record.predictions import read_finalists_predictions
 from experiments.record.reading import as_dict
@@ -262,7 +263,7 @@ class Confirmation:
                 return
             outcome = train_again(training, self._folder, self._display)
         model = finalist.network(outcome)
-        export(self._folder, model)
+        export(self._folder, model, ModelMetadata(self._data.class_names, self._data.shape))
         if needs := own_code(model):
             self._display.notice(notice_of(needs))
         write_artifacts(self._study, model, self._data)

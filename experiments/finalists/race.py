@@ -5,12 +5,12 @@ blocks. After each round, those that are clearly worse than the best one are dro
 
 Sources: Birattari et al., "A Racing Algorithm for Configuring Metaheuristics", GECCO 2002, and its
 variant with t-tests in López-Ibáñez et al., "The irace Package", Operations Research Perspectives
-Spread is the residual of rounds and contenders (two-way analysis of variance), or the pair's own
-where that is larger: few rounds tell little about one pair, and one contender may spread more than
-others. Each is compared with the best so far (Hsu, "Constrained Simultaneous Confidence Intervals
-for Multiple Comparisons with the Best", Annals of Statistics 1984). The two-sided p-values are
-corrected by Holm's method (1979). Every round is another look, so the error is spent in proportion
-to the budget (Lan and DeMets, Biometrika 1983).
+2016. Spread is the residual of rounds and contenders (two-way analysis of variance), or the
+pair's own where that is larger: few rounds tell little about one pair, and one contender may
+spread more than others. Each is compared with the best so far (Hsu, "Constrained Simultaneous
+Confidence Intervals for Multiple Comparisons with the Best", Annals of Statistics 1984). The
+two-sided p-values are corrected by Holm's method (1979). Every round is another look, so the error
+is spent in proportion to the budget (Lan and DeMets, Biometrika 1983).
 
 Where contenders have costs, they are on a front: one with worse scores may be worth keeping
 because it costs less. So each is compared with the best of those that cost no more. It leaves if

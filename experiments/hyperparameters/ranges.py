@@ -12,7 +12,7 @@ from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import is_active
 from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, first_line
 from experiments.record.formatting import range_text
 from search_spaces.base import ImageSpace
 
@@ -219,10 +219,9 @@ def check_buildable(
                 Exception,
                 SystemExit,
             ) as error:  # whatever a space raises of values it does not know
-                lines = str(error).strip().splitlines() or [type(error).__name__]
                 _refuse(
                     own, ranges[own.name], f"the space can't build a network with {own.name} "
-                    f"{value}: {lines[0][:200]}"
+                    f"{value}: {first_line(error)}"
                 )  # fmt: skip
 
 

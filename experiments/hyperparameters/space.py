@@ -203,6 +203,16 @@ def make_space(
         raise UserError(f"space {shown_space(name)}: {error}") from None
 
 
+def stand_in(name: str, settings: Mapping[str, Any], source: str | None = None) -> ImageSpace:
+    """Makes the hypermodel of a space for two classes of colour images, before there are data.
+
+    Raises:
+        UserError: Its file can't be used, or a setting does not fit.
+    """
+    shape = class_of(name, source).required_shape(3, settings)
+    return make_space(name, PreparedData("", "", ("0", "1"), shape, {}, ""), settings, source)
+
+
 def describe_each(names: Sequence[str]) -> str:
     """Says what can be searched in each space, and what is wrong with a file that can't be used."""
     return "\n\n".join(map(_described, names))
@@ -217,8 +227,7 @@ def _described(name: str) -> str:
 
 def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
-    cls = class_of(name)
-    space = explore(cls(cls.required_shape(3, {}), 10))
+    cls, space = class_of(name), explore(stand_in(name, {}))
     lines = [
         f"{shown_space(name)}: {cls.summary}",
         "",

@@ -30,7 +30,7 @@ def chosen_method(
         config: The search.
         space: Its hyperparameters.
         begun: The search as it was, if it has begun. Another method takes the place of the
-            one it had if both are Optuna's, which go on from any trials.
+            one it had if both are Optuna's, which continue from any trials.
     """
     if config.method != "auto":
         return config, []
@@ -77,7 +77,7 @@ def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[s
 def _for_several(config: SearchConfig) -> tuple[str, str]:
     most = config.max_trials
     if most >= _GENERATIONS:
-        return "nsga2", f"{most} trials are enough to breed a front of several objectives from"
+        return "nsga2", f"{most} trials are enough generations for a front of several objectives"
     return "tpe", f"there are several objectives and {most} trials; it models them one by one"
 
 

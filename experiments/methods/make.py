@@ -25,6 +25,7 @@ def make_oracle(
     plans: Sequence[Plan] = (),
     earlier: Sequence[PriorTrial] = (),
     points: Sequence[Mapping[str, Any]] | None = None,
+    entries: Mapping[str, bool] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
 
@@ -34,6 +35,7 @@ def make_oracle(
         plans: Hyperband's plans, where they have changed in the course of the study.
         earlier: Trials of other searches that inform Optuna's methods.
         points: What Optuna's methods begin with, if it is not what `config` says.
+        entries: `tune_new_entries` and `allow_new_entries` of Keras Tuner.
     """
     objectives = [keras_tuner.Objective(o.name, o.direction) for o in config.objectives]
     arguments = {
@@ -44,6 +46,7 @@ def make_oracle(
         # The driver counts failures.
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,
+        **(entries or {}),
     }
     method = METHODS[config.method]
     if method.sampler:

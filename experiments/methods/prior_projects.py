@@ -18,7 +18,7 @@ from experiments.record.errors import UserError
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective, objective_values
-from experiments.record.plain_metrics import Candidate, best_of
+from experiments.record.plain_metrics import best_of
 from experiments.record.plain_project import read_project
 from experiments.record.reading import as_dict, clean, dicts, dig, read_dict, read_json
 from experiments.record.schema import check_format
@@ -50,7 +50,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped["damaged"] += 1
     asked = {found: _asked(found) for found in states}
     most = max(asked.values(), default=0)
-    gone_on_with = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
+    continued = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
     for found, state in states.items():
         values, score = dict(state["hyperparameters"]["values"]), state["score"]
         status = str(state["status"])
@@ -62,8 +62,8 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         curve = _curve(state, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
-        elif is_short and str(state.get("trial_id")) in gone_on_with:
-            skipped["gone on with as another trial"] += 1
+        elif is_short and str(state.get("trial_id")) in continued:
+            skipped["continued as another trial"] += 1
         elif is_short and not curve:
             skipped["stopped early"] += 1
         elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:
@@ -111,22 +111,18 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
+        others = {o.name: best_of(state, o) for o in objectives[1:]}
         if (status := status_of((trial_id, state, result))) != "completed":
             skipped[status] += 1
         elif score is None:
             skipped["ranked by another objective"] += 1
         elif not isinstance(values, dict):
             skipped["damaged"] += 1
-        elif (lacking := missing(others := _others_of(state, objectives[1:]))) is not None:
+        elif (lacking := missing(others)) is not None:
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(PriorTrial(values, score, tuple(others.values())))
     return SourceTrials(trials, skipped)
-
-
-def _others_of(state: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns a plain Keras Tuner trial's values of further objectives."""
-    return {o.name: best_of(state, Candidate(o.name, o.direction)) for o in objectives}
 
 
 def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
 from experiments.methods.prior_trials import PriorTrial, SourceTrials, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, first_line
 from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
 from experiments.record.objective import Objective
@@ -43,8 +43,8 @@ def warm_start(
         objective: Its objective; that of the sources has to be the same.
         runs_dir: Where studies are looked for by name.
         further: Its further objectives; trials of which one of them is not known are dropped.
-        takes_short: Whether the search's method knows what to make of trials that were stopped
-            early; else they are dropped.
+        takes_short: Whether the search's method can use trials that were stopped early; else
+            they are dropped.
 
     Raises:
         UserError: A source can't be read, or is of another objective.
@@ -165,8 +165,7 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
     except UserError:
         raise
     except Exception as error:  # databases fail in as many ways as there are databases
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        why = hidden(lines[0][:200])
+        why = hidden(first_line(error))
         raise UserError(f"--from {hidden(name)}: can't be read: {why}") from None
     if len(study.directions) != len(objectives):
         raise UserError(

@@ -53,7 +53,7 @@ def say(line: str) -> None:
         echo(line)
     except OSError:  # a closed pipe or terminal
         close()
-        complain("the output was closed: the search goes on without it")
+        complain("the output was closed: the search continues without it")
 
 
 def complain(line: str) -> None:

@@ -13,12 +13,12 @@ from experiments.record.reading import as_dict
 
 Facts = Mapping[str, Any]
 Run = dict[str, Any]
-_OF_RECORDS = ("max_epochs", "patience")
+LENGTHS = ("max_epochs", "patience")  # what decides the length of a training
 
 
 def facts_of(record: Facts, run: Facts) -> dict[str, Any]:
     """Returns what is recorded of how a run was trained, in it or in the record that lists it."""
-    own = {name: record[name] for name in _OF_RECORDS if name in record}
+    own = {name: record[name] for name in LENGTHS if name in record}
     return own | as_dict(run.get("how"))
 
 

@@ -80,7 +80,7 @@ def _remove_unless_held(path: Path) -> None:
 
 
 def sync(handle: int) -> None:
-    """Brings an open file or folder to the disk, where its file system can be asked to.
+    """Syncs an open file or folder to the disk, if its file system supports that.
 
     Raises:
         OSError: It could not be written.
@@ -177,7 +177,7 @@ def check_own(folder: Path) -> None:
     for path in _places(folder):
         if path.is_symlink():
             raise UserError(
-                f"{str(path)!r} is a link, and what is written there would go elsewhere: put a "
+                f"{str(path)!r} is a link, so files would be written outside the study: put a "
                 "copy of what it leads to in its place, or remove it"
             )
 
@@ -202,7 +202,7 @@ def check_writable(folder: Path) -> None:
         handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY)
     except OSError as error:
         raise UserError(
-            f"{str(folder)!r} can't be written to ({error.strerror}), and what comes of this is "
+            f"{str(folder)!r} can't be written to ({error.strerror}), and the results are "
             "kept there: copy the study to where you may write"
         ) from None
     os.close(handle)

@@ -10,7 +10,7 @@ from experiments.record.objective import Objective
 
 _Array = npt.NDArray[np.float64]
 _SPREAD = 1e-12  # of values that are all the same
-_FAR = 5.0  # times what the point before gives away
+_FAR = 5.0  # times what the point before loses
 _BLOCK = 256  # rows that are compared with all others at once
 
 
@@ -20,7 +20,7 @@ class Front:
 
     Args:
         members: `(k,)`, positions of the front's points, the best by the first objective first.
-        losses: `(k, num_objectives)`, what each gives away: 0 is the front's best, 1 its worst;
+        losses: `(k, num_objectives)`, what each loses: 0 is the front's best, 1 its worst;
             above 1 in the first objective for those that are far worse, see `find_front`.
         distance: `(k,)`, distance of each to the ideal point; see `find_front`.
         knee: Position of the knee; `None` where the front does not bend.
@@ -54,7 +54,7 @@ def find_front(values: _Array, directions: Sequence[str], is_log: Sequence[bool]
 
     A network that is cheap and useless, such as one that guesses, is beaten by none and on the
     front. What is far worse by the first objective therefore neither sets the scale nor is the
-    knee: from the first point on, the best three kept, that gives away more than five times what
+    knee: from the first point on, the best three kept, that loses more than five times what
     the point before it does. So the knee stays where it is whatever useless networks were tried.
 
     Args:
@@ -66,7 +66,7 @@ def find_front(values: _Array, directions: Sequence[str], is_log: Sequence[bool]
         The front; of equal points the first alone.
     """
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
-    signs = np.array([-1.0 if d == "max" else 1.0 for d in directions])
+    signs = _signs(directions)
     losses = values[known] * signs
     kept = non_dominated(losses)
     kept = kept[np.lexsort(losses[kept].T[::-1])]  # by the first objective, ties by the next
@@ -75,6 +75,10 @@ def find_front(values: _Array, directions: Sequence[str], is_log: Sequence[bool]
     distance = scaled[:, 0] + (scaled[:, 1:].mean(axis=1) if len(signs) > 1 else 0.0)
     members = known[kept].astype(np.int64)
     return Front(members, scaled, distance, _knee(members, distance[:useful]))
+
+
+def _signs(directions: Sequence[str]) -> _Array:
+    return np.array([-1.0 if d == "max" else 1.0 for d in directions])
 
 
 def non_dominated(losses: _Array) -> npt.NDArray[np.int64]:
@@ -126,9 +130,8 @@ def _knee(members: npt.NDArray[np.int64], distance: _Array) -> int | None:
 
 def arrivals(values: _Array, directions: Sequence[str]) -> list[int]:
     """Returns the positions that joined the front of those before them, in order."""
-    signs = np.array([-1.0 if d == "max" else 1.0 for d in directions])
-    losses, joined = values * signs, []
-    front = np.empty((0, len(signs)))
+    losses, joined = values * _signs(directions), []
+    front = losses[:0]
     for position, loss in enumerate(losses):
         if not np.isfinite(loss).all() or (front <= loss).all(axis=1).any():
             continue

@@ -54,7 +54,7 @@ class TrialFolder(_Folder):
     """The folder of a trial, or of a training of a finalist."""
 
     state = _Place(STATE)  # Keras Tuner's record of a trial
-    result = _Place(RESULT)  # what it came to; see `schema.RESULT_KEYS`
+    result = _Place(RESULT)  # its outcome; see `schema.RESULT_KEYS`
     attempts = _Place("attempts.json")  # from the second attempt to the end
     checkpoint = _Place(CHECKPOINT)  # weights after the best epoch
     facts = _Place("training.json")  # how a finalist is trained
@@ -80,6 +80,7 @@ class StudyFolder(_Folder):
     index = _Place(".index.json")  # results in brief, for quick reading
     model = _Place("best_model.keras")
     report = _Place("report")
+    page = _Place("report/index.html")
     exports = _Place("export")
     artifacts = _Place("artifacts")
     source = _Place("artifacts/space.py")  # text of the file of a user's own model

@@ -118,7 +118,7 @@ PRUNERS = {
 }
 HALVING = tuple(name for name, pruner in PRUNERS.items() if pruner.promotes)
 
-FACTOR = Setting("one trial in so many goes on at a rung", 3, 2)
+FACTOR = Setting("one trial in N is promoted at each rung", 3, 2)
 _HALVED = {"factor": FACTOR}
 _DRAWN = Setting("trials drawn at random first", 10, 1, "n_startup_trials", is_startup=True)
 _GP_SETTINGS = {"startup_trials": _DRAWN}

@@ -44,8 +44,8 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
     if not differing:
         return ""
     return (
-        f"The trainings were not all made under the same {listed(differing, 8)}: that decides "
-        "their numbers as seeds do."
+        f"The trainings were not all made under the same {listed(differing, 8)}: this affects "
+        "results, as seeds do."
     )
 
 

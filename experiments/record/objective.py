@@ -9,7 +9,7 @@ from typing import Any
 from experiments.record.errors import UserError
 
 # metric without "val_" -> direction
-_KNOWN = {"accuracy": "max", "f1_score": "max", "loss": "min"}
+_KNOWN = {"accuracy": "max", "f1_score": "max", "auc": "max", "loss": "min"}
 LATENCY = "latency_ms"
 # what a network costs, less of which is better -> what it is
 COSTS = {

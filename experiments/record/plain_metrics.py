@@ -2,35 +2,19 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
+from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 
 _MOST_METRICS = 14  # among which the parts of a sum are looked for
 _MOST_PARTS = 3
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A metric, and the direction that the record gives it.
-
-    Args:
-        name: Its name.
-        direction: `"max"` or `"min"`.
-    """
-
-    name: str
-    direction: str
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.direction}"
-
-
-def matches(state: Mapping[str, Any]) -> Iterator[Candidate]:
+def matches(state: Mapping[str, Any]) -> Iterator[Objective]:
     """Yields the metrics whose best value is the score of a trial.
 
     Args:
@@ -40,10 +24,10 @@ def matches(state: Mapping[str, Any]) -> Iterator[Candidate]:
     for name, metric in _metrics(state).items():
         direction = dig(metric, "direction")
         if direction in ("min", "max") and math.isclose(_best(metric, direction), score):
-            yield Candidate(clean(name), direction)
+            yield Objective(clean(name), direction)
 
 
-def best_of(state: Mapping[str, Any], metric: Candidate) -> float:
+def best_of(state: Mapping[str, Any], metric: Objective) -> float:
     """Returns a trial's best value of a metric; NaN where it has none."""
     found = {clean(name): recorded for name, recorded in _metrics(state).items()}
     return _best(found.get(metric.name), metric.direction)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from experiments.record.formatting import listed, plural
 from experiments.record.notes import DOUBT, GOOD, PROBLEM, Note
-from experiments.record.plain_metrics import Candidate, best_of, matches, parts_of
+from experiments.record.objective import Objective
+from experiments.record.plain_metrics import best_of, matches, parts_of
 from experiments.record.trial_index import Trial
 
 _UNKNOWN = ("score", "max")
@@ -60,7 +61,7 @@ def ranking(trials: Iterable[Trial]) -> Ranking:
         trials: Trials with a finite score.
     """
     scored = {trial_id: state for trial_id, state, _ in trials}
-    voters: dict[Candidate, set[str]] = {}
+    voters: dict[Objective, set[str]] = {}
     for trial_id, state in scored.items():
         for candidate in matches(state):
             voters.setdefault(candidate, set()).add(trial_id)
@@ -106,7 +107,7 @@ def _unknown(count: int) -> Note:
     )
 
 
-def _shared(chosen: Candidate, equal: list[Candidate]) -> Iterable[Note]:
+def _shared(chosen: Objective, equal: list[Objective]) -> Iterable[Note]:
     against = [c for c in equal if c.direction != chosen.direction]
     if against:
         yield Note(
@@ -123,8 +124,8 @@ def _shared(chosen: Candidate, equal: list[Candidate]) -> Iterable[Note]:
 
 
 def _several(
-    chosen: Candidate,
-    voters: dict[Candidate, set[str]],
+    chosen: Objective,
+    voters: dict[Objective, set[str]],
     others: list[str],
     scores: dict[str, float],
 ) -> Iterable[Note]:
@@ -153,12 +154,12 @@ def _several(
     )
 
 
-def _by(voters: dict[Candidate, set[str]], trial_id: str) -> Candidate | None:
+def _by(voters: dict[Objective, set[str]], trial_id: str) -> Objective | None:
     found = [c for c, ids in voters.items() if trial_id in ids]
     return min(found, key=lambda c: _preference(c.name), default=None)
 
 
-def _unusual(chosen: Candidate) -> Iterable[Note]:
+def _unusual(chosen: Objective) -> Iterable[Note]:
     if is_unusual(chosen.name, chosen.direction):
         less = chosen.direction == "min"
         right = "max" if less else "min"
@@ -172,7 +173,7 @@ def _unusual(chosen: Candidate) -> Iterable[Note]:
         )
 
 
-def _of_training(chosen: Candidate) -> Iterable[Note]:
+def _of_training(chosen: Objective) -> Iterable[Note]:
     metric = _NUMBERED.sub("", chosen.name)
     if metric.startswith("val_"):
         return
@@ -184,7 +185,7 @@ def _of_training(chosen: Candidate) -> Iterable[Note]:
         )
 
 
-def _summed(chosen: Candidate, states: list[dict[str, object]]) -> Iterable[Note]:
+def _summed(chosen: Objective, states: list[dict[str, object]]) -> Iterable[Note]:
     if chosen.name == MULTI:
         parts = parts_of(states, MULTI)
         what = parts or "several metrics; which ones is not recorded"

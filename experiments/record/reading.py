@@ -133,6 +133,11 @@ def dicts(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def native(value: Any) -> Any:
+    """Returns a NumPy scalar as a plain Python value; others as they are."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def scalar(value: object) -> Any:
     """Returns a hyperparameter's value: a plain number, boolean or text."""
     if value is None or isinstance(value, bool):

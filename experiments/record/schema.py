@@ -135,9 +135,11 @@ STUDY_KEYS = {
     "space_source": Key(OBJECT),
     "architecture": Key(LIST),
     "dataset": Key(OBJECT, needed=True),
+    "class_weights": Key(NUMBERS, always=False),  # where classes are weighed
     "environment": Key(OBJECT),
     "started": Key(NUMBER),
     "earlier": Key(OBJECTS, of=EARLIER_KEYS),
+    "script": Key(OBJECT, always=False),  # of `experiments.Tuner`: where its model is
     "sessions": Key(OBJECTS, of=SESSION_KEYS),
     "search_ended": Key(NUMBER, always=False),  # once the last session's trials have ended
     "ended": Key(NUMBER, always=False),

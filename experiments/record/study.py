@@ -13,7 +13,7 @@ from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, studies_in
 from experiments.record.passwords import all_hidden
-from experiments.record.reading import dicts, read_json
+from experiments.record.reading import clean, dicts, dig, read_json
 from experiments.record.schema import check_record
 
 _PACKAGES = (
@@ -102,18 +102,33 @@ def read_study(folder: Path) -> dict[str, Any]:
     path = StudyFolder(folder).record
     if is_unbegun(folder):
         raise UserError(
-            f"study {folder.name!r} was ended before it had begun: there is nothing to go on with; "
+            f"study {folder.name!r} was ended before it had begun: it has no trials to resume; "
             f"search again, with --name {folder.name} if you like"
         )
     if not path.is_file():
         raise UserError(
             f"{str(folder)!r} has no study.json: only a study that this suite began can be "
-            "resumed; a project of plain Keras Tuner goes on in Keras Tuner (overwrite=False), or "
+            "resumed; a project of plain Keras Tuner is resumed there (overwrite=False), or "
             "informs a new search: experiments search --from FOLDER"
         )
     record = read_json(path)
     check_record(record, path)
     return dict(record)
+
+
+def refuse_script(record: Mapping[str, Any], name: str) -> None:
+    """Refuses to train networks that only a script can build.
+
+    Raises:
+        UserError: The study is one of `experiments.Tuner`.
+    """
+    if "script" in record:
+        script = dig(record, "script", "file") or "a notebook"
+        raise UserError(
+            f"study {name!r} was searched by experiments.Tuner in {clean(script)}, which has its "
+            "model and data: run that again to resume the search; reports, comparisons and tables "
+            "need no model"
+        )
 
 
 def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from experiments.record.alike import differing
+from experiments.record.alike import LENGTHS, differing
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, write_json
 from experiments.record.layout import StudyFolder
@@ -116,9 +116,6 @@ def look_digest(runs: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_HOW = ("max_epochs", "patience")
-
-
 _KEY = "key"
 
 
@@ -145,12 +142,12 @@ def note_test_use(
         when: Seconds since 1970; now if `None`.
     """
     uses = read_uses(folder)
-    facts = {name: how[name] for name in _HOW}
+    facts = {name: how[name] for name in LENGTHS}
     facts |= {_KEY: how[_KEY]} if _KEY in how else {}
     noted = {
         (run["trial_id"], run["seed"])
         for use in uses
-        if not differing(facts, dict.fromkeys(_HOW) | use)
+        if not differing(facts, dict.fromkeys(LENGTHS) | use)
         for run in use["trainings"]
     }
     new = [{"trial_id": t, "seed": s} for t, s in trainings if (t, s) not in noted]

@@ -187,7 +187,7 @@ def _is_entry(entry: object) -> bool:
 def _write_index(folder: Path, entries: dict[str, list[Any]]) -> None:
     """Writes the entries whose files are not so young that they might change unnoticed."""
     newest = time.time_ns() - _YOUNG_NS
-    old = {n: e for n, e in entries.items() if all(t < newest for t in _times(e[0]))}
+    old = {n: e for n, e in entries.items() if all(s[1] < newest for s in e[0] if s)}
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -201,10 +201,6 @@ def _write_index(folder: Path, entries: dict[str, list[Any]]) -> None:
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
-
-
-def _times(stamps: list[Any]) -> Iterator[int]:
-    return (stamp[1] for stamp in stamps if stamp is not None)
 
 
 _STATUS = {"COMPLETED": "completed", "FAILED": "failed", "INVALID": "failed"}

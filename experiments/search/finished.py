@@ -5,14 +5,15 @@ If the record leaves anything open, the full path (`search.run.go_on`) asks the 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
+from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.cache_use import held
-from experiments.data.prepare import PreparedData, kept, prepare
+from experiments.data.prepare import PreparedData, kept
+from experiments.data.sources.argument import is_code, is_path
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
@@ -24,7 +25,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
 from experiments.record.study import versions
-from experiments.search.places import is_images
+from experiments.search.places import prepared
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
@@ -56,8 +57,14 @@ class Finished:
     confirmed: Confirmed
 
     def report(self, display: Display) -> SearchResult:
-        """Records a session that had nothing to do, and writes the report."""
+        """Records a session that had nothing to do, and writes the report.
+
+        If the request changes nothing and the page is up to date, no file is written.
+        """
         study = as_now(self.record, self.folder, self.config, self.data)
+        if finite(study) == finite(self.record) and (page := _page(self.folder)) is not None:
+            self._introduce(display, study)
+            return result_of(self.folder, self.trials, self.confirmed, report=page)
         session = SessionRecord(self.folder, study)
         facts = {name: study["sessions"][-1][name] for name in _PLAN}
         if self.config.method in optuna_methods():
@@ -117,11 +124,7 @@ def find_finished(
 def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
     """Whether the request and the search space are those of the record."""
     before = changed_config(record, folder, {"ray": config.ray})
-    same = all(
-        getattr(before, field.name) == getattr(config, field.name)
-        for field in fields(SearchConfig)
-        if field.name not in _HOW
-    )
+    same = all(getattr(before, n) == getattr(config, n) for n in FIELDS.difference(_HOW))
     # Of several objectives, what the front is of is asked of the oracle.
     simple = same and config.ray is None and len(config.objectives) == 1
     then = dig(record, "environment", "packages") or {}
@@ -164,23 +167,25 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
     return result if result.winner is None or result.winner in trials.trials else None
 
 
+def _page(folder: Path) -> Path | None:
+    """Returns the page of the report, if it was written after the record."""
+    study = StudyFolder(folder)
+    try:
+        written = study.page.stat().st_mtime_ns
+    except OSError:
+        return None
+    return study.page if written >= study.record.stat().st_mtime_ns else None
+
+
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:
     """Returns the prepared data of the study; `None` if they are not available.
 
-    A folder of images may have changed. Other datasets do not change; opening those of
-    tensorflow-datasets would need TensorFlow.
+    Folders and files may have changed. Other datasets do not change; opening those of
+    tensorflow-datasets would need TensorFlow. A user's code is run only to prepare data.
     """
-    cache, recorded = cache_folder(config.cache_dir), record["dataset"]
-    data = kept(config.dataset, recorded, cache)
-    if data is not None and is_images(config.dataset):
-        data = prepare(
-            config.dataset,
-            lambda _: data.shape,
-            cache,
-            data_dir=config.data_dir,
-            sample=config.sample,
-            split_seed=config.split_seed,
-            progress=display.preparing,
-            recorded=data.fingerprint,
-        )
+    recorded = record["dataset"]
+    data = kept(config.dataset, recorded, cache_folder(config.cache_dir))
+    if data is not None and is_path(config.dataset) and not is_code(config.dataset):
+        shape = data.shape
+        data = prepared(config, lambda _: shape, display, data.fingerprint)
     return data if data is not None and data.fingerprint == recorded["fingerprint"] else None

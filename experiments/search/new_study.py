@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.data.prepare import PreparedData
-from experiments.hyperparameters.source import space_source
+from experiments.hyperparameters.source import Fingerprints
 from experiments.record.errors import UserError
 from experiments.record.schema import FORMAT
 from experiments.record.study import environment, is_unbegun
@@ -36,19 +35,19 @@ def already_there(folder: Path) -> UserError:
 
 def describe_study(
     config: SearchConfig,
-    data: PreparedData,
+    data: dict[str, Any],
     space: list[dict[str, Any]],
     architecture: tuple[str, ...],
-    source: str | None = None,
+    source: Fingerprints,
 ) -> dict[str, Any]:
     """Returns the content of `study.json`.
 
     Args:
         config: The search.
-        data: The prepared dataset.
+        data: The record of the dataset.
         space: Its hyperparameters as plain data.
         architecture: Names of those that are choices of architecture.
-        source: Text of the file of a user's own model.
+        source: Fingerprints of its code.
     """
     objective, *others = [{"name": o.name, "direction": o.direction} for o in config.objectives]
     return {
@@ -58,8 +57,8 @@ def describe_study(
         "objective": objective,
         **({"objectives": [objective, *others]} if others else {}),
         "space": space,
-        "space_source": space_source(config.space, source),
+        "space_source": source,
         "architecture": list(architecture),
-        "dataset": data.record(),
+        "dataset": data,
         "environment": environment(),
     }

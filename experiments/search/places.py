@@ -1,19 +1,21 @@
-"""Folders named in a search: recorded as absolute paths, independent of the current folder."""
+"""Folders named in a search, as absolute paths whatever the current folder; its data in them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.data.cache import KINDS
+from experiments.data.cache import KINDS, cache_folder
+from experiments.data.prepare import PreparedData, prepare
+from experiments.data.sources import argument
+from experiments.display.base import Display
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
 from experiments.space_reference import find_reference, whole_space
 
 _FOLDERS = ("data_dir", "cache_dir")
-_IMAGES = "folder:"
 
 
 def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
         if isinstance(options.get(name), str | os.PathLike) and options[name]
     }
     dataset = options.get("dataset")
-    if is_images(dataset) and dataset != _IMAGES:
-        found["dataset"] = _IMAGES + _absolute(str(dataset).removeprefix(_IMAGES), place)
+    if argument.is_path(dataset):
+        found["dataset"] = argument.whole(str(dataset), place)
     if isinstance(space := options.get("space"), str):
         found["space"] = whole_space(space, place)
     return found
@@ -78,7 +80,7 @@ def check_space_place(space: str, folder: Path) -> None:
         )
 
 
-def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def recorded(options: Mapping[str, Any], folder: Path, named: object = None) -> dict[str, Any]:
     """Returns the folders in a study's config, as they are found now.
 
     The folder of TensorFlow Datasets may have moved. If the recorded one does not hold the dataset,
@@ -88,11 +90,17 @@ def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Args:
         options: The recorded config.
         folder: The study folder.
+        named: The dataset that the command names in place of the recorded one, if it does.
+
+    Raises:
+        UserError: The dataset is made by code in the study folder itself, which is untrusted.
     """
     found = whole(options, _place(options, folder))
+    if not named and argument.is_code(found.get("dataset")):
+        _check_code(argument.file_of(found["dataset"]), folder)
     if "cache_dir" in found and not _is_cache(Path(found["cache_dir"])):
         found["cache_dir"] = None  # untrusted: no folder is made a cache because a record names it
-    if "data_dir" in found and not is_images(options.get("dataset")):
+    if "data_dir" in found and not argument.is_path(options.get("dataset")):
         found["data_dir"] = _data_dir(str(options.get("dataset")), found["data_dir"])
     return found
 
@@ -101,9 +109,39 @@ def _is_cache(folder: Path) -> bool:
     return any((folder / kind).is_dir() for kind in KINDS)
 
 
-def is_images(dataset: object) -> bool:
-    """Whether a dataset is a folder of images."""
-    return isinstance(dataset, str) and dataset.startswith(_IMAGES)
+def prepared(
+    config: SearchConfig,
+    shape_for: Callable[[int], tuple[int, int, int]],
+    display: Display,
+    fingerprint: str | None,
+) -> PreparedData:
+    """Prepares the dataset of a search, or finds it in the cache; see `prepare`.
+
+    Args:
+        config: The search.
+        shape_for: From the dataset's channels to the `(height, width, channels)` needed.
+        display: Shows how it goes.
+        fingerprint: Of the splits that a study recorded, which may be of earlier rules.
+    """
+    return prepare(
+        config.dataset,
+        shape_for,
+        cache_folder(config.cache_dir),
+        data_dir=config.data_dir,
+        sample=config.sample,
+        split_seed=config.split_seed,
+        progress=display.preparing,
+        recorded=fingerprint,
+    )
+
+
+def _check_code(path: Path, folder: Path) -> None:
+    if folder.resolve() in path.resolve().parents:
+        raise UserError(
+            f"study {folder.name!r} takes its data from {str(path)!r}, which is in its own folder: "
+            "code of a study folder is not run unless it is named; name it with --dataset "
+            f"{'file:' + str(path)!r}"
+        )
 
 
 def _absolute(path: str | os.PathLike[str], place: Path | None) -> str:

@@ -64,7 +64,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
             mended.append(f"trial {trial.trial_id} had ended")
             continue
         record.attempts.restore(trial.trial_id, f.folder.state)
-        mended.append(f"trial {trial.trial_id} goes on")
+        mended.append(f"trial {trial.trial_id} is resumed")
     oracle.flush()
     return mended
 

@@ -1,12 +1,13 @@
 """Decides which changes are allowed when a search is resumed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import OPTIONS, SearchConfig
+from experiments.config import FIELDS, OPTIONS, SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.argument import is_path
 from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
@@ -16,7 +17,7 @@ from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
 from experiments.record.schema import FORMAT
 from experiments.record.study import picks
-from experiments.search.places import check_space_place, is_images, whole
+from experiments.search.places import check_space_place, whole
 from experiments.search.places import recorded as found_now
 from experiments.space_reference import find_reference
 
@@ -39,10 +40,9 @@ def changed_config(
     Raises:
         UserError: One of them can't change after the start of a study.
     """
-    known = {field.name for field in fields(SearchConfig)}
-    recorded = {n: v for n, v in dict(record["config"]).items() if n in known}
+    recorded = {n: v for n, v in dict(record["config"]).items() if n in FIELDS}
     # A deadline applies only to the session that it was given for.
-    recorded |= found_now(recorded, folder) | {
+    recorded |= found_now(recorded, folder, changes.get("dataset")) | {
         "deadline": None,
         "name": folder.name,
         "runs_dir": str(folder.parent),
@@ -65,9 +65,9 @@ def changed_config(
         after = SearchConfig(**(recorded | changes))
     except TypeError as error:
         raise UserError(f"{str(StudyFolder(folder).record)!r} can't be read: {error}") from None
-    for name in sorted(known - {*CHANGEABLE, "name", "runs_dir"}):
+    for name in sorted(FIELDS - {*CHANGEABLE, "name", "runs_dir"}):
         was, now = _plain(before, name), _plain(after, name)
-        moved = name == "dataset" and is_images(was) and is_images(now)  # `check_same` checks that
+        moved = name == "dataset" and is_path(was) and is_path(now)  # `check_same` checks that
         moved |= name == "space" and find_reference(was) is not None is not find_reference(now)
         if was != now and not moved:
             flag = OPTIONS[name].flag if name in OPTIONS else f"--{name}"
@@ -97,7 +97,7 @@ def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> Non
     if address not in (None, "local", "none") and "ray" not in changes:
         raise UserError(
             f"study {folder.name!r} ran on a Ray cluster, which is not connected to unless it is "
-            f"named: give --ray {clean(address, 80)} to go on there, or --ray none to go on here"
+            f"named: give --ray {clean(address, 80)} to resume there, or --ray none to resume here"
         )
 
 

@@ -8,7 +8,7 @@ from experiments.display.base import Display
 from experiments.executors.starting import refuse_while_spawning
 from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
-from experiments.record.study import find_study, read_study
+from experiments.record.study import find_study, read_study, refuse_script
 from experiments.search.finished import find_finished
 from experiments.search.resume import changed_config
 from experiments.search.search_result import SearchResult
@@ -41,7 +41,7 @@ def resume_search(
     refuse_shared_trials()
     display = display or Display()
     folder = find_study(study, runs_dir)
-    read_study(folder)
+    refuse_script(read_study(folder), folder.name)
     with locked(folder):
         record = read_study(folder)
         config = changed_config(record, folder, changes or {})

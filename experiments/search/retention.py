@@ -29,6 +29,7 @@ class Retention:
         self._num_kept = num_kept
         # (whether it was stopped early, score, trial id), best first
         self._best: list[tuple[bool, float, str]] = []
+        self._with_weights: set[str] = set()
         self._held: set[str] = set()  # trials whose training may be resumed
 
     @property
@@ -48,7 +49,8 @@ class Retention:
         Of equal ones those stay that have weights: they were the first to end then.
         """
         for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
-            self.ended(*trial)
+            self._note(*trial)
+        self._tidy()
 
     def ended(
         self, trial_id: str, score: float | None, values: Sequence[float] | None = None
@@ -58,16 +60,27 @@ class Retention:
         Args:
             trial_id: The trial.
             score: Its score; `None` if it has none.
-            values: What it came to by each objective; `None` if it was stopped early.
+            values: Its value of each objective; `None` if it was stopped early.
         """
+        self._note(trial_id, score, values)
+        self._tidy()
+
+    def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:
         self._held.add(trial_id)
-        if score is None or not self._num_kept:
+        if self._has_weights(trial_id):
+            self._with_weights.add(trial_id)
+        if score is not None:
+            self._rank(trial_id, score, values is None)
+            del self._best[self._num_kept :]
+
+    def _tidy(self) -> None:
+        wanted = self._wanted()
+        for trial_id in self._with_weights - wanted:
             self._remove(trial_id, CHECKPOINT)
-            return
-        self._rank(trial_id, score, values is None)
-        for *_, dropped in self._best[self._num_kept :]:
-            self._remove(dropped, CHECKPOINT)
-        del self._best[self._num_kept :]
+        self._with_weights &= wanted
+
+    def _wanted(self) -> set[str]:
+        return {trial_id for *_, trial_id in self._best}
 
     def _rank(self, trial_id: str, score: float, was_stopped: bool) -> None:
         def is_before(other: tuple[bool, float, str]) -> bool:
@@ -113,40 +126,19 @@ class FrontRetention(Retention):
         super().__init__(folder, objectives[0], num_kept)
         self._objectives = objectives
         self._values: dict[str, Sequence[float]] = {}  # trial id -> values, if it may be kept
-        self._with_weights: set[str] = set()
 
     @property
     def score_to_beat(self) -> float | None:
         """`None`: whether a trial is on the front is known only when its costs are."""
         return None
 
-    def ended(
-        self, trial_id: str, score: float | None, values: Sequence[float] | None = None
-    ) -> None:
-        """Registers the end of a trial, and removes weights that are not needed any more."""
-        self._note(trial_id, score, values)
-        self._tidy()
-
-    def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
-        """Registers all trials of earlier sessions, then removes what is not needed."""
-        for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
-            self._note(*trial)
-        self._tidy()
-
     def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:
-        self._held.add(trial_id)
-        if self._has_weights(trial_id):
-            self._with_weights.add(trial_id)
-        if score is not None:
-            self._rank(trial_id, score, values is None)
+        super()._note(trial_id, score, values)
         if values is not None:
             self._values[trial_id] = values
 
-    def _tidy(self) -> None:
-        wanted = {trial_id for *_, trial_id in self._best[: self._num_kept]} | self._front()
-        for trial_id in self._with_weights - wanted:
-            self._remove(trial_id, CHECKPOINT)
-        self._with_weights &= wanted
+    def _wanted(self) -> set[str]:
+        return super()._wanted() | self._front()
 
     def _front(self) -> set[str]:
         ids = list(self._values)

@@ -1,7 +1,7 @@
 """Trials that earlier versions recorded as failed for a file of the cache: no property of theirs.
 
-Such a file is made anew today, or the search ends, and no trial fails of it. So a trial is run
-again for this once at most.
+Such a file is made anew today, or the search ends, and no trial fails because of it. So a trial
+is run again for this once at most.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def begun_again(
 ) -> "trial_module.Trial":
     """Sets the files of a failed trial to what they were before its end.
 
-    The result goes last: until then this is done again, should it be interrupted.
+    The result is removed last: an interruption before that has this done again.
 
     Returns:
         The trial as one that runs.

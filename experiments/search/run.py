@@ -10,7 +10,7 @@ import keras_tuner
 
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
-from experiments.data.prepare import PreparedData, prepare
+from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
@@ -20,8 +20,14 @@ from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.model_space import check_on_data
 from experiments.hyperparameters.ranges import check_buildable, searched_space
-from experiments.hyperparameters.source import check_source, own_text
-from experiments.hyperparameters.space import check_on_steps, class_of, explore, make_space
+from experiments.hyperparameters.source import check_source, own_text, space_source
+from experiments.hyperparameters.space import (
+    check_on_steps,
+    class_of,
+    explore,
+    make_space,
+    stand_in,
+)
 from experiments.methods.guidance import chosen_method
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
@@ -33,13 +39,14 @@ from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
 from experiments.record.study import is_unbegun, write_study
 from experiments.search.new_study import already_there, check_new, describe_study
-from experiments.search.places import whole_config
+from experiments.search.places import prepared, whole_config
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
 from experiments.space_reference import find_reference
 
 _MOST_ATTEMPTS = 1000
+_MOST_WEIGHTS = 5  # classes whose weights are all shown
 
 
 @settled()
@@ -57,11 +64,13 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
     plan = prepare_search(config, display)
     study = describe_study(
         plan.config,
-        plan.data,
+        plan.data.record(),
         describe_space(plan.space),
         plan.hypermodel.architecture,
-        plan.source,
+        space_source(config.space, plan.source),
     )
+    if plan.config.class_weight:
+        study["class_weights"] = plan.data.class_weights
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
     with opened(plan.config) as executor:
@@ -145,14 +154,10 @@ def prepare_search(
     reference, source = find_reference(config.space), own_text(config.space)
     cls = class_of(config.space, source)
     _check_objectives(config, cls.reported_metrics())
-    # Facts of the space are checked on a stand-in before a dataset is fetched.
-    shape = cls.required_shape(3, settings)
-    stand_in = make_space(
-        config.space, PreparedData("", "", ("0", "1"), shape, {}, ""), settings, source
-    )
-    searched_space(stand_in, config)
+    early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
+    searched_space(early, config)
     if begun is None:  # what older studies hold stays
-        check_on_steps(explore(stand_in), config.fix)
+        check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, recorded)
@@ -172,6 +177,8 @@ def prepare_search(
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     make_oracle(config, space)  # refuses a wrong method before anything is written
     notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
+    if config.class_weight:
+        notices.append(_weights_shown(data))
     if config.cache_features:
         notices += forecast(hypermodel, space, data, cache_folder(config.cache_dir))
     return SearchPlan(
@@ -184,6 +191,16 @@ def prepare_search(
         tuple(earlier),
         picked=picked,
         source=source,
+    )
+
+
+def _weights_shown(data: PreparedData) -> str:
+    weighed = sorted(zip(data.class_weights, data.class_names, strict=True))
+    if len(weighed) > _MOST_WEIGHTS:
+        weighed = [weighed[0], weighed[-1]]
+    shown = [f"{name} {weight:.3g}" for weight, name in weighed]
+    return (
+        f"class weights: {(', ' if len(data.class_names) <= _MOST_WEIGHTS else ' to ').join(shown)}"
     )
 
 
@@ -206,17 +223,8 @@ def prepare_data(
         display: Shows how it goes.
         recorded: The fingerprint that a study recorded, which may be of earlier rules.
     """
-    cls = class_of(config.space)
-    return prepare(
-        config.dataset,
-        lambda channels: cls.required_shape(channels, settings),
-        cache_folder(config.cache_dir),
-        data_dir=config.data_dir,
-        sample=config.sample,
-        split_seed=config.split_seed,
-        progress=display.preparing,
-        recorded=recorded,
-    )
+    shape_for = class_of(config.space).required_shape
+    return prepared(config, lambda channels: shape_for(channels, settings), display, recorded)
 
 
 def parse_settings(config: SearchConfig) -> dict[str, Any]:

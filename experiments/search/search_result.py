@@ -50,17 +50,21 @@ def result_of(
     oracle: "DurableOracle | EndedTrials",
     confirmed: Confirmed,
     ended_by: str | None = None,
+    report: Path | None = None,
 ) -> SearchResult:
-    """Writes the report, and returns the result of the search.
+    """Returns the result of the search; writes the report if none is given.
 
     Args:
         folder: The study folder.
         oracle: Holds the trials; `EndedTrials` is as good.
-        confirmed: What confirming came to.
+        confirmed: The result of confirming.
         ended_by: What ended the search, if not the method.
+        report: The page, if it is up to date.
     """
-    from reports import write_report
+    if report is None:
+        from reports import write_report
 
+        report = write_report(folder)
     best = choose.finalists(oracle, 1)
     if confirmed.winner is not None:  # of a race, it may not be the best of the search
         best = [oracle.trials[confirmed.winner]]
@@ -70,7 +74,7 @@ def result_of(
         best_score=best[0].score if best else None,
         test_scores=confirmed.scores,
         num_failed=sum(t.status == "FAILED" for t in oracle.trials.values()),
-        report=write_report(folder),
+        report=report,
         objective=objectives_of(oracle)[0].name,
         ended_by=ended_by,
         front=choose.members(oracle),

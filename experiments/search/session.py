@@ -166,18 +166,18 @@ class Session:
             if self._session.is_begun:  # else the last session is an earlier one
                 with suppress(OSError):
                     self._session.note(ended_by="interrupted", stopped=time.time())
-            raise InterruptedSearchError(f"interrupted; go on with: {how}") from None
+            raise InterruptedSearchError(f"interrupted; resume with: {how}") from None
         except MissingDataError as error:
             raise UserError(
                 f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
-                f"there again, go on with: {how}"
+                f"there again, resume with: {how}"
             ) from None
         except OSError as error:
             if not is_disk_full(error):
                 raise
             raise UserError(
                 f"no space is left for study {self.folder.name!r} in {str(self.folder.parent)!r}; "
-                f"nothing that had ended is lost: free some, then go on with: {how}"
+                f"nothing that had ended is lost: free some, then resume with: {how}"
             ) from None
 
     def _begin(self) -> None:
@@ -261,7 +261,7 @@ class Session:
             confirmed = confirmation.run()
         except OutOfTimeError as error:
             confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
-            self._display.notice(f"{error}; go on with: {self._how}")
+            self._display.notice(f"{error}; resume with: {self._how}")
         num_ended = sum(t.status in ENDED for t in self._oracle.trials.values())
         was_idle = was_done and num_ended == self._num_before
         self._session.end(was_idle=was_idle, **ended_by)

@@ -90,6 +90,7 @@ class SuiteTuner(keras_tuner.Tuner):
                 for execution in range(self.config.executions_per_trial)
             ),
             patience=self.config.patience,
+            class_weight=self.config.class_weight,
             snapshots=self.get_trial_dir(trial.trial_id),
             start_snapshots=self.get_trial_dir(earlier) if earlier else None,
             keep_snapshots="tuner/round" in values or getattr(self.oracle, "pauses", False),

@@ -1,4 +1,4 @@
-"""Exports a study to formats of other programs: Optuna, TensorBoard, CSV, JSON."""
+"""Exports a study to formats of other programs: Optuna, TensorBoard, MLflow, CSV, JSON."""
 
 import json
 import math
@@ -14,7 +14,9 @@ from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
-from experiments.record.reading import as_number
+from experiments.record.passwords import hidden
+from experiments.record.reading import as_number, native
+from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
 from reports.page.embedded import csv_of, trials_json
 from reports.study.study import Study
@@ -25,15 +27,15 @@ def export_study(study: Study, to: str, out: Path) -> Path:
 
     Args:
         study: The study.
-        to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `csv` (a folder of
-            tables) or `json` (a file).
+        to: `optuna` (an SQLite file), `tensorboard` (a folder of event files), `mlflow` (a folder
+            with its database and artifacts), `csv` (a folder of tables) or `json` (a file).
         out: Path to write; it must not exist.
 
     Returns:
         The path that was written.
 
     Raises:
-        UserError: The format is unknown, or `out` exists.
+        UserError: The format is unknown, `out` exists, or MLflow is needed and can't write.
     """
     if to not in EXPORTS:
         raise UserError(f"unknown format {to!r}: there are {', '.join(EXPORTS)}")
@@ -42,6 +44,27 @@ def export_study(study: Study, to: str, out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     EXPORTS[to](study, out)
     return out
+
+
+def export_to_address(study: Study, to: str, uri: str) -> str:
+    """Exports `study` to a server.
+
+    Args:
+        study: The study.
+        to: `mlflow`: no other format has servers.
+        uri: Address of its tracking server, `http` or `https`.
+
+    Returns:
+        The address, without a password.
+
+    Raises:
+        UserError: The format is another one, or the server can't be reached or refuses.
+    """
+    if to != "mlflow" or not uri.startswith(("http://", "https://")):
+        takes = " or the http(s) address of a server" if to == "mlflow" else ""
+        raise UserError(f"--out {hidden(uri)} is no path: --to {to} takes a path{takes}")
+    export_to_server(study, uri)
+    return hidden(uri)
 
 
 def _csv(study: Study, out: Path) -> None:
@@ -109,11 +132,7 @@ def _optuna_trials(study: Study) -> list[Any]:
 
 def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
     kept = ("trial_id", "cause", "message", "seconds", "epochs", "trainable_parameters")
-    return {
-        name: value.item() if hasattr(value := row[name], "item") else value
-        for name in kept
-        if not is_missing(row[name])
-    }
+    return {name: native(row[name]) for name in kept if not is_missing(row[name])}
 
 
 def _curves(study: Study) -> dict[str, dict[int, float]]:
@@ -137,9 +156,10 @@ def _distributions(study: Study) -> dict[str, Any]:
         if values.empty:
             continue
         kind = hp.get("kind")
-        is_log = hp.get("sampling") == "log"
         if kind in ("Int", "Float"):
             low, high = _ends(hp, values)
+            # A damaged record may hold values that have no logarithm.
+            is_log = hp.get("sampling") == "log" and low > 0
             if kind == "Int":
                 found[name] = d.IntDistribution(round(low), round(high), log=is_log)
             else:
@@ -158,13 +178,11 @@ def _ends(hp: dict[str, Any], values: "pd.Series[Any]") -> tuple[float, float]:
 
 def _choices(hp: dict[str, Any], values: "pd.Series[Any]") -> list[Any]:
     declared = [False, True] if hp.get("kind") == "Boolean" else list(hp.get("values", []))
-    seen = [v.item() if hasattr(v, "item") else v for v in values]
-    return list(dict.fromkeys([*declared, *seen]))
+    return list(dict.fromkeys([*declared, *map(native, values)]))
 
 
 def _native(study: Study, name: str, value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if study.hyperparameters[name].get("kind") == "Int" else value
+    return int(value) if study.hyperparameters[name].get("kind") == "Int" else native(value)
 
 
 def _tensorboard(study: Study, out: Path) -> None:
@@ -239,5 +257,6 @@ def _write_events(
 
 
 EXPORTS: dict[str, Callable[[Study, Path], None]] = {
-    "optuna": _optuna, "tensorboard": _tensorboard, "csv": _csv, "json": _json,
+    "optuna": _optuna, "tensorboard": _tensorboard, "mlflow": export_to_folder,
+    "csv": _csv, "json": _json,
 }  # fmt: skip

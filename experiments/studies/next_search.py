@@ -2,15 +2,14 @@
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.notes import GOOD
-from experiments.record.reading import as_dict
-from experiments.record.study import picks
+from experiments.record.reading import as_dict, native
+from experiments.record.study import picks, refuse_script
 from reports.analysis.health import Finding, health
 from reports.study.study import Study
 
@@ -24,15 +23,16 @@ def write_next(study: Study, path: str | Path) -> Path:
     Raises:
         UserError: The study does not record how it was run, or the file can't be written.
     """
-    from experiments.config import SearchConfig
+    from experiments.config import FIELDS
 
     config = as_dict(study.record.get("config"))
+    refuse_script(study.record, study.name)
     if not isinstance(config.get("space"), str):
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): there is "
-            "no search to go on from"
+            "no search to continue from"
         )
-    known = {f.name for f in fields(SearchConfig)} - set(_OWN)
+    known = FIELDS.difference(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}
     findings = health(study)
     if any("objective" in finding.change for finding in findings):
@@ -95,8 +95,7 @@ def _key(key: str) -> str:
 
 
 def _value(value: object) -> str:
-    if hasattr(value, "item"):
-        value = value.item()
+    value = native(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # from a column with gaps; a whole number also works for a Float
     if isinstance(value, list):

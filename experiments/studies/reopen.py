@@ -1,20 +1,19 @@
 """Reopens a study: its configuration, its data, and its trials as tasks."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import SearchConfig
+from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
-from experiments.display.base import Display
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.space import make_space
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
+from experiments.record.study import refuse_script
 from experiments.search.places import check_space_place, recorded, whole
 from experiments.search.resume import as_named
 from experiments.search.run import parse_settings, prepare_data
@@ -52,6 +51,7 @@ class Opened:
         defaults: dict[str, Any] = {
             "epochs": config.max_epochs,
             "patience": config.patience,
+            "class_weight": config.class_weight,
             "further": tuple(o.name for o in config.objectives[1:] if o.name != LATENCY),
             "cache_dir": str(cache_folder(config.cache_dir)) if config.cache_features else None,
             "settings": parse_settings(config),
@@ -94,10 +94,9 @@ class Opened:
             return new_network(self.task(hyperparameters, seeds=(), settings=chosen)).whole
         except Exception as error:  # the file is untrusted and may hold anything
             cause = error.__cause__ or error
-            lines = str(cause).strip().splitlines() or [""]
             raise UserError(
                 f"study {self.folder.name!r}: no network can be built of a trial's recorded "
-                f"hyperparameters ({type(cause).__name__}: {clean(lines[0], 200)}): they are "
+                f"hyperparameters ({clean(named_line(cause), 200)}): they are "
                 f"damaged, or search space {self.config.space!r} has changed since"
             ) from error
 
@@ -129,41 +128,37 @@ def _own_space(study: Study, recorded: object, given: str | None) -> str:
 
 
 def _config_fields(stated: dict[str, Any]) -> dict[str, Any]:
-    known = {f.name for f in fields(SearchConfig)}
-    return {name: value for name, value in stated.items() if name in known}
+    return {name: value for name, value in stated.items() if name in FIELDS}
 
 
 def open_study(
     study: Study,
     data_dir: str | None = None,
     cache_dir: str | None = None,
-    display: Display | None = None,
-    prepare: Callable[..., PreparedData] = prepare_data,
     dataset: str | None = None,
     space: str | None = None,
 ) -> Opened:
-    """Opens a study's configuration and its data.
+    """Opens a study's configuration and its data; a slow preparation is shown on standard error.
 
     Args:
         study: A study of this suite.
         data_dir: Folder of tensorflow-datasets, if it has moved.
         cache_dir: Folder of prepared arrays, if it has moved.
-        display: Shows the preparation; without one, a slow preparation is shown on standard error.
-        prepare: Prepares the dataset.
-        dataset: `folder:<path>` of its images, if they have moved.
+        dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
         space: `FILE.py[:NAME]` of its own model, if it has moved.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
     """
     stated = as_dict(study.record.get("config"))
+    refuse_script(study.record, study.name)
     if not stated:
         raise UserError(
             f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "
             "can't be trained again"
         )
     options = _config_fields(stated)
-    options |= recorded(options, study.folder)
+    options |= recorded(options, study.folder, dataset)
     options["space"] = _own_space(study, options.get("space"), space)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
@@ -172,7 +167,7 @@ def open_study(
     except TypeError as error:
         raise UserError(f"study {study.name!r} is damaged: its config lacks {error}") from None
     wanted = dig(study.record, "dataset", "fingerprint")
-    data = prepare(config, parse_settings(config), display or PatientDisplay(), wanted)
+    data = prepare_data(config, parse_settings(config), PatientDisplay(), wanted)
     if wanted != data.fingerprint:
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "

@@ -156,8 +156,8 @@ def _chain(opened: Opened, trial_id: str) -> list[Link]:
         origin = chain[0].origin
         if not isinstance(origin, str) or origin in [link.trial_id for link in chain]:
             raise UserError(
-                f"trial {chain[0].trial_id} went on from epoch {chain[0].initial_epoch} of another "
-                "trial, and its record does not say of which"
+                f"trial {chain[0].trial_id} continued from epoch {chain[0].initial_epoch} of "
+                "another trial, and its record does not say of which"
             )
         chain.insert(0, _link(opened, origin))
     return chain
@@ -197,8 +197,9 @@ def _train(
     assert outcome.weights is not None
     if again.initial_epoch != link.initial_epoch:
         raise UserError(
-            f"trial {link.trial_id} went on from epoch {link.initial_epoch} of its origin, and now "
-            f"from epoch {again.initial_epoch}: the phases of its training are not where they were"
+            f"trial {link.trial_id} continued from epoch {link.initial_epoch} of its origin, and "
+            f"now from epoch {again.initial_epoch}: the phases of its training are not where they "
+            "were"
         )
     return again, outcome.weights.parent
 

@@ -101,7 +101,7 @@ def _train_and_test(opened: Opened, training: Training) -> tuple[dict[str, Any],
         outcome = train_again(training, opened.folder, PatientDisplay(), _PLACE)
     except KeyboardInterrupt:
         raise InterruptedSearchError(
-            "interrupted; what is trained is kept, and the same command goes on with it"
+            "interrupted; what is trained is kept, and the same command continues from it"
         ) from None
     found = tested(Finalist(training.trial_id, [outcome]).network(outcome), opened.data)
     return outcome.record | found.record, found.predicted

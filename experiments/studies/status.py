@@ -52,7 +52,7 @@ def _plain_text(folder: Path) -> str:
     study = load_study(folder)
     counts = study.trials["status"].replace({"running": "not ended"}).value_counts().sort_index()
     lines = [
-        f"study {folder.name}: a project of plain Keras Tuner, which alone can go on with it",
+        f"study {folder.name}: a project of plain Keras Tuner, which alone can resume it",
         f"trials: {', '.join(f'{n} {status}' for status, n in counts.items()) or 'none'}",
     ]
     if len(study.completed):
@@ -86,7 +86,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
     if "ended" in last:
         early = last.get("ended_by")
         return f"ended by {_text(early)}" if early else "ended"
-    return f"interrupted; go on with `experiments resume {folder.name}`"
+    return f"interrupted; resume with `experiments resume {folder.name}`"
 
 
 def _since(seconds: object) -> str:

@@ -16,7 +16,7 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
     Returns:
         Plain data, equal to itself after JSON: `max_epochs`, `patience`, `objective`, `space`,
         `space_source` (module -> fingerprint), `settings`, `hyperparameters` (their values),
-        `fingerprint` of the splits, and `precision`.
+        `fingerprint` of the splits, `precision`, and `class_weight` where classes are weighed.
     """
     import keras
 
@@ -32,6 +32,8 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
         "fingerprint": task.data.fingerprint,
         "precision": keras.config.dtype_policy().name,
     }
+    if task.class_weight:  # trainings of before it have the same name as those without
+        how["class_weight"] = task.class_weight
     return dict(json.loads(json.dumps(how, default=str)))
 
 

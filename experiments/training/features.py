@@ -82,7 +82,7 @@ class FeatureStore:
                 touch(folder)
                 return array
             self._compute(entry)
-        raise NotKeptError(errno.ENOENT, f"{entry} vanish from {str(self.folder)!r} time and again")
+        raise NotKeptError(errno.ENOENT, f"{entry} keep disappearing from {str(self.folder)!r}")
 
     def _compute(self, entry: Entry) -> None:
         from filelock import FileLock

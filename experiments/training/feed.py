@@ -16,7 +16,7 @@ Rows = Callable[[npt.NDArray[np.int64]], Array]
 
 
 class Feed:
-    """Batches of inputs and labels; only the current batches are in memory.
+    """Batches of inputs, labels and, if classes are weighed, weights; only these are in memory.
 
     The order of images and the view of each depend on the seed and the epoch alone. A resumed
     training therefore sees the same epochs as an uninterrupted one.
@@ -26,10 +26,16 @@ class Feed:
         labels: `(num_images,)`, int64.
         batch_size: Images per batch.
         seed: Determines order and views; `None` takes the rows in order, in the first view.
+        class_weights: `(num_classes,)`, what an image of each class weighs in the loss.
     """
 
     def __init__(
-        self, views: Sequence[Rows], labels: Array, batch_size: int, seed: int | None = None
+        self,
+        views: Sequence[Rows],
+        labels: Array,
+        batch_size: int,
+        seed: int | None = None,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         self.epoch = 0
         self.num_batches = -(-len(labels) // batch_size)
@@ -37,6 +43,7 @@ class Feed:
         self._labels = labels
         self._batch_size = batch_size
         self._seed = seed
+        self._weights = None if class_weights is None else np.array(class_weights, np.float32)
         self._drawn: tuple[int, Array, Array] | None = None
 
     def _draw(self) -> tuple[Array, Array]:
@@ -51,8 +58,8 @@ class Feed:
             self._drawn = self.epoch, order, views
         return self._drawn[1:]
 
-    def batch(self, index: int) -> tuple[Array, Array]:
-        """Returns inputs and labels of one batch of this epoch."""
+    def batch(self, index: int) -> tuple[Array, ...]:
+        """Returns inputs, labels and, if classes are weighed, weights of a batch of this epoch."""
         order, views = self._draw()
         chosen = slice(index * self._batch_size, (index + 1) * self._batch_size)
         positions, drawn = order[chosen], views[chosen]
@@ -61,18 +68,22 @@ class Feed:
             shown = np.flatnonzero(drawn == view)
             if len(shown):
                 inputs[shown] = self._views[view](positions[shown])
-        return inputs, self._labels[positions]
+        labels = self._labels[positions]
+        return (
+            (inputs, labels) if self._weights is None else (inputs, labels, self._weights[labels])
+        )
 
     def dataset(self) -> tf.data.Dataset:
         """Returns the batches as a dataset; each iteration over it is the epoch `epoch`."""
-        example, _ = self.batch(0)
-        kinds = tf.as_dtype(example.dtype), tf.int64
+        example, *_ = first = self.batch(0)
+        kinds = [tf.as_dtype(example.dtype), tf.int64, tf.float32][: len(first)]
 
-        def load(index: tf.Tensor) -> tuple[Any, Any]:
-            inputs, labels = tf.numpy_function(self.batch, [index], kinds, stateful=True)
+        def load(index: tf.Tensor) -> tuple[Any, ...]:
+            inputs, *others = tf.numpy_function(self.batch, [index], kinds, stateful=True)
             inputs.set_shape((None, *example.shape[1:]))
-            labels.set_shape((None,))
-            return inputs, labels
+            for other in others:
+                other.set_shape((None,))
+            return inputs, *others
 
         dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
         # There is nothing to tune. A discarded iterator waits for the tuner to wake up: it sleeps

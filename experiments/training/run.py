@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.data.prepare import MissingDataError, PreparedData
+from experiments.record.errors import named_line
 from experiments.record.files import atomic, is_disk_full
 from experiments.record.objective import LATENCY
 from experiments.training.task import (
@@ -40,8 +41,7 @@ def run_trial(task: TrialTask, report: Report, note: Note | None = None) -> Tria
         _run_executions(task, result, report, note)
     except (Exception, SystemExit) as error:  # any error of a model fails this trial only
         result.status, result.cause = "failed", classify(error)
-        lines = str(error).strip().splitlines()
-        result.message = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+        result.message = named_line(error)
         result.traceback = traceback.format_exc()
     return result
 

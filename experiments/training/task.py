@@ -51,6 +51,8 @@ class TrialTask:
             written if `None`.
         cache_dir: Cache folder for the features of frozen parts; not kept if `None`.
         further: Names of the search's further objectives, metrics and costs.
+        class_weight: `balanced` if rare classes weigh more in the loss; `None` if all weigh the
+            same.
         source: Text of the file of a user's own model; the file is read if `None`.
     """
 
@@ -70,6 +72,7 @@ class TrialTask:
     cache_dir: str | None = None
     further: tuple[str, ...] = ()
     counts_before: bool = True
+    class_weight: str | None = None
     source: str | None = None
 
     def keeps(self, score: float, best: float | None) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from experiments.data.balance import balanced_weights
 from experiments.training import loop
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
@@ -187,7 +188,8 @@ def _fit_phase(
     recorder: EpochRecorder,
     goes_on: Snapshot | None,
 ) -> None:
-    train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
+    weights = _class_weights(network)
+    train, validation = _feeds(network, phase_inputs, recorder.execution.seed, weights)
     vectors = phase_inputs.cut is not None and len(model.input_shape) == 2
     steps = min(_VECTOR_STEPS, train.num_batches) if vectors else network.space.steps_per_execution
     train_batches, validation_batches = train.dataset(), validation.dataset()
@@ -212,11 +214,22 @@ def _fit_phase(
         )
 
 
-def _feeds(network: Network, phase_inputs: PhaseInputs, seed: int) -> tuple[Feed, Feed]:
+def _class_weights(network: Network) -> list[float] | None:
+    """Returns what each class weighs in the loss; `None` if all weigh the same."""
+    if network.task.class_weight is None:
+        return None
+    data = network.task.data
+    counts = np.bincount(data.open("train").labels, minlength=len(data.class_names))
+    return balanced_weights(counts.tolist())
+
+
+def _feeds(
+    network: Network, phase_inputs: PhaseInputs, seed: int, weights: list[float] | None = None
+) -> tuple[Feed, Feed]:
     data, size = network.task.data, network.space.batch_size(network.hp)
     train, validation = (np.asarray(data.open(s).labels) for s in ("train", "validation"))
     return (
-        Feed(phase_inputs.train, train, size, seed),
+        Feed(phase_inputs.train, train, size, seed, weights),
         Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),
     )
 
@@ -225,6 +238,8 @@ def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: Epoc
     """Trains with the space's own `fit`, called as Keras Tuner would call it."""
     task, model = network.task, network.trained_whole()
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
+    weights = _class_weights(network)
+    weighed = {} if weights is None else {"class_weight": dict(enumerate(weights))}
     with timed(recorder.execution, "fit"):
         network.space.fit(
             network.hp,
@@ -235,4 +250,5 @@ def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: Epoc
             callbacks=[EpochClock(train), recorder],
             shuffle=False,
             verbose=0,
+            **weighed,
         )

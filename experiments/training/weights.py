@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.record.files import atomic, check_room
 from experiments.record.layout import StudyFolder
+from experiments.record.model_metadata import ModelMetadata, add_to_archive
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
@@ -16,15 +17,21 @@ def without_optimizer(model: keras.Model) -> keras.Model:
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Writes weights to `path`, through a file with Keras' required suffix `.weights.h5`."""
+    save_whole(without_optimizer(model), path)
+
+
+def save_whole(model: keras.Model, path: Path) -> None:
+    """Writes what `model.load_weights` reads to `path`, the optimizer's state included."""
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
-    without_optimizer(model).save_weights(written, overwrite=True)
+    model.save_weights(written, overwrite=True)
     written.replace(path)
 
 
 def room_for(model: keras.Model) -> float:
     """Returns the maximum size in bytes of a file of the model's and its optimizer's variables."""
-    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+    optimizer = getattr(model, "optimizer", None)  # missing in a model that was never compiled
+    variables = [*model.variables, *(optimizer.variables if optimizer else ())]
     content = sum(int(np.prod(v.shape)) * 8 for v in variables)
     return 1.2 * content + 4096 * len(variables) + 2**18
 
@@ -34,11 +41,12 @@ def load_weights(model: keras.Model, weights: Path) -> None:
     without_optimizer(model).load_weights(weights)
 
 
-def export(folder: Path, model: keras.Model) -> None:
-    """Writes `best_model.keras`, which loads without the suite."""
+def export(folder: Path, model: keras.Model, metadata: ModelMetadata) -> None:
+    """Writes `best_model.keras`, which loads without the suite, with class names and shape."""
     # Keras' own metric only.
     model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
         model.save(temporary)
+        add_to_archive(temporary, metadata)

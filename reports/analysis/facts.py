@@ -10,7 +10,8 @@ from experiments.record.formatting import format_number as shown
 from experiments.record.passwords import hidden
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from experiments.record.study import picks
-from reports.analysis.test_looks import looks, opened_words
+from experiments.record.test_uses import read_looks
+from reports.analysis.test_looks import opened_words
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
 
@@ -25,7 +26,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
 
 
 def _looks(study: Study) -> str:
-    found = len(looks(study))
+    found = len(read_looks(study.folder))
     return f"{plural(found, 'comparison')} looked at tested trainings" if found else ""
 
 

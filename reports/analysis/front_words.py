@@ -1,4 +1,4 @@
-"""The front of several objectives in words: which trial to train, and what it gives away."""
+"""The front of several objectives in words: which trial to train, and what it loses."""
 
 import math
 
@@ -29,7 +29,7 @@ def front_sentence(found: StudyFront) -> str:
         return f"{opening}, the front's knee and the best by {first} ({_values(found, best)})"
     return (
         f"{opening}, the front's knee ({_values(found, knee)}): against trial {_id(found, best)}, "
-        f"the best by {first}, it gives away {exchange(found, knee, best)}"
+        f"the best by {first}, it loses {exchange(found, knee, best)}"
     )
 
 

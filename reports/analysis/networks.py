@@ -194,7 +194,9 @@ def best_so_far(study: Study, chains: Sequence[Sequence[str]]) -> list[_Array]:
         # A restarted trial overwrites the epochs that it repeats.
         rows = pd.concat(parts).drop_duplicates(["execution", "epoch"], keep="last")
         table = rows.pivot(index="execution", columns="epoch", values=study.objective)
-        whole = table.reindex(columns=range(1, int(rows["epoch"].max()) + 1))
+        # A damaged record may claim any number of epochs: at most those recorded are believed.
+        last = min(int(rows["epoch"].max()), len(epochs))
+        whole = table.reindex(columns=range(1, last + 1))
         best = better.accumulate(whole.to_numpy(dtype=float), axis=1)
         curves.append(best.mean(axis=0))
     return curves

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.record.alike import _OF_RECORDS, Run, why_unlike
+from experiments.record.alike import LENGTHS, Run, why_unlike
 from experiments.record.reading import as_dict, dig
 from reports.study.study import Study
 
@@ -27,6 +27,6 @@ def newest_alike(study: Study, runs: Sequence[tuple[dict[str, Any], Run]]) -> li
 
 def _now(study: Study) -> dict[str, Any]:
     config = as_dict(study.record.get("config"))
-    found = {name: config[name] for name in _OF_RECORDS if name in config}
+    found = {name: config[name] for name in LENGTHS if name in config}
     fingerprint = dig(study.record, "dataset", "fingerprint")
     return found | ({"fingerprint": fingerprint} if isinstance(fingerprint, str) else {})

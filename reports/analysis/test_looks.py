@@ -11,18 +11,13 @@ from reports.study.study import Study
 _BY = {"finalists": "for finalists", "compare": "for comparisons"}
 
 
-def looks(study: Study) -> list[dict[str, Any]]:
-    """Returns the comparisons that looked at a study's tested trainings, earliest first."""
-    return read_looks(study.folder)
-
-
 def looks_before(study: Study, arms: Arms, digest: str) -> int:
     """Returns how often the same arms were compared before, with other trainings than now.
 
     Looks after the first one with `digest` don't count: showing a comparison again is not another
     look.
     """
-    same = [look["digest"] for look in looks(study) if look["arms"] == arms_key(arms)]
+    same = [look["digest"] for look in read_looks(study.folder) if look["arms"] == arms_key(arms)]
     before = same[: same.index(digest)] if digest in same else same
     return len(set(before))
 

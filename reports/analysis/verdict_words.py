@@ -159,20 +159,15 @@ def _machine(study: Study) -> str:
 
 def trials_sentence(study: Study, answer: Verdict) -> str:
     """Counts the trials."""
-    parts = [f"{answer.num_completed:,} completed"]
-    for count, what in (
-        (answer.num_pruned, "stopped early"),
-        (answer.num_failed, "failed"),
-        (answer.num_running, "not ended"),
-        (len(study.trials) - _told(answer), "without a score to rank by"),
-    ):
-        parts += [f"{count:,} {what}"] if count else []
+    counts = {
+        "completed": answer.num_completed,
+        "stopped early": answer.num_pruned,
+        "failed": answer.num_failed,
+        "not ended": answer.num_running,
+    }
+    counts["without a score to rank by"] = len(study.trials) - sum(counts.values())
+    parts = [f"{n:,} {what}" for what, n in counts.items() if n or what == "completed"]
     return f"{plural(len(study.trials), 'trial')}: {', '.join(parts)}."
-
-
-def _told(answer: Verdict) -> int:
-    counted = (answer.num_completed, answer.num_pruned, answer.num_failed, answer.num_running)
-    return sum(counted)
 
 
 def run_sentence(study: Study) -> str:

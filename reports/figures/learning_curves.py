@@ -81,17 +81,22 @@ def finding(info: Info) -> str:
     trial, metric = info.best[0], info.metrics[-1]
     train, validation = info.curves.get((trial, metric)), info.curves.get((trial, f"val_{metric}"))
     if train is None or validation is None:
-        return f"The best trial ran {plural(_epochs(info, trial), 'epoch')}."
+        return f"The best trial ran {_epochs(info, trial)}."
     apart = train[1][-1] - validation[1][-1]
     return (
-        f"The best trial ran {plural(_epochs(info, trial), 'epoch')} and ended with "
+        f"The best trial ran {_epochs(info, trial)} and ended with "
         f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on "
         f"validation images ({score(apart, signed=True)})."
     )
 
 
-def _epochs(info: Info, trial: str) -> int:
-    return max((len(c[0]) for (t, _), c in info.curves.items() if t == trial), default=0)
+def _epochs(info: Info, trial: str) -> str:
+    """`9 epochs`, or `epochs 4 to 9` of a promoted trial, which continues an earlier one."""
+    curves = [c[0] for (t, _), c in info.curves.items() if t == trial]
+    epochs = max(curves, key=len, default=np.zeros(0))
+    if len(epochs) and epochs[0] > 1:
+        return f"epochs {epochs[0]:.0f} to {epochs[-1]:.0f}"
+    return plural(len(epochs), "epoch")
 
 
 def height(info: Info) -> float:

@@ -137,11 +137,11 @@ def _front_finding(info: Info) -> str:
     trial = info.ids[panel.numbers[panel.knee]]
     if not info.exchange:
         return f"{count}; its knee is trial {trial}, the best by {words(info.objective)} too."
-    return f"{count}; its knee, trial {trial}, gives away {info.exchange}."
+    return f"{count}; its knee, trial {trial}, loses {info.exchange}."
 
 
 def finding(info: Info) -> str:
-    """Says what the knee of the first cost, or of several objectives, costs and gives away."""
+    """Says what the knee of the first cost, or of several objectives, costs and loses."""
     if info.exchange is not None:
         return _front_finding(info)
     panel = info.panels[0]

@@ -47,7 +47,9 @@ def info(study: Study) -> Info | str:
     ended = study.trials[study.trials["seconds"].notna()]
     if ended.empty:
         return "Times of trials are not recorded."
+    # A resumed search has the same workers in other processes.
     names = ended["worker"].fillna("in this process").astype(str)
+    names = names.str.replace(r" \(process \d+\)$", "", regex=True)
     workers = sorted(names.unique(), key=lambda w: (len(w), w))
     span = ended["ended"].max() - ended["started"].min()
     busy = float(ended["seconds"].sum() / (span * len(workers))) if span > 0 else 1.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.record.reading import native
 from reports.study.study import Study
 
 _MOST_BYTES = 2_500_000  # of a table; larger ones lie beside the page
@@ -52,8 +53,7 @@ def in_script(data: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
+    value = native(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return None

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
@@ -27,7 +29,7 @@ from reports.page import tables
 from reports.page.embedded import csv_link, csv_of, in_script, trials_json
 from reports.page.sections import SECTIONS, can_have, sections_of
 from reports.page.sparkline import sparklines
-from reports.study.load import load_study
+from reports.study.load import damage_refused, load_study
 from reports.study.study import Study
 
 
@@ -48,15 +50,8 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
         study = load_study(study, runs_dir)
     folder = study.files.report
     check_writable(study.folder, folder)
-    try:
+    with damage_refused(study.folder, "reported"):
         return _write(study, folder)
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"study {study.name!r} can't be reported: its record is damaged in a way that was not "
-            f"foreseen ({type(error).__name__}: {clean(str(error))})"
-        ) from error
 
 
 def _write(study: Study, folder: Path) -> Path:
@@ -126,7 +121,13 @@ def environment() -> jinja2.Environment:
     )
     made.filters["number"] = format_number
     made.filters["words"] = words
+    made.filters["code"] = _code
     return made
+
+
+def _code(text: str) -> Markup:
+    """Returns the text as HTML, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def assets() -> dict[str, str]:

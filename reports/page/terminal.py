@@ -68,7 +68,7 @@ def trial_text(study: Study, trial_id: str) -> str:
     lines += ["", *(f"  {name:26} {text(row[name])}" for name in shown)]
     epochs = study.epochs_of(row["trial_id"])
     if len(epochs):
-        lines += ["", _plain(_epochs(epochs))]
+        lines += ["", _epochs(epochs).to_string(index=False)]
     for failure in tables.failures(study):
         if failure["trial"] == row["trial_id"]:
             lines += ["", f"cause: {failure['cause']}", *filter(None, [failure["traceback"]])]
@@ -77,10 +77,9 @@ def trial_text(study: Study, trial_id: str) -> str:
 
 def _epochs(epochs: pd.DataFrame) -> pd.DataFrame:
     """Epochs as text, each metric as a score."""
-    told = epochs.drop(columns="trial_id").copy()
-    for name in told.columns.difference(["execution", "epoch"]):
-        told[name] = told[name].map(score)
-    return told
+    told = epochs.drop(columns="trial_id")
+    whole = ("execution", "epoch")
+    return pd.DataFrame({n: told[n].map(str if n in whole else score) for n in told.columns})
 
 
 def _plain(frame: pd.DataFrame) -> str:

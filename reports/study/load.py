@@ -73,21 +73,25 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def damage_refused(folder: Path) -> Iterator[None]:
+def damage_refused(folder: Path, done: str = "read") -> Iterator[None]:
     """Refuses a damaged record in one line where the damage is not known more exactly.
+
+    Args:
+        folder: The study folder.
+        done: What can't be done with the study.
 
     Raises:
         UserError: The code within the context failed.
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise UserError(
-            f"study {folder.name!r} can't be read: its record is damaged "
+            f"study {folder.name!r} can't be {done}: its record is damaged "
             f"({type(error).__name__}: {clean(str(error))})"
-        ) from None
+        ) from error
 
 
 def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind]) -> Kind:
@@ -243,10 +247,8 @@ def read_finalists(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _confirmed(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(StudyFolder(folder).confirmed.glob("*.json")):
-        found += _runs_of(path, problems)
-    return found
+    paths = sorted(StudyFolder(folder).confirmed.glob("*.json"))
+    return [record for path in paths for record in _runs_of(path, problems)]
 
 
 def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:

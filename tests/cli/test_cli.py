@@ -261,7 +261,7 @@ def test_a_search_whose_output_is_closed_goes_on(quick: tuple[str, ...], tmp_pat
         process.stdout.close()  # as `head -1` does
         said = process.stderr.read()
     assert process.returncode == 0
-    assert said.splitlines() == ["the output was closed: the search goes on without it"]
+    assert said.splitlines() == ["the output was closed: the search continues without it"]
     record = json.loads((tmp_path / "runs" / "piped" / "study.json").read_text())
     assert "ended" in record["sessions"][0]
 

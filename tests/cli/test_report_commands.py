@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.studies.run_model import Runner, open_model
 from experiments.training.costs import flops
 from reports import load_study
 from reports.analysis import test_predictions
@@ -198,9 +199,7 @@ def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: 
     assert "predicts as Keras does" in said
     model = keras.models.load_model(runs / "small" / "best_model.keras")
     images = np.full((2, *model.input_shape[1:]), 128, dtype="float32")
-    from experiments.studies.export_model import _FORMATS
-
-    answer = _FORMATS[kind][1](tmp_path / "model", images)
+    answer = open_model(tmp_path / "model", kind).predict(images)
     assert answer == pytest.approx(model.predict(images, verbose=0), abs=1e-4)
 
 
@@ -209,12 +208,11 @@ def test_a_model_that_says_something_else_is_not_kept(
 ) -> None:
     from experiments.studies import export_model
 
-    write, _ = export_model._FORMATS["saved_model"]
-    wrong = {"saved_model": (write, lambda path, images: np.zeros((len(images), 10)))}
-    monkeypatch.setattr(export_model, "_FORMATS", wrong)
+    wrong = Runner(lambda images: np.zeros((len(images), 10)), (None, 8, 8, 1))
+    monkeypatch.setattr(export_model, "RUNNERS", {"saved_model": lambda path: wrong})
     out = tmp_path / "model"
     said = refused(runs, "export", "small", "--model", "saved_model", "--out", str(out))
-    assert "says something else" in said
+    assert "does not predict as Keras does" in said
     assert not out.exists()
 
 

@@ -41,13 +41,14 @@ from tests.reports.synthetic import Synthetic, write_study
         ("val_accuracy:min", "val_accuracy:max"),
         ("val_loss:max", "val_loss:min"),
         ("f1_score:min", "f1_score:max"),
+        ("val_auc:min", "val_auc:max"),
     ],
 )
 def test_a_known_metric_has_one_direction(text: str, right: str) -> None:
     with pytest.raises(UserError, match=f"write {right}"):
         parse_objective(text)
     assert str(parse_objective(right)) == right
-    assert str(parse_objective("val_auc:min")) == "val_auc:min"
+    assert str(parse_objective("val_other:min")) == "val_other:min"
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
@@ -89,10 +90,11 @@ def test_a_value_to_be_held_is_one_that_can_be_drawn(fix: str, is_right: bool) -
         check_on_steps(space, {name: value})
 
 
-def test_trials_at_the_ends_of_ranges_are_exported_to_optuna(tmp_path: Path) -> None:
-    ends = [0.0003, 0.03]  # whose logarithm does not lead back to them
+@pytest.mark.parametrize("low", [0.0003, 0.0])  # the other end's logarithm does not lead back to it
+def test_trials_at_the_ends_of_ranges_are_exported_to_optuna(low: float, tmp_path: Path) -> None:
+    ends = [low, 0.03]
     hp = keras_tuner.HyperParameters()
-    hp.Float("rate", *ends, sampling="log")
+    hp.Float("rate", 0.0003, 0.03, sampling="log")
     folder = write_study(tmp_path, Synthetic(num_trials=2))
     study = load_study(folder)
     description = {"name": "rate", "kind": "Float", "sampling": "log"}

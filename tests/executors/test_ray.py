@@ -81,7 +81,7 @@ def test_a_node_is_killed_and_another_joins(tmp_path: Path) -> None:
     log = [line.split() for line in (folder / "epochs.log").read_text().splitlines()]
     epochs = [epoch for trial_id, epoch, _ in log if trial_id == lost]
     assert sorted(set(epochs)) == [str(n) for n in range(6)]
-    assert len(epochs) <= 7  # it went on from its last epoch: at most one is run twice
+    assert len(epochs) <= 7  # it continued from its last epoch: at most one is run twice
     assert joined[0].node_id[:8] in workers(simulation)
 
 

@@ -126,7 +126,7 @@ def test_an_interrupted_confirmation_goes_on_and_repeats_nothing(study: Path) ->
     undisturbed = Path(shutil.copytree(study, study.with_name("undisturbed")))
     whole, first, second = Watching(), Watching(interrupt_at=3), Watching()
     expected = go_on(undisturbed, whole, confirm=2, seeds=2)
-    with pytest.raises(InterruptedSearchError, match="go on with: experiments resume s"):
+    with pytest.raises(InterruptedSearchError, match="resume with: experiments resume s"):
         go_on(study, first, confirm=2, seeds=2)
     assert len(list((study / "artifacts" / "finalists").glob("*/result.json"))) == 2
     result = go_on(study, second)

@@ -267,7 +267,7 @@ def test_seed_0_is_a_seed(cls: Any, tmp_path: Path) -> None:
 def test_a_kill_in_the_midst_of_a_write_leaves_the_file_as_it_was(
     kill_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever write of a trial's end is the last one: the search goes on to the same trials."""
+    """Whatever write of a trial's end is the last: the search continues with the same trials."""
     undisturbed = run(make(RandomOracle, tmp_path / "a", wide(), max_trials=6))
     oracle = make(RandomOracle, tmp_path / "b", wide(), max_trials=6)
     run(oracle, most=2)

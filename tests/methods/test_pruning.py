@@ -157,7 +157,7 @@ def test_trials_are_stopped_and_promoted_in_every_executor(workers: int, tmp_pat
     assert trial["message"] == f"pruned after {plural(num_epochs, 'epoch')}"
     promoted = [r for r in results if "tuner/trial_id" in r["hyperparameters"]]
     assert promoted
-    for result in promoted:  # they went on: no epoch was run twice
+    for result in promoted:  # they continued: no epoch was run twice
         assert result["initial_epoch"] == result["hyperparameters"]["tuner/initial_epoch"]
     log = (tmp_path / "study" / "epochs.log").read_text().splitlines()
     assert len(log) == sum(len(r["executions"][0]["epoch_seconds"]) for r in results)

@@ -44,7 +44,7 @@ def test_what_differs_is_named() -> None:
 def test_what_differs_among_several_is_named_once() -> None:
     one, other = {"cpu": "A", "onednn": True}, {"cpu": "B", "onednn": True, "versions": {"k": "1"}}
     runs = [{"numerics": facts} for facts in (one, other, other)]
-    assert "under the same CPU (A, B): that" in numerics_sentence(runs)
+    assert "under the same CPU (A, B): this affects" in numerics_sentence(runs)
     assert numerics_sentence(runs[1:]) == numerics_sentence([{}, *runs[1:]]) == ""
     assert numerics_sentence([{"numerics": 5}, {"numerics": {"versions": [1], "cpu": {}}}]) == ""
 

@@ -262,7 +262,7 @@ def test_trainings_that_were_made_under_other_numerics_are_named(tmp_path: Path)
             run["numerics"] = {"intra_op_threads": threads, "cpu": "A", "versions": {"keras": "3"}}
         path.write_text(json.dumps(records))
     found = arms_of_studies([load_study(tmp_path / name) for name in ("one", "two")])
-    assert "under the same threads of an operation (1, 2): that decides" in finding(
+    assert "under the same threads of an operation (1, 2): this affects" in finding(
         ledger(compare(found))
     )
     alike = arms_of_default(load_study(tmp_path / "one"))

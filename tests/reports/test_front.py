@@ -149,7 +149,7 @@ def test_figures_are_of_the_objectives_named(study: Study) -> None:
     for panel in info.panels:
         assert {info.ids[panel.numbers[i]] for i in panel.front} == set(found.ids)
         assert info.ids[panel.numbers[panel.knee]] == verdict(study).trial_id
-    assert "gives away" in module.finding(info)
+    assert "loses" in module.finding(info)
     progress = figures()["progress"]
     assert f"number {last_arrival(study)} to end" in progress.finding(progress.info(study))
 

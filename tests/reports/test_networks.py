@@ -310,3 +310,12 @@ def test_no_difference_is_claimed_of_what_was_shown_to_make_little(tmp_path: Pat
     assert len(idle[0]) >= 3
     few = load_study(write_study(tmp_path, Synthetic(40, num_failed=0, name="few")))
     assert not list(unimportant(few))  # 40 networks can't show that
+
+
+def test_a_damaged_record_does_not_claim_a_billion_epochs(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(4, num_failed=0, num_epochs=3))
+    path = next(folder.glob("trial_*2")) / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_epoch": 1_000_000_000}))
+    study = load_study(folder)
+    curves = best_so_far(study, [(t,) for t in study.trials["trial_id"]])
+    assert [len(curve) for curve in curves] == [3, 3, 12, 3]

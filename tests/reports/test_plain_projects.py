@@ -224,7 +224,7 @@ def test_scores_that_are_no_numbers_are_failures(tmp_path: Path) -> None:
     study = load_study(write_plain(tmp_path / "p", lost))
     assert list(study.failed["cause"]) == ["nan"] * 5
     assert "5 of 5 trials (100%) failed with cause nan" in seen(study, "problem")
-    assert sentence(health(study)) != "Nothing speaks against this search."
+    assert sentence(health(study)) != "No problems or doubts were found."
     assert verdict_sentence(study, verdict(study)) == "No trial was completed; 5 failed."
     page = write_report(study).read_text()
     assert "in which nothing was scored" in page
@@ -358,7 +358,7 @@ def test_commands_of_a_project(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["status", "p", "--runs-dir", str(tmp_path)]).output
     assert "trials: 3 completed, 1 not ended" in told
     assert "best: trial 1, val_loss 1 (less is better)" in told
-    assert "resume" not in told
+    assert "experiments resume" not in told
     refused = CliRunner().invoke(main, ["resume", "p", "--runs-dir", str(tmp_path)])
     assert refused.exit_code != 0
     assert "--from" in refused.output

@@ -22,6 +22,7 @@ from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
 from reports.figures._render import picture, render
+from reports.page.report import environment
 from reports.page.sections import SECTIONS
 from search_spaces.mnist_cnn import MnistCnn
 from tests.reports.synthetic import Synthetic, write_study
@@ -131,6 +132,27 @@ def test_trials_stopped_early_are_shown(synthetic: Study) -> None:
     assert list(curves.pruned) == list(trials.loc[stopped, "trial_id"])
     assert all((trial, "val_accuracy") in curves.curves for trial in curves.pruned)
     assert "(4 stopped early)" in verdict_sentence(pruned, verdict(pruned))
+
+
+def test_a_promoted_trial_is_said_to_run_its_own_epochs(synthetic: Study) -> None:
+    module = figures()["learning_curves"]
+    assert "ran 5 epochs" in module.finding(module.info(synthetic))
+    epochs = synthetic.epochs.assign(epoch=synthetic.epochs["epoch"] + 4)
+    promoted = replace(synthetic, read_epochs=lambda _: epochs)
+    assert "ran epochs 5 to 9 and ended" in module.finding(module.info(promoted))
+
+
+def test_workers_of_a_resumed_search_are_counted_once(synthetic: Study) -> None:
+    names = [f"worker {i % 2} (process {100 + i})" for i in range(len(synthetic.trials))]
+    resumed = replace(synthetic, trials=synthetic.trials.assign(worker=names))
+    module = figures()["workers"]
+    assert module.info(resumed).workers == ("worker 0", "worker 1")
+    assert module.finding(module.info(resumed)).startswith("2 workers spent")
+
+
+def test_commands_in_findings_are_shown_as_code() -> None:
+    template = environment().from_string("{{ said | code }}")
+    assert template.render(said="<b> run `a <i>`") == "&lt;b&gt; run <code>a &lt;i&gt;</code>"
 
 
 def test_what_matters_comes_first(synthetic: Study) -> None:

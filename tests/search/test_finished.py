@@ -1,6 +1,7 @@
 """Resuming a study with no work left: what it loads, and that the result is the same."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,25 @@ def test_a_study_with_nothing_left_to_do_loads_no_tensorflow_and_stays_as_it_is(
     before["config"]["runs_dir"] = str(study.parent)
     assert after == before  # it has ended when it had
     assert files_of(study) == files
+
+
+def test_a_study_with_nothing_to_do_and_a_report_of_it_is_not_written_to(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume_search(study)  # records the place of the copy, and writes its report
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in study.rglob("*") if p.is_file()}
+    del before[study / ".lock"]
+    monkeypatch.setattr("reports.write_report", None)
+    result = resume_search(study)
+    assert result.report == study / "report/index.html"
+    after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before}
+    assert after == before
+    monkeypatch.undo()
+    record = study / "study.json"
+    os.utime(record, ns=(result.report.stat().st_mtime_ns + 1,) * 2)
+    num_sessions = len(record_of(study)["sessions"])
+    assert resume_search(study).report.stat().st_mtime_ns > before[result.report][1]
+    assert len(record_of(study)["sessions"]) == num_sessions + 1
 
 
 def test_a_study_that_is_extended_trains(study: Path) -> None:
@@ -245,6 +265,6 @@ def test_a_folder_of_images_is_looked_at_again(
 ) -> None:
     data = found(study).data
     now = data if fingerprint == "as it was" else replace(data, fingerprint=fingerprint)
-    monkeypatch.setattr("experiments.search.finished.prepare", lambda *args, **kwargs: now)
+    monkeypatch.setattr("experiments.search.finished.prepared", lambda *args, **kwargs: now)
     of_dataset(study, f"folder:{tmp_path}")
     assert (found(study) is not None) == (now is data)

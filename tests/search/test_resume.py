@@ -280,8 +280,8 @@ def test_an_interrupted_search_says_how_to_go_on(
     monkeypatch.setattr("experiments.display.make_display", lambda quiet: Interrupting())
     result = call("resume", study, "--max-trials", "3", "--max-epochs", "2")
     assert result.exit_code == 130
-    assert f"go on with: experiments resume study --runs-dir {study.parent}" in result.stderr
-    assert "interrupted; go on with" in call("status", study).output
+    assert f"resume with: experiments resume study --runs-dir {study.parent}" in result.stderr
+    assert "interrupted; resume with" in call("status", study).output
     monkeypatch.undo()
     result = call("resume", study, "--quiet")
     assert result.exit_code == 0, result.output
@@ -333,7 +333,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(study: Path, small_disk: Pa
     result = call("resume", full, "--max-trials", "4", "--max-epochs", "2", "--workers", "0")
     assert result.exit_code == 2
     assert "no space is left for study 'study'" in result.stderr
-    assert f"go on with: experiments resume study --runs-dir {small_disk}" in result.stderr
+    assert f"resume with: experiments resume study --runs-dir {small_disk}" in result.stderr
     assert not list(full.rglob(".tmp-*"))
     subprocess.run(["mount", "-o", "remount,size=24m", small_disk], check=True)
     result = call("resume", full, "--max-trials", "4", "--max-epochs", "2", "--workers", "0")

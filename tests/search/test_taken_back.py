@@ -109,7 +109,7 @@ def test_what_a_session_refuses_before_it_begins_leaves_no_folder(
 
 def test_a_recorded_address_of_a_cluster_is_not_connected_to(study: Path) -> None:
     record = edit(study, lambda record: record["config"].update(ray="ray://10.0.0.9:10001"))
-    with pytest.raises(UserError, match=r"10001 to go on there, or --ray none"):
+    with pytest.raises(UserError, match=r"10001 to resume there, or --ray none"):
         changed_config(record, study, {"max_trials": 9})
     assert changed_config(record, study, {"ray": "none"}).ray is None
     assert changed_config(record, study, {"ray": "auto"}).ray == "auto"
@@ -136,13 +136,13 @@ def test_an_interrupt_while_restoring_says_nothing_of_the_session_before(study: 
     before = record_of(study)
     result = call("resume", study, "--max-trials", "4")
     assert result.exit_code == 130
-    assert "interrupted; go on with: experiments resume study" in result.stderr
+    assert "interrupted; resume with: experiments resume study" in result.stderr
     assert record_of(study) == before
 
 
 @pytest.mark.usefixtures("interrupted_restoring")
 def test_an_interrupt_before_the_first_session_is_no_crash(tmp_path: Path, cache_dir: Path) -> None:
-    with pytest.raises(KeyboardInterrupt, match="go on with: experiments resume study"):
+    with pytest.raises(KeyboardInterrupt, match="resume with: experiments resume study"):
         run_search(small(tmp_path / "runs", cache_dir))
     assert "sessions" not in record_of(tmp_path / "runs" / "study")
 

@@ -105,7 +105,7 @@ def test_trainings_under_other_numerics_are_taken_and_named(
     assert len(trained) == 3
     assert said[-1] == (
         f"trial {TRIAL}: The trainings were not all made under the same threads of an operation "
-        "(1, 2): that decides their numbers as seeds do."
+        "(1, 2): this affects results, as seeds do."
     )
 
 
@@ -194,6 +194,15 @@ def test_two_comparisons_at_once_lose_nothing(folder: Path) -> None:
         answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])
     assert answer.exit_code == 2
     assert "is being searched already" in answer.stderr
+
+
+def test_a_study_without_completed_trial_has_nothing_to_train(tmp_path: Path) -> None:
+    write_study(tmp_path, Synthetic(2, num_failed=2, num_seeds=0, name="failing"))
+    arguments = ["compare", "failing", "--default", "--seeds", "2", "--runs-dir", str(tmp_path)]
+    answer = CliRunner().invoke(main, arguments)
+    assert answer.exit_code == 2
+    assert "study 'failing' has no completed trial to train" in answer.stderr
+    assert "experiments resume failing" in answer.stderr
 
 
 def test_a_comparison_holds_the_lock_while_it_trains(

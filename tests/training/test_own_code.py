@@ -10,6 +10,7 @@ import pytest
 import search_spaces
 from experiments.finalists.artifacts import describe_model
 from experiments.record.errors import UserError
+from experiments.record.model_metadata import ModelMetadata
 from experiments.studies.export_model import export_model
 from experiments.training.own_code import notice_of, own_code
 from experiments.training.weights import export
@@ -56,7 +57,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = study / f"trial_{exported}" / "trial.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hyperparameters": hp.get_config()}))
     keras.utils.set_random_seed(3)
-    export(study, search_spaces.space_class("with_lambda")((8, 8, 1), 3).build(hp))
+    model = search_spaces.space_class("with_lambda")((8, 8, 1), 3).build(hp)
+    export(study, model, ModelMetadata(("a", "b", "c"), (8, 8, 1)))
     return study
 
 

@@ -1,1 +1,1 @@
-"""Image-classification datasets by name: `mnist`, `cats_vs_dogs`, `digits`, `tfds:`, `folder:`."""
+"""Image-classification datasets by name: `mnist`, `digits`, `tfds:`, `folder:`, `npz:`, `file:`."""

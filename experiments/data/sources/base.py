@@ -12,19 +12,19 @@ Image = npt.NDArray[np.uint8]
 
 
 class Progress(Protocol):
-    """Is told of images done, of images in all, and of what is done with them."""
+    """Receives the number of images done, of images in all, and the name of the step."""
 
     def __call__(self, done: int, total: int, what: str = ..., /) -> None: ...
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where a dataset is looked for, and who is told the progress.
+    """Where a dataset is looked for, and what receives the progress.
 
     Args:
         data_dir: Folder of tensorflow-datasets.
         cache_dir: The cache folder; nothing is remembered without.
-        progress: Told of images read.
+        progress: Receives the number of images read.
     """
 
     data_dir: str | None = None

@@ -106,18 +106,13 @@ def _same_classes(
 
 def _holds_classes(folder: Path) -> bool:
     below, _ = subfolders(folder)
-    return any(_holds_images(path) for path in below) and not (
-        _has_own_images(folder) and _has_class_beside(folder)
-    )
+    is_class = loose_images(folder) > 0 and _has_class_beside(folder)
+    return any(map(_holds_images, below)) and not is_class
 
 
 def loose_images(folder: Path) -> int:
     """Counts the images that lie in a folder itself, not in one below."""
     return sum(is_meant_as_image(path) for path in own_files(folder))
-
-
-def _has_own_images(folder: Path) -> bool:
-    return any(map(is_meant_as_image, own_files(folder)))
 
 
 def _has_class_beside(folder: Path) -> bool:

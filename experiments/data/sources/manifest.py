@@ -19,7 +19,7 @@ from experiments.data.sources.pixels import UnusableImageError, decode, reader
 from experiments.record.files import write_json
 
 READING = "reading images"
-_SAVE_SECONDS = 30.0  # what was read is kept so often, for who interrupts
+_SAVE_SECONDS = 30.0  # between saves: an interruption loses no more reading than that
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.sources.base import Image
+from experiments.record.errors import first_line
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -147,8 +148,7 @@ def _why_unidentified(path: Path) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    lines = str(error).strip().splitlines()
-    return f"damaged: {lines[0][:100]}" if lines else f"damaged: {type(error).__name__}"
+    return f"damaged: {first_line(error, 100)}"
 
 
 def _declared_range(image: "PIL.Image.Image") -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ def resolve(
         name: The dataset's name.
         data_dir: Folder of tensorflow-datasets.
         cache_dir: Where it is remembered what the files of a folder are.
-        progress: Told of images read.
+        progress: Receives the number of images read.
 
     Raises:
         UserError: It is unknown, can't be had, or is no image classification.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
 from experiments.data.sources.tfds_roles import choose_roles
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -128,8 +128,7 @@ def _check_network() -> None:
 
 def _first_line(error: BaseException) -> str:
     # TensorFlow puts the name of the graph's node before its message.
-    lines = re.sub(r"^\{\{.*?\}\} ", "", str(error)).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return re.sub(r"^\{\{.*?\}\} ", "", first_line(error, 400))[:200]
 
 
 def _checksum(builder: "tfds.core.DatasetBuilder") -> str:

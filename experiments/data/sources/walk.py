@@ -45,7 +45,7 @@ def subfolders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     seen = with_parents(folder)
     usable: list[Path] = []
     problems: list[tuple[Path, str]] = []
-    for path in _own_first(_visible(folder)):
+    for path in sorted(_visible(folder), key=lambda path: (path.is_symlink(), path)):
         try:
             state = path.stat()
         except OSError as error:
@@ -117,10 +117,6 @@ def _visible(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return sorted(folder / n for n in names if n[0] != "." and n.lower() not in _IGNORED)
-
-
-def _own_first(paths: list[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: (path.is_symlink(), path))
 
 
 def _reason(path: Path, error: OSError) -> str:

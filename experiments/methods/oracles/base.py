@@ -106,7 +106,7 @@ class DurableOracle(keras_tuner.Oracle):
     def update_trial(
         self, trial_id: str, metrics: dict[str, float], step: int = 0
     ) -> trial_module.Trial:
-        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial.
+        """Records one epoch; a status of `STOPPED` in the answer ends the trial.
 
         Nothing is written: an epoch's report is on the disk when the trial ends.
         """
@@ -172,7 +172,7 @@ class DurableOracle(keras_tuner.Oracle):
         return best_trials(self.trials, self._objectives()[0].direction, num_trials)
 
     def wanted(self) -> set[str]:
-        """Returns the trials whose training a later trial may go on from."""
+        """Returns the trials whose training a later trial may continue."""
         return set()
 
     def save(self) -> None:

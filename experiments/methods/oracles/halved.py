@@ -14,7 +14,7 @@ class Halved(DurableOracle):
     Args:
         pruner: `asha`, `hyperband` (asynchronous both) or `none`.
         max_epochs: Epochs of a trial that is not stopped.
-        factor: One trial in so many goes on at a rung.
+        factor: One trial in so many is promoted at each rung.
         **kwargs: Arguments of `keras_tuner.Oracle`.
     """
 
@@ -35,11 +35,11 @@ class Halved(DurableOracle):
         return self._halving is not None
 
     def wanted(self) -> set[str]:
-        """Returns the trials whose training a later trial may go on from."""
+        """Returns the trials whose training a later trial may continue."""
         return self._halving.promotion_candidates(self.trials) if self._halving else set()
 
     def promoted(self) -> dict[str, Any] | None:
-        """Returns the next trial, if it is one that goes on with another."""
+        """Returns the next trial, if it promotes another."""
         values = self._promoted()
         return None if values is None else {"status": Status.RUNNING, "values": values}
 
@@ -49,7 +49,7 @@ class Halved(DurableOracle):
         return self._halving.promoted_values(self.trials, self._max_epochs)
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
-        """Takes note of one epoch; a status of `STOPPED` in the answer ends the trial."""
+        """Records one epoch; a status of `STOPPED` in the answer ends the trial."""
         trial = super().update_trial(trial_id, metrics, step)
         running = {t.trial_id for t in self.ongoing_trials.values()}
         if self._pruner != "none" and trial_id in running:

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: who goes on at each rung, decided without waiting for others."""
+"""Asynchronous successive halving: promotes trials at each rung without waiting for others."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ class Place:
 class Halving:
     """Asynchronous successive halving, and asynchronous Hyperband where there are several brackets.
 
-    A trial that reaches a rung goes on if it is among the best one in `factor` of those that have
+    A trial that reaches a rung continues if it is among the best one in `factor` of those that have
     reached it so far; else it is stopped there. One that was stopped is promoted later, if it then
-    is among them: it goes on where it was. No trial waits for another one. Source: Li et al., "A
+    is among them: it continues from there. No trial waits for another one. Source: Li et al., "A
     System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
 
     Args:
         max_epochs: Epochs of a trial that is never stopped.
         objective: Name of what trials are compared by.
         direction: `"max"` or `"min"`.
-        factor: One in so many goes on.
+        factor: One in so many is promoted.
         num_brackets: Brackets that trials are put in by turns; each begins a rung later.
     """
 
@@ -57,7 +57,7 @@ class Halving:
             rungs.append(epochs)
             epochs *= factor
         self._brackets = [rungs[first:] for first in range(min(num_brackets, len(rungs)) or 1)]
-        # trial id -> metrics of a trial that has ended, and what they come to
+        # trial id -> metrics of a trial that has ended, and its best by epoch
         self._ended: dict[str, tuple[Any, dict[int, float]]] = {}
 
     def stops(self, trial: Any, trials: Mapping[str, Any], step: int) -> bool:
@@ -69,7 +69,7 @@ class Halving:
         return trial.trial_id not in self._best(places)
 
     def promoted_values(self, trials: Mapping[str, Any], max_epochs: int) -> dict[str, Any] | None:
-        """Returns the values of a trial that goes on with a stopped one; `None` without one."""
+        """Returns the values of a trial that promotes a stopped one; `None` without one."""
         promotion = self.promotable(trials)
         if promotion is None:
             return None
@@ -81,7 +81,7 @@ class Halving:
         }
 
     def promotable(self, trials: Mapping[str, Any]) -> tuple[Any, int] | None:
-        """Returns a stopped trial that is to go on, and its epochs so far; highest rungs first."""
+        """Returns a stopped trial to promote, and its epochs so far; highest rungs first."""
         promoted = origins(trials.values())
         for bracket, rungs in enumerate(self._brackets):
             for epochs in reversed(rungs):
@@ -117,7 +117,7 @@ class Halving:
         places = []
         for trial in trials.values():
             if _initial_epoch(trial) >= epochs:
-                continue  # it reached this rung as the trial it goes on from
+                continue  # it reached this rung as the trial it was promoted from
             reached = self._reached(trial, trials)
             if epochs in reached and self._bracket(trial, trials) == bracket:
                 places.append(Place(trial.trial_id, reached[epochs]))
@@ -126,7 +126,7 @@ class Halving:
     def _reached(self, trial: Any, trials: Mapping[str, Any]) -> dict[int, float]:
         """Returns the best objective until each epoch, from 1, that was reported.
 
-        A promoted trial has what it goes on from: its network is as good as it was there.
+        A promoted trial begins with the best of its origin, whose network it continues to train.
         """
         metrics, known = self._ended.get(trial.trial_id, (None, {}))
         if metrics is trial.metrics:
@@ -143,7 +143,7 @@ class Halving:
         return reached
 
     def _before(self, trial: Any, trials: Mapping[str, Any]) -> float:
-        """Returns the best that a trial's origin has come to where the trial goes on from it."""
+        """Returns the best value of a trial's origin until the epoch of its promotion."""
         origin, epochs = trials.get(str(_origin(trial))), _initial_epoch(trial)
         if origin is None:
             return float("-inf")
@@ -154,7 +154,7 @@ class Halving:
         return sorted(places, key=lambda p: (-p.value, int(p.trial_id)))
 
     def _best(self, places: list[Place]) -> list[str]:
-        """Returns who goes on; of the first few, the best alone."""
+        """Returns the trials to promote; of the first few, the best alone."""
         room = max(1, len(places) // self._factor)
         return [place.trial_id for place in self._ranked(places)[:room]]
 
@@ -172,5 +172,5 @@ def _origin(trial: Any) -> Any:
 
 
 def origins(trials: Iterable[Any]) -> set[str]:
-    """Returns the trials that others go on from."""
+    """Returns the trials that were promoted to others."""
     return {_origin(t) for t in trials} - {None}

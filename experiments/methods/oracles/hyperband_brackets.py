@@ -38,6 +38,12 @@ class Plan:
         last = math.ceil(1 + math.log(self.max_epochs, self.factor)) / (bracket + 1)
         return math.ceil(last * float(self.factor) ** (bracket - round_number))
 
+    @property
+    def num_trials(self) -> int:
+        """Number of trials of a sweep, promoted ones included."""
+        rounds = [(b, r) for b in range(self.num_brackets) for r in range(b + 1)]
+        return sum(self.size(bracket, round_number) for bracket, round_number in rounds)
+
     def epochs(self, bracket: int, round_number: int) -> int:
         """Returns the epochs that a trial has been trained for at the end of a round."""
         return math.ceil(self.max_epochs / float(self.factor) ** (bracket - round_number))
@@ -52,7 +58,7 @@ class Bracket:
         number: Its number, of rounds after the first.
         sweep: The sweep over all brackets that it belongs to.
         rounds: Ids of the trials of each round.
-        origins: Promoted trial -> trial that it goes on from.
+        origins: Promoted trial -> trial that it continues.
     """
 
     plan: Plan

@@ -22,9 +22,9 @@ class OptunaOracle(Halved):
     """Proposes by Optuna: tree-structured Parzen estimators, Gaussian processes, CMA-ES and more.
 
     A proposal is a function of the seed, the trial's number and the trials there are, running ones
-    included. Nothing else is remembered, so an oracle that is rebuilt from the trial files goes on
-    as if nothing had happened. A failed trial counts as the worst one seen. Works in plain Keras
-    Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
+    included. Nothing else is remembered, so an oracle that is rebuilt from the trial files
+    continues as if nothing had happened. A failed trial counts as the worst one seen. Works in
+    plain Keras Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
 
     `tpe` and `nsga2` take a list of objectives. The first named decides a trial's best epoch, its
     score, its rank and what the pruner stops; values of the others are those of that epoch.
@@ -38,7 +38,7 @@ class OptunaOracle(Halved):
             answer's status is `STOPPED` then. Such a trial ends as completed, its message begins
             with `pruned`.
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
-        factor: Of `asha` and `hyperband`: one trial in so many goes on at a rung.
+        factor: Of `asha` and `hyperband`: one trial in so many is promoted at each rung.
         earlier: Values and score (of several objectives a sequence of scores) of trials of other
             searches, and, of those that were stopped early, the objective by epoch from 0; the
             sampler takes them as its own, pruners do not see them.
@@ -153,7 +153,7 @@ class OptunaOracle(Halved):
 
     @property
     def _ranks_stopped(self) -> bool:
-        """Whether the sampler knows what to make of trials that were stopped early."""
+        """Whether the sampler can use trials that were stopped early."""
         return self._proposer.row.ranks_stopped and len(self._names) == 1
 
     def _in_order(self) -> list[Any]:
@@ -178,7 +178,7 @@ class OptunaOracle(Halved):
         if state != TrialState.PRUNED:
             return state
         if trial.trial_id in promoted:
-            return TrialState.WAITING  # it is seen as the trial that goes on from it
+            return TrialState.WAITING  # it is seen as the trial that continues it
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
 
     def values_of(self, trial: trial_module.Trial) -> list[float]:

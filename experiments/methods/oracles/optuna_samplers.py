@@ -2,7 +2,7 @@
 
 Optuna keeps what a sampler remembers in attributes of trials and of the study. Here every proposal
 is made in a study of its own, which is thrown away: what a sampler must remember is worked out
-from the trials each time, so a search that was rebuilt from its files goes on as if undisturbed.
+from the trials each time, so a search that was rebuilt from its files continues as if undisturbed.
 """
 
 import warnings
@@ -134,7 +134,7 @@ class Proposer:
         self._directions = [
             StudyDirection.MAXIMIZE if d == "max" else StudyDirection.MINIMIZE for d in directions
         ]
-        self._generations: dict[Any, dict[str, Any]] = {}  # trials told of -> state of CMA-ES
+        self._generations: dict[Any, dict[str, Any]] = {}  # trials received -> state of CMA-ES
         if self.row.needs_torch:
             _require_torch(sampler)
 

@@ -58,11 +58,7 @@ class Arm:
     def tested(self) -> str:
         """The number of its test scores as text: `3 seeds`, `2 searches`."""
         count = len(self.tests)
-        return (
-            f"{count} searches"
-            if self.unit == "search" and count != 1
-            else plural(count, self.unit)
-        )
+        return f"{count} searches" if self.searches and count != 1 else plural(count, self.unit)
 
     @property
     def sample(self) -> Sample:

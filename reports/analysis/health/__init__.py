@@ -48,7 +48,7 @@ def sentence(findings: list[Finding]) -> str:
     problems = sum(f.level == PROBLEM for f in findings)
     doubts = sum(f.level == DOUBT for f in findings)
     if not problems and not doubts:
-        return "Nothing speaks against this search."
+        return "No problems or doubts were found."
     return (
         f"{plural(problems, 'problem')} and {plural(doubts, 'doubt')}; the first: "
         f"{findings[0].title}."

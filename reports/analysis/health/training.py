@@ -42,8 +42,8 @@ def last_epoch(study: Study) -> Iterator[Finding]:
         if len(curves) >= _SHOWS:
             yield Finding(
                 GOOD,
-                f"no gain of the best {what} stands out of the noise of their last {window} "
-                "epochs: they had stopped improving",
+                f"the last {window} epochs of the best {what} show no gain above the noise: they "
+                "had stopped improving",
             )
         return
     change = {} if math.isnan(limit) else {"max_epochs": int(limit * 2)}

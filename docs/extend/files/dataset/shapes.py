@@ -16,7 +16,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
     Args:
         name: The name it was asked for by, `shapes`.
         argument: What follows the colon of a name that takes an argument; else the name.
-        access: Folders of data and cache, and who is told of progress.
+        access: Folders of data and cache, and what receives the progress.
     """
     labels = np.arange(_COUNT, dtype=np.int64) % 2
 

@@ -1,0 +1,80 @@
+"""The part of a dataset's name behind its colon, where that is a path."""
+
+import os
+import re
+from pathlib import Path
+
+_FOLDER, _CODE = "folder:", "file:"
+_PATHS = (_FOLDER, "npz:", _CODE)
+_LABELS = "?labels="
+_FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)", re.DOTALL)
+
+
+def is_path(dataset: object) -> bool:
+    """Whether a dataset is named by a path: it may move, and its content may change."""
+    return isinstance(dataset, str) and dataset.startswith(_PATHS)
+
+
+def is_code(dataset: object) -> bool:
+    """Whether a dataset is made by a user's own code."""
+    return isinstance(dataset, str) and dataset.startswith(_CODE)
+
+
+def split_labels(argument: str) -> tuple[str, str | None]:
+    """Splits `photos?labels=labels.csv` into the folder and the file of labels, if one is named."""
+    path, mark, labels = argument.partition(_LABELS)
+    return path, labels if mark else None
+
+
+def split_function(argument: str) -> tuple[str, str]:
+    """Splits `my_data.py:load` into the file and the name of a function; empty if none is named."""
+    found = _FUNCTION.fullmatch(argument)
+    return (found["path"], found["name"]) if found else (argument, "")
+
+
+def labels_file(folder: Path, labels: str, base: Path | None = None) -> Path:
+    """Returns the file of labels: in the folder of images, or else from `base` on.
+
+    Args:
+        folder: The folder of images.
+        labels: What was named.
+        base: The current folder if `None`.
+    """
+    named = Path(labels).expanduser()
+    inside, beside = folder / named, Path(base or ".") / named
+    return beside if not inside.is_file() and beside.is_file() else inside
+
+
+def whole(dataset: str, base: Path | None = None) -> str:
+    """Returns the name of a dataset with an absolute path.
+
+    A file of labels in the folder of images stays relative to it, so that both can be moved.
+
+    Args:
+        dataset: Its name, for which `is_path` holds.
+        base: Base folder of relative paths; the current folder if `None`.
+    """
+    scheme, _, argument = dataset.partition(":")
+    if not argument:
+        return dataset
+    if dataset.startswith(_CODE):
+        path, function = split_function(argument)
+        return f"{scheme}:{_absolute(path, base)}" + (f":{function}" if function else "")
+    if not dataset.startswith(_FOLDER):
+        return f"{scheme}:{_absolute(argument, base)}"
+    path, labels = split_labels(argument)
+    path = _absolute(path, base)
+    if labels is None:
+        return f"{scheme}:{path}"
+    if not (Path(path) / labels).is_file() and labels_file(Path(path), labels, base).is_file():
+        labels = _absolute(labels, base)
+    return f"{scheme}:{path}{_LABELS}{labels}"
+
+
+def file_of(dataset: str) -> Path:
+    """Returns the file of a dataset that is made by code, for which `is_code` holds."""
+    return Path(split_function(dataset.removeprefix(_CODE))[0]).expanduser()
+
+
+def _absolute(path: str, base: Path | None) -> str:
+    return os.path.abspath(Path(base or ".") / Path(path).expanduser())

@@ -1,0 +1,352 @@
+"""Arrays of images and labels, checked and brought to 0..255 and to class numbers.
+
+Arrays are known by name: `x_train` and `y_train`, and, if there are such, `x_validation` (or
+`x_val`) and `x_test` with their labels, and `class_names`.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.data.sources.base import Image, RawDataset, RawSplit
+from experiments.record.errors import UserError
+from experiments.record.formatting import listed
+
+_ENDINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+_NAMES = "class_names"
+KNOWN = frozenset({_NAMES, *(f"{a}_{e}" for a in "xy" for ends in _ENDINGS.values() for e in ends)})
+_WHITE = 255
+_ROUNDING = 1e-6  # by which a float may be above 1 or below 0
+_AT_ONCE = 1024  # images
+_MOST_CLASSES = 1_000_000
+_CHANNELS = (1, 3, 4)
+_IMAGES = "images of shape (N, H, W) or (N, H, W, C), C being 1, 3 or 4, are expected"
+Array = npt.NDArray[Any]
+
+
+class WrongArraysError(ValueError):
+    """Arrays that are no image classification; says why in one line."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The arrays of one split, and their names.
+
+    Args:
+        x: Name of the images.
+        y: Name of the labels.
+        images: `(N, H, W)` or `(N, H, W, C)`.
+        labels: `(N,)`, or one-hot `(N, K)`.
+    """
+
+    x: str
+    y: str
+    images: Array
+    labels: Array
+
+
+def dataset_of_arrays(
+    name: str, arrays: Mapping[str, object], notes: Sequence[str] = ()
+) -> RawDataset:
+    """Makes a dataset of arrays by name; what holds the same pixels and labels is the same.
+
+    Args:
+        name: The dataset's name.
+        arrays: Array, or what NumPy makes one of, by name. What is not in `KNOWN` is not used.
+        notes: What is to be said of it, a line each.
+
+    Raises:
+        UserError: They are no image classification.
+    """
+    try:
+        return _dataset(name, arrays, notes)
+    except WrongArraysError as error:
+        raise UserError(f"dataset {name!r}: {error}") from None
+
+
+def _dataset(name: str, arrays: Mapping[str, object], notes: Sequence[str]) -> RawDataset:
+    pairs = _pairs(arrays)
+    scale = _scale(pairs)
+    classes = _Classes(arrays.get(_NAMES))
+    labels = {role: classes.numbers(pair) for role, pair in pairs.items()}
+    class_names = classes.names(labels["train"], pairs["train"].y)
+    pixels = {role: _pixels(pair.images, scale) for role, pair in pairs.items()}
+    said = [*notes]
+    if scale != 1:
+        said.append(f"images of 0 to 1 were scaled to 0 to {_WHITE}")
+    unused = sorted(str(key) for key in arrays if key not in KNOWN)
+    if unused:
+        said.append(f"arrays that are not used: {listed(unused)}")
+    splits = {role: _split(pixels[role], labels[role], pair.x) for role, pair in pairs.items()}
+    return RawDataset(
+        name=name,
+        identity=f"arrays/{_digest(pixels, labels, class_names)}",
+        class_names=class_names,
+        channels=1 if pixels["train"].shape[-1] == 1 else 3,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        notes=tuple(said),
+    )
+
+
+def _pairs(arrays: Mapping[str, object]) -> dict[str, _Pair]:
+    """Returns the arrays of each role that has some."""
+    pairs = {}
+    for role, endings in _ENDINGS.items():
+        given = [e for e in endings if f"x_{e}" in arrays or f"y_{e}" in arrays]
+        if len(given) > 1:
+            raise WrongArraysError(
+                f"there are arrays for {given[0]!r} and for {given[1]!r}, which mean the same: "
+                "leave one of them out"
+            )
+        if given:
+            pairs[role] = _pair(arrays, given[0])
+    if "train" not in pairs:
+        raise WrongArraysError(
+            "there is no array 'x_train': expected x_train and y_train (and x_val, y_val, x_test, "
+            f"y_test, class_names if you have them); there are {listed(_texts(arrays)) or 'none'}"
+        )
+    channels = {pair.x: _with_channels(pair.images).shape[-1] for pair in pairs.values()}
+    if len(set(channels.values())) > 1:
+        found = listed([f"{x} has {count}" for x, count in channels.items()])
+        raise WrongArraysError(f"images have different numbers of channels: {found}")
+    return pairs
+
+
+def _texts(arrays: Mapping[str, object]) -> list[str]:
+    return sorted(map(str, arrays))
+
+
+def _pair(arrays: Mapping[str, object], ending: str) -> _Pair:
+    x, y = f"x_{ending}", f"y_{ending}"
+    for there, missing in ((x, y), (y, x)):
+        if missing not in arrays:
+            raise WrongArraysError(
+                f"there is {there!r} but no array {missing!r}; there are {listed(_texts(arrays))}"
+            )
+    images, labels = (_array(key, arrays[key]) for key in (x, y))
+    _check_images(x, images)
+    if labels.ndim == 0 or len(images) != len(labels):
+        count = "one number" if labels.ndim == 0 else f"{len(labels):,} labels"
+        raise WrongArraysError(
+            f"{x!r} has {len(images):,} images and {y!r} has {count}: expected one label an image"
+        )
+    return _Pair(x, y, images, labels)
+
+
+def _array(key: str, value: object) -> Array:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise WrongArraysError(f"{key!r} is no array of numbers ({lines[0][:150]})") from None
+    if array.dtype.hasobject:
+        raise WrongArraysError(f"{key!r} holds Python objects: an array of numbers is expected")
+    return array
+
+
+def _check_images(x: str, images: Array) -> None:
+    if images.dtype.kind not in "uifb":
+        raise WrongArraysError(f"{x!r} has dtype {images.dtype}: expected uint8 or float")
+    if images.ndim not in (3, 4):
+        raise WrongArraysError(
+            f"{x!r} has shape {images.shape}: {_IMAGES}; tables, series and other inputs are not "
+            "supported yet"
+        )
+    if images.ndim == 4 and images.shape[-1] not in _CHANNELS:
+        first = images.shape[1] in _CHANNELS
+        mend = "; put channels last: np.moveaxis(x, 1, -1)" if first else ""
+        raise WrongArraysError(f"{x!r} has shape {images.shape}: {_IMAGES}{mend}")
+    if not images.size:
+        raise WrongArraysError(
+            f"{x!r} is empty (shape {images.shape}): give it images, or leave it out"
+        )
+
+
+def _with_channels(images: Array) -> Array:
+    return images[..., None] if images.ndim == 3 else images
+
+
+def _scale(pairs: Mapping[str, _Pair]) -> float:
+    """Returns what brings pixels to 0..255: 255 if all are floats (or booleans) of 0..1, else 1."""
+    of_one = {}
+    for pair in pairs.values():
+        kind = pair.images.dtype.kind
+        low, high = _range(pair.x, pair.images)
+        if low < -_ROUNDING or high > _WHITE + _ROUNDING:
+            raise WrongArraysError(
+                f"{pair.x!r} has values from {low:g} to {high:g}: expected 0 to {_WHITE}, or 0 to "
+                "1 as floats"
+            )
+        of_one[pair.x] = kind == "b" or (kind == "f" and high <= 1 + _ROUNDING)
+    if len(set(of_one.values())) > 1:
+        small = listed([x for x, is_one in of_one.items() if is_one])
+        large = listed([x for x, is_one in of_one.items() if not is_one])
+        raise WrongArraysError(
+            f"values of {small} are from 0 to 1, those of {large} from 0 to {_WHITE}: bring all to "
+            "the same range"
+        )
+    return _WHITE if all(of_one.values()) else 1
+
+
+def _range(key: str, array: Array) -> tuple[float, float]:
+    with np.errstate(invalid="ignore"):
+        low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise WrongArraysError(f"{key!r} has values that are NaN or infinite")
+    return low, high
+
+
+def _pixels(images: Array, scale: float) -> npt.NDArray[np.uint8]:
+    """Returns `(N, H, W, C)`, uint8, 0..255."""
+    images = _with_channels(images)
+    if images.dtype == np.uint8:
+        return images
+    pixels = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), _AT_ONCE):
+        chosen = slice(start, start + _AT_ONCE)
+        scaled = images[chosen].astype(np.float32) * np.float32(scale)
+        pixels[chosen] = np.rint(np.clip(scaled, 0, _WHITE))
+    return pixels
+
+
+class _Classes:
+    """Numbers and names of the classes.
+
+    Args:
+        names: The array `class_names`; `None` if there is none.
+    """
+
+    def __init__(self, names: object) -> None:
+        self._names = None if names is None else _class_names(names)
+        self._count, self._counted = 0, ""  # as one-hot labels or names have it, and which
+        if self._names is not None:
+            self._count, self._counted = len(self._names), _NAMES
+
+    def numbers(self, pair: _Pair) -> npt.NDArray[np.int64]:
+        """Returns the labels of a split as `(N,)`, 0 to one less than the number of classes."""
+        labels = pair.labels
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.dtype.kind not in "uifb":
+            raise WrongArraysError(
+                f"{pair.y!r} has dtype {labels.dtype}: expected whole numbers, 0 for the first "
+                "class, or one-hot rows; names of classes go into 'class_names'"
+            )
+        if labels.ndim > 2:
+            raise WrongArraysError(
+                f"{pair.y!r} has shape {labels.shape}: expected (N,) or one-hot (N, K)"
+            )
+        low, high = _range(pair.y, labels) if labels.size else (0, 0)
+        if labels.ndim == 2:
+            return self._of_one_hot(pair.y, labels)
+        _check_numbers(pair.y, labels, low, high)
+        if self._counted and high >= self._count:
+            raise WrongArraysError(
+                f"{pair.y!r} has the label {high:g}, but {self._counted!r} has {self._count} "
+                f"classes: expected labels from 0 to {self._count - 1}"
+            )
+        return labels.astype(np.int64)
+
+    def _of_one_hot(self, y: str, labels: Array) -> npt.NDArray[np.int64]:
+        hot = (labels == 1).sum(axis=1) == 1
+        wrong = np.flatnonzero(~hot | ((labels != 0).sum(axis=1) != 1))
+        if len(wrong):
+            row = ", ".join(f"{value:g}" for value in labels[wrong[0]].astype(float)[:5])
+            more = ", ..." if labels.shape[1] > 5 else ""
+            raise WrongArraysError(
+                f"{y!r} has shape {labels.shape}, but row {wrong[0]} is not one-hot "
+                f"({row}{more}): several labels an image, and regression, are not supported yet"
+            )
+        if self._counted and labels.shape[1] != self._count:
+            raise WrongArraysError(
+                f"{y!r} is one-hot for {labels.shape[1]} classes, but {self._counted!r} has "
+                f"{self._count}"
+            )
+        self._count, self._counted = labels.shape[1], self._counted or y
+        numbers: npt.NDArray[np.int64] = labels.argmax(axis=1).astype(np.int64)
+        return numbers
+
+    def names(self, train: npt.NDArray[np.int64], y: str) -> tuple[str, ...]:
+        """Returns a name for each class: the given one, or else its number.
+
+        Args:
+            train: Labels of train, in which every class has to be.
+            y: What they are called.
+        """
+        there = set(np.unique(train).tolist())
+        if len(there) == 1:
+            raise WrongArraysError(
+                f"{y!r} has one class only ({min(there)}): a classification needs at least 2"
+            )
+        count = self._count or max(there) + 1
+        if len(there) < count:
+            missing = next(number for number in range(count) if number not in there)
+            lacking = count - len(there)
+            also = f", nor of {lacking - 1:,} more" if lacking > 1 else ""
+            raise WrongArraysError(
+                f"{y!r} has no image of class {missing}{also}: classes are numbered from 0 to "
+                f"{count - 1:,}, and each needs images to train on (are these labels, not values "
+                "to be predicted?)"
+            )
+        return self._names or tuple(str(number) for number in range(count))
+
+
+def _check_numbers(y: str, labels: Array, low: float, high: float) -> None:
+    if labels.dtype.kind == "f":
+        broken = labels[labels != np.rint(labels)]
+        if len(broken):
+            raise WrongArraysError(
+                f"{y!r} has labels that are not whole, such as {float(broken[0]):g}: expected "
+                "numbers of classes; regression is not supported yet"
+            )
+    if low < 0:
+        raise WrongArraysError(
+            f"{y!r} has negative labels, such as {low:g}: expected 0 for the first class"
+        )
+    if high >= _MOST_CLASSES:
+        raise WrongArraysError(
+            f"{y!r} has labels up to {high:,.0f}: expected numbers of classes, from 0 on; "
+            "regression is not supported yet"
+        )
+
+
+def _class_names(value: object) -> tuple[str, ...]:
+    names = _array(_NAMES, value)
+    if names.ndim != 1 or names.dtype.kind not in "Uui":
+        raise WrongArraysError(
+            f"{_NAMES!r} has shape {names.shape} and dtype {names.dtype}: expected one text a class"
+        )
+    texts = tuple(str(n).encode("utf-8", "backslashreplace").decode() for n in names.tolist())
+    twice = sorted({text for text in texts if texts.count(text) > 1})
+    if twice or not all(texts):
+        what = f"{twice[0]!r} twice" if twice else "an empty name"
+        raise WrongArraysError(f"{_NAMES!r} has {what}: expected another name for each class")
+    return texts
+
+
+def _split(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], called: str) -> RawSplit:
+    def images(indices: npt.NDArray[np.int64]) -> Iterator[Image]:
+        return (pixels[index] for index in indices)
+
+    return RawSplit(labels, images, called)
+
+
+def _digest(
+    pixels: Mapping[str, npt.NDArray[np.uint8]],
+    labels: Mapping[str, npt.NDArray[np.int64]],
+    class_names: Sequence[str],
+) -> str:
+    digest = hashlib.sha256("\0".join(class_names).encode())
+    for role, images in pixels.items():
+        digest.update(f"\0{role}\0{images.shape}\0".encode())
+        for start in range(0, len(images), _AT_ONCE):
+            digest.update(np.ascontiguousarray(images[start : start + _AT_ONCE]).tobytes())
+        digest.update(labels[role].tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,131 @@
+"""A user's own Python file with a function that returns arrays of images and labels."""
+
+import hashlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from experiments.data.sources.argument import split_function
+from experiments.data.sources.arrays import dataset_of_arrays
+from experiments.data.sources.base import Access, RawDataset
+from experiments.record.errors import UserError
+from experiments.record.formatting import listed
+
+_DEFAULT = "load"
+_MODULE = "experiments_own_data"  # the name that the file is imported by
+
+
+def load(name: str, argument: str, access: Access) -> RawDataset:
+    """Runs a function of the file and takes the arrays that it returns.
+
+    Args:
+        name: The dataset's name.
+        argument: `my_data.py`, or `my_data.py:NAME`. Without a name it is `load`, or else the only
+            public function of the file.
+        access: Not needed.
+
+    Raises:
+        UserError: The file or function can't be found, fails, or returns no image classification.
+    """
+    place, wanted = split_function(argument)
+    path = Path(place).expanduser()
+    source = _source(name, path)
+    with _running(name, path, source) as module:
+        function = _function(name, path, module, wanted)
+        given = _called(name, path, function)
+    called = f"{function.__name__}() of {path.name}"
+    if not isinstance(given, Mapping):
+        raise UserError(
+            f"dataset {name!r}: {called} returned {type(given).__name__}: expected a dict of "
+            "arrays, such as {'x_train': ..., 'y_train': ...}"
+        )
+    text = hashlib.sha256(source).hexdigest()[:16]
+    return dataset_of_arrays(name, given, [f"arrays made by {called}, source {text}"])
+
+
+def _source(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"dataset {name!r}: {str(path)!r} can't be read ({reason})") from None
+
+
+@contextmanager
+def _running(name: str, path: Path, source: bytes) -> Iterator[ModuleType]:
+    """Runs the file as a module, which can import its neighbours; leaves no byte code behind."""
+    module, folder = ModuleType(_MODULE), str(path.parent)
+    module.__file__ = str(path)
+    sys.modules[_MODULE] = module
+    sys.path.insert(0, folder)
+    try:
+        with _errors(name, path):
+            exec(compile(source, str(path), "exec"), module.__dict__)
+        yield module
+    finally:
+        sys.modules.pop(_MODULE, None)
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def _function(name: str, path: Path, module: ModuleType, wanted: str) -> Callable[..., object]:
+    """Chooses the function that is called."""
+    public = {
+        key: value
+        for key, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == _MODULE and not key.startswith("_")
+    }
+    found = getattr(module, wanted or _DEFAULT, None)
+    if found is None and not wanted and len(public) == 1:
+        found = next(iter(public.values()))
+    if inspect.isfunction(found):
+        return found
+    there = f"its functions are {listed(sorted(public))}" if public else "it has no function"
+    what = repr(wanted) if wanted else f"{_DEFAULT!r}, nor a single other one"
+    raise UserError(
+        f"dataset {name!r}: {str(path)!r} has no function {what} ({there}): name one as "
+        f"file:{path.name}:NAME"
+    )
+
+
+def _called(name: str, path: Path, function: Callable[..., object]) -> object:
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise UserError(
+            f"dataset {name!r}: {function.__name__}() of {str(path)!r} needs the argument "
+            f"{needed[0]!r}: expected a function that is called without any"
+        )
+    with _errors(name, path):
+        return function()
+
+
+@contextmanager
+def _errors(name: str, path: Path) -> Iterator[None]:
+    """Turns whatever the file raises into one line with the number of the file's line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        lines = text.strip().splitlines()
+        message = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+        number = _line(error, str(path))
+        where = f"line {number} of {str(path)!r}" if number else repr(str(path))
+        raise UserError(f"dataset {name!r}: {where} fails: {message}") from error
+
+
+def _line(error: BaseException, path: str) -> int | None:
+    """Returns the last line of the file that an error came through."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    numbers = [frame.lineno for frame in frames if frame.filename == path]
+    return numbers[-1] if numbers else None

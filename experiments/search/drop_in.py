@@ -1,0 +1,744 @@
+"""`experiments.Tuner`: takes the calls of Keras Tuner's tuners, and leaves a study.
+
+The model, its training and its data are the caller's. Trials run in this process, or in worker
+processes that get model and data once (`search.shipped`).
+"""
+
+import hashlib
+import inspect
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import trial as trial_module
+from keras_tuner.src.engine import objective as objective_module
+from keras_tuner.src.engine import tuner_utils
+
+from experiments.config import ScriptConfig, SearchConfig
+from experiments.data.prepare import PreparedData
+from experiments.display import make_display
+from experiments.display.base import Display
+from experiments.display.plain import PlainDisplay
+from experiments.executors.base import Executor, Job
+from experiments.executors.deadline import Deadline
+from experiments.executors.inline import InlineExecutor
+from experiments.executors.starting import refuse_while_spawning
+from experiments.hyperparameters.source import changed, source_of
+from experiments.methods.guidance import chosen_method, given_points
+from experiments.methods.make import make_oracle, plan_of
+from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.warm_start import as_record, from_record, warm_start
+from experiments.process.inherited import refuse_shared_trials
+from experiments.record.durations import clock, parse_deadline
+from experiments.record.ended_trials import ENDED
+from experiments.record.errors import UserError
+from experiments.record.files import write_json
+from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder, TrialFolder
+from experiments.record.lock import is_running, locked
+from experiments.record.methods import METHODS, optuna_methods
+from experiments.record.objective import Objective, parse_objective
+from experiments.record.seeds import Stream, derive_seed
+from experiments.record.study import is_unbegun, read_study, write_study
+from experiments.search.driver import Driver
+from experiments.search.new_study import describe_study
+from experiments.search.repair import restore
+from experiments.search.retention import make_retention
+from experiments.search.run import describe_space
+from experiments.search.session_record import SessionRecord, threads_in
+from experiments.search.trial_record import TrialRecord
+from experiments.training.own_fit import EpochRecorder, FitAttempt, FitResult, FitTask, run_fit
+from experiments.training.task import TrialResult
+
+_NO_END = 1_000_000  # trials of a grid, which ends by itself
+_EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
+_HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
+_MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
+
+
+class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
+    """Searches the hyperparameters of a Keras model; use it as a tuner of Keras Tuner.
+
+    `search(...)` passes its arguments to the model's `fit`. Each epoch is recorded. A search that
+    was ended resumes when the script runs again: trials that had ended are not repeated. The
+    project folder is a study of this suite and a project of Keras Tuner.
+
+    Args:
+        hypermodel: A function of `HyperParameters` that returns a compiled model, a `HyperModel`,
+            or its class; may be missing where `run_trial` is overridden.
+        objective: As in Keras Tuner: a name, an `Objective`, or a list of them, of which the first
+            ranks trials. The objective that `run_trial` returns as a number if `None`.
+        max_trials: Number of trials; may be raised when a search is resumed.
+        seed: Seed of everything random; drawn and recorded if `None`.
+        hyperparameters: Overrides of the search space, as in Keras Tuner.
+        tune_new_entries: As in Keras Tuner.
+        allow_new_entries: As in Keras Tuner.
+        max_retries_per_trial: How often a trial is tried again after an error.
+        max_consecutive_failed_trials: Failures in a row that end the search with an error.
+        method: `random`, `grid`, `hyperband`, `bayesian`, `tpe`, `gp`, `cmaes`, `nsga2`, `qmc`, or
+            `auto`, which chooses by budget and space.
+        pruner: What stops hopeless trials after an epoch: `asha`, `hyperband`, `median`,
+            `wilcoxon`, or `none`; with `auto`, `None` leaves the choice to it.
+        workers: Worker processes; 0 runs trials in this process.
+        deadline: When to start no more trials: `30m`, `18:00`.
+        keep: Best trials whose weights are kept.
+        warm_start: Earlier trials that inform the method: studies, Keras Tuner projects, CSV
+            files, Optuna storages.
+        tries: Values that the first trials get; defaults for the rest.
+        max_epochs: Most epochs of one trial, for methods that divide them; `epochs` of `search` if
+            `None`.
+        method_settings: Settings of the method, such as `{"factor": 4}`.
+        directory: Folder of the project folder, `.` if `None`.
+        project_name: Name of the project folder, `untitled_project` if `None`.
+        overwrite: Whether to remove an earlier search instead of resuming it.
+        executions_per_trial: Trainings of each trial; its score is their mean.
+        **kwargs: `optimizer`, `loss`, `metrics`, `distribution_strategy`, `max_model_size`,
+            `logger` and `tuner_id`, as in Keras Tuner.
+
+    Raises:
+        UserError: An argument can't be used, or the folder holds something else.
+    """
+
+    oracle: Any
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: keras_tuner.HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        method: str = "auto",
+        pruner: str | None = None,
+        workers: int = 0,
+        deadline: str | None = None,
+        keep: int = 10,
+        warm_start: str | Sequence[str] = (),
+        tries: Sequence[Mapping[str, Any]] = (),
+        max_epochs: int | None = None,
+        method_settings: Mapping[str, Any] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        project_name: str | None = None,
+        overwrite: bool = False,
+        executions_per_trial: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        refuse_while_spawning()
+        if hypermodel is None and not self._has_own_run:
+            raise UserError(
+                "hypermodel is missing: give a function that builds a model, or override run_trial"
+            )
+        if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
+            hypermodel = hypermodel()
+        folder = Path(directory or ".") / (project_name or "untitled_project")
+        _check_folder(folder, overwrite)
+        objectives = [_as_text(one) for one in _objectives(objective)]
+        sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
+        self._config: SearchConfig = ScriptConfig(
+            space=_name_of(hypermodel, type(self)),
+            dataset="",
+            method=method,
+            max_trials=_NO_END if max_trials is None else max_trials,
+            max_epochs=max_epochs or 1,
+            objective=objectives,
+            seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
+            name=folder.name,
+            runs_dir=str(folder.parent),
+            patience=None,
+            executions_per_trial=executions_per_trial,
+            confirm=0,
+            workers=workers,
+            deadline=deadline,
+            max_failures=max_consecutive_failed_trials,
+            keep=keep,
+            method_settings=dict(method_settings or {}),
+            pruner=pruner,
+            tries=tuple(tries),
+            sources=sources,
+        )
+        self._max_epochs = max_epochs
+        self._seed_given, self._was_auto = seed is not None, method == "auto"
+        self._retries = max_retries_per_trial
+        self._attempt: FitAttempt | None = None
+        self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._entries = {
+            "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
+        }  # fmt: skip
+        self._study = None if overwrite else _record_of(folder)
+        if self._study is not None:
+            self._config = _as_before(self._config, self._study, self._seed_given)
+        plain = replace(
+            self._config,
+            method="random" if len(self._config.objectives) == 1 else "tpe",
+            method_settings={}, pruner=None, tries=(), sources=(),
+        )  # fmt: skip
+        space = hyperparameters or keras_tuner.HyperParameters()
+        super().__init__(
+            oracle=make_oracle(plain, space, entries=self._entries),
+            hypermodel=hypermodel,
+            directory=str(folder.parent),
+            project_name=folder.name,
+            overwrite=overwrite,
+            executions_per_trial=executions_per_trial,
+            **kwargs,
+        )
+        if self._config.method != "auto":
+            self._set_oracle(self._config)
+
+    @property
+    def _has_own_run(self) -> bool:
+        return type(self).run_trial is not Tuner.run_trial
+
+    @property
+    def _has_own_fit(self) -> bool:
+        own = type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
+        return self._has_own_run or own
+
+    @property
+    def folder(self) -> Path:
+        """The study folder."""
+        return Path(self.project_dir)
+
+    def reload(self) -> None:
+        """Sets the state from the trial files of an earlier search."""
+        self.oracle.reload()
+        self._populate_initial_space()
+        for trial in self.oracle.trials.values():
+            self.oracle.update_space(trial.hyperparameters)
+
+    def save(self) -> None:
+        """Writes the file by which Keras Tuner knows a project, and the oracle's state."""
+        write_json(Path(self._get_tuner_fname()), self.get_state())
+        self.oracle.flush()
+
+    def _set_oracle(self, config: SearchConfig, **arguments: Any) -> None:
+        """Makes the method's oracle over the space that is known, with the trials there are."""
+        before: Any = self.oracle
+        self.oracle = make_oracle(
+            config, before.hyperparameters, entries=self._entries, **arguments
+        )
+        self.oracle._set_project_dir(self.directory, self.project_name)
+        self.oracle.rebuild(before.trials.values())
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Runs trials until the method has no more.
+
+        Args:
+            *fit_args: Passed to the hypermodel's `fit`, or to `run_trial` where it is overridden.
+            **fit_kwargs: Likewise; callbacks are copied for each training. `verbose=0` shows
+                nothing.
+
+        Raises:
+            UserError: Something asked can't be; nothing that had ended is lost.
+            RuntimeError: Too many trials failed in a row.
+            KeyboardInterrupt: It was interrupted; the same script resumes it.
+        """
+        refuse_shared_trials()
+        self._fit = (fit_args, fit_kwargs)
+        verbose = fit_kwargs.get("verbose")
+        self.oracle.verbose = 0
+        loud = verbose not in (None, 0, "auto")
+        with PlainDisplay() if loud else make_display(verbose == 0) as display:
+            config, notices = self._planned(fit_args, fit_kwargs)
+            with locked(_made(self.folder)):
+                self._search(config, notices, display)
+
+    def _planned(
+        self, fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
+    ) -> tuple[SearchConfig, list[str]]:
+        """Returns the search with its epochs, its data and its method, and lines to show."""
+        given = fit_kwargs.get("epochs", fit_args[_EPOCHS] if len(fit_args) > _EPOCHS else 1)
+        config = replace(
+            self._config,
+            max_epochs=self._max_epochs or int(given),
+            dataset=_described(fit_args, fit_kwargs),
+        )
+        if config.method != "auto":
+            return config, []
+        space = self.oracle.get_space()
+        if not space.space:
+            return replace(config, method="random"), [
+                "auto: --method random, because hyperparameters are known only once a trial ran"
+            ]
+        if config.pruner is None and self._has_own_fit:
+            config = replace(config, pruner="none")  # its `fit` may not take what promotions need
+        return chosen_method(config, space)
+
+    def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
+        study = self._study or self._new_study(config, notices)
+        study |= {"config": config.as_dict(), "script": self._script()}
+        points, new_points = None, None
+        if config.method in optuna_methods():
+            points, new_points = given_points(study, config, self.oracle.hyperparameters)
+        self._set_oracle(config, earlier=from_record(study), points=points)
+        self._config, self._study = config, study
+        write_study(self.folder, study)
+        record = TrialRecord(self.folder, self.oracle)
+        session = SessionRecord(self.folder, study)
+        mended = restore(self.folder, record, self.oracle)
+        for trial in self.oracle.trials.values():
+            self.oracle.update_space(trial.hyperparameters)
+        self.save()
+        plan = plan_of(config)
+        facts = {} if new_points is None else {"points": new_points}
+        session.begin(
+            first_trial=len(self.oracle.trials),
+            max_trials=config.max_trials,
+            max_epochs=plan.max_epochs,
+            factor=plan.factor,
+            restored=mended,
+            threads=threads_in(config),
+            **self._source(study, display),
+            **facts,
+        )
+        num_before = sum(t.status in ENDED for t in self.oracle.trials.values())
+        display.search_started(self.folder.name, config, _NO_DATA)
+        best = self.oracle.get_best_trials(1)
+        display.recalled(num_before, (best[0].trial_id, best[0].score) if best else None)
+        for line in [*notices, *([f"restored: {'; '.join(mended)}"] if mended else [])]:
+            display.notice(line)
+        driver = self._drive(config, record, session, display)
+        study["space"] = describe_space(self.oracle.get_space())
+        num_ended = sum(t.status in ENDED for t in self.oracle.trials.values())
+        session.note(
+            search_ended=time.time(), ended_by=driver.ended_by, num_trials=len(self.oracle.trials)
+        )
+        session.end(was_idle=num_ended == num_before)
+        display.notice(
+            f"report: tuner.report(), or experiments report {self.folder.name} "
+            f"--runs-dir {self.folder.parent}"
+        )
+        if driver.ended_by == "failures":
+            failed = [t for t in self.oracle.trials.values() if t.status == "FAILED"]
+            raise RuntimeError(
+                f"{plural(config.max_failures, 'trial')} in a row failed, the last one: "
+                f"{failed[-1].message}"
+            )
+
+    def _drive(
+        self, config: SearchConfig, record: TrialRecord, session: SessionRecord, display: Display
+    ) -> "_HookedDriver":
+        self.on_search_begin()
+        retention = make_retention(self.folder, config)
+        executor = self._executor(config)
+        driver = _HookedDriver(
+            _Tasks(self, config, retention),
+            executor,
+            record,
+            display,
+            retention,
+            deadline=Deadline(
+                parse_deadline(config.deadline) if config.deadline else None,
+                config.max_epochs * config.executions_per_trial,
+                0,
+                clock,
+            ),
+            max_failures=config.max_failures,
+        )
+        driver.tuner = self
+        try:
+            driver.run()
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            with suppress(OSError):
+                session.note(
+                    ended_by="interrupted" if interrupted else "error", stopped=time.time()
+                )
+            if interrupted:
+                display.notice("interrupted: run this again to resume the search")
+            raise
+        self.on_search_end()
+        return driver
+
+    def _executor(self, config: SearchConfig) -> Executor:
+        if config.workers == 0:
+            return InlineExecutor(self._run)
+        from experiments.search.shipped import shipping
+
+        return shipping(self, self._fit, config)
+
+    def _run(self, task: FitTask, report: Any, note: Any) -> FitResult:
+        trial = self.oracle.trials[task.trial_id]
+        return self._run_task(trial, task, report)
+
+    def _run_task(self, trial: trial_module.Trial, task: FitTask, report: Any) -> FitResult:
+        args, kwargs = self._fit
+        self._attempt = FitAttempt(task, report)
+        try:
+            return run_fit(self._attempt, lambda: self._returned(trial, args, kwargs))
+        finally:
+            self._attempt = None
+            if task.origin is None or not self._has_own_run:
+                keras.utils.clear_session()
+
+    def _returned(
+        self, trial: trial_module.Trial, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        returned = self.run_trial(trial, *args, **kwargs)
+        metrics = trial.metrics
+        if returned is None and metrics.exists(self.oracle.objective.name):
+            # Deprecated in Keras Tuner: `run_trial` reported by `oracle.update_trial`.
+            reported = {n: m.get_history() for n, m in metrics.metrics.items()}
+            return {n: h[-1].value[-1] for n, h in reported.items() if h}
+        tuner_utils.validate_trial_results(returned, self.oracle.objective, "Tuner.run_trial()")
+        return returned
+
+    def run_trial(self, trial: trial_module.Trial, *fit_args: Any, **fit_kwargs: Any) -> Any:
+        """Trains the model of a trial, `executions_per_trial` times.
+
+        Args:
+            trial: The trial, with its hyperparameters.
+            *fit_args: Passed to the hypermodel's `fit`.
+            **fit_kwargs: Likewise.
+
+        Returns:
+            What each `fit` returned: a `History`, a dictionary of metrics, or the objective.
+        """
+        attempt = self._attempt
+        if attempt is None:
+            raise UserError("run_trial is called by search: call tuner.search(...)")
+        callbacks = fit_kwargs.pop("callbacks", None) or []
+        values = trial.hyperparameters.values
+        if "tuner/epochs" in values:
+            fit_kwargs["epochs"] = values["tuner/epochs"]
+            fit_kwargs["initial_epoch"] = attempt.task.initial_epoch
+        if not self._has_own_fit:
+            fit_kwargs.setdefault("verbose", 0)
+        results = []
+        for execution in range(self.executions_per_trial):
+            recorder = attempt.recorder()
+            own = self._callbacks(callbacks, trial, execution, recorder)
+            results.append(
+                self._build_and_fit_model(trial, *fit_args, **{**fit_kwargs, "callbacks": own})
+            )
+        return results
+
+    def _callbacks(
+        self, given: Any, trial: trial_module.Trial, execution: int, recorder: EpochRecorder
+    ) -> list[Any]:
+        copied = list(self._deepcopy_callbacks(given))
+        self._configure_tensorboard_dir(copied, trial, execution)
+        if any(getattr(type(self), hook) is not getattr(Tuner, hook) for hook in _HOOKS):
+            copied.append(tuner_utils.TunerCallback(self, trial))
+        return [*copied, recorder]
+
+    def _try_build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        model = super()._try_build(hp)
+        return model if self._attempt is None else self._attempt.continued(model)
+
+    def on_trial_end(self, trial: trial_module.Trial) -> None:
+        """Is called when a trial is recorded; does nothing, for subclasses."""
+
+    def load_model(self, trial: trial_module.Trial) -> keras.Model:
+        """Returns a trial's model with the weights of its best epoch.
+
+        Raises:
+            UserError: Its weights are not kept.
+        """
+        if not TrialFolder(self.get_trial_dir(trial.trial_id)).checkpoint.is_file():
+            raise UserError(
+                f"the weights of trial {trial.trial_id} are not kept: weights of the best "
+                f"{plural(self._config.keep, 'trial')} are, as Tuner(keep={self._config.keep}) "
+                "says, of trainings that report epochs to the callbacks"
+            )
+        with warnings.catch_warnings():
+            # The best epoch's optimizer is not needed, and a fresh one has no variables yet.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            return super().load_model(trial)
+
+    def report(self) -> Path:
+        """Writes the report of the study, and returns the path of its page."""
+        from reports import write_report
+
+        return Path(write_report(self.folder))
+
+    def _script(self) -> dict[str, Any]:
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        return {
+            "file": os.path.abspath(main) if main else None,
+            "hypermodel": self._config.space,
+            "tuner": type(self).__qualname__,
+        }
+
+    def _new_study(self, config: SearchConfig, notices: list[str]) -> dict[str, Any]:
+        space = self.oracle.hyperparameters
+        first, *further = config.objectives
+        sampler = METHODS[config.method].sampler
+        short = sampler is not None and sampler.ranks_stopped and not further
+        earlier, lines = warm_start(config.sources, space, first, ".", further, short)
+        notices += lines
+        data = {"name": config.dataset, "fingerprint": _fingerprint(self._fit)}
+        study = describe_study(config, data, describe_space(space), (), _source_of(self))
+        return study | {"started": time.time(), "earlier": as_record(earlier)}
+
+    def _source(self, study: Mapping[str, Any], display: Display) -> dict[str, Any]:
+        """Returns the fingerprint of the model's code if it has changed since last session."""
+        then, now = source_of(study), _source_of(self)
+        if then == now:
+            return {}
+        if names := changed(then, now):
+            display.notice(
+                f"the code of the model has changed since the session before ({', '.join(names)}): "
+                "trials from now on may be of other networks"
+            )
+        return {"space_source": now}
+
+
+class RandomSearch(Tuner):
+    """Draws at random; the arguments are those of `keras_tuner.RandomSearch`, and `Tuner`'s."""
+
+    def __init__(self, hypermodel: Any = None, objective: Any = None, max_trials: int = 10,
+                 *args: Any, **kwargs: Any) -> None:  # fmt: skip
+        super().__init__(hypermodel, objective, max_trials, *args, **{"method": "random", **kwargs})
+
+
+class GridSearch(Tuner):
+    """Tries all combinations; the arguments are those of `keras_tuner.GridSearch`."""
+
+    def __init__(self, hypermodel: Any = None, objective: Any = None,
+                 max_trials: int | None = None, *args: Any, **kwargs: Any) -> None:  # fmt: skip
+        super().__init__(hypermodel, objective, max_trials, *args, **{"method": "grid", **kwargs})
+
+
+class BayesianOptimization(Tuner):
+    """Models the score; the arguments are those of `keras_tuner.BayesianOptimization`."""
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 1e-4,
+        beta: float = 2.6,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        settings: dict[str, Any] = {"alpha": alpha, "beta": beta}
+        if num_initial_points is not None:
+            settings["num_initial_points"] = num_initial_points
+        own = {"method": "bayesian", "method_settings": settings}
+        super().__init__(hypermodel, objective, max_trials, *args, **{**own, **kwargs})
+
+
+class Hyperband(Tuner):
+    """Divides epochs by successive halving; the arguments are those of `keras_tuner.Hyperband`."""
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        num_trials = hyperband_iterations * Plan(max_epochs, factor).num_trials
+        own = {
+            "method": "hyperband", "max_epochs": max_epochs, "method_settings": {"factor": factor},
+        }  # fmt: skip
+        super().__init__(hypermodel, objective, num_trials, *args, **{**own, **kwargs})
+
+
+class _HookedDriver(Driver):
+    """Calls the hooks of a tuner."""
+
+    tuner: Tuner
+
+    def _begin(self, trial: Any) -> None:
+        self.tuner.on_trial_begin(trial)
+        super()._begin(trial)
+
+    def _finish(self, job: Job, result: TrialResult) -> None:
+        trial = self.tuner.oracle.trials[job.trial_id]
+        if (found := getattr(result, "found", None)) is not None:  # by a worker process
+            trial.hyperparameters = keras_tuner.HyperParameters.from_config(found)
+        super()._finish(job, result)
+        self.tuner.on_trial_end(self.tuner.oracle.trials[job.trial_id])
+
+
+class _Tasks:
+    """Makes the tasks of a tuner's trials."""
+
+    def __init__(self, tuner: Tuner, config: SearchConfig, retention: Any) -> None:
+        self.oracle = tuner.oracle
+        self._tuner, self._config, self._retention = tuner, config, retention
+
+    def task(self, trial: trial_module.Trial) -> Any:
+        """Returns the task of `trial`."""
+        values, config = trial.hyperparameters.values, self._config
+        origin = values.get("tuner/trial_id")
+        seeds = range(max(config.executions_per_trial, 1))
+        return FitTask(
+            trial_id=trial.trial_id,
+            objective=config.parsed_objective,
+            epochs=int(values.get("tuner/epochs", config.max_epochs)),
+            initial_epoch=int(values.get("tuner/initial_epoch", 0)) if origin else 0,
+            seeds=tuple(
+                derive_seed(config.seed, Stream.TRIAL, int(trial.trial_id), n) for n in seeds
+            ),
+            folder=Path(self._tuner.get_trial_dir(trial.trial_id)),
+            origin=Path(self._tuner.get_trial_dir(origin)) if origin else None,
+            to_beat=self._retention.score_to_beat,
+            keeps_state="tuner/round" in values or getattr(self.oracle, "pauses", False),
+            retries=self._tuner._retries,
+            trial=trial.get_state() if config.workers else {},
+        )
+
+
+_NO_DATA = PreparedData("", "", (), (0, 0, 0), {}, "")
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another "
+            "directory"
+        ) from None
+    return folder
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    """Checks that a folder is a study of `Tuner`, or may become one."""
+    study = StudyFolder(folder)
+    if not folder.exists() or is_unbegun(folder):
+        return
+    if not study.record.is_file() and not study.oracle.is_file():
+        raise UserError(
+            f"{str(folder)!r} exists and is no search: choose another project_name or directory"
+        )
+    if overwrite:
+        if is_running(folder):
+            raise UserError(f"{str(folder)!r} is being searched: overwrite=True would remove it")
+    elif not study.record.is_file():
+        raise UserError(
+            f"{str(folder)!r} is a project of plain Keras Tuner: choose another project_name and "
+            f"let its trials inform this search with warm_start={str(folder)!r}, or remove it with "
+            "overwrite=True"
+        )
+
+
+def _record_of(folder: Path) -> dict[str, Any] | None:
+    if not StudyFolder(folder).record.is_file():
+        return None
+    study = read_study(folder)
+    if "script" not in study:
+        raise UserError(
+            f"{str(folder)!r} is a study of `experiments search`: resume it with `experiments "
+            f"resume {folder.name} --runs-dir {folder.parent}`, or choose another project_name"
+        )
+    return study
+
+
+def _as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) -> SearchConfig:
+    """Returns the search with the method and the seed that its study has.
+
+    Raises:
+        UserError: Another objective or method is asked for.
+    """
+    then = study["config"]
+    recorded = then["objective"]
+    texts = [recorded] if isinstance(recorded, str) else list(recorded)
+    asked = [str(objective) for objective in config.objectives]
+    if texts != asked:
+        raise _other(study, "objective", ", ".join(texts), ", ".join(asked))
+    if config.method not in ("auto", then["method"]):
+        raise _other(study, "method", then["method"], config.method)
+    if seed_given and config.seed != then["seed"]:
+        raise _other(study, "seed", then["seed"], config.seed)
+    return replace(
+        config, method=then["method"], pruner=then["pruner"], seed=then["seed"],
+        sources=tuple(then["sources"]),
+    )  # fmt: skip
+
+
+def _other(study: Mapping[str, Any], what: str, then: object, now: object) -> UserError:
+    return UserError(
+        f"study {study['name']!r} has {what} {then}, and {now} is asked for: choose another "
+        "project_name, or remove the study with overwrite=True"
+    )
+
+
+def _objectives(given: Any) -> list[Any]:
+    if isinstance(given, list | tuple):
+        return list(given)
+    return [given]
+
+
+def _as_text(given: Any) -> str:
+    """Returns an objective of Keras Tuner as `NAME:DIRECTION`."""
+    if isinstance(given, str):
+        with suppress(UserError):
+            return str(parse_objective(given))
+    try:
+        found = objective_module.create_objective(given)
+    except ValueError as error:
+        raise UserError(f"objective {given!r}: {error}") from None
+    return str(Objective(found.name, found.direction))
+
+
+def _name_of(hypermodel: Any, tuner: type) -> str:
+    if hypermodel is None:
+        return tuner.__name__
+    return str(getattr(hypermodel, "__name__", type(hypermodel).__name__))
+
+
+def _source_of(tuner: Tuner) -> dict[str, str]:
+    """Returns the fingerprint of the code that builds and trains, where it can be read."""
+    model = tuner.hypermodel
+    parts: list[Any] = [type(tuner)] if type(tuner).__module__ != __name__ else []
+    if model is not None:
+        own = type(model).__module__.startswith("keras_tuner")
+        parts.append(getattr(model, "build", None) if own else type(model))
+    found = {}
+    for part in parts:
+        with suppress(OSError, TypeError):
+            text = inspect.getsource(part)
+            name = f"{part.__module__}.{part.__qualname__}"
+            found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
+
+
+def _arguments(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
+    args, kwargs = fit
+    data = [*args, *(kwargs[name] for name in ("x", "y", "validation_data") if name in kwargs)]
+    return [one for part in data for one in (part if isinstance(part, list | tuple) else [part])]
+
+
+def _described(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Names the data: the type and the shape of the first argument."""
+    first = next(iter(_arguments((args, kwargs))), None)
+    if first is None:
+        return "no data"
+    shape = getattr(first, "shape", None)
+    return f"{type(first).__name__}{f' {tuple(shape)}' if shape is not None else ''}"
+
+
+def _fingerprint(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> str | None:
+    """Returns the fingerprint of the arrays that are trained on; `None` if there is none."""
+    arrays = [a for a in _arguments(fit) if isinstance(a, np.ndarray) and a.dtype != object]
+    if not arrays:
+        return None
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        if array.nbytes <= _MOST_HASHED:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,132 @@
+"""Sends a caller's model and data to worker processes, once for all trials.
+
+They are written with cloudpickle into a temporary folder. Large arrays are files beside it, which
+all workers map into memory.
+"""
+
+import copy
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cloudpickle
+import keras_tuner
+import numpy as np
+from keras_tuner.engine import trial as trial_module
+
+from experiments.config import SearchConfig
+from experiments.executors.processes import ProcessExecutor
+from experiments.process.hardware import suitable_workers
+from experiments.record.errors import UserError, first_line
+from experiments.record.layout import TEMPORARY
+from experiments.training.own_fit import FitResult, FitTask
+
+_LARGE = 2**20  # bytes of an array from which on it is a file of its own
+Fit = tuple[tuple[Any, ...], dict[str, Any]]
+_sent: dict[str, Any] = {}  # in a worker: path -> what it holds
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Writes large arrays into files of a folder."""
+
+    def __init__(self, file: BinaryIO, folder: Path) -> None:
+        super().__init__(file)
+        self._folder, self._arrays = folder, 0
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Replaces a large array by its file."""
+        if type(obj) is np.ndarray and obj.dtype != object and obj.nbytes >= _LARGE:
+            path = self._folder / f"array-{self._arrays}.npy"
+            self._arrays += 1
+            np.save(path, obj)
+            return np.load, (str(path), "r")
+        return super().reducer_override(obj)
+
+
+class _Shipped(ProcessExecutor):
+    """Worker processes, and the folder of what was sent to them."""
+
+    folder: Path
+
+    def close(self, at_once: bool = False) -> None:
+        """Ends all workers, and removes the folder."""
+        super().close(at_once)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> ProcessExecutor:
+    """Returns worker processes that run a tuner's trials.
+
+    Args:
+        tuner: Its class, hypermodel and settings are sent; its oracle stays.
+        fit: The arguments of `search`.
+        config: The search.
+
+    Raises:
+        UserError: Something can't be sent.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    try:
+        sent = copy.copy(tuner)
+        sent.oracle = _Asked(tuner.oracle.objective)
+        sent._study = None
+        sent._fit = fit
+        _write(folder / "sent.pkl", sent, fit)
+        workers = suitable_workers() if config.workers == "auto" else int(config.workers)
+        executor = _Shipped(partial(run_sent, str(folder / "sent.pkl")), workers)
+        executor.folder = folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return executor
+
+
+class _Asked:
+    """What training asks of an oracle."""
+
+    def __init__(self, objective: Any) -> None:
+        self.objective = objective
+
+
+def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:
+    try:
+        with path.open("wb") as file:
+            _Pickler(file, path.parent).dump(tuner)
+    except OSError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"workers: {_culprit(tuner, fit)} can't be sent to worker processes "
+            f"({first_line(error)}): "
+            "take workers=0, or give search arrays, dictionaries or Keras sequences"
+        ) from None
+
+
+def _culprit(tuner: keras_tuner.Tuner, fit: Fit) -> str:
+    """Names what can't be sent."""
+    args, kwargs = fit
+    parts = {f"argument {n} of search": part for n, part in enumerate(args, 1)}
+    parts |= {f"{name!r} of search": part for name, part in kwargs.items()}
+    parts |= {"the hypermodel": tuner.hypermodel, "the strategy": tuner.distribution_strategy}
+    for name, part in parts.items():
+        try:
+            cloudpickle.dumps(part)
+        except Exception:
+            return f"{name} ({type(part).__name__})"
+    return "the tuner"
+
+
+def run_sent(path: str, task: FitTask, report: Any, note: Any) -> FitResult:
+    """Runs a trial in a worker process."""
+    if path not in _sent:
+        from experiments.process.quiet import import_keras_quietly
+
+        import_keras_quietly()
+        with open(path, "rb") as file:
+            _sent[path] = cloudpickle.load(file)
+    trial = trial_module.Trial.from_state(task.trial)
+    result: FitResult = _sent[path]._run_task(trial, task, report)
+    result.found = trial.hyperparameters.get_config()
+    return result

@@ -1,0 +1,65 @@
+"""The exported model of a study: its file, its metadata, and how it is loaded."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.record.errors import UserError
+from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
+from experiments.record.reading import dig
+from reports.study.study import Study
+
+if TYPE_CHECKING:
+    import keras
+
+
+def best_file(study: Study) -> Path:
+    """Returns the path of `best_model.keras`.
+
+    Raises:
+        UserError: The study confirmed no finalist.
+    """
+    path = study.files.model
+    if not path.is_file():
+        raise UserError(f"study {study.name!r} has no exported model: it confirmed no finalist")
+    return path
+
+
+def best_metadata(study: Study) -> ModelMetadata | None:
+    """Returns the metadata of the model; the study's record if its file has none.
+
+    Raises:
+        UserError: The file's metadata is damaged.
+    """
+    shape = dig(study.record, "dataset", "shape")
+    return read_metadata(best_file(study)) or recorded_metadata(study.class_names, shape)
+
+
+def load_best(study: Study) -> "keras.Model":
+    """Loads the model, or builds it from its search space if loading needs custom code.
+
+    No code in the file is run: the file is untrusted.
+
+    Raises:
+        UserError: Neither is possible.
+    """
+    import keras
+
+    from experiments.studies.reopen import exported_network
+    from experiments.training.weights import load_weights
+
+    path = best_file(study)
+
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        why = " ".join(str(error).split())[:200]
+    try:
+        model = exported_network(study)
+        load_weights(model, path)
+        return model
+    except (UserError, ValueError, TypeError, OSError, KeyError) as error:
+        raise UserError(
+            f"{str(path)!r} can't be loaded ({why}), nor can its network be built by the search "
+            f"space ({' '.join(str(error).split())[:200]}); if you trust the file: "
+            "keras.models.load_model(..., safe_mode=False)"
+        ) from None
