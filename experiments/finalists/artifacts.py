@@ -154,7 +154,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
         return None
     activation, pooling = _after(layers, first)
     outputs = [activation.output] + ([pooling.output] if pooling is not None else [])
-    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs, outputs)(prefix))]
+    maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs[0], outputs)(prefix))]
     chosen = _liveliest(maps[0])
     if pooling is None:
         pooled = np.asarray(keras.layers.MaxPooling2D(2)(maps[0][None]))[0]
@@ -181,16 +181,18 @@ def _unfold(model: keras.Model, images: _Array) -> tuple[Any, keras.Model]:
         if isinstance(layer, keras.layers.Conv2D):
             return images, model
         if isinstance(layer, keras.Model):
-            reaching = keras.Model(model.inputs, _input_of(model, layer))
+            reaching = keras.Model(model.inputs[0], _input_of(model, layer))
             return _unfold(layer, np.asarray(reaching(images)))
     return images, model
 
 
 def _input_of(model: keras.Model, inner: keras.Model) -> keras.KerasTensor:
+    # A sequential model does not list its input among its layers.
+    outputs = [getattr(layer, "output", None) for layer in model.layers if layer is not inner]
     for node in inner._inbound_nodes:
-        tensors = node.arguments.keras_tensors
-        if any(layer.output is tensors[0] for layer in model.layers if layer is not inner):
-            return tensors[0]
+        (tensor, *_) = node.arguments.keras_tensors
+        if any(tensor is one for one in (*model.inputs, *outputs)):
+            return tensor
     raise ValueError(f"model {inner.name!r} is not called inside {model.name!r}")
 
 

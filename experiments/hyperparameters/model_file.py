@@ -171,7 +171,7 @@ def candidate(loaded: Loaded) -> tuple[str, Any]:
         raise UserError(f"{file} has no {name!r}{_there(loaded)}")
     value = getattr(loaded.module, name)
     if not (isinstance(value, keras_tuner.HyperModel) or callable(value)):
-        raise UserError(f"{file}:{name} is a {type(value).__name__}: expected {_EXPECTED}")
+        raise UserError(f"{file}:{name} is of type {type(value).__name__}: expected {_EXPECTED}")
     if inspect.isclass(value) and not issubclass(value, keras_tuner.HyperModel):
         raise UserError(
             f"{file}:{name} is a class that is no keras_tuner.HyperModel: expected {_EXPECTED}"

@@ -146,16 +146,21 @@ def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
     )
 
 
-def keep_text(folder: Path, then: Fingerprints, text: str | None) -> None:
+def keep_text(folder: Path, space: str, text: str | None) -> None:
     """Keeps the text of a user's own model in the study; an earlier one gets another name.
 
     Args:
         folder: The study folder.
-        then: What the session before recorded.
-        text: The text; `None` if the model is none of a file.
+        space: What names the model; of a space of the suite, nothing is kept.
+        text: The text of its file; `None` for an installed module, which has its own.
     """
-    if text is None:
+    reference = find_reference(space)
+    if reference is None:
         return
+    if text is None:
+        from experiments.hyperparameters.model_file import load  # it imports Keras Tuner
+
+        text = load(reference).text
     place = StudyFolder(folder).source
     before = place.read_text(encoding="utf-8") if place.is_file() else None
     if before == text:

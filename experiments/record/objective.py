@@ -80,7 +80,7 @@ def parse_objective(text: str) -> Objective:
 def _meant(name: str) -> str:
     """Suggests the known name that is closest."""
     near = get_close_matches(name, _NAMES, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f" (did you mean {near[0]}?)" if near and near[0] != name else ""
 
 
 def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:

@@ -216,7 +216,7 @@ class Session:
     def _source(self) -> dict[str, Any]:
         """Returns the fingerprints of the space's code if it has changed since last session."""
         then, now = source_of(self.study), space_source(self.config.space, self._text)
-        keep_text(self.folder, then, self._text)
+        keep_text(self.folder, self.config.space, self._text)
         if then == now:
             return {}
         if names := changed(then, now):

@@ -88,6 +88,36 @@ MISTAKES = {
         "loss 'categorical_crossentropy' does not fit: labels are class numbers, not one-hot; "
         'compile with loss="sparse_categorical_crossentropy"',
     ),
+    "one-hot class": (
+        build(compiled='loss=keras.losses.CategoricalCrossentropy(), metrics=["accuracy"]'),
+        "loss 'categorical_crossentropy' does not fit: labels are class numbers",
+    ),
+    "sigmoid logits": (
+        build(
+            last="keras.layers.Dense(1)",
+            compiled="loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=['accuracy']",
+        ),
+        'give the last layer activation="sigmoid", and leave from_logits out of the loss',
+    ),
+    "two inputs": (
+        "def build_model(hp):\n"
+        "    inputs = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]\n"
+        "    x = keras.layers.Flatten()(keras.layers.Add()(inputs))\n"
+        "    model = keras.Model(inputs, keras.layers.Dense(10, activation='softmax')(x))\n"
+        "    model.compile(loss='sparse_categorical_crossentropy')\n"
+        "    return model\n",
+        "returns a model with 2 inputs: a search on images takes one input",
+    ),
+    "subclass": (
+        "class Net(keras.Model):\n"
+        "    def call(self, x):\n"
+        "        return x\n\n\n"
+        "def build_model(hp):\n"
+        "    model = Net()\n"
+        "    model.compile(loss='sparse_categorical_crossentropy')\n"
+        "    return model\n",
+        r"returns a Net whose input shape is not known: make it with keras\.Model\(inputs, outputs",
+    ),
     "one-hot metric": (
         build(compiled=f'{SPARSE}, metrics=["accuracy", "categorical_accuracy"]'),
         "metric 'categorical_accuracy' is for one-hot labels",
@@ -111,7 +141,7 @@ MISTAKES = {
     ),
     "metric": (
         build(compiled=SPARSE),
-        r"objective 'val_accuracy': no model of this space reports it.*; they report val_loss, "
+        r"objective 'val_accuracy': no model of this space reports it; they report val_loss, "
         r'loss;.*compile the model with metrics=\["accuracy"\]',
     ),
     "batch": (
@@ -143,7 +173,7 @@ def test_a_mistake_is_one_line(mistake: str, tmp_path: Path, cache_dir: Path) ->
         ("notes.txt", r"notes\.txt' is no Python file: name a search space, a file FILE\.py"),
         ("my_model.py:nothing", r"my_model\.py has no 'nothing'; it defines build_model"),
         ("my_model.py:7", r"'7' is no name of a function or class; write my_model\.py:NAME"),
-        ("my_model.py:LIMIT", r"my_model\.py:LIMIT is a int: expected a function"),
+        ("my_model.py:LIMIT", r"my_model\.py:LIMIT is of type int: expected a function"),
         ("my_model.py:Plain", r"my_model\.py:Plain is a class that is no keras_tuner\.HyperModel"),
         ("my_model.py:needy", r"my_model\.py:needy needs depth, which nothing gives it"),
         ("my_model", r"unknown search space '.*': did you mean the file .*my_model\.py\?"),
@@ -280,6 +310,8 @@ def test_what_users_write_is_searched_to_the_end(
     assert own_study(tmp_path).model.is_file()
     trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
     assert trained["status"] == "completed", trained["traceback"]
+    has_picture = own_study(tmp_path).arrays("features").is_file()
+    assert has_picture == (kind == "convolutions within models")
 
 
 COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.write('run ')\n\n\n"

@@ -11,9 +11,19 @@ import pytest
 from experiments import SearchConfig, UserError
 from experiments.data.prepare import PreparedData
 from experiments.hyperparameters.model_space import FittingModelSpace
-from experiments.hyperparameters.source import is_unchanged, own_text, space_source
+from experiments.hyperparameters.source import (
+    check_source,
+    is_unchanged,
+    keep_text,
+    own_text,
+    space_source,
+)
 from experiments.hyperparameters.space import class_of, describe_space, explore, make_space
+from experiments.record.layout import StudyFolder
+from experiments.record.objective import parse_objective
 from experiments.space_reference import find_reference, installed_spaces, shown_space
+from experiments.training.network import Network
+from experiments.training.task import TrialTask
 from search_spaces.base import ImageSpace
 from tests.hyperparameters.own_models import build, write
 
@@ -69,6 +79,13 @@ def test_a_module_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert list(space_source(space)) == ["own_module_of_test"]
     with pytest.raises(UserError, match="there is no module 'own_module_of_tests'"):
         class_of("own_module_of_tests:build_model")
+    study = {"config": {"space": space}, "space_source": space_source(space)}
+    check_source(study, space, tmp_path)
+    keep_text(tmp_path, space, None)
+    assert "def build_model(hp):" in StudyFolder(tmp_path).source.read_text()
+    write(tmp_path, build(), "LIMIT = 3\n", name="own_module_of_test.py")
+    with pytest.raises(UserError, match=r"has changed since .* \(own_module_of_test\): restore it"):
+        check_source(study, space, tmp_path)
 
 
 def test_an_installed_space_is_searched_by_its_name(
@@ -183,6 +200,11 @@ def test_the_text_that_was_read_is_run_whatever_becomes_of_the_file(tmp_path: Pa
     text = own_text(path)
     Path(path).unlink()
     assert class_of(path, text).required_shape(3, {}) == (8, 8, 1)
+    data = PreparedData("", "", tuple("0123456789"), (8, 8, 1), {}, "")
+    hyperparameters = explore(make_space(path, data, {}, text)).get_config()
+    objective = parse_objective("val_accuracy")
+    task = TrialTask(path, {}, hyperparameters, data, objective, 1, (0,), source=text)
+    assert Network(task).whole.output_shape == (None, 10)
     with pytest.raises(UserError, match=r"my_model\.py: there is no such file in"):
         class_of(path)
 
