@@ -157,7 +157,9 @@ def command_line(study: Study) -> str:
     stated = [dig(study.record, "environment", "command_line")]
     stated += [session.get("command_line") for session in sessions]
     lines = [hidden(shlex.join(map(str, parts))) for parts in stated if isinstance(parts, list)]
-    return "\n".join(clean(line, 2000) for line in list(dict.fromkeys(lines))[:_MOST_COMMANDS])
+    python = "python " if study.is_scripted else ""
+    different = list(dict.fromkeys(lines))[:_MOST_COMMANDS]
+    return "\n".join(python + clean(line, 2000) for line in different)
 
 
 def checklist(study: Study) -> list[tuple[str, str, str]]:

@@ -102,7 +102,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
         return []
     if study.is_plain:  # it records neither parameters nor latency
         return [_test_tile(study, answer), *([_gain_tile(study, answer)] if answer.gain else [])]
-    return [
+    tiles = [
         _test_tile(study, answer),
         _gain_tile(study, answer),
         (
@@ -118,6 +118,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
             if math.isfinite(answer.flops) else f"on {_machine(study)}",
         ),
     ]  # fmt: skip
+    return tiles if study.takes_options else tiles[:-1]  # a script's model can't be measured
 
 
 def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:

@@ -34,6 +34,7 @@ class Info:
     metrics: tuple[str, ...]
     curves: dict[tuple[str, str], Curve]
     num_trials: int
+    of_images: bool = True  # whether it is known that images were trained on
 
 
 def info(study: Study) -> Info | str:
@@ -60,6 +61,7 @@ def info(study: Study) -> Info | str:
         metrics,
         _curves(first, [*best, *worst, *pruned], metrics),
         len(done),
+        study.takes_options,
     )
 
 

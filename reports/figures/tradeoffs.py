@@ -85,7 +85,8 @@ def info(study: Study) -> Info | str:
     for title, costs in costs_of(study).items():
         known = np.isfinite(costs) & (costs > 0)
         if known.sum() < 2:
-            missing.append(title.partition(",")[0])
+            if not study.is_scripted:  # whose networks can't be measured without the script
+                missing.append(title.partition(",")[0])
             continue
         x, y = costs[known], scores[known]
         one = find_front(np.column_stack([y, x]), [study.direction, "min"], [False, True])

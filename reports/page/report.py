@@ -72,8 +72,8 @@ def _write(study: Study, folder: Path) -> Path:
         write_text(folder / f"{name}.csv", csv)
     for name, frame in shown.items():
         write_text(folder / f"{name}.csv", csv_of(frame))
-    write_text(folder / "index.html", page)
-    return folder / "index.html"
+    write_text(study.files.page, page)
+    return study.files.page
 
 
 def check_writable(parent: Path, folder: Path) -> None:

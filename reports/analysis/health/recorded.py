@@ -157,7 +157,7 @@ def one_seed(study: Study) -> Iterator[Finding]:
             "confirm with more seeds: --seeds 3",
             {"seeds": 3},
         )
-    elif study.record and not tested and not study.running and not study.completed.empty:
+    elif study.takes_options and not tested and not study.running and not study.completed.empty:
         yield Finding(
             PROBLEM,
             "no finalist was tested: the best validation score is the luckiest of many",

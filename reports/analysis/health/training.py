@@ -47,11 +47,12 @@ def last_epoch(study: Study) -> Iterator[Finding]:
             )
         return
     change = {} if math.isnan(limit) else {"max_epochs": int(limit * 2)}
+    option = f": --max-epochs {int(limit * 2)}" if change and study.takes_options else ""
     yield Finding(
         DOUBT,
         f"the best {what} were still improving at their last epoch, by {score(gain)} an epoch over "
         f"the last {window} on average",
-        "train longer" + (f": --max-epochs {int(limit * 2)}" if change else ""),
+        f"train longer{option}",
         change,
     )
 
