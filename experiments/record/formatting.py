@@ -135,3 +135,8 @@ def listed(items: list[str], most: int = 5) -> str:
     if len(items) > most:
         items = [*items[:most], f"{len(items) - most} more"]
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def without_folder(space: object) -> str:
+    """Names a search space; of a user's own file, which is recorded whole, its last part."""
+    return str(space).rpartition("/")[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import score
+from experiments.record.formatting import score, without_folder
 from experiments.record.reading import as_number, clean, dig
 from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.analysis.race import winner_of
@@ -67,7 +67,7 @@ def _row(folder: Path) -> tuple[float, Sequence[str]]:
     return 0.0 if math.isnan(summary.started) else summary.started, (
         folder.name,
         f"{found.num_bytes / 1e6:.1f} MB",
-        f"{space} on {dataset}" if space else "plain Keras Tuner",
+        f"{without_folder(space)} on {dataset}" if space else "plain Keras Tuner",
         str(dig(record, "config", "method") or ""),
         f"{summary.num_completed}{failed}",
         ", ".join(summary.objectives),

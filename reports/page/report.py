@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
-from experiments.record.formatting import format_number, words
+from experiments.record.formatting import format_number, without_folder, words
 from experiments.record.reading import as_dict, clean, dig
 from reports.analysis.facts import checklist, command_line, facts, method_words
 from reports.analysis.finalist_words import finalists_note
@@ -188,7 +188,7 @@ def _verdict(study: Study) -> dict[str, Any]:
     method = method_words(as_dict(study.record.get("config")))
     return {
         "verdict": answer,
-        "what": clean(f"{space} on {dataset}, method {method}") if space else "",
+        "what": clean(f"{without_folder(space)} on {dataset}, method {method}") if space else "",
         "tiles": tiles(study, answer),
         "model_path": model_path(study),
         "own_code": _own_code(study),

@@ -93,8 +93,8 @@ def test_the_report_leaves_out_what_a_script_cannot_have(tmp_path: Path) -> None
     page = searched(make(tmp_path, max_trials=6), epochs=3).report().read_text()
     assert 'id="learning-curves"' in page
     assert 'id="how-it-was-run"' in page
-    for absent in ('id="mistakes"', 'id="what-it-sees"', "latency of one image", "validation images",
-                   "experiments reproduce", "--confirm", "--max-epochs", "--range"):  # fmt: skip
+    for absent in ('id="mistakes"', 'id="what-it-sees"', "latency of one image",
+                   "on validation images", "experiments reproduce", "--confirm", "--max-epochs", "--range"):  # fmt: skip
         assert absent not in page, absent
     assert "nothing was tested: the best score is the luckiest of 6 trials" in page
 
