@@ -382,8 +382,6 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             return run_fit(self._attempt, lambda: self._returned(trial, args, kwargs))
         finally:
             self._attempt = None
-            if task.origin is None or not self._has_own_run:
-                keras.utils.clear_session()
 
     def _returned(
         self, trial: trial_module.Trial, args: tuple[Any, ...], kwargs: dict[str, Any]

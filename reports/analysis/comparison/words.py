@@ -44,7 +44,7 @@ def _missing(comparison: Comparison) -> str:
     arms = comparison.arms
     untested = [arm.name for i, arm in enumerate(arms) if i not in comparison.ranking]
     if untested:
-        plain = any(arm.study.is_plain for arm in arms)
+        plain = any(not arm.study.takes_options for arm in arms)
         advice = (
             "Plain Keras Tuner keeps no test scores: run the search with `experiments search`."
             if plain
