@@ -110,9 +110,60 @@ def test_what_a_later_format_needs_is_not_asked_of_an_earlier_one(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"status": 3}, {"executions": {}}, {"executions": [{"history": {}}]}, {"trial_id": "a"}],
-)
+    [
+        {"status": 3}, {"status": "invalid"}, {"executions": {}}, {"executions": []},
+        {"executions": [{"history": {}}]}, {"trial_id": "a"},
+    ],
+)  # fmt: skip
 def test_a_result_of_another_kind_is_none(changes: dict[str, Any], study_folder: Path) -> None:
     result = json.loads(StudyFolder(study_folder).trials()[0].result.read_text(encoding="utf-8"))
     with pytest.raises(ValueError, match=next(iter(changes))):
         checked_result(result | changes)
+
+
+def test_a_promotion_from_no_epoch_is_none(study_folder: Path) -> None:
+    result = json.loads(StudyFolder(study_folder).trials()[0].result.read_text(encoding="utf-8"))
+    values = result["hyperparameters"] | {"tuner/initial_epoch": "x"}
+    with pytest.raises(ValueError, match="tuner/initial_epoch"):
+        checked_result(result | {"hyperparameters": values})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"best_epoch": 99},
+        {"history": {"val_accuracy": ["x"]}, "epoch_seconds": [1.0]},
+        {"history": {"val_accuracy": [[0.5]]}, "epoch_seconds": [1.0]},
+        {"history": {"val_accuracy": [10**400]}, "epoch_seconds": [1.0]},
+        {"history": {"val_accuracy": []}, "epoch_seconds": []},
+    ],
+)
+def test_an_execution_that_does_not_agree_with_itself_is_none(
+    damage: dict[str, Any], study_folder: Path
+) -> None:
+    result = json.loads(StudyFolder(study_folder).trials()[0].result.read_text(encoding="utf-8"))
+    with pytest.raises(ValueError, match="execution"):
+        checked_result(result | {"executions": [result["executions"][0] | damage]})
+
+
+def test_metrics_that_were_not_finite_are_read(study_folder: Path) -> None:
+    result = json.loads(StudyFolder(study_folder).trials()[0].result.read_text(encoding="utf-8"))
+    execution = result["executions"][0]
+    count = len(execution["epoch_seconds"])
+    execution["history"] |= {"f1_score": ["nan"] * count, "auc": [None] * count}
+    assert checked_result(result) == result
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": None}, {"score": [0.5]}, {"score": "0.9"}, {"best_step": []}, {"message": 3},
+        {"metrics": {"metrics": {"a": {"direction": "max", "observations": [
+            {"step": 0, "value": ["x"]}]}}}},
+    ],
+)  # fmt: skip
+def test_a_state_of_another_kind_is_none(changes: dict[str, Any], study_folder: Path) -> None:
+    state = json.loads(StudyFolder(study_folder).trials()[0].state.read_text(encoding="utf-8"))
+    schema.check_ended_state(state)
+    with pytest.raises(ValueError, match=r"trial|best_step|message|metric"):
+        schema.check_ended_state(state | changes)

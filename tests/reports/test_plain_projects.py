@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -231,6 +232,15 @@ def test_scores_that_are_no_numbers_are_failures(tmp_path: Path) -> None:
     assert 'id="hyperparameters"' not in page
     good = load_study(write_plain(tmp_path / "q", [*lost[:1], *by_loss(2.0, 1.0)]))
     assert (good.objective, ranked(good)) == ("val_loss", ["2", "1"])
+
+
+@pytest.mark.parametrize("score", [None, [0.5]])
+def test_completed_trials_whose_scores_are_no_numbers_are_left_out(
+    score: Any, tmp_path: Path
+) -> None:
+    study = load_study(write_plain(tmp_path, [PlainTrial({}, score), PlainTrial({}, score)]))
+    assert study.trials["score"].isna().all()
+    assert "2 completed trials without a score" in seen(study)
 
 
 def test_failures_without_a_message(tmp_path: Path) -> None:

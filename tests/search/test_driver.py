@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,43 @@ def test_a_damaged_file_costs_its_trial_alone(
     if name != "oracle.json":
         assert f"trial_0003/{name} can't be read, set aside as {name}.damaged" in restored
         assert path.with_name(f"{name}.damaged").read_text() == damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda result, history: result.update(executions=[]),
+        lambda result, history: history.update({n: ["x"] * len(v) for n, v in history.items()}),
+        lambda result, history: history.update(other=history.pop("val_accuracy")),
+    ],
+)
+def test_a_result_that_does_not_hold_together_costs_its_trial_alone(
+    damage: Callable[[Any, dict[str, Any]], Any], simulation: Simulation
+) -> None:
+    simulation.run()
+    expected = simulation.table()
+    trial = simulation.folder / "trial_0003"
+    result, state = (json.loads((trial / n).read_text()) for n in ("result.json", "trial.json"))
+    damage(result, result["executions"][0]["history"])
+    (trial / "result.json").write_text(json.dumps(result))
+    (trial / "trial.json").write_text(json.dumps(state | {"status": "RUNNING", "score": None}))
+    _, restored = simulation.run()
+    assert simulation.table() == expected
+    assert "trial_0003/result.json can't be read, set aside as result.json.damaged" in restored
+
+
+@pytest.mark.parametrize("origins", [{"0003": "0003"}, {"0001": "0003", "0003": "0001"}])
+def test_a_trial_that_continues_itself_is_refused(
+    origins: dict[str, str], simulation: Simulation
+) -> None:
+    simulation.run()
+    for trial_id, origin in origins.items():
+        path = simulation.folder / f"trial_{trial_id}" / "trial.json"
+        state = json.loads(path.read_text())
+        state["hyperparameters"]["values"]["tuner/trial_id"] = origin
+        path.write_text(json.dumps(state))
+    with pytest.raises(UserError, match="continues itself"):
+        simulation.run()
 
 
 def test_a_lost_number_takes_nothing_of_the_trial_that_had_it(simulation: Simulation) -> None:
