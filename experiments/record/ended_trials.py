@@ -15,7 +15,7 @@ from experiments.record.fidelity import epochs_asked
 from experiments.record.layout import DAMAGED, TEMPORARY, TRIAL, StudyFolder, TrialFolder
 from experiments.record.objective import Objective
 from experiments.record.reading import read_json
-from experiments.record.schema import checked_result
+from experiments.record.schema import check_ended_state, checked_result
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -107,7 +107,7 @@ def _read(folder: TrialFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     state, result = (read_json(path) for path in (folder.state, folder.result))
     if any(f"{TRIAL}{content['trial_id']}" != folder.path.name for content in (state, result)):
         raise ValueError("it is of another trial")
-    check_metrics(state["metrics"])
+    check_ended_state(state)
     if failed_of_cache(checked_result(result)):
         raise ValueError("it is run again")
     return state, result
@@ -116,11 +116,8 @@ def _read(folder: TrialFolder) -> tuple[dict[str, Any], dict[str, Any]]:
 def _trial(state: dict[str, Any]) -> EndedTrial:
     if state["status"] not in ENDED:
         raise ValueError("it has not ended")
-    score = state["score"]
-    if state["status"] == "COMPLETED":
-        score = float(score)
     values = Values(dict(state["hyperparameters"]["values"]))
-    return EndedTrial(state["trial_id"], state["status"], state["message"], score, values)
+    return EndedTrial(state["trial_id"], state["status"], state["message"], state["score"], values)
 
 
 def _described(space: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -135,22 +132,6 @@ def _described(space: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _condition(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": config["name"], "values": list(config["values"])}
-
-
-def check_metrics(config: dict[str, Any]) -> None:
-    """Looks at what a trial's `metrics` will be made of, as making them would.
-
-    Raises:
-        KeyError: Something is missing.
-        TypeError: Something is of the wrong kind.
-        ValueError: It is nothing that Keras Tuner takes.
-    """
-    for metric in config["metrics"].values():
-        if metric["direction"] not in ("min", "max", None):
-            raise ValueError(f"a metric's direction is {metric['direction']!r}")
-        for observation in metric["observations"]:
-            if not isinstance(observation["step"], int) or "value" not in observation:
-                raise ValueError("a metric's observation has no step, or no value")
 
 
 # Nothing else is named as entries of the cache are, whatever a trial's values: see `cache.entries`.

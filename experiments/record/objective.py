@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from experiments.record.errors import UserError
+from experiments.record.reading import measured
 
 # metric without "val_" -> direction
 _KNOWN = {"accuracy": "max", "f1_score": "max", "auc": "max", "loss": "min"}
@@ -128,20 +129,19 @@ def objective_values(
 
 def _value(objective: Objective, record: Mapping[str, Any]) -> float | None:
     if objective.name == "params":
-        return _sum(record["trainable_parameters"], record["frozen_parameters"])
+        return _sum(record.get("trainable_parameters"), record.get("frozen_parameters"))
     if objective.is_cost:
-        value: float | None = record.get(objective.name)
-        return value
+        return _sum(record.get(objective.name))
     found = [
-        execution["history"][objective.name][execution["best_epoch"]]
+        measured(execution["history"][objective.name][execution["best_epoch"]])
         for execution in record["executions"]
         if execution["history"].get(objective.name)
     ]
     return math.fsum(found) / len(found) if found else None
 
 
-def _sum(*numbers: float | None) -> float | None:
-    known = [number for number in numbers if number is not None]
+def _sum(*numbers: float | str | None) -> float | None:
+    known = [measured(number) for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
 
 

@@ -9,6 +9,7 @@ from experiments.record.formatting import listed, plural
 from experiments.record.notes import DOUBT, GOOD, PROBLEM, Note
 from experiments.record.objective import Objective
 from experiments.record.plain_metrics import best_of, matches, parts_of
+from experiments.record.reading import as_number
 from experiments.record.trial_index import Trial
 
 _UNKNOWN = ("score", "max")
@@ -58,18 +59,19 @@ def ranking(trials: Iterable[Trial]) -> Ranking:
     record of it, or not at all.
 
     Args:
-        trials: Trials with a finite score.
+        trials: Completed trials; those whose score is no finite number are left out.
     """
-    scored = {trial_id: state for trial_id, state, _ in trials}
+    found = {trial_id: (state, as_number(state.get("score"))) for trial_id, state, _ in trials}
+    scored = {i: state for i, (state, score) in found.items() if math.isfinite(score)}
     voters: dict[Objective, set[str]] = {}
     for trial_id, state in scored.items():
         for candidate in matches(state):
             voters.setdefault(candidate, set()).add(trial_id)
     if not voters:
-        scores = {trial_id: float(state["score"]) for trial_id, state in scored.items()}
+        scores = {trial_id: found[trial_id][1] for trial_id in scored}
         return Ranking(*_UNKNOWN, scores, notes=(_unknown(len(scores)),), is_known=False)
     chosen = min(voters, key=lambda c: (-len(voters[c]), *_preference(c.name)))
-    scores = {trial_id: float(scored[trial_id]["score"]) for trial_id in voters[chosen]}
+    scores = {trial_id: found[trial_id][1] for trial_id in voters[chosen]}
     others = [trial_id for trial_id in scored if trial_id not in scores]
     own = {trial_id: best_of(scored[trial_id], chosen) for trial_id in others}
     scores |= {trial_id: value for trial_id, value in own.items() if math.isfinite(value)}

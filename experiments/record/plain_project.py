@@ -171,7 +171,9 @@ def _all_that_ended(rows: list[Trial]) -> set[str]:
 
 def _unscored(rows: list[Trial]) -> list[Note]:
     lacking = [
-        i for i, state, r in rows if r["status"] == "completed" and state.get("score") is None
+        i
+        for i, state, r in rows
+        if r["status"] == "completed" and math.isnan(as_number(state.get("score")))
     ]
     if not lacking:
         return []

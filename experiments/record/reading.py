@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 LARGEST = 1e30  # beyond it a metric is no measurement, and figures would overflow
+# What reading a damaged `.npz` raises: `zipfile` of another compression, version or a password,
+# `zlib` of its bytes, and `numpy` of the header of an array.
+DAMAGED_ARRAYS = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, MemoryError, RuntimeError),
+    *(SyntaxError, NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 _MOST_BYTES = 256_000_000
 _MOST_TEXT = 300
 # Controls, which no page can hold, and marks that change the direction of the text around them.
@@ -89,9 +97,13 @@ def read_arrays(path: Path) -> "dict[str, npt.NDArray[Any]]":
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise ValueError(f"its arrays are larger than {_MOST_BYTES // 1_000_000} MB")
         with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
-        raise UserError(f"{str(path)!r} can't be read: {error}") from None
+            arrays = {key: stored[key] for key in stored.files}
+        # A member without the mark of an array is given as bytes.
+        if strange := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{clean(strange[0], 40)} in it is no array")
+        return arrays
+    except DAMAGED_ARRAYS as error:
+        raise UserError(f"{str(path)!r} can't be read: {clean(str(error))}") from None
 
 
 def as_number(value: Any) -> float:
@@ -103,6 +115,13 @@ def as_number(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         return math.nan
     return result if abs(result) <= LARGEST else math.nan
+
+
+def measured(value: float | str | None) -> float:
+    """Returns a number of a checked record: NaN and infinities are texts there, or null."""
+    if value is None:
+        return math.nan
+    return float(value) if isinstance(value, str) else value
 
 
 def clean(value: object, limit: int = _MOST_TEXT) -> str:

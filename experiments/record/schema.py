@@ -52,6 +52,10 @@ def _whole(least: int) -> Kind:
     return Kind(f"a whole number from {least}", holds)
 
 
+def _is_measured(value: Any) -> bool:
+    return value in ("nan", "inf", "-inf") or isinstance(value, float) or _is_number(value)
+
+
 def _or_null(kind: Kind) -> Kind:
     return Kind(f"{kind.name} or null", lambda value: value is None or kind.holds(value))
 
@@ -60,7 +64,6 @@ ANYTHING = Kind("anything", lambda value: True)
 OBJECT = Kind("an object", _is_object)
 OBJECTS = Kind("a list of objects", lambda value: _is_list(value, _is_object))
 LIST = Kind("a list", lambda value: isinstance(value, list))
-LISTS = Kind("an object of lists", lambda v: _is_object(v) and all(map(LIST.holds, v.values())))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 NUMBER = Kind("a number", _is_number)
 NUMBERS = Kind("a list of numbers", lambda value: _is_list(value, _is_number))
@@ -68,7 +71,13 @@ PAIRS = Kind("a list of pairs of numbers", lambda value: _is_list(value, _is_pai
 COUNT = _whole(0)
 INTEGER = Kind("a whole number", lambda value: isinstance(value, int))
 # JSON has neither NaN nor infinities: they are written as text.
-MEASURED = Kind("a number", lambda v: isinstance(v, int | float) or v in ("nan", "inf", "-inf"))
+MEASURED = Kind("a number", _is_measured)
+_VALUES = _or_null(MEASURED)  # earlier versions wrote null for NaN
+HISTORY = Kind(
+    "an object of lists of numbers",
+    lambda value: _is_object(value) and all(_is_list(v, _VALUES.holds) for v in value.values()),
+)
+STATUS = Kind("completed, pruned or failed", lambda v: v in ("completed", "pruned", "failed"))
 TRIAL_ID = Kind("digits", lambda value: isinstance(value, str) and value.isdecimal())
 
 
@@ -147,7 +156,7 @@ STUDY_KEYS = {
 
 EXECUTION_KEYS = {
     "seed": Key(INTEGER),
-    "history": Key(LISTS, needed=True),
+    "history": Key(HISTORY, needed=True),
     "best_epoch": Key(COUNT),
     "score": Key(_or_null(MEASURED)),
     "seconds": Key(OBJECT),
@@ -157,7 +166,7 @@ EXECUTION_KEYS = {
 _COST = Key(_or_null(MEASURED))
 
 RESULT_KEYS = {
-    "status": Key(TEXT, needed=True),
+    "status": Key(STATUS, needed=True),
     "executions": Key(OBJECTS, needed=True, of=EXECUTION_KEYS),
     **dict.fromkeys(("trainable_parameters", "frozen_parameters", "flops"), _COST),
     **dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms"), _COST),
@@ -227,11 +236,77 @@ def checked_result(result: dict[str, Any]) -> dict[str, Any]:
     """
     for wrong in _wrong(result, RESULT_KEYS, FORMAT):
         raise ValueError(wrong)
-    for execution in result["executions"] if result["status"] != "failed" else []:
-        lengths = {len(values) for values in execution["history"].values()}
-        if lengths != {len(execution["epoch_seconds"])}:
-            raise ValueError("an execution's metrics are of different lengths")
+    check_promotion(result["hyperparameters"])
+    if result["status"] != "failed":
+        if not result["executions"]:
+            raise ValueError(f"executions are none, but the trial {result['status']}")
+        for execution in result["executions"]:
+            _check_execution(execution)
     return result
+
+
+STATE_KEYS = {  # of `trial.json`, which Keras Tuner describes
+    "trial_id": Key(TRIAL_ID, needed=True),
+    "status": Key(TEXT, needed=True),
+    "message": Key(_or_null(TEXT), needed=True),
+    "best_step": Key(_or_null(INTEGER), needed=True),
+    "score": Key(ANYTHING, needed=True),
+    "hyperparameters": Key(OBJECT, needed=True),
+    "metrics": Key(OBJECT, needed=True),
+}
+_PROMOTION = {
+    "tuner/trial_id": Key(TRIAL_ID),
+    **dict.fromkeys(
+        (f"tuner/{name}" for name in ("initial_epoch", "epochs", "bracket", "round")), Key(COUNT)
+    ),
+}
+_OBSERVED = Kind("a list of numbers", lambda v: v != [] and _is_list(v, MEASURED.holds))
+
+
+def check_ended_state(state: Mapping[str, Any]) -> None:
+    """Checks what is used of the `trial.json` of a trial that has ended.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: It is nothing that Keras Tuner takes.
+    """
+    for wrong in _wrong(state, STATE_KEYS, FORMAT):
+        raise ValueError(wrong)
+    if state["status"] == "COMPLETED" and not NUMBER.holds(state["score"]):
+        raise ValueError("a trial that was completed has no score")
+    check_promotion(state["hyperparameters"]["values"])
+    for metric in state["metrics"]["metrics"].values():
+        if metric["direction"] not in ("min", "max"):
+            raise ValueError(f"a metric's direction is {metric['direction']!r}")
+        for observation in metric["observations"]:
+            if not isinstance(observation["step"], int) or not _OBSERVED.holds(
+                observation["value"]
+            ):
+                raise ValueError("a metric's observation has no step, or no values")
+
+
+def check_promotion(values: Mapping[str, Any]) -> None:
+    """Checks what a trial's values say of the trial that it continues.
+
+    Raises:
+        ValueError: It is of another kind than any method has written.
+    """
+    for wrong in _wrong(values, _PROMOTION, FORMAT):
+        raise ValueError(wrong)
+
+
+def _check_execution(execution: Mapping[str, Any]) -> None:
+    """Checks that a training which did not fail has epochs, and the same number in all it says.
+
+    Raises:
+        ValueError: It has not.
+    """
+    num_epochs = len(execution["epoch_seconds"])
+    if {len(values) for values in execution["history"].values()} != {num_epochs}:
+        raise ValueError("an execution's metrics are of different lengths")
+    if execution.get("best_epoch", 0) >= num_epochs:
+        raise ValueError(f"the best epoch of an execution is none of its {num_epochs} epochs")
 
 
 def _format_of(record: Mapping[str, Any]) -> int:

@@ -1,6 +1,7 @@
 """Restores an oracle from the trial files, the only source of truth, and reports repairs."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,14 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import failed_of_cache
+from experiments.record.errors import UserError
 from experiments.record.files import remove_left_over
 from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, set_aside
+from experiments.record.objective import objectives_of
 from experiments.record.reading import read_json
 from experiments.record.schema import checked_result
 from experiments.search.retried import begun_again
-from experiments.search.trial_record import TrialRecord, note_asked, tell
+from experiments.search.trial_record import TrialRecord, check_reports, note_asked, tell
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -50,6 +53,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     reader = TrialReader()
     found = [_read(there, oracle, reader) for there in StudyFolder(folder).trials()]
     trials = [f for f in found if f.trial is not None]
+    _check_origins({f.trial.trial_id: f.trial.hyperparameters.values for f in trials})
     oracle.rebuild(f.trial for f in trials)
     mended = [line for f in found for line in f.mended]
     for f in trials:
@@ -69,6 +73,30 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
     return mended
 
 
+def _check_origins(values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks that no trial continues itself, be it by way of others.
+
+    Args:
+        values: trial id -> hyperparameters.
+
+    Raises:
+        UserError: One does.
+    """
+    sound: set[str] = set()
+    for first in values:
+        chain: list[str] = []
+        trial_id: Any = first
+        while trial_id in values and trial_id not in sound:
+            if trial_id in chain:
+                raise UserError(
+                    f"trial {trial_id} continues itself, by the hyperparameter tuner/trial_id of "
+                    f"{' and '.join(chain)}: their files are damaged; restore them from a copy"
+                )
+            chain.append(trial_id)
+            trial_id = values[trial_id].get("tuner/trial_id")
+        sound.update(chain)
+
+
 def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     with suppress(ValueError):
         oracle._retry_queue.remove(trial.trial_id)
@@ -78,8 +106,10 @@ def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
 
 def _read(folder: TrialFolder, oracle: Any, reader: TrialReader) -> Found:
     found = Found(folder)
-    found.trial = _load(found, folder.state, lambda state: reader.trial(state, folder.state))
-    found.result = _load(found, folder.result, checked_result)
+    found.trial = _load(
+        found, folder.state, lambda state: _trial(state, folder.state, oracle, reader)
+    )
+    found.result = _load(found, folder.result, lambda result: _result(result, oracle))
     if found.trial is None and found.result is None:
         _clear(folder)
     if found.trial is None and found.result is not None:
@@ -96,6 +126,23 @@ def _read(folder: TrialFolder, oracle: Any, reader: TrialReader) -> Found:
         # The trial has the other facts; thousands of results would fill the memory.
         found.result = {n: found.result[n] for n in ("trial_id", "asked") if n in found.result}
     return found
+
+
+def _trial(state: dict[str, Any], path: Path, oracle: Any, reader: TrialReader) -> Any:
+    """Returns the trial of a `trial.json`; one that was completed has every objective."""
+    trial = reader.trial(state, path)
+    recorded = state["metrics"]["metrics"]
+    if trial.status == Status.COMPLETED and not all(
+        recorded[objective.name]["observations"] for objective in objectives_of(oracle)
+    ):
+        raise ValueError("an objective is not in it")
+    return trial
+
+
+def _result(content: dict[str, Any], oracle: Any) -> dict[str, Any]:
+    result = checked_result(content)
+    check_reports(oracle, result)
+    return result
 
 
 def _clear(folder: TrialFolder) -> None:

@@ -17,7 +17,7 @@ from experiments.record.files import write_json
 from experiments.record.formatting import plural
 from experiments.record.layout import PRUNED, StudyFolder
 from experiments.record.objective import objective_values, objectives_of
-from experiments.record.reading import read_json
+from experiments.record.reading import measured, read_json
 from experiments.training.task import TrialResult
 
 Status = trial_module.TrialStatus
@@ -108,7 +108,10 @@ def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:
     note_asked(oracle, record)
     oracle.clear_metrics(trial.trial_id)
     if record["status"] == "failed":
-        trial.status, trial.message = Status.FAILED, record["traceback"] or record["message"]
+        trial.status, trial.message = (
+            Status.FAILED,
+            record.get("traceback") or record.get("message"),
+        )
     else:
         _report(oracle, trial.trial_id, record)
         trial.status = Status.COMPLETED
@@ -126,7 +129,31 @@ def note_asked(oracle: Any, record: dict[str, Any]) -> None:
 
 def _total_epochs(record: dict[str, Any]) -> int:
     """Returns the epochs that a network was trained for, including those before a promotion."""
-    return int(record["initial_epoch"]) + len(record["executions"][-1]["epoch_seconds"])
+    return _initial_epoch(record) + len(record["executions"][-1]["epoch_seconds"])
+
+
+def _initial_epoch(record: dict[str, Any]) -> int:
+    return int(record.get("initial_epoch", 0))
+
+
+def check_reports(oracle: Any, record: dict[str, Any]) -> None:
+    """Checks that a result has a value of each of the oracle's objectives.
+
+    Args:
+        oracle: The oracle.
+        record: The content of `result.json`, checked as such.
+
+    Raises:
+        ValueError: It has not: no trial that has ended otherwise than by failing lacks one.
+    """
+    if record["status"] == "failed":
+        return
+    objectives = objectives_of(oracle)
+    values = objective_values([o for o in objectives if o.is_cost], record)
+    metrics = {o.name for o in objectives if not o.is_cost}
+    known = all(metrics <= execution["history"].keys() for execution in record["executions"])
+    if None in values.values() or not known:
+        raise ValueError("an objective is not in it")
 
 
 def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
@@ -136,10 +163,12 @@ def _report(oracle: Any, trial_id: str, record: dict[str, Any]) -> None:
     )
     if len(executions) > 1:
         for execution in executions:  # Keras Tuner averages the observations of one step
-            best = {n: v[execution["best_epoch"]] for n, v in execution["history"].items()}
+            best = {
+                n: measured(v[execution["best_epoch"]]) for n, v in execution["history"].items()
+            }
             oracle.update_trial(trial_id, best | costs, step=0)
         return
     history = executions[0]["history"]
     for index in range(len(executions[0]["epoch_seconds"])):
-        metrics = {name: values[index] for name, values in history.items()}
-        oracle.update_trial(trial_id, metrics | costs, step=record["initial_epoch"] + index)
+        metrics = {name: measured(values[index]) for name, values in history.items()}
+        oracle.update_trial(trial_id, metrics | costs, step=_initial_epoch(record) + index)

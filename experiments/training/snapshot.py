@@ -6,7 +6,6 @@ record of the training so far as JSON. It holds no pickles and is written atomic
 
 import json
 import time
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from experiments.record.files import atomic, finite
 from experiments.record.layout import TrialFolder
+from experiments.record.reading import DAMAGED_ARRAYS
 from experiments.training.task import Execution, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least
@@ -93,7 +93,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         execution = Execution(**facts.pop("execution"))
         facts["before"] = tuple(map(float, facts.get("before", ())))
         return Snapshot(execution=execution, **facts, **groups)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (*DAMAGED_ARRAYS, AttributeError):
         return None
 
 

@@ -207,19 +207,19 @@ def test_a_damaged_file_costs_its_trial_alone(
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda result: result.update(executions=[]),
-        lambda result: result["executions"][0]["history"].update(val_accuracy=["x"]),
-        lambda result: result["executions"][0]["history"].pop("val_accuracy"),
+        lambda result, history: result.update(executions=[]),
+        lambda result, history: history.update({n: ["x"] * len(v) for n, v in history.items()}),
+        lambda result, history: history.update(other=history.pop("val_accuracy")),
     ],
 )
 def test_a_result_that_does_not_hold_together_costs_its_trial_alone(
-    damage: Callable[[dict[str, Any]], Any], simulation: Simulation
+    damage: Callable[[Any, dict[str, Any]], Any], simulation: Simulation
 ) -> None:
     simulation.run()
     expected = simulation.table()
     trial = simulation.folder / "trial_0003"
     result, state = (json.loads((trial / n).read_text()) for n in ("result.json", "trial.json"))
-    damage(result)
+    damage(result, result["executions"][0]["history"])
     (trial / "result.json").write_text(json.dumps(result))
     (trial / "trial.json").write_text(json.dumps(state | {"status": "RUNNING", "score": None}))
     _, restored = simulation.run()

@@ -11,8 +11,8 @@ from typing import Any
 from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
 
-from experiments.record.ended_trials import check_metrics
-from experiments.record.reading import read_json
+from experiments.record.reading import measured, read_json
+from experiments.record.schema import check_ended_state
 
 Status = trial_module.TrialStatus
 
@@ -28,15 +28,16 @@ class StoredTrial(trial_module.Trial):
     Raises:
         KeyError: Something is missing in `state`.
         TypeError: Something in it is of the wrong kind.
+        ValueError: It is not what a trial leaves that has ended.
     """
 
     def __init__(
         self, state: dict[str, Any], hyperparameters: hp_module.HyperParameters, path: Path
     ) -> None:
+        check_ended_state(state)
         self._metrics: object = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
         self.score, self.best_step = state["score"], state["best_step"]
-        check_metrics(state["metrics"])
         self._path = path
         self._tracker: Any = type(self._metrics)
         self._metrics = None  # until they are asked for
@@ -46,6 +47,9 @@ class StoredTrial(trial_module.Trial):
         """What was reported of it."""
         if self._metrics is None:
             state = read_json(self._path)
+            for metric in state["metrics"]["metrics"].values():
+                for seen in metric["observations"]:
+                    seen["value"] = list(map(measured, seen["value"]))
             self._metrics = self._tracker.from_config(state["metrics"])
         return self._metrics
 

@@ -46,7 +46,7 @@ def _missing(comparison: Comparison) -> str:
     if untested:
         plain = any(not arm.study.takes_options for arm in arms)
         advice = (
-            "Plain Keras Tuner keeps no test scores: run the search with `experiments search`."
+            "The search of a script keeps no test scores: run it with `experiments search`."
             if plain
             else "Add --seeds 5 to train the network of each arm on fresh seeds and test it."
         )
