@@ -56,12 +56,20 @@ def _is_measured(value: Any) -> bool:
     return value in ("nan", "inf", "-inf") or isinstance(value, float) or _is_number(value)
 
 
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str) or _is_measured(value)
+
+
 def _or_null(kind: Kind) -> Kind:
     return Kind(f"{kind.name} or null", lambda value: value is None or kind.holds(value))
 
 
 ANYTHING = Kind("anything", lambda value: True)
 OBJECT = Kind("an object", _is_object)
+SCALARS = Kind(
+    "an object of numbers, texts and booleans",
+    lambda value: _is_object(value) and all(map(_is_scalar, value.values())),
+)
 OBJECTS = Kind("a list of objects", lambda value: _is_list(value, _is_object))
 LIST = Kind("a list", lambda value: isinstance(value, list))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
@@ -175,7 +183,7 @@ RESULT_KEYS = {
     "features": Key(OBJECT),
     "numerics": Key(OBJECT),
     "trial_id": Key(TRIAL_ID, needed=True),
-    "hyperparameters": Key(OBJECT, needed=True),
+    "hyperparameters": Key(SCALARS, needed=True),
     "score": Key(_or_null(MEASURED)),
     "started": Key(NUMBER),
     "ended": Key(NUMBER),
@@ -275,7 +283,7 @@ def check_ended_state(state: Mapping[str, Any]) -> None:
         raise ValueError(wrong)
     if state["status"] == "COMPLETED" and not NUMBER.holds(state["score"]):
         raise ValueError("a trial that was completed has no score")
-    check_promotion(state["hyperparameters"]["values"])
+    check_hyperparameters(state["hyperparameters"])
     for metric in state["metrics"]["metrics"].values():
         if metric["direction"] not in ("min", "max"):
             raise ValueError(f"a metric's direction is {metric['direction']!r}")
@@ -284,6 +292,22 @@ def check_ended_state(state: Mapping[str, Any]) -> None:
                 observation["value"]
             ):
                 raise ValueError("a metric's observation has no step, or no values")
+
+
+def check_hyperparameters(config: Mapping[str, Any]) -> None:
+    """Checks the hyperparameters of a `trial.json`: what the space names, and the values.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: A name is no text, or a value is of another kind than any space has.
+    """
+    for hp in config["space"]:
+        if not TEXT.holds(hp["config"]["name"]) or not OBJECTS.holds(hp["config"]["conditions"]):
+            raise ValueError("a hyperparameter's name is no text, or its conditions no objects")
+    if not SCALARS.holds(config["values"]):
+        raise ValueError(f"hyperparameters: values should be {SCALARS.name}")
+    check_promotion(config["values"])
 
 
 def check_promotion(values: Mapping[str, Any]) -> None:

@@ -160,10 +160,14 @@ def test_metrics_that_were_not_finite_are_read(study_folder: Path) -> None:
         {"score": None}, {"score": [0.5]}, {"score": "0.9"}, {"best_step": []}, {"message": 3},
         {"metrics": {"metrics": {"a": {"direction": "max", "observations": [
             {"step": 0, "value": ["x"]}]}}}},
+        {"hyperparameters": {"space": [], "values": {"dropout": [0.5]}}},
+        {"hyperparameters": {"space": [{"config": {"name": 0.5, "conditions": []}}], "values": {}}},
+        {"hyperparameters": {"space": [{"config": {"name": "a", "conditions": [None]}}],
+                             "values": {}}},
     ],
 )  # fmt: skip
 def test_a_state_of_another_kind_is_none(changes: dict[str, Any], study_folder: Path) -> None:
     state = json.loads(StudyFolder(study_folder).trials()[0].state.read_text(encoding="utf-8"))
     schema.check_ended_state(state)
-    with pytest.raises(ValueError, match=r"trial|best_step|message|metric"):
+    with pytest.raises(ValueError, match=r"hyperparameter|trial|best_step|message|metric"):
         schema.check_ended_state(state | changes)

@@ -18,6 +18,7 @@ from experiments.display.base import Display
 from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
+from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.durations import parse_deadline
 from experiments.record.errors import UserError
 from experiments.training.task import Answer, Execution, TrialResult
@@ -225,6 +226,20 @@ def test_a_result_that_does_not_hold_together_costs_its_trial_alone(
     _, restored = simulation.run()
     assert simulation.table() == expected
     assert "trial_0003/result.json can't be read, set aside as result.json.damaged" in restored
+
+
+@pytest.mark.parametrize("score", ["nan", "0.9", 2.0])
+def test_the_score_of_a_failed_trial_is_compared_with_none(
+    score: Any, simulation: Simulation
+) -> None:
+    simulation.run()
+    path = simulation.folder / "trial_0003" / "trial.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(state | {"status": "FAILED", "score": score}))
+    trial = TrialReader().trial(json.loads(path.read_text()), path)
+    assert trial.score is None
+    simulation.run()
+    assert json.loads(path.read_text())["score"] == score  # its file stays as it is
 
 
 @pytest.mark.parametrize("origins", [{"0003": "0003"}, {"0001": "0003", "0003": "0001"}])

@@ -12,7 +12,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 from keras_tuner.engine import trial as trial_module
 
 from experiments.record.reading import measured, read_json
-from experiments.record.schema import check_ended_state
+from experiments.record.schema import check_ended_state, check_hyperparameters
 
 Status = trial_module.TrialStatus
 
@@ -21,23 +21,19 @@ class StoredTrial(trial_module.Trial):
     """A trial that has ended, by its file; its metrics are read when they are asked for.
 
     Args:
-        state: The content of `trial.json`.
+        state: The content of `trial.json`, checked as such.
         hyperparameters: Its values in its space.
         path: The file.
-
-    Raises:
-        KeyError: Something is missing in `state`.
-        TypeError: Something in it is of the wrong kind.
-        ValueError: It is not what a trial leaves that has ended.
     """
 
     def __init__(
         self, state: dict[str, Any], hyperparameters: hp_module.HyperParameters, path: Path
     ) -> None:
-        check_ended_state(state)
         self._metrics: object = None
         super().__init__(hyperparameters, state["trial_id"], state["status"], state["message"])
-        self.score, self.best_step = state["score"], state["best_step"]
+        self.best_step = state["best_step"]
+        if self.status == Status.COMPLETED:  # the score of one that failed is NaN, as a text
+            self.score = state["score"]
         self._path = path
         self._tracker: Any = type(self._metrics)
         self._metrics = None  # until they are asked for
@@ -71,18 +67,22 @@ class TrialReader:
         Raises:
             KeyError: Something is missing in `state`.
             TypeError: Something in it is of the wrong kind.
-            ValueError: It has no number for an id.
+            ValueError: It has no number for an id, or is not what a trial leaves.
         """
         int(state["trial_id"])
         if state["status"] not in (Status.COMPLETED, Status.FAILED):
+            check_hyperparameters(state["hyperparameters"])
             return trial_module.Trial.from_state(state)
+        check_ended_state(state)  # before Keras Tuner changes what it is given
         return StoredTrial(state, self._hyperparameters(state["hyperparameters"]), path)
 
     def _hyperparameters(self, config: dict[str, Any]) -> hp_module.HyperParameters:
         if self._shared is None or config["space"] != self._space:
             space = copy.deepcopy(config["space"])  # Keras Tuner changes what it is given
-            self._shared = hp_module.HyperParameters.from_config(config)
-            self._space = space
+            shared = hp_module.HyperParameters.from_config(config)
+            for hp in shared.space:
+                shared.is_active(hp)  # its conditions can be asked, or this raises
+            self._shared, self._space = shared, space
         # A trial may get further hyperparameters: its lists are its own, what is in them is shared.
         own = hp_module.HyperParameters()
         own._space = list(self._shared._space)
