@@ -58,3 +58,8 @@ def test_status_loads_no_frames(runs: Path) -> None:
 def test_list_loads_frames_for_several_objectives_alone(runs: Path) -> None:
     command = COMMAND.format(arguments=["list", "--runs-dir", str(runs)])
     assert loaded(command) & {*TRAINING, *DRAWING, "pandas"} == {"pandas"}
+
+
+def test_the_page_of_all_studies_loads_nothing_that_trains_or_draws(runs: Path) -> None:
+    command = COMMAND.format(arguments=["report", "--all", "--runs-dir", str(runs)])
+    assert not loaded(command) & {*TRAINING, "matplotlib", "seaborn"}

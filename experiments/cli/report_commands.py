@@ -1,11 +1,17 @@
 """Commands that read studies: report, reproduce, export, measure."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from experiments.cli.options import data_options, study_command
-from experiments.process.output import echo
+from experiments.cli.options import (
+    complete_studies,
+    data_options,
+    runs_dir_option,
+    study_command,
+)
+from experiments.process.output import complain, echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
 from experiments.record.objective import LATENCY
@@ -13,27 +19,98 @@ from experiments.record.objective import LATENCY
 _DISAGREES = 1
 
 
-@study_command
+class _Seconds(click.FloatRange):
+    """Seconds of `--watch`, which takes what follows it for them."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=86_400)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            return float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            raise UserError(
+                f"--watch: expected seconds from 1 on; got {value!r}; name the study before it: "
+                "experiments report STUDY --watch"
+            ) from None
+
+
+@click.command()
+@runs_dir_option
+@click.argument("study", required=False, shell_complete=complete_studies)
+@click.option(
+    "--all", "every", is_flag=True,
+    help="write index.html in the folder of studies instead: every study, its verdict, and links "
+    "to the reports and comparisons that are there; it writes no report",
+)  # fmt: skip
+@click.option(
+    "--watch", type=_Seconds(), is_flag=False, flag_value=10.0, metavar="[SECONDS]",
+    help="keep the page current until the search has ended, looking every 10 s or as given; the "
+    "open page follows",
+)  # fmt: skip
 @click.option(
     "--next", "next_file", type=click.Path(dir_okay=False), metavar="FILE.toml",
     help="write the search that the health section advises, instead of the report",
 )  # fmt: skip
 @click.option("--png", is_flag=True, help="write the figures as PNG too, not as SVG alone")
-def report(study: str, next_file: str | None, png: bool, runs_dir: str) -> None:
+def report(
+    study: str | None,
+    every: bool,
+    watch: float | None,
+    next_file: str | None,
+    png: bool,
+    runs_dir: str,
+) -> None:
     """Write the report of STUDY (a name, or a folder) and print its path."""
-    from reports import load_study, write_report
+    if every and (study is not None or next_file is not None or png):
+        raise UserError("--all is about all studies: leave out STUDY, --next and --png")
+    if watch is not None and (next_file is not None or png):
+        raise UserError("--watch keeps the page current: ask for --next or --png without it")
+    if every or watch is not None:
+        _pages(None if every else _named(study), watch, runs_dir)
+    elif next_file is not None:
+        _next(_named(study), next_file, runs_dir)
+    else:
+        _report(_named(study), png, runs_dir)
 
-    if next_file is None:
-        echo(write_report(study, runs_dir))
-        if png:
-            from reports.figures._png import write_pngs
 
-            write_pngs(study, runs_dir)
+def _named(study: str | None) -> str:
+    if study is None:
+        raise UserError("which study? Name one, or give --all for the page of all studies")
+    return study
+
+
+def _pages(study: str | None, watch: float | None, runs_dir: str) -> None:
+    """Writes the page of a study, or of all; keeps it current if `watch` is given."""
+    from reports.page.following import FollowedRuns, FollowedStudy, follow
+    from reports.page.overview import write_overview
+
+    if watch is None:
+        echo(write_overview(runs_dir))
         return
+    page = FollowedRuns(runs_dir) if study is None else FollowedStudy(study, runs_dir)
+    if not follow(page, watch, echo):
+        complain("no search of it is running: the page was written once")
+
+
+def _next(study: str, next_file: str, runs_dir: str) -> None:
     from experiments.studies.next_search import write_next
+    from reports import load_study
 
     path = write_next(load_study(study, runs_dir), next_file)
     echo(f"{path}: run it with `experiments search --config {path}`")
+
+
+def _report(study: str, png: bool, runs_dir: str) -> None:
+    from reports import write_report
+
+    echo(write_report(study, runs_dir))
+    if png:
+        from reports.figures._png import write_pngs
+
+        write_pngs(study, runs_dir)
 
 
 @study_command

@@ -8,7 +8,6 @@ files. The index is written whole or not at all, and skipped where the folder is
 import gc
 import json
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -20,11 +19,9 @@ from typing import Any
 from experiments.record.errors import UserError
 from experiments.record.layout import RESULT, STATE, TEMPORARY, TRIAL, StudyFolder, TrialFolder
 from experiments.record.reading import as_dict, clean, read_dict, read_json
+from experiments.record.stamps import Stamp, stamp_of
 
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
-
-
-Stamp = list[int] | None  # of a file: inode, time of change in ns, bytes; `None` without one
 
 _FORMAT = 1  # to be raised when `compact` leaves out or takes in something else
 _FEWEST = 20  # trials that are worth an index
@@ -60,8 +57,8 @@ def scan(folder: Path, whole: bool = False) -> Scan:
             is_trial = entry.name.startswith(TRIAL)
             if whole:
                 found.num_bytes += _bytes(entry)
-            if is_trial and (stamp := _stamp(f"{entry.path}/{STATE}")) is not None:
-                found.stamps[entry.name] = (stamp, _stamp(f"{entry.path}/{RESULT}"))
+            if is_trial and (stamp := stamp_of(f"{entry.path}/{STATE}")) is not None:
+                found.stamps[entry.name] = (stamp, stamp_of(f"{entry.path}/{RESULT}"))
     return found
 
 
@@ -73,14 +70,6 @@ def _bytes(entry: os.DirEntry[str]) -> int:
         return entry.stat().st_size if entry.is_file(follow_symlinks=False) else 0
     except OSError:
         return 0
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        facts = os.stat(path)
-    except (OSError, ValueError):
-        return [0, 0, -1] if os.path.lexists(path) else None  # a link to nowhere can't be read
-    return [facts.st_ino, facts.st_mtime_ns, facts.st_size if stat.S_ISREG(facts.st_mode) else -1]
 
 
 def read_compact(folder: Path, problems: list[str], found: Scan | None = None) -> list[Trial]:

@@ -12,6 +12,7 @@ from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
 from experiments.record.reading import as_dict, as_number, clean, dicts, read_dict
 from experiments.record.schema import check_format
+from experiments.record.state import ENDED, RUNNING, state_of
 from experiments.record.status_file import read_status
 from experiments.record.trial_index import read_compact
 
@@ -76,16 +77,13 @@ def _status(trial: dict[str, Any]) -> str:
 
 
 def _state(folder: Path, study: dict[str, Any]) -> str:
-    running = is_running(folder)
-    who = holder(folder) or {}
-    if running is not False:
-        phase = _text(read_status(folder).get("phase", "starting"))
+    state = state_of(folder, study)
+    if state.name == RUNNING:
+        who = holder(folder) or {}
         process = f"process {_text(who.get('pid'))} on {_text(who.get('host'))}"
-        return f"{phase}{_since(who.get('since'))}, {process}"
-    last = (dicts(study.get("sessions")) or [{}])[-1]
-    if "ended" in last:
-        early = last.get("ended_by")
-        return f"ended by {_text(early)}" if early else "ended"
+        return f"{state.detail}{_since(who.get('since'))}, {process}"
+    if state.name == ENDED:
+        return f"ended by {state.detail}" if state.detail else "ended"
     return f"interrupted; resume with `experiments resume {folder.name}`"
 
 

@@ -21,7 +21,8 @@ from reports.study.study import Study
 def verdict_sentence(study: Study, answer: Verdict) -> str:
     """The answer of the study in a sentence or two."""
     if answer.trial_id is None:
-        return f"No trial was completed; {answer.num_failed} failed."
+        yet = " yet" if study.running else ""
+        return f"No trial was completed{yet}; {answer.num_failed} failed."
     if study.is_plain and is_unusual(study.objective, study.direction):
         return either_way(study)
     front = study_front(study)

@@ -17,8 +17,9 @@ from reports.analysis.comparison.words import verdict
 from reports.figures._comparison import FIGURES
 from reports.figures._render import Picture, picture
 from reports.page.embedded import csv_link, csv_of
-from reports.page.report import assets, check_writable, environment, write_figures, write_text
+from reports.page.report import check_writable, write_figures
 from reports.page.sections import Section
+from reports.page.writing import assets, environment, write_text
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),

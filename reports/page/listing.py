@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import score, without_folder
-from experiments.record.reading import as_number, clean, dig
+from experiments.record.reading import as_dict, as_number, clean, dig
 from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.analysis.race import winner_of
 from reports.study.load import check_space, damage_refused, load_study, read_finalists, read_record
@@ -25,55 +25,104 @@ class Summary:
 
     Args:
         objectives: Names of its objectives.
+        num_trials: All trials.
         num_completed: Trials with a score.
         num_failed: Trials that failed.
-        best: Score of the recommended trial; NaN without one.
-        test: Test score of its first finalist; NaN without one.
+        trial: The recommended trial; empty without one.
+        best: Its score; NaN without one.
+        test: Test score of the first finalist; NaN without one.
         started: Seconds since 1970; NaN where unknown.
     """
 
     objectives: tuple[str, ...]
+    num_trials: int
     num_completed: int
     num_failed: int
+    trial: str
     best: float
     test: float
     started: float
 
 
-def studies_table(runs_dir: str | Path) -> str:
-    """One line a study of `runs_dir`, newest first; one that can't be read says why."""
+@dataclass(frozen=True)
+class Listed:
+    """A folder among the studies.
+
+    Args:
+        folder: The folder.
+        found: What it holds.
+        record: Its `study.json`; empty without one that can be read.
+        summary: Its results; `None` where it can't be read.
+        problem: Why it can't be read; else empty.
+    """
+
+    folder: Path
+    found: Scan
+    record: dict[str, Any]
+    summary: Summary | None
+    problem: str = ""
+
+    @property
+    def started(self) -> float:
+        """When it was started, in seconds since 1970; 0 where unknown."""
+        started = math.nan if self.summary is None else self.summary.started
+        return 0.0 if math.isnan(started) else started
+
+
+def listed_studies(runs_dir: str | Path, whole: bool = False) -> list[Listed]:
+    """Reads every study of a folder, newest first; one that can't be read says why.
+
+    Args:
+        runs_dir: The folder of studies.
+        whole: Whether to add up the bytes of each study.
+
+    Raises:
+        UserError: There is no such folder.
+    """
     root = Path(runs_dir)
     if not root.is_dir():
         raise UserError(f"there is no runs folder {str(root)!r}: name one with --runs-dir")
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        return f"no study in {str(root)!r} yet: `experiments search mnist_cnn --dataset digits`"
-    rows = sorted(map(_row, folders), key=lambda row: -row[0])
-    return "\n".join(_aligned([_HEADINGS, *(cells for _, cells in rows)]))
+    return sorted((_listed(folder, whole) for folder in folders), key=lambda row: -row.started)
 
 
-def _row(folder: Path) -> tuple[float, Sequence[str]]:
-    """Returns when a study was started, and its cells."""
+def _listed(folder: Path, whole: bool) -> Listed:
+    found, record = scan(folder, whole), {}
     try:
-        found = scan(folder, whole=True)
         record = read_record(folder)
         with damage_refused(folder):
             summary = quick_summary(folder, record, found)
-        summary = summary or full_summary(folder)
-    except UserError as error:
-        return 0.0, (folder.name, "", f"can't be read: {error}")
-    space, dataset = dig(record, "config", "space"), dig(record, "config", "dataset")
+        return Listed(folder, found, record, summary or full_summary(folder))
+    except (UserError, OSError) as error:
+        return Listed(folder, found, record, None, str(error))
+
+
+def studies_table(runs_dir: str | Path) -> str:
+    """One line a study of `runs_dir`, newest first; one that can't be read says why."""
+    studies = listed_studies(runs_dir, whole=True)
+    if not studies:
+        root = str(Path(runs_dir))
+        return f"no study in {root!r} yet: `experiments search mnist_cnn --dataset digits`"
+    return "\n".join(_aligned([_HEADINGS, *map(_cells, studies)]))
+
+
+def _cells(listed: Listed) -> Sequence[str]:
+    summary = listed.summary
+    if summary is None:
+        return listed.folder.name, "", f"can't be read: {listed.problem}"
+    config = as_dict(listed.record.get("config"))
+    space, dataset = config.get("space"), config.get("dataset")
     failed = f" + {summary.num_failed} failed" if summary.num_failed else ""
-    return 0.0 if math.isnan(summary.started) else summary.started, (
-        folder.name,
-        f"{found.num_bytes / 1e6:.1f} MB",
+    return (
+        listed.folder.name,
+        f"{listed.found.num_bytes / 1e6:.1f} MB",
         f"{without_folder(space)} on {dataset}" if space else "plain Keras Tuner",
-        str(dig(record, "config", "method") or ""),
+        str(config.get("method") or ""),
         f"{summary.num_completed}{failed}",
         ", ".join(summary.objectives),
         score(summary.best),
         score(summary.test),
-        _when(summary.started),
+        when(summary.started),
     )
 
 
@@ -90,18 +139,27 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     problems: list[str] = []
     finalists = read_finalists(folder, problems)
     trials = read_compact(folder, problems, found)
-    scores = {i: s for i, s in map(_score, trials) if not math.isnan(s)}
-    chosen = scores.get(winner_of(record, finalists) or "")
-    best = (max if direction == "max" else min)(scores.values(), default=math.nan)
+    scores = {i: s for i, s in map(_score, sorted(trials, key=_order)) if not math.isnan(s)}
+    chosen = winner_of(record, finalists) or ""
+    if chosen not in scores:  # the first of equals, as in frames
+        chosen = (max if direction == "max" else min)(scores, key=lambda i: scores[i], default="")
     starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
+        num_trials=len(trials),
         num_completed=len(scores),
         num_failed=sum(status_of(trial) == "failed" for trial in trials),
-        best=best if chosen is None else chosen,
+        trial=chosen,
+        best=scores.get(chosen, math.nan),
         test=_test(clean(name), finalists),
         started=as_number(record.get("started", min(starts, default=None))),
     )
+
+
+def _order(trial: Trial) -> tuple[float, str]:
+    """Returns what sorts trials by their start, as frames do."""
+    started = as_number(trial[2].get("started"))
+    return math.inf if math.isnan(started) else started, trial[0]
 
 
 def _score(trial: Trial) -> tuple[str, float]:
@@ -123,18 +181,22 @@ def full_summary(folder: Path) -> Summary:
     from reports.analysis.recommended import recommended
 
     study = load_study(folder)
-    chosen = study.completed["trial_id"] == recommended(study)
+    chosen = recommended(study)
+    scores = study.completed["score"][study.completed["trial_id"] == chosen]
     return Summary(
         objectives=tuple(o.name for o in study.objectives),
+        num_trials=len(study.trials),
         num_completed=len(study.completed),
         num_failed=len(study.failed),
-        best=float(max(study.completed["score"][chosen], default=math.nan)),
+        trial=chosen or "",
+        best=float(max(scores, default=math.nan)),
         test=_test(study.objective, study.finalists),
         started=as_number(study.record.get("started", study.trials["started"].min())),
     )
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
+    """Returns a time as date, hours and minutes; empty where it is unknown."""
     try:
         return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):  # missing, or no date at all

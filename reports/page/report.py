@@ -1,20 +1,13 @@
 """Writes the report: one self-contained HTML file, its figures and tables beside it."""
 
-import base64
-import hashlib
-import re
 import tempfile
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup, escape
 
 from experiments.record.errors import UserError
-from experiments.record.files import atomic
-from experiments.record.formatting import format_number, without_folder, words
+from experiments.record.formatting import without_folder
 from experiments.record.reading import as_dict, clean, dig
 from reports.analysis.facts import checklist, command_line, facts, method_words
 from reports.analysis.finalist_words import finalists_note
@@ -29,16 +22,20 @@ from reports.page import tables
 from reports.page.embedded import csv_link, csv_of, in_script, trials_json
 from reports.page.sections import SECTIONS, can_have, sections_of
 from reports.page.sparkline import sparklines
+from reports.page.writing import assets, environment, write_text
 from reports.study.load import damage_refused, load_study
 from reports.study.study import Study
 
 
-def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Path:
+def write_report(
+    study: Study | str | Path, runs_dir: str | Path = "runs", *, reload: float | None = None
+) -> Path:
     """Writes `report/index.html` into the study folder.
 
     Args:
         study: A loaded study, its name, or its folder.
         runs_dir: Folder that holds studies.
+        reload: Seconds after which the open page loads itself anew; never if `None`.
 
     Returns:
         The path of the page.
@@ -51,10 +48,10 @@ def write_report(study: Study | str | Path, runs_dir: str | Path = "runs") -> Pa
     folder = study.files.report
     check_writable(study.folder, folder)
     with damage_refused(study.folder, "reported"):
-        return _write(study, folder)
+        return _write(study, folder, reload)
 
 
-def _write(study: Study, folder: Path) -> Path:
+def _write(study: Study, folder: Path, reload: float | None) -> Path:
     drawn = [picture(study, name, module) for name, module in figures().items()]
     # Figures that a study did not ask for, or can't have, are left out.
     pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study))]
@@ -66,7 +63,7 @@ def _write(study: Study, folder: Path) -> Path:
         "layers": tables.layers(study),
         **({"front": tables.front(study)} if len(study.objectives) > 1 else {}),
     }
-    page = _render(study, pictures, csvs, shown)
+    page = _render(study, pictures, csvs, shown, reload)
     write_figures(folder, pictures)
     for name, csv in csvs.items():
         write_text(folder / f"{name}.csv", csv)
@@ -104,50 +101,19 @@ def write_figures(folder: Path, pictures: list[Picture]) -> None:
             write_text(folder / "figures" / f"{drawn.name}.svg", drawn.svg)
 
 
-def write_text(path: Path, content: str) -> None:
-    """Writes a text file atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
-
-
-def environment() -> jinja2.Environment:
-    """Returns the templates with their filters; everything is escaped."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports.page"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    made.filters["number"] = format_number
-    made.filters["words"] = words
-    made.filters["code"] = _code
-    return made
-
-
-def _code(text: str) -> Markup:
-    """Returns the text as HTML, with what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def assets() -> dict[str, str]:
-    """Returns style, script and the script's hash; the page's policy admits no other script."""
-    folder = resources.files("reports.page") / "templates"
-    script = (folder / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    return {"style": style, "script": script, "script_hash": digest}
-
-
 def _render(
-    study: Study, pictures: list[Picture], csvs: dict[str, str], shown: dict[str, pd.DataFrame]
+    study: Study,
+    pictures: list[Picture],
+    csvs: dict[str, str],
+    shown: dict[str, pd.DataFrame],
+    reload: float | None,
 ) -> str:
     failures = tables.failures(study)
     by_section = {s.id: [p for p in pictures if _section_of(p) == s.id] for s in SECTIONS}
     filled = frozenset(name for name, drawn in by_section.items() if any(p.svg for p in drawn))
     layers = shown["layers"]
     return environment().get_template("report.html.jinja").render(
-        **assets(),
+        **assets(reload),
         **_verdict(study),
         study=study,
         sections=sections_of(study, filled),

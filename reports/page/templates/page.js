@@ -7,6 +7,26 @@
     : matchMedia("(prefers-color-scheme: dark)").matches;
   theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; });
 
+  // A page that is kept current loads itself anew, and stays as its reader left it.
+  const kept = "kept: " + location.pathname;
+  let place = () => ({ x: scrollX, y: scrollY, theme: root.dataset.theme });
+  const taken = () => {
+    try {
+      const text = sessionStorage.getItem(kept);
+      sessionStorage.removeItem(kept);
+      return JSON.parse(text);
+    } catch { return null; }
+  };
+  const before = taken();
+  if (before?.theme) root.dataset.theme = before.theme;
+  if (before) addEventListener("load", () => scrollTo({ left: before.x, top: before.y, behavior: "instant" }));
+  if (root.dataset.reload)
+    setInterval(() => {
+      if (String(getSelection())) return;  // something is being copied
+      try { sessionStorage.setItem(kept, JSON.stringify(place())); } catch { /* it is not allowed here */ }
+      location.reload();
+    }, 1000 * Number(root.dataset.reload));
+
   // One trial, marked in every figure and in the table.
   const read = id => JSON.parse(document.getElementById(id)?.textContent || "null");
   const marks = read("marks") || {}, trials = read("trials");
@@ -69,8 +89,8 @@
     });
   }
 
-  // The table of all trials: sorted, filtered, in pages, so that thousands stay quick.
-  const table = document.getElementById("trials-table"), rows = [];
+  // The table of all trials, or studies: sorted, filtered, in pages, so that thousands stay quick.
+  const table = document.querySelector("table[data-noun]"), rows = [];
   if (!table) return;
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const search = document.getElementById("search"), status = document.getElementById("status");
@@ -81,7 +101,7 @@
   let order = rows, page = 0, sorted = null;
   const key = column => {
     if (!keys.has(column)) {
-      const texts = rows.map(row => row.node.cells[column].textContent.trim());
+      const texts = rows.map(row => row.node.cells[column]).map(cell => cell.dataset.key ?? cell.textContent.trim());
       const numbers = texts.map(text => text === "" ? NaN : Number(text.replaceAll(",", "")));
       const numeric = texts.every((text, i) => text === "" || !Number.isNaN(numbers[i]));
       keys.set(column, new Map(rows.map((row, i) => [row, numeric ? numbers[i] : texts[i] || NaN])));
@@ -94,12 +114,11 @@
     page = Math.min(page, Math.max(0, Math.ceil(left.length / size) - 1));
     body.replaceChildren(...left.slice(page * size, (page + 1) * size).map(row => row.node));
     const from = left.length ? page * size + 1 : 0, to = Math.min((page + 1) * size, left.length);
-    shown.textContent = `${from} to ${to} of ${left.length} trials`;
+    shown.textContent = `${from} to ${to} of ${left.length} ${table.dataset.noun}`;
     back.disabled = page === 0;
     on.disabled = to >= left.length;
   };
-  const sort = column => {
-    const down = sorted === column && heads[column].getAttribute("aria-sort") === "ascending";
+  const sort = (column, down = sorted === column && heads[column].getAttribute("aria-sort") === "ascending") => {
     const values = key(column), sign = down ? -1 : 1;
     const missing = value => typeof value === "number" && Number.isNaN(value);
     order = [...rows].sort((a, b) => {
@@ -130,5 +149,18 @@
   });
   for (const link of document.querySelectorAll("a[data-json]"))
     link.href = URL.createObjectURL(new Blob([document.getElementById("trials").textContent], { type: "application/json" }));
+  const around = place;
+  place = () => ({
+    ...around(), search: search.value, typing: document.activeElement === search, status: status.value, page, current, sorted,
+    down: sorted !== null && heads[sorted].getAttribute("aria-sort") === "descending",
+  });
+  if (before) {
+    search.value = before.search ?? "";
+    status.value = before.status ?? "";
+    if (before.sorted !== null && heads[before.sorted]) sort(before.sorted, before.down);
+    page = before.page ?? 0;
+    if (before.typing) search.focus({ preventScroll: true });
+    if (before.current !== null && trials && byNumber.has(before.current)) mark(before.current);
+  }
   draw();
 })();
