@@ -80,7 +80,6 @@ class StudyFolder(_Folder):
     index = _Place(".index.json")  # results in brief, for quick reading
     model = _Place("best_model.keras")
     report = _Place("report")
-    page = _Place("report/index.html")
     exports = _Place("export")
     artifacts = _Place("artifacts")
     source = _Place("artifacts/space.py")  # text of the file of a user's own model
@@ -92,6 +91,11 @@ class StudyFolder(_Folder):
     latency = _Place("artifacts/latency.json")  # what `experiments measure` found
     test_uses = _Place("artifacts/test_uses.json")
     looks = _Place("artifacts/looks.json")
+
+    @property
+    def page(self) -> Path:
+        """The page of the report."""
+        return self.report / "index.html"
 
     def arrays(self, name: str) -> Path:
         """Returns the place of arrays of the report: `predictions`, `pictures` or `features`."""
