@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from experiments.record.layout import StudyFolder
 from experiments.record.lock import is_running
 from experiments.record.stamps import stamps_beside_trials
 from experiments.record.study import find_study
@@ -43,7 +44,7 @@ class FollowedStudy:
 
     def __init__(self, study: str, runs_dir: str) -> None:
         self.folder = find_study(study, runs_dir)
-        self.path = self.folder / "report" / PAGE
+        self.path = StudyFolder(self.folder).page
 
     def look(self) -> tuple[object, bool]:
         """Returns the stamps of the record's files, and whether the search runs."""

@@ -25,7 +25,7 @@ UNREADABLE = "unreadable"
 _MOST_TEXT = 1500
 _STUDIES = Section("studies", "Studies", "What was searched, and what came of it?")
 _COMPARISONS = Section("comparisons", "Comparisons", "Which networks were compared, and how?")
-_COMPARED = ("compare-*.html", "*/compare-*.html", "*/report/compare-*.html")
+_COMPARED = ("compare-*.html", "*/compare-*.html", "*/*/compare-*.html")
 
 
 @dataclass(frozen=True)
