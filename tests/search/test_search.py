@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 import pytest
 
 import search_spaces.mnist_cnn as mnist_cnn
 from experiments import SearchConfig, run_search
+from experiments.data.prepare import kept
 from experiments.search.run import SearchResult
 from reports import load_study
 from search_spaces.mnist_cnn import MnistCnn
@@ -82,13 +82,10 @@ def test_exported_model_gives_the_recorded_score_without_the_suite(
     finalist = json.loads((study_folder / "artifacts" / "finalists.json").read_text())[0]
     training = finalist["runs"][finalist["exported_run"]]
     recorded = training["test"]["accuracy"]
-    data = next(
-        folder
-        for folder in (cache_dir / "datasets").iterdir()
-        if json.loads((folder / "info.json").read_text())["shape"] == [28, 28, 1]
-        and json.loads((folder / "info.json").read_text())["dataset"].startswith("digits")
-        and len(np.load(folder / "test-labels.npy")) == training["test_size"]
-    )
+    record = json.loads((study_folder / "study.json").read_text())
+    prepared = kept("digits", record["dataset"], cache_dir)
+    assert prepared is not None
+    data = Path(prepared.folder)
     arguments = [data / "test-images.npy", data / "test-labels.npy"]
     answer = subprocess.run(
         [sys.executable, "-c", _EVALUATE, study_folder / "best_model.keras", *arguments],
