@@ -87,7 +87,7 @@ class ImageSpace(keras_tuner.HyperModel):
 
     @classmethod
     def reported_metrics(cls) -> tuple[str, ...]:
-        """Returns what its models can report of each epoch, and again with "val_" before it."""
+        """Returns what its models report of each epoch, of training and of validation."""
         return cls.metrics
 
     @classmethod
