@@ -272,6 +272,7 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 def _is_tested(run: dict[str, Any]) -> bool:
     tested, size = as_dict(run.get("test")), as_number(run.get("test_size"))
     usable = {n: v for n, v in tested.items() if _is_value_of(clean(n, 60), as_number(v))}
+    run["seed"] = scalar(run.get("seed"))
     run["test"] = {clean(n, 60): as_number(v) for n, v in usable.items()}
     return bool(usable) and size >= 1
 

@@ -32,6 +32,7 @@ from experiments.studies.free_disk import free_disk
 from experiments.studies.reopen import Opened
 from experiments.training.snapshot import read_snapshot
 from reports import load_study
+from reports.analysis.verdict import verdict
 from tests.reports.synthetic import Synthetic, write_study
 
 
@@ -200,3 +201,12 @@ def test_hyperparameters_that_are_none_are_refused(config: dict[str, Any], study
     opened = Opened(load_study(study), asked, data)
     with pytest.raises(UserError, match="no network can be built of a trial's recorded"):
         opened.build(config)
+
+
+def test_a_finalists_seed_that_is_no_number_is_text(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(4, num_epochs=2))
+    path = folder / "artifacts/finalists.json"
+    records = json.loads(path.read_text())
+    records[0]["runs"][0]["seed"] = [7]
+    path.write_text(json.dumps(records))
+    assert verdict(load_study(folder)).tests
