@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from experiments.record.layout import StudyFolder
@@ -33,3 +33,16 @@ def _files(folder: Path) -> list[Path]:
 def newest(stamps: Iterable[Stamp]) -> int:
     """Returns the latest time of change in ns; 0 without a file."""
     return max((stamp[1] for stamp in stamps if stamp is not None), default=0)
+
+
+def is_current(page: Path, folder: Path, trials: Mapping[str, Iterable[Stamp]]) -> bool:
+    """Whether the page of a report is as new as all that it is made of.
+
+    Args:
+        page: The page.
+        folder: The study folder.
+        trials: Stamps of the trials' files, as `trial_index.scan` found them.
+    """
+    made_of = [stamp for stamps in trials.values() for stamp in stamps]
+    made_of += stamps_beside_trials(folder).values()
+    return newest(made_of) <= newest([stamp_of(page)])

@@ -24,7 +24,9 @@ from experiments.record.files import finite
 from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts, dig
+from experiments.record.stamps import is_current
 from experiments.record.study import versions
+from experiments.record.trial_index import scan
 from experiments.search.places import prepared
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
@@ -62,7 +64,10 @@ class Finished:
         If the request changes nothing and the page is up to date, no file is written.
         """
         study = as_now(self.record, self.folder, self.config, self.data)
-        if finite(study) == finite(self.record) and (page := _page(self.folder)) is not None:
+        page = StudyFolder(self.folder).page
+        if finite(study) == finite(self.record) and is_current(
+            page, self.folder, scan(self.folder).stamps
+        ):
             self._introduce(display, study)
             return result_of(self.folder, self.trials, self.confirmed, report=page)
         session = SessionRecord(self.folder, study)
@@ -165,16 +170,6 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
         return None
     result = confirmed(records)
     return result if result.winner is None or result.winner in trials.trials else None
-
-
-def _page(folder: Path) -> Path | None:
-    """Returns the page of the report, if it was written after the record."""
-    study = StudyFolder(folder)
-    try:
-        written = study.page.stat().st_mtime_ns
-    except OSError:
-        return None
-    return study.page if written >= study.record.stat().st_mtime_ns else None
 
 
 def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> PreparedData | None:

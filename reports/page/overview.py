@@ -12,7 +12,7 @@ from experiments.record.errors import UserError
 from experiments.record.formatting import are, plural, score, words
 from experiments.record.layout import StudyFolder
 from experiments.record.reading import as_dict, clean
-from experiments.record.stamps import newest, stamp_of, stamps_beside_trials
+from experiments.record.stamps import is_current, newest, stamp_of
 from experiments.record.state import INTERRUPTED, RUNNING, State, state_of
 from reports.page.listing import Listed, Summary, listed_studies, when
 from reports.page.sections import Section
@@ -143,7 +143,7 @@ def write_overview(
 
 def _row(listed: Listed) -> Row:
     folder, config = listed.folder, as_dict(listed.record.get("config"))
-    page = StudyFolder(folder).report / PAGE
+    page = StudyFolder(folder).page
     common = {
         "name": clean(folder.name, 120),
         "report": _link(folder.name, "report", PAGE) if page.is_file() else "",
@@ -155,14 +155,14 @@ def _row(listed: Listed) -> Row:
         none = dict.fromkeys(("detail", "best", "of_what", "trial", "num_trials", "trials"), "")
         why = f"It can't be read: {clean(listed.problem, _MOST_TEXT)}"
         return Row(status=UNREADABLE, verdict=why, is_current=False, **none, **common)
-    state, is_current = state_of(folder, listed.record), _is_current(page, listed)
+    state, is_new = state_of(folder, listed.record), is_current(page, folder, listed.found.stamps)
     if not listed.record:
         common["space"] = "plain Keras Tuner"
     return Row(
         status=state.name,
         detail=_detail(state, common["name"]),
-        verdict=_verdict(listed, page if is_current and state.name != RUNNING else None),
-        is_current=is_current,
+        verdict=_verdict(listed, page if is_new and state.name != RUNNING else None),
+        is_current=is_new,
         **_results(listed.summary),
         **common,
     )
@@ -187,13 +187,6 @@ def _detail(state: State, name: str) -> str:
     if state.name == INTERRUPTED:
         return f"experiments resume {name}"
     return f"by {state.detail}" if state.detail else ""
-
-
-def _is_current(page: Path, listed: Listed) -> bool:
-    """Whether a report is as new as all that it is made of."""
-    trials = (stamp for pair in listed.found.stamps.values() for stamp in pair)
-    made_of = (*trials, *stamps_beside_trials(listed.folder).values())
-    return newest(made_of) <= newest([stamp_of(page)])
 
 
 def _verdict(listed: Listed, page: Path | None) -> str:

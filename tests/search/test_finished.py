@@ -96,6 +96,11 @@ def test_a_study_with_nothing_to_do_and_a_report_of_it_is_not_written_to(
     num_sessions = len(record_of(study)["sessions"])
     assert resume_search(study).report.stat().st_mtime_ns > before[result.report][1]
     assert len(record_of(study)["sessions"]) == num_sessions + 1
+    written = result.report.stat().st_mtime_ns
+    looks = study / "artifacts/looks.json"  # as a comparison leaves it, after the page
+    looks.write_text("[]")
+    os.utime(looks, ns=(written + 1,) * 2)
+    assert resume_search(study).report.stat().st_mtime_ns > written
 
 
 def test_a_study_that_is_extended_trains(study: Path) -> None:
