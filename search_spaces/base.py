@@ -196,8 +196,8 @@ class ImageSpace(keras_tuner.HyperModel):
         history.epoch = list(range(max((len(v) for v in merged.values()), default=0)))
         return history
 
-    @staticmethod
     def fit_phase(
+        self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
         begin: int,
@@ -206,13 +206,20 @@ class ImageSpace(keras_tuner.HyperModel):
         kwargs: dict[str, Any],
     ) -> keras.callbacks.History:
         """Trains `model` from epoch `begin` to `end`; the rest goes to its `fit`."""
-        callbacks = list(kwargs.get("callbacks") or [])
-        if hp.values.get("learning_rate_schedule") == "cosine":
-            schedule = cosine_decay(float(hp.get("learning_rate")), end)
-            callbacks.append(keras.callbacks.LearningRateScheduler(schedule))
+        callbacks = [*(kwargs.get("callbacks") or []), *self.phase_callbacks(hp, end)]
         return model.fit(
             *args, **(kwargs | {"initial_epoch": begin, "epochs": end, "callbacks": callbacks})
         )
+
+    @staticmethod
+    def phase_callbacks(
+        hp: keras_tuner.HyperParameters, end: int
+    ) -> list[keras.callbacks.Callback]:
+        """Returns callbacks that a phase which ends with epoch `end` needs: its schedule."""
+        if hp.values.get("learning_rate_schedule") != "cosine":
+            return []
+        schedule = cosine_decay(float(hp.get("learning_rate")), end)
+        return [keras.callbacks.LearningRateScheduler(schedule)]
 
 
 def cosine_decay(peak: float, epochs: int) -> Callable[[int, float], float]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import keras_tuner
     from keras_tuner.engine import hyperparameters as hp_module
 
 
@@ -40,3 +41,26 @@ def is_active(hp: "hp_module.HyperParameter", values: dict[str, Any]) -> bool:
 def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
     """Returns the values of `hp`, its default first."""
     return (hp.default, *(value for value in hp.values if value != hp.default))
+
+
+def point_with(
+    space: "keras_tuner.HyperParameters", of: "hp_module.HyperParameter", value: object
+) -> "keras_tuner.HyperParameters":
+    """Returns defaults with one value, and with what makes its hyperparameter active.
+
+    Args:
+        space: The space, parents before those that depend on them.
+        of: The hyperparameter.
+        value: Its value.
+    """
+    wanted = {of.name: value} | {c.name: c.values[0] for c in reversed(of.conditions)}
+    for hp in reversed(space.space):
+        if hp.name in wanted and hp.name != of.name:
+            for condition in hp.conditions:
+                wanted.setdefault(condition.name, condition.values[0])
+    point = space.copy()
+    point.values = {}
+    for hp in point.space:
+        if is_active(hp, point.values):
+            point.values[hp.name] = wanted.get(hp.name, hp.default)
+    return point

@@ -13,7 +13,7 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_checks import (
     check_fits,
     check_inputs,
@@ -171,7 +171,7 @@ class ModelSpace(ImageSpace):
             own = found.space[position]
             position += 1
             for value in list(_others(own))[: _MOST_BUILDS - builds]:
-                point = _point(found, own, value)
+                point = point_with(found, own, value)
                 builds += 1
                 with suppress(Exception, SystemExit):  # a trial there fails for itself
                     self._ask(point)
@@ -184,16 +184,11 @@ class ModelSpace(ImageSpace):
         self.build(hp)
 
     @staticmethod
-    def fit_phase(
-        hp: keras_tuner.HyperParameters,
-        model: keras.Model,
-        begin: int,
-        end: int,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> keras.callbacks.History:
-        """Trains `model` as it was compiled, from epoch `begin` to `end`."""
-        return model.fit(*args, **(kwargs | {"initial_epoch": begin, "epochs": end}))
+    def phase_callbacks(
+        hp: keras_tuner.HyperParameters, end: int
+    ) -> list[keras.callbacks.Callback]:
+        """Returns none: the model is trained as it was compiled."""
+        return []
 
 
 class FittingModelSpace(ModelSpace):
@@ -268,23 +263,6 @@ def _others(hp: hp_module.HyperParameter) -> Iterator[Any]:
     else:
         values = []
     yield from (value for value in dict.fromkeys(values) if value != hp.default)
-
-
-def _point(
-    space: keras_tuner.HyperParameters, of: hp_module.HyperParameter, value: object
-) -> keras_tuner.HyperParameters:
-    """Returns defaults with one value, and with what makes its hyperparameter active."""
-    wanted = {of.name: value}
-    for hp in reversed(space.space):
-        if hp.name in wanted and (hp is of or hp.name != of.name):
-            for condition in hp.conditions:
-                wanted.setdefault(condition.name, condition.values[0])
-    point = space.copy()
-    point.values = {}
-    for hp in point.space:
-        if is_active(hp, point.values):
-            point.values[hp.name] = wanted.get(hp.name, hp.default)
-    return point
 
 
 def own_space_class(reference: SpaceReference, text: str | None = None) -> type[ImageSpace]:

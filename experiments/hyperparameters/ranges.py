@@ -9,7 +9,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
 from experiments.record.errors import UserError, first_line
@@ -214,7 +214,7 @@ def check_buildable(
         wide = _with_range(own, ranges[own.name])
         for value in _new(own, wide):
             try:
-                _build(hypermodel, _point(space, wide, value))
+                _build(hypermodel, point_with(space, wide, value))
             except (
                 Exception,
                 SystemExit,
@@ -238,19 +238,6 @@ def _new(own: hp_module.HyperParameter, wide: hp_module.HyperParameter) -> Itera
     for value in wide.values if is_choice else (wide.min_value, wide.max_value):
         if not (value in own.values if is_choice else own.min_value <= value <= own.max_value):
             yield value
-
-
-def _point(space: keras_tuner.HyperParameters, of: hp_module.HyperParameter, value: object) -> Any:
-    """Returns defaults with one value, and with what makes its hyperparameter active."""
-    wanted = {of.name: value}
-    for condition in of.conditions:
-        wanted.setdefault(condition.name, condition.values[0])
-    point = space.copy()
-    point.values = {}
-    for hp in space.space:
-        if is_active(hp, point.values):
-            point.values[hp.name] = wanted.get(hp.name, hp.default)
-    return point
 
 
 def widened(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.sources.base import Image, RawDataset, RawSplit
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, first_line
 from experiments.record.formatting import listed
 
 _ENDINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -144,8 +144,8 @@ def _array(key: str, value: object) -> Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise WrongArraysError(f"{key!r} is no array of numbers ({lines[0][:150]})") from None
+        why = first_line(error, 150)
+        raise WrongArraysError(f"{key!r} is no array of numbers ({why})") from None
     if array.dtype.hasobject:
         raise WrongArraysError(f"{key!r} holds Python objects: an array of numbers is expected")
     return array
