@@ -93,11 +93,23 @@ def _fingerprint(module: ModuleType) -> str:
         text = inspect.getsource(module)
     except (OSError, TypeError):  # a package without a text, or one that came without its source
         text = ""
-    return _of_text(text)
+    return fingerprint_of_text(text)
 
 
-def _of_text(text: str) -> str:
+def fingerprint_of_text(text: str) -> str:
+    """Returns the fingerprint of a source text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def new_source(study: Mapping[str, Any], now: Fingerprints) -> tuple[dict[str, Any], list[str]]:
+    """Returns what a session records of its source if it is new, and the names that have changed.
+
+    Args:
+        study: The content of `study.json`.
+        now: The source of this session.
+    """
+    then = source_of(study)
+    return ({}, []) if then == now else ({"space_source": now}, changed(then, now))
 
 
 def is_unchanged(study: Mapping[str, Any]) -> bool:
@@ -166,7 +178,7 @@ def keep_text(folder: Path, space: str, text: str | None) -> None:
     if before == text:
         return
     if before is not None:
-        place.rename(place.with_name(f"space-{_of_text(before)}.py"))
+        place.rename(place.with_name(f"space-{fingerprint_of_text(before)}.py"))
     with atomic(place) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -181,7 +193,7 @@ def _fingerprint_of_file(module: str, space: str) -> str | None:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return None
-    return _of_text("".join(linecache.getlines(spec.origin)))
+    return fingerprint_of_text("".join(linecache.getlines(spec.origin)))
 
 
 def _fingerprint_beside(module: str, path: Path) -> str | None:
@@ -195,7 +207,7 @@ def _fingerprint_beside(module: str, path: Path) -> str | None:
     place = path if is_first else path.parent.joinpath(first, *rest).with_suffix(".py")
     package = path.parent.joinpath(first, *rest, "__init__.py")
     try:
-        return _of_text(read_text(place if place.is_file() else package))
+        return fingerprint_of_text(read_text(place if place.is_file() else package))
     except UserError:
         return None
 

@@ -63,6 +63,17 @@ class EndedTrials:
         return best_trials(self.trials, self.objective.direction, num_trials)
 
 
+def num_ended(oracle: Any) -> int:
+    """Returns the number of an oracle's trials that have ended."""
+    return sum(trial.status in ENDED for trial in oracle.trials.values())
+
+
+def so_far(oracle: Any) -> tuple[int, tuple[str, float] | None]:
+    """Returns the number of trials that have ended, and the best with its score."""
+    best = oracle.get_best_trials(1)
+    return num_ended(oracle), (best[0].trial_id, best[0].score) if best else None
+
+
 def best_trials(trials: Mapping[str, Any], direction: str, count: int) -> list[Any]:
     """Returns the best completed ones of `trials`, fewer than `count` where there are fewer."""
     completed = [t for t in trials.values() if t.status == "COMPLETED"]

@@ -32,14 +32,14 @@ from experiments.executors.base import Executor, Job
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
-from experiments.hyperparameters.source import changed, source_of
+from experiments.hyperparameters.source import fingerprint_of_text, new_source
 from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.inherited import refuse_shared_trials
-from experiments.record.durations import clock, parse_deadline
-from experiments.record.ended_trials import ENDED
+from experiments.record.durations import parse_deadline
+from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
@@ -56,8 +56,8 @@ from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.session_record import SessionRecord, threads_in
 from experiments.search.trial_record import TrialRecord
-from experiments.training.own_fit import EpochRecorder, FitAttempt, FitResult, FitTask, run_fit
-from experiments.training.task import TrialResult
+from experiments.training.own_fit import EpochRecorder, FitAttempt, FitResult, run_fit
+from experiments.training.task import FitTask, TrialResult
 
 _NO_END = 1_000_000  # trials of a grid, which ends by itself
 _EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
@@ -146,7 +146,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             hypermodel = hypermodel()
         folder = Path(directory or ".") / (project_name or "untitled_project")
         _check_folder(folder, overwrite)
-        objectives = [_as_text(one) for one in _objectives(objective)]
+        given = objective if isinstance(objective, list | tuple) else [objective]
         sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
             space=_name_of(hypermodel, type(self)),
@@ -154,7 +154,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             method=method,
             max_trials=_NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
-            objective=objectives,
+            objective=[_as_text(one) for one in given],
             seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
             name=folder.name,
             runs_dir=str(folder.parent),
@@ -171,16 +171,15 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             sources=sources,
         )
         self._max_epochs = max_epochs
-        self._seed_given, self._was_auto = seed is not None, method == "auto"
+        self._seed_given = seed is not None
         self._retries = max_retries_per_trial
         self._attempt: FitAttempt | None = None
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._entries = {
             "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
         }  # fmt: skip
-        self._study = None if overwrite else _record_of(folder)
-        if self._study is not None:
-            self._config = _as_before(self._config, self._study, self._seed_given)
+        if not overwrite and (study := _record_of(folder)) is not None:
+            self._config = _as_before(self._config, study, self._seed_given)
         plain = replace(
             self._config,
             method="random" if len(self._config.objectives) == 1 else "tpe",
@@ -205,8 +204,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     @property
     def _has_own_fit(self) -> bool:
-        own = type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
-        return self._has_own_run or own
+        return self._has_own_run or type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
 
     @property
     def folder(self) -> Path:
@@ -279,13 +277,17 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return chosen_method(config, space)
 
     def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
-        study = self._study or self._new_study(config, notices)
+        study = _record_of(self.folder)  # another process may have searched since it was read
+        if study is None:
+            study = self._new_study(config, notices)
+        else:
+            config = _as_before(config, study, self._seed_given)
         study |= {"config": config.as_dict(), "script": self._script()}
         points, new_points = None, None
         if config.method in optuna_methods():
             points, new_points = given_points(study, config, self.oracle.hyperparameters)
         self._set_oracle(config, earlier=from_record(study), points=points)
-        self._config, self._study = config, study
+        self._config = config
         write_study(self.folder, study)
         record = TrialRecord(self.folder, self.oracle)
         session = SessionRecord(self.folder, study)
@@ -305,19 +307,17 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             **self._source(study, display),
             **facts,
         )
-        num_before = sum(t.status in ENDED for t in self.oracle.trials.values())
+        num_before = num_ended(self.oracle)
         display.search_started(self.folder.name, config, _NO_DATA)
-        best = self.oracle.get_best_trials(1)
-        display.recalled(num_before, (best[0].trial_id, best[0].score) if best else None)
+        display.recalled(*so_far(self.oracle))
         for line in [*notices, *([f"restored: {'; '.join(mended)}"] if mended else [])]:
             display.notice(line)
         driver = self._drive(config, record, session, display)
         study["space"] = describe_space(self.oracle.get_space())
-        num_ended = sum(t.status in ENDED for t in self.oracle.trials.values())
         session.note(
             search_ended=time.time(), ended_by=driver.ended_by, num_trials=len(self.oracle.trials)
         )
-        session.end(was_idle=num_ended == num_before)
+        session.end(was_idle=num_ended(self.oracle) == num_before)
         display.notice(
             f"report: tuner.report(), or experiments report {self.folder.name} "
             f"--runs-dir {self.folder.parent}"
@@ -345,11 +345,9 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
                 parse_deadline(config.deadline) if config.deadline else None,
                 config.max_epochs * config.executions_per_trial,
                 0,
-                clock,
             ),
             max_failures=config.max_failures,
         )
-        driver.tuner = self
         try:
             driver.run()
         except BaseException as error:
@@ -485,15 +483,13 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _source(self, study: Mapping[str, Any], display: Display) -> dict[str, Any]:
         """Returns the fingerprint of the model's code if it has changed since last session."""
-        then, now = source_of(study), _source_of(self)
-        if then == now:
-            return {}
-        if names := changed(then, now):
+        facts, names = new_source(study, _source_of(self))
+        if names:
             display.notice(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
                 "trials from now on may be of other networks"
             )
-        return {"space_source": now}
+        return facts
 
 
 class RandomSearch(Tuner):
@@ -556,18 +552,18 @@ class Hyperband(Tuner):
 class _HookedDriver(Driver):
     """Calls the hooks of a tuner."""
 
-    tuner: Tuner
+    _source: "_Tasks"
 
     def _begin(self, trial: Any) -> None:
-        self.tuner.on_trial_begin(trial)
+        self._source.tuner.on_trial_begin(trial)
         super()._begin(trial)
 
     def _finish(self, job: Job, result: TrialResult) -> None:
-        trial = self.tuner.oracle.trials[job.trial_id]
+        trial = self._oracle.trials[job.trial_id]
         if (found := getattr(result, "found", None)) is not None:  # by a worker process
             trial.hyperparameters = keras_tuner.HyperParameters.from_config(found)
         super()._finish(job, result)
-        self.tuner.on_trial_end(self.tuner.oracle.trials[job.trial_id])
+        self._source.tuner.on_trial_end(trial)
 
 
 class _Tasks:
@@ -575,7 +571,7 @@ class _Tasks:
 
     def __init__(self, tuner: Tuner, config: SearchConfig, retention: Any) -> None:
         self.oracle = tuner.oracle
-        self._tuner, self._config, self._retention = tuner, config, retention
+        self.tuner, self._config, self._retention = tuner, config, retention
 
     def task(self, trial: trial_module.Trial) -> Any:
         """Returns the task of `trial`."""
@@ -590,11 +586,11 @@ class _Tasks:
             seeds=tuple(
                 derive_seed(config.seed, Stream.TRIAL, int(trial.trial_id), n) for n in seeds
             ),
-            folder=Path(self._tuner.get_trial_dir(trial.trial_id)),
-            origin=Path(self._tuner.get_trial_dir(origin)) if origin else None,
+            folder=Path(self.tuner.get_trial_dir(trial.trial_id)),
+            origin=Path(self.tuner.get_trial_dir(origin)) if origin else None,
             to_beat=self._retention.score_to_beat,
             keeps_state="tuner/round" in values or getattr(self.oracle, "pauses", False),
-            retries=self._tuner._retries,
+            retries=self.tuner._retries,
             trial=trial.get_state() if config.workers else {},
         )
 
@@ -674,12 +670,6 @@ def _other(study: Mapping[str, Any], what: str, then: object, now: object) -> Us
     )
 
 
-def _objectives(given: Any) -> list[Any]:
-    if isinstance(given, list | tuple):
-        return list(given)
-    return [given]
-
-
 def _as_text(given: Any) -> str:
     """Returns an objective of Keras Tuner as `NAME:DIRECTION`."""
     if isinstance(given, str):
@@ -709,8 +699,7 @@ def _source_of(tuner: Tuner) -> dict[str, str]:
     for part in parts:
         with suppress(OSError, TypeError):
             text = inspect.getsource(part)
-            name = f"{part.__module__}.{part.__qualname__}"
-            found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            found[f"{part.__module__}.{part.__qualname__}"] = fingerprint_of_text(text)
     return found
 
 

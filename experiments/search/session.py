@@ -18,14 +18,14 @@ from experiments.executors.deadline import Deadline
 from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
-from experiments.hyperparameters.source import changed, keep_text, source_of, space_source
+from experiments.hyperparameters.source import keep_text, new_source, space_source
 from experiments.methods.guidance import given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
-from experiments.record.ended_trials import ENDED
+from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
 from experiments.record.layout import StudyFolder
@@ -198,10 +198,10 @@ class Session:
         session |= self._source()
         if self._widened:
             session["widened"] = [asdict(change) for change in self._widened]
-        self._num_before = sum(t.status in ENDED for t in self._oracle.trials.values())
+        self._num_before = num_ended(self._oracle)
         self._session.begin(**session)
         self._display.search_started(self.folder.name, self.config, self._data)
-        self._display.recalled(*self._so_far())
+        self._display.recalled(*so_far(self._oracle))
         for line in other_threads(self.study["sessions"]):
             self._display.notice(line)
         for change in self._widened:
@@ -215,23 +215,15 @@ class Session:
 
     def _source(self) -> dict[str, Any]:
         """Returns the fingerprints of the space's code if it has changed since last session."""
-        then, now = source_of(self.study), space_source(self.config.space, self._text)
+        facts, names = new_source(self.study, space_source(self.config.space, self._text))
         keep_text(self.folder, self.config.space, self._text)
-        if then == now:
-            return {}
-        if names := changed(then, now):
+        if names:
             self._new_source = [
                 f"the code of space {shown_space(self.config.space)} has changed since the "
                 f"session before ({', '.join(names)}): what is trained from now on may be other "
                 "networks under the same names"
             ]
-        return {"space_source": now}
-
-    def _so_far(self) -> tuple[int, tuple[str, float] | None]:
-        """Returns the number of trials that have ended, and the best with its score."""
-        num_ended = sum(t.status in ENDED for t in self._oracle.trials.values())
-        best = self._oracle.get_best_trials(1)
-        return num_ended, (best[0].trial_id, best[0].score) if best else None
+        return facts
 
     def _driver(self) -> Driver:
         config = self.config
@@ -262,7 +254,6 @@ class Session:
         except OutOfTimeError as error:
             confirmed, ended_by = Confirmed(), {"ended_by": "deadline"}
             self._display.notice(f"{error}; resume with: {self._how}")
-        num_ended = sum(t.status in ENDED for t in self._oracle.trials.values())
-        was_idle = was_done and num_ended == self._num_before
+        was_idle = was_done and num_ended(self._oracle) == self._num_before
         self._session.end(was_idle=was_idle, **ended_by)
         return confirmed

@@ -14,18 +14,16 @@ from typing import Any, BinaryIO
 import cloudpickle
 import keras_tuner
 import numpy as np
-from keras_tuner.engine import trial as trial_module
 
 from experiments.config import SearchConfig
 from experiments.executors.processes import ProcessExecutor
+from experiments.executors.sent import run_sent
 from experiments.process.hardware import suitable_workers
 from experiments.record.errors import UserError, first_line
 from experiments.record.layout import TEMPORARY
-from experiments.training.own_fit import FitResult, FitTask
 
 _LARGE = 2**20  # bytes of an array from which on it is a file of its own
 Fit = tuple[tuple[Any, ...], dict[str, Any]]
-_sent: dict[str, Any] = {}  # in a worker: path -> what it holds
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -71,7 +69,6 @@ def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> Proces
     try:
         sent = copy.copy(tuner)
         sent.oracle = _Asked(tuner.oracle.objective)
-        sent._study = None
         sent._fit = fit
         _write(folder / "sent.pkl", sent, fit)
         workers = suitable_workers() if config.workers == "auto" else int(config.workers)
@@ -116,17 +113,3 @@ def _culprit(tuner: keras_tuner.Tuner, fit: Fit) -> str:
         except Exception:
             return f"{name} ({type(part).__name__})"
     return "the tuner"
-
-
-def run_sent(path: str, task: FitTask, report: Any, note: Any) -> FitResult:
-    """Runs a trial in a worker process."""
-    if path not in _sent:
-        from experiments.process.quiet import import_keras_quietly
-
-        import_keras_quietly()
-        with open(path, "rb") as file:
-            _sent[path] = cloudpickle.load(file)
-    trial = trial_module.Trial.from_state(task.trial)
-    result: FitResult = _sent[path]._run_task(trial, task, report)
-    result.found = trial.hyperparameters.get_config()
-    return result

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Number
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,45 +20,17 @@ from experiments.record.errors import named_line
 from experiments.record.files import atomic
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
-from experiments.training.run import classify
+from experiments.training.run import classify, count_weights
 from experiments.training.snapshot import Arrays
-from experiments.training.task import Answer, Execution, NotANumberError, Report, TrialResult
+from experiments.training.task import (
+    Answer,
+    Execution,
+    FitTask,
+    NotANumberError,
+    Report,
+    TrialResult,
+)
 from experiments.training.weights import save_whole
-
-
-@dataclass(frozen=True)
-class FitTask:
-    """A trial whose training is the user's own.
-
-    Args:
-        trial_id: The trial.
-        objective: Ranks its epochs.
-        epochs: Epoch at which its training ends, as far as it is known.
-        initial_epoch: Epoch at which it begins.
-        seeds: One training per seed.
-        folder: Its folder.
-        origin: Folder of the trial whose training it continues, or `None`.
-        to_beat: Score that its weights need to be kept; always kept if `None`.
-        keeps_state: Whether a later trial may continue its training.
-        retries: How often it is tried again after an error.
-        trial: Its state, from which a worker process makes the trial.
-        patience: `None`: the callbacks decide.
-        counts_before: As in `TrialTask`.
-    """
-
-    trial_id: str
-    objective: Objective
-    epochs: int
-    initial_epoch: int
-    seeds: tuple[int, ...]
-    folder: Path
-    origin: Path | None = None
-    to_beat: float | None = None
-    keeps_state: bool = False
-    retries: int = 0
-    trial: dict[str, Any] = field(default_factory=dict)
-    patience: None = None
-    counts_before: bool = True
 
 
 class FitResult(TrialResult):
@@ -175,8 +146,7 @@ class FitAttempt:
         if not begun:
             return
         model, folder = begun[-1].model, TrialFolder(self.task.folder)
-        result.trainable_parameters = _size(model.trainable_weights)
-        result.frozen_parameters = _size(model.non_trainable_weights)
+        count_weights(model, result)
         if self.task.keeps_state:
             self._write_state(model, folder)
         best = [r.best for r in begun if r.best is not None]
@@ -320,7 +290,3 @@ def _append(history: dict[str, list[float]], metrics: Mapping[str, float], num_e
         values = history.setdefault(name, [])
         values += [math.nan] * (num_epochs - 1 - len(values))
         values.append(metrics.get(name, math.nan))
-
-
-def _size(weights: Sequence[Any]) -> int:
-    return sum(math.prod(weight.shape) for weight in weights)

@@ -103,9 +103,14 @@ def count_parameters(model: "keras.Model", result: TrialResult) -> None:
     """Records the number of trained and frozen weights, and the operations of one image."""
     from experiments.training.costs import flops
 
+    count_weights(model, result)
+    result.flops = flops(model)
+
+
+def count_weights(model: "keras.Model", result: TrialResult) -> None:
+    """Records the number of trained and frozen weights."""
     result.trainable_parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     result.frozen_parameters = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
-    result.flops = flops(model)
 
 
 def measure_latency(model: "keras.Model", data: PreparedData, result: TrialResult) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from experiments.data.prepare import PreparedData
@@ -82,6 +83,39 @@ class TrialTask:
             and self.objective.better(score, best)
             and self.objective.better(score, self.checkpoint_above)
         )
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """A trial whose training is the user's own.
+
+    Args:
+        trial_id: The trial.
+        objective: Ranks its epochs.
+        epochs: Epoch at which its training ends, as far as it is known.
+        initial_epoch: Epoch at which it begins.
+        seeds: One training per seed.
+        folder: Its folder.
+        origin: Folder of the trial whose training it continues, or `None`.
+        to_beat: Score that its weights need to be kept; always kept if `None`.
+        keeps_state: Whether a later trial may continue its training.
+        retries: How often it is tried again after an error.
+        trial: Its state, from which a worker process makes the trial.
+        counts_before: As in `TrialTask`.
+    """
+
+    trial_id: str
+    objective: Objective
+    epochs: int
+    initial_epoch: int
+    seeds: tuple[int, ...]
+    folder: Path
+    origin: Path | None = None
+    to_beat: float | None = None
+    keeps_state: bool = False
+    retries: int = 0
+    trial: dict[str, Any] = field(default_factory=dict)
+    counts_before: bool = True
 
 
 @dataclass

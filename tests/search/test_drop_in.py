@@ -146,6 +146,33 @@ def test_the_folder_is_a_project_of_keras_tuner(tmp_path: Path) -> None:
     assert len(plain.get_best_models(2)) == 2
 
 
+class _Parabola(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        return float((trial.hyperparameters.Float("x", -1, 1) - 0.5) ** 2)
+
+
+def test_a_function_of_known_hyperparameters_takes_the_automatic_method(tmp_path: Path) -> None:
+    known = keras_tuner.HyperParameters()
+    known.Float("x", -1, 1)
+    tuner = _Parabola(
+        max_trials=12, seed=0, hyperparameters=known, directory=tmp_path, project_name="mine"
+    )
+    tuner.search(verbose=0)
+    assert len(load_study(tuner.folder).completed) == 12
+    assert load_study(tuner.folder).record["config"]["method"] == "tpe"
+
+
+def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: Path) -> None:
+    def tuner(max_trials: int) -> Any:
+        return _Parabola(max_trials=max_trials, seed=0, directory=tmp_path, project_name="mine")
+
+    waiting, other = tuner(4), tuner(3)
+    other.search(verbose=0)
+    waiting.search(verbose=0)
+    assert len(waiting.oracle.trials) == 4
+    assert len(load_study(tmp_path / "mine").record["sessions"]) == 2
+
+
 def test_promoted_trials_continue_the_networks_that_they_come_from(tmp_path: Path) -> None:
     tuner = experiments.Hyperband(
         build_model, "val_loss", 3, directory=tmp_path, project_name="mine", seed=1
