@@ -276,7 +276,8 @@ class SearchConfig:
         from experiments.record.durations import parse_deadline
 
         count = int(self.workers) if str(self.workers).isdecimal() else self.workers
-        if count != "auto" and (not isinstance(count, int) or isinstance(self.workers, bool)):
+        is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 0
+        if count != "auto" and not is_count:
             raise UserError(f"--workers should be auto or 0 or more; got {self.workers!r}")
         object.__setattr__(self, "workers", count)
         if self.ray == "none":  # resets an earlier request

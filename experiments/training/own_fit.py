@@ -18,6 +18,7 @@ import numpy as np
 
 from experiments.record.errors import named_line
 from experiments.record.files import atomic
+from experiments.record.formatting import listed
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.training.run import classify, count_weights
@@ -208,11 +209,20 @@ def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:
     result.message = result.traceback = None
     scores = [e.score for e in result.executions]
     if None in scores:
-        name = attempt.task.objective.name
-        _fail(result, NotANumberError(f"{name} is not finite in any epoch"))
+        _fail(result, _unscored(result.executions[scores.index(None)], attempt.task.objective.name))
         return result
     attempt.keep(result)
     return result
+
+
+def _unscored(execution: Execution, name: str) -> Exception:
+    """Returns why a training has no score: its objective was never finite, or never reported."""
+    if name in execution.history:
+        return NotANumberError(f"{name} is not finite in any epoch")
+    there = listed(sorted(execution.history)) or "none"
+    return KeyError(
+        f"{name} was not reported: compile the model with that metric; there are {there}"
+    )
 
 
 def _fail(result: TrialResult, error: BaseException) -> None:

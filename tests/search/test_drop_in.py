@@ -236,6 +236,14 @@ def test_a_trial_is_tried_again_and_nan_is_a_failure(tmp_path: Path) -> None:
     assert list(trials["cause"])[1] == "nan"
 
 
+def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
+    study = load_study(searched(make(tmp_path, objective="val_accuracy", max_trials=1)).folder)
+    (message,) = study.trials["message"]
+    assert "val_accuracy was not reported" in message
+    assert "there are loss and val_loss" in message
+    assert list(study.trials["cause"]) == ["error"]
+
+
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def refused(words: str, **options: Any) -> None:
         with pytest.raises(experiments.UserError, match=words):
@@ -244,6 +252,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("hypermodel is missing", model=None)
     refused("unknown method 'best'", method="best")
     refused("objective 'val_x'.*direction", objective="val_x")
+    refused("workers should be auto or 0 or more; got -1", workers=-1)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("mine")
