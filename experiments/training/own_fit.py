@@ -220,7 +220,7 @@ def _unscored(execution: Execution, name: str) -> Exception:
     if name in execution.history:
         return NotANumberError(f"{name} is not finite in any epoch")
     there = listed(sorted(execution.history)) or "none"
-    return KeyError(
+    return ValueError(
         f"{name} was not reported: compile the model with that metric; there are {there}"
     )
 
