@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
+from search_spaces._recipe import MEANINGS, RECIPE, make_optimizer
 from search_spaces.base import ImageSpace, draw_sizes
 
 _MAX_BLOCKS = 4
@@ -49,6 +50,7 @@ class MnistCnn(ImageSpace):
         "learning_rate": "step size of the optimizer",
         "learning_rate_schedule": "constant, or falling along a cosine over the trial's epochs",
         "batch_size": "images a batch",
+        **MEANINGS,
     }
     settings: ClassVar[Mapping[str, str]] = {"image_size": "side of the square images, in pixels"}
     architecture: ClassVar[tuple[str, ...]] = (
@@ -58,6 +60,8 @@ class MnistCnn(ImageSpace):
         "kernel_size",
         "batch_norm",
     )
+    held = RECIPE
+    added = frozenset(MEANINGS)
 
     def __init__(
         self, input_shape: tuple[int, int, int], num_classes: int, image_size: int = 28
@@ -95,6 +99,7 @@ class MnistCnn(ImageSpace):
                 default="constant",
             ),
             "batch_size": hp.Choice("batch_size", [32, 64, 128, 256], default=64),
+            **self.draw_held(hp),
         }
         return values
 
@@ -110,7 +115,10 @@ class MnistCnn(ImageSpace):
         for layer in self.head_layers(values):
             x = layer(x)
         model = keras.Model(inputs, x, name=self.name)
-        self.compile(model, _optimizer(values["optimizer"], values["learning_rate"]))
+        optimizer = make_optimizer(
+            values["optimizer"], values["learning_rate"], values["weight_decay"]
+        )
+        self.compile(model, optimizer, values["label_smoothing"])
         return model
 
 
@@ -141,11 +149,3 @@ def _check(values: Mapping[str, Any]) -> None:
     for name, known in _KNOWN.items():
         if values[name] not in known:
             raise ValueError(f"{name} {values[name]!r}: there are {', '.join(known)}")
-
-
-def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    if name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
-    if name == "rmsprop":
-        return keras.optimizers.RMSprop(learning_rate)
-    return keras.optimizers.Adam(learning_rate)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,7 @@ def go_on(
         check_source(record, config.space, folder)
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
-    recorded = record["dataset"].get("fingerprint")
-    plan = prepare_search(asked, display, config, recorded)
+    plan = prepare_search(asked, display, config, record)
     space = describe_space(plan.space)
     widened = check_same(record, space, plan.data)
     if widened:
@@ -130,7 +130,7 @@ def prepare_search(
     config: SearchConfig,
     display: Display,
     begun: SearchConfig | None = None,
-    recorded: str | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> SearchPlan:
     """Checks `config` against its space and its dataset, which is prepared.
 
@@ -138,7 +138,7 @@ def prepare_search(
         config: The search.
         display: Shows how it goes.
         begun: The search as it was until now, if it has begun.
-        recorded: The fingerprint of its splits, likewise.
+        record: The content of its `study.json`, likewise.
 
     Raises:
         UserError: The input can't be used.
@@ -155,14 +155,16 @@ def prepare_search(
     cls = class_of(config.space, source)
     _check_objectives(config, cls.reported_metrics())
     early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
-    searched_space(early, config)
+    fingerprint = None if record is None else record["dataset"].get("fingerprint")
+    hyperparameters = None if record is None else record["space"]
+    searched_space(early, config, hyperparameters)
     if begun is None:  # what older studies hold stays
         check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
-    data = prepare_data(config, settings, display, recorded)
+    data = prepare_data(config, settings, display, fingerprint)
     hypermodel = make_space(config.space, data, settings, source)
-    space = searched_space(hypermodel, config)
+    space = searched_space(hypermodel, config, hyperparameters)
     try:
         hypermodel.fetch()
     except ValueError as error:

@@ -43,8 +43,9 @@ def load_weights(model: keras.Model, weights: Path) -> None:
 
 def export(folder: Path, model: keras.Model, metadata: ModelMetadata) -> None:
     """Writes `best_model.keras`, which loads without the suite, with class names and shape."""
-    # Keras' own metric only.
-    model.compile(model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
+    # Keras' own metric and, instead of a loss that only the space has, Keras' own loss.
+    loss = getattr(model.loss, "plain", model.loss)
+    model.compile(model.optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
