@@ -258,6 +258,7 @@ def draw_sizes(
     size_name: str,
     counts: tuple[int, int, int],
     sizes: tuple[int, int, int],
+    later: tuple[int, int, int] | None = None,
 ) -> list[int]:
     """Draws a number of layers and the size of each; sizes of layers not used are inactive.
 
@@ -267,14 +268,14 @@ def draw_sizes(
         size_name: Hyperparameters of the sizes, followed by `_0`, `_1`, ...
         counts: Fewest layers, default, most.
         sizes: Smallest size, largest (a power of 2 times the smallest), default.
+        later: The same for layers after the first, if not as for the first.
     """
     least, default, most = counts
     count = hp.Int(count_name, least, most, default=default)
     drawn = []
     for index in range(most):
+        low, high, usual = sizes if later is None or index == 0 else later
         with hp.conditional_scope(count_name, list(range(max(index + 1, least), most + 1))):
-            size = hp.Int(
-                f"{size_name}_{index}", sizes[0], sizes[1], step=2, sampling="log", default=sizes[2]
-            )
+            size = hp.Int(f"{size_name}_{index}", low, high, step=2, sampling="log", default=usual)
             drawn.append(size)
     return drawn[:count]

@@ -65,6 +65,8 @@ def test_mnist_cnn_default_is_the_tutorials_model() -> None:
         {"pooling": "stride", "conv_blocks": 2, "batch_norm": True, "kernel_size": 5},
         {"optimizer": "sgd", "conv_blocks": 3, "learning_rate_schedule": "cosine"},
         {"optimizer": "rmsprop", "batch_size": 256},
+        {"convs_per_block": 2, "conv_blocks": 2, "batch_norm": True, "pooling": "stride"},
+        {"head": "average", "conv_blocks": 4, "filters_3": 128, "augment": "affine"},
         {"label_smoothing": 0.1, "weight_decay": 1e-3, "warmup_epochs": 2},
     ],
 )
