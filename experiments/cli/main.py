@@ -174,33 +174,15 @@ def _show_result(result: "SearchResult", quiet: bool) -> int:
         from experiments.record.formatting import score as shown
         from experiments.record.layout import StudyFolder
 
-        tested = _tested(result)
         for line in result.front_lines:
             say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
-        if tested:
+        score = f"{result.objective} {shown(result.best_score)}{result.tested}"
+        say(f"{label}: {result.best_trial}, {score}")
+        if result.tested:
             say(f"model:  {StudyFolder(result.folder).model}")
         say(f"report: {result.report}")
     return 0
-
-
-def _tested(result: "SearchResult") -> str:
-    """Returns the winner's test score with its interval, in the objective's metric if evaluated.
-
-    With several trainings it is their mean.
-    """
-    from experiments.record.formatting import between, plural, score, words
-    from reports import load_study
-    from reports.analysis.verdict import winner_on_test
-
-    found = winner_on_test(load_study(result.folder)) if result.test_scores else None
-    if found is None:
-        return ""
-    metric, test = found
-    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
-    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
-    return f", test {words(metric)} {score(test.mean)}{count}{interval}"
 
 
 @main.command("list")
