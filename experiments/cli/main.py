@@ -18,6 +18,7 @@ from experiments.cli.predict_command import predict
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
 from experiments.config import SearchConfig
+from experiments.executors import begun_early
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
@@ -120,16 +121,16 @@ def search(quiet: bool, **options: Any) -> int:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**(DEFAULTS | chosen))
     check_file(config.space)
-    import_keras_quietly()
-    if quiet:
-        import keras
+    with begun_early(config, import_keras_quietly) as executor:
+        if quiet:
+            import keras
 
-        keras.config.disable_interactive_logging()  # of downloads
-    from experiments.display import make_display
-    from experiments.search.run import run_search
+            keras.config.disable_interactive_logging()  # of downloads
+        from experiments.display import make_display
+        from experiments.search.run import run_search
 
-    with make_display(quiet) as display:
-        result = run_search(config, display)
+        with make_display(quiet) as display:
+            result = run_search(config, display, executor)
     return _show_result(result, quiet)
 
 

@@ -1,7 +1,9 @@
 """The result of a search."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from experiments.finalists import choose
@@ -11,6 +13,11 @@ from experiments.record.objective import objectives_of
 if TYPE_CHECKING:
     from experiments.methods.oracles.base import DurableOracle
     from experiments.record.ended_trials import EndedTrials
+
+
+def begin_report() -> None:
+    """Begins to import what draws the report, in a thread: it takes more than a second."""
+    Thread(target=import_module, args=("reports.page.report",), daemon=True).start()
 
 
 @dataclass(frozen=True)
