@@ -112,6 +112,10 @@ class ProcessExecutor:
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
 
+    def begin(self) -> None:
+        """Starts a worker before there is a job for it."""
+        self._start()
+
     def free(self) -> int:
         """Returns how many workers are idle or not started yet."""
         return self._num_workers - sum(w.job is not None for w in self._workers.values())

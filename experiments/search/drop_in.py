@@ -359,6 +359,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if interrupted:
                 display.notice("interrupted: run this again to resume the search")
             raise
+        finally:
+            executor.close(at_once=True)
         self.on_search_end()
         return driver
 

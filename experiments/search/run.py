@@ -51,8 +51,15 @@ _MOST_WEIGHTS = 5  # classes whose weights are all shown
 
 
 @settled()
-def run_search(config: SearchConfig, display: Display | None = None) -> SearchResult:
+def run_search(
+    config: SearchConfig, display: Display | None = None, executor: Executor | None = None
+) -> SearchResult:
     """Searches as `config` says and leaves a study folder.
+
+    Args:
+        config: The search.
+        display: Shows how it goes.
+        executor: Runs the trials; it is made as `config` says if it is `None`.
 
     Raises:
         UserError: The input can't be used; nothing is left behind.
@@ -74,7 +81,7 @@ def run_search(config: SearchConfig, display: Display | None = None) -> SearchRe
         study["class_weights"] = plan.data.class_weights
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
-    with opened(plan.config) as executor:
+    with opened(plan.config, executor) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
         with locked(folder):
@@ -97,6 +104,7 @@ def go_on(
     config: SearchConfig,
     display: Display,
     accept_changed_source: bool = False,
+    executor: Executor | None = None,
 ) -> SearchResult:
     """Resumes a study whose lock is held; callers use `resuming.resume_search`.
 
@@ -106,6 +114,7 @@ def go_on(
         config: What is asked now.
         display: Shows how it goes.
         accept_changed_source: Whether a user's own model may have changed.
+        executor: Runs the trials; it is made as `config` says if it is `None`.
 
     Raises:
         UserError: What is asked can't be; the study is left as it is.
@@ -122,7 +131,7 @@ def go_on(
         plan = replace(plan, widened=tuple(widened))
         record["space"] = space
     study = as_now(record, folder, plan.config, plan.data)
-    with opened(plan.config) as executor:
+    with opened(plan.config, executor) as executor:
         return _run(plan, folder, study, display, executor)
 
 

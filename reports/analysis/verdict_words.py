@@ -12,7 +12,7 @@ from reports.analysis.front_words import front_sentence
 from reports.analysis.plain_advice import either_way
 from reports.analysis.race import contenders, winner
 from reports.analysis.study_front import study_front
-from reports.analysis.verdict import Verdict
+from reports.analysis.verdict import Verdict, winner_on_test
 from reports.statistics.estimates import Estimate
 from reports.study.metrics import is_proportion, name_on_test
 from reports.study.study import Study
@@ -78,6 +78,17 @@ def covered(test: Estimate, test_size: int | None) -> str:
     if not test.has_interval:
         return f"one training on {images}: no interval"
     return f"95 % interval {between(test.low, test.high)} {test.scope}; from {images}"
+
+
+def winner_on_test_words(study: Study) -> str:
+    """Says how the winner did on test, in the objective's metric if that was evaluated."""
+    found = winner_on_test(study)
+    if found is None:
+        return ""
+    metric, test = found
+    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
+    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
+    return f", test {words(metric)} {shown(test.mean)}{count}{interval}"
 
 
 def _worse(study: Study) -> str:
