@@ -13,6 +13,7 @@ from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, opened, reaching_end
 from experiments.record.errors import UserError, first_line
+from experiments.record.files import finite
 from experiments.record.formatting import range_text
 from search_spaces.base import ImageSpace
 
@@ -42,8 +43,9 @@ def searched_space(
     Args:
         hypermodel: The space.
         config: The search.
-        recorded: The hyperparameters of a study that has begun. Those that the space was given
-            since are left out, unless a range is asked for them: models have their defaults.
+        recorded: The hyperparameters of a study that has begun, see `describe_space`. Those that
+            the space was given since are left out; ranges that are narrower since stay as they
+            were.
 
     Raises:
         UserError: One of them does not fit the space.
@@ -56,11 +58,37 @@ def searched_space(
             )
     space = explore(hypermodel)
     if recorded is not None:
-        new = hypermodel.added - {hp["name"] for hp in recorded} - {*config.ranges, *config.fix}
-        kept = [hp for hp in space.space if hp.name not in new]
-        space = keras_tuner.HyperParameters()
-        space.merge(kept)
+        space = _as_recorded(space, recorded, hypermodel.added - {*config.ranges, *config.fix})
     return fixed(ranged(space, config.ranges, hypermodel.held), config.fix, hypermodel.held)
+
+
+def _as_recorded(
+    space: keras_tuner.HyperParameters,
+    recorded: Sequence[Mapping[str, Any]],
+    added: frozenset[str],
+) -> keras_tuner.HyperParameters:
+    was = {(hp["name"], str(hp["conditions"])): hp for hp in recorded}
+    names = {hp["name"] for hp in recorded}
+    result = keras_tuner.HyperParameters()
+    for hp in space.space:
+        if hp.name in names or hp.name not in added:
+            old = was.get((hp.name, str(_conditions(hp))))
+            result.merge([_wider(hp, old) if old is not None else hp])
+    return result
+
+
+def _conditions(hp: hp_module.HyperParameter) -> list[dict[str, Any]]:
+    return [{"name": c.name, "values": list(c.values)} for c in hp.conditions]
+
+
+def _wider(hp: hp_module.HyperParameter, old: Mapping[str, Any]) -> hp_module.HyperParameter:
+    """Returns `hp` as it was recorded, if that differs by a wider range alone."""
+    now = {"kind": type(hp).__name__} | finite(hp.get_config())
+    if old["kind"] == "Fixed" or not _widens(now | {"conditions": old["conditions"]}, old):
+        return hp
+    made = _made(old)
+    made.conditions = hp.conditions
+    return made
 
 
 def ranged(

@@ -52,6 +52,17 @@ def test_what_the_space_holds_is_opened_by_range_or_fix() -> None:
         searched({"label_smoothing": 7})
 
 
+@pytest.mark.parametrize(
+    ("name", "wide"),
+    [("learning_rate", "1e-5:1e-1"), ("dropout", "0:0.8"), ("filters_0", "8:64"),
+     ("pooling", "max,average,stride,median"), ("conv_blocks", "1:4")],
+)  # fmt: skip
+def test_a_range_that_the_space_has_narrowed_since_stays_as_recorded(name: str, wide: str) -> None:
+    recorded = json.loads(json.dumps(describe_space(searched(**{name: wide}))))
+    assert describe_space(searched(recorded=recorded)) == recorded
+    assert describe_space(searched()) == describe_space(searched(recorded=describe_space(mnist())))
+
+
 def test_what_the_space_holds_can_be_opened_later_if_its_range_has_the_value() -> None:
     before = describe_space(searched())
     changes = widened(before, describe_space(searched(label_smoothing="0:0.2")))
