@@ -40,7 +40,7 @@ _OWN_IMAGES = (
     "your own images: one sub-folder a class, or train/, val/, test/ of such, or with "
     "?labels=<csv> behind the path"
 )
-_OWN_ARRAYS = "your own arrays, images as x_train and labels as y_train"
+_OWN_ARRAYS = "your own arrays, inputs as x_train and targets as y_train"
 DATASETS = {
     "mnist": Dataset(
         "60,000 + 10,000 handwritten digits, 28x28 grey (tensorflow-datasets)", "tfds"
@@ -58,6 +58,11 @@ DATASETS = {
         f"{_OWN_ARRAYS}, returned by a function of a Python file",
         "own_file",
         "<path.py>[:<function>]",
+    ),
+    "arrays:": Dataset(
+        "arrays that were given in Python, run_search(..., data=(x, y)), and are kept in the cache",
+        "given",
+        "<fingerprint>",
     ),
 }
 

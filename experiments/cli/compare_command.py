@@ -11,6 +11,7 @@ from experiments.cli.options import complete_studies, data_options, runs_dir_opt
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+from experiments.space_reference import find_reference
 
 
 @click.command()
@@ -34,12 +35,26 @@ from experiments.record.errors import UserError
 )
 @click.option("--out", type=click.Path(file_okay=False), help="folder of the page")
 @data_options
+@click.option(
+    "--space", "spaces", multiple=True, metavar="[STUDY=]FILE.py[:NAME]",
+    help="where a study's own model is that --seeds trains, if not at its recorded place; its code "
+    "is run; repeatable",
+)  # fmt: skip
+@click.option(
+    "--accept-changed-source", is_flag=True,
+    help="train with a model's file that has changed: its networks may be others",
+)  # fmt: skip
 def compare(runs_dir: str, **options: Any) -> None:
-    """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter."""
+    """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter.
+
+    With --seeds, of a study of your own model, this runs the code of its file.
+    """
     from reports.analysis.comparison.decide import compare as decide
     from reports.page.comparison import comparison_text, write_comparison
 
     named = _named(options)
+    if options["spaces"] and options["seeds"] is None:
+        raise UserError("--space says where the code is that --seeds trains with: add --seeds")
     arms = _arms(named, runs_dir, options)
     if options["seeds"] is not None:
         _confirm(arms, options)
@@ -165,9 +180,43 @@ def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     from experiments.studies.retrain import confirm_trial
 
     places = {name: options[name] for name in ("data_dir", "cache_dir", "dataset")}
+    places["accept_changed_source"] = options["accept_changed_source"]
+    spaces = _spaces(options["spaces"], [arm.study for arm in _single(arms)])
     opened: dict[Path, Any] = {}
     for arm in _single(arms):
         folder = arm.study.folder
         if folder not in opened:
-            opened[folder] = open_study(arm.study, **places)
+            opened[folder] = open_study(arm.study, space=spaces.get(arm.study.name), **places)
         confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)
+
+
+def _spaces(given: Sequence[str], studies: Sequence[Any]) -> dict[str, str]:
+    """Returns where the own model of each study is, by the study's name, as `--space` says.
+
+    Raises:
+        UserError: It is not said of which study, or there is none with a model of its own.
+    """
+    own = {study.name: _own_file(study) for study in studies if _own_file(study)}
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, place = text.partition("=")
+        if equals and name in own:
+            found[name] = place
+        elif len(set(own.values())) == 1:
+            found |= dict.fromkeys(own, text)
+        elif own:
+            raise UserError(
+                f"--space {text}: {', '.join(own)} have different models: say of which study, as "
+                f"--space {next(iter(own))}=FILE.py"
+            )
+        else:
+            raise UserError(f"--space {text}: none of these studies has a model of its own")
+    return found
+
+
+def _own_file(study: Any) -> str:
+    """Returns the recorded file of a study's own model; empty if it has none."""
+    from experiments.record.reading import dig
+
+    reference = find_reference(str(dig(study.record, "config", "space")))
+    return reference.file if reference is not None and reference.path is not None else ""

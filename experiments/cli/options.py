@@ -48,6 +48,20 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command with the options about the file of a user's own model."""
+    command = click.option(
+        "--accept-changed-source",
+        is_flag=True,
+        help="take a model's file that has changed: its networks may be others",
+    )(command)
+    return click.option(
+        "--space",
+        metavar="FILE.py[:NAME]",
+        help="where the study's own model is, if not at its recorded place; its code is run",
+    )(command)
+
+
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options of a search."""
     options = [

@@ -8,6 +8,7 @@ import click
 from experiments.cli.options import (
     complete_studies,
     data_options,
+    model_options,
     runs_dir_option,
     study_command,
 )
@@ -124,7 +125,7 @@ def _report(study: str, png: bool, runs_dir: str) -> None:
     "--space", metavar="FILE.py[:NAME]",
     help="where the study's own model is, if not at its recorded place; its code is run",
 )  # fmt: skip
-def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places: str | None) -> int:
+def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places: Any) -> int:
     """Train TRIAL of STUDY again as recorded, and say whether it agrees.
 
     Of a study of your own model, this runs the code of its file.
@@ -184,8 +185,12 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
 @study_command
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="best trials")
 @data_options
-def measure(study: str, top: int, runs_dir: str, **places: str | None) -> None:
-    """Measure FLOPs and latency of the best trials of STUDY, for its report."""
+@model_options
+def measure(study: str, top: int, runs_dir: str, **places: Any) -> None:
+    """Measure FLOPs and latency of the best trials of STUDY, for its report.
+
+    Of a study of your own model, this runs the code of its file.
+    """
     from experiments.record.files import check_writable
     from reports import load_study, write_report
 

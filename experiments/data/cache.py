@@ -18,7 +18,7 @@ from experiments.data.cache_use import INFO, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import are
 
-KINDS = ("datasets", "features", "folders")
+KINDS = ("datasets", "features", "folders", "arrays")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_USE_SECONDS = 600  # what was touched this lately may be in use, where nobody can tell
@@ -47,7 +47,8 @@ class Cached:
 
     Args:
         path: Its folder.
-        kind: `datasets`, `features`, or `folders` (what the files of an image folder are).
+        kind: `datasets`, `features`, `folders` (what the files of an image folder are), or `arrays`
+            (which were given as `data=`).
         what: What it holds.
         num_bytes: Its size.
         used: When it was last used, in seconds since 1970.

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,9 +20,17 @@ import numpy.typing as npt
 
 from experiments.data.balance import balanced_weights
 from experiments.data.cache_use import begun, touch
-from experiments.data.health import Census, health_of
+from experiments.data.health import Census, health_of, health_of_values
 from experiments.data.sources.argument import is_code
-from experiments.data.sources.base import Progress, RawDataset
+from experiments.data.sources.base import (
+    IMAGES_ALONE,
+    Inputs,
+    Progress,
+    RawDataset,
+    Row,
+    Targets,
+    Wanted,
+)
 from experiments.data.sources.pixels import on_white
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
@@ -40,13 +48,14 @@ class DatasetSplit:
     """One split, opened without copying.
 
     Args:
-        images: `(num_images, height, width, channels)`, uint8, 0..255, memory-mapped.
-        labels: `(num_images,)`, int64.
-        sizes: `(num_images, 2)`, int32, original height and width in pixels.
+        images: `(num_images, height, width, channels)`, uint8, 0..255, memory-mapped; or rows of
+            other arrays, `(num_rows, ...)`.
+        labels: `(num_images,)`, int64; of other targets float32, `(num_rows, ...)`.
+        sizes: `(num_images, 2)`, int32, original height and width in pixels; 0 of other arrays.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    images: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
     sizes: npt.NDArray[np.int32]
 
 
@@ -63,12 +72,14 @@ class Recipe:
         sample: Size of the subset.
         split_seed: Seed of the subset and the splits.
         recorded: Fingerprint that a study has recorded.
+        wanted: What the space takes of arrays.
     """
 
     data_dir: str | None = None
     sample: int | None = None
     split_seed: int = 0
     recorded: str | None = None
+    wanted: Wanted = IMAGES_ALONE
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,8 @@ class PreparedData:
     Args:
         folder: Where the arrays are.
         name: The dataset's name.
-        class_names: One a class.
-        shape: `(height, width, channels)` of every image.
+        class_names: One a class or label; none for values.
+        shape: `(height, width, channels)` of every image, or the shape of a row.
         counts: Number of images by split.
         fingerprint: Names the splits: same fingerprint, same images in the same splits.
         skipped: Images that could not be read, and folders without one: path and reason.
@@ -89,12 +100,15 @@ class PreparedData:
         health: Counts that `health.health_of` lists.
         former_fingerprint: What `fingerprint` was by the rules of format 1, if they gave other
             pixels.
+        inputs: What its rows are.
+        targets: What is predicted of them.
+        target_shape: Shape of the targets of a row; `()` for a single number or class.
     """
 
     folder: str
     name: str
     class_names: tuple[str, ...]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     counts: dict[str, int]
     fingerprint: str
     skipped: tuple[str, ...] = ()
@@ -103,6 +117,28 @@ class PreparedData:
     notes: tuple[str, ...] = ()
     health: dict[str, Any] = field(default_factory=dict)
     former_fingerprint: str | None = None
+    inputs: Inputs = Inputs.IMAGES
+    targets: Targets = Targets.CLASSES
+    target_shape: tuple[int, ...] = ()
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes, of labels, or of values that are predicted."""
+        if self.targets == Targets.CLASSES:
+            return len(self.class_names)
+        return self.target_shape[-1] if self.target_shape else 1
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is a classification of images."""
+        return self.inputs == Inputs.IMAGES and self.targets == Targets.CLASSES
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a space took of arrays to have these data."""
+        if self.is_usual:
+            return IMAGES_ALONE
+        return Wanted(self.inputs == Inputs.IMAGES, True, self.targets)
 
     def record(self) -> dict[str, Any]:
         """Returns what `study.json` holds under `dataset`."""
@@ -116,7 +152,12 @@ class PreparedData:
             "roles": self.roles,
             "notes": list(self.notes),
             **self.health,
+            **({} if self.is_usual else self._kinds()),
         }
+
+    def _kinds(self) -> dict[str, Any]:
+        shape = list(self.target_shape)
+        return {"inputs": str(self.inputs), "targets": str(self.targets), "target_shape": shape}
 
     @property
     def class_weights(self) -> list[float]:
@@ -146,6 +187,10 @@ class PreparedData:
             self._prepare_again(error)
             return self._opened(split)
 
+    def _image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.shape
+        return height, width, channels
+
     def _opened(self, split: str) -> DatasetSplit:
         touch(Path(self.folder))
         state = (Path(self.folder) / f"{split}-images.npy").stat()
@@ -157,7 +202,7 @@ class PreparedData:
             raise MissingDataError(errno.ENOENT, f"{gone} ({error})") from None
         cache = Path(self.folder).parent.parent
         try:
-            again = prepare(self.name, lambda _: self.shape, cache, **asdict(self.recipe))
+            again = prepare(self.name, lambda _: self._image_shape(), cache, **vars(self.recipe))
         except (UserError, OSError) as why:
             raise MissingDataError(errno.ENOENT, f"{gone}: {why}") from None
         if again.folder != self.folder:
@@ -182,6 +227,7 @@ def prepare(
     split_seed: int = 0,
     progress: Progress | None = None,
     recorded: str | None = None,
+    wanted: Wanted = IMAGES_ALONE,
 ) -> PreparedData:
     """Brings a dataset to a space's shape, or finds it done in the cache.
 
@@ -194,18 +240,20 @@ def prepare(
         split_seed: Seed of the subset and the splits.
         progress: Receives the number of images done.
         recorded: The fingerprint of the splits that a study was begun with.
+        wanted: What the space takes of arrays.
 
     Raises:
         UserError: The dataset can't be had, or is too small to be split.
     """
-    raw = resolve(name, data_dir, cache_dir, progress)
-    shape = shape_for(raw.channels)
+    raw = resolve(name, data_dir, cache_dir, progress, wanted)
+    shape = shape_for(raw.channels) if raw.inputs == Inputs.IMAGES else raw.shape
     raw, indices = as_recorded(raw, sample, split_seed, recorded)
     name_of_splits = fingerprint(raw, indices)
     folder = _entry(cache_dir, name_of_splits, shape)
     counts = {split: len(chosen) for split, (_, chosen) in indices.items()}
     touch(folder)
-    if not _is_whole(folder, shape, counts):
+    target_shape = raw.train.labels.shape[1:]
+    if not _is_whole(folder, shape, counts, target_shape):
         with _refusing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             _write(raw, indices, shape, folder, progress)
@@ -218,11 +266,14 @@ def prepare(
         counts=counts,
         fingerprint=name_of_splits,
         skipped=raw.skipped,
-        recipe=Recipe(data_dir, sample, split_seed, recorded),
+        recipe=Recipe(data_dir, sample, split_seed, recorded, wanted),
         roles=roles_of(raw),
         notes=(*raw.notes, *notes_of(raw, indices)),
         health=_health(folder),
         former_fingerprint=fingerprint(raw, indices, former) if former else None,
+        inputs=raw.inputs,
+        targets=raw.targets,
+        target_shape=target_shape,
     )
 
 
@@ -238,17 +289,15 @@ def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData 
         `None` if they are not there, or if the record lacks some of their facts.
     """
     try:
-        height, width, channels = map(int, record["shape"])
+        stated = described(name, record)
         counts = {str(split): int(count) for split, count in record["counts"].items()}
-        folder = _entry(cache_dir, str(record["fingerprint"]), (height, width, channels))
+        folder = _entry(cache_dir, str(record["fingerprint"]), stated.shape)
         touch(folder)
-        if not _is_whole(folder, (height, width, channels), counts):
+        if not _is_whole(folder, stated.shape, counts, stated.target_shape):
             return None
-        return PreparedData(
+        return replace(
+            stated,
             folder=str(folder),
-            name=name,
-            class_names=tuple(record["class_names"]),
-            shape=(height, width, channels),
             counts=counts,
             fingerprint=str(record["fingerprint"]),
             skipped=tuple(record["skipped"]),
@@ -260,7 +309,30 @@ def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData 
         return None
 
 
-def _entry(cache_dir: Path, fingerprint: str, shape: tuple[int, int, int]) -> Path:
+def described(name: str, record: Mapping[str, Any]) -> PreparedData:
+    """Returns what a record says of the shapes of a dataset, without arrays.
+
+    Args:
+        name: The dataset's name.
+        record: What `study.json` holds under `dataset`.
+
+    Raises:
+        KeyError, TypeError, ValueError: The record is damaged.
+    """
+    return PreparedData(
+        folder="",
+        name=name,
+        class_names=tuple(record["class_names"]),
+        shape=tuple(map(int, record["shape"])),
+        counts={},
+        fingerprint="",
+        inputs=Inputs(record.get("inputs", Inputs.IMAGES)),
+        targets=Targets(record.get("targets", Targets.CLASSES)),
+        target_shape=tuple(map(int, record.get("target_shape", ()))),
+    )
+
+
+def _entry(cache_dir: Path, fingerprint: str, shape: tuple[int, ...]) -> Path:
     """Returns where the arrays of some splits are kept, in one shape."""
     key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
     return cache_dir / "datasets" / key
@@ -282,11 +354,16 @@ def _health(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _is_whole(folder: Path, shape: tuple[int, int, int], counts: Mapping[str, int]) -> bool:
+def _is_whole(
+    folder: Path,
+    shape: tuple[int, ...],
+    counts: Mapping[str, int],
+    target_shape: tuple[int, ...] = (),
+) -> bool:
     """Whether the arrays are in the cache, and none was cut short since."""
     try:
         for split, count in counts.items():
-            for part, each in (("images", shape), ("labels", ()), ("sizes", (2,))):
+            for part, each in (("images", shape), ("labels", target_shape), ("sizes", (2,))):
                 array = np.load(folder / f"{split}-{part}.npy", mmap_mode="r")
                 if array.shape != (count, *each):
                     return False
@@ -298,25 +375,25 @@ def _is_whole(folder: Path, shape: tuple[int, int, int], counts: Mapping[str, in
 def _write(
     raw: RawDataset,
     indices: Indices,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     folder: Path,
     progress: Progress | None,
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with begun(folder.parent) as temporary:
         done, total = 0, sum(len(chosen) for _, chosen in indices.values())
-        census = Census()
+        census, is_image = Census(), raw.inputs == Inputs.IMAGES
         for split, (source, chosen) in indices.items():
             sizes = []
             with (temporary / f"{split}-images.npy").open("wb") as file:
-                _write_header(file, (len(chosen), *shape))
+                _write_header(file, (len(chosen), *shape), _dtype(raw))
                 for image in source.images(chosen):
-                    fitted = fit_image(image, shape)
+                    fitted = fit_image(image, shape) if is_image else image
                     file.write(fitted.tobytes())
-                    census.add(split, fitted)
-                    sizes.append(image.shape[:2])
+                    census.add(split, fitted, is_image)
+                    sizes.append(image.shape[:2] if is_image else (0, 0))
                     done += 1
-                    if progress is not None:
+                    if progress is not None and is_image:
                         progress(done, total, PREPARING)
                 file.flush()
                 sync(file.fileno())
@@ -333,15 +410,33 @@ def _write(
             "dataset": raw.identity,
             "shape": shape,
             "num_images": total,
-            "health": health_of(census, labels, raw.class_names),
+            "health": _health_of(census, labels, raw),
         }
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
         _publish(temporary, folder)
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+def _health_of(
+    census: Census, labels: dict[str, npt.NDArray[Any]], raw: RawDataset
+) -> dict[str, Any]:
+    counted = {} if raw.inputs == Inputs.IMAGES else {"counted": "row"}
+    if raw.targets == Targets.CLASSES:
+        return health_of(census, labels, raw.class_names) | counted
+    return health_of_values(census, labels) | counted
+
+
+def _dtype(raw: RawDataset) -> np.dtype[Any]:
+    """Returns the type of the rows of a dataset."""
+    if raw.inputs == Inputs.IMAGES:
+        return np.dtype(np.uint8)
+    row: Row = next(raw.train.images(np.zeros(1, np.int64)))
+    return row.dtype
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     # Written as a file, not through a memory map, where a full disk kills the process.
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    descr = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
@@ -354,7 +449,7 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Any:
+def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> Any:
     """Brings one image to `(height, width, channels)`: colour first, then size (bilinear)."""
     from PIL import Image
 

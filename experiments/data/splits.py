@@ -2,7 +2,7 @@
 
 What the dataset brings is used as it is. Where it brings no test images, 10 % are set aside first;
 where it brings none to validate on, 20 % of what is left to train on. Draws are stratified by
-class.
+class, if there are classes.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.sources.base import RawDataset, RawSplit
+from experiments.data.sources.base import RawDataset, RawSplit, Targets
 from experiments.record.errors import UserError
 
 VALIDATION_SHARE = 0.2
@@ -35,8 +35,8 @@ def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
     train = np.arange(len(raw.train.labels))
     total = sum(len(split.labels) for split in (raw.train, raw.validation, raw.test) if split)
     if raw.test is None:
-        test_source, labels = raw.train, raw.train.labels
-        train, test = _stratified(labels, train, TEST_SHARE, rng)
+        test_source = raw.train
+        train, test = _stratified(raw.train.strata, train, TEST_SHARE, rng)
     else:
         test_source, test = raw.test, np.arange(len(raw.test.labels))
     validation_source = raw.validation or raw.train
@@ -45,14 +45,14 @@ def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
         if sample > total:
             raise UserError(f"--sample {sample}: dataset {raw.name!r} has {total} images")
         test_count = max(1, round(sample * len(test) / total))
-        test = _balanced(test_source.labels, test, test_count, rng)
+        test = _balanced(test_source.strata, test, test_count, rng)
         if raw.validation is not None:
             count = max(1, round(sample * len(validation) / total))
-            validation = _balanced(raw.validation.labels, validation, count, rng)
+            validation = _balanced(raw.validation.strata, validation, count, rng)
         left = max(sample - test_count - len(validation), 0)
-        train = _balanced(raw.train.labels, train, left, rng)
+        train = _balanced(raw.train.strata, train, left, rng)
     if raw.validation is None:
-        train, validation = _stratified(raw.train.labels, train, VALIDATION_SHARE, rng)
+        train, validation = _stratified(raw.train.strata, train, VALIDATION_SHARE, rng)
     splits: Indices = {
         "train": (raw.train, train),
         "validation": (validation_source, validation),
@@ -132,8 +132,8 @@ def missing_classes(labels: npt.NDArray[np.int64], class_names: tuple[str, ...])
 
 def notes_of(raw: RawDataset, indices: Indices) -> list[str]:
     """Says what of the splits whoever reads a score should know."""
-    notes = []
-    for split in ("validation", "test"):
+    notes: list[str] = []
+    for split in ("validation", "test") if raw.targets == Targets.CLASSES else ():
         source, chosen = indices[split]
         missing = missing_classes(source.labels[chosen], raw.class_names)
         if missing:
@@ -178,6 +178,8 @@ def _check_splits(raw: RawDataset, splits: Indices, sample: int | None) -> None:
         sampled = "--sample is" if sample is not None else f"dataset {raw.name!r} is"
         if not len(chosen):
             raise UserError(f"{sampled} too small: the {split} split is empty")
+        if raw.targets != Targets.CLASSES:
+            continue
         missing = missing_classes(source.labels[chosen], raw.class_names)
         if missing and source is raw.train and split != "test":
             raise UserError(

@@ -3,7 +3,9 @@
 - `model.json`: every layer with its output shape and its trainable and frozen parameters; FLOPs
   and latency of one image; `own_code`, what the file of the model needs to be loaded, if anything.
 - `predictions.npz`: `labels` `(num_images,)` int64 and `probabilities` `(num_images, num_classes)`
-  float32 of the exported model on the test split, in the split's order.
+  float32 of the exported model on the test split, in the split's order. Of several labels a row
+  `targets` `(num_rows, num_labels)`, 0 or 1, and `probabilities` likewise; of a regression
+  `targets` and `outputs` `(num_rows, num_targets)`.
 - `pictures.npz`: images `(n, height, width, channels)` uint8 of some test images, of the test
   images the model is most wrong about, and of training images, with their positions in the split
   and their original sizes `(n, 2)`, height and width in pixels.
@@ -19,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import DatasetSplit, PreparedData
+from experiments.data.sources.base import Inputs, Targets
+from experiments.hyperparameters.model_graph import input_shape, is_functional, output_shape
 from experiments.record.files import write_arrays, write_json
 from experiments.record.layout import StudyFolder
 from experiments.training.costs import flops, latency
@@ -35,11 +39,27 @@ def write_artifacts(study: StudyFolder, model: keras.Model, data: PreparedData) 
 
     test = data.open("test")
     labels = np.asarray(test.labels)
-    probabilities = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
-    measured = latency(model, np.asarray(test.images[0]))
-    costs = {"flops": flops(model), **measured.as_dict()}
+    outputs = model.predict(dataset_of(test, 64), verbose=0)
+    measured, counted = latency(model, np.asarray(test.images[0])), flops(model)
+    costs = {**({} if counted is None else {"flops": counted}), **measured.as_dict()}
     write_json(study.model_facts, describe_model(model) | costs)
+    if data.targets != Targets.CLASSES:
+        name = "probabilities" if data.targets == Targets.LABELS else "outputs"
+        rows = [np.asarray(part, np.float32).reshape(len(labels), -1) for part in (labels, outputs)]
+        write_arrays(study.arrays("predictions"), **{"targets": rows[0], name: rows[1]})
+        return
+    probabilities = class_probabilities(outputs)
     write_arrays(study.arrays("predictions"), labels=labels, probabilities=probabilities)
+    if data.inputs == Inputs.IMAGES:
+        _write_pictures(study, model, data, probabilities)
+
+
+def _write_pictures(
+    study: StudyFolder, model: keras.Model, data: PreparedData, probabilities: _Array
+) -> None:
+    """Writes images of the dataset, and what the first convolution makes of one."""
+    test = data.open("test")
+    labels = np.asarray(test.labels)
     pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
     pictures |= _pictures("test", test, _spread(labels))
     train = data.open("train")
@@ -87,8 +107,8 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
     return {
         **({"own_code": needs} if needs else {}),
         "name": model.name,
-        "input_shape": list(model.input_shape),
-        "output_shape": list(model.output_shape),
+        "input_shape": [None, *input_shape(model)],
+        "output_shape": [None, *output_shape(model)],
         **_parameters(model),
         "layers": [row for layer in model.layers for row in _describe_layer(layer, depth=0)],
     }
@@ -147,6 +167,8 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
         as the network itself pools, or `strides` where it has no pooling layer there, in which
         case `pooling` is a 2x2 max pooling made for the picture. `None` without a convolution.
     """
+    if not is_functional(model):
+        return None
     prefix, body = _unfold(model, image[None].astype("float32"))
     layers = body.layers
     first = next((i for i, x in enumerate(layers) if isinstance(x, keras.layers.Conv2D)), None)

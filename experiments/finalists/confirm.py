@@ -253,10 +253,16 @@ class Confirmation:
                 return
             outcome = train_again(training, self._folder, self._display)
         model = finalist.network(outcome)
-        export(self._folder, model, ModelMetadata(self._data.class_names, self._data.shape))
+        export(self._folder, model, self._metadata())
         if needs := own_code(model):
             self._display.notice(notice_of(needs))
         write_artifacts(self._study, model, self._data)
+
+    def _metadata(self) -> ModelMetadata | None:
+        if not self._data.is_usual:
+            return None
+        height, width, channels = self._data.shape
+        return ModelMetadata(self._data.class_names, (height, width, channels))
 
     def _record(
         self, finalist: Finalist, runs: list[dict[str, Any]], chosen: int | None

@@ -42,11 +42,11 @@ def read_finalists(path: Path) -> list[dict[str, Any]]:
             for run in trainings_of(record):
                 int(run["seed"]), float(run["score"])
             for run in record["runs"]:
-                int(run["test_size"]), float(run["test"]["accuracy"])
+                int(run["test_size"]), float(_score(run["test"]))
             for failed in record.get("failed", ()):
                 failed["seed"], failed["message"]
         return list(records)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (StopIteration, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return []
 
 
@@ -60,8 +60,13 @@ def confirmed(records: Records) -> Confirmed:
     record = _exported(records)
     if record is None:
         return Confirmed()
-    scores = tuple(run["test"]["accuracy"] for run in record["runs"])
+    scores = tuple(_score(run["test"]) for run in record["runs"])
     return Confirmed(record["trial_id"], scores)
+
+
+def _score(test: dict[str, float]) -> float:
+    """Returns the accuracy of a test result, or else its first metric, the loss."""
+    return test["accuracy"] if "accuracy" in test else next(iter(test.values()))
 
 
 def exported(records: Records) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Targets
 from experiments.finalists.artifacts import class_probabilities
 from experiments.record.files import write_arrays
 from experiments.training.task import Execution
@@ -16,7 +17,7 @@ from experiments.training.task import Execution
 if TYPE_CHECKING:
     import keras
 
-Predicted = npt.NDArray[np.integer[Any]]
+Predicted = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Tested:
     Args:
         metrics: From Keras' evaluation; `accuracy` is computed exactly from `predicted`.
         predicted: `(num_images,)`, the predicted class of each image; uint8 for up to 256 classes.
+            Of other targets, the outputs, `(num_rows, ...)`, float32.
     """
 
     metrics: dict[str, float]
@@ -44,7 +46,11 @@ def tested(model: "keras.Model", data: PreparedData) -> Tested:
     test = data.open("test")
     labels = np.asarray(test.labels)
     scores = model.evaluate(dataset_of(test, 64), verbose=0, return_dict=True)
-    chances = class_probabilities(model.predict(dataset_of(test, 64), verbose=0))
+    outputs = model.predict(dataset_of(test, 64), verbose=0)
+    if data.targets != Targets.CLASSES:
+        metrics = {name: float(value) for name, value in scores.items()}
+        return Tested(metrics, np.asarray(outputs, dtype=np.float32))
+    chances = class_probabilities(outputs)
     predicted = chances.argmax(axis=1).astype(np.min_scalar_type(chances.shape[1] - 1))
     # Keras' own is in single precision: equal counts would not always be equal scores.
     metrics = {name: float(value) for name, value in scores.items()}
@@ -54,7 +60,7 @@ def tested(model: "keras.Model", data: PreparedData) -> Tested:
 def write_predictions(
     path: Path, labels: npt.NDArray[Any], predicted: Mapping[str, Mapping[int, Predicted]]
 ) -> None:
-    """Writes what trainings of several trials predict for each test image.
+    """Writes the classes that trainings of several trials predict for each test image.
 
     Args:
         path: An `.npz` file: `labels` `(num_images,)`, int64, and, for each trial, `seeds_<id>`
@@ -62,6 +68,8 @@ def write_predictions(
         labels: Of the test split.
         predicted: trial id -> seed -> the classes, `(num_images,)`.
     """
+    if labels.dtype.kind not in "iu":  # no classes: scores alone are kept
+        return
     arrays = {"labels": np.asarray(labels, dtype=np.int64)}
     for trial_id, of_trial in predicted.items():
         if of_trial:

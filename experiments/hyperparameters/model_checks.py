@@ -8,7 +8,16 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Inputs, Targets
 from experiments.hyperparameters.model_file import said
+from experiments.hyperparameters.model_graph import (
+    Shape,
+    build_on_zeros,
+    input_shape,
+    is_functional,
+    output_shape,
+)
 from experiments.record.errors import UserError
 
 _SPARSE = "sparse_categorical_crossentropy"
@@ -19,17 +28,36 @@ _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "kl_di
 _OF_ONE_UNIT = (_BINARY, "binary_focal_crossentropy")
 _OF_NUMBERS = ("mse", "mean_squared_error", "mae", "mean_absolute_error", "huber", "log_cosh",
                "mean_squared_logarithmic_error", "mean_absolute_percentage_error", "poisson",
-               "mape", "msle")  # fmt: skip
+               "mape", "msle", "cosine_similarity", "log_cosh_error", "logcosh")  # fmt: skip
+_ONE = "a search takes one of each; for more take experiments.Tuner in a script of your own"
 _SUM_TOLERANCE = 0.02  # of probabilities in half precision
 
 
 def settle(model: Any, label: str, shape: Sequence[int | None]) -> keras.Model:
-    """Returns what a user's function built, with its input shape known.
+    """Returns what a user's function built, with its weights made.
 
     Args:
         model: What it returned.
         label: What the function is called.
-        shape: `(height, width, channels)` of the images, for a model that leaves them open.
+        shape: Shape of a row, such as `(height, width, channels)`, for a model that leaves it open.
+
+    Raises:
+        UserError: It is no compiled Keras model with one input and one output.
+    """
+    check_model(model, label)
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))
+    if not is_functional(model):
+        given = build_on_zeros(model, shape)
+        if not hasattr(given, "shape"):
+            raise UserError(
+                f"{label} returns a {type(model).__name__} with several outputs: {_ONE}"
+            )
+    return model
+
+
+def check_model(model: Any, label: str) -> None:
+    """Checks what a user's function returned, before its weights are made.
 
     Raises:
         UserError: It is no compiled Keras model with one input and one output.
@@ -45,20 +73,23 @@ def settle(model: Any, label: str, shape: Sequence[int | None]) -> keras.Model:
             f"{label} returns a model that is not compiled: call model.compile(optimizer=..., "
             f'loss="{_SPARSE}", metrics=["accuracy"]) before `return model`'
         )
-    if isinstance(model, keras.Sequential) and not model.built:
-        model.build((None, *shape))
-    if not getattr(model, "inputs", None):
-        raise UserError(
-            f"{label} returns a {type(model).__name__} whose input shape is not known: make it "
-            "with keras.Model(inputs, outputs) or keras.Sequential"
-        )
-    for name, tensors in (("input", model.inputs), ("output", model.outputs)):
-        if len(tensors) != 1:
-            raise UserError(
-                f"{label} returns a model with {len(tensors)} {name}s: a search on images takes "
-                f"one {name}"
-            )
-    return model
+    for name in ("input", "output"):
+        tensors = getattr(model, f"{name}s", None) or ()
+        if len(tensors) > 1:
+            raise UserError(f"{label} returns a model with {len(tensors)} {name}s: {_ONE}")
+
+
+def targets_for(model: keras.Model) -> Targets | None:
+    """Returns what a compiled model's loss is for; `None` where it does not tell."""
+    name = _name_of(_only(model.loss))
+    if name in _OF_NUMBERS:
+        return Targets.VALUES
+    if name in (_SPARSE, *_ONE_HOT):
+        return Targets.CLASSES
+    if name not in _OF_ONE_UNIT:
+        return None
+    is_one = bool(getattr(model, "outputs", None)) and output_shape(model) == (1,)
+    return Targets.CLASSES if is_one else Targets.LABELS
 
 
 def check_inputs(model: keras.Model, label: str) -> None:
@@ -67,7 +98,7 @@ def check_inputs(model: keras.Model, label: str) -> None:
     Raises:
         UserError: It takes something else.
     """
-    shape = tuple(model.inputs[0].shape[1:])
+    shape = input_shape(model)
     if len(shape) != 3:
         raise UserError(
             f"{label}: the model takes inputs of shape {shape}, images are (height, width, "
@@ -81,18 +112,50 @@ def check_inputs(model: keras.Model, label: str) -> None:
         )
 
 
-def check_fits(model: keras.Model, label: str, shape: tuple[int, ...], classes: int) -> None:
-    """Checks input and outputs of a model against the images and classes of a dataset.
+def check_fits(model: keras.Model, label: str, data: PreparedData) -> None:
+    """Checks input and outputs of a model against a dataset.
 
     Raises:
         UserError: They do not fit.
     """
-    takes = tuple(model.inputs[0].shape[1:])
-    if any(own not in (None, given) for own, given in zip(takes, shape, strict=True)):
+    takes = input_shape(model)
+    if data.inputs == Inputs.IMAGES and not _alike(takes, data.shape):
         raise UserError(
-            f"{label}: the model takes images of {_by(takes)}, it is given {_by(shape)}: use the "
-            "parameter input_shape in keras.Input, or leave that parameter out"
+            f"{label}: the model takes images of {_by(takes)}, it is given {_by(data.shape)}: use "
+            "the parameter input_shape in keras.Input, or leave that parameter out"
         )
+    if data.inputs == Inputs.ARRAYS and not _takes_rows(takes, data.shape):
+        raise UserError(
+            f"{label}: the model takes rows of shape {takes}, those of x_train have {data.shape}: "
+            f"make it keras.Input({data.shape}), or take the shape as a parameter: "
+            "build_model(hp, input_shape)"
+        )
+    if data.targets == Targets.CLASSES:
+        _check_classes(model, label, len(data.class_names))
+    elif data.targets == Targets.LABELS and output_shape(model) != data.target_shape:
+        raise UserError(
+            f"{label}: the model gives outputs of shape {output_shape(model)}, y_train has "
+            f"{data.num_outputs} labels a row: make the last layer "
+            f'Dense({data.num_outputs}, activation="sigmoid")'
+        )
+    elif data.targets == Targets.VALUES and not _takes_rows(output_shape(model), data.target_shape):
+        raise UserError(
+            f"{label}: the model gives outputs of shape {output_shape(model)}, the targets in "
+            f"y_train have {data.target_shape}: make the last layer Dense({data.num_outputs})"
+        )
+
+
+def _alike(one: Shape, other: Shape) -> bool:
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(a in (None, b) for a, b in pairs)
+
+
+def _takes_rows(own: Shape, given: Shape) -> bool:
+    """Whether shapes are alike, but for a last axis of 1, which Keras adds or drops."""
+    return any(_alike(a, b) for a, b in ((own, given), (own, (*given, 1)), ((*own, 1), given)))
+
+
+def _check_classes(model: keras.Model, label: str, classes: int) -> None:
     units = _units(model, label)
     if units == classes or (units == 1 and classes == 2):
         return
@@ -110,7 +173,7 @@ def _by(shape: Sequence[int | None]) -> str:
 
 
 def _units(model: keras.Model, label: str) -> int:
-    shape = tuple(model.outputs[0].shape[1:])
+    shape = output_shape(model)
     if len(shape) != 1 or shape[0] is None:
         raise UserError(
             f"{label}: the model gives outputs of shape {shape}: end it with keras.layers."
@@ -144,13 +207,17 @@ def check_loss(model: keras.Model, label: str) -> None:
 
 
 def _check_logits(model: keras.Model, label: str, loss: Any, units: int) -> None:
-    is_linear = getattr(model.layers[-1], "activation", None) is keras.activations.linear
-    if getattr(loss, "from_logits", False) or is_linear:
+    if getattr(loss, "from_logits", False) or _is_linear(model):
         activation = "sigmoid" if units == 1 else "softmax"
         raise UserError(
             f"{label}: the model gives logits, the report needs probabilities: give the last layer "
             f'activation="{activation}", and leave from_logits out of the loss'
         )
+
+
+def _is_linear(model: keras.Model) -> bool:
+    last = model.layers[-1] if is_functional(model) else None
+    return getattr(last, "activation", None) is keras.activations.linear
 
 
 def _only(loss: Any) -> Any:
@@ -165,34 +232,32 @@ def _name_of(loss: Any) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", own).lower()
 
 
-def tried(model: keras.Model, label: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
-          path: Any = None) -> tuple[str, ...]:  # fmt: skip
+def tried(model: keras.Model, label: str, rows: npt.NDArray[Any], labels: npt.NDArray[Any],
+          path: Any = None, targets: Targets = Targets.CLASSES) -> tuple[str, ...]:  # fmt: skip
     """Trains an untrained model on one batch; returns the names of what it reports.
 
     Args:
         model: A compiled model, which is changed.
         label: What built it.
-        images: `(batch, height, width, channels)`, uint8.
-        labels: `(batch,)`, int64.
+        rows: Images, `(batch, height, width, channels)`, uint8; or other rows, `(batch, ...)`.
+        labels: `(batch,)`, int64; of other targets float32, `(batch, ...)`.
         path: The user's file.
+        targets: What is predicted.
 
     Raises:
-        UserError: It can't be trained, or its outputs are no probabilities.
+        UserError: It can't be trained, or its outputs are not what they should be.
     """
-    check_loss(model, label)
+    if targets == Targets.CLASSES:
+        check_loss(model, label)
     try:
-        outputs = np.asarray(model.predict_on_batch(images), dtype=np.float64)
-        _check_outputs(outputs, label)
-        logs = model.train_on_batch(images, labels, return_dict=True)
+        outputs = np.asarray(model.predict_on_batch(rows), dtype=np.float64)
+        _check_outputs(outputs, label, targets)
+        logs = model.train_on_batch(rows, labels, return_dict=True)
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(
-            f"{label}: the model can't be trained on images, {images.shape}, and labels, "
-            f"{labels.shape} class numbers: {said(error, path)}; loss and metrics should take "
-            'class numbers, as "accuracy" does'
-        ) from error
-    if "categorical_accuracy" in logs:
+        raise UserError(_untrainable(label, rows, labels, targets, said(error, path))) from error
+    if targets == Targets.CLASSES and "categorical_accuracy" in logs:
         raise UserError(
             f"{label}: metric 'categorical_accuracy' is for one-hot labels, these are class "
             'numbers: compile with metrics=["accuracy"]'
@@ -200,20 +265,50 @@ def tried(model: keras.Model, label: str, images: npt.NDArray[Any], labels: npt.
     return tuple(logs)
 
 
-def _check_outputs(outputs: npt.NDArray[np.float64], label: str) -> None:
+def _untrainable(
+    label: str, rows: npt.NDArray[Any], labels: npt.NDArray[Any], targets: Targets, error: str
+) -> str:
+    kind = "images" if rows.dtype == np.uint8 and rows.ndim == 4 else "rows"
+    if targets == Targets.CLASSES:
+        return (
+            f"{label}: the model can't be trained on {kind}, {rows.shape}, and labels, "
+            f"{labels.shape} class numbers: {error}; loss and metrics should take "
+            'class numbers, as "accuracy" does'
+        )
+    return (
+        f"{label}: the model can't be trained on {kind}, {rows.shape}, and targets, "
+        f"{labels.shape}: {error}; loss and metrics should take such targets"
+    )
+
+
+def _check_outputs(outputs: npt.NDArray[np.float64], label: str, targets: Targets) -> None:
     if not np.isfinite(outputs).all():
         raise UserError(
             f"{label}: untrained, the model gives NaN or infinity: images have values 0 to 255; "
-            "begin with keras.layers.Rescaling(1 / 255)"
+            "begin with keras.layers.Rescaling(1 / 255), or with Normalization for other numbers"
         )
+    if targets == Targets.VALUES:
+        return
     inside = bool((outputs >= 0).all() and (outputs <= 1 + _SUM_TOLERANCE).all())
-    sums = outputs.sum(axis=1)
-    is_whole = outputs.shape[1] == 1 or bool(np.abs(sums - 1).max() <= _SUM_TOLERANCE)
+    sums, units = outputs.sum(axis=1), outputs.shape[1]
+    is_one = units == 1 or targets == Targets.LABELS
+    is_whole = is_one or bool(np.abs(sums - 1).max() <= _SUM_TOLERANCE)
     if not (inside and is_whole):
-        units = outputs.shape[1]
-        layer = 'Dense(1, activation="sigmoid")' if units == 1 else (
-            f'Dense({units}, activation="softmax")')  # fmt: skip
+        layer = f'Dense({units}, activation="{"sigmoid" if is_one else "softmax"}")'
         raise UserError(
             f"{label}: the model's outputs are no probabilities (from {outputs.min():.3g} to "
             f"{outputs.max():.3g}, sums of rows up to {sums.max():.3g}): end it with {layer}"
         )
+
+
+_SCALING = ("Rescaling", "Normalization", "BatchNormalization", "Lambda")
+
+
+def lacks_scaling(model: keras.Model) -> bool:
+    """Whether no layer of a model, all of which are Keras' own, brings pixels to another range."""
+    if not is_functional(model) or not any(w.trainable for w in model.variables):
+        return False
+    layers = model.layers
+    are_keras = all(type(layer).__module__.startswith("keras.") for layer in layers)
+    has_inner = any(hasattr(layer, "layers") for layer in layers)
+    return are_keras and not has_inner and not {type(x).__name__ for x in layers} & {*_SCALING}

@@ -13,14 +13,19 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Inputs, Targets, Wanted
 from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_checks import (
     check_fits,
     check_inputs,
+    check_model,
+    lacks_scaling,
     settle,
+    targets_for,
     tried,
 )
 from experiments.hyperparameters.model_file import FACTS, Loaded, candidate, load, said
+from experiments.hyperparameters.model_graph import input_shape, is_functional
 from experiments.record.errors import UserError
 from experiments.space_reference import SpaceReference
 from search_spaces.base import ImageSpace
@@ -36,23 +41,40 @@ _OPEN: Shape = (None, None, None)
 
 @dataclass(frozen=True)
 class Probe:
-    """What a default model tells without a dataset.
+    """What a default model tells of images without a dataset.
 
     Args:
         shape: `(height, width, channels)` that it takes; `None` for what it leaves open.
         metrics: Names of what it reports of each epoch.
+        wrong: Why it can't be trained on classes of images; `None` if it can.
     """
 
     shape: Shape
     metrics: tuple[str, ...]
+    wrong: UserError | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a model told when it was tried on a dataset.
+
+    Args:
+        lines: What is to be said of it.
+        metrics: Names of what it reports of each epoch.
+        has_graph: Whether its layers are known, so that its operations can be counted.
+    """
+
+    lines: list[str]
+    metrics: tuple[str, ...]
+    has_graph: bool
 
 
 class ModelSpace(ImageSpace):
     """The space of a user's own model, which comes compiled.
 
     Args:
-        input_shape: `(height, width, channels)` of the images.
-        num_classes: Number of classes.
+        input_shape: `(height, width, channels)` of the images, or the shape of another row.
+        num_classes: Number of classes; of other targets, of labels or values.
         image_size: Side of the images, if the model leaves it open.
     """
 
@@ -66,11 +88,13 @@ class ModelSpace(ImageSpace):
 
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         num_classes: int,
         image_size: int = _IMAGE_SIZE,
     ) -> None:
-        super().__init__(input_shape, num_classes)
+        keras_tuner.HyperModel.__init__(self, name="own_model")  # other rows are no images
+        self.input_shape: Any = tuple(map(int, input_shape))
+        self.num_classes = num_classes
         self._facts = dict(zip(FACTS, (self.input_shape, num_classes), strict=True))
         self._explored: keras_tuner.HyperParameters | None = None
         self._maker: Any = self.made_by
@@ -87,10 +111,10 @@ class ModelSpace(ImageSpace):
 
     @classmethod
     def probe(cls) -> Probe:
-        """Builds a model with default hyperparameters, and trains it on a blank batch.
+        """Builds a model with default hyperparameters, and trains it on blank images.
 
         Raises:
-            UserError: It can't be built, or is none that can be searched on images.
+            UserError: It can't be built, or takes no images.
         """
         if "_probe" not in vars(cls) or cls._probe is None:
             cls._probe = cls._probed()
@@ -102,14 +126,42 @@ class ModelSpace(ImageSpace):
         with _told(cls.label, cls.file):
             space = cls(_filled(given or _OPEN, (_IMAGE_SIZE, _IMAGE_SIZE, 3)), 2)
             raw = space.raw(keras_tuner.HyperParameters())
-            is_open = isinstance(raw, keras.Sequential) and not raw.built
+            is_open = not getattr(raw, "inputs", None)
             model = settle(raw, cls.label, space.input_shape)
         check_inputs(model, cls.label)
-        takes: Shape = tuple(model.inputs[0].shape[1:])
+        takes: Any = input_shape(model)
         images = np.zeros((2, *_filled(takes, space.input_shape)), dtype=np.uint8)
-        metrics = tried(model, cls.label, images, np.zeros(2, dtype=np.int64), cls.file)
+        metrics: tuple[str, ...] = ()
+        wrong = None
+        try:
+            metrics = tried(model, cls.label, images, np.zeros(2, dtype=np.int64), cls.file)
+        except UserError as error:
+            wrong = error
         keras.backend.clear_session()
-        return Probe(given or (_OPEN if is_open else takes), metrics)
+        return Probe(given or (_OPEN if is_open else takes), metrics, wrong)
+
+    @classmethod
+    def wanted(cls) -> Wanted:
+        """Returns what the model takes of arrays, as far as it tells before there are some.
+
+        Raises:
+            UserError: It fails, whatever the arrays are, or is none that can be searched.
+        """
+        is_given = bool({*FACTS} & {*_parameters(cls.made_by)})
+        try:
+            with _told(cls.label, cls.file):
+                space = cls((_IMAGE_SIZE, _IMAGE_SIZE, 3), 2)
+                model = space.raw(keras_tuner.HyperParameters())
+        except UserError:
+            if is_given:  # it may fail for what stood in for the arrays
+                return Wanted(arrays=True, targets=None)
+            raise
+        check_model(model, cls.label)
+        inputs = getattr(model, "inputs", None)
+        rank = len(inputs[0].shape) - 1 if inputs and cls._given_shape() is None else None
+        wanted = Wanted(rank in (None, 3), arrays=True, targets=targets_for(model))
+        keras.backend.clear_session()
+        return wanted
 
     @classmethod
     def _given_shape(cls) -> Shape | None:
@@ -141,7 +193,10 @@ class ModelSpace(ImageSpace):
     @classmethod
     def reported_metrics(cls) -> tuple[str, ...]:
         """Returns the names of what the compiled model reports."""
-        return cls.probe().metrics
+        probe = cls.probe()
+        if probe.wrong is not None:
+            raise probe.wrong
+        return probe.metrics
 
     def raw(self, hp: keras_tuner.HyperParameters) -> Any:
         """Returns what the user's own code builds."""
@@ -330,7 +385,7 @@ def _check_callable(label: str, value: Any) -> None:
 
 def check_on_data(
     label: str, hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData
-) -> list[str]:
+) -> Checked:
     """Builds a user's own model with default hyperparameters, and trains it on one batch.
 
     Args:
@@ -340,7 +395,7 @@ def check_on_data(
         data: The prepared dataset.
 
     Returns:
-        Lines that say how images are brought to the model.
+        What the model told.
 
     Raises:
         UserError: Model and dataset do not fit.
@@ -349,11 +404,33 @@ def check_on_data(
     file = getattr(hypermodel, "file", None)
     with _told(label, file):
         model = hypermodel.build(space.copy())
-    check_inputs(model, label)
-    check_fits(model, label, data.shape, len(data.class_names))
+    if data.inputs == Inputs.IMAGES:
+        check_inputs(model, label)
+    check_fits(model, label, data)
     train = data.open("train")
     chosen = np.linspace(0, len(train.labels) - 1, min(_BATCH, len(train.labels))).astype(int)
-    tried(model, label, np.asarray(train.images[chosen]), np.asarray(train.labels[chosen]), file)
+    rows, labels = np.asarray(train.images[chosen]), np.asarray(train.labels[chosen])
+    metrics = tried(model, label, rows, labels, file, data.targets)
+    checked = Checked(_brought(label, data, model), metrics, is_functional(model))
     keras.backend.clear_session()
-    height, width, channels = data.shape
-    return [f"{label} takes images of {height}x{width}x{channels}: all are brought to that"]
+    return checked
+
+
+def _brought(label: str, data: PreparedData, model: keras.Model) -> list[str]:
+    """Says how rows are brought to a model, and what it predicts."""
+    if data.inputs == Inputs.ARRAYS:
+        lines = [f"{label} takes rows of shape {data.shape}, as they are"]
+    else:
+        lines = [
+            f"{label} takes images of {'x'.join(map(str, data.shape))}: all are brought to that"
+        ]
+        if lacks_scaling(model):
+            lines.append(
+                f"{label} gets values of 0 to 255 and has no layer that scales them: training is "
+                "slow or fails without keras.layers.Rescaling(1 / 255) first"
+            )
+    if data.targets == Targets.VALUES:
+        lines.append(f"{label} predicts numbers, of shape {data.target_shape}: regression")
+    if data.targets == Targets.LABELS:
+        lines.append(f"{label} predicts {data.num_outputs} labels, each of them or not")
+    return lines

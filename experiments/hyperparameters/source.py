@@ -146,7 +146,8 @@ def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
         now = space_source(space)
         changes = [name for name in changed(then, now) if not name.startswith("search_spaces.")]
     else:
-        changes = [n for n in own if _fingerprint_of_file(n, space) != then[n]]
+        first = _first_module(study)
+        changes = [n for n in own if _fingerprint_beside(n, reference.path, first) != then[n]]
     if not changes:
         return
     kept = StudyFolder(folder).source
@@ -156,6 +157,12 @@ def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
         f"({', '.join(changes)}): restore it{where}, or take it as it is now with "
         "--accept-changed-source; trials before and after may be other networks then"
     )
+
+
+def _first_module(study: Mapping[str, Any]) -> str | None:
+    """Returns what the recorded file of a user's own model is called as a module."""
+    was = find_reference(str(dig(study, "config", "space")))
+    return was.path.stem if was is not None and was.path is not None else None
 
 
 def keep_text(folder: Path, space: str, text: str | None) -> None:
@@ -196,9 +203,15 @@ def _fingerprint_of_file(module: str, space: str) -> str | None:
     return fingerprint_of_text("".join(linecache.getlines(spec.origin)))
 
 
-def _fingerprint_beside(module: str, path: Path) -> str | None:
-    """Returns the fingerprint of a user's file, or of a module in its folder."""
-    is_first = module == path.stem
+def _fingerprint_beside(module: str, path: Path, recorded: str | None = None) -> str | None:
+    """Returns the fingerprint of a user's file, or of a module in its folder.
+
+    Args:
+        module: Its name.
+        path: The user's file.
+        recorded: What the file was called as a module, if it has another name now.
+    """
+    is_first = module == (recorded or path.stem)
     first, *rest = module.split(".")
     if first == "search_spaces":
         return _fingerprint_of_file(module, first)

@@ -225,7 +225,8 @@ def make_space(
         UserError: Its file can't be used, or a fact of the dataset or a setting does not fit.
     """
     try:
-        return class_of(name, source)(data.shape, len(data.class_names), **settings)
+        shape: Any = data.shape  # of a row that is no image, for models that take such
+        return class_of(name, source)(shape, data.num_outputs, **settings)
     except UserError:
         raise
     except ValueError as error:

@@ -11,6 +11,12 @@ from experiments.record.reading import measured
 
 # metric without "val_" -> direction
 _KNOWN = {"accuracy": "max", "f1_score": "max", "auc": "max", "loss": "min"}
+# Keras' metrics of numbers, less of which is better
+_ERRORS = (
+    "mae", "mse", "mape", "msle", "mean_absolute_error", "mean_squared_error",
+    "root_mean_squared_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
+)  # fmt: skip
+_DIRECTIONS = _KNOWN | dict.fromkeys(_ERRORS, "min")
 LATENCY = "latency_ms"
 # what a network costs, less of which is better -> what it is
 COSTS = {
@@ -66,12 +72,12 @@ def parse_objective(text: str) -> Objective:
         if direction == "max":
             raise UserError(f"objective {text!r}: less of a cost is better; write {name}:min")
         return Objective(name, "min")
-    if not colon and metric not in _KNOWN:
+    if not colon and metric not in _DIRECTIONS:
         raise UserError(
             f"objective {text!r}: no metric of that name is known{_meant(name)}; known are "
             f"{', '.join(_NAMES)}; of another one say the direction: {name}:max or {name}:min"
         )
-    known = _KNOWN.get(metric, direction)
+    known = _DIRECTIONS.get(metric, direction)
     if colon and direction != known:
         better = "more" if known == "max" else "less"
         raise UserError(f"objective {text!r}: {better} of {metric} is better; write {name}:{known}")

@@ -10,6 +10,8 @@ from experiments.config import SearchConfig
 from experiments.data.cache import KINDS, cache_folder
 from experiments.data.prepare import PreparedData, prepare
 from experiments.data.sources import argument
+from experiments.data.sources.base import IMAGES_ALONE, Wanted
+from experiments.data.sources.given import keep_given
 from experiments.display.base import Display
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
@@ -43,6 +45,45 @@ def whole_config(config: SearchConfig) -> SearchConfig:
     return replace(
         config, **whole({n: getattr(config, n) for n in (*_FOLDERS, "dataset", "space")})
     )
+
+
+def with_given(config: SearchConfig, data: object) -> SearchConfig:
+    """Returns `config` with arrays as its dataset, which are kept in the cache.
+
+    Raises:
+        UserError: They are no arrays, or a dataset was named, too.
+    """
+    if config.dataset != SearchConfig.dataset:
+        raise UserError(
+            f"data was given, and dataset={config.dataset!r} was named: leave one of them out"
+        )
+    return replace(config, dataset=keep_given(data, cache_folder(config.cache_dir)))
+
+
+def given_again(data: object, options: Mapping[str, Any], folder: Path, cache: str | None) -> str:
+    """Keeps the arrays of a study that are given again, and returns the dataset's name.
+
+    Args:
+        data: As `run_search` takes them.
+        options: The recorded config.
+        folder: The study folder.
+        cache: The cache folder, if the command names one.
+
+    Raises:
+        UserError: They are not those that the study was begun with.
+    """
+    was = options.get("dataset")
+    if not argument.is_given(was):
+        raise UserError(
+            f"study {folder.name!r} was begun with dataset {was!r}, not with data=: leave data out"
+        )
+    now = keep_given(data, cache_folder(cache or recorded(options, folder).get("cache_dir")))
+    if now != was:
+        raise UserError(
+            f"the data given are not those that study {folder.name!r} was begun with ({was}; these "
+            f"are {now}): give the same arrays, with the same names and types"
+        )
+    return now
 
 
 def is_inside(space: str, folder: Path) -> bool:
@@ -108,6 +149,7 @@ def prepared(
     shape_for: Callable[[int], tuple[int, int, int]],
     display: Display,
     fingerprint: str | None,
+    wanted: Wanted = IMAGES_ALONE,
 ) -> PreparedData:
     """Prepares the dataset of a search, or finds it in the cache; see `prepare`.
 
@@ -116,6 +158,7 @@ def prepared(
         shape_for: From the dataset's channels to the `(height, width, channels)` needed.
         display: Shows how it goes.
         fingerprint: Of the splits that a study recorded, which may be of earlier rules.
+        wanted: What the space takes of arrays.
     """
     return prepare(
         config.dataset,
@@ -126,6 +169,7 @@ def prepared(
         split_seed=config.split_seed,
         progress=display.preparing,
         recorded=fingerprint,
+        wanted=wanted,
     )
 
 

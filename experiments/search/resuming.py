@@ -11,7 +11,7 @@ from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
 from experiments.record.study import find_study, read_study, refuse_script
 from experiments.search.finished import find_finished
-from experiments.search.places import check_code
+from experiments.search.places import check_code, given_again
 from experiments.search.resume import changed_config
 from experiments.search.search_result import SearchResult
 
@@ -23,6 +23,7 @@ def resume_search(
     display: Display | None = None,
     import_keras: Callable[[], None] = before_imports,
     accept_changed_source: bool = False,
+    data: object = None,
 ) -> SearchResult:
     """Resumes an interrupted search, or extends a finished one.
 
@@ -33,6 +34,7 @@ def resume_search(
         display: Shows the progress.
         import_keras: Called before Keras is needed, and only then.
         accept_changed_source: Whether the file of a user's own model may have changed.
+        data: The arrays that the search was begun with, if the cache does not have them any more.
 
     Raises:
         UserError: There is no such study, it is being searched already, or a change is not allowed;
@@ -46,6 +48,10 @@ def resume_search(
     refuse_script(read_study(folder), folder.name)
     with locked(folder):
         record = read_study(folder)
+        if data is not None:
+            changes = dict(changes or {})
+            options, cache = record["config"], changes.get("cache_dir")
+            changes["dataset"] = given_again(data, options, folder, cache)
         config = changed_config(record, folder, changes or {})
         finished = find_finished(record, folder, config, display)
         if finished is not None:

@@ -12,6 +12,8 @@ import keras_tuner
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.argument import is_arrays
+from experiments.data.sources.base import IMAGES_ALONE, Targets
 from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
@@ -19,7 +21,7 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
-from experiments.hyperparameters.model_space import check_on_data
+from experiments.hyperparameters.model_space import Checked, ModelSpace, check_on_data
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.source import check_source, own_text, space_source
 from experiments.hyperparameters.space import (
@@ -40,7 +42,7 @@ from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
 from experiments.record.study import is_unbegun, write_study
 from experiments.search.new_study import already_there, check_new, describe_study
-from experiments.search.places import prepared, whole_config
+from experiments.search.places import prepared, whole_config, with_given
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
@@ -52,7 +54,10 @@ _MOST_WEIGHTS = 5  # classes whose weights are all shown
 
 @settled()
 def run_search(
-    config: SearchConfig, display: Display | None = None, executor: Executor | None = None
+    config: SearchConfig,
+    display: Display | None = None,
+    executor: Executor | None = None,
+    data: object = None,
 ) -> SearchResult:
     """Searches as `config` says and leaves a study folder.
 
@@ -60,6 +65,9 @@ def run_search(
         config: The search.
         display: Shows how it goes.
         executor: Runs the trials; it is made as `config` says if it is `None`.
+        data: Arrays in place of `config.dataset`: `(x, y)`, `((x_train, y_train), (x_val, y_val))`,
+            a third pair for the test if you have it, or a dict of arrays by the names of an `.npz`
+            file. They are kept in the cache, so that the study can be resumed.
 
     Raises:
         UserError: The input can't be used; nothing is left behind.
@@ -69,6 +77,8 @@ def run_search(
     display = display or Display()
     config = whole_config(config)
     check_new(config)
+    if data is not None:
+        config = with_given(config, data)
     plan = prepare_search(config, display)
     study = describe_study(
         plan.config,
@@ -162,23 +172,33 @@ def prepare_search(
     parse_method_settings(config)
     reference, source = find_reference(config.space), own_text(config.space)
     cls = class_of(config.space, source)
-    _check_objectives(config, cls.reported_metrics())
-    early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
     fingerprint = None if record is None else record["dataset"].get("fingerprint")
     hyperparameters = None if record is None else record["space"]
-    searched_space(early, config, hyperparameters)
-    if begun is None:  # what older studies hold stays
-        check_on_steps(explore(early), config.fix)
+    is_open = _takes_arrays(config, source)  # arrays decide what the model is built for
+    if not is_open:
+        _check_objectives(config, cls.reported_metrics())
+        early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
+        searched_space(early, config, hyperparameters)
+        if begun is None:  # what older studies hold stays
+            check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, fingerprint)
     hypermodel = make_space(config.space, data, settings, source)
+    if config.class_weight and data.targets != Targets.CLASSES:
+        raise UserError("--class-weight weighs classes, and this model predicts none: leave it out")
     space = searched_space(hypermodel, config, hyperparameters)
+    if is_open and begun is None:
+        check_on_steps(explore(hypermodel), config.fix)
     try:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
-    brought = [] if reference is None else check_on_data(str(reference), hypermodel, space, data)
+    brought: list[str] = []
+    if reference is not None:
+        checked = check_on_data(str(reference), hypermodel, space, data)
+        _check_reported(config, checked)
+        brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
     config, notices = chosen_method(config, space, begun)
     picked = notices[0] if notices else None
@@ -215,11 +235,30 @@ def _weights_shown(data: PreparedData) -> str:
     )
 
 
+def _takes_arrays(config: SearchConfig, source: str | None = None) -> bool:
+    """Whether a model of the user's own is searched on arrays, which may be anything."""
+    is_own = find_reference(config.space) is not None and is_arrays(config.dataset)
+    return is_own and issubclass(class_of(config.space, source), ModelSpace)
+
+
+def _check_reported(config: SearchConfig, checked: Checked) -> None:
+    """Checks the objectives against what a user's own model reported and can be counted of it."""
+    _check_objectives(config, checked.metrics)
+    if not checked.has_graph and "flops" in [o.name for o in config.objectives]:
+        raise UserError(
+            "objective flops: operations of a subclass of keras.Model with its own call can't be "
+            "counted; take --objective latency_ms or params, or make it of keras.Model(inputs, "
+            "outputs)"
+        )
+
+
 def _check_objectives(config: SearchConfig, reported: tuple[str, ...]) -> None:
-    mend = ""
-    if find_reference(config.space) is not None:
-        mend = '; compile the model with metrics=["accuracy"], say, or take --objective val_loss'
+    is_own = find_reference(config.space) is not None
     for objective in config.objectives:
+        metric = objective.name.removeprefix("val_")
+        mend = ""
+        if is_own:
+            mend = f'; compile the model with metrics=["{metric}"], or take --objective val_loss'
         check_reported(objective, reported, mend)
 
 
@@ -234,8 +273,13 @@ def prepare_data(
         display: Shows how it goes.
         recorded: The fingerprint that a study recorded, which may be of earlier rules.
     """
-    shape_for = class_of(config.space).required_shape
-    return prepared(config, lambda channels: shape_for(channels, settings), display, recorded)
+    cls = class_of(config.space)
+    wanted = IMAGES_ALONE
+    if _takes_arrays(config) and issubclass(cls, ModelSpace):
+        wanted = cls.wanted()
+    return prepared(
+        config, lambda channels: cls.required_shape(channels, settings), display, recorded, wanted
+    )
 
 
 def parse_settings(config: SearchConfig) -> dict[str, Any]:

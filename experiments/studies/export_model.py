@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, add_to_archive, add_to_folder
 from experiments.studies.best_model import best_file, best_metadata, load_best
@@ -54,8 +55,8 @@ def export_model(study: Study, to: str, out: Path) -> float:
 def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: Path) -> float:
     write, add = _FORMATS[to]
     rng = np.random.default_rng(0)
-    shape = (_NUM_IMAGES, *model.input_shape[1:])
-    images = rng.integers(0, 256, shape).astype(np.float32)
+    shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))
+    images = rng.integers(0, 256 if metadata is not None else 2, shape).astype(np.float32)
     expected = np.asarray(model(images, training=False))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:

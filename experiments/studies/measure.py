@@ -32,11 +32,14 @@ def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None
     for trial_id in opened.study.completed["trial_id"].head(top):
         model = opened.build(opened.hyperparameters(str(trial_id)), **fresh)
         measured = latency(model, image)
-        found[str(trial_id)] = {"flops": flops(model), **measured.as_dict()}
+        counted = flops(model)
+        known = {} if counted is None else {"flops": counted}
+        found[str(trial_id)] = {**known, **measured.as_dict()}
         if say is not None:
+            operations = "" if counted is None else f", {counted:,} FLOPs"
             say(
                 f"trial {trial_id}: {measured.median:.2f} ms ({measured.low:.2f} to "
-                f"{measured.high:.2f}), {found[str(trial_id)]['flops']:,} FLOPs"
+                f"{measured.high:.2f}){operations}"
             )
     machine = {k: v for k, v in environment().items() if k in ("platform", "cores", "memory_gb")}
     content = {"machine": machine, "trials": found}

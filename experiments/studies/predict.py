@@ -15,6 +15,7 @@ from experiments.data.sources.walk import iterate_files, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
+from experiments.record.reading import dig
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import Runner, kind_of, metadata_of, open_model, run_keras
 from reports.study.load import load_study
@@ -97,6 +98,11 @@ def find_model(named: str, runs_dir: str | Path) -> Model:
             f"with {', '.join(_MODEL_SUFFIXES)}"
         )
     study = load_study(named, runs_dir)
+    if dig(study.record, "dataset", "inputs") == "arrays":
+        raise UserError(
+            f"study {study.name!r} was trained on arrays as they are, not on images: load "
+            f"{str(best_file(study))!r} with keras.models.load_model and give it such arrays"
+        )
     return Model(best_file(study), "keras", best_metadata(study), study)
 
 

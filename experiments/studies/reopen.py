@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
-from experiments.data.prepare import PreparedData
+from experiments.data.prepare import PreparedData, described
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
+from experiments.hyperparameters.source import check_source
 from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
@@ -119,7 +120,11 @@ def exported_network(study: Study) -> "keras.Model":
         raise UserError(f"study {study.name!r} does not record which network it exported")
     check_space_place(str(stated.get("space")), study.folder)
     config = SearchConfig(**_config_fields(stated))
-    data = PreparedData("", config.dataset, tuple(study.class_names), tuple(shape), {}, "")
+    record = as_dict(study.record.get("dataset")) | {"class_names": study.class_names}
+    try:
+        data = described(config.dataset, record)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"study {study.name!r} is damaged: its dataset has no shape") from None
     opened = Opened(study, config, data)
     return opened.build(opened.hyperparameters(trial_id))
 
@@ -142,6 +147,7 @@ def open_study(
     cache_dir: str | None = None,
     dataset: str | None = None,
     space: str | None = None,
+    accept_changed_source: bool = True,
 ) -> Opened:
     """Opens a study's configuration and its data; a slow preparation is shown on standard error.
 
@@ -151,6 +157,7 @@ def open_study(
         cache_dir: Folder of prepared arrays, if it has moved.
         dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
         space: `FILE.py[:NAME]` of its own model, if it has moved.
+        accept_changed_source: Whether the file of its own model may have changed.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
@@ -167,6 +174,8 @@ def open_study(
     if not dataset:
         check_code(str(options.get("dataset")), study.folder)
     options["space"] = _own_space(study, options.get("space"), space)
+    if not accept_changed_source:
+        check_source(study.record, str(options["space"]), study.folder)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
     try:

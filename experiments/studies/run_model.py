@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, parse_metadata, read_metadata
 from experiments.record.reading import clean
@@ -85,7 +86,7 @@ def _loading(path: Path, load: Callable[[Path], _Loaded]) -> _Loaded:
 def run_keras(model: Any) -> Runner:
     """Returns a Keras model as a runner."""
     model.compile(jit_compile=False)  # compiling for a few images takes longer than they do
-    return Runner(model.predict_on_batch, _one_shape(model.input_shape))
+    return Runner(model.predict_on_batch, (None, *_row_shape(model)))
 
 
 def _keras(path: Path) -> Runner:
@@ -146,10 +147,10 @@ def _onnx(path: Path) -> Runner:
     return Runner(lambda images: session.run(None, {entry.name: images})[0], shape)
 
 
-def _one_shape(shape: Any) -> tuple[int | None, ...]:
-    if not isinstance(shape, tuple):
+def _row_shape(model: Any) -> tuple[int | None, ...]:
+    if len(getattr(model, "inputs", None) or ()) > 1:
         raise UserError("the model has several inputs, expected one of images")
-    return shape
+    return input_shape(model)
 
 
 RUNNERS: dict[str, Callable[[Path], Runner]] = {

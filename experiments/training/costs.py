@@ -2,10 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+
+from experiments.hyperparameters.model_graph import is_functional
 
 _WARM_UP, _LEAST = 5, 30  # calls
 _SECONDS = 0.3  # of calls at least: disturbances come in bursts of some milliseconds
@@ -37,7 +40,7 @@ class Latency:
         }
 
 
-def flops(model: keras.Model) -> int:
+def flops(model: keras.Model) -> int | None:
     """Counts the floating-point operations of one image through `model`.
 
     A multiplication and an addition count as two. Only convolutions and dense layers are counted:
@@ -45,14 +48,21 @@ def flops(model: keras.Model) -> int:
     layers within a subclassed model, whose outputs are not known.
 
     Args:
-        model: A built functional model; nested models are counted too.
+        model: A built model; nested models are counted too.
+
+    Returns:
+        `None` for a subclass of `keras.Model` with its own `call`, whose layers have no outputs.
     """
+    return _flops(model) if is_functional(model) else None
+
+
+def _flops(model: keras.Model) -> int:
     return sum(_layer_flops(layer) for layer in model.layers)
 
 
 def _layer_flops(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
-        return flops(layer)
+        return _flops(layer)
     weights = getattr(layer, "kernel", None)
     if weights is None or getattr(layer, "output", None) is None:
         return 0
@@ -72,14 +82,14 @@ def _size(shape: tuple[int, ...], data_format: str) -> tuple[int, int]:
     return (shape[1], shape[2]) if data_format == "channels_last" else (shape[2], shape[3])
 
 
-def latency(model: keras.Model, image: npt.NDArray[np.uint8]) -> Latency:
+def latency(model: keras.Model, image: npt.NDArray[Any]) -> Latency:
     """Measures the latency of one image, alone in its batch.
 
     Args:
         model: Maps raw images to probabilities.
-        image: `(height, width, channels)`, uint8.
+        image: `(height, width, channels)`, uint8; or another row.
     """
-    batch = image[None].astype("float32")
+    batch = image[None] if image.dtype.kind == "S" else image[None].astype("float32")
     for _ in range(_WARM_UP):
         model.predict_on_batch(batch)
     seconds: list[float] = []

@@ -24,7 +24,7 @@ class Feed:
 
     Args:
         views: Source of rows for each view; each epoch draws one view for every image.
-        labels: `(num_images,)`, int64.
+        labels: `(num_images,)`, int64; of other targets float32, `(num_rows, ...)`.
         batch_size: Images per batch.
         seed: Determines order, views and changes; `None` takes the rows in order, in the first
             view, unchanged.
@@ -85,13 +85,13 @@ class Feed:
     def dataset(self) -> tf.data.Dataset:
         """Returns the batches as a dataset; each iteration over it is the epoch `epoch`."""
         example, *_ = first = self.batch(0)
-        kinds = [tf.as_dtype(example.dtype), tf.int64, tf.float32][: len(first)]
+        kinds = [tf.as_dtype(part.dtype) for part in first]
 
         def load(index: tf.Tensor) -> tuple[Any, ...]:
             inputs, *others = tf.numpy_function(self.batch, [index], kinds, stateful=True)
             inputs.set_shape((None, *example.shape[1:]))
-            for other in others:
-                other.set_shape((None,))
+            for other, known in zip(others, first[1:], strict=True):
+                other.set_shape((None, *known.shape[1:]))
             return inputs, *others
 
         dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
@@ -113,6 +113,7 @@ def rows_of(array: Array, view: str | None = None) -> Rows:
 def dataset_of(split: DatasetSplit, batch_size: int) -> tf.data.Dataset:
     """Returns batches of `(images, labels)` of an opened split, in order.
 
-    Images are `(batch, height, width, channels)`, uint8; labels `(batch,)`, int64.
+    Images are `(batch, height, width, channels)`, uint8, labels `(batch,)`, int64; other rows and
+    targets `(batch, ...)`.
     """
     return Feed([rows_of(split.images)], np.asarray(split.labels), batch_size).dataset()

@@ -1,23 +1,36 @@
 """Writes the weights of networks to the disk, and reads them back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from experiments.hyperparameters.model_graph import is_functional
 from experiments.record.files import atomic, check_room
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata, add_to_archive
 
 
-def without_optimizer(model: keras.Model) -> keras.Model:
-    """Returns `model` without its optimizer, whose state is neither written nor read."""
-    return keras.Model(model.inputs, model.outputs)
+@contextmanager
+def without_optimizer(model: keras.Model) -> Iterator[keras.Model]:
+    """Gives `model` without its optimizer, whose state is neither written nor read."""
+    if is_functional(model):
+        yield keras.Model(model.inputs, model.outputs)
+        return
+    optimizer = getattr(model, "optimizer", None)
+    model.optimizer = None
+    try:
+        yield model
+    finally:
+        model.optimizer = optimizer
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Writes weights to `path`, through a file with Keras' required suffix `.weights.h5`."""
-    save_whole(without_optimizer(model), path)
+    with without_optimizer(model) as bare:
+        save_whole(bare, path)
 
 
 def save_whole(model: keras.Model, path: Path) -> None:
@@ -38,16 +51,25 @@ def room_for(model: keras.Model) -> float:
 
 def load_weights(model: keras.Model, weights: Path) -> None:
     """Loads the weights of a training's best epoch into `model`."""
-    without_optimizer(model).load_weights(weights)
+    with without_optimizer(model) as bare:
+        bare.load_weights(weights)
 
 
-def export(folder: Path, model: keras.Model, metadata: ModelMetadata) -> None:
-    """Writes `best_model.keras`, which loads without the suite, with class names and shape."""
-    # Keras' own metric and, instead of a loss that only the space has, Keras' own loss.
+def export(folder: Path, model: keras.Model, metadata: ModelMetadata | None) -> None:
+    """Writes `best_model.keras`, which loads without the suite, with class names and shape.
+
+    Args:
+        folder: The study folder.
+        model: The model.
+        metadata: What travels with the file; `None` if the model classifies no images.
+    """
+    # Keras' own metric only and, instead of a loss that only the space has, Keras' own loss.
     loss = getattr(model.loss, "plain", model.loss)
-    model.compile(model.optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+    metrics = ["accuracy"] if metadata is not None else None
+    model.compile(model.optimizer, loss=loss, metrics=metrics, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
         model.save(temporary)
-        add_to_archive(temporary, metadata)
+        if metadata is not None:
+            add_to_archive(temporary, metadata)

@@ -106,17 +106,17 @@ MISTAKES = {
         "    model = keras.Model(inputs, keras.layers.Dense(10, activation='softmax')(x))\n"
         "    model.compile(loss='sparse_categorical_crossentropy')\n"
         "    return model\n",
-        "returns a model with 2 inputs: a search on images takes one input",
+        "with 2 inputs: a search takes one of each; for more take experiments.Tuner",
     ),
     "subclass": (
         "class Net(keras.Model):\n"
         "    def call(self, x):\n"
-        "        return x\n\n\n"
+        "        return [x, x]\n\n\n"
         "def build_model(hp):\n"
         "    model = Net()\n"
         "    model.compile(loss='sparse_categorical_crossentropy')\n"
         "    return model\n",
-        r"returns a Net whose input shape is not known: make it with keras\.Model\(inputs, outputs",
+        "returns a Net with several outputs: a search takes one of each",
     ),
     "one-hot metric": (
         build(compiled=f'{SPARSE}, metrics=["accuracy", "categorical_accuracy"]'),
@@ -238,6 +238,24 @@ def build_model(hp):
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Dense(hp.Int("units", 4, 8))(keras.layers.Flatten()(inputs))
     model = Trained(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+""",
+    "a subclass": """
+class Net(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.scale = keras.layers.Rescaling(1 / 255)
+        self.flat = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(units, activation="relu")
+        self.last = keras.layers.Dense(10, activation="softmax")
+
+    def call(self, x, training=False):
+        return self.last(self.dense(self.flat(self.scale(x))))
+
+
+def build_model(hp):
+    model = Net(hp.Int("units", 4, 8))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 """,

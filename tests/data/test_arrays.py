@@ -136,7 +136,10 @@ WRONG: list[tuple[Arrays, str]] = [
     (changed(x_train=IMAGES[:0], y_train=LABELS[:0]), "'x_train' is empty"),
     (changed(x_train=IMAGES.astype(complex)), "dtype complex128: expected uint8 or float"),
     (changed(y_train=LABELS - 1), "negative labels, such as -1"),
-    (changed(y_train=LABELS + 0.5), "not whole, such as 0.5: .* regression is not supported"),
+    (
+        changed(y_train=LABELS + 0.5),
+        "not whole, such as 0.5: .* regression search a model of your",
+    ),
     (changed(y_train=np.where(LABELS, np.nan, 1)), "'y_train' has values that are NaN"),
     (changed(y_train=LABELS * 0), r"'y_train' has one class only \(0\)"),
     (changed(y_train=LABELS + 1), "no image of class 0: classes are numbered from 0 to 3"),

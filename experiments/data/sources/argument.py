@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 _FOLDER, _CODE = "folder:", "file:"
+_GIVEN = "arrays:"  # what was given as `data=`, by its fingerprint
 _PATHS = (_FOLDER, "npz:", _CODE)
+_ARRAYS = ("npz:", _CODE, _GIVEN)
 _LABELS = "?labels="
 _FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)", re.DOTALL)
 
@@ -13,6 +15,16 @@ _FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)", re.DOTALL)
 def is_path(dataset: object) -> bool:
     """Whether a dataset is named by a path: it may move, and its content may change."""
     return isinstance(dataset, str) and dataset.startswith(_PATHS)
+
+
+def is_arrays(dataset: object) -> bool:
+    """Whether a dataset is made of arrays, which may be anything."""
+    return isinstance(dataset, str) and dataset.startswith(_ARRAYS)
+
+
+def is_given(dataset: object) -> bool:
+    """Whether a dataset was given as arrays in Python."""
+    return isinstance(dataset, str) and dataset.startswith(_GIVEN)
 
 
 def is_code(dataset: object) -> bool:

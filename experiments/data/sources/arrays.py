@@ -1,20 +1,40 @@
-"""Arrays of images and labels, checked and brought to 0..255 and to class numbers.
+"""Arrays by name as a dataset: images are brought to 0..255 and labels to class numbers.
+
+A space of the suite takes images and their classes. A model of one's own takes anything else, too,
+as it is (`rows.py`).
 
 Arrays are known by name: `x_train` and `y_train`, and, if there are such, `x_validation` (or
 `x_val`) and `x_test` with their labels, and `class_names`.
 """
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.sources.base import Image, RawDataset, RawSplit
-from experiments.record.errors import UserError, first_line
+from experiments.data.sources.base import (
+    IMAGES_ALONE,
+    Inputs,
+    RawDataset,
+    Targets,
+    Wanted,
+)
+from experiments.data.sources.rows import (
+    Array,
+    Pair,
+    WrongArraysError,
+    as_array,
+    as_rows,
+    check_rows,
+    class_names_of,
+    label_names,
+    range_of,
+    split_of,
+    target_values,
+    targets_of,
+)
+from experiments.record.errors import UserError
 from experiments.record.formatting import listed
 
 _ENDINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -25,33 +45,16 @@ _ROUNDING = 1e-6  # by which a float may be above 1 or below 0
 _AT_ONCE = 1024  # images
 _MOST_CLASSES = 1_000_000
 _CHANNELS = (1, 3, 4)
+_OWN = "search a model of your own, FILE.py"
+_LOSS = f'{_OWN}, whose loss is for numbers, as "mse" is'
 _IMAGES = "images of shape (N, H, W) or (N, H, W, C), C being 1, 3 or 4, are expected"
-Array = npt.NDArray[Any]
-
-
-class WrongArraysError(ValueError):
-    """Arrays that are no image classification; says why in one line."""
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """The arrays of one split, and their names.
-
-    Args:
-        x: Name of the images.
-        y: Name of the labels.
-        images: `(N, H, W)` or `(N, H, W, C)`.
-        labels: `(N,)`, or one-hot `(N, K)`.
-    """
-
-    x: str
-    y: str
-    images: Array
-    labels: Array
 
 
 def dataset_of_arrays(
-    name: str, arrays: Mapping[str, object], notes: Sequence[str] = ()
+    name: str,
+    arrays: Mapping[str, object],
+    notes: Sequence[str] = (),
+    wanted: Wanted = IMAGES_ALONE,
 ) -> RawDataset:
     """Makes a dataset of arrays by name; what holds the same pixels and labels is the same.
 
@@ -59,43 +62,80 @@ def dataset_of_arrays(
         name: The dataset's name.
         arrays: Array, or what NumPy makes one of, by name. What is not in `KNOWN` is not used.
         notes: What is to be said of it, a line each.
+        wanted: What the space takes.
 
     Raises:
-        UserError: They are no image classification.
+        UserError: They are nothing that the space takes.
     """
     try:
-        return _dataset(name, arrays, notes)
+        return _dataset(name, arrays, notes, wanted)
     except WrongArraysError as error:
         raise UserError(f"dataset {name!r}: {error}") from None
 
 
-def _dataset(name: str, arrays: Mapping[str, object], notes: Sequence[str]) -> RawDataset:
-    pairs = _pairs(arrays)
-    scale = _scale(pairs)
-    classes = _Classes(arrays.get(_NAMES))
-    labels = {role: classes.numbers(pair) for role, pair in pairs.items()}
-    class_names = classes.names(labels["train"], pairs["train"].y)
-    pixels = {role: _pixels(pair.images, scale) for role, pair in pairs.items()}
+def _dataset(
+    name: str, arrays: Mapping[str, object], notes: Sequence[str], wanted: Wanted
+) -> RawDataset:
+    pairs = _pairs(arrays, wanted)
+    inputs = _inputs(pairs, wanted)
     said = [*notes]
-    if scale != 1:
-        said.append(f"images of 0 to 1 were scaled to 0 to {_WHITE}")
+    if inputs == Inputs.IMAGES:
+        _check_channels(pairs)
+        scale = _scale(pairs)
+        rows = {role: _pixels(pair.x_array, scale) for role, pair in pairs.items()}
+        if scale != 1:
+            said.append(f"images of 0 to 1 were scaled to 0 to {_WHITE}")
+    else:
+        rows = as_rows(pairs)
+    targets = targets_of(pairs["train"].y_array, wanted)
+    if targets == Targets.CLASSES:
+        classes = _Classes(arrays.get(_NAMES))
+        labels = {role: classes.numbers(pair) for role, pair in pairs.items()}
+        class_names = classes.names(labels["train"], pairs["train"].y)
+    else:
+        labels = target_values(pairs, targets)
+        class_names = label_names(arrays.get(_NAMES), labels["train"], targets)
     unused = sorted(str(key) for key in arrays if key not in KNOWN)
     if unused:
         said.append(f"arrays that are not used: {listed(unused)}")
-    splits = {role: _split(pixels[role], labels[role], pair.x) for role, pair in pairs.items()}
+    splits = {role: split_of(rows[role], labels[role], pair.x) for role, pair in pairs.items()}
+    is_image = inputs == Inputs.IMAGES
+    shape = rows["train"].shape[1:]
     return RawDataset(
         name=name,
-        identity=f"arrays/{_digest(pixels, labels, class_names)}",
+        identity=f"{_kind(inputs, targets)}/{_digest(rows, labels, class_names)}",
         class_names=class_names,
-        channels=1 if pixels["train"].shape[-1] == 1 else 3,
+        channels=0 if not is_image else 1 if shape[-1] == 1 else 3,
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
         notes=tuple(said),
+        inputs=inputs,
+        targets=targets,
+        shape=() if is_image else shape,
     )
 
 
-def _pairs(arrays: Mapping[str, object]) -> dict[str, _Pair]:
+def _inputs(pairs: Mapping[str, Pair], wanted: Wanted) -> Inputs:
+    """Returns `IMAGES` for what a space that takes images alone gets, and else for 8-bit images."""
+    if not wanted.arrays:
+        return Inputs.IMAGES
+    are_images = all(_is_8_bit(pair.x_array) for pair in pairs.values())
+    return Inputs.IMAGES if wanted.images and are_images else Inputs.ARRAYS
+
+
+def _is_8_bit(array: Array) -> bool:
+    """Whether an array can only be meant as images."""
+    has_shape = array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in _CHANNELS)
+    return has_shape and array.dtype == np.uint8
+
+
+def _kind(inputs: Inputs, targets: Targets) -> str:
+    usual = inputs == Inputs.IMAGES and targets == Targets.CLASSES
+    return "arrays" if usual else f"arrays-{inputs}-{targets}"
+
+
+def _pairs(arrays: Mapping[str, object], wanted: Wanted) -> dict[str, Pair]:
     """Returns the arrays of each role that has some."""
     pairs = {}
     for role, endings in _ENDINGS.items():
@@ -106,49 +146,43 @@ def _pairs(arrays: Mapping[str, object]) -> dict[str, _Pair]:
                 "leave one of them out"
             )
         if given:
-            pairs[role] = _pair(arrays, given[0])
+            pairs[role] = _pair(arrays, given[0], wanted)
     if "train" not in pairs:
         raise WrongArraysError(
             "there is no array 'x_train': expected x_train and y_train (and x_val, y_val, x_test, "
             f"y_test, class_names if you have them); there are {listed(_texts(arrays)) or 'none'}"
         )
-    channels = {pair.x: _with_channels(pair.images).shape[-1] for pair in pairs.values()}
+    return pairs
+
+
+def _check_channels(pairs: Mapping[str, Pair]) -> None:
+    channels = {pair.x: _with_channels(pair.x_array).shape[-1] for pair in pairs.values()}
     if len(set(channels.values())) > 1:
         found = listed([f"{x} has {count}" for x, count in channels.items()])
         raise WrongArraysError(f"images have different numbers of channels: {found}")
-    return pairs
 
 
 def _texts(arrays: Mapping[str, object]) -> list[str]:
     return sorted(map(str, arrays))
 
 
-def _pair(arrays: Mapping[str, object], ending: str) -> _Pair:
+def _pair(arrays: Mapping[str, object], ending: str, wanted: Wanted) -> Pair:
     x, y = f"x_{ending}", f"y_{ending}"
     for there, missing in ((x, y), (y, x)):
         if missing not in arrays:
             raise WrongArraysError(
                 f"there is {there!r} but no array {missing!r}; there are {listed(_texts(arrays))}"
             )
-    images, labels = (_array(key, arrays[key]) for key in (x, y))
-    _check_images(x, images)
+    images, labels = (as_array(key, arrays[key]) for key in (x, y))
+    (check_rows if wanted.arrays else _check_images)(x, images)
     if labels.ndim == 0 or len(images) != len(labels):
         count = "one number" if labels.ndim == 0 else f"{len(labels):,} labels"
         raise WrongArraysError(
             f"{x!r} has {len(images):,} images and {y!r} has {count}: expected one label an image"
+            if not wanted.arrays
+            else f"{x!r} has {len(images):,} rows and {y!r} has {count}: expected one a row"
         )
-    return _Pair(x, y, images, labels)
-
-
-def _array(key: str, value: object) -> Array:
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        why = first_line(error, 150)
-        raise WrongArraysError(f"{key!r} is no array of numbers ({why})") from None
-    if array.dtype.hasobject:
-        raise WrongArraysError(f"{key!r} holds Python objects: an array of numbers is expected")
-    return array
+    return Pair(x, y, images, labels)
 
 
 def _check_images(x: str, images: Array) -> None:
@@ -156,8 +190,7 @@ def _check_images(x: str, images: Array) -> None:
         raise WrongArraysError(f"{x!r} has dtype {images.dtype}: expected uint8 or float")
     if images.ndim not in (3, 4):
         raise WrongArraysError(
-            f"{x!r} has shape {images.shape}: {_IMAGES}; tables, series and other inputs are not "
-            "supported yet"
+            f"{x!r} has shape {images.shape}: {_IMAGES}; for tables, series and other inputs {_OWN}"
         )
     if images.ndim == 4 and images.shape[-1] not in _CHANNELS:
         first = images.shape[1] in _CHANNELS
@@ -173,12 +206,12 @@ def _with_channels(images: Array) -> Array:
     return images[..., None] if images.ndim == 3 else images
 
 
-def _scale(pairs: Mapping[str, _Pair]) -> float:
+def _scale(pairs: Mapping[str, Pair]) -> float:
     """Returns what brings pixels to 0..255: 255 if all are floats (or booleans) of 0..1, else 1."""
     of_one = {}
     for pair in pairs.values():
-        kind = pair.images.dtype.kind
-        low, high = _range(pair.x, pair.images)
+        kind = pair.x_array.dtype.kind
+        low, high = range_of(pair.x, pair.x_array)
         if low < -_ROUNDING or high > _WHITE + _ROUNDING:
             raise WrongArraysError(
                 f"{pair.x!r} has values from {low:g} to {high:g}: expected 0 to {_WHITE}, or 0 to "
@@ -193,14 +226,6 @@ def _scale(pairs: Mapping[str, _Pair]) -> float:
             "the same range"
         )
     return _WHITE if all(of_one.values()) else 1
-
-
-def _range(key: str, array: Array) -> tuple[float, float]:
-    with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise WrongArraysError(f"{key!r} has values that are NaN or infinite")
-    return low, high
 
 
 def _pixels(images: Array, scale: float) -> npt.NDArray[np.uint8]:
@@ -224,14 +249,14 @@ class _Classes:
     """
 
     def __init__(self, names: object) -> None:
-        self._names = None if names is None else _class_names(names)
+        self._names = None if names is None else class_names_of(names)
         self._count, self._counted = 0, ""  # as one-hot labels or names have it, and which
         if self._names is not None:
             self._count, self._counted = len(self._names), _NAMES
 
-    def numbers(self, pair: _Pair) -> npt.NDArray[np.int64]:
+    def numbers(self, pair: Pair) -> npt.NDArray[np.int64]:
         """Returns the labels of a split as `(N,)`, 0 to one less than the number of classes."""
-        labels = pair.labels
+        labels = pair.y_array
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.dtype.kind not in "uifb":
@@ -243,7 +268,7 @@ class _Classes:
             raise WrongArraysError(
                 f"{pair.y!r} has shape {labels.shape}: expected (N,) or one-hot (N, K)"
             )
-        low, high = _range(pair.y, labels) if labels.size else (0, 0)
+        low, high = range_of(pair.y, labels) if labels.size else (0, 0)
         if labels.ndim == 2:
             return self._of_one_hot(pair.y, labels)
         _check_numbers(pair.y, labels, low, high)
@@ -262,7 +287,7 @@ class _Classes:
             more = ", ..." if labels.shape[1] > 5 else ""
             raise WrongArraysError(
                 f"{y!r} has shape {labels.shape}, but row {wrong[0]} is not one-hot "
-                f"({row}{more}): several labels an image, and regression, are not supported yet"
+                f"({row}{more}): for several labels an image, and for regression, {_OWN}"
             )
         if self._counted and labels.shape[1] != self._count:
             raise WrongArraysError(
@@ -304,7 +329,7 @@ def _check_numbers(y: str, labels: Array, low: float, high: float) -> None:
         if len(broken):
             raise WrongArraysError(
                 f"{y!r} has labels that are not whole, such as {float(broken[0]):g}: expected "
-                "numbers of classes; regression is not supported yet"
+                f"numbers of classes; for regression {_LOSS}"
             )
     if low < 0:
         raise WrongArraysError(
@@ -313,39 +338,19 @@ def _check_numbers(y: str, labels: Array, low: float, high: float) -> None:
     if high >= _MOST_CLASSES:
         raise WrongArraysError(
             f"{y!r} has labels up to {high:,.0f}: expected numbers of classes, from 0 on; "
-            "regression is not supported yet"
+            f"for regression {_LOSS}"
         )
-
-
-def _class_names(value: object) -> tuple[str, ...]:
-    names = _array(_NAMES, value)
-    if names.ndim != 1 or names.dtype.kind not in "Uui":
-        raise WrongArraysError(
-            f"{_NAMES!r} has shape {names.shape} and dtype {names.dtype}: expected one text a class"
-        )
-    texts = tuple(str(n).encode("utf-8", "backslashreplace").decode() for n in names.tolist())
-    twice = sorted({text for text in texts if texts.count(text) > 1})
-    if twice or not all(texts):
-        what = f"{twice[0]!r} twice" if twice else "an empty name"
-        raise WrongArraysError(f"{_NAMES!r} has {what}: expected another name for each class")
-    return texts
-
-
-def _split(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], called: str) -> RawSplit:
-    def images(indices: npt.NDArray[np.int64]) -> Iterator[Image]:
-        return (pixels[index] for index in indices)
-
-    return RawSplit(labels, images, called)
 
 
 def _digest(
-    pixels: Mapping[str, npt.NDArray[np.uint8]],
-    labels: Mapping[str, npt.NDArray[np.int64]],
+    rows: Mapping[str, Array],
+    labels: Mapping[str, Array],
     class_names: Sequence[str],
 ) -> str:
     digest = hashlib.sha256("\0".join(class_names).encode())
-    for role, images in pixels.items():
-        digest.update(f"\0{role}\0{images.shape}\0".encode())
+    for role, images in rows.items():
+        kind = "" if images.dtype == np.uint8 else images.dtype.str
+        digest.update(f"\0{role}\0{images.shape}\0{kind}".encode())
         for start in range(0, len(images), _AT_ONCE):
             digest.update(np.ascontiguousarray(images[start : start + _AT_ONCE]).tobytes())
         digest.update(labels[role].tobytes())

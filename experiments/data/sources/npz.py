@@ -1,4 +1,4 @@
-"""A file of NumPy arrays, `.npz`: images and labels, divided or not."""
+"""A file of NumPy arrays, `.npz`: inputs and targets, divided or not."""
 
 from pathlib import Path
 
@@ -13,12 +13,14 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
     """Opens the file `argument`. Python objects in it are refused: loading them could run code.
 
     Raises:
-        UserError: It can't be read, or holds no image classification.
+        UserError: It can't be read, or holds nothing that the space takes.
     """
-    return dataset_of_arrays(name, _read(name, Path(argument).expanduser()))
+    return dataset_of_arrays(
+        name, read_npz(name, Path(argument).expanduser()), wanted=access.wanted
+    )
 
 
-def _read(name: str, path: Path) -> dict[str, object]:
+def read_npz(name: str, path: Path) -> dict[str, object]:
     """Reads the arrays that are used; others are there by name."""
     key = ""
     try:

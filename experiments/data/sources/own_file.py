@@ -26,10 +26,11 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
         name: The dataset's name.
         argument: `my_data.py`, or `my_data.py:NAME`. Without a name it is `load`, or else the only
             public function of the file.
-        access: Not needed.
+        access: Says what the space takes.
 
     Raises:
-        UserError: The file or function can't be found, fails, or returns no image classification.
+        UserError: The file or function can't be found, fails, or returns nothing that the space
+            takes.
     """
     place, wanted = split_function(argument)
     path = Path(place).expanduser()
@@ -44,7 +45,8 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
             "arrays, such as {'x_train': ..., 'y_train': ...}"
         )
     text = hashlib.sha256(source).hexdigest()[:16]
-    return dataset_of_arrays(name, given, [f"arrays made by {called}, source {text}"])
+    notes = [f"arrays made by {called}, source {text}"]
+    return dataset_of_arrays(name, given, notes, access.wanted)
 
 
 def _source(name: str, path: Path) -> bytes:

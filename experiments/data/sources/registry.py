@@ -4,7 +4,14 @@ import importlib
 from pathlib import Path
 
 from experiments.catalogue import DATASETS, check_name
-from experiments.data.sources.base import Access, Progress, RawDataset
+from experiments.data.sources.base import (
+    IMAGES_ALONE,
+    Access,
+    Progress,
+    RawDataset,
+    Targets,
+    Wanted,
+)
 from experiments.record.errors import UserError
 
 
@@ -13,6 +20,7 @@ def resolve(
     data_dir: str | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    wanted: Wanted = IMAGES_ALONE,
 ) -> RawDataset:
     """Opens the dataset called `name`, downloading it where needed and possible.
 
@@ -21,15 +29,16 @@ def resolve(
         data_dir: Folder of tensorflow-datasets.
         cache_dir: Where it is remembered what the files of a folder are.
         progress: Receives the number of images read.
+        wanted: What the space takes of arrays.
 
     Raises:
         UserError: It is unknown, can't be had, or is no image classification.
     """
     key, argument = check_name(name)
     module = importlib.import_module(f"experiments.data.sources.{DATASETS[key].module}")
-    dataset = module.load(name, argument, Access(data_dir, cache_dir, progress))
+    dataset = module.load(name, argument, Access(data_dir, cache_dir, progress, wanted))
     assert isinstance(dataset, RawDataset)
-    if len(dataset.class_names) < 2:
+    if dataset.targets == Targets.CLASSES and len(dataset.class_names) < 2:
         raise UserError(
             f"dataset {name!r} has one class only ({', '.join(dataset.class_names)}): "
             "a classification needs at least 2"

@@ -1,0 +1,38 @@
+"""What is known of a model's inputs and outputs, of a subclass of `keras.Model` too."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+Shape = tuple[int | None, ...]
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Whether the model is a graph of layers; a subclass with its own `call` is not."""
+    return bool(getattr(model, "inputs", None))
+
+
+def build_on_zeros(model: keras.Model, shape: Sequence[int | None]) -> object:
+    """Makes the weights of a subclass of `keras.Model`; returns what it gives for one row.
+
+    Args:
+        model: A model that is no graph of layers.
+        shape: Shape of a row; 1 stands for what is open.
+    """
+    return model(np.zeros((1, *(size or 1 for size in shape)), dtype=np.float32))
+
+
+def input_shape(model: keras.Model) -> Shape:
+    """Returns the shape of a row that a built model takes."""
+    if is_functional(model):
+        return tuple(model.inputs[0].shape[1:])
+    return tuple(model.get_build_config()["input_shape"][1:])
+
+
+def output_shape(model: keras.Model) -> Shape:
+    """Returns the shape of what a built model gives for a row."""
+    if is_functional(model):
+        return tuple(model.outputs[0].shape[1:])
+    given = build_on_zeros(model, input_shape(model))
+    return tuple(getattr(given, "shape", ()))[1:]
