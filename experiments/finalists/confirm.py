@@ -31,7 +31,7 @@ from experiments.record.files import write_json
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata
 from experiments.record.objective import LATENCY
-from experiments.record.predictions import read_finalists_predictions
+from experiments.record.predictions import read_kept
 from experiments.record.reading import as_dict
 from experiments.record.test_uses import note_test_use
 from experiments.training.own_code import notice_of, own_code
@@ -218,8 +218,7 @@ class Confirmation:
 
     def _runs(self, finalist: Finalist) -> list[dict[str, Any]]:
         """Returns the record of each training that is tested."""
-        _, kept = read_finalists_predictions(self._folder)
-        earlier = kept.get(finalist.trial_id, {})
+        earlier = read_kept(self._folder).get(finalist.trial_id, {})
         predicted = self._predicted.setdefault(finalist.trial_id, {})
         runs = []
         for outcome in finalist.trained:

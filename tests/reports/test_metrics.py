@@ -15,11 +15,12 @@ from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence, winner_on_test_words
 from reports.figures import figures
 from reports.figures._style import distinct
-from reports.figures._wide import far_worse, scale_scores
+from reports.figures._wide import scale_scores
 from reports.page.listing import studies_table
 from reports.page.notebook import study_html
 from reports.page.tables import best_trials, finalists
 from reports.page.terminal import study_text
+from reports.statistics.wide import far_worse
 from reports.study.metrics import is_proportion, is_share_of_images
 from tests.reports.synthetic import Synthetic, write_study
 
