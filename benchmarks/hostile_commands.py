@@ -70,7 +70,6 @@ def without_training(paints: bool = True) -> Iterator[None]:
     """
     names = {
         "experiments.executors.make_executor": _executor,
-        "experiments.finalists.confirm.make_executor": _executor,
         "experiments.finalists.again.make_executor": _executor,
         "experiments.studies.measure.latency": _trains,
         "experiments.studies.retrain.confirm_trial": _trains,

@@ -12,6 +12,7 @@ import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ class Spoiler:
             return self.rng.choice([str(was), wrapped, {"value": was}, [was, was]])
         if draw < 0.5:
             return self.text()
-        return self.rng.choice(NUMBERS if draw < 0.75 else OTHERS)
+        # Copied: it is spoilt further, and another case is a function of its seed alone.
+        return deepcopy(self.rng.choice(NUMBERS if draw < 0.75 else OTHERS))
 
     def text(self) -> str:
         """Returns a hostile text."""

@@ -201,14 +201,17 @@ class Simulation:
         restored = restore(self.folder, record, oracle)
         driver = Driver(
             SimulatedSource(oracle, self.folder, self.epochs, self.seconds, self.keeps_state),
-            executor or make_executor(self.workers, run=run),
+            runner := executor or make_executor(self.workers, run=run),
             record,
             observer or Display(),
             Retention(self.folder, config.parsed_objective, 1),
             deadline=limits.pop("deadline", Deadline(None, self.epochs, 0)),
             max_failures=limits.pop("max_failures", 10),
         )
-        driver.run()
+        try:
+            driver.run()
+        finally:
+            runner.close(at_once=True)
         return driver, restored
 
     def table(self) -> list[tuple[Any, ...]]:

@@ -1,10 +1,12 @@
 """Runs hyperparameter searches: `run_search(SearchConfig(space="mnist_cnn", ...))`.
 
 `Tuner` takes a model, data and calls of Keras Tuner's users; so do `RandomSearch`, `GridSearch`,
-`BayesianOptimization` and `Hyperband`. `HyperModel`, `HyperParameters` and `Objective` are Keras
-Tuner's own, so that `import experiments as keras_tuner` is the only line to change.
+`BayesianOptimization` and `Hyperband`. `HyperModel`, `HyperParameters`, `Objective`, `oracles`,
+`errors` and `applications` are Keras Tuner's own, so that `import experiments as keras_tuner` is
+the only line to change.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
@@ -33,6 +35,7 @@ _PLACES = {
     "resume_search": "experiments.search.resuming",
     **dict.fromkeys(_DROP_IN, "experiments.search.drop_in"),
     **dict.fromkeys(("HyperModel", "HyperParameters", "Objective"), "keras_tuner"),
+    **dict.fromkeys(("Oracle", "applications", "engine", "errors", "oracles"), "keras_tuner"),
 }
 
 
@@ -46,4 +49,6 @@ def __getattr__(name: str) -> Any:
 
             before_imports()
         return getattr(import_module(_PLACES[name]), name)
+    if name == "tuners":  # where Keras Tuner has its tuners too
+        return sys.modules[__name__]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

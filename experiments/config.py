@@ -195,6 +195,9 @@ class SearchConfig:
             raise UserError(
                 f"--class-weight should be {BALANCED}, or left out; got {self.class_weight!r}"
             )
+        self._check_name()
+
+    def _check_name(self) -> None:
         if self.name and not _NAME.fullmatch(self.name):
             raise UserError(
                 f"study name {self.name!r}: a name of letters, digits, '.', '_' and '-' is "
@@ -322,6 +325,9 @@ class ScriptConfig(SearchConfig):
 
     def _check_space(self) -> None:
         """Takes any names: they are for the reader of the record."""
+
+    def _check_name(self) -> None:
+        """Takes any name that a folder may have, as Keras Tuner does."""
 
 
 OPTIONS = options_of(SearchConfig)

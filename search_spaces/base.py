@@ -1,16 +1,23 @@
 """What every image search space shares: facts of the dataset, compiling, fitting in phases."""
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
 import keras_tuner
+import numpy as np
+import numpy.typing as npt
+from keras_tuner.engine.hyperparameters import HyperParameter
 
 from search_spaces._metrics import ON_REQUEST
+from search_spaces._recipe import learning_rate_at, loss_of
 from search_spaces.frozen import FrozenPart, Split
+
+# Changes a batch of training images, (batch, height, width, channels), uint8, as drawn from the
+# generator; returns as many, of the same shape and dtype.
+Augmentation = Callable[[npt.NDArray[np.uint8], np.random.Generator], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,10 @@ class ImageSpace(keras_tuner.HyperModel):
     steps_per_execution: ClassVar[int] = 16
     # hyperparameters that are choices of architecture: the report compares scores by them
     architecture: ClassVar[tuple[str, ...]] = ()
+    # hyperparameters held at their default until --range or --fix opens them, as they are then
+    held: ClassVar[tuple[HyperParameter, ...]] = ()
+    # hyperparameters that earlier versions did not have: at the default, models are as they were
+    added: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         # TensorFlow takes no name that begins with an underscore, as `__main__` does.
@@ -103,15 +114,19 @@ class ImageSpace(keras_tuner.HyperModel):
             ValueError: It can't be had.
         """
 
-    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    def compile(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        label_smoothing: float = 0.0,
+    ) -> None:
         """Compiles `model` with the loss and metrics that fit the number of classes."""
-        loss = "binary_crossentropy" if self.num_classes == 2 else "sparse_categorical_crossentropy"
         requested = [
             m(self.num_classes) for name, m in ON_REQUEST.items() if name in self._requested
         ]
         model.compile(
             optimizer=optimizer,
-            loss=loss,
+            loss=loss_of(self.num_classes, label_smoothing),
             metrics=["accuracy", *requested],
             jit_compile=self._jit_compile(),
             steps_per_execution=self.steps_per_execution,
@@ -147,6 +162,10 @@ class ImageSpace(keras_tuner.HyperModel):
         """
         raise NotImplementedError
 
+    def draw_held(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        """Draws the hyperparameters of `held`: their defaults, unless a search opened them."""
+        return {each.name: hp.Fixed(each.name, each.default) for each in self.held}
+
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Declares the whole space without building a model."""
         self.draw(hp)
@@ -157,6 +176,15 @@ class ImageSpace(keras_tuner.HyperModel):
 
     def split(self, hp: keras_tuner.HyperParameters) -> Split | None:
         """Cuts the network of `hp` into a frozen and a trained part; `None` if all is trained."""
+        return None
+
+    def augmentation(self, hp: keras_tuner.HyperParameters) -> Augmentation | None:
+        """Returns how training images are changed for `hp`; `None` if they stay as they are.
+
+        The suite calls it for every batch of images, with a generator of the training's seed, the
+        epoch and the batch. What is trained on kept features gets none. Plain Keras Tuner does not
+        call it: there models are trained on images as they are.
+        """
         return None
 
     def possible_parts(
@@ -216,19 +244,12 @@ class ImageSpace(keras_tuner.HyperModel):
         hp: keras_tuner.HyperParameters, end: int
     ) -> list[keras.callbacks.Callback]:
         """Returns callbacks that a phase which ends with epoch `end` needs: its schedule."""
-        if hp.values.get("learning_rate_schedule") != "cosine":
+        cosine = hp.values.get("learning_rate_schedule") == "cosine"
+        warmup_epochs = int(hp.values.get("warmup_epochs", 0))
+        if not cosine and not warmup_epochs:
             return []
-        schedule = cosine_decay(float(hp.get("learning_rate")), end)
+        schedule = learning_rate_at(float(hp.get("learning_rate")), end, cosine, warmup_epochs)
         return [keras.callbacks.LearningRateScheduler(schedule)]
-
-
-def cosine_decay(peak: float, epochs: int) -> Callable[[int, float], float]:
-    """Returns the learning rate by epoch: from `peak` along half a cosine towards 0.
-
-    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
-    ICLR 2017, without restarts and once an epoch.
-    """
-    return lambda epoch, _: peak * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 def draw_sizes(
@@ -237,6 +258,7 @@ def draw_sizes(
     size_name: str,
     counts: tuple[int, int, int],
     sizes: tuple[int, int, int],
+    later: tuple[int, int, int] | None = None,
 ) -> list[int]:
     """Draws a number of layers and the size of each; sizes of layers not used are inactive.
 
@@ -246,14 +268,14 @@ def draw_sizes(
         size_name: Hyperparameters of the sizes, followed by `_0`, `_1`, ...
         counts: Fewest layers, default, most.
         sizes: Smallest size, largest (a power of 2 times the smallest), default.
+        later: The same for layers after the first, if not as for the first.
     """
     least, default, most = counts
     count = hp.Int(count_name, least, most, default=default)
     drawn = []
     for index in range(most):
+        low, high, usual = sizes if later is None or index == 0 else later
         with hp.conditional_scope(count_name, list(range(max(index + 1, least), most + 1))):
-            size = hp.Int(
-                f"{size_name}_{index}", sizes[0], sizes[1], step=2, sampling="log", default=sizes[2]
-            )
+            size = hp.Int(f"{size_name}_{index}", low, high, step=2, sampling="log", default=usual)
             drawn.append(size)
     return drawn[:count]

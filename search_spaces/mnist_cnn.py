@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 
-from search_spaces.base import ImageSpace, draw_sizes
+from search_spaces._augmentation import affine, shifted
+from search_spaces._recipe import MEANINGS, RECIPE, make_optimizer
+from search_spaces.base import Augmentation, ImageSpace, draw_sizes
 
 _MAX_BLOCKS = 4
 # Keras' own is 0.99: after an epoch of some hundred steps the averages are mostly what they began
@@ -17,6 +19,13 @@ _KNOWN = {
     "pooling": ("max", "average", "stride"),
     "optimizer": ("adam", "sgd", "rmsprop"),
     "learning_rate_schedule": ("constant", "cosine"),
+    "augment": ("none", "shift", "affine"),
+    "head": ("flatten", "average"),
+}
+_AUGMENTATIONS: dict[str, Augmentation | None] = {
+    "none": None,
+    "shift": shifted,
+    "affine": affine,
 }
 
 
@@ -27,7 +36,11 @@ class MnistCnn(ImageSpace):
     dense layer of 128 units, softmax, Adam at 1e-3, batches of 64.
 
     Convolutions keep the size of the feature map and each pooling halves it, so the number of
-    blocks is limited by the image's size and no draw can shrink the map below 1x1.
+    blocks is limited by the image's size and no draw can shrink the map below 1x1. The largest map
+    costs the most: the first block has at most 64 filters, the others 128.
+
+    Images are changed at random outside the model, by who trains it: the suite does so, plain
+    Keras Tuner trains on images as they are, whatever `augment` is.
 
     Args:
         input_shape: `(height, width, channels)` of the images, values 0..255.
@@ -38,9 +51,11 @@ class MnistCnn(ImageSpace):
     summary: ClassVar[str] = "small CNN: convolution blocks, then dense layers"
     meanings: ClassVar[Mapping[str, str]] = {
         "conv_blocks": "number of blocks: convolution, batch norm or not, ReLU, pooling",
-        "filters_0": "filters of the block's convolution (one hyperparameter a block)",
+        "convs_per_block": "convolutions of a block, each with its batch norm and ReLU",
+        "filters_0": "filters of the block's convolutions (one hyperparameter a block)",
         "kernel_size": "side of every convolution's kernel, in pixels",
         "pooling": "how each block halves the map: max, average, or a strided convolution",
+        "head": "how the last map becomes a vector: flattened, or the average of each filter",
         "dense_layers": "number of dense layers before the output",
         "dense_units_0": "units of the dense layer (one hyperparameter a layer)",
         "dropout": "share of units dropped before the output",
@@ -49,6 +64,9 @@ class MnistCnn(ImageSpace):
         "learning_rate": "step size of the optimizer",
         "learning_rate_schedule": "constant, or falling along a cosine over the trial's epochs",
         "batch_size": "images a batch",
+        "augment": "random changes of training images: none, shift, or affine: turn, stretch, "
+        "shear and shift",
+        **MEANINGS,
     }
     settings: ClassVar[Mapping[str, str]] = {"image_size": "side of the square images, in pixels"}
     architecture: ClassVar[tuple[str, ...]] = (
@@ -57,7 +75,11 @@ class MnistCnn(ImageSpace):
         "dense_layers",
         "kernel_size",
         "batch_norm",
+        "convs_per_block",
+        "head",
     )
+    held = RECIPE
+    added = frozenset({"augment", "convs_per_block", "head", *MEANINGS})
 
     def __init__(
         self, input_shape: tuple[int, int, int], num_classes: int, image_size: int = 28
@@ -83,7 +105,7 @@ class MnistCnn(ImageSpace):
             "pooling": hp.Choice("pooling", list(_KNOWN["pooling"]), default="max"),
             "batch_norm": hp.Boolean("batch_norm", default=False),
             "filters": draw_sizes(
-                hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 64, 32)
+                hp, "conv_blocks", "filters", (1, 1, self.max_blocks), (16, 64, 32), (16, 128, 32)
             ),
             "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 1, 2), (32, 256, 128)),
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
@@ -95,6 +117,10 @@ class MnistCnn(ImageSpace):
                 default="constant",
             ),
             "batch_size": hp.Choice("batch_size", [32, 64, 128, 256], default=64),
+            "convs_per_block": hp.Int("convs_per_block", 1, 2, default=1),
+            "head": hp.Choice("head", list(_KNOWN["head"]), default="flatten"),
+            "augment": hp.Choice("augment", list(_KNOWN["augment"]), default="none"),
+            **self.draw_held(hp),
         }
         return values
 
@@ -106,29 +132,31 @@ class MnistCnn(ImageSpace):
         x = keras.layers.Rescaling(1 / 255, name="rescale")(inputs)
         for index, filters in enumerate(values["filters"]):
             x = _block(x, index, filters, values)
-        x = keras.layers.Flatten(name="flatten")(x)
+        if values["head"] == "average":
+            x = keras.layers.GlobalAveragePooling2D(name="average")(x)
+        else:
+            x = keras.layers.Flatten(name="flatten")(x)
         for layer in self.head_layers(values):
             x = layer(x)
         model = keras.Model(inputs, x, name=self.name)
-        self.compile(model, _optimizer(values["optimizer"], values["learning_rate"]))
+        optimizer = make_optimizer(
+            values["optimizer"], values["learning_rate"], values["weight_decay"]
+        )
+        self.compile(model, optimizer, values["label_smoothing"])
         return model
+
+    def augmentation(self, hp: keras_tuner.HyperParameters) -> Augmentation | None:
+        """Returns how training images are changed for `hp`; `None` if they stay as they are."""
+        return _AUGMENTATIONS[hp.values.get("augment", "none")]
 
 
 def _block(x: Any, index: int, filters: int, values: Mapping[str, Any]) -> Any:
-    x = keras.layers.Conv2D(
-        filters,
-        values["kernel_size"],
-        strides=2 if values["pooling"] == "stride" else 1,
-        # A strided "same" convolution rounds up, pooling rounds down: neither goes below 1x1.
-        padding="same",
-        use_bias=not values["batch_norm"],
-        name=f"conv_{index}",
-    )(x)
-    if values["batch_norm"]:
-        x = keras.layers.BatchNormalization(
-            momentum=_BATCH_NORM_MOMENTUM, name=f"batch_norm_{index}"
-        )(x)
-    x = keras.layers.ReLU(name=f"relu_{index}")(x)
+    """Convolutions, the last of which has the stride, if that is what halves the map."""
+    count = values["convs_per_block"]
+    for number in range(count):
+        strided = values["pooling"] == "stride" and number == count - 1
+        suffix = f"{index}" if number == 0 else f"{index}_{number}"
+        x = _convolution(x, suffix, filters, 2 if strided else 1, values)
     if values["pooling"] == "max":
         return keras.layers.MaxPooling2D(2, name=f"pool_{index}")(x)
     if values["pooling"] == "average":
@@ -136,16 +164,25 @@ def _block(x: Any, index: int, filters: int, values: Mapping[str, Any]) -> Any:
     return x
 
 
+def _convolution(x: Any, suffix: str, filters: int, strides: int, values: Mapping[str, Any]) -> Any:
+    x = keras.layers.Conv2D(
+        filters,
+        values["kernel_size"],
+        strides=strides,
+        # A strided "same" convolution rounds up, pooling rounds down: neither goes below 1x1.
+        padding="same",
+        use_bias=not values["batch_norm"],
+        name=f"conv_{suffix}",
+    )(x)
+    if values["batch_norm"]:
+        x = keras.layers.BatchNormalization(
+            momentum=_BATCH_NORM_MOMENTUM, name=f"batch_norm_{suffix}"
+        )(x)
+    return keras.layers.ReLU(name=f"relu_{suffix}")(x)
+
+
 def _check(values: Mapping[str, Any]) -> None:
     """Refuses choices that mean nothing here, which a wider range may bring."""
     for name, known in _KNOWN.items():
         if values[name] not in known:
             raise ValueError(f"{name} {values[name]!r}: there are {', '.join(known)}")
-
-
-def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    if name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
-    if name == "rmsprop":
-        return keras.optimizers.RMSprop(learning_rate)
-    return keras.optimizers.Adam(learning_rate)

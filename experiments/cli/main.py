@@ -18,6 +18,7 @@ from experiments.cli.predict_command import predict
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
 from experiments.config import SearchConfig
+from experiments.executors import begun_early
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
@@ -120,16 +121,16 @@ def search(quiet: bool, **options: Any) -> int:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**(DEFAULTS | chosen))
     check_file(config.space)
-    import_keras_quietly()
-    if quiet:
-        import keras
+    with begun_early(config, import_keras_quietly) as executor:
+        if quiet:
+            import keras
 
-        keras.config.disable_interactive_logging()  # of downloads
-    from experiments.display import make_display
-    from experiments.search.run import run_search
+            keras.config.disable_interactive_logging()  # of downloads
+        from experiments.display import make_display
+        from experiments.search.run import run_search
 
-    with make_display(quiet) as display:
-        result = run_search(config, display)
+        with make_display(quiet) as display:
+            result = run_search(config, display, executor)
     return _show_result(result, quiet)
 
 
@@ -174,33 +175,15 @@ def _show_result(result: "SearchResult", quiet: bool) -> int:
         from experiments.record.formatting import score as shown
         from experiments.record.layout import StudyFolder
 
-        tested = _tested(result)
         for line in result.front_lines:
             say(line)
         label = "recommended trial" if result.front_lines else "best trial"
-        say(f"{label}: {result.best_trial}, {result.objective} {shown(result.best_score)}{tested}")
-        if tested:
+        score = f"{result.objective} {shown(result.best_score)}{result.tested}"
+        say(f"{label}: {result.best_trial}, {score}")
+        if result.tested:
             say(f"model:  {StudyFolder(result.folder).model}")
         say(f"report: {result.report}")
     return 0
-
-
-def _tested(result: "SearchResult") -> str:
-    """Returns the winner's test score with its interval, in the objective's metric if evaluated.
-
-    With several trainings it is their mean.
-    """
-    from experiments.record.formatting import between, plural, score, words
-    from reports import load_study
-    from reports.analysis.verdict import winner_on_test
-
-    found = winner_on_test(load_study(result.folder)) if result.test_scores else None
-    if found is None:
-        return ""
-    metric, test = found
-    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
-    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
-    return f", test {words(metric)} {score(test.mean)}{count}{interval}"
 
 
 @main.command("list")

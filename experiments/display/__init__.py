@@ -1,4 +1,4 @@
-"""Shows the progress of a search: live in a terminal, as plain lines elsewhere."""
+"""Shows the progress of a search: live in a terminal or a notebook, as plain lines elsewhere."""
 
 import sys
 
@@ -14,4 +14,9 @@ def make_display(quiet: bool) -> Display:
         from experiments.display.live import LiveDisplay
 
         return LiveDisplay()
+    if "IPython" in sys.modules:
+        from experiments.display.notebook import NotebookDisplay, is_notebook
+
+        if is_notebook():
+            return NotebookDisplay()
     return PlainDisplay()

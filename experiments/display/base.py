@@ -1,6 +1,6 @@
 """The base class of displays: it receives every event of a search, and shows nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from experiments.config import SearchConfig
@@ -9,6 +9,8 @@ from experiments.data.prepare import PREPARING, PreparedData
 
 class Display:
     """Receives every event of a search; subclasses show what they choose."""
+
+    words: Callable[[str], str] = staticmethod(str)  # what is made of a notice
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,10 @@
-"""The live display of a search in a terminal."""
+"""The live display of a search in a terminal, which a notebook shows too."""
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Protocol, Self, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -49,6 +49,14 @@ class _PlainColumn(TextColumn):
         return as_text(self.text_format.format(task=task))
 
 
+class _Shown(Protocol):
+    """What shows the display until it is stopped."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class LiveDisplay(Display):
     """A table of trials with the best so far, running epochs, elapsed and remaining time."""
 
@@ -61,7 +69,7 @@ class LiveDisplay(Display):
             TimeElapsedColumn(Column(no_wrap=True, min_width=7)),
             _PlainColumn("{task.fields[note]}"),
         )
-        self._live = Live(self, console=self._console, refresh_per_second=4)
+        self._live: _Shown = Live(self, console=self._console, refresh_per_second=4)
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
         self._best: tuple[float, str] | None = None
@@ -94,7 +102,7 @@ class LiveDisplay(Display):
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Prints the search's settings and starts the table."""
         for line in introduction(name, config, data):
-            self._console.print(as_text(line))
+            self._print(as_text(line))
         for bar in self._preparing.values():
             self._progress.remove_task(bar)
         self._preparing.clear()
@@ -145,7 +153,7 @@ class LiveDisplay(Display):
         seconds = time.monotonic() - running.started
         self._rows.append((trial_id, status, score, seconds, running.values))
         if message:
-            self._console.print(as_text(f"trial {trial_id} {status}: {message}", "red"))
+            self._print(as_text(f"trial {trial_id} {status}: {message}", "red"))
         if score is not None and self._config.parsed_objective.better(
             score, self._best[0] if self._best else None
         ):
@@ -184,7 +192,10 @@ class LiveDisplay(Display):
 
     def notice(self, line: str) -> None:
         """Prints the line above the table."""
-        self._console.print(as_text(line))
+        self._print(as_text(self.words(line)))
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line)
 
     def computing(self, what: str, done: int, total: int) -> None:
         """Updates the bar of features, with their rate."""

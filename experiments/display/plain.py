@@ -37,7 +37,7 @@ class PatientDisplay(Display):
 
     def notice(self, line: str) -> None:
         """Prints the line."""
-        say(line)
+        say(self.words(line))
 
 
 class _Pace:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -86,16 +87,45 @@ def executor_of(config: "SearchConfig") -> Executor:
 
 
 @contextmanager
-def opened(config: "SearchConfig") -> Iterator[Executor]:
+def opened(config: "SearchConfig", begun: Executor | None = None) -> Iterator[Executor]:
     """Opens the executor of a search, and closes it at the end.
 
     It is opened before anything of the search is written: a cluster may refuse.
 
+    Args:
+        config: The search.
+        begun: Its executor, if it has been opened already.
+
     Raises:
         UserError: The cluster can't be reached, or has no room.
     """
-    executor = executor_of(config)
+    executor = begun or executor_of(config)
     try:
+        yield executor
+    finally:
+        executor.close(at_once=True)
+
+
+@contextmanager
+def begun_early(
+    config: "SearchConfig", import_keras: Callable[[], None]
+) -> Iterator[Executor | None]:
+    """Starts a first worker, which imports Keras while this process does so.
+
+    Either takes seconds. Yields the executor, to be used by the search; `None` where it has no
+    worker processes, or where this process has imported Keras already.
+    """
+    if config.ray is not None or config.workers == 0 or "keras" in sys.modules:
+        import_keras()
+        yield None
+        return
+    from experiments.executors.processes import ProcessExecutor
+
+    executor = executor_of(config)
+    assert isinstance(executor, ProcessExecutor)
+    executor.begin()
+    try:
+        import_keras()
         yield executor
     finally:
         executor.close(at_once=True)

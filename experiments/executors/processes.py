@@ -9,7 +9,7 @@ from multiprocessing import connection
 from typing import Any
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.executors.starting import REMEDY, interrupts_held
+from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import work
 from experiments.process.hardware import gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, threads_of
@@ -43,7 +43,7 @@ class Worker:
         self._kills_before = out_of_memory_kills()
         self.process = context.Process(target=work, args=(theirs, run), name=f"worker-{slot}")
         self.process.daemon = True
-        with _environment(environment, overriding), interrupts_held():
+        with _environment(environment, overriding), interrupts_held(), script_hidden():
             self.process.start()
         theirs.close()
 
@@ -111,6 +111,10 @@ class ProcessExecutor:
         self._workers: dict[int, Worker] = {}  # slot -> worker
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
+
+    def begin(self) -> None:
+        """Starts a worker before there is a job for it."""
+        self._start()
 
     def free(self) -> int:
         """Returns how many workers are idle or not started yet."""
@@ -190,7 +194,7 @@ class ProcessExecutor:
         loss, name = worker.loss(), worker.name
         self._retire(worker)
         if not worker.is_ready and not self._was_ready and (worker.process.exitcode or 0) > 0:
-            raise UserError(f"{loss.message} before it could begin a trial: {REMEDY}")
+            raise UserError(f"{loss.message} before it could begin a trial: {remedy()}")
         if job is not None:
             listener.lost(job, loss, name)
 

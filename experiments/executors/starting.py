@@ -1,15 +1,56 @@
 """Starts processes: guards their imports, and holds a terminal's signals back meanwhile."""
 
 import multiprocessing
+import re
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from contextlib import contextmanager, suppress
+from multiprocessing import process, resource_tracker
+from pathlib import Path
 
-REMEDY = (
-    "a new process imports the script that started the search: what runs it belongs under "
-    "`if __name__ == '__main__':`, or take workers=0"
-)
+_GUARD = re.compile(r"^if\b.*__name__", re.MULTILINE)
+
+
+def remedy() -> str:
+    """Says what to do if new processes end before they can begin."""
+    script = _script()
+    text = ""
+    if script is not None:
+        with suppress(OSError, UnicodeDecodeError):
+            text = script.read_text(encoding="utf-8")
+    if script is None or _GUARD.search(text):
+        return "its error is printed above; mend it, or take workers=0"
+    return (
+        f"a new process imports the script that started the search ({script.name}): what runs it "
+        "belongs under `if __name__ == '__main__':`, or take workers=0"
+    )
+
+
+def _script() -> Path | None:
+    """Returns the script that a new process imports; `None` if there is no file of it."""
+    named = getattr(sys.modules["__main__"], "__file__", None)
+    folder = process.ORIGINAL_DIR or "."  # type: ignore[attr-defined]
+    path = None if named is None else Path(folder, named)
+    return path if path is not None and path.is_file() else None
+
+
+@contextmanager
+def script_hidden() -> Iterator[None]:
+    """Lets processes that are started within import no script if it is no file.
+
+    A script that is read from standard input has a name, which a new process would look for.
+    """
+    main = sys.modules["__main__"]
+    named = getattr(main, "__file__", None)
+    if named is None or _script() is not None:
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = named
 
 
 def refuse_while_spawning() -> None:

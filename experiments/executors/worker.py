@@ -1,4 +1,4 @@
-"""The main function of a worker process; loads TensorFlow only with its first trial."""
+"""The main function of a worker process; loads TensorFlow at once if it is to train."""
 
 import os
 import sys
@@ -22,6 +22,8 @@ def work(pipe: connection.Connection, run: Run) -> None:
     _die_with_parent()
     with suppress(EOFError, ConnectionError):  # the driver is gone
         pipe.send(("ready",))
+        if run is run_trial_quietly:
+            _import_keras()
         while (job := pipe.recv()) is not None:
             result = run(job.task, _reporter(pipe), lambda *note: pipe.send(("note", *note)))
             pipe.send(("ended", result, private_bytes()))
@@ -50,10 +52,14 @@ def _reporter(pipe: connection.Connection) -> Any:
 
 def run_trial_quietly(task: Any, report: Any, note: Any) -> Any:
     """Runs `run_trial`, and hides TensorFlow's messages at its import."""
+    _import_keras()
+    from experiments.training.run import run_trial
+
+    return run_trial(task, report, note)
+
+
+def _import_keras() -> None:
     if "tensorflow" not in sys.modules:
         from experiments.process.quiet import import_keras_quietly
 
         import_keras_quietly()
-    from experiments.training.run import run_trial
-
-    return run_trial(task, report, note)

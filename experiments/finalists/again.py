@@ -1,6 +1,7 @@
 """Trains a recorded trial again: a finalist for its model, a comparison's, one to be reproduced."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from experiments.display.base import Display
@@ -29,12 +30,13 @@ def train_again(
         UserError: The training fails; nothing of it is kept.
         KeyboardInterrupt: It was interrupted, and is kept as far as it came.
     """
-    executor = make_executor(0 if environment is None else 1, environment=environment)
-    trainings = Trainings(folder, executor, display, {}, place=place)
-    try:
-        (outcome,) = trainings.run([training])
-    finally:
-        trainings.close(at_once=True)
+    workers = 0 if environment is None else 1
+    with closing(make_executor(workers, environment=environment)) as executor:
+        trainings = Trainings(folder, executor, display, {}, place=place)
+        try:
+            (outcome,) = trainings.run([training])
+        finally:
+            trainings.close()
     if outcome.failure is not None:
         trainings.remove(training)
         raise UserError(

@@ -6,11 +6,11 @@
   float32 of the exported model on the test split, in the split's order. Of several labels a row
   `targets` `(num_rows, num_labels)`, 0 or 1, and `probabilities` likewise; of a regression
   `targets` and `outputs` `(num_rows, num_targets)`.
-- `pictures.npz`: images `(n, height, width, channels)` uint8 of some test images, of the test
-  images the model is most wrong about, and of training images, with their positions in the split
+- `pictures.npz`, where rows are images: some test images `(n, height, width, channels)` uint8,
+  those that the model is most wrong about, and training images, with their positions in the split
   and their original sizes `(n, 2)`, height and width in pixels.
-- `features.npz`: one test image, the filters of the first convolution, what it makes of the image
-  and what pooling then makes of that.
+- `features.npz`, likewise: one test image, the filters of the first convolution, what it makes of
+  the image and what pooling then makes of that.
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ from experiments.data.sources.base import Inputs, Targets
 from experiments.hyperparameters.model_graph import input_shape, is_functional, output_shape
 from experiments.record.files import write_arrays, write_json
 from experiments.record.layout import StudyFolder
+from experiments.record.predictions import as_rows
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code
 
@@ -43,31 +44,44 @@ def write_artifacts(study: StudyFolder, model: keras.Model, data: PreparedData) 
     measured, counted = latency(model, np.asarray(test.images[0])), flops(model)
     costs = {**({} if counted is None else {"flops": counted}), **measured.as_dict()}
     write_json(study.model_facts, describe_model(model) | costs)
-    if data.targets != Targets.CLASSES:
-        name = "probabilities" if data.targets == Targets.LABELS else "outputs"
-        rows = [np.asarray(part, np.float32).reshape(len(labels), -1) for part in (labels, outputs)]
-        write_arrays(study.arrays("predictions"), **{"targets": rows[0], name: rows[1]})
-        return
-    probabilities = class_probabilities(outputs)
-    write_arrays(study.arrays("predictions"), labels=labels, probabilities=probabilities)
+    answers = _answers(data.targets, labels, outputs)
+    write_arrays(study.arrays("predictions"), **answers)
     if data.inputs == Inputs.IMAGES:
-        _write_pictures(study, model, data, probabilities)
+        _write_pictures(study, model, data, answers)
 
 
 def _write_pictures(
-    study: StudyFolder, model: keras.Model, data: PreparedData, probabilities: _Array
+    study: StudyFolder, model: keras.Model, data: PreparedData, answers: dict[str, _Array]
 ) -> None:
     """Writes images of the dataset, and what the first convolution makes of one."""
-    test = data.open("test")
+    test, targets = data.open("test"), data.targets
     labels = np.asarray(test.labels)
-    pictures = _pictures("mistake", test, worst_mistakes(labels, probabilities))
-    pictures |= _pictures("test", test, _spread(labels))
+    pictures = _pictures("mistake", test, _worst(targets, answers))
+    pictures |= _pictures("test", test, _spread(targets, labels))
     train = data.open("train")
-    pictures |= _pictures("train", train, _spread(np.asarray(train.labels)))
+    pictures |= _pictures("train", train, _spread(targets, np.asarray(train.labels)))
     write_arrays(study.arrays("pictures"), **pictures)
-    features = _looked(model, np.asarray(test.images[_spread(labels)[0]]))
+    features = _looked(model, np.asarray(test.images[_spread(targets, labels)[0]]))
     if features is not None:
         write_arrays(study.arrays("features"), **features)
+
+
+def _answers(targets: Targets, labels: _Array, outputs: _Array) -> dict[str, _Array]:
+    """Returns labels or targets with the model's outputs, as arrays by name."""
+    if targets == Targets.CLASSES:
+        return {"labels": labels, "probabilities": class_probabilities(outputs)}
+    name = "probabilities" if targets == Targets.LABELS else "outputs"
+    return {"targets": as_rows(labels), name: as_rows(outputs).astype(np.float32)}
+
+
+def _worst(targets: Targets, answers: dict[str, _Array]) -> _Array:
+    """Returns the positions of the rows that the model is most wrong about, worst first."""
+    if targets == Targets.CLASSES:
+        return worst_mistakes(answers["labels"], answers["probabilities"])
+    true, outputs = answers.values()
+    scale = true.std(axis=0)
+    errors = np.abs(outputs - true) / np.where(scale > 0, scale, 1.0)
+    return np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_PICTURES]
 
 
 def class_probabilities(outputs: _Array) -> npt.NDArray[np.float32]:
@@ -85,8 +99,10 @@ def worst_mistakes(labels: _Array, probabilities: _Array) -> _Array:
     return wrong[np.argsort(-sureness, kind="stable")][:_NUM_PICTURES]
 
 
-def _spread(labels: _Array) -> _Array:
-    """Returns the first positions of each class in turn, so that every class is seen."""
+def _spread(targets: Targets, labels: _Array) -> _Array:
+    """Returns the first positions of each class in turn; of other tasks, evenly apart."""
+    if targets != Targets.CLASSES:
+        return np.unique(np.linspace(0, len(labels) - 1, _NUM_PICTURES).astype(int))
     firsts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     turns = [of_class[turn : turn + 1] for turn in range(_NUM_PICTURES) for of_class in firsts]
     return np.concatenate(turns)[:_NUM_PICTURES]

@@ -12,7 +12,7 @@ import numpy as np
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
-from experiments.executors import executor_of, make_executor
+from experiments.executors.base import Executor
 from experiments.finalists.again import train_again
 from experiments.finalists.choose import finalists
 from experiments.finalists.ranking import Finalist, Ranking
@@ -31,7 +31,7 @@ from experiments.record.files import write_json
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata
 from experiments.record.objective import LATENCY
-from experiments.record.predictions import read_finalists_predictions
+from experiments.record.predictions import read_kept
 from experiments.record.reading import as_dict
 from experiments.record.test_uses import note_test_use
 from experiments.training.own_code import notice_of, own_code
@@ -64,6 +64,7 @@ class Confirmation:
         tuner: Makes tasks of trials.
         folder: The study folder.
         display: Shows how it goes.
+        executor: Runs the trainings; it is that of the search, whose workers have begun.
         end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
     """
 
@@ -74,8 +75,10 @@ class Confirmation:
         tuner: Tasks,
         folder: Path,
         display: Display,
+        executor: Executor,
         end: float | None = None,
     ) -> None:
+        self._executor = executor
         self._config, self._data, self._tuner = config, data, tuner
         self._folder, self._display, self._end = folder, display, end
         self._study = StudyFolder(folder)
@@ -103,9 +106,7 @@ class Confirmation:
             shutil.rmtree(self._study.trainings, ignore_errors=True)
             return confirmed(self._recorded)
         best = [trial.trial_id for trial in self._best()]
-        trainings = Trainings(
-            self._folder, self._executor(), self._display, self._known(), self._end
-        )
+        trainings = Trainings(self._folder, self._executor, self._display, self._known(), self._end)
         ranked = self._ranked(trainings, best)
         records = self._tested(ranked)
         labels = np.asarray(self._data.open("test").labels)
@@ -133,13 +134,10 @@ class Confirmation:
             self._end,
             self._costs(best),
         )
-        done = False
         try:
-            ranked = ranking.of(best) if best else []
-            done = True
+            return ranking.of(best) if best else []
         finally:
-            trainings.close(not done)
-        return ranked
+            trainings.close()
 
     def _tested(self, ranked: Sequence[Finalist]) -> list[dict[str, Any]]:
         """Tests the chosen trainings, exports the winner, and returns the record."""
@@ -175,14 +173,6 @@ class Confirmation:
 
     def _best(self) -> list[Any]:
         return finalists(self._tuner.oracle, self._config.confirm)
-
-    def _executor(self) -> Any:
-        """Returns the cluster, or worker processes where several are wanted.
-
-        A single worker process would only load TensorFlow again.
-        """
-        alone = self._config.ray is None and self._config.workers == 1
-        return make_executor(0) if alone else executor_of(self._config)
 
     def _known(self) -> dict[str, Outcome]:
         """Returns the trainings of an earlier session, tested ones with their test."""
@@ -228,8 +218,7 @@ class Confirmation:
 
     def _runs(self, finalist: Finalist) -> list[dict[str, Any]]:
         """Returns the record of each training that is tested."""
-        _, kept = read_finalists_predictions(self._folder)
-        earlier = kept.get(finalist.trial_id, {})
+        earlier = read_kept(self._folder).get(finalist.trial_id, {})
         predicted = self._predicted.setdefault(finalist.trial_id, {})
         runs = []
         for outcome in finalist.trained:

@@ -26,7 +26,7 @@ class Confirmed:
 
     Args:
         winner: The finalist that was exported; `None` if none was trained.
-        scores: Its test accuracies, one a training.
+        scores: Its test accuracies, one a training; its test losses where it has no accuracy.
     """
 
     winner: str | None = None

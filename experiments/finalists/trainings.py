@@ -193,9 +193,8 @@ class Trainings(JobListener):
         """Removes what was kept, of all or of one training, once it is in the record."""
         shutil.rmtree(self._folder / (training.key if training else ""), ignore_errors=True)
 
-    def close(self, at_once: bool) -> None:
-        """Ends the executor."""
-        self._executor.close(at_once)
+    def close(self) -> None:
+        """Writes how far they are; the executor is closed by whoever opened it."""
         with suppress(OSError):
             self._write_status(force=True)
 

@@ -11,8 +11,9 @@ from keras_tuner.engine import hyperparameters as hp_module
 from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.optuna_space import parameter_of
-from experiments.hyperparameters.space import describe, explore, fixed, reaching_end
+from experiments.hyperparameters.space import describe, explore, fixed, opened, reaching_end
 from experiments.record.errors import UserError, first_line
+from experiments.record.files import finite
 from experiments.record.formatting import range_text
 from search_spaces.base import ImageSpace
 
@@ -32,8 +33,19 @@ class Widened:
     now: str
 
 
-def searched_space(hypermodel: ImageSpace, config: SearchConfig) -> keras_tuner.HyperParameters:
+def searched_space(
+    hypermodel: ImageSpace,
+    config: SearchConfig,
+    recorded: Sequence[Mapping[str, Any]] | None = None,
+) -> keras_tuner.HyperParameters:
     """Returns what a search varies: the space of `hypermodel` under `--range` and `--fix`.
+
+    Args:
+        hypermodel: The space.
+        config: The search.
+        recorded: The hyperparameters of a study that has begun, see `describe_space`. Those that
+            the space was given since are left out; ranges that are narrower since stay as they
+            were.
 
     Raises:
         UserError: One of them does not fit the space.
@@ -44,11 +56,45 @@ def searched_space(hypermodel: ImageSpace, config: SearchConfig) -> keras_tuner.
                 f"--range {name}={config.ranges[name]}: it is held by --fix {name}="
                 f"{config.fix[name]}; leave one of them out"
             )
-    return fixed(ranged(explore(hypermodel), config.ranges), config.fix)
+    space = explore(hypermodel)
+    if recorded is not None:
+        space = _as_recorded(space, recorded, hypermodel.added - {*config.ranges, *config.fix})
+    return fixed(ranged(space, config.ranges, hypermodel.held), config.fix, hypermodel.held)
+
+
+def _as_recorded(
+    space: keras_tuner.HyperParameters,
+    recorded: Sequence[Mapping[str, Any]],
+    added: frozenset[str],
+) -> keras_tuner.HyperParameters:
+    was = {(hp["name"], str(hp["conditions"])): hp for hp in recorded}
+    names = {hp["name"] for hp in recorded}
+    result = keras_tuner.HyperParameters()
+    for hp in space.space:
+        if hp.name in names or hp.name not in added:
+            old = was.get((hp.name, str(_conditions(hp))))
+            result.merge([_wider(hp, old) if old is not None else hp])
+    return result
+
+
+def _conditions(hp: hp_module.HyperParameter) -> list[dict[str, Any]]:
+    return [{"name": c.name, "values": list(c.values)} for c in hp.conditions]
+
+
+def _wider(hp: hp_module.HyperParameter, old: Mapping[str, Any]) -> hp_module.HyperParameter:
+    """Returns `hp` as it was recorded, if that differs by a wider range alone."""
+    now = {"kind": type(hp).__name__} | finite(hp.get_config())
+    if old["kind"] == "Fixed" or not _widens(now | {"conditions": old["conditions"]}, old):
+        return hp
+    made = _made(old)
+    made.conditions = hp.conditions
+    return made
 
 
 def ranged(
-    space: keras_tuner.HyperParameters, ranges: Mapping[str, Any]
+    space: keras_tuner.HyperParameters,
+    ranges: Mapping[str, Any],
+    held: Sequence[hp_module.HyperParameter] = (),
 ) -> keras_tuner.HyperParameters:
     """Returns `space` with other ranges; steps, scales and conditions stay.
 
@@ -57,6 +103,7 @@ def ranged(
     Args:
         space: Hyperparameters.
         ranges: name -> `LO:HI` of a number; `a,b,c` or a list of a choice.
+        held: Hyperparameters that have no range until one is given, see `ImageSpace.held`.
 
     Raises:
         UserError: There is no such hyperparameter, or its range is none that it can have.
@@ -69,7 +116,7 @@ def ranged(
     result = keras_tuner.HyperParameters()
     for hp in space.space:
         if hp.name in ranges:
-            made = _with_range(hp, ranges[hp.name])
+            made = _with_range(opened(hp, held), ranges[hp.name])
             if hp.name in parents and not _holds(hp, made):
                 _refuse(
                     hp,
@@ -208,9 +255,10 @@ def check_buildable(
     Raises:
         UserError: It can't be built there.
     """
-    for own in explore(hypermodel).space if ranges else ():
-        if own.name not in ranges:
+    for declared in explore(hypermodel).space if ranges else ():
+        if declared.name not in ranges:
             continue
+        own = opened(declared, hypermodel.held)
         wide = _with_range(own, ranges[own.name])
         for value in _new(own, wide):
             try:
@@ -276,10 +324,11 @@ _RANGE = ("min_value", "max_value", "values", "default")  # a default is moved i
 
 def _widens(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     rest = [{k: v for k, v in hp.items() if k not in _RANGE} for hp in (old, new)]
-    if rest[0] != rest[1]:
+    opens = old["kind"] == "Fixed" != new["kind"]
+    if rest[0] != rest[1] and not opens:
         return False
     try:
-        return _holds(_made(new), _made(old))
+        return _takes(_made(new), old["value"]) if opens else _holds(_made(new), _made(old))
     except (TypeError, ValueError, AttributeError):  # a record that was edited
         return False
 

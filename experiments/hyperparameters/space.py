@@ -1,5 +1,6 @@
 """The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
 
+import copy
 import math
 import re
 import textwrap
@@ -47,10 +48,34 @@ def reaching_end(hp: hp_module.HyperParameter) -> Any:
     )
 
 
+def opened(
+    hp: hp_module.HyperParameter, held: Sequence[hp_module.HyperParameter]
+) -> hp_module.HyperParameter:
+    """Returns a held hyperparameter with the range it may be given; another one as it is.
+
+    Args:
+        hp: The hyperparameter as the space declares it.
+        held: Those that the space holds, see `ImageSpace.held`.
+    """
+    found = next((each for each in held if each.name == hp.name), None)
+    if found is None or not isinstance(hp, hp_module.Fixed):
+        return hp
+    made = copy.copy(found)
+    made.conditions = hp.conditions
+    return made
+
+
 def fixed(
-    space: keras_tuner.HyperParameters, fix: Mapping[str, Any]
+    space: keras_tuner.HyperParameters,
+    fix: Mapping[str, Any],
+    held: Sequence[hp_module.HyperParameter] = (),
 ) -> keras_tuner.HyperParameters:
     """Returns `space` with the hyperparameters of `fix` held at their values.
+
+    Args:
+        space: Hyperparameters.
+        fix: name -> value.
+        held: Hyperparameters that the space holds itself, see `ImageSpace.held`.
 
     Raises:
         UserError: There is no such hyperparameter, the value is outside its range, or other fixed
@@ -60,7 +85,9 @@ def fixed(
     for name in fix:
         if name not in names:
             raise UserError(f"--fix {name}: no such hyperparameter; there are {', '.join(names)}")
-    values = {hp.name: parse_value(hp, fix[hp.name]) for hp in space.space if hp.name in fix}
+    values = {
+        hp.name: parse_value(opened(hp, held), fix[hp.name]) for hp in space.space if hp.name in fix
+    }
     result = keras_tuner.HyperParameters()
     for hp in space.space:
         if hp.name in values:
@@ -102,6 +129,8 @@ def parse_value(hp: hp_module.HyperParameter, value: object, option: str = "--fi
         parsed = _parse_number(hp, text)
     elif isinstance(hp, hp_module.Fixed) and _same(hp.value, text):
         parsed = hp.value
+    if parsed is None and _same(hp.default, text):  # of one that is held, outside its range
+        parsed = hp.default
     if parsed is None:
         raise UserError(f"{option} {hp.name}={value}: expected {describe(hp)}")
     return parsed
@@ -235,11 +264,13 @@ def describe_space(name: str) -> str:
         "  hyperparameters (--fix NAME=VALUE, --range NAME=LO:HI|a,b,c), with defaults:",
     ]
     for hp in space.space:
-        lines += _entry(f"{hp.name} = {_text(hp.default)}: {describe(hp)}", _meaning(cls, hp))
+        able = opened(hp, cls.held)
+        what = describe(hp) if able is hp else f"held; may be {describe(able)}"
+        lines += _entry(f"{hp.name} = {_text(hp.default)}: {what}", _meaning(cls, hp))
     lines += ["", "  settings (--set NAME=VALUE), with defaults:"]
     defaults = cls.setting_defaults()
     for key, text in cls.settings.items():
-        lines += _entry(f"{key} = {defaults[key]}", text)
+        lines += _entry(key if defaults[key] is None else f"{key} = {defaults[key]}", text)
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 
+from experiments.process.deferred import deferred
 from experiments.process.inherited import before_imports, own_keras
 
 
@@ -32,15 +33,19 @@ def _import() -> None:
         # A filter, because TensorFlow resets the level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
+        with deferred():
+            import keras
+            import keras_tuner
         return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            import keras  # noqa: F401
-            import keras_tuner  # noqa: F401
-            import tensorflow  # noqa: F401
+            with deferred():
+                import keras  # noqa: F401
+                import keras_tuner  # noqa: F401
+                import tensorflow  # noqa: F401
         except BaseException:
             notes.seek(0)
             os.write(kept, notes.read())

@@ -33,7 +33,9 @@ def text(value: object) -> str:
 
 
 def range_text(hp: Mapping[str, Any]) -> str:
-    """The range of a hyperparameter: `0.0001 to 0.01`, or its choices."""
+    """The range of a hyperparameter: `0.0001 to 0.01`, its choices, or the value it is held at."""
+    if "value" in hp:
+        return plain(hp["value"])
     if "min_value" in hp and "max_value" in hp:
         return f"{plain(hp['min_value'])} to {plain(hp['max_value'])}"
     values = hp.get("values")

@@ -83,6 +83,7 @@ class StudyFolder(_Folder):
     exports = _Place("export")
     artifacts = _Place("artifacts")
     source = _Place("artifacts/space.py")  # text of the file of a user's own model
+    card = _Place("artifacts/model_card.md")
     model_facts = _Place("artifacts/model.json")
     finalists = _Place("artifacts/finalists.json")
     finalists_earlier = _Place("artifacts/finalists_earlier.json")  # of other settings

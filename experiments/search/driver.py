@@ -38,7 +38,7 @@ class Driver(JobListener):
 
     Args:
         source: Makes tasks of the oracle's trials.
-        executor: Runs them.
+        executor: Runs them; whoever opened it closes it.
         record: Writes the events.
         display: Receives the events.
         retention: Decides which weights are kept.
@@ -76,14 +76,11 @@ class Driver(JobListener):
             DiskFullError: There is no room on the disk; it can be resumed.
             MissingDataError: The images are gone; it can be resumed.
         """
-        at_once = True
         self._recall()
         try:
             with self._interruption:
                 self._loop()
-            at_once = False
         finally:
-            self._executor.close(at_once)
             with suppress(OSError):  # both can be rebuilt; the error that is raised matters more
                 self._oracle.flush()
                 self._write_status(force=True)

@@ -7,12 +7,14 @@ processes that get model and data once (`search.shipped`).
 import hashlib
 import inspect
 import os
+import shlex
 import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +49,21 @@ from experiments.record.layout import StudyFolder, TrialFolder
 from experiments.record.lock import is_running, locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective, parse_objective
+from experiments.record.reading import dig
 from experiments.record.seeds import Stream, derive_seed
 from experiments.record.study import is_unbegun, read_study, write_study
 from experiments.search.driver import Driver
+from experiments.search.given_oracle import takes_oracle
+from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
 from experiments.search.repair import restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.session_record import SessionRecord, threads_in
 from experiments.search.trial_record import TrialRecord
-from experiments.training.own_fit import EpochRecorder, FitAttempt, FitResult, run_fit
+from experiments.training.fit_attempt import FitAttempt
+from experiments.training.own_fit import FitResult, run_fit
+from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask, TrialResult
 
 _NO_END = 1_000_000  # trials of a grid, which ends by itself
@@ -102,7 +109,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         overwrite: Whether to remove an earlier search instead of resuming it.
         executions_per_trial: Trainings of each trial; its score is their mean.
         **kwargs: `optimizer`, `loss`, `metrics`, `distribution_strategy`, `max_model_size`,
-            `logger` and `tuner_id`, as in Keras Tuner.
+            `logger` and `tuner_id`, as in Keras Tuner; `oracle`, one of Keras Tuner's, in place of
+            the method and what else it says.
 
     Raises:
         UserError: An argument can't be used, or the folder holds something else.
@@ -110,6 +118,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     oracle: Any
 
+    @in_keywords()
+    @takes_oracle
     def __init__(
         self,
         hypermodel: Any = None,
@@ -232,6 +242,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self.oracle._set_project_dir(self.directory, self.project_name)
         self.oracle.rebuild(before.trials.values())
 
+    @in_keywords()
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Runs trials until the method has no more.
 
@@ -278,10 +289,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
         study = _record_of(self.folder)  # another process may have searched since it was read
+        changed: dict[str, Any] = {}
         if study is None:
             study = self._new_study(config, notices)
         else:
             config = _as_before(config, study, self._seed_given)
+            changed = self._changes(study, notices)
         study |= {"config": config.as_dict(), "script": self._script()}
         points, new_points = None, None
         if config.method in optuna_methods():
@@ -304,23 +317,24 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             factor=plan.factor,
             restored=mended,
             threads=threads_in(config),
-            **self._source(study, display),
+            **changed,
             **facts,
         )
         num_before = num_ended(self.oracle)
         display.search_started(self.folder.name, config, _NO_DATA)
         display.recalled(*so_far(self.oracle))
+        display.words = as_keywords
         for line in [*notices, *([f"restored: {'; '.join(mended)}"] if mended else [])]:
             display.notice(line)
         driver = self._drive(config, record, session, display)
+        display.words = str
         study["space"] = describe_space(self.oracle.get_space())
         session.note(
             search_ended=time.time(), ended_by=driver.ended_by, num_trials=len(self.oracle.trials)
         )
         session.end(was_idle=num_ended(self.oracle) == num_before)
         display.notice(
-            f"report: tuner.report(), or experiments report {self.folder.name} "
-            f"--runs-dir {self.folder.parent}"
+            f"report: tuner.report(), or experiments report {shlex.quote(str(self.folder))}"
         )
         if driver.ended_by == "failures":
             failed = [t for t in self.oracle.trials.values() if t.status == "FAILED"]
@@ -359,6 +373,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if interrupted:
                 display.notice("interrupted: run this again to resume the search")
             raise
+        finally:
+            executor.close(at_once=True)
         self.on_search_end()
         return driver
 
@@ -416,21 +432,26 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             fit_kwargs.setdefault("verbose", 0)
         results = []
         for execution in range(self.executions_per_trial):
-            recorder = attempt.recorder()
-            own = self._callbacks(callbacks, trial, execution, recorder)
+            own = self._callbacks(callbacks, trial, execution)
+            recorder = attempt.recorder(partial(self._resumes, own, attempt.task.objective))
+            own = [*([recorder.replay] if recorder.replay else []), *own, recorder]
             results.append(
                 self._build_and_fit_model(trial, *fit_args, **{**fit_kwargs, "callbacks": own})
             )
         return results
 
-    def _callbacks(
-        self, given: Any, trial: trial_module.Trial, execution: int, recorder: EpochRecorder
-    ) -> list[Any]:
+    def _callbacks(self, given: Any, trial: trial_module.Trial, execution: int) -> list[Any]:
         copied = list(self._deepcopy_callbacks(given))
         self._configure_tensorboard_dir(copied, trial, execution)
         if any(getattr(type(self), hook) is not getattr(Tuner, hook) for hook in _HOOKS):
             copied.append(tuner_utils.TunerCallback(self, trial))
-        return [*copied, recorder]
+        return copied
+
+    def _resumes(self, callbacks: Sequence[Any], objective: Objective) -> bool:
+        """Whether an interrupted training goes on: everything that acts in it is known."""
+        is_keras = not self._has_own_fit and self.distribution_strategy is None
+        builds = type(self)._build_and_fit_model is keras_tuner.Tuner._build_and_fit_model
+        return is_keras and builds and can_be_replayed(callbacks, objective)
 
     def _try_build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         model = super()._try_build(hp)
@@ -481,14 +502,25 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         study = describe_study(config, data, describe_space(space), (), _source_of(self))
         return study | {"started": time.time(), "earlier": as_record(earlier)}
 
-    def _source(self, study: Mapping[str, Any], display: Display) -> dict[str, Any]:
-        """Returns the fingerprint of the model's code if it has changed since last session."""
+    def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
+        """Returns the fingerprint of the model's code if it has changed since last session.
+
+        A training of other code or other data does not go on from its last epoch.
+        """
         facts, names = new_source(study, _source_of(self))
+        data = _fingerprint(self._fit) != dig(study, "dataset", "fingerprint")
         if names:
-            display.notice(
+            notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
                 "trials from now on may be of other networks"
             )
+        if data:
+            notices.append("the arrays are others than in the first session: so are the scores")
+        if names or data:
+            for trial in StudyFolder(self.folder).trials():
+                if not trial.result.is_file():
+                    for path in trial.snapshots():
+                        path.unlink(missing_ok=True)
         return facts
 
 
@@ -636,7 +668,7 @@ def _record_of(folder: Path) -> dict[str, Any] | None:
     if "script" not in study:
         raise UserError(
             f"{str(folder)!r} is a study of `experiments search`: resume it with `experiments "
-            f"resume {folder.name} --runs-dir {folder.parent}`, or choose another project_name"
+            f"resume`, or choose another project_name"
         )
     return study
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.display.base import Display
+from experiments.executors import begun_early
 from experiments.executors.starting import refuse_while_spawning
 from experiments.process.inherited import before_imports, refuse_shared_trials
 from experiments.record.lock import locked
@@ -57,7 +58,7 @@ def resume_search(
             return finished.report(display)
         if not (changes or {}).get("dataset"):
             check_code(config.dataset, folder)
-        import_keras()
-        from experiments.search.run import go_on
+        with begun_early(config, import_keras) as executor:
+            from experiments.search.run import go_on
 
-        return go_on(record, folder, config, display, accept_changed_source)
+            return go_on(record, folder, config, display, accept_changed_source, executor)

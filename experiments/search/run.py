@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,17 @@ _MOST_WEIGHTS = 5  # classes whose weights are all shown
 
 @settled()
 def run_search(
-    config: SearchConfig, display: Display | None = None, data: object = None
+    config: SearchConfig,
+    display: Display | None = None,
+    executor: Executor | None = None,
+    data: object = None,
 ) -> SearchResult:
     """Searches as `config` says and leaves a study folder.
 
     Args:
         config: The search.
         display: Shows how it goes.
+        executor: Runs the trials; it is made as `config` says if it is `None`.
         data: Arrays in place of `config.dataset`: `(x, y)`, `((x_train, y_train), (x_val, y_val))`,
             a third pair for the test if you have it, or a dict of arrays by the names of an `.npz`
             file. They are kept in the cache, so that the study can be resumed.
@@ -86,7 +91,7 @@ def run_search(
         study["class_weights"] = plan.data.class_weights
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
-    with opened(plan.config) as executor:
+    with opened(plan.config, executor) as executor:
         folder = _make_folder(config)
         study["name"] = study["config"]["name"] = folder.name
         with locked(folder):
@@ -109,6 +114,7 @@ def go_on(
     config: SearchConfig,
     display: Display,
     accept_changed_source: bool = False,
+    executor: Executor | None = None,
 ) -> SearchResult:
     """Resumes a study whose lock is held; callers use `resuming.resume_search`.
 
@@ -118,6 +124,7 @@ def go_on(
         config: What is asked now.
         display: Shows how it goes.
         accept_changed_source: Whether a user's own model may have changed.
+        executor: Runs the trials; it is made as `config` says if it is `None`.
 
     Raises:
         UserError: What is asked can't be; the study is left as it is.
@@ -127,15 +134,14 @@ def go_on(
         check_source(record, config.space, folder)
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
-    recorded = record["dataset"].get("fingerprint")
-    plan = prepare_search(asked, display, config, recorded)
+    plan = prepare_search(asked, display, config, record)
     space = describe_space(plan.space)
     widened = check_same(record, space, plan.data)
     if widened:
         plan = replace(plan, widened=tuple(widened))
         record["space"] = space
     study = as_now(record, folder, plan.config, plan.data)
-    with opened(plan.config) as executor:
+    with opened(plan.config, executor) as executor:
         return _run(plan, folder, study, display, executor)
 
 
@@ -143,7 +149,7 @@ def prepare_search(
     config: SearchConfig,
     display: Display,
     begun: SearchConfig | None = None,
-    recorded: str | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> SearchPlan:
     """Checks `config` against its space and its dataset, which is prepared.
 
@@ -151,7 +157,7 @@ def prepare_search(
         config: The search.
         display: Shows how it goes.
         begun: The search as it was until now, if it has begun.
-        recorded: The fingerprint of its splits, likewise.
+        record: The content of its `study.json`, likewise.
 
     Raises:
         UserError: The input can't be used.
@@ -166,20 +172,22 @@ def prepare_search(
     parse_method_settings(config)
     reference, source = find_reference(config.space), own_text(config.space)
     cls = class_of(config.space, source)
+    fingerprint = None if record is None else record["dataset"].get("fingerprint")
+    hyperparameters = None if record is None else record["space"]
     is_open = _takes_arrays(config, source)  # arrays decide what the model is built for
     if not is_open:
         _check_objectives(config, cls.reported_metrics())
         early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
-        searched_space(early, config)
+        searched_space(early, config, hyperparameters)
         if begun is None:  # what older studies hold stays
             check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
-    data = prepare_data(config, settings, display, recorded)
+    data = prepare_data(config, settings, display, fingerprint)
     hypermodel = make_space(config.space, data, settings, source)
     if config.class_weight and data.targets != Targets.CLASSES:
         raise UserError("--class-weight weighs classes, and this model predicts none: leave it out")
-    space = searched_space(hypermodel, config)
+    space = searched_space(hypermodel, config, hyperparameters)
     if is_open and begun is None:
         check_on_steps(explore(hypermodel), config.fix)
     try:
@@ -288,7 +296,8 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
                 f"--set {name}: space {config.space} has no such setting; "
                 f"there are {', '.join(defaults)}"
             )
-        settings[name] = _size(name, value) if isinstance(defaults[name], int) else value
+        is_size = isinstance(defaults[name], int) or name == "image_size"
+        settings[name] = _size(name, value) if is_size else value
     return settings
 
 

@@ -1,7 +1,9 @@
 """The result of a search."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from experiments.finalists import choose
@@ -11,6 +13,11 @@ from experiments.record.objective import objectives_of
 if TYPE_CHECKING:
     from experiments.methods.oracles.base import DurableOracle
     from experiments.record.ended_trials import EndedTrials
+
+
+def begin_report() -> None:
+    """Begins to import what draws the report, in a thread: it takes more than a second."""
+    Thread(target=import_module, args=("reports.page.report",), daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class SearchResult:
         front: Ids of the trials that no other beats in all of several objectives, the best by the
             first one first; empty for one objective.
         front_lines: The front in words; empty for one objective.
+        tested: The winner's test score in words, with its interval; empty if none was tested.
     """
 
     folder: Path
@@ -43,6 +51,7 @@ class SearchResult:
     ended_by: str | None = None
     front: tuple[str, ...] = ()
     front_lines: tuple[str, ...] = ()
+    tested: str = ""
 
 
 def result_of(
@@ -61,10 +70,13 @@ def result_of(
         ended_by: What ended the search, if not the method.
         report: The page, if it is up to date.
     """
-    if report is None:
-        from reports import write_report
+    from reports import load_study, write_report
+    from reports.analysis.verdict_words import winner_on_test_words
 
-        report = write_report(folder)
+    study = load_study(folder) if report is None or confirmed.scores else None
+    if study is not None and report is None:
+        report = write_report(study)
+    assert report is not None
     best = choose.finalists(oracle, 1)
     if confirmed.winner is not None:  # of a race, it may not be the best of the search
         best = [oracle.trials[confirmed.winner]]
@@ -79,4 +91,5 @@ def result_of(
         ended_by=ended_by,
         front=choose.members(oracle),
         front_lines=choose.described_front(oracle),
+        tested=winner_on_test_words(study) if study is not None and confirmed.scores else "",
     )

@@ -34,6 +34,7 @@ from experiments.search.driver import Driver
 from experiments.search.places import is_inside
 from experiments.search.repair import restore
 from experiments.search.retention import make_retention
+from experiments.search.search_result import begin_report
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
@@ -245,9 +246,16 @@ class Session:
         from experiments.finalists.confirm import Confirmation
 
         confirmation = Confirmation(
-            self.config, self._data, self.tuner, self.folder, self._display, self._end
+            self.config,
+            self._data,
+            self.tuner,
+            self.folder,
+            self._display,
+            self._executor,
+            self._end,
         )
         was_done = confirmation.is_done
+        begin_report()
         ended_by = {}
         try:
             confirmed = confirmation.run()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.alike import facts_of, num_epochs_of, why_unlike
+from experiments.record.errors import UserError, named_line
 from experiments.record.files import write_arrays, write_json
 from experiments.record.reading import dicts, read_arrays, read_json
 
@@ -52,16 +53,26 @@ def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> 
         path: The `.json`.
         trial_id: The trial.
         labels: Of the test images.
+
+    Raises:
+        UserError: A file is damaged.
     """
     none = ConfirmedRuns(trial_id, labels, [], {})
     arrays = path.with_suffix(".npz")
     if not path.is_file() or not arrays.is_file():
         return none
-    runs = [run for record in dicts(read_json(path)) for run in dicts(record.get("runs"))]
-    predicted = read_arrays(arrays).get("predicted", np.empty((0, 0)))
-    if len(predicted) != len(runs):
-        return none
-    kept = {run["seed"]: row for run, row in zip(runs, predicted, strict=True)}
+    try:
+        runs = [run for record in dicts(read_json(path)) for run in dicts(record.get("runs"))]
+        predicted = read_arrays(arrays).get("predicted", np.empty((0, 0)))
+        if len(predicted) != len(runs):
+            return none
+        kept = {run["seed"]: row for run, row in zip(runs, predicted, strict=True)}
+        [float(run["score"]) for run in runs]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{str(path)!r} is damaged ({named_line(error)}): restore it from a copy, or remove "
+            f"it and {arrays.name}, and the trainings are made again"
+        ) from None
     return ConfirmedRuns(trial_id, labels, runs, kept)
 
 

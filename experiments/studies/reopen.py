@@ -14,6 +14,7 @@ from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
+from experiments.record.schema import check_hyperparameters
 from experiments.record.study import refuse_script
 from experiments.search.places import check_code, check_space_place, recorded, whole
 from experiments.search.resume import as_named
@@ -73,9 +74,13 @@ class Opened:
         """
         path = self.study.files.trial(trial_id).state
         config = dig(read_json(path), "hyperparameters")
-        space, values = dig(config, "space"), dig(config, "values")
-        if not isinstance(space, list) or not isinstance(values, dict):
-            raise UserError(f"{str(path)!r} is damaged: it holds no hyperparameters")
+        try:
+            check_hyperparameters(config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{str(path)!r} is damaged: it holds no hyperparameters "
+                f"({named_line(error)}); restore it from a copy"
+            ) from None
         return dict(config)
 
     def default(self) -> dict[str, Any]:

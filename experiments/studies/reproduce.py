@@ -16,6 +16,7 @@ from experiments.process.numerics import needs_another_process, numerics, variab
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
+from experiments.record.schema import checked_result
 from experiments.record.study import environment
 from experiments.studies.reopen import Opened
 from experiments.training.task import Execution, TrialResult
@@ -167,10 +168,16 @@ def _link(opened: Opened, trial_id: str) -> Link:
     if not trial_id.isdecimal():  # it becomes part of a path
         raise UserError(f"{clean(trial_id, 60)!r} is no trial of a study of this suite")
     path = opened.study.files.trial(trial_id).result
-    link = Link(trial_id, as_dict(read_json(path)), opened.hyperparameters(trial_id))
-    if link.result.get("status") not in ("completed", "pruned") or not link.executions:
+    recorded = as_dict(read_json(path))
+    if recorded.get("status") not in ("completed", "pruned") or not recorded.get("executions"):
         raise UserError(f"trial {trial_id} was not completed: there is nothing to agree with")
-    return link
+    try:
+        result = checked_result(recorded)
+    except ValueError as error:
+        raise UserError(
+            f"{str(path)!r} is damaged: {error}; restore it from a copy, or reproduce another trial"
+        ) from None
+    return Link(trial_id, result, opened.hyperparameters(trial_id))
 
 
 def _train(

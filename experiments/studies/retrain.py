@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments.data.sources.base import Targets
 from experiments.display.plain import PatientDisplay
 from experiments.finalists.again import train_again
 from experiments.finalists.ranking import Finalist
 from experiments.finalists.testing import Predicted, tested
 from experiments.finalists.trainings import Training
 from experiments.record.alike import facts_of, why_unlike
-from experiments.record.errors import InterruptedSearchError
+from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.formatting import score
 from experiments.record.layout import DEFAULT
 from experiments.record.numerics import numerics_sentence
@@ -45,7 +46,7 @@ def confirm_trial(
         say: Called with a line of progress.
 
     Raises:
-        UserError: A training failed.
+        UserError: A training failed, or the study has no classes to compare by.
         InterruptedSearchError: It was interrupted; finished trainings are kept for the next call.
     """
     path = opened.study.files.confirmed_trial(trial_id)
@@ -54,6 +55,7 @@ def confirm_trial(
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
     how = how_trained(opened.task(config, seeds=()))
     labels = np.asarray(opened.data.open("test").labels)
+    _check_classes(opened)
     done, moved = set_aside_unlike(path, read_confirmed(path, trial_id, labels), how)
     if moved:
         say(moved)
@@ -73,6 +75,16 @@ def confirm_trial(
         shutil.rmtree(path.parent / training.key, ignore_errors=True)
     if unequal := numerics_sentence([*of_finalists.values(), *done.runs]):
         say(f"trial {trial_id}: {unequal}")
+
+
+def _check_classes(opened: Opened) -> None:
+    """Checks that trials can be compared, which is done by the classes they predict."""
+    if opened.data.targets != Targets.CLASSES:
+        raise UserError(
+            f"study {opened.study.name!r} has no classes: arms are compared by test accuracy, "
+            "which regressions and tasks with several labels do not have; compare the test scores "
+            "that the reports show"
+        )
 
 
 def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:

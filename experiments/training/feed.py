@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from experiments.data.prepare import DatasetSplit
+from search_spaces.base import Augmentation
 from search_spaces.frozen import VIEWS
 
 Array = npt.NDArray[Any]
@@ -18,15 +19,17 @@ Rows = Callable[[npt.NDArray[np.int64]], Array]
 class Feed:
     """Batches of inputs, labels and, if classes are weighed, weights; only these are in memory.
 
-    The order of images and the view of each depend on the seed and the epoch alone. A resumed
-    training therefore sees the same epochs as an uninterrupted one.
+    The order of images, the view of each and how it is changed depend on the seed and the epoch
+    alone. A resumed training therefore sees the same epochs as an uninterrupted one.
 
     Args:
         views: Source of rows for each view; each epoch draws one view for every image.
         labels: `(num_images,)`, int64; of other targets float32, `(num_rows, ...)`.
         batch_size: Images per batch.
-        seed: Determines order and views; `None` takes the rows in order, in the first view.
+        seed: Determines order, views and changes; `None` takes the rows in order, in the first
+            view, unchanged.
         class_weights: `(num_classes,)`, what an image of each class weighs in the loss.
+        augment: Changes the images of each batch.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Feed:
         batch_size: int,
         seed: int | None = None,
         class_weights: Sequence[float] | None = None,
+        augment: Augmentation | None = None,
     ) -> None:
         self.epoch = 0
         self.num_batches = -(-len(labels) // batch_size)
@@ -43,6 +47,7 @@ class Feed:
         self._labels = labels
         self._batch_size = batch_size
         self._seed = seed
+        self._augment = augment
         self._weights = None if class_weights is None else np.array(class_weights, np.float32)
         self._drawn: tuple[int, Array, Array] | None = None
 
@@ -68,6 +73,10 @@ class Feed:
             shown = np.flatnonzero(drawn == view)
             if len(shown):
                 inputs[shown] = self._views[view](positions[shown])
+        if self._augment is not None and self._seed is not None:
+            # Not from 0: a generator takes no notice of zeros at the end of its seed.
+            rng = np.random.default_rng([self._seed, self.epoch, index + 1])
+            inputs = self._augment(inputs, rng)
         labels = self._labels[positions]
         return (
             (inputs, labels) if self._weights is None else (inputs, labels, self._weights[labels])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from experiments.record.files import atomic, finite
 from experiments.record.layout import TrialFolder
 from experiments.record.reading import DAMAGED_ARRAYS
-from experiments.training.task import Execution, TrialTask
+from experiments.training.task import Execution, FitTask, TrialTask
 
 _SECONDS = 2.0  # between snapshots at least
 _SHARE = 20  # snapshots may take at most one part in 20 of the time
@@ -40,6 +40,7 @@ class Snapshot:
         variables: Values of all variables of the model that the phase trains.
         optimizer: Values of the optimizer's variables.
         best: Values of the model's weights after its best epoch so far.
+        build: What Keras builds the model by, if its own code leaves that to the first batch.
     """
 
     execution: Execution
@@ -52,6 +53,7 @@ class Snapshot:
     best: Arrays
     decided: bool = False
     before: tuple[float, ...] = ()
+    build: dict[str, Any] | None = None
 
 
 _GROUPS = ("variables", "optimizer", "best")
@@ -65,6 +67,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
+    numbers |= {} if snapshot.build is None else {"build": snapshot.build}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
         f"{group}_{index}": value
@@ -116,7 +119,7 @@ class SnapshotStore:
         seed: Its seed; a snapshot of another seed is ignored.
     """
 
-    def __init__(self, task: TrialTask, index: int, seed: int) -> None:
+    def __init__(self, task: TrialTask | FitTask, index: int, seed: int) -> None:
         own_folder, origin = task.snapshots, task.start_snapshots
         self._path = None if own_folder is None else TrialFolder(own_folder).snapshot(index)
         self._keeps_last = task.keep_snapshots
@@ -125,6 +128,7 @@ class SnapshotStore:
         start = None if origin is None else TrialFolder(origin).snapshot(index)
         self.origin = None if start is None else read_snapshot(start)
         self.execution = self.own.execution if self.own else Execution(seed)
+        self._seed = seed
         self._last = time.monotonic()
         self._cost = 0.0
         self._written = -1
@@ -143,18 +147,27 @@ class SnapshotStore:
                 first, end = bounds[found.phase]
                 if first <= found.epochs <= end:
                     return found
-            if found is self.own and found is not None:
-                self.execution = Execution(found.execution.seed)
+            if found is self.own:
+                self.forget()
         return None
+
+    def forget(self) -> None:
+        """Begins the record anew."""
+        self.own, self.execution = None, Execution(self._seed)
 
     def is_due(self) -> bool:
         """Whether enough time has passed that another snapshot costs little."""
         pause = max(_SECONDS, _SHARE * self._cost)
         return self._path is not None and time.monotonic() - self._last >= pause
 
-    def keep(self, snapshot: Snapshot) -> None:
-        """Writes a snapshot, unless this epoch's has been written."""
-        if self._path is None or snapshot.epochs == self._written:
+    def keep(self, snapshot: Snapshot, ended: bool = False) -> None:
+        """Writes a snapshot, unless this epoch's has been written.
+
+        Args:
+            snapshot: The state.
+            ended: Whether callbacks may have changed the state after the last epoch.
+        """
+        if self._path is None or (snapshot.epochs == self._written and not ended):
             return
         started = time.monotonic()
         write_snapshot(self._path, snapshot)

@@ -117,6 +117,21 @@ class FitTask:
     trial: dict[str, Any] = field(default_factory=dict)
     counts_before: bool = True
 
+    @property
+    def snapshots(self) -> str:
+        """As in `TrialTask`."""
+        return str(self.folder)
+
+    @property
+    def start_snapshots(self) -> str | None:
+        """As in `TrialTask`."""
+        return None if self.origin is None else str(self.origin)
+
+    @property
+    def keep_snapshots(self) -> bool:
+        """As in `TrialTask`."""
+        return self.keeps_state
+
 
 @dataclass
 class Execution:

@@ -228,8 +228,9 @@ def _feeds(
 ) -> tuple[Feed, Feed]:
     data, size = network.task.data, network.space.batch_size(network.hp)
     train, validation = (np.asarray(data.open(s).labels) for s in ("train", "validation"))
+    augment = network.space.augmentation(network.hp) if phase_inputs.cut is None else None
     return (
-        Feed(phase_inputs.train, train, size, seed, weights),
+        Feed(phase_inputs.train, train, size, seed, weights, augment),
         Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),
     )
 

@@ -63,9 +63,10 @@ def export(folder: Path, model: keras.Model, metadata: ModelMetadata | None) -> 
         model: The model.
         metadata: What travels with the file; `None` if the model classifies no images.
     """
-    # Keras' own metric only.
+    # Keras' own metric only and, instead of a loss that only the space has, Keras' own loss.
+    loss = getattr(model.loss, "plain", model.loss)
     metrics = ["accuracy"] if metadata is not None else None
-    model.compile(model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
+    model.compile(model.optimizer, loss=loss, metrics=metrics, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from experiments.record.predictions import Task
 from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
+from reports.analysis.task import task_of
 from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import wilson
 from reports.study.metrics import base_name, is_share_of_images, name_on_test
@@ -47,6 +49,8 @@ def no_better(study: Study) -> Baseline | None:
     higher, as its spread over images is not recorded. Metrics other than F1 are judged by accuracy.
     An incomplete record gives `None`, too.
     """
+    if task_of(study) in (Task.LABELS, Task.NUMBERS):
+        return None
     metric = _F1 if base_name(study.objective) == _F1 else "accuracy"
     split, reached, size = _reached(study, metric)
     counts = class_counts(study, split)

@@ -11,17 +11,23 @@ from experiments.record.passwords import hidden
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from experiments.record.study import picks
 from experiments.record.test_uses import read_looks
+from reports.analysis.task import noun_of
 from reports.analysis.test_looks import opened_words
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
 
 _MOST_COMMANDS = 20
+_MOST_WEIGHTS = 12  # classes whose weights are all shown
 YES, PARTLY, NO = "yes", "partly", "no"
 
 
 def facts(study: Study) -> list[tuple[str, str]]:
     """Returns how a study was run: `(label, text)` of each recorded fact."""
-    told = [*_facts(study.record), ("test split", opened_words(study)), ("looks", _looks(study))]
+    told = [
+        *_facts(study.record, noun_of(study)),
+        ("test split", opened_words(study)),
+        ("looks", _looks(study)),
+    ]
     return [(label, clean(value, 3000)) for label, value in told if value]
 
 
@@ -30,7 +36,7 @@ def _looks(study: Study) -> str:
     return f"{plural(found, 'comparison')} looked at tested trainings" if found else ""
 
 
-def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(record: dict[str, Any], noun: str) -> Iterator[tuple[str, str]]:
     config, dataset = as_dict(record.get("config")), as_dict(record.get("dataset"))
     environment = as_dict(record.get("environment"))
     yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
@@ -41,14 +47,15 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "budget", _budget(config)
     yield "took", _took(record)
     yield "seed", _said(config.get("seed"))
-    yield "images", _images(dataset)
-    yield "splits", _splits(config, dataset)
+    yield f"{noun}s", split_sizes(dataset)
+    yield "splits", _splits(config, dataset, noun)
     roles = as_dict(dataset.get("roles")).items()
     yield "roles", "; ".join(f"{split} is {source}" for split, source in roles)
     skipped = dataset.get("skipped")
     if isinstance(skipped, list) and skipped:
         named = listed([str(name) for name in skipped])
-        yield "skipped", f"{len(skipped)} (unreadable images, folders without one): {named}"
+        yield "skipped", f"{len(skipped)} (unreadable {noun}s, folders without one): {named}"
+    yield "class weights", class_weights(record)
     for label, key in (("held", "fix"), ("ranges", "ranges"), ("set", "settings")):
         yield label, ", ".join(f"{k} = {_given(v)}" for k, v in as_dict(config.get(key)).items())
     yield "widened", "; ".join(widenings(record))
@@ -117,21 +124,44 @@ def _took(record: dict[str, Any]) -> str:
     return duration(seconds) + over if seconds >= 0 else ""
 
 
-def _images(dataset: dict[str, Any]) -> str:
+def class_weights(record: dict[str, Any]) -> str:
+    """Says what each class weighs in the loss; empty where classes were not weighed."""
+    asked = dig(record, "config", "class_weight")
+    if not asked:
+        return ""
+    found, names = record.get("class_weights"), dig(record, "dataset", "class_names")
+    weights = [as_number(value) for value in found] if isinstance(found, list) else []
+    if not isinstance(names, list) or len(names) != len(weights) or not weights:
+        return f"{clean(asked, 40)}: training losses are weighed, scores are not"
+    weighed = sorted(zip(weights, (clean(name, 40) for name in names), strict=True))
+    few = len(weighed) <= _MOST_WEIGHTS
+    shown_ones = [
+        f"{name} {weight:.3g}"
+        for weight, name in (weighed if few else weighed[:: len(weighed) - 1])
+    ]
+    return (
+        f"{clean(asked, 40)}: {(', ' if few else ' to ').join(shown_ones)}; training losses are "
+        "weighed, scores are not"
+    )
+
+
+def split_sizes(dataset: dict[str, Any]) -> str:
+    """Returns the number of rows of each split, and their shape."""
     counts = as_dict(dataset.get("counts"))
     if not counts:
         return ""
     shape = dataset.get("shape")
-    size = f", each {' x '.join(map(str, shape))}" if isinstance(shape, list) else ""
+    size = f", each {' x '.join(map(str, shape))}" if isinstance(shape, list) and shape else ""
+    size += " numbers" if size and len(shape or ()) == 1 else ""
     return ", ".join(f"{shown(as_number(n))} {split}" for split, n in counts.items()) + size
 
 
-def _splits(config: dict[str, Any], dataset: dict[str, Any]) -> str:
+def _splits(config: dict[str, Any], dataset: dict[str, Any], noun: str) -> str:
     if not dataset.get("fingerprint"):
         return ""
     return (
         f"fingerprint {dataset['fingerprint']}, split seed {config.get('split_seed')}: studies "
-        "with the same fingerprint saw the same images in the same splits"
+        f"with the same fingerprint saw the same {noun}s in the same splits"
     )
 
 
@@ -195,9 +225,9 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Computing infrastructure", YES if record.get("environment") else NO,
          clean(_machine(as_dict(record.get("environment")))) or "not recorded"),
         ("Data: source, splits, sizes", YES if dig(record, "dataset", "fingerprint") else NO,
-         clean(_images(as_dict(record.get("dataset")))) or "not recorded"),
+         clean(split_sizes(as_dict(record.get("dataset")))) or "not recorded"),
         ("Excluded data", YES if "skipped" in as_dict(record.get("dataset")) else NO,
-         f"{plural(len(dig(record, 'dataset', 'skipped') or []), 'image')} skipped"
+         f"{plural(len(dig(record, 'dataset', 'skipped') or []), noun_of(study))} skipped"
          if record else "not recorded"),
         ("Code and its version", (PARTLY if git.get("dirty") else YES) if git else NO,
          _git(git) or "no git commit is recorded"),

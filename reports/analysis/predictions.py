@@ -16,6 +16,8 @@ def predictions(study: Study) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.flo
     if stored is None:
         return MISSING
     labels, chances = stored.get("labels"), stored.get("probabilities")
+    if "targets" in stored:
+        return "The exported model does not predict classes."
     if labels is None or chances is None or chances.ndim != 2 or labels.shape != chances.shape[:1]:
         return "The recorded predictions are damaged: labels and probabilities do not match."
     chances = chances.astype(float)
@@ -29,6 +31,15 @@ def class_names(study: Study, count: int) -> list[str]:
     """Returns one name a class; numbers where they are unknown."""
     names = study.class_names
     return names if len(names) == count else [str(index) for index in range(count)]
+
+
+def confusion_counts(
+    labels: npt.NDArray[np.int64], chances: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Returns `(num_classes, num_classes)`: rows are true classes, columns are predicted ones."""
+    counts = np.zeros((chances.shape[1],) * 2, dtype=np.int64)
+    np.add.at(counts, (labels, chances.argmax(axis=1)), 1)
+    return counts
 
 
 def picture_arrays(study: Study, kind: str) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from reports.statistics.effects import Effect, effects
 from reports.statistics.importance import Shares, importances
 from reports.statistics.space import Axis, axis
 from reports.statistics.surrogate import Surrogate, fit_surrogate
+from reports.statistics.wide import is_wide, shares_beaten
 from reports.study.study import Study, computed_once
 
 
@@ -82,8 +83,14 @@ def effects_of(study: Study) -> list[Effect]:
 
 @computed_once
 def shares_of(study: Study) -> Shares | None:
-    """Share of every varied hyperparameter, over the space, by a model of all networks."""
-    return importances(compared_axes(study), population(study).scores, study.seed)
+    """Share of every varied hyperparameter, over the space, by a model of all networks.
+
+    Wide scores count by the share of networks that each beats: one that diverged would be all.
+    """
+    scores = population(study).scores
+    if is_wide(scores, study.objective):
+        scores = shares_beaten(scores, study.direction)
+    return importances(compared_axes(study), scores, study.seed)
 
 
 def by_importance(study: Study) -> list[str]:

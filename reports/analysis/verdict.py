@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from experiments.record.formatting import text
 from experiments.record.layout import DEFAULT
+from experiments.record.predictions import Task
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
+from reports.analysis.row_scores import estimate_over_examples
+from reports.analysis.task import task_of
 from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, mean
 from reports.study.metrics import reported_on_test
@@ -46,12 +49,12 @@ class Verdict:
         score: Its score in the search, on the validation split.
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
         test_metric: The metric of `tests`: the objective's own, where it was recorded on test.
-        test_size: Images of the test split; `None` where nothing was tested.
+        test_size: Rows of the test split; `None` where nothing was tested.
         gain: Over the space's default; `None` where the default was not trained.
         trainable_parameters: Of the exported model, or of the trial where none was exported.
         frozen_parameters: Likewise.
-        flops: Floating-point operations of one image.
-        latency_ms: Median milliseconds of one image, alone.
+        flops: Floating-point operations of one row.
+        latency_ms: Median milliseconds of one row, alone.
         model_bytes: Size of the exported file.
         num_completed: Trials with a score.
         num_failed: Trials that failed.
@@ -87,7 +90,9 @@ def verdict(study: Study) -> Verdict:
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
-        tests=tuple((f["trial_id"], _test(study, f, metric)) for f in tested if _has(f, metric)),
+        tests=tuple(
+            (f["trial_id"], estimate_of(study, f, metric)) for f in tested if _has(f, metric)
+        ),
         test_metric=metric,
         test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
         gain=_gain(study, best, tested[0] if tested else None),
@@ -115,7 +120,7 @@ def winner_on_test(study: Study) -> tuple[str, Estimate] | None:
     """Returns metric and test score of the finalist that leads; `None` where none was tested."""
     metric = metric_on_test(study)
     tested = next((f for f in study.finalists if f["runs"] and _has(f, metric)), None)
-    return None if tested is None else (metric, _test(study, tested, metric))
+    return None if tested is None else (metric, estimate_of(study, tested, metric))
 
 
 def scores_on_test(finalist: dict[str, Any], metric: str) -> list[float]:
@@ -142,14 +147,18 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
     return all(math.isfinite(score) for score in scores_on_test(finalist, metric))
 
 
-def _test(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
+def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
+    """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
+    scores = scores_on_test(finalist, metric)
+    if task_of(study) in (Task.LABELS, Task.NUMBERS):
+        return estimate_over_examples(study, finalist, scores) or mean(scores)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
     is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
-    return estimate(scores_on_test(finalist, metric), size, metric, is_correct)
+    return estimate(scores, size, metric, is_correct)
 
 
 def _known(study: Study, best: Any, name: str) -> float:

@@ -5,14 +5,17 @@ import math
 from experiments.record.formatting import article, between, compact, plural, words
 from experiments.record.formatting import score as shown
 from experiments.record.plain_objective import is_unusual
+from experiments.record.predictions import Task
 from experiments.record.reading import dig
 from reports.analysis.baseline import no_better
 from reports.analysis.facts import NO, PARTLY, checklist
 from reports.analysis.front_words import front_sentence
+from reports.analysis.numbers import no_better_than_constant
 from reports.analysis.plain_advice import either_way
 from reports.analysis.race import contenders, winner
 from reports.analysis.study_front import study_front
-from reports.analysis.verdict import Verdict
+from reports.analysis.task import noun_of, task_of
+from reports.analysis.verdict import Verdict, winner_on_test
 from reports.statistics.estimates import Estimate
 from reports.study.metrics import is_proportion, name_on_test
 from reports.study.study import Study
@@ -50,7 +53,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
-        f"{shown(test.mean)} ({covered(test, answer.test_size)}){_baseline(study)}."
+        f"{shown(test.mean)} ({covered(test, answer.test_size, noun_of(study))}){_baseline(study)}."
     )
 
 
@@ -63,6 +66,10 @@ def _replaces_knee(study: Study, tested: str) -> bool:
 
 
 def _baseline(study: Study) -> str:
+    constant = no_better_than_constant(study)
+    if constant is not None:
+        claim = "not shown to be better" if constant.is_less else "no better"
+        return f"; {claim} than always saying the median"
     found = no_better(study)
     if found is None:
         return ""
@@ -72,12 +79,23 @@ def _baseline(study: Study) -> str:
     return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
 
 
-def covered(test: Estimate, test_size: int | None) -> str:
+def covered(test: Estimate, test_size: int | None, noun: str) -> str:
     """Returns the interval of a test score and what it covers, in words shared by all texts."""
-    images = plural(test_size or 0, "test image")
+    images = plural(test_size or 0, f"test {noun}")
     if not test.has_interval:
         return f"one training on {images}: no interval"
-    return f"95 % interval {between(test.low, test.high)} {test.scope}; from {images}"
+    return f"95 % interval {between(test.low, test.high)} {test.scope(noun)}; from {images}"
+
+
+def winner_on_test_words(study: Study) -> str:
+    """Says how the winner did on test, in the objective's metric if that was evaluated."""
+    found = winner_on_test(study)
+    if found is None:
+        return ""
+    metric, test = found
+    count = f" of {plural(test.count, 'training')}" if test.count > 1 else ""
+    interval = f" (95 % interval {between(test.low, test.high)})" if test.has_interval else ""
+    return f", test {words(metric)} {shown(test.mean)}{count}{interval}"
 
 
 def _worse(study: Study) -> str:
@@ -113,7 +131,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
             + (f"; file {size:.2g} MB" if math.isfinite(size) else ""),
         ),
         (
-            "latency of one image",
+            f"latency of one {noun_of(study)}",
             f"{answer.latency_ms:.1f} ms" if math.isfinite(answer.latency_ms) else "not measured",
             f"{compact(answer.flops)} FLOPs; on {_machine(study)}"
             if math.isfinite(answer.flops) else f"on {_machine(study)}",
@@ -143,13 +161,18 @@ def _figure(value: float, metric: str) -> str:
 def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
-        return label, "unknown", "the default was not trained: experiments compare STUDY --default"
+        how = ": experiments compare STUDY --default"  # by accuracy, which other tasks lack
+        has_classes = task_of(study) not in (Task.LABELS, Task.NUMBERS)
+        return label, "unknown", f"the default was not trained{how if has_classes else ''}"
     gap, split = answer.gain.estimate, answer.gain.split
     # On test the two are compared by accuracy, whatever ranked the trials.
     metric = "accuracy" if split == "test" else name_on_test(study.objective)
     on = f"{words(metric)} on {split}"
     if not gap.has_interval:
-        return label, shown(gap.mean, signed=True), f"{on}, one training each: no interval"
+        gained = shown(gap.mean, signed=True)
+        if study.direction == "min" and split != "test":  # a gain is a fall there
+            gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
+        return label, gained, f"{on}, one training each: no interval"
     interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
     return label, shown(gap.mean, signed=True), f"{interval} {on}"
 

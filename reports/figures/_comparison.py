@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from experiments.record.formatting import between, compact, listed, plural, score, short, words
+from experiments.record.front import find_front
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.networks import population
 from reports.figures import _style as style
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
-from reports.statistics.pareto import front
 
+_Floats = npt.NDArray[np.float64]
 _COLORS = (*style.PALETTE, style.RED, style.GREY)
 
 
@@ -168,11 +169,17 @@ def pareto_fronts(comparison: Comparison) -> Fronts | str:
         known = np.isfinite(costs) & (costs > 0)
         if known.any():
             x, y = costs[known], arm.scores[known]
-            found.append((arm.name, x, y, front(x, y, arm.study.direction)))
+            found.append((arm.name, x, y, _front(x, y, arm.study.direction)))
     if not found:
         return "Parameters are not recorded."
     study = comparison.arms[0].study
     return Fronts(study.objective, tuple(found), study.direction)
+
+
+def _front(costs: _Floats, scores: _Floats, direction: str) -> npt.NDArray[np.int64]:
+    """Returns the positions that no other beats in score and parameters, smallest first."""
+    values = np.column_stack([scores, costs])
+    return find_front(values, [direction, "min"], [False, True]).members[::-1]
 
 
 def pareto_fronts_finding(info: Fronts) -> str:
@@ -180,7 +187,7 @@ def pareto_fronts_finding(info: Fronts) -> str:
     costs = np.concatenate([x for _, x, _, _ in info.arms])
     scores = np.concatenate([y for _, _, y, _ in info.arms])
     owner = np.concatenate([[i] * len(x) for i, (_, x, _, _) in enumerate(info.arms)])
-    best = front(costs, scores, info.direction)
+    best = _front(costs, scores, info.direction)
     shares = [(int((owner[best] == i).sum()), arm[0]) for i, arm in enumerate(info.arms)]
     said = [f"{count} of {name}" for count, name in shares if count]
     return f"Of the {len(best)} trials that none beats in both score and size, {listed(said, 8)}."

@@ -9,7 +9,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import short
+from experiments.record.predictions import Task
+from reports.analysis.label_scores import THRESHOLD, label_arrays
+from reports.analysis.numbers import numbers
 from reports.analysis.predictions import class_names, picture_arrays, predictions
+from reports.analysis.task import output_names, task_of
 from reports.figures import _style as style
 from reports.study.study import Study
 
@@ -19,22 +23,33 @@ _MOST_PIXELS = 160  # a side; larger pictures are thinned, the page shows them n
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images `(n, height, width, channels)`, uint8, with a caption each."""
+    """Images `(n, height, width, channels)`, uint8, with a caption each.
+
+    Args:
+        images: The images.
+        captions: One an image.
+        wrong: Whether the prediction is wrong, one an image; of numbers none is.
+        task: What is predicted.
+    """
 
     images: npt.NDArray[Any]
     captions: tuple[str, ...]
     wrong: tuple[bool, ...]
+    task: Task = Task.CLASSES
 
 
 def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
     """Collects pictures of one kind with the model's predictions."""
-    found, parts = predictions(study), picture_arrays(study, kind)
-    if isinstance(found, str):
+    parts, task = picture_arrays(study, kind), task_of(study)
+    found = predictions(study) if task in (Task.CLASSES, None) else ""
+    if isinstance(found, str) and found:
         return found
     if parts is None:
         return "No pictures are recorded."
     if not len(parts["images"]):
         return otherwise
+    if isinstance(found, str):
+        return _of_labels(study, parts) if task is Task.LABELS else _of_numbers(study, parts)
     labels, chances = found
     names = class_names(study, chances.shape[1])
     captions, wrong = [], []
@@ -46,6 +61,37 @@ def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
         truth = f"is {short(names[label], 12)}, said" if wrong[-1] else "rightly"
         captions.append(f"{truth}\n{predicted}\n{size[1]}x{size[0]} px")
     return Gallery(parts["images"], tuple(captions), tuple(wrong))
+
+
+def _of_numbers(study: Study, parts: dict[str, Any]) -> Gallery | str:
+    found = numbers(study)
+    if isinstance(found, str):
+        return found
+    captions = []
+    for position, size in zip(parts["positions"], parts["sizes"], strict=True):
+        true, said = found.targets[int(position)], found.outputs[int(position)]
+        captions.append(f"is {_few(true)}\nsaid {_few(said)}\n{size[1]}x{size[0]} px")
+    return Gallery(parts["images"], tuple(captions), (False,) * len(captions), Task.NUMBERS)
+
+
+def _few(values: npt.NDArray[np.float64]) -> str:
+    shown = ", ".join(f"{value:.4g}" for value in values[:2])
+    return shown + ", …" * (len(values) > 2)
+
+
+def _of_labels(study: Study, parts: dict[str, Any]) -> Gallery | str:
+    found = label_arrays(study)
+    if isinstance(found, str):
+        return found
+    targets, chances = found
+    names, captions, wrong = output_names(study, targets.shape[1]), [], []
+    for position, size in zip(parts["positions"], parts["sizes"], strict=True):
+        true, said = targets[int(position)], chances[int(position)] >= THRESHOLD
+        wrong.append(bool((true != said).any()))
+        rows = ((names[i] for i in np.flatnonzero(row)) for row in (true, said))
+        has, says = (short(", ".join(row) or "none", 18) for row in rows)
+        captions.append(f"has {has}\nsaid {says}\n{size[1]}x{size[0]} px")
+    return Gallery(parts["images"], tuple(captions), tuple(wrong), Task.LABELS)
 
 
 def gallery_height(info: Gallery) -> float:

@@ -9,9 +9,9 @@ from experiments.record.formatting import score, short, text, words
 from reports.analysis.networks import place_of_best, population
 from reports.analysis.shared import compared_axes, surrogate_of
 from reports.figures import _style as style
-from reports.figures._wide import is_wide, shares_beaten
 from reports.statistics.ablation import Ablation, ablation
 from reports.statistics.surrogate import fit_surrogate
+from reports.statistics.wide import is_wide, shares_beaten
 from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 34

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import listed, plural, score, short, words
+from experiments.record.formatting import are, listed, plural, score, short, words
 from experiments.record.methods import METHODS
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
@@ -15,6 +15,7 @@ from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
 from reports.statistics.effects import LEVEL, Effect, effects
 from reports.statistics.estimates import mean
+from reports.statistics.wide import far_worse, is_wide
 from reports.study.study import Study
 
 SECTION, ORDER = "architectures", 20
@@ -121,14 +122,36 @@ def _tested(info: Info) -> str:
 def _ends(info: Info, name: str) -> str:
     """Returns the means of the best and the worst value, over the tested networks, as text."""
     groups = [g for n, own in info.choices for g in own if n == name and g.drawn_scores]
+    limit = _worst_near(info)
+    near = {g.value: _near(g.drawn_scores, limit, info.direction) for g in groups}
     ranked = sorted(
-        groups, key=lambda g: float(np.mean(g.drawn_scores)), reverse=info.direction == "max"
+        groups, key=lambda g: float(np.mean(near[g.value])), reverse=info.direction == "max"
     )
     said = [
-        f"{score(float(np.mean(g.drawn_scores)))} with {g.value} (n = {len(g.drawn_scores)})"
+        f"{score(float(np.mean(near[g.value])))} with {g.value} (n = {len(g.drawn_scores)})"
         for g in (ranked[0], ranked[-1])
     ]
-    return " against ".join(said)
+    beyond = sum(len(g.drawn_scores) - len(near[g.value]) for g in groups)
+    without = f"; {beyond:,} far worse {are(beyond)} left out of means" if beyond else ""
+    return " against ".join(said) + without
+
+
+def _worst_near(info: Info) -> float | None:
+    """Returns the worst score that is not far worse than the others; `None` if none is far off."""
+    scores = np.array([s for group in info.choices[0][1] for s in group.scores])
+    if not is_wide(scores, info.objective):
+        return None
+    far = far_worse(scores, info.direction)
+    near = scores[~far]
+    return float(near.max() if info.direction == "min" else near.min()) if far.any() else None
+
+
+def _near(scores: tuple[float, ...], limit: float | None, direction: str) -> tuple[float, ...]:
+    """Returns the scores that are no worse than `limit`; all of them if none is."""
+    if limit is None:
+        return scores
+    kept = (s for s in scores if (s <= limit if direction == "min" else s >= limit))
+    return tuple(kept) or scores
 
 
 def _not_drawn(info: Info) -> str:
@@ -162,10 +185,13 @@ def height(info: Info) -> float:
 
 
 def draw(info: Info, ax: Axes) -> Axes:
-    """Draws every score, and the mean of independent draws with its 95 % interval."""
+    """Draws every score, and the mean of independent draws with its 95 % interval.
+
+    Means leave out what is far worse than all others, which lies beyond the axis.
+    """
     axes = style.grid(ax, len(info.choices), _COLUMNS)
     for panel, (name, groups) in zip(axes.flat, info.choices, strict=False):
-        _strip(panel, name, groups)
+        _strip(panel, name, groups, info)
     for row in axes:
         row[0].set_ylabel(f"{words(info.objective)}{info.after}")
     # Intervals of two or three trials would dwarf the trials themselves.
@@ -177,7 +203,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _strip(ax: Axes, name: str, groups: tuple[Group, ...]) -> None:
+def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
+    limit = _worst_near(info)
     for index, group in enumerate(groups):
         count = len(group.scores)
         spread = np.linspace(-0.22, 0.1, count) if count > 1 else np.zeros(count)
@@ -189,7 +216,7 @@ def _strip(ax: Axes, name: str, groups: tuple[Group, ...]) -> None:
                     ax, numbers[which].tolist(), (index + spread)[which], scores[which], color
                 )
         if drawn.any():
-            _mean(ax, index + 0.28, group.drawn_scores)
+            _mean(ax, index + 0.28, _near(group.drawn_scores, limit, info.direction))
     size = 7.0 if len(groups) > 3 else 8.5
     limit = 6 if len(groups) > 4 else 12
     ax.set_xticks(range(len(groups)), [_label(g, limit) for g in groups], fontsize=size)

@@ -9,7 +9,7 @@ from experiments.record.formatting import format_number, plural, score
 from reports.analysis.predictions import predictions
 from reports.figures import _style as style
 from reports.statistics.calibration import Calibration, calibration
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"
@@ -27,6 +27,7 @@ class Info:
     num_classes: int
 
 
+@computed_once
 def info(study: Study) -> Info | str:
     """Measures the calibration."""
     found = predictions(study)

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import format_number, plural, short
-from reports.analysis.predictions import class_names, predictions
+from reports.analysis.predictions import class_names, confusion_counts, predictions
 from reports.figures import _style as style
 from reports.statistics.estimates import wilson
 from reports.study.study import Study
@@ -35,8 +35,7 @@ def info(study: Study) -> Info | str:
     num_classes = chances.shape[1]
     if num_classes > _MAX_CLASSES:
         return f"{num_classes} classes are too many for a matrix that can be read."
-    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts, (labels, chances.argmax(axis=1)), 1)
+    counts = confusion_counts(labels, chances)
     return Info(counts, tuple(class_names(study, num_classes)))
 
 

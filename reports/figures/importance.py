@@ -11,6 +11,7 @@ from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_
 from reports.figures import _style as style
 from reports.statistics.effects import LEVEL, Effect
 from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
+from reports.statistics.wide import is_wide
 from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 30
@@ -31,6 +32,7 @@ class Info:
         method: The method that proposed the others.
         hidden: Hyperparameters left out.
         after: Epoch of the scores as text; empty for final scores.
+        of_ranks: Whether the shares are of ranks, because scores are too far apart.
     """
 
     importances: tuple[Importance, ...]
@@ -41,6 +43,7 @@ class Info:
     method: str
     hidden: int
     after: str
+    of_ranks: bool = False
 
     @property
     def is_sample(self) -> bool:
@@ -79,6 +82,7 @@ def info(study: Study) -> Info | str:
         method=draws_of(study).method,
         hidden=max(len(found) - _MOST, 0),
         after=compared.after,
+        of_ranks=is_wide(compared.scores, study.objective),
     )
 
 
@@ -108,12 +112,16 @@ def _explained(info: Info) -> str:
     first = info.importances[0]
     text = (
         f"By a model of all {plural(info.count, 'network')}{info.after} (R² {info.fit:.2f} on "
-        f"unseen ones), {words(first.name)} explains most: {first.mean:.0%} of the variance over "
-        "the space alone"
+        f"unseen ones), {words(first.name)} explains most: {first.mean:.0%} of the "
+        f"variance{_of_ranks(info)} over the space alone"
     )
     if not info.is_sample:
         text += f"; most networks were proposed by {info.method}, so the model rests on few others"
     return f"{text}."
+
+
+def _of_ranks(info: Info) -> str:
+    return " of ranks" if info.of_ranks else ""
 
 
 def height(info: Info) -> float:
@@ -136,7 +144,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel(
-        "share of variance over the space, alone, by a model (80 % band); blue: shown to matter"
+        f"share of variance{_of_ranks(info)} over the space, alone, by a model (80 % band); blue: "
+        "shown to matter"
     )
     ax.grid(visible=False, axis="y")
     more = f", {info.hidden} more not shown" if info.hidden else ""

@@ -14,8 +14,8 @@ from experiments.record.formatting import plural, short, text, words
 from reports.analysis.networks import finished
 from reports.analysis.shared import axes_of, by_importance, scores_of
 from reports.figures import _style as style
-from reports.figures._wide import is_wide, shares_beaten
 from reports.statistics.space import Axis
+from reports.statistics.wide import is_wide, shares_beaten
 from reports.study.study import Study
 
 SECTION, ORDER = "hyperparameters", 33

@@ -12,6 +12,7 @@ from experiments.record.formatting import are, compact, listed, plural, score, w
 from experiments.record.front import find_front
 from reports.analysis.front_words import exchange
 from reports.analysis.study_front import StudyFront, study_front
+from reports.analysis.task import noun_of
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.study.study import Study
@@ -66,10 +67,11 @@ def costs_of(study: Study) -> dict[str, _Array]:
     """Returns every cost of the completed trials, best first; missing ones are NaN."""
     done = study.completed
     parameters = done["trainable_parameters"] + done["frozen_parameters"]
+    noun = noun_of(study)
     return {
         "parameters": parameters.to_numpy(dtype=float),
-        "FLOPs per image": done["flops"].to_numpy(dtype=float),
-        "latency, ms per image": done["latency_ms"].to_numpy(dtype=float),
+        f"FLOPs per {noun}": done["flops"].to_numpy(dtype=float),
+        f"latency, ms per {noun}": done["latency_ms"].to_numpy(dtype=float),
         "training time, seconds": done["seconds"].to_numpy(dtype=float),
     }
 

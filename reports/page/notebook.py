@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.record.formatting import plural, words
 from experiments.record.formatting import score as shown
+from reports.analysis.task import noun_of
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import covered
 from reports.page import tables
@@ -48,7 +49,8 @@ def study_html(study: study.Study) -> str:
     for trial, test in answer.tests[:1]:
         head += (
             f"; test {escape(words(answer.test_metric))} of trial {escape(trial)} "
-            f"{shown(test.mean)} ({covered(test, answer.test_size)}, {plural(test.count, 'seed')})"
+            f"{shown(test.mean)} ({covered(test, answer.test_size, noun_of(study))}, "
+            f"{plural(test.count, 'seed')})"
         )
     frame = tables.best_trials(study)
     table = frame.to_html(index=False, escape=True, border=0) if len(frame) else ""

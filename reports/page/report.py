@@ -13,6 +13,7 @@ from reports.analysis.facts import checklist, command_line, facts, method_words
 from reports.analysis.finalist_words import finalists_note
 from reports.analysis.health import health
 from reports.analysis.health import sentence as health_sentence
+from reports.analysis.metrics_table import metrics_of_best
 from reports.analysis.race import is_of_front, race_sentence, race_table, was_chosen
 from reports.analysis.verdict import model_path, study_path, verdict
 from reports.analysis.verdict_words import run_sentence, tiles, trials_sentence, verdict_sentence
@@ -20,6 +21,7 @@ from reports.figures import figures
 from reports.figures._render import Picture, picture
 from reports.page import tables
 from reports.page.embedded import csv_link, csv_of, in_script, trials_json
+from reports.page.model_card import input_words, keep_card, layers_sentence, model_card
 from reports.page.sections import SECTIONS, can_have, sections_of
 from reports.page.sparkline import sparklines
 from reports.page.writing import assets, environment, write_text
@@ -61,9 +63,11 @@ def _write(study: Study, folder: Path, reload: float | None) -> Path:
         "finalists": tables.finalists(study),
         "race": race_table(study),
         "layers": tables.layers(study),
+        **_of_task(study),
         **({"front": tables.front(study)} if len(study.objectives) > 1 else {}),
     }
     page = _render(study, pictures, csvs, shown, reload)
+    keep_card(study)
     write_figures(folder, pictures)
     for name, csv in csvs.items():
         write_text(folder / f"{name}.csv", csv)
@@ -71,6 +75,17 @@ def _write(study: Study, folder: Path, reload: float | None) -> Path:
         write_text(folder / f"{name}.csv", csv_of(frame))
     write_text(study.files.page, page)
     return study.files.page
+
+
+def _of_task(study: Study) -> dict[str, pd.DataFrame]:
+    """Returns the tables that only some tasks have, those that are not empty."""
+    found = {
+        "worst": tables.worst_predictions(study),
+        "targets": tables.target_fits(study),
+        "labels": tables.label_table(study),
+        "metrics": tables.metrics_table(study),
+    }
+    return {name: frame for name, frame in found.items() if len(frame)}
 
 
 def check_writable(parent: Path, folder: Path) -> None:
@@ -111,6 +126,8 @@ def _render(
     failures = tables.failures(study)
     by_section = {s.id: [p for p in pictures if _section_of(p) == s.id] for s in SECTIONS}
     filled = frozenset(name for name, drawn in by_section.items() if any(p.svg for p in drawn))
+    card = model_card(study)
+    filled |= {"model-card"} if card else set()
     layers = shown["layers"]
     return environment().get_template("report.html.jinja").render(
         **assets(reload),
@@ -119,6 +136,9 @@ def _render(
         sections=sections_of(study, filled),
         pictures=by_section,
         findings=_findings(study, by_section),
+        card=card,
+        takes=input_words(study),
+        metrics_of=metrics_of_best(study),
         health=health(study),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
         race=race_sentence(study),
@@ -172,7 +192,11 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
         "health": health_sentence(health(study)),
         "all-trials": trials_sentence(study, verdict(study)),
         "how-it-was-run": run_sentence(study),
+        "model-card": f"The same text is in `{study.files.card.relative_to(study.folder)}`, for "
+        "those who get the model without this report.",
     }
+    if not pictures["what-it-sees"]:
+        found["what-it-sees"] = layers_sentence(study)
     for section, drawn in pictures.items():
         if section not in found:
             lead = next((p for p in drawn if p.svg), None)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from experiments.record.predictions import Task
+from reports.analysis.task import has_images, task_of
+
 if TYPE_CHECKING:
     from reports.study.study import Study
 
@@ -27,6 +30,7 @@ SECTIONS = (
     Section("trade-offs", "Trade-offs", "What does a higher score cost?"),
     Section("mistakes", "Mistakes", "What does the exported model get wrong on test images?"),
     Section("what-it-sees", "What the network sees", "What do its first layers make of an image?"),
+    Section("model-card", "Model card", "What should those who use the exported model know?"),
     Section("all-trials", "All trials", "What was tried, and what came of it?"),
     Section("how-it-was-run", "How it was run", "What would run it again?"),
 )  # fmt: skip
@@ -36,12 +40,19 @@ _OF_SCORES = frozenset({"progress", "hyperparameters"})
 _OF_RECORDS = frozenset({"how-it-was-run"})
 # Figures of data that only the suite records.
 _OF_THE_SUITE = frozenset({"workers", "learning_curves", "early_stopping", "tradeoffs"})
-_OF_IMAGES = frozenset({"confusion", "mistakes", "calibration", "network", "predictions"})
+_OF_CLASSES = frozenset({"confusion", "calibration"})
+_OF_IMAGES = frozenset({"mistakes", "network", "predictions"})
+# Figures that say themselves why a study that has such a task lacks them, and else nothing.
+_OF_OTHER_TASKS = frozenset({"predicted_true", "residuals", "labels"})
 
 
 def can_have(figure: str, study: "Study") -> bool:
     """Whether a study can have a figure; if it can but does not, its place says why."""
+    if figure in _OF_CLASSES:
+        return study.takes_options and task_of(study) is Task.CLASSES
     if figure in _OF_IMAGES:
+        return study.takes_options and has_images(study)
+    if figure in _OF_OTHER_TASKS:
         return study.takes_options
     return not study.is_plain or figure not in _OF_THE_SUITE
 
@@ -51,10 +62,25 @@ def sections_of(study: "Study", filled: frozenset[str]) -> tuple[Section, ...]:
 
     Args:
         study: The study.
-        filled: Ids of the sections that have figures.
+        filled: Ids of the sections that have something to show.
     """
     if study.takes_options:
-        return SECTIONS
+        left_out = frozenset({"model-card"} - filled)
+        return tuple(_worded(s, study) for s in SECTIONS if s.id not in left_out)
     shown = _ALWAYS | filled | (_OF_SCORES if len(study.completed) else frozenset())
     shown |= frozenset() if study.is_plain else _OF_RECORDS
-    return tuple(s for s in SECTIONS if s.id in shown)
+    return tuple(_worded(s, study) for s in SECTIONS if s.id in shown)
+
+
+def _worded(section: Section, study: "Study") -> Section:
+    """Returns a section as it is called where rows are no images, or numbers are predicted."""
+    title, question = section.title, section.question
+    if section.id == "mistakes" and task_of(study) is Task.NUMBERS:
+        title, question = "Errors", "How far off is the exported model on test images?"
+    if not has_images(study):
+        question = question.replace("images", "rows")
+        if section.id == "what-it-sees":
+            title, question = "The network", "What is the exported model made of?"
+    if section.id == "trade-offs" and study.direction == "min":
+        question = "What does a better score cost?"
+    return Section(section.id, title, question)

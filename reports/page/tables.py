@@ -9,11 +9,15 @@ from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import is_missing, score, text, words
 from experiments.record.objective import shown_value
 from experiments.record.reading import as_dict, as_number, clean, dicts
+from reports.analysis.label_scores import label_scores
+from reports.analysis.metrics_table import metrics_of_best
+from reports.analysis.numbers import Numbers, fits, numbers, worst
 from reports.analysis.study_front import study_front, value_of_trials
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
 
 NUM_BEST = 10
+NUM_WORST = 12
 
 
 def best_trials(study: Study) -> pd.DataFrame:
@@ -105,6 +109,91 @@ def finalists(study: Study) -> pd.DataFrame:
     if not any(row["for"] == "ranking" for row in rows):
         rows = [{name: value for name, value in row.items() if name != "for"} for row in rows]
     return pd.DataFrame(rows).fillna("")
+
+
+def worst_predictions(study: Study) -> pd.DataFrame:
+    """Test rows with the largest errors of a regression, the largest first; else empty."""
+    found = numbers(study)
+    if isinstance(found, str):
+        return pd.DataFrame()
+    rows = []
+    for place, column in worst(found, NUM_WORST):
+        true, said = found.targets[place, column], found.outputs[place, column]
+        rows.append(
+            {
+                "row": f"{place:,}",
+                "target": found.names[column],
+                "true": score(true),
+                "predicted": score(said),
+                "error": score(said - true, signed=True),
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table if len(found.names) > 1 else table.drop(columns="target")
+
+
+def target_fits(study: Study) -> pd.DataFrame:
+    """How well each of several targets of a regression is predicted; else empty."""
+    found = numbers(study)
+    if isinstance(found, str) or len(found.names) < 2:
+        return pd.DataFrame()
+    return pd.DataFrame(fit_rows(found))
+
+
+def fit_rows(found: Numbers) -> list[dict[str, str]]:
+    """Returns how well each target is predicted, as text."""
+    return [
+        {
+            "target": fit.name,
+            "mean absolute error": score(fit.mae),
+            "of always the median": score(fit.constant_mae),
+            "root mean squared error": score(fit.rmse),
+            "R²": score(fit.r2),
+            "mean error": score(fit.bias.mean, signed=True),
+        }
+        for fit in fits(found)
+    ]
+
+
+def label_table(study: Study) -> pd.DataFrame:
+    """Counts, precision, recall and F1 of each label, then of all together; else empty."""
+    found = label_scores(study)
+    if isinstance(found, str):
+        return pd.DataFrame()
+    return pd.DataFrame(
+        [
+            {
+                "label": label.name,
+                "have it": shown(label.num_true),
+                "said to": shown(label.num_said),
+                "right": shown(label.num_right),
+                "precision": score(label.precision),
+                "recall": score(label.recall),
+                "F1": score(label.f1),
+            }
+            for label in (*found.labels, found.total)
+        ]
+    )
+
+
+def metrics_table(study: Study) -> pd.DataFrame:
+    """Every metric of the recommended trial, where there is more than loss and objective."""
+    found = metrics_of_best(study)
+    usual = {"loss", "accuracy", study.objective.removeprefix("val_")}
+    if found is None or (not found.outputs and {row.name for row in found.rows} <= usual):
+        return pd.DataFrame()
+    rows = [
+        {
+            "output": row.output or "all",
+            "metric": words(row.name),
+            "training": score(row.training),
+            "validation": score(row.validation),
+            "test": score(row.test),
+        }
+        for row in found.rows
+    ]
+    empty = [n for n in ("training", "validation", "test") if not any(row[n] for row in rows)]
+    return pd.DataFrame(rows).drop(columns=[*empty, *(() if found.outputs else ("output",))])
 
 
 def _training(

@@ -9,6 +9,7 @@ from experiments.record.reading import clean
 from reports.analysis.facts import widenings
 from reports.analysis.race import contenders, race_sentence, race_table
 from reports.analysis.study_front import study_front, value_of_trials
+from reports.analysis.task import noun_of
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import covered
 from reports.page import tables
@@ -25,7 +26,7 @@ def study_text(study: Study) -> str:
         label = "best trial" if len(study.objectives) < 2 else "recommended trial"
         head.append(f"{label} {answer.trial_id}: {study.objective} {score(answer.score)}")
     for trial, test in answer.tests:
-        seeds, covers = plural(test.count, "seed"), covered(test, answer.test_size)
+        seeds, covers = plural(test.count, "seed"), covered(test, answer.test_size, noun_of(study))
         named = f"{words(answer.test_metric)} {score(test.mean)}"
         head.append(f"trial {trial} on test: {named} ({seeds}; {covers})")
     if contenders(study):

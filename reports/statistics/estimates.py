@@ -30,7 +30,7 @@ class Estimate:
         high: Upper end.
         count: Number of scores behind it.
         kind: What the interval covers: `both` (another training on other images), `seeds` (the mean
-            over trainings, on these images), or `none`.
+            over trainings, on these images), `rows` (this training on other rows), or `none`.
     """
 
     mean: float
@@ -44,17 +44,17 @@ class Estimate:
         """Whether both ends are known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
-    @property
-    def scope(self) -> str:
-        """What the interval covers, in words."""
+    def scope(self, noun: str = "image") -> str:
+        """Says what the interval covers; `noun` is what a row of the data is called."""
         if self.kind == "both" and self.count == 1:
-            return "of another training on other images; how far trainings vary is assumed"
-        return _SCOPES[self.kind]
+            return f"of another training on other {noun}s; how far trainings vary is assumed"
+        return _SCOPES[self.kind].format(noun=noun)
 
 
 _SCOPES = {
-    "both": "of another training on other images",
-    "seeds": "of the mean over trainings, on these images",
+    "both": "of another training on other {noun}s",
+    "seeds": "of the mean over trainings, on these {noun}s",
+    "rows": "of this training on other {noun}s",
     "none": "no interval",
 }
 
@@ -141,6 +141,28 @@ def mean(scores: Scores) -> Estimate:
         return Estimate(centre, math.nan, math.nan, len(values), "none")
     half = float(values.std(ddof=1)) / math.sqrt(len(values)) * t_quantile(len(values) - 1)
     return Estimate(centre, centre - half, centre + half, len(values), "seeds")
+
+
+def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:
+    """Estimates a mean over rows, such as a loss: for another training, on other rows.
+
+    The variance is that of the mean over the sample of rows, and that of trainings twice: those
+    measured, and the one to come. Degrees of freedom are Satterthwaite's. With one training the
+    interval is for this one. It ends at 0 where no score is below.
+
+    Args:
+        rows: `(num_trainings, num_rows)`, two rows or more.
+    """
+    count, size = rows.shape
+    each = rows.mean(axis=1)
+    centre, sampled = float(each.mean()), float(rows.mean(axis=0).var(ddof=1)) / size
+    trained = float(each.var(ddof=1)) * (1 + 1 / count) if count > 1 else 0.0
+    total = sampled + trained
+    spent = sampled**2 / (size - 1) + (trained**2 / (count - 1) if count > 1 else 0.0)
+    degrees = min(total**2 / spent, _UNBOUNDED) if spent > 0 else _UNBOUNDED
+    half = t_quantile(degrees) * math.sqrt(total)
+    low = max(centre - half, 0.0) if rows.min() >= 0 else centre - half
+    return Estimate(centre, low, centre + half, count, "both" if count > 1 else "rows")
 
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:

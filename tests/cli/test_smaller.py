@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras_tuner
@@ -12,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import SearchConfig, UserError
-from experiments.cli.main import _tested, main
+from experiments.cli.main import main
 from experiments.cli.options import parse_options
 from experiments.config import SearchConfig as Config
 from experiments.data.cache import Pruned
@@ -31,6 +30,7 @@ from experiments.training.task import BuildError
 from reports import load_study
 from reports.analysis.facts import _budget
 from reports.analysis.verdict import winner_on_test
+from reports.analysis.verdict_words import winner_on_test_words
 from search_spaces.mnist_cnn import MnistCnn
 from tests.reports.synthetic import Synthetic, write_study
 
@@ -282,9 +282,10 @@ def test_one_is_and_several_are() -> None:
 
 def test_the_terminal_gives_the_test_score_with_its_interval(study_folder: Path) -> None:
     study = load_study(study_folder)
-    result = SimpleNamespace(folder=study_folder, test_scores=(0.9,))
     found = winner_on_test(study)
     assert found is not None
     shown = f"(95 % interval {score(found[1].low)} to {score(found[1].high)})"
-    assert _tested(result) == f", test accuracy {score(found[1].mean)} of 2 trainings {shown}"
-    assert _tested(SimpleNamespace(folder=study_folder, test_scores=())) == ""
+    assert (
+        winner_on_test_words(study)
+        == f", test accuracy {score(found[1].mean)} of 2 trainings {shown}"
+    )

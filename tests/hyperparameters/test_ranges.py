@@ -32,7 +32,50 @@ def hyperparameter(space: keras_tuner.HyperParameters, name: str) -> Any:
 
 
 def mnist(**ranges: Any) -> keras_tuner.HyperParameters:
-    return ranged(explore(MnistCnn((28, 28, 1), 10)), ranges)
+    return ranged(explore(MnistCnn((28, 28, 1), 10)), ranges, MnistCnn.held)
+
+
+def searched(fix: Any = None, recorded: Any = None, **ranges: Any) -> keras_tuner.HyperParameters:
+    config = SearchConfig("mnist_cnn", fix=fix or {}, ranges=ranges)
+    return searched_space(MnistCnn((28, 28, 1), 10), config, recorded)
+
+
+def test_what_the_space_holds_is_opened_by_range_or_fix() -> None:
+    assert searched().values["weight_decay"] == 0
+    assert type(hyperparameter(searched(), "weight_decay")).__name__ == "Fixed"
+    decay = hyperparameter(searched(weight_decay="1e-5:1e-2"), "weight_decay")
+    assert (decay.min_value, decay.max_value, decay.sampling) == (1e-5, 1e-2, "log")
+    assert hyperparameter(searched(warmup_epochs="0:3"), "warmup_epochs").default == 0
+    assert searched({"label_smoothing": "0.1"}).values["label_smoothing"] == 0.1
+    assert searched({"weight_decay": "0"}).values["weight_decay"] == 0  # outside its log range
+    with pytest.raises(UserError, match="label_smoothing=7: expected number from 0 to"):
+        searched({"label_smoothing": 7})
+
+
+@pytest.mark.parametrize(
+    ("name", "wide"),
+    [("learning_rate", "1e-5:1e-1"), ("dropout", "0:0.8"), ("filters_0", "8:64"),
+     ("pooling", "max,average,stride,median"), ("conv_blocks", "1:4")],
+)  # fmt: skip
+def test_a_range_that_the_space_has_narrowed_since_stays_as_recorded(name: str, wide: str) -> None:
+    recorded = json.loads(json.dumps(describe_space(searched(**{name: wide}))))
+    assert describe_space(searched(recorded=recorded)) == recorded
+    assert describe_space(searched()) == describe_space(searched(recorded=describe_space(mnist())))
+
+
+def test_what_the_space_holds_can_be_opened_later_if_its_range_has_the_value() -> None:
+    before = describe_space(searched())
+    changes = widened(before, describe_space(searched(label_smoothing="0:0.2")))
+    assert [(c.name, c.was, c.now) for c in changes] == [("label_smoothing", "0", "0 to 0.2")]
+    with pytest.raises(UserError, match="'weight_decay' was Fixed"):
+        widened(before, describe_space(searched(weight_decay="1e-5:1e-2")))
+
+
+def test_what_a_study_has_not_recorded_stays_out_of_it() -> None:
+    recorded = [hp for hp in describe_space(searched()) if hp["name"] not in MnistCnn.added]
+    assert describe_space(searched(recorded=recorded)) == recorded
+    unknown = [hp for hp in recorded if hp["name"] != "dropout"]  # it was always there
+    assert "dropout" in searched(recorded=unknown).values
 
 
 def test_steps_scales_conditions_and_order_stay() -> None:

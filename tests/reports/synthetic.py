@@ -52,6 +52,12 @@ class Synthetic:
     diverged: float = 0.0  # validation loss of the last trial that was completed, if any
     without_accuracy: bool = False  # on test
     further: tuple[tuple[str, str], ...] = ()  # objectives after val_accuracy, with directions
+    task: str = "classes"  # or numbers (a regression), or labels (several an example)
+    num_outputs: int = 1  # of a task without classes
+    shape: tuple[int, ...] = (8, 8, 1)  # of an example
+    error: float = 0.3  # standard deviation of a regression's errors; targets have 1
+    outputs: tuple[str, ...] = ()  # names of a model's outputs, with a loss of each in histories
+    with_model: bool = False  # whether a file is where the exported model is
 
 
 def write_study(runs: Path, plan: Synthetic) -> Path:
@@ -85,6 +91,7 @@ def _trial_id(index: int, plan: Synthetic) -> str:
 
 def _record(plan: Synthetic) -> dict[str, Any]:
     names = plan.class_names or [f"class {i}" for i in range(plan.num_classes)]
+    names = names if plan.task == "classes" else []
     return {
         "format": 1,
         "name": plan.name,
@@ -99,7 +106,7 @@ def _record(plan: Synthetic) -> dict[str, Any]:
         "space": SPACE,
         "architecture": ["conv_blocks", "pooling", "batch_norm"],
         "dataset": {
-            "name": "digits", "class_names": names, "shape": [8, 8, 1], "skipped": [],
+            "name": "digits", "class_names": names, "shape": list(plan.shape), "skipped": [],
             "counts": {"train": 1000, "validation": 250, "test": plan.num_test},
             "fingerprint": plan.fingerprint,
         },
@@ -126,6 +133,50 @@ def _draw(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+MODEL = {
+    "trainable_parameters": 1000, "frozen_parameters": 10, "flops": 2e6, "latency_ms": 3.2,
+    "layers": [{"name": "conv", "kind": "Conv2D", "depth": 0, "output_shape": [None, 8, 8, 4],
+                "trainable_parameters": 40, "frozen_parameters": 0}],
+}  # fmt: skip
+
+
+def _write_outputs(artifacts: Path, best: str, plan: Synthetic, rng: np.random.Generator) -> None:
+    """Writes what finalists leave of a regression, or of several labels an example."""
+    size = (plan.num_test, plan.num_outputs)
+    is_labels, name = plan.task == "labels", "probabilities" if plan.task == "labels" else "outputs"
+    targets = rng.normal(size=size)
+    targets = (targets > 0.5).astype(np.float64) if is_labels else targets
+    predicted = [_predict(targets, plan, rng) for _ in range(plan.num_seeds)]
+    runs = [
+        {"seed": seed, "score": 0.2, "history": {}, "epoch_seconds": [1.0],
+         "test": _losses(targets, output, plan), "test_size": plan.num_test}
+        for seed, output in enumerate(predicted)
+    ]  # fmt: skip
+    _dump(artifacts / "finalists.json", [{"trial_id": best, "runs": runs, "exported_run": 0}])
+    _dump(artifacts / "model.json", MODEL)
+    np.savez(artifacts / "predictions.npz", targets=targets, **{name: predicted[0]})
+    np.savez(
+        artifacts / "finalists.npz", targets=targets,
+        **{f"seeds_{best}": np.arange(plan.num_seeds), f"outputs_{best}": np.stack(predicted)},
+    )  # fmt: skip
+
+
+def _predict(targets: Any, plan: Synthetic, rng: np.random.Generator) -> Any:
+    noise = rng.normal(0, plan.error, targets.shape)
+    output = np.clip(0.15 + 0.7 * targets + noise, 0.01, 0.99) if plan.task == "labels" else (
+        targets + noise)  # fmt: skip
+    return output.astype(np.float32)
+
+
+def _losses(targets: Any, output: Any, plan: Synthetic) -> dict[str, float]:
+    if plan.task == "labels":
+        chance = output.astype(np.float64)
+        loss = -(targets * np.log(chance) + (1 - targets) * np.log(1 - chance)).mean()
+        return {"loss": float(loss), "binary_accuracy": float(((output > 0.5) == targets).mean())}
+    errors = output - targets
+    return {"loss": float((errors**2).mean()), "mae": float(np.abs(errors).mean())}
+
+
 def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Generator) -> float:
     values, trial_id = _draw(rng), _trial_id(index, plan)
     quality = 0.93 - 0.08 * (np.log10(values["learning_rate"]) + 2.5) ** 2
@@ -138,6 +189,12 @@ def _write_trial(folder: Path, index: int, plan: Synthetic, rng: np.random.Gener
     }  # fmt: skip
     if plan.objective[0] == "val_f1_score":
         history["val_f1_score"] = (curve - 0.05).tolist()
+    if plan.task == "numbers":
+        history = {n: v for n, v in history.items() if n.endswith("loss")}
+        history["mae"], history["val_mae"] = ([v**0.5 for v in history[n]] for n in
+                                              ("loss", "val_loss"))  # fmt: skip
+    for name in plan.outputs:
+        history[f"{name}_loss"], history[f"val_{name}_loss"] = history["loss"], history["val_loss"]
     if plan.diverged and index == plan.num_trials - plan.num_failed - 1:
         history["val_loss"] = [plan.diverged] * plan.num_epochs
     choose = max if plan.objective[1] == "max" else min
@@ -181,6 +238,11 @@ def _add_objectives(result: dict[str, Any], plan: Synthetic, rng: np.random.Gene
 
 def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Generator) -> None:
     artifacts = folder / "artifacts"
+    if plan.with_model:
+        (folder / "best_model.keras").write_bytes(b"a model")
+    if plan.task != "classes":
+        _write_outputs(artifacts, best, plan, rng)
+        return
     labels, chances = predictions(plan.num_test, plan.num_classes, plan.test_accuracy, rng)
     right = float((chances.argmax(axis=1) == labels).mean())
     accuracies = [right, *(right + rng.normal(0, plan.seed_spread, plan.num_seeds - 1))]
@@ -191,11 +253,7 @@ def _write_artifacts(folder: Path, best: str, plan: Synthetic, rng: np.random.Ge
         for index, a in enumerate(accuracies)
     ]  # fmt: skip
     _dump(artifacts / "finalists.json", [{"trial_id": best, "runs": runs, "exported_run": 0}])
-    _dump(artifacts / "model.json", {
-        "trainable_parameters": 1000, "frozen_parameters": 10, "flops": 2e6, "latency_ms": 3.2,
-        "layers": [{"name": "conv", "kind": "Conv2D", "depth": 0, "output_shape": [None, 8, 8, 4],
-                    "trainable_parameters": 40, "frozen_parameters": 0}],
-    })  # fmt: skip
+    _dump(artifacts / "model.json", MODEL)
     np.savez_compressed(artifacts / "predictions.npz", labels=labels, probabilities=chances)
     pictures = {}
     for kind, positions in (

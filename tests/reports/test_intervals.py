@@ -25,7 +25,7 @@ def test_an_interval_has_a_width(scores: list[float]) -> None:
     found = estimates.accuracy(scores, 500)
     assert found.high - found.low > 0.005
     assert 0 <= found.low <= found.mean <= found.high <= 1
-    assert "of another training on other images" in found.scope
+    assert "of another training on other images" in found.scope()
 
 
 def test_more_seeds_do_not_make_the_images_certain() -> None:

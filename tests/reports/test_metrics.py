@@ -3,25 +3,24 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from experiments.cli.main import _tested
 from experiments.record.formatting import article, compact, score
 from reports import Study, load_study
 from reports.analysis.facts import checklist
 from reports.analysis.health import health
 from reports.analysis.verdict import verdict
-from reports.analysis.verdict_words import tiles, verdict_sentence
+from reports.analysis.verdict_words import tiles, verdict_sentence, winner_on_test_words
 from reports.figures import figures
 from reports.figures._style import distinct
-from reports.figures._wide import far_worse, scale_scores
+from reports.figures._wide import scale_scores
 from reports.page.listing import studies_table
 from reports.page.notebook import study_html
 from reports.page.tables import best_trials, finalists
 from reports.page.terminal import study_text
+from reports.statistics.wide import far_worse
 from reports.study.metrics import is_proportion, is_share_of_images
 from tests.reports.synthetic import Synthetic, write_study
 
@@ -141,13 +140,11 @@ def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path)
     folder = write_study(tmp_path, Synthetic(8, name="f1", objective=F1))
     runs = load_study(folder).finalists[0]["runs"]
     mean = sum(run["test"]["f1_score"] for run in runs) / len(runs)
-    result = SimpleNamespace(folder=folder, test_scores=(0.9,))
     line = f", test f1 score {score(mean)} of 3 trainings (95 % interval "
-    assert _tested(result).startswith(line)
+    assert winner_on_test_words(load_study(folder)).startswith(line)
     folder = write_study(tmp_path, Synthetic(8, name="accuracy"))
-    result = SimpleNamespace(folder=folder, test_scores=(0.9,))
-    assert re.match(r", test accuracy 0\.\d{4} of 3 trainings \(95 % interval ", _tested(result))
-    assert _tested(SimpleNamespace(folder=folder, test_scores=())) == ""
+    found = winner_on_test_words(load_study(folder))
+    assert re.match(r", test accuracy 0\.\d{4} of 3 trainings \(95 % interval ", found)
 
 
 def test_runs_without_accuracy_are_usable(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from reports.statistics.calibration import calibration
 from reports.statistics.effects import effects
 from reports.statistics.expected import expected_best, expected_performance, same_budget
 from reports.statistics.importance import importances
-from reports.statistics.pareto import front
 from reports.statistics.space import axis
 from reports.statistics.surrogate import fit_surrogate
 
@@ -116,11 +115,11 @@ def test_the_expected_best_is_drawn_well_below_the_number_of_scores() -> None:
 def test_pareto_front_and_knee_by_hand() -> None:
     costs = np.array([1.0, 2.0, 3.0, 4.0, 4.0, 2.5])
     scores = np.array([0.5, 0.9, 0.8, 0.95, 0.94, 0.9])
-    best = front(costs, scores)
-    assert best.tolist() == [0, 1, 3]
     values = np.column_stack([scores, costs])
-    assert find_front(values, ["max", "min"], [False, True]).knee == 1
-    assert front(costs, -scores, "min").tolist() == [0, 1, 3]
+    found = find_front(values, ["max", "min"], [False, True])
+    assert (found.members.tolist(), found.knee) == ([3, 1, 0], 1)
+    least = find_front(values * [-1, 1], ["min", "min"], [False, True])
+    assert least.members.tolist() == [3, 1, 0]
     assert find_front(values[:2], ["max", "min"], [False, True]).knee is None
 
 

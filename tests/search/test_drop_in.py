@@ -125,6 +125,103 @@ def test_an_interrupted_search_resumes_to_the_same_table(tmp_path: Path) -> None
     assert [s.get("ended_by") for s in sessions] == ["interrupted", None]
 
 
+class _KilledError(BaseException):
+    """Ends a search as a kill does: nothing is recorded of it."""
+
+
+class _Counted(keras.Sequential):  # type: ignore[misc]
+    """Counts the batches that it is trained on, and is killed at one of them."""
+
+    batches, killed_at = 0, 0
+
+    def train_step(self, data: Any) -> Any:
+        _Counted.batches += 1
+        if _Counted.batches == _Counted.killed_at:
+            raise _KilledError
+        return super().train_step(data)
+
+
+def counted(hp: Any) -> keras.Model:
+    units = hp.Int("units", 2, 12)
+    layers = [keras.layers.Dense(units), keras.layers.Dropout(0.3), keras.layers.Dense(1)]
+    model = _Counted([keras.Input((4,)), *layers] if units % 2 else layers)
+    model.compile(keras.optimizers.Adam(0.02), "mse", run_eagerly=True)
+    return model
+
+
+class _Unknown(keras.callbacks.Callback):  # type: ignore[misc]
+    """Nothing is known of what it does."""
+
+
+_STOPPING = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+_CALLBACKS = {
+    "none": [],
+    "stopping": [_STOPPING, keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.3)],
+    "schedule": [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.8)],
+    "unknown": [_Unknown()],
+}
+_PER_EPOCH = 4  # batches of 16 rows
+
+
+def epochs_of(tuner: Any) -> Any:
+    return load_study(tuner.folder).epochs.drop(columns="seconds", errors="ignore")
+
+
+@pytest.fixture
+def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.training.snapshot._SECONDS", 0)
+    monkeypatch.setattr("experiments.training.snapshot._SHARE", 0)
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("every_epoch_is_kept")
+@pytest.mark.parametrize(
+    ("name", "executions"), [("none", 1), ("stopping", 1), ("schedule", 2), ("unknown", 1)]
+)
+def test_a_killed_training_goes_on_from_its_last_epoch(
+    name: str, executions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(place: Path) -> Any:
+        _Counted.batches = 0
+        tuner = make(place, model=counted, max_trials=2, executions_per_trial=executions)
+        return searched(tuner, epochs=8, batch_size=16, callbacks=_CALLBACKS[name])
+
+    whole = search(tmp_path / "whole")
+    num_whole = _Counted.batches
+    first = load_study(whole.folder).epochs.groupby("trial_id").size().iloc[0]
+    killed_at = _PER_EPOCH * (first + 5) + 2  # within the sixth epoch of the second trial
+    monkeypatch.setattr(_Counted, "killed_at", killed_at)
+    with pytest.raises(_KilledError):
+        search(tmp_path)
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    resumed = search(tmp_path)
+    again = 5 * _PER_EPOCH if name == "unknown" else 0
+    assert _Counted.batches == num_whole - (first + 5) * _PER_EPOCH + again
+    assert table(resumed) == table(whole)
+    assert epochs_of(resumed).equals(epochs_of(whole))
+    (ours, theirs) = (t.get_best_models(1)[0].get_weights() for t in (resumed, whole))
+    assert all(map(np.array_equal, ours, theirs))
+    assert not list(resumed.folder.glob("trial_*/snapshot-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("every_epoch_is_kept")
+def test_a_killed_training_of_other_data_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Counted, "killed_at", _PER_EPOCH * 3 + 1)
+    _Counted.batches = 0
+    with pytest.raises(_KilledError):
+        searched(make(tmp_path, model=counted, max_trials=1), epochs=4, batch_size=16)
+    _Counted.batches = 0
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    tuner = make(tmp_path, model=counted, max_trials=1)
+    tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=16)
+    assert _Counted.batches == 4 * _PER_EPOCH
+    assert "the arrays are others than in the first session" in capsys.readouterr().out
+
+
 def test_a_search_is_extended_and_its_answers_are_there_before_it(tmp_path: Path) -> None:
     before = table(searched(make(tmp_path)))
     again = make(tmp_path, max_trials=4)
@@ -162,6 +259,35 @@ def test_a_function_of_known_hyperparameters_takes_the_automatic_method(tmp_path
     assert load_study(tuner.folder).record["config"]["method"] == "tpe"
 
 
+def test_an_oracle_of_keras_tuner_says_the_method(tmp_path: Path) -> None:
+    oracle = keras_tuner.oracles.BayesianOptimizationOracle(
+        keras_tuner.Objective("val_loss", "min"), max_trials=2, alpha=1e-3, num_initial_points=1
+    )
+    tuner = experiments.Tuner(oracle, build_model, directory=tmp_path, project_name="mine")
+    record = load_study(searched(tuner).folder).record["config"]
+    assert (record["method"], record["objective"], record["max_trials"]) == (
+        "bayesian", "val_loss:min", 2,
+    )  # fmt: skip
+    assert record["method_settings"] == {"num_initial_points": 1, "alpha": 1e-3, "beta": 2.6}
+    banded = keras_tuner.oracles.HyperbandOracle("val_loss", max_epochs=4, factor=2, seed=1)
+    halving = experiments.Tuner(
+        oracle=banded, hypermodel=build_model, directory=tmp_path, project_name="other"
+    )
+    assert (halving._config.method, halving._config.max_trials) == ("hyperband", 15)
+    with pytest.raises(experiments.UserError, match="oracle is a _Own; RandomSearchOracle, "):
+        experiments.Tuner(oracle=_Own("val_loss"), hypermodel=build_model, directory=tmp_path)
+
+
+class _Own(keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+    """An oracle of one's own."""
+
+
+def test_names_of_keras_tuner_are_found() -> None:
+    for name in ("Oracle", "oracles", "errors", "applications", "HyperParameters"):
+        assert getattr(experiments, name) is getattr(keras_tuner, name)
+    assert experiments.tuners.RandomSearch is experiments.RandomSearch
+
+
 def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: Path) -> None:
     def tuner(max_trials: int) -> Any:
         return _Parabola(max_trials=max_trials, seed=0, directory=tmp_path, project_name="mine")
@@ -173,9 +299,18 @@ def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: P
     assert len(load_study(tmp_path / "mine").record["sessions"]) == 2
 
 
-def test_promoted_trials_continue_the_networks_that_they_come_from(tmp_path: Path) -> None:
+def unbuilt(hp: Any) -> keras.Model:
+    model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 12)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse")
+    return model
+
+
+@pytest.mark.parametrize("model", [build_model, unbuilt])
+def test_promoted_trials_continue_the_networks_that_they_come_from(
+    model: Any, tmp_path: Path
+) -> None:
     tuner = experiments.Hyperband(
-        build_model, "val_loss", 3, directory=tmp_path, project_name="mine", seed=1
+        model, "val_loss", 3, directory=tmp_path, project_name="mine", seed=1
     )
     searched(tuner)
     trials = tuner.oracle.trials
@@ -253,6 +388,9 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("unknown method 'best'", method="best")
     refused("objective 'val_x'.*direction", objective="val_x")
     refused("workers should be auto or 0 or more; got -1", workers=-1)
+    refused("^deadline='soon': expected a duration", deadline="soon")
+    refused("^max_trials should be a whole number, 1 or more; got 0", max_trials=0)
+    refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("mine")
@@ -267,6 +405,20 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         with pytest.raises(experiments.UserError, match=f"study 'mine' has {name} "):
             make(tmp_path, **{name: value})
     assert len(table(searched(make(tmp_path, overwrite=True, seed=2, max_trials=2)))) == 2
+
+
+@pytest.mark.parametrize("name", ["my models (2)", "häuser & 50%", "_old.try", "a/b"])
+def test_a_project_has_any_name_that_a_folder_may_have(name: str, tmp_path: Path) -> None:
+    tuner = searched(
+        experiments.RandomSearch(
+            build_model, "val_loss", 1, directory=tmp_path, project_name=name, seed=0
+        )
+    )
+    assert tuner.folder == tmp_path / name
+    assert tuner.report() == tmp_path / name / "report/index.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["show", tuner.folder.name, "--runs-dir", str(tuner.folder.parent)])
+    assert ended.value.code == 0
 
 
 def test_commands_that_need_the_model_name_the_script(
@@ -307,6 +459,27 @@ def test_worker_processes_get_model_and_data(tmp_path: Path) -> None:
     trials = load_study(tmp_path / "mine").trials
     assert list(trials["status"]) == ["completed"] * 3
     assert trials["worker"].str.startswith("worker ").all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guard", ["", "if __name__ == '__main__':\n    "])
+def test_a_script_from_standard_input_has_workers(guard: str, tmp_path: Path) -> None:
+    text = f"{_WORKERS}{guard}run()\n"
+    command = [sys.executable, "-", tmp_path]
+    subprocess.run(command, input=text, check=True, capture_output=True, text=True)
+    assert list(load_study(tmp_path / "mine").trials["status"]) == ["completed"] * 3
+
+
+@pytest.mark.slow
+def test_a_guarded_script_that_workers_cannot_import_is_not_told_to_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    fails = "if __name__ != '__main__': raise ImportError('only here')\n"
+    script.write_text(f"{fails}{_WORKERS}if __name__ == '__main__':\n    run()\n")
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "only here" in done.stderr
+    assert "before it could begin a trial: its error is printed above" in done.stderr
+    assert "belongs under" not in done.stderr
 
 
 @pytest.mark.slow

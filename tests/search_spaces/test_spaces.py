@@ -10,9 +10,12 @@ import pytest
 from sklearn.metrics import f1_score
 
 from search_spaces import names, space_class
+from search_spaces._backbone import unfreeze_from
+from search_spaces._bases import BASES
 from search_spaces._metrics import MacroF1
+from search_spaces._recipe import learning_rate_at, loss_of, make_optimizer
 from search_spaces.mnist_cnn import MnistCnn
-from search_spaces.transfer_head import CUT_POINTS, TransferHead, unfreeze_from
+from search_spaces.transfer_head import TransferHead
 
 SHAPES: dict[str, Any] = {
     "mnist_cnn": ((28, 28, 1), {}),
@@ -64,10 +67,51 @@ def test_mnist_cnn_default_is_the_tutorials_model() -> None:
         {"pooling": "stride", "conv_blocks": 2, "batch_norm": True, "kernel_size": 5},
         {"optimizer": "sgd", "conv_blocks": 3, "learning_rate_schedule": "cosine"},
         {"optimizer": "rmsprop", "batch_size": 256},
+        {"convs_per_block": 2, "conv_blocks": 2, "batch_norm": True, "pooling": "stride"},
+        {"head": "average", "conv_blocks": 4, "filters_3": 128, "augment": "affine"},
+        {"label_smoothing": 0.1, "weight_decay": 1e-3, "warmup_epochs": 2},
     ],
 )
 def test_mnist_cnn_takes_a_step(values: dict[str, Any]) -> None:
     step(MnistCnn((28, 28, 1), 10), **values)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_label_smoothing_is_the_loss_of_smoothed_one_hot_labels(num_classes: int) -> None:
+    rng = np.random.default_rng(0)
+    labels, outputs = rng.integers(0, num_classes, 9), rng.dirichlet(np.ones(num_classes), 9)
+    given = outputs[:, 1:] if num_classes == 2 else outputs
+    found = keras.losses.get(loss_of(num_classes, 0.2))(labels[:, None], given)
+    expected = keras.losses.CategoricalCrossentropy(label_smoothing=0.2)(
+        np.eye(num_classes)[labels], outputs
+    )
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    with pytest.raises(ValueError, match="below 1, it is 1"):
+        loss_of(num_classes, 1.0)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
+def test_weight_decay_shrinks_kernels_alone(name: str) -> None:
+    layer = keras.layers.Dense(2, bias_initializer="ones")
+    layer.build((None, 3))
+    kernel = layer.kernel.numpy()
+    optimizer = make_optimizer(name, 0.1, weight_decay=0.5)
+    nothing = [keras.ops.zeros_like(weight) for weight in layer.weights]
+    optimizer.apply(nothing, layer.weights)
+    assert layer.kernel.numpy() == pytest.approx(kernel * (1 - 0.1 * 0.5))
+    assert layer.bias.numpy() == pytest.approx(1.0)
+
+
+def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
+    def rates(first: int, end: int, **options: Any) -> list[float]:
+        rate = learning_rate_at(1.0, end, first=first, **options)
+        return [rate(epoch, 0.0) for epoch in range(first, end)]
+
+    assert rates(0, 4) == pytest.approx([1, 0.8536, 0.5, 0.1464], abs=1e-4)
+    assert rates(3, 7) == rates(0, 4)
+    assert rates(0, 5, warmup_epochs=1) == pytest.approx([0.5, *rates(0, 4)])
+    assert rates(0, 3, warmup_epochs=1, cosine=False) == [0.5, 1, 1]
+    assert rates(0, 2, warmup_epochs=9) == [0.5, 1]  # a short trial reaches its rate too
 
 
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
@@ -81,7 +125,7 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     "values",
     [
         {"head_pooling": "max", "dense_layers": 2, "dropout": 0.5, "flip": True},
-        *({"unfreeze": True, "unfreeze_from": cut} for cut in CUT_POINTS),
+        *({"unfreeze": True, "unfreeze_from": cut} for cut in BASES["MobileNetV2"].cuts),
     ],
 )
 def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
@@ -144,7 +188,7 @@ def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
         ({"alpha": "wide"}, "alpha should be a number"),
         ({"alpha": "nan"}, "above 0 and at most 4"),
         ({"alpha": 100, "weights": "none"}, "above 0 and at most 4"),
-        ({"alpha": True}, "above 0 and at most 4"),
+        ({"alpha": True}, "alpha should be a number"),
         ({"crop": 1}, "from 0 to below 1"),
         ({"alpha": 0.4}, "not for \\[0.4\\]"),
         ({"weights": "/no/such/file"}, "no file at"),

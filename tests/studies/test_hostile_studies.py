@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -28,8 +29,10 @@ from experiments.record.status_file import StatusFile, read_status
 from experiments.record.study import read_study
 from experiments.record.test_uses import note_look
 from experiments.search.repair import _read
+from experiments.studies.confirmed_files import ConfirmedRuns, read_confirmed
 from experiments.studies.free_disk import free_disk
 from experiments.studies.reopen import Opened
+from experiments.studies.reproduce import reproduce
 from experiments.training.snapshot import read_snapshot
 from reports import load_study
 from reports.analysis.verdict import verdict
@@ -210,3 +213,36 @@ def test_a_finalists_seed_that_is_no_number_is_text(tmp_path: Path) -> None:
     records[0]["runs"][0]["seed"] = [7]
     path.write_text(json.dumps(records))
     assert verdict(load_study(folder)).tests
+
+
+@pytest.mark.parametrize("seed", ["", [1], None, 1.5])
+def test_a_seed_that_is_no_whole_number_is_damage(study: Path, seed: object) -> None:
+    path = study / "trial_0" / "result.json"
+    record = json.loads(path.read_text())
+    record["executions"][0]["seed"] = seed
+    path.write_text(json.dumps(record))
+    opened = cast(Opened, SimpleNamespace(study=load_study(study)))
+    with pytest.raises(UserError, match=r"damaged: executions: seed should be a whole number"):
+        reproduce(opened, "0")
+
+
+@pytest.mark.parametrize("seed", [[1], {"a": 1}])
+def test_damaged_trainings_of_a_comparison_are_named(tmp_path: Path, seed: object) -> None:
+    path, labels = tmp_path / "0001.json", np.zeros(3, np.int64)
+    run = {"seed": 1, "score": 0.5}
+    ConfirmedRuns("0001", labels, [run], {1: labels}).write(path)
+    assert read_confirmed(path, "0001", labels).runs == [run]
+    for record in ({"seed": seed, "score": 0.5}, {"seed": 1}, {"score": 0.5}):
+        path.write_text(json.dumps([{"trial_id": "0001", "runs": [record]}]))
+        with pytest.raises(UserError, match=r"0001.json' is damaged .* made again"):
+            read_confirmed(path, "0001", labels)
+
+
+def test_hyperparameters_of_the_wrong_kind_are_named(study: Path) -> None:
+    path = study / "trial_0" / "trial.json"
+    record = json.loads(path.read_text())
+    record["hyperparameters"]["values"]["tuner/epochs"] = "many"
+    path.write_text(json.dumps(record))
+    opened = cast(Opened, SimpleNamespace(study=load_study(study)))
+    with pytest.raises(UserError, match=r"trial.json' is damaged: .*tuner/epochs should be"):
+        Opened.hyperparameters(opened, "0")

@@ -1,5 +1,6 @@
 """The lean loop and the feed: Keras' own results, in an order that depends on nothing else."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -8,6 +9,8 @@ import pytest
 
 from experiments.training import loop
 from experiments.training.feed import Feed, rows_of
+from search_spaces._augmentation import affine, shifted
+from search_spaces.base import Augmentation
 from search_spaces.frozen import FLIPPED, ORIGINAL
 
 
@@ -74,6 +77,23 @@ def test_every_image_is_fed_once_an_epoch_in_one_of_its_views() -> None:
         seen += positions.tolist()
     assert sorted(seen) == list(range(100))
     assert 30 < flipped < 70
+
+
+@pytest.mark.parametrize("change", [shifted, affine])
+def test_changed_images_are_a_function_of_seed_and_epoch(change: Augmentation) -> None:
+    def fed(seed: int | None, epoch: int, indices: Iterable[int] = range(13)) -> Any:
+        feed = Feed([rows_of(images())], np.arange(100), 8, seed, augment=change)
+        feed.epoch = epoch
+        batches = {index: feed.batch(index) for index in indices}
+        return [np.concatenate(part) for part in zip(*(batches[i] for i in range(13)), strict=True)]
+
+    (first, positions), (again, _) = fed(3, 2), fed(3, 2, reversed(range(13)))
+    assert np.array_equal(first, again)  # also of one that begins in the middle
+    assert sorted(positions) == list(range(100))
+    assert not np.array_equal(first, images()[positions])
+    assert not np.array_equal(first, fed(3, 1)[0])
+    assert not np.array_equal(first, fed(4, 2)[0])
+    assert np.array_equal(fed(None, 2)[0], images())  # validation stays as it is
 
 
 def test_an_iterator_is_let_go_of_at_once() -> None:

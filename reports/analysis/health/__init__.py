@@ -26,12 +26,18 @@ from reports.analysis.health.recorded import files, notes, one_seed, running, st
 from reports.analysis.health.training import last_epoch, overfitting
 from reports.study.study import Study, computed_once
 
-__all__ = ["CHECKS", "GOOD", "Finding", "health", "sentence"]
+__all__ = ["CHECKS", "GOOD", "OF_MODEL", "Finding", "health", "sentence"]
 
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
     files, notes, baseline, duplicates, conflicting, missing_classes, constant, imbalance,
     running, states, one_seed, edges, widened, last_epoch, overfitting, too_few, close,
     unimportant,
+)  # fmt: skip
+
+
+# What limits the exported model, whatever the search was worth.
+OF_MODEL = (
+    baseline, duplicates, conflicting, missing_classes, constant, imbalance, one_seed, overfitting,
 )  # fmt: skip
 
 

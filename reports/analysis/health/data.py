@@ -10,6 +10,8 @@ from experiments.record.notes import DOUBT, PROBLEM
 from experiments.record.reading import as_dict, as_number, clean, dig
 from reports.analysis.baseline import class_counts, no_better
 from reports.analysis.health.finding import Finding
+from reports.analysis.numbers import no_better_than_constant
+from reports.analysis.task import has_images, noun_of
 from reports.study.metrics import is_share_of_images
 from reports.study.study import Study
 
@@ -22,6 +24,7 @@ def baseline(study: Study) -> Iterator[Finding]:
 
     It uses Wilson's 95 % interval, and misses some 2.5 % of models that are just as good.
     """
+    yield from _constant_prediction(study)
     found = no_better(study)
     if found is None:
         return
@@ -31,6 +34,25 @@ def baseline(study: Study) -> Iterator[Finding]:
         f"the best {verb} than always saying {found.class_name!r}: {found.split} "
         f"{words(found.metric)} {score(found.reached)} against {score(found.value)}",
         f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
+    )
+
+
+def _constant_prediction(study: Study) -> Iterator[Finding]:
+    """Reports that a regression is not shown to beat always saying the median.
+
+    It uses the 95 % interval of the mean difference of absolute errors on test.
+    """
+    found = no_better_than_constant(study)
+    if found is None:
+        return
+    verb = "is not shown to be better" if found.is_less else "is no better"
+    unit = f", {found.unit}" if found.unit else ""
+    yield Finding(
+        PROBLEM,
+        f"the exported model {verb} than always saying the median of the test targets: mean "
+        f"absolute error {score(found.error)} against {score(found.constant)}{unit}",
+        "look whether inputs and targets belong together and are scaled; search with more epochs "
+        "or other learning rates",
     )
 
 
@@ -49,7 +71,7 @@ def _for_baseline(counts: list[int]) -> str:
 
 def duplicates(study: Study) -> Iterator[Finding]:
     """Counts images that are in two splits: if test images are, scores are too high."""
-    counts = as_dict(dig(study.record, "dataset", "counts"))
+    counts, noun = as_dict(dig(study.record, "dataset", "counts")), noun_of(study)
     for pair, value in as_dict(dig(study.record, "dataset", "duplicates")).items():
         count, (first, _, second) = _count(value), clean(pair, 40).partition("/")
         if not count or not second:
@@ -59,7 +81,7 @@ def duplicates(study: Study) -> Iterator[Finding]:
         verb = "is" if count == 1 else "are"
         yield Finding(
             PROBLEM if second == "test" else DOUBT,
-            f"{count:,}{of} {second} {'image' if count == 1 and not of else 'images'} {verb} in "
+            f"{count:,}{of} {second} {noun if count == 1 and not of else f'{noun}s'} {verb} in "
             f"{first} too",
             f"remove the copies: {second} scores count what was {_SEEN.get(first, 'seen')}, so "
             "they are too high",
@@ -75,7 +97,8 @@ def conflicting(study: Study) -> Iterator[Finding]:
     if count:
         yield Finding(
             PROBLEM,
-            f"{plural(count, 'image')} {'has' if count == 1 else 'have'} a copy with another label",
+            f"{plural(count, noun_of(study))} {'has' if count == 1 else 'have'} a copy with "
+            "another label",
             "look at them and keep each in one class: whatever a model says of them, it is wrong "
             "of one copy",
         )
@@ -88,9 +111,9 @@ def missing_classes(study: Study) -> Iterator[Finding]:
         if absent:
             yield Finding(
                 PROBLEM,
-                f"{clean(split, 40)} has no image of {'class' if len(absent) == 1 else 'classes'} "
-                f"{listed(absent)}",
-                "add images of them, or search another division (--split-seed)",
+                f"{clean(split, 40)} has no {noun_of(study)} of "
+                f"{'class' if len(absent) == 1 else 'classes'} {listed(absent)}",
+                f"add {noun_of(study)}s of them, or search another division (--split-seed)",
             )
 
 
@@ -100,11 +123,11 @@ def constant(study: Study) -> Iterator[Finding]:
     counts = {clean(split, 40): _count(value) for split, value in found}
     total = sum(counts.values())
     if total:
+        kind = "of one colour throughout" if has_images(study) else "of one value throughout"
         where = listed([f"{count:,} in {split}" for split, count in counts.items() if count])
         yield Finding(
             DOUBT,
-            f"{plural(total, 'image')} {'is' if total == 1 else 'are'} of one colour throughout "
-            f"({where})",
+            f"{plural(total, noun_of(study))} {'is' if total == 1 else 'are'} {kind} ({where})",
             "look at them: files may be damaged, or of a range of values that was not declared",
         )
 
@@ -119,8 +142,8 @@ def imbalance(study: Study) -> Iterator[Finding]:
     alone = len(study.objectives) < 2
     yield Finding(
         DOUBT,
-        f"{share:.0%} of the train images are of class {name!r}, and trials are ranked by "
-        f"{words(study.objective)}, which says little of the others",
+        f"{share:.0%} of the train {noun_of(study)}s are of class {name!r}, and trials are ranked "
+        f"by {words(study.objective)}, which says little of the others",
         "rank by the F1 score: --objective val_f1_score",
         {"objective": "val_f1_score"} if alone else {},
     )

@@ -13,6 +13,7 @@ from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.networks import networks, num_stopped, population
 from reports.analysis.plain_advice import advised
 from reports.analysis.shared import axes_in, drawn_scores, draws_of, scores_of
+from reports.analysis.task import noun_of
 from reports.statistics.expected import expected_best
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis
@@ -186,8 +187,9 @@ def close(study: Study) -> Iterator[Finding]:
     confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
     if equal > max(confirmed, 1):
         wanted = min(equal, 5)
-        luck = "seeds and images" if math.isfinite(noise.images) else "seeds"
-        luck = luck if math.isfinite(noise.seeds) else "images alone, that of seeds not counted"
+        rows = f"{noun_of(study)}s"
+        luck = f"seeds and {rows}" if math.isfinite(noise.images) else "seeds"
+        luck = luck if math.isfinite(noise.seeds) else f"{rows} alone, that of seeds not counted"
         yield Finding(
             DOUBT,
             f"{equal} trials are as good as the best but for luck (within {score(distance)}, by "

@@ -11,6 +11,7 @@ from experiments.record.notes import DOUBT, GOOD
 from experiments.record.reading import as_number, dig
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.networks import finished
+from reports.analysis.task import has_images, noun_of
 from reports.statistics.estimates import t_quantile
 from reports.statistics.trend import mean_above_zero_p, slopes
 from reports.study.metrics import is_share_of_images
@@ -113,18 +114,18 @@ def overfitting(study: Study) -> Iterator[Finding]:
     turned = _losses(study)
     gap = _gap(study)
     if turned is True or (gap is not None and gap[0] > GAP):
-        yield _overfits(turned is True, gap)
+        yield _overfits(turned is True, gap, has_images(study))
     elif turned is False and gap is not None and gap[1] < GAP:
         yield Finding(
             GOOD,
             "the best trial does not overfit: its validation loss did not turn up, and on "
-            f"training images it is at most {100 * gap[1]:.1f} points better",
+            f"training {noun_of(study)}s it is at most {100 * gap[1]:.1f} points better",
         )
     elif turned is False and gap is None:
         yield Finding(GOOD, "the validation losses of the best trials did not turn up")
 
 
-def _overfits(turned: bool, gap: tuple[float, float, str] | None) -> Finding:
+def _overfits(turned: bool, gap: tuple[float, float, str] | None, of_images: bool) -> Finding:
     said = ["their validation loss rose while their training loss fell"] if turned else []
     if gap is not None and gap[0] > GAP:
         said.append(gap[2])
@@ -132,7 +133,8 @@ def _overfits(turned: bool, gap: tuple[float, float, str] | None) -> Finding:
     return Finding(
         DOUBT,
         f"{who}: {'; '.join(said)}",
-        "more dropout, augmentation or images; the exported weights are of its best epoch",
+        f"more dropout, {'augmentation or images' if of_images else 'regularisation or data'}; the "
+        "exported weights are of its best epoch",
     )
 
 
@@ -192,8 +194,9 @@ def _gap(study: Study) -> tuple[float, float, str] | None:
             shares = float(first[name].iloc[at]), float(values[at])
             if all(0 <= share <= 1 for share in shares):
                 low, high = share_gap(*shares, *counts)
-                said = f"{words(name)} {score(shares[0])} on training images, "
-                return low, high, f"{said}{score(shares[1])} on validation images"
+                rows = f"{noun_of(study)}s"
+                said = f"{words(name)} {score(shares[0])} on training {rows}, "
+                return low, high, f"{said}{score(shares[1])} on validation {rows}"
     return None
 
 

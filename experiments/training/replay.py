@@ -1,0 +1,168 @@
+"""Goes on with an interrupted training of Keras' own `fit`: replays its epochs, then trains.
+
+A replayed epoch draws its batches and trains nothing, so a shuffled order goes on where it was.
+Callbacks see the metrics that were recorded, so that those which count epochs have their state.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from experiments.record.objective import Objective
+from experiments.training.snapshot import Arrays, Snapshot, assign
+
+_OF_METRICS_ALONE = (
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.TerminateOnNaN,
+)
+
+
+def can_be_replayed(callbacks: Sequence[Any], objective: Objective) -> bool:
+    """Whether all callbacks get their state from the metrics of epochs, as far as is known.
+
+    Args:
+        callbacks: Those of a training.
+        objective: Its best epoch's weights are known while it is replayed, and no other ones.
+    """
+    return all(_is_known(callback, objective) for callback in callbacks)
+
+
+def _is_known(callback: Any, objective: Objective) -> bool:
+    kind = type(callback)
+    if kind is keras.callbacks.EarlyStopping:
+        return not callback.restore_best_weights or _restores_best(callback, objective)
+    if kind is keras.callbacks.CSVLogger:
+        return not callback.append
+    if kind is keras.callbacks.TensorBoard:
+        watched = (callback.histogram_freq, callback.embeddings_freq, callback._should_trace)
+        return not any(watched) and callback.update_freq == "epoch"
+    if kind.__module__.startswith("tensorboard.plugins.hparams"):
+        return True
+    return kind in _OF_METRICS_ALONE
+
+
+def _restores_best(stopping: keras.callbacks.EarlyStopping, objective: Objective) -> bool:
+    """Whether the epoch whose weights are restored is the best one by the objective."""
+    is_same = stopping.monitor == objective.name and stopping.mode in ("auto", objective.direction)
+    return bool(is_same and stopping.min_delta == 0 and stopping.start_from_epoch == 0)
+
+
+class NotReplayedError(BaseException):
+    """The model is another one than was recorded: the training has to begin again."""
+
+
+class Replay(keras.callbacks.Callback):  # type: ignore[misc]
+    """Replays the epochs of a snapshot. It comes before all other callbacks.
+
+    Args:
+        snapshot: The state after the last of them.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._snapshot = snapshot
+        self._count = len(snapshot.execution.epoch_seconds)
+        self._history = {n: list(v) for n, v in snapshot.execution.history.items()}
+        self._best_epoch = snapshot.execution.best_epoch
+        self._done = 0
+        self.is_active = False
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the current epoch reported."""
+        found = {name: values[self._done] for name, values in self._history.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, from 0."""
+        return self._done
+
+    @property
+    def is_last(self) -> bool:
+        """Whether training continues after the current epoch."""
+        return self._done + 1 >= self._count
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Lets `fit` draw batches instead of training on them."""
+        if not _fits(self.model, self._snapshot):
+            raise NotReplayedError
+        self.is_active = True
+        self.model.train_function = self.model.test_function = _drawing(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Tells the other callbacks what the epoch reported."""
+        if not self.is_active:
+            return
+        logs.clear()
+        logs.update(self.metrics)
+        if self._done == self._best_epoch and self._snapshot.best:
+            assign(self.model.weights, self._snapshot.best)
+
+    def advance(self) -> None:
+        """Ends the current epoch; sets the state of the training after the last one."""
+        if self.is_last:
+            self.end()
+        self._done += 1
+
+    def end(self) -> None:
+        """Sets the state of the training, and lets `fit` train again."""
+        self.is_active = False
+        restore(self.model, self._snapshot)
+        self.model.train_function = self.model.test_function = None
+        self.model.make_train_function(force=True)
+
+
+def build(model: keras.Model, snapshot: Snapshot) -> None:
+    """Builds a model that is not built yet, as it was when the snapshot was made."""
+    if not model.built and snapshot.build is not None:
+        model.build_from_config(snapshot.build)
+
+
+def restore(model: keras.Model, snapshot: Snapshot) -> None:
+    """Sets a model and its optimizer to the state that a snapshot holds."""
+    assign(model.variables, snapshot.variables)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and snapshot.optimizer:
+        optimizer.build(model.trainable_variables)
+        assign(optimizer.variables, snapshot.optimizer)
+
+
+def _fits(model: keras.Model, snapshot: Snapshot) -> bool:
+    """Whether a model trains as Keras does, and has the variables of a snapshot."""
+    kind = type(model)
+    own = ("fit", "evaluate", "make_train_function", "make_test_function")
+    if any(getattr(kind, name) is not getattr(keras.Model, name) for name in own):
+        return False
+    if not model.built or not _same_shapes(model.variables, snapshot.variables):
+        return False
+    model.optimizer.build(model.trainable_variables)
+    return _same_shapes(model.optimizer.variables, snapshot.optimizer)
+
+
+def _same_shapes(variables: Sequence[Any], values: Arrays) -> bool:
+    return [tuple(v.shape) for v in variables] == [tuple(value.shape) for value in values]
+
+
+def _drawing(model: keras.Model) -> Callable[[Any], dict[str, float]]:
+    """Returns what draws as many batches as a step of `model` does."""
+
+    def draw(batches: Any) -> dict[str, float]:
+        for step in range(model.steps_per_execution):
+            try:
+                next(batches)
+            except StopIteration:
+                if step == 0:  # as Keras' own step: the data is exhausted
+                    raise
+                break
+        return {}
+
+    return draw
+
+
+def is_finite(metrics: dict[str, float]) -> bool:
+    """Whether all metrics can be written into a snapshot."""
+    return all(map(math.isfinite, metrics.values()))

@@ -1,0 +1,82 @@
+"""Every metric of the recommended trial at its best epoch, by output where there are several."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.analysis.recommended import recommended
+from reports.analysis.verdict import scores_on_test
+from reports.study.study import Study, computed_once
+
+_FIELDS = {"trial_id", "execution", "epoch", "seconds"}
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric.
+
+    Args:
+        output: The output of the model; empty for what is of all of it.
+        name: The metric, without the output and without "val_".
+        training: Its value on training data at the best epoch; NaN where it is not recorded.
+        validation: Likewise on validation.
+        test: Mean over the tested trainings of the first finalist; likewise.
+    """
+
+    output: str
+    name: str
+    training: float
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of a trial at an epoch, and the outputs of the model; none if it has one."""
+
+    trial_id: str
+    epoch: int
+    outputs: tuple[str, ...]
+    rows: tuple[MetricRow, ...]
+
+
+@computed_once
+def metrics_of_best(study: Study) -> Metrics | None:
+    """Returns the metrics; `None` where no epochs of the recommended trial are recorded."""
+    trial = recommended(study)
+    epochs = study.epochs
+    if trial is None or epochs.empty or study.objective not in epochs:
+        return None
+    own = epochs[(epochs["trial_id"] == trial) & (epochs["execution"] == 0)]
+    scores = own[study.objective].to_numpy(dtype=float)
+    if not np.isfinite(scores).any():
+        return None
+    place = np.nanargmax(scores) if study.direction == "max" else np.nanargmin(scores)
+    best = own.iloc[int(place)]
+    tested = next((f for f in study.finalists if f["runs"] and f["trial_id"] == trial), None)
+    known = {str(n) for n in own.columns if n not in _FIELDS and own[n].notna().any()}
+    names = sorted({name.removeprefix("val_") for name in known})
+    outputs = _outputs(names)
+    rows = []
+    for name in names:
+        output, short = _parted(name, outputs)
+        test = np.nan if tested is None else float(np.mean(scores_on_test(tested, name)))
+        train, val = (float(best[n]) if n in known else np.nan for n in (name, f"val_{name}"))
+        rows.append(MetricRow(output, short, train, val, test))
+    order = ["", *outputs]
+    rows.sort(key=lambda row: (order.index(row.output), row.name != "loss", row.name))
+    return Metrics(trial, int(best["epoch"]), outputs, tuple(rows))
+
+
+def _outputs(names: list[str]) -> tuple[str, ...]:
+    """Returns the outputs of a model with several: Keras reports a loss of each beside `loss`."""
+    ending = "_loss"
+    found = [name.removesuffix(ending) for name in names if name.endswith(ending)]
+    return tuple(found) if len(found) > 1 and "loss" in names else ()
+
+
+def _parted(name: str, outputs: tuple[str, ...]) -> tuple[str, str]:
+    """Parts `kind_accuracy` into output and metric."""
+    fitting = [output for output in outputs if name.startswith(f"{output}_")]
+    output = max(fitting, key=len, default="")
+    return output, name.removeprefix(f"{output}_") if output else name

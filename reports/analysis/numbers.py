@@ -1,0 +1,146 @@
+"""Test predictions of the exported model of a regression, checked, and how far off they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.record.predictions import Task
+from reports.analysis.predictions import MISSING
+from reports.analysis.task import output_names, stored_predictions, task_of
+from reports.statistics.estimates import Estimate, mean
+from reports.study.study import Study, computed_once
+
+_Array = npt.NDArray[np.float64]
+MOST_TARGETS = 4  # that are drawn
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Predicted and true numbers of the test rows.
+
+    Args:
+        names: One a target.
+        targets: `(num_rows, num_targets)`, true.
+        outputs: `(num_rows, num_targets)`, predicted.
+    """
+
+    names: tuple[str, ...]
+    targets: _Array
+    outputs: _Array
+
+    @property
+    def errors(self) -> _Array:
+        """Predicted minus true, `(num_rows, num_targets)`."""
+        return self.outputs - self.targets
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well one target is predicted.
+
+    Args:
+        name: The target.
+        mae: Mean absolute error.
+        rmse: Root of the mean squared error.
+        r2: Share of the variance that is explained; NaN where the target does not vary.
+        bias: Mean error, with its interval over rows.
+        constant_mae: Mean absolute error of always saying the median of the test targets.
+    """
+
+    name: str
+    mae: float
+    rmse: float
+    r2: float
+    bias: Estimate
+    constant_mae: float
+
+
+@dataclass(frozen=True)
+class NoBetter:
+    """The exported model beside a constant, which it is not shown to beat.
+
+    Args:
+        error: Mean absolute error of the model.
+        constant: Mean absolute error of always saying the median of the test targets.
+        unit: What both are in, if not in the target's own unit.
+        is_less: Whether `error` is below `constant`, though not beyond chance.
+    """
+
+    error: float
+    constant: float
+    unit: str
+    is_less: bool
+
+
+@computed_once
+def numbers(study: Study) -> Numbers | str:
+    """Returns predicted and true numbers; why there are none; empty where there can't be."""
+    if task_of(study) is not Task.NUMBERS:
+        return ""
+    stored = stored_predictions(study)
+    if stored is None:
+        return MISSING
+    targets, outputs = stored.get("targets"), stored.get("outputs")
+    if targets is None or outputs is None or targets.ndim != 2 or targets.shape != outputs.shape:
+        return "The recorded predictions are damaged: targets and outputs do not match."
+    if not targets.size or targets.dtype.kind not in "fiu" or outputs.dtype.kind not in "fiu":
+        return "The recorded predictions are damaged: they hold no numbers."
+    true, said = targets.astype(np.float64), outputs.astype(np.float64)
+    if not (np.isfinite(true).all() and np.isfinite(said).all()):
+        return "The exported model does not give a finite number for every test row."
+    return Numbers(tuple(output_names(study, true.shape[1])), true, said)
+
+
+def fits(found: Numbers) -> list[Fit]:
+    """Measures how far off the predictions of each target are."""
+    return [
+        _fit(name, found.targets[:, column], found.outputs[:, column])
+        for column, name in enumerate(found.names)
+    ]
+
+
+def _fit(name: str, true: _Array, said: _Array) -> Fit:
+    errors, spread = said - true, float(((true - true.mean()) ** 2).sum())
+    squares = float((errors**2).sum())
+    return Fit(
+        name,
+        mae=float(np.abs(errors).mean()),
+        rmse=float(np.sqrt(squares / len(true))),
+        r2=1 - squares / spread if spread > 0 else float("nan"),
+        bias=mean(errors),
+        constant_mae=float(np.abs(true - np.median(true)).mean()),
+    )
+
+
+def worst(found: Numbers, count: int) -> list[tuple[int, int]]:
+    """Returns `(row, target)` of the largest errors, worst first, one a row.
+
+    Errors of several targets are compared in units of each target's standard deviation.
+    """
+    deviation = found.targets.std(axis=0)
+    sizes = np.abs(found.errors) / np.where(deviation > 0, deviation, 1.0)
+    order = np.argsort(-sizes.max(axis=1), kind="stable")[:count]
+    return [(int(row), int(sizes[row].argmax())) for row in order]
+
+
+@computed_once
+def no_better_than_constant(study: Study) -> NoBetter | None:
+    """Returns the comparison with a constant if the model is not shown to beat it; else `None`.
+
+    It beats it if the 95 % interval of the mean difference of absolute errors, row by row,
+    is above 0. Several targets count alike, each in units of its standard deviation.
+    """
+    found = numbers(study)
+    if isinstance(found, str) or len(found.targets) < 2:
+        return None
+    deviation = found.targets.std(axis=0)
+    alone = len(found.names) == 1
+    scale = np.ones(1) if alone else np.where(deviation > 0, deviation, 1.0)
+    errors = (np.abs(found.errors) / scale).mean(axis=1)
+    constant = (np.abs(found.targets - np.median(found.targets, axis=0)) / scale).mean(axis=1)
+    if mean(constant - errors).low > 0:
+        return None
+    unit = "" if alone else "in standard deviations of each target"
+    own, other = float(errors.mean()), float(constant.mean())
+    return NoBetter(own, other, unit, is_less=own < other)

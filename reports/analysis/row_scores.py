@@ -1,0 +1,94 @@
+"""Test scores row by row, where kept outputs give them: their spread gives intervals."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.record.predictions import read_finalists_outputs
+from reports.analysis.label_scores import THRESHOLD
+from reports.statistics.estimates import Estimate, over_examples
+from reports.study.study import Study
+
+_Array = npt.NDArray[np.float64]
+_Scores = Callable[[_Array, _Array], _Array]  # targets, outputs `(n, k)` -> `(n,)`
+_CLOSE = 2e-3  # relative: Keras adds in single precision
+_TINY = 1e-7  # Keras' epsilon
+
+
+def _means(values: _Array) -> _Array:
+    means: _Array = values.mean(axis=1)
+    return means
+
+
+def _huber(true: _Array, said: _Array) -> _Array:
+    size = np.abs(said - true)
+    return _means(np.where(size <= 1, size**2 / 2, size - 0.5))
+
+
+def _crossentropy(true: _Array, said: _Array) -> _Array:
+    chance = np.clip(said, _TINY, 1 - _TINY)
+    return _means(-(true * np.log(chance) + (1 - true) * np.log(1 - chance)))
+
+
+def _log_squares(true: _Array, said: _Array) -> _Array:
+    return _means((np.log1p(np.maximum(said, 0)) - np.log1p(np.maximum(true, 0))) ** 2)
+
+
+def _percentages(true: _Array, said: _Array) -> _Array:
+    return _means(100 * np.abs(said - true) / np.maximum(np.abs(true), _TINY))
+
+
+# Keras' losses and metrics that are means over rows: which one a score is, its value tells.
+_SCORES: tuple[_Scores, ...] = (
+    lambda true, said: ((said - true) ** 2).mean(axis=1),
+    lambda true, said: np.abs(said - true).mean(axis=1),
+    _crossentropy,
+    lambda true, said: ((said > THRESHOLD) == (true > THRESHOLD)).mean(axis=1),
+    lambda true, said: (said.argmax(axis=1) == true.argmax(axis=1)).astype(np.float64),
+    _huber,
+    lambda true, said: np.logaddexp(said - true, true - said).mean(axis=1) - math.log(2),
+    _log_squares,
+    _percentages,
+)
+
+
+def estimate_over_examples(
+    study: Study, finalist: dict[str, Any], scores: list[float]
+) -> Estimate | None:
+    """Estimates a test score for other trainings on other rows.
+
+    Args:
+        study: The study.
+        finalist: Its record, with the tested trainings under `runs`.
+        scores: Of these trainings, by one metric.
+
+    Returns:
+        `None` where outputs were not kept, or the metric is not known to be a mean over rows.
+    """
+    if "finalists_outputs" not in study.memory:
+        study.memory["finalists_outputs"] = read_finalists_outputs(study.folder)
+    targets, found = study.memory["finalists_outputs"]
+    kept = found.get(finalist["trial_id"], {})
+    outputs = [kept[run["seed"]] for run in finalist["runs"] if run.get("seed") in kept]
+    if len(targets) < 2 or not outputs or len(outputs) != len(finalist["runs"]):
+        return None
+    true = targets.astype(np.float64)
+    said = [output.astype(np.float64) for output in outputs]
+    with np.errstate(all="ignore"):
+        for score in _SCORES:
+            rows = np.stack([score(true, output) for output in said])
+            if np.allclose(rows.mean(axis=1), scores, rtol=_CLOSE, atol=0):
+                return over_examples(rows)
+        squares = np.stack([((output - true) ** 2).mean(axis=1) for output in said])
+        if np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=_CLOSE, atol=0):
+            return _rooted(over_examples(squares), scores)
+    return None
+
+
+def _rooted(squares: Estimate, scores: list[float]) -> Estimate:
+    """Returns the estimate of a root of a mean, of which `squares` is the estimate."""
+    ends = [math.sqrt(max(end, 0.0)) for end in (squares.low, squares.high)]
+    return Estimate(float(np.mean(scores)), ends[0], ends[1], squares.count, squares.kind)

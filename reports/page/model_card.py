@@ -1,0 +1,263 @@
+"""The model card: what those who use the exported model should know. One text, page and file."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from experiments.record.errors import UserError
+from experiments.record.files import check_own
+from experiments.record.formatting import (
+    article,
+    between,
+    compact,
+    duration,
+    listed,
+    plural,
+    text,
+    without_folder,
+    words,
+)
+from experiments.record.formatting import format_number as shown
+from experiments.record.notes import GOOD
+from experiments.record.predictions import Task
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig
+from reports.analysis.baseline import class_counts
+from reports.analysis.facts import class_weights, method_words, split_sizes
+from reports.analysis.finalist_words import finalists_note
+from reports.analysis.health import OF_MODEL
+from reports.analysis.label_scores import label_scores
+from reports.analysis.numbers import numbers
+from reports.analysis.task import has_images, noun_of, output_names, task_of
+from reports.analysis.verdict import model_path, study_path, verdict
+from reports.analysis.verdict_words import trials_sentence, verdict_sentence
+from reports.figures import calibration
+from reports.page.card_part import MOST_ROWS, Part, Table, few_rows, markdown
+from reports.page.card_tests import errors_part, test_lines, test_scores
+from reports.page.writing import write_text
+from reports.study.study import Study, computed_once
+
+
+@computed_once
+def model_card(study: Study) -> tuple[Part, ...]:
+    """Returns the parts of the card; none where no model was exported."""
+    path = model_path(study)
+    if path is None:
+        return ()
+    parts = (
+        Part("The model", tuple(_model(study))),
+        Part("Data", tuple(_data(study)), _classes(study)),
+        Part("How it was chosen", tuple(_choice(study)), _values(study)),
+        Part("Test score", tuple(test_lines(study)), test_scores(study)),
+        errors_part(study),
+        Part("Costs", tuple(_costs(study))),
+        Part("Limits", tuple(_limits(study))),
+        Part("Use", tuple(_use(study)), code=_code(study, path)),
+    )
+    return tuple(part for part in parts if part.lines or part.table)
+
+
+def card_text(study: Study) -> str:
+    """Returns the card as Markdown; empty where no model was exported."""
+    parts = model_card(study)
+    return markdown(f"Model card: {study.name}", parts) if parts else ""
+
+
+def write_card(study: Study, path: Path) -> bool:
+    """Writes the card beside an exported model, unless it is there already.
+
+    Returns:
+        Whether there is one: there is none without an exported model.
+    """
+    said = card_text(study)
+    if said and not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == said):
+        write_text(path, said)
+    return bool(said)
+
+
+def keep_card(study: Study) -> None:
+    """Writes the card into the study, where that is possible: the report has it anyway."""
+    with suppress(OSError, UserError):
+        check_own(study.folder)
+        write_card(study, study.files.card)
+
+
+def input_words(study: Study) -> str:
+    """Says what the exported model takes."""
+    shape = dig(study.record, "dataset", "shape")
+    if has_images(study):
+        return "raw images of 0..255"
+    size = clean(" x ".join(map(str, shape)), 80) if isinstance(shape, list) else ""
+    return f"raw rows of shape {size}, as the dataset has them" if size else "raw rows"
+
+
+def layers_sentence(study: Study) -> str:
+    """Says how many layers and parameters the exported model has."""
+    outer = [row for row in dicts(as_dict(study.model).get("layers")) if not row.get("depth")]
+    if not outer:
+        return "No model was exported."
+    parameters = as_number(dig(study.model, "trainable_parameters"))
+    return f"{plural(len(outer), 'layer')} with {compact(parameters)} trainable parameters."
+
+
+def _model(study: Study) -> Iterator[str]:
+    answer, noun = verdict(study), noun_of(study)
+    finalist = next((f for f in study.finalists if f.get("exported_run") is not None), None)
+    run = finalist["runs"][0] if finalist and finalist["runs"] else {}
+    chosen = finalist.get("exported_run") if finalist else None
+    if finalist and isinstance(chosen, int) and 0 <= chosen < len(finalist["runs"]):
+        run = finalist["runs"][chosen]
+    trial = finalist["trial_id"] if finalist else answer.trial_id
+    seed = (
+        f", trained with seed {clean(str(run['seed']), 40)}" if run.get("seed") is not None else ""
+    )
+    yield f"`{study.files.model.name}`: the network of trial {trial} of study {study.name}{seed}."
+    yield _task_sentence(study, noun)
+    ended = as_number(study.record.get("ended"))
+    if np.isfinite(ended) and 0 < ended < 1e11:
+        yield f"Made on {datetime.fromtimestamp(ended, UTC):%Y-%m-%d}."
+
+
+def _task_sentence(study: Study, noun: str) -> str:
+    task = task_of(study)
+    if task is Task.NUMBERS:
+        found = numbers(study)
+        targets = list(found.names) if not isinstance(found, str) else []
+        what = f"{len(targets)} numbers ({listed(targets)})" if len(targets) > 1 else "a number"
+        return f"It predicts {what} of {article(noun)}."
+    if task is Task.LABELS:
+        scores = label_scores(study)
+        count = 0 if isinstance(scores, str) else len(scores.labels)
+        labels = listed(output_names(study, count), MOST_ROWS)
+        return (
+            f"It says which of {count} labels {article(noun)} has; it may have several: {labels}."
+        )
+    classes = listed(study.class_names, MOST_ROWS)
+    return f"It says which of {len(study.class_names)} classes {article(noun)} is of: {classes}."
+
+
+def _data(study: Study) -> Iterator[str]:
+    dataset, config = as_dict(study.record.get("dataset")), as_dict(study.record.get("config"))
+    noun, sizes = noun_of(study), clean(split_sizes(dataset), 400)
+    yield f"Dataset {clean(dataset.get('name', 'unknown'), 200)}: {sizes}."
+    roles = as_dict(dataset.get("roles")).items()
+    if roles:
+        yield f"Splits: {'; '.join(f'{clean(s, 40)} is {clean(of, 200)}' for s, of in roles)}."
+    if dataset.get("fingerprint"):
+        yield (
+            f"Splits were drawn with seed {clean(config.get('split_seed'), 40)}; their fingerprint "
+            f"is {clean(dataset['fingerprint'], 40)}."
+        )
+    skipped = dataset.get("skipped")
+    if isinstance(skipped, list) and skipped:
+        yield f"{plural(len(skipped), noun)} could not be used, and were left out."
+    notes = dataset.get("notes")
+    yield from (clean(note, 400) + "." for note in (notes if isinstance(notes, list) else []))
+    if weights := class_weights(study.record):
+        yield f"Class weights {weights}."
+
+
+def _classes(study: Study) -> Table:
+    splits = ("train", "validation", "test")
+    counts = {split: class_counts(study, split) for split in splits}
+    counts = {split: of for split, of in counts.items() if of}
+    if task_of(study) is not Task.CLASSES or not counts:
+        return ()
+    rows = [
+        (name, *(shown(of[index]) for of in counts.values()))
+        for index, name in enumerate(study.class_names)
+    ]
+    return (("class", *counts), *few_rows(rows))
+
+
+def _choice(study: Study) -> Iterator[str]:
+    answer, config = verdict(study), as_dict(study.record.get("config"))
+    yield verdict_sentence(study, answer)
+    yield trials_sentence(study, answer)
+    if method := method_words(config):
+        space = clean(without_folder(config.get("space")), 80)
+        yield f"Search space {space}, method {clean(method, 80)}."
+    if any(f["runs"] for f in study.finalists):
+        yield finalists_note(study)
+
+
+def _values(study: Study) -> Table:
+    finalist = next((f["trial_id"] for f in study.finalists if f["runs"]), None)
+    rows = study.trials[study.trials["trial_id"] == finalist]
+    if rows.empty:
+        return ()
+    row = rows.iloc[0]
+    used = [(words(n), text(row[n])) for n in study.hyperparameters if text(row[n])]
+    return (("hyperparameter", "value"), *few_rows(used)) if used else ()
+
+
+def _costs(study: Study) -> Iterator[str]:
+    answer = verdict(study)
+    total = answer.trainable_parameters + answer.frozen_parameters
+    if np.isfinite(total):
+        yield f"{shown(total)} parameters, {shown(answer.trainable_parameters)} of them trainable."
+    if np.isfinite(answer.model_bytes):
+        yield f"The file has {answer.model_bytes / 1e6:.2g} MB."
+    noun, cores = noun_of(study), dig(study.record, "environment", "cores")
+    if np.isfinite(answer.flops):
+        yield f"{compact(answer.flops)} floating-point operations of one {noun}."
+    if np.isfinite(answer.latency_ms):
+        where = f" on {cores} cores" if isinstance(cores, int) else ""
+        yield f"{answer.latency_ms:.2f} ms of one {noun}, alone{where} (median)."
+    row = study.trials[study.trials["trial_id"] == answer.trial_id]
+    if len(row) and np.isfinite(as_number(row.iloc[0]["seconds"])):
+        seconds = float(row.iloc[0]["seconds"])
+        together = duration(float(study.trials["seconds"].sum()))
+        yield f"A training took {duration(seconds)}, all trials together {together}."
+
+
+def _limits(study: Study) -> Iterator[str]:
+    dataset, noun = (
+        clean(dig(study.record, "dataset", "name") or "its dataset", 200),
+        noun_of(study),
+    )
+    yield (
+        f"Its scores are of {noun}s like those of {dataset}: of others, such as from another "
+        "source or a later time, nothing is known."
+    )
+    if task_of(study) is Task.CLASSES:
+        yield f"It names one of its classes of any {noun}, also of one that is of no class."
+        said = calibration.info(study)
+        if not isinstance(said, str):
+            yield calibration.finding(said)
+    found = numbers(study)
+    if not isinstance(found, str):
+        low, high = found.targets.min(axis=0), found.targets.max(axis=0)
+        ends = [f"{n} {between(a, b)}" for n, a, b in zip(found.names, low, high, strict=True)]
+        yield f"It was tested on targets of {listed(ends, MOST_ROWS)}."
+    seen = (finding for check in OF_MODEL for finding in check(study))
+    yield from (f"{finding.level}: {finding.title}." for finding in seen if finding.level != GOOD)
+
+
+def _use(study: Study) -> Iterator[str]:
+    versions = as_dict(dig(study.record, "environment", "packages"))
+    keras = versions.get("keras")
+    made = f" (made with Keras {clean(keras, 40)})" if keras else ""
+    needs = dig(study.model, "own_code")
+    own = [clean(str(line), 200) for line in needs] if isinstance(needs, list) else []
+    yield f"It needs Keras{made}{f', and {listed(own)}' if own else ' and nothing of this suite'}."
+    shape = dig(study.record, "dataset", "shape")
+    if has_images(study) and isinstance(shape, list):
+        colour = "grey" if shape[-1] == 1 else "RGB"
+        yield (
+            f"It takes raw {colour} images of {shape[0]} x {shape[1]} pixels (height, width), "
+            "values 0 to 255; `experiments predict` brings any image to that, bilinearly."
+        )
+    else:
+        yield f"It takes {input_words(study)}."
+    if task_of(study) is Task.CLASSES:
+        yield "Its class names travel in its file; `experiments predict` reads them there."
+
+
+def _code(study: Study, path: str) -> str:
+    lines = ["import keras", f'model = keras.models.load_model("{path}")']
+    if has_images(study) and study.takes_options:
+        lines += ["", f"experiments predict {clean(study_path(study))} IMAGE|FOLDER ..."]
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""A worker that is started while this process still imports."""
+
+import sys
+
+import pytest
+
+from experiments import SearchConfig
+from experiments.executors import begun_early, opened
+from experiments.executors.processes import ProcessExecutor
+
+CONFIG = SearchConfig("mnist_cnn", dataset="digits", workers=1)
+
+
+def test_a_worker_imports_beside_this_process_and_runs_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    begun = []
+
+    def import_keras() -> None:
+        begun.append("imported")
+
+    with begun_early(CONFIG, import_keras) as executor:
+        assert isinstance(executor, ProcessExecutor)
+        (worker,) = executor._workers.values()
+        assert worker.process.is_alive()
+        assert (begun, executor.free()) == (["imported"], 1)
+        with opened(CONFIG, executor) as used:
+            assert used is executor
+    assert not worker.process.is_alive()
+
+
+def test_none_is_left_where_an_import_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    started = []
+    begin = ProcessExecutor.begin
+
+    def noted(executor: ProcessExecutor) -> None:
+        begin(executor)
+        started.extend(executor._workers.values())
+
+    def fail() -> None:
+        raise ImportError("no keras")
+
+    monkeypatch.setattr(ProcessExecutor, "begin", noted)
+    with pytest.raises(ImportError), begun_early(CONFIG, fail):
+        pass
+    assert [worker.process.is_alive() for worker in started] == [False]
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"ray": "local"}])
+def test_nothing_is_begun_where_trials_run_elsewhere(options: dict[str, object]) -> None:
+    done = []
+    config = SearchConfig("mnist_cnn", dataset="digits", **options)  # type: ignore[arg-type]
+    with begun_early(config, lambda: done.append(1)) as executor:
+        assert (executor, done) == (None, [1])
