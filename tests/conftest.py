@@ -82,7 +82,9 @@ def page(study_folder: Path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-    monkeypatch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+    monkeypatch.setattr(
+        "reports.write_report", lambda folder, *_: Path(folder) / "report/index.html"
+    )
 
 
 @pytest.fixture

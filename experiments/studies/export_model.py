@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, add_to_archive, add_to_folder
 from experiments.studies.best_model import best_file, best_metadata, load_best
@@ -53,6 +52,8 @@ def export_model(study: Study, to: str, out: Path) -> float:
 
 
 def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: Path) -> float:
+    from experiments.hyperparameters.model_graph import input_shape
+
     write, add = _FORMATS[to]
     rng = np.random.default_rng(0)
     shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))
