@@ -14,6 +14,7 @@ from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, add_to_archive, add_to_folder
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import RUNNERS
+from reports.page.model_card import write_card
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ _NUM_IMAGES = 8
 
 
 def export_model(study: Study, to: str, out: Path) -> float:
-    """Exports `best_model.keras`, and predicts with the exported file.
+    """Exports `best_model.keras`, predicts with the exported file, and writes its model card.
+
+    The card is beside it: `model.tflite` has `model_card.md`.
 
     Args:
         study: The study.
@@ -48,7 +51,9 @@ def export_model(study: Study, to: str, out: Path) -> float:
         raise UserError(
             f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
         )
-    return _export(load_best(study), best_metadata(study), to, out)
+    difference = _export(load_best(study), best_metadata(study), to, out)
+    write_card(study, out.with_name(f"{out.stem}_card.md"))
+    return difference
 
 
 def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: Path) -> float:
