@@ -278,7 +278,9 @@ def narrow(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         ranges={"learning_rate": "1e-3:2e-3", "pooling": ["max", "stride"]},
         runs_dir=str(tmp_path_factory.mktemp("narrow")), cache_dir=str(cache_dir),
     )  # fmt: skip
-    return run_search(config).folder
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+        return run_search(config).folder
 
 
 def call(command: str, study: Path, *options: str) -> Result:

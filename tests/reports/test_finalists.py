@@ -76,6 +76,7 @@ def test_trainings_that_ranked_are_shown_beside_those_that_were_tested(ranked: P
     assert table["exported"].tolist() == ["", "", "", "yes", "", ""]
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_it_is_said_how_often_the_test_split_was_opened(ranked: Path) -> None:
     page = write_report(ranked).read_text()
     assert "so far it was opened once: for finalists (2 trainings)." in page
