@@ -103,9 +103,11 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-    monkeypatch.setattr(
-        "reports.write_report", lambda folder, *_: Path(folder) / "report/index.html"
-    )
+
+    def page(study: object, *_: object) -> Path:
+        return Path(str(getattr(study, "folder", study))) / "report/index.html"
+
+    monkeypatch.setattr("reports.write_report", page)
 
 
 @pytest.fixture
