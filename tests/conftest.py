@@ -104,7 +104,8 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
     monkeypatch.setattr(
-        "reports.write_report", lambda folder, *_: Path(folder) / "report/index.html"
+        "reports.write_report",
+        lambda study, *_: Path(getattr(study, "folder", study)) / "report/index.html",
     )
 
 
