@@ -103,11 +103,10 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-
-    def page(study: object, *_: object) -> Path:
-        return Path(str(getattr(study, "folder", study))) / "report/index.html"
-
-    monkeypatch.setattr("reports.write_report", page)
+    monkeypatch.setattr(
+        "reports.write_report",
+        lambda study, *_: Path(getattr(study, "folder", study)) / "report/index.html",
+    )
 
 
 @pytest.fixture
