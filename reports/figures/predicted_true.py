@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.record.formatting import are, plural, score
 from reports.analysis.numbers import MOST_TARGETS, Fit, Numbers, fits, numbers
@@ -38,11 +39,10 @@ def finding(info: Info) -> str:
     if len(info.fits) > 1:
         return f"{_of_several(info.fits)}, over {count}.{_left_out(info.fits)}"
     (fit,) = info.fits
-    explained = (
-        f"it explains {_percent(fit.r2)} of the variance (R² {fit.r2:.3f})"
-        if np.isfinite(fit.r2)
-        else "the targets do not vary"
-    )
+    explained = f"it explains {_percent(fit.r2)} of the variance (R² {fit.r2:.3f})"
+    if not fit.r2 >= 0:
+        explained = "it explains nothing of the variance (R² below 0)"
+        explained = explained if np.isfinite(fit.r2) else "the targets do not vary"
     return (
         f"Over {count} the exported model is off by {score(fit.mae)} on average (mean absolute "
         f"error; root mean squared error {score(fit.rmse)}), where always saying the median is off "
@@ -110,6 +110,10 @@ def _against(ax: Axes, found: Numbers, column: int) -> None:
     if is_log:
         ax.set_xscale("log")
         ax.set_yscale("log")
+        for ruler in (ax.xaxis, ax.yaxis):
+            ruler.set_major_locator(LogLocator(numticks=6))
+            ruler.set_minor_formatter(NullFormatter())
+            style.compact_ticks(ruler)
         ends = [ends[0] / 1.2, ends[1] * 1.2]
     else:
         margin = 0.04 * ((ends[1] - ends[0]) or 1.0)

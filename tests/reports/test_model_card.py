@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.record.layout import StudyFolder
+from experiments.studies import export_model
 from reports import load_study, write_report
 from reports.page.model_card import card_text, model_card, write_card
 from tests.reports.synthetic import Synthetic, write_study
@@ -85,3 +86,13 @@ def test_a_file_of_another_kind_is_left_alone(folder: Path, tmp_path: Path) -> N
     other.write_text("# Model card: of before")
     assert write_card(load_study(folder), other)
     assert other.read_text() == card_text(load_study(folder))
+
+
+def test_an_exported_model_has_its_card_beside_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(folder)
+    for name, result in (("load_best", None), ("best_metadata", None), ("_export", 1e-7)):
+        monkeypatch.setattr(export_model, name, lambda *_, result=result: result)
+    assert export_model.export_model(study, "tflite", tmp_path / "pets.tflite") == 1e-7
+    assert (tmp_path / "pets_card.md").read_text() == card_text(study)

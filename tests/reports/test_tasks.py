@@ -95,6 +95,25 @@ def test_predicted_against_true_and_residuals(regression: Study) -> None:
     assert "not shown to be biased" in module.finding(info)
 
 
+def test_wide_targets_have_logarithmic_axes_and_predictions_far_off_are_counted(
+    tmp_path: Path,
+) -> None:
+    study = made(tmp_path, REGRESSION)
+    rng = np.random.default_rng(0)
+    true = np.exp(rng.normal(3, 2, (200, 1)))
+    said = true * np.exp(rng.normal(0, 0.3, true.shape))
+    said[3] = 1e9
+    np.savez(study.folder / "artifacts" / "predictions.npz", targets=true, outputs=said)
+    module = figures()["predicted_true"]
+    info, axes = drawn(module, load_study(study.folder))
+    assert (axes[0].get_xscale(), axes[0].get_yscale()) == ("log", "log")
+    assert axes[0].get_ylim()[1] < 1e7
+    assert axes[0].get_title(loc="right") == "n = 200 test rows; 1 beyond"
+    ticks = [axes[0].xaxis.get_major_formatter().format_ticks([0.1, 10, 1e4])]
+    assert ticks == [["0.1", "10", "10 k"]]
+    assert "nothing of the variance (R² below 0)" in module.finding(info)
+
+
 def test_biased_and_growing_errors_are_told(tmp_path: Path) -> None:
     study = made(tmp_path, REGRESSION)
     true = np.linspace(0, 10, 200)[:, None]
