@@ -34,10 +34,12 @@ class FrozenPart:
         name: Says what it is; shown to users.
         model: From raw images, `(batch, height, width, channels)`, 0..255, to a dict of features
             by name, each `(batch, ...)`.
+        backbone: Parts that cut the same backbone at different places say the same here.
     """
 
     name: str
     model: keras.Model
+    backbone: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
-"""Transfer learning: MobileNetV2 under a new head, frozen or partially unfrozen."""
+"""Transfer learning: a pretrained backbone under a new head, frozen or partially unfrozen."""
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import keras
 import keras_tuner
+from keras_tuner.engine.hyperparameters import Choice
+from keras_tuner.src.engine.conditions import Parent
 
-from search_spaces._mobilenet import (
-    BASE_NAME,
-    CUT_POINTS,
+from search_spaces._backbone import (
     BaseKey,
     TransferNetwork,
     part_before,
@@ -18,45 +17,58 @@ from search_spaces._mobilenet import (
     shared_base,
     unfreeze_from,
 )
+from search_spaces._bases import BASES, Base
+from search_spaces._by_base import parse_alphas, parse_bases, parse_weights
 from search_spaces.base import ImageSpace, Phase, draw_sizes
 from search_spaces.frozen import FLIPPED, ORIGINAL, FrozenPart
 
-_MOST_ALPHA = 4  # sixteen times the weights of 1; more is a slip of the keyboard
-_IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+_DEFAULT = "MobileNetV2"
 
 
 class TransferHead(ImageSpace):
-    """MobileNetV2 with a new head: the tutorial's cat-and-dog recogniser, made searchable.
+    """A backbone with a new head: the tutorial's cat-and-dog recogniser, made searchable.
 
-    The default is the tutorial's own model: a frozen base at 224x224x3, average pooling, the
+    The default is the tutorial's own model: a frozen MobileNetV2 at 224x224x3, average pooling, the
     output layer directly on it (no dense layer, no dropout), Adam at 1e-3, no augmentation.
 
     Preprocessing and augmentation are inside the model, which takes raw images of 0..255. The
-    base always runs in inference mode, so its batch normalisation keeps ImageNet's statistics.
-    Where layers are unfrozen, the head is trained alone for the first half of the epochs, then
-    both are trained at `fine_tune_learning_rate`. `split` gives the frozen part apart, so that its
-    output need be computed only once.
+    base always runs in inference mode, so its batch normalisation keeps the statistics that it
+    came with. Where layers are unfrozen, the head is trained alone for the first half of the
+    epochs, then both are trained at `fine_tune_learning_rate`. `split` gives the frozen part
+    apart, so that its output need be computed only once.
 
-    Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
+    With several bases, `base` is a hyperparameter, and each base has its own `unfreeze_from_BASE`
+    and, with several widths, `alpha_BASE`.
+
+    Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
+    and the sources that `keras.applications` names for the other bases.
 
     Args:
         input_shape: `(height, width, 3)` of the images, values 0..255.
         num_classes: Number of classes, at least 2.
-        alpha: Width of the base; a list or comma-separated string of widths is searched.
-        image_size: Side in pixels that the suite brings images to; not used by the model itself.
+        base: Names of `keras.applications`, or paths of backbones of one's own (`.keras`, without
+            top, with their preprocessing inside); several, as a list or separated by commas, are
+            searched.
+        alpha: Width of the base; a list or comma-separated string of widths is searched. For
+            one of several bases: `MobileNet=0.25`, or a mapping.
+        image_size: Side in pixels that the suite brings images to; `None` is the base's own, of
+            several the smallest. Not used by the model itself.
         weights: `"imagenet"`, `"none"` (drawn from a fixed seed), or the path of a weights file of
-            the base without top.
+            the base without top; for one of several bases as for `alpha`.
         crop: Share of each side that random crops in training may cut off, below 1; 0 for none.
 
     Raises:
-        ValueError: Images are not RGB or under 32 pixels, or a setting does not fit.
+        ValueError: Images are not RGB or too small for a base, or a setting does not fit.
     """
 
-    summary: ClassVar[str] = "MobileNetV2, frozen or partially unfrozen, under a new head"
+    summary: ClassVar[str] = "pretrained backbone, frozen or partially unfrozen, under a new head"
     meanings: ClassVar[Mapping[str, str]] = {
-        "alpha": "width of MobileNetV2 (searched only if several are set)",
+        "base": "the backbone (searched only if several are set)",
+        "alpha": "width of the base (searched only if several are set; of several bases "
+        "alpha_BASE)",
         "unfreeze": "whether the last layers of the base are trained after the head",
-        "unfreeze_from": "first unfrozen layer of the base",
+        "unfreeze_from": "first unfrozen layer or block of the base (of several bases "
+        "unfreeze_from_BASE)",
         "fine_tune_learning_rate": "step size while unfrozen layers are trained",
         "head_pooling": "how the base's feature map becomes a vector: average or max",
         "dense_layers": "number of dense layers before the output",
@@ -67,9 +79,14 @@ class TransferHead(ImageSpace):
         "batch_size": "images a batch",
     }
     settings: ClassVar[Mapping[str, str]] = {
-        "alpha": "width of MobileNetV2; several, separated by commas, are searched",
-        "image_size": "side of the square images, in pixels",
-        "weights": "imagenet, none, or the path of a weights file",
+        "base": "backbone; several, separated by commas, are searched: "
+        f"{', '.join(BASES)}, or the path of a .keras file",
+        "alpha": "width of the base; several, separated by commas, are searched; for one of "
+        "several bases MobileNet=0.25",
+        "image_size": "side of the square images, in pixels; by default the base's own, 224 for "
+        "most, and the smallest of several",
+        "weights": "imagenet, none, or the path of a weights file; for one of several bases "
+        "MobileNet=PATH",
         "crop": "share of each side that random crops may cut off; above 0 nothing can be cached",
     }
     architecture: ClassVar[tuple[str, ...]] = (
@@ -79,75 +96,125 @@ class TransferHead(ImageSpace):
         "dense_layers",
         "flip",
         "alpha",
+        "base",
     )
 
     def __init__(
         self,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        alpha: float | str | tuple[float, ...] = 1.0,
-        image_size: int = 224,
-        weights: str = "imagenet",
+        base: str | Sequence[str] = _DEFAULT,
+        alpha: object = 1.0,
+        image_size: int | None = None,
+        weights: object = "imagenet",
         crop: float = 0.0,
     ) -> None:
         super().__init__(input_shape, num_classes)
-        if self.input_shape[2] != 3 or min(self.input_shape[:2]) < 32:
+        self.bases = parse_bases(base)
+        largest = max(self.bases, key=lambda row: row.least)
+        if self.input_shape[2] != 3 or min(self.input_shape[:2]) < largest.least:
             raise ValueError(
-                f"transfer_head needs RGB images of 32x32 pixels or more, got {input_shape}"
+                f"transfer_head with {largest.name} needs RGB images of "
+                f"{largest.least}x{largest.least} pixels or more, got {input_shape}"
             )
-        self.alphas = _parse_alphas(alpha)
-        self.image_size = image_size
-        self.weights = _parse_weights(weights, self.alphas)
+        self.alphas = parse_alphas(alpha, self.bases)
+        self.image_size = image_size or _own_size(self.bases)
+        self.weights = parse_weights(weights, self.bases, self.alphas)
         self.crop = _parse_crop(crop)
 
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
-        size = int(settings.get("image_size", 224))
-        return (size, size, 3)
+        size = settings.get("image_size") or _own_size(parse_bases(settings.get("base", _DEFAULT)))
+        return (int(size), int(size), 3)
 
     def fetch(self) -> None:
-        """Loads the base's weights once, downloading them where needed."""
-        if self.weights is None:
-            return
-        for alpha in self.alphas:
-            try:
-                shared_base(self._key(alpha))
-            except Exception as error:  # downloads fail in as many ways as there are servers
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                remedy = (
-                    "connect to the network, put the file into the models folder of KERAS_HOME, or "
-                    "choose weights=none or a file's path"
-                    if self.weights == "imagenet"
-                    else "a file is needed that MobileNetV2 without top of this alpha has saved"
-                )
-                raise ValueError(
-                    f"weights {self.weights!r} of MobileNetV2 for alpha {alpha} at "
-                    f"{self.input_shape[0]}x{self.input_shape[1]} can't be loaded "
-                    f"({lines[0][:200]}): {remedy}"
-                ) from error
+        """Loads the bases' weights once, downloading them where needed."""
+        for base in self.bases:
+            for alpha in self.alphas[base.name] if self.weights[base.name] else ():
+                try:
+                    shared_base(self._key(base, alpha))
+                except Exception as error:  # downloads fail in as many ways as there are servers
+                    raise ValueError(self._not_loaded(base, alpha, error)) from error
+
+    def _not_loaded(self, base: Base, alpha: float, error: Exception) -> str:
+        weights, side = self.weights[base.name], self.input_shape[0]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        width = f" for alpha {alpha}" if base.alphas else ""
+        remedy = (
+            "connect to the network, put the file into the models folder of KERAS_HOME, or "
+            "choose weights=none or a file's path"
+            if weights == "imagenet"
+            else f"a file is needed that {base.name} without top{width and ' of this alpha'} has "
+            "saved"
+        )
+        return (
+            f"weights {weights!r} of {base.name}{width} at {side}x{self.input_shape[1]} can't be "
+            f"loaded ({lines[0][:200]}): {remedy}"
+        )
 
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
-        alpha = self.alphas[0]
-        if len(self.alphas) > 1:
-            alpha = hp.Choice("alpha", list(self.alphas), default=self.alphas[-1])
+        base = self._draw_base(hp)
+        alphas = {row.name: self._draw_alpha(hp, row) for row in self.bases}
         values: dict[str, Any] = {
-            "alpha": alpha,
+            "base": base,
+            "alpha": alphas[base.name],
             "flip": hp.Boolean("flip", default=False),
             "head_pooling": hp.Choice("head_pooling", ["average", "max"], default="average"),
             "dense_units": draw_sizes(hp, "dense_layers", "dense_units", (0, 0, 2), (32, 256, 128)),
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3),
             "batch_size": hp.Choice("batch_size", [16, 32, 64], default=32),
-            "unfreeze": hp.Boolean("unfreeze", default=False),
+            "unfreeze": False,
         }
-        with hp.conditional_scope("unfreeze", [True]):
-            values["unfreeze_from"] = hp.Choice(
-                "unfreeze_from", list(CUT_POINTS), default=CUT_POINTS[0]
-            )
-            values["fine_tune_learning_rate"] = hp.Float(
-                "fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5
-            )
+        if any(row.cuts for row in self.bases):
+            values |= self._draw_unfrozen(hp, base)
         return values
+
+    def _draw_base(self, hp: keras_tuner.HyperParameters) -> Base:
+        names = [row.name for row in self.bases]
+        if len(names) == 1:
+            return self.bases[0]
+        default = _DEFAULT if _DEFAULT in names else names[0]
+        return self.bases[names.index(hp.Choice("base", names, default=default))]
+
+    def _draw_alpha(self, hp: keras_tuner.HyperParameters, base: Base) -> float:
+        alphas = self.alphas[base.name]
+        if len(alphas) == 1:
+            return alphas[0]
+        with self._only_of(hp, [base]):
+            alpha = hp.Choice(self._of(base, "alpha"), list(alphas), default=alphas[-1])
+        return alphas[-1] if alpha is None else float(alpha)  # None where another base is drawn
+
+    def _draw_unfrozen(self, hp: keras_tuner.HyperParameters, base: Base) -> dict[str, Any]:
+        cuttable = [row for row in self.bases if row.cuts]
+        with self._only_of(hp, cuttable):
+            unfreeze = hp.Boolean("unfreeze", default=False)
+            with hp.conditional_scope("unfreeze", [True]):
+                if len(self.bases) == 1:
+                    cut = hp.Choice("unfreeze_from", list(base.cuts), default=base.cuts[0])
+                else:
+                    cut = _draw_cut(hp, cuttable)
+                rate = hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+        return {
+            "unfreeze": bool(unfreeze and base.cuts),
+            "unfreeze_from": cut,
+            "fine_tune_learning_rate": rate,
+        }
+
+    def _only_of(
+        self, hp: keras_tuner.HyperParameters, bases: Sequence[Base]
+    ) -> AbstractContextManager[object]:
+        """Makes hyperparameters active only where one of `bases` is drawn."""
+        if len(bases) == len(self.bases):
+            return nullcontext()
+        scope: AbstractContextManager[object] = hp.conditional_scope(
+            "base", [row.name for row in bases]
+        )
+        return scope
+
+    def _of(self, base: Base, name: str) -> str:
+        """Returns the name of a hyperparameter that each base has for itself."""
+        return name if len(self.bases) == 1 else f"{name}_{base.name}"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds and compiles the network that `hp` describes, its base frozen."""
@@ -156,45 +223,66 @@ class TransferHead(ImageSpace):
     def split(self, hp: keras_tuner.HyperParameters) -> TransferNetwork:
         """Cuts the network of `hp` behind the pooling, or where layers are unfrozen."""
         values = self.draw(hp)
-        return TransferNetwork(self, self._key(values["alpha"]), values, self.crop)
+        key = self._key(values["base"], values["alpha"])
+        return TransferNetwork(self, key, values, self.crop)
 
-    def _key(self, alpha: float) -> BaseKey:
-        return BaseKey(self.input_shape, float(alpha), self.weights)
+    def _key(self, base: Base, alpha: float) -> BaseKey:
+        return BaseKey(base, self.input_shape, float(alpha), self.weights[base.name])
 
     def possible_parts(
         self, hp: keras_tuner.HyperParameters
     ) -> list[tuple[FrozenPart, tuple[str, ...]]]:
-        """Returns the pooled base and, where trials may unfreeze it, the base before each cut."""
+        """Returns the pooled bases and, where trials may unfreeze them, each before its cuts."""
         if self.crop:
             return []
-        ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in _choices(hp)}
+        ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in hp.space}
         views = (ORIGINAL, FLIPPED) if True in ranges["flip"] else (ORIGINAL,)
-        cuts = ranges["unfreeze_from"] if True in ranges["unfreeze"] else ()
+        drawn = ranges.get("base", tuple(base.name for base in self.bases))
         parts: list[tuple[FrozenPart, tuple[str, ...]]] = []
-        for key in map(self._key, ranges.get("alpha", self.alphas)):
-            parts.append((pooled_part(key), views))
-            parts += [(part_before(key, cut), views) for cut in cuts]
+        for base in (base for base in self.bases if base.name in drawn):
+            cuts = ranges.get(self._of(base, "unfreeze_from"), ())
+            for alpha in ranges.get(self._of(base, "alpha"), self.alphas[base.name]):
+                key = self._key(base, alpha)
+                parts.append((pooled_part(key), views))
+                if True in ranges.get("unfreeze", ()):
+                    parts += [(part_before(key, cut), views) for cut in cuts]
         return parts
 
     def phases(self, hp: keras_tuner.HyperParameters, epochs: int) -> list[Phase]:
         """Returns one phase where the base stays frozen, else the head's and the fine-tuning's."""
-        if not hp.values.get("unfreeze", False) or epochs < 2:
+        values = self.draw(hp.copy())
+        if not values["unfreeze"] or epochs < 2:
             return [Phase(epochs)]
-        cut = str(hp.get("unfreeze_from"))
-        rate = float(hp.get("fine_tune_learning_rate"))
 
         def unfreeze(model: keras.Model) -> None:
-            unfreeze_from(model.get_layer(BASE_NAME), cut)
-            self.compile(model, keras.optimizers.Adam(rate))
+            unfreeze_from(model.get_layer(values["base"].layer_name), values["unfreeze_from"])
+            self.compile(model, keras.optimizers.Adam(values["fine_tune_learning_rate"]))
 
         head_epochs = (epochs + 1) // 2
         return [Phase(head_epochs), Phase(epochs - head_epochs, unfreeze)]
 
 
-def _choices(hp: keras_tuner.HyperParameters) -> list[Any]:
-    """Returns the hyperparameters that decide which frozen parts there are."""
-    names = ("alpha", "flip", "unfreeze", "unfreeze_from")
-    return [h for h in hp.space if h.name in names]
+def _draw_cut(hp: keras_tuner.HyperParameters, bases: Sequence[Base]) -> str | None:
+    """Draws where to unfreeze each base; returns the cut of the one that is drawn."""
+    drawn = None
+    for base in bases:
+        # Not by a scope: within one, Keras Tuner knows no parent that was declared outside.
+        conditions = [Parent("base", [base.name]), Parent("unfreeze", [True])]
+        cut = Choice(
+            f"unfreeze_from_{base.name}",
+            list(base.cuts),
+            default=base.cuts[0],
+            conditions=conditions,
+        )
+        hp.merge([cut], overwrite=False)
+        if hp.is_active(cut):
+            drawn = str(hp.get(cut.name))
+    return drawn
+
+
+def _own_size(bases: Sequence[Base]) -> int:
+    """Returns the smallest side that one of the bases was made for and all of them take."""
+    return max(min(base.size for base in bases), *(base.least for base in bases))
 
 
 def _parse_crop(crop: float | str) -> float:
@@ -205,37 +293,3 @@ def _parse_crop(crop: float | str) -> float:
     if not 0 <= share < 1:
         raise ValueError(f"crop should be from 0 to below 1, got {crop!r}")
     return share
-
-
-def _parse_alphas(alpha: float | str | tuple[float, ...]) -> tuple[float, ...]:
-    parts: Any = alpha
-    if isinstance(alpha, str):
-        parts = alpha.split(",")
-    elif isinstance(alpha, int | float):
-        parts = [alpha]
-    try:
-        alphas = tuple(sorted({float(part) for part in parts}))
-    except (TypeError, ValueError):
-        raise ValueError(f"alpha should be a number such as 0.35, got {alpha!r}") from None
-    if isinstance(alpha, bool) or not alphas or not all(0 < a <= _MOST_ALPHA for a in alphas):
-        raise ValueError(f"alpha should be above 0 and at most {_MOST_ALPHA}, got {alpha!r}")
-    return alphas
-
-
-def _parse_weights(weights: str | os.PathLike[str], alphas: tuple[float, ...]) -> str | None:
-    text = str(weights)
-    if text == "none":
-        return None
-    if text == "imagenet":
-        unknown = [alpha for alpha in alphas if alpha not in _IMAGENET_ALPHAS]
-        if unknown:
-            raise ValueError(
-                f"there are ImageNet weights for alpha {_IMAGENET_ALPHAS}, not for {unknown}: "
-                "choose one of them or weights=none"
-            )
-        return text
-    if not Path(text).is_file():
-        raise ValueError(f"weights should be imagenet, none or a file's path; no file at {text!r}")
-    if len(alphas) > 1:
-        raise ValueError("a weights file fits one alpha: set one, or weights=imagenet")
-    return text

@@ -105,7 +105,10 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-    monkeypatch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+    monkeypatch.setattr(
+        "reports.write_report",
+        lambda study, *_: Path(getattr(study, "folder", study)) / "report/index.html",
+    )
 
 
 @pytest.fixture

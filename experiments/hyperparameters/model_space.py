@@ -411,7 +411,13 @@ def check_on_data(
     chosen = np.linspace(0, len(train.labels) - 1, min(_BATCH, len(train.labels))).astype(int)
     rows, labels = np.asarray(train.images[chosen]), np.asarray(train.labels[chosen])
     metrics = tried(model, label, rows, labels, file, data.targets)
-    checked = Checked(_brought(label, data, model), metrics, is_functional(model))
+    lines = _brought(label, data, model)
+    if not space.space:
+        lines.append(
+            f"{label} asks hp for nothing, so that all trials are alike: ask for "
+            'hp.Int("units", 16, 64), say'
+        )
+    checked = Checked(lines, metrics, is_functional(model))
     keras.backend.clear_session()
     return checked
 

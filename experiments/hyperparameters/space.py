@@ -270,7 +270,7 @@ def describe_space(name: str) -> str:
     lines += ["", "  settings (--set NAME=VALUE), with defaults:"]
     defaults = cls.setting_defaults()
     for key, text in cls.settings.items():
-        lines += _entry(f"{key} = {defaults[key]}", text)
+        lines += _entry(key if defaults[key] is None else f"{key} = {defaults[key]}", text)
     return "\n".join(lines)
 
 

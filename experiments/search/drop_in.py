@@ -44,7 +44,7 @@ from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural
 from experiments.record.layout import StudyFolder, TrialFolder
 from experiments.record.lock import is_running, locked
 from experiments.record.methods import METHODS, optuna_methods
@@ -66,7 +66,6 @@ from experiments.training.own_fit import FitResult, run_fit
 from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask, TrialResult
 
-_NO_END = 1_000_000  # trials of a grid, which ends by itself
 _EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
 _HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
 _MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
@@ -162,7 +161,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             space=_name_of(hypermodel, type(self)),
             dataset="",
             method=method,
-            max_trials=_NO_END if max_trials is None else max_trials,
+            max_trials=NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
             objective=[_as_text(one) for one in given],
             seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
@@ -192,8 +191,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             self._config = _as_before(self._config, study, self._seed_given)
         plain = replace(
             self._config,
-            method="random" if len(self._config.objectives) == 1 else "tpe",
-            method_settings={}, pruner=None, tries=(), sources=(),
+            method="random", method_settings={}, pruner=None, tries=(), sources=(),
         )  # fmt: skip
         space = hyperparameters or keras_tuner.HyperParameters()
         super().__init__(
@@ -623,6 +621,7 @@ class _Tasks:
             to_beat=self._retention.score_to_beat,
             keeps_state="tuner/round" in values or getattr(self.oracle, "pauses", False),
             retries=self.tuner._retries,
+            further=tuple(objective.name for objective in config.objectives[1:]),
             trial=trial.get_state() if config.workers else {},
         )
 

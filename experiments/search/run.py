@@ -296,7 +296,8 @@ def parse_settings(config: SearchConfig) -> dict[str, Any]:
                 f"--set {name}: space {config.space} has no such setting; "
                 f"there are {', '.join(defaults)}"
             )
-        settings[name] = _size(name, value) if isinstance(defaults[name], int) else value
+        is_size = isinstance(defaults[name], int) or name == "image_size"
+        settings[name] = _size(name, value) if is_size else value
     return settings
 
 

@@ -63,6 +63,10 @@ def _flops(model: keras.Model) -> int:
 def _layer_flops(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return _flops(layer)
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        height, width = _size(layer.output.shape, layer.data_format)
+        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+        return 2 * height * width * sum(int(np.prod(kernel.shape)) for kernel in kernels)
     weights = getattr(layer, "kernel", None)
     if weights is None or getattr(layer, "output", None) is None:
         return 0

@@ -12,6 +12,8 @@ from search_spaces.frozen import FrozenPart
 if TYPE_CHECKING:
     import keras
 
+_NAMES = ("name", "built", "input", "output")
+
 
 @lru_cache(maxsize=16)
 def identity(part: FrozenPart) -> str:
@@ -25,25 +27,45 @@ def identity(part: FrozenPart) -> str:
 def topology(model: "keras.Model") -> str:
     """Describes the layers of a model without their names, which differ between builds.
 
-    Each line is one layer: its class, compute precision, config, and the positions of its input
-    layers. The last line holds the positions of the output layers.
+    Each line is one operation: its class, compute precision, config, and the positions of the
+    operations that it takes from. The last line holds the positions of the output operations.
     """
-    positions = {id(layer): position for position, layer in enumerate(model.layers)}
-    rows = [_described(layer, positions) for layer in model.layers]
+    operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
+    positions = {id(operation): position for position, operation in enumerate(operations)}
+    rows = [_described(operation, positions) for operation in operations]
     outputs = model.output if isinstance(model.output, dict) else {"": model.output}
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
     return "\n".join(rows)
 
 
-def _described(layer: "keras.Layer", positions: dict[int, int]) -> str:
+def _described(operation: "keras.Operation", positions: dict[int, int]) -> str:
     inputs = sorted(
-        {tuple(_origins(node.input_tensors, positions)) for node in layer._inbound_nodes}
+        {tuple(_origins(node.input_tensors, positions)) for node in operation._inbound_nodes}
     )
-    if hasattr(layer, "layers"):
-        return f"({topology(layer)}) {inputs}"
-    config = {k: v for k, v in layer.get_config().items() if k not in ("name", "dtype")}
+    if hasattr(operation, "layers"):
+        return f"({topology(operation)}) {inputs}"
+    if not hasattr(operation, "dtype_policy"):
+        return f"{type(operation).__name__} {_given(operation)} {inputs}"
+    config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
     facts = json.dumps(config, sort_keys=True, default=repr)
-    return f"{type(layer).__name__} {layer.dtype_policy.name} {facts} {inputs}"
+    return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
+
+
+def _given(operation: "keras.Operation") -> str:
+    """Describes what an operation that is no layer was made and called with, besides tensors."""
+    made = {k: v for k, v in vars(operation).items() if k[:1] != "_" and k not in _NAMES}
+    called = [
+        [_constant(value) for value in (*node.arguments.args, *node.arguments.kwargs.values())]
+        for node in operation._inbound_nodes
+    ]
+    return json.dumps([made, called], sort_keys=True, default=repr)
+
+
+def _constant(value: object) -> object:
+    if hasattr(value, "_keras_history"):
+        return "tensor"
+    # An array's text leaves out what is in the middle.
+    return np.asarray(value).tolist() if hasattr(value, "shape") else value
 
 
 def _origins(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import keras_tuner
@@ -41,7 +42,10 @@ def forecast(
             wanted.append(missing)
     if not wanted:
         return ["features of the frozen layers are all in the cache"]
-    lines = _lines(wanted, _time(wanted[0][0].part, data))
+    lines: list[str] = []
+    for _, of_one in groupby(wanted, lambda missing: missing[0].part.backbone):
+        several = list(of_one)
+        lines += _lines(several, _time(several[0][0].part, data))
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
         num_bytes = sum(entry.num_bytes for missing in wanted for entry in missing)
@@ -58,7 +62,7 @@ def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -
 
 
 def _lines(wanted: list[list[Entry]], seconds: float) -> list[str]:
-    """Returns a line for the first part, and one for all others."""
+    """Returns a line for the first part of a backbone, and one for all others."""
     first, others = wanted[0], wanted[1:]
     images = sum(entry.num_images for entry in first)
     lines = [

@@ -206,7 +206,8 @@ METHODS = ("random", "grid", "hyperband", "bayesian", "tpe", "cmaes", "nsga2", "
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_on_in_a_wider_range(method: str, tmp_path: Path) -> None:
     space = MnistCnn((28, 28, 1), 10)
-    held = {"conv_blocks": 1, "dense_layers": 0, "batch_norm": False, "optimizer": "adam"}
+    held = {"conv_blocks": 1, "dense_layers": 0, "batch_norm": False, "optimizer": "adam",
+            "convs_per_block": 1, "head": "flatten", "augment": "none"}  # fmt: skip
     narrow = SearchConfig(
         "mnist_cnn", dataset="digits", method=method, max_trials=60, max_epochs=9, fix=held,
         ranges={"learning_rate": "1e-3:2e-3", "filters_0": "16:32"},

@@ -283,6 +283,68 @@ class _Own(keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
     """An oracle of one's own."""
 
 
+@pytest.mark.parametrize("kind", ["RandomSearch", "BayesianOptimization", "GridSearch"])
+def test_of_several_objectives_the_first_ranks(kind: str, tmp_path: Path) -> None:
+    objective = [keras_tuner.Objective("far", "max"), "val_loss"]
+    make_tuner = getattr(experiments, kind)
+
+    class Far(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> keras.Model:
+            hp.Int("distance", 1, 4)
+            return build_model(keras_tuner.HyperParameters())
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            far = hp.get("distance")
+            return {"far": far} if far == 3 else {"far": far, "val_loss": 1.0 / far}
+
+    tuner = make_tuner(Far, objective, max_trials=4, directory=tmp_path, project_name="m", seed=0)
+    searched(tuner)
+    assert tuner.get_best_hyperparameters()[0].get("distance") == 4
+    trials = load_study(tuner.folder).trials
+    lacking = trials[trials["status"] == "failed"]
+    assert len(lacking) == 1
+    assert lacking["message"].str.contains("val_loss was not reported").all()
+    assert set(trials[trials["status"] == "completed"]["val_loss"]) == {1.0, 0.5, 0.25}
+
+
+def test_a_grid_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Square(experiments.GridSearch):
+        def run_trial(self, trial: Any) -> float:
+            return float(trial.hyperparameters.Int("x", 1, 2) ** 2)
+
+    tuner = Square(directory=tmp_path, project_name="mine")
+    tuner.search()
+    said = capsys.readouterr().out
+    assert "grid, all combinations of 1 epoch" in said
+    assert "trial 0001 (2)  4" in said
+    with pytest.raises(SystemExit):
+        main(["status", "mine", "--runs-dir", str(tmp_path)])
+    assert "of all combinations" in capsys.readouterr().out
+    assert "000000" not in said
+    assert "all combinations of up to 1 epoch" in tuner.report().read_text()
+
+
+def test_models_of_scikit_learn_are_searched(tmp_path: Path) -> None:
+    from sklearn.datasets import load_wine
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.metrics import accuracy_score
+
+    x, y = load_wine(return_X_y=True)
+    tuner = experiments.tuners.SklearnTuner(
+        keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("score", "max"), 2),
+        lambda hp: RidgeClassifier(alpha=hp.Float("alpha", 1e-3, 1, sampling="log")),
+        metrics=accuracy_score,
+        directory=tmp_path,
+        project_name="mine",
+    )
+    tuner.search(x, y)
+    trials = load_study(tuner.folder).trials
+    assert list(trials["status"]) == ["completed"] * 2
+    (model,) = tuner.get_best_models()
+    assert model.score(x, y) > 0.9
+    assert "accuracy_score" in load_study(tuner.folder).epochs
+
+
 def test_names_of_keras_tuner_are_found() -> None:
     for name in ("Oracle", "oracles", "errors", "applications", "HyperParameters"):
         assert getattr(experiments, name) is getattr(keras_tuner, name)

@@ -163,7 +163,7 @@ WRONG: dict[str, tuple[Any, Any, dict[str, str], str]] = {
     "classes": (ROWS, VALUES, {"compiled": SPARSE, "last": '3, activation="softmax"'},
                 "labels that are not whole, .* for regression search a model .* whose loss is for"),
     "objective": (ROWS, VALUES, {"compiled": 'loss="mse"', "last": "1"},
-                  "objective 'val_mae': no model .* report val_loss, loss.*compile .* metrics=.\"mae\""),
+                  "objective 'val_mae': no model .* report val_loss, loss.*compile .*mae"),
     "holes": (np.where(ROWS > 2, np.nan, ROWS), VALUES, {"compiled": MSE, "last": "1"},
               "'x_train' has values that are NaN"),
     "words": (ROWS, TEXTS[:, 0], {"compiled": MSE, "last": "1"},

@@ -83,11 +83,11 @@ def test_other_formats_are_no_newer_ones(stated: Any, study: Path) -> None:
 
 def test_the_source_of_a_space_is_all_that_it_is_made_of() -> None:
     source = space_source("transfer_head")
-    assert {"search_spaces.transfer_head", "search_spaces.base", "search_spaces._mobilenet"} <= {
+    assert {"search_spaces.transfer_head", "search_spaces.base", "search_spaces._backbone"} <= {
         *source
     }
     assert not any(name.startswith(("keras", "experiments")) for name in source)
-    assert "search_spaces._mobilenet" not in space_source("mnist_cnn")
+    assert "search_spaces._backbone" not in space_source("mnist_cnn")
 
 
 def test_a_change_of_the_source_is_known_by_module_and_by_trial() -> None:

@@ -26,7 +26,8 @@ from experiments.training.snapshot import SnapshotStore
 from experiments.training.task import TrialResult, TrialTask
 from experiments.training.train import train
 from search_spaces import space_class
-from search_spaces._mobilenet import BaseKey, pooled_part
+from search_spaces._backbone import BaseKey, pooled_part
+from search_spaces._bases import BASES
 from search_spaces.frozen import FLIPPED
 
 SIDE = 32
@@ -43,7 +44,7 @@ def small(cache_dir: Path) -> PreparedData:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights through which an image's signal passes; Keras' own random ones let it fade."""
     global _weights
-    base = BaseKey((SIDE, SIDE, 3), 0.35, None).build()
+    base = key_of((SIDE, SIDE, 3), 0.35).build()
     rng = np.random.default_rng(0)
     for weight in base.weights:
         if weight.path.endswith("kernel"):
@@ -57,6 +58,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 _weights = ""
+
+
+def key_of(shape: tuple[int, int, int], alpha: float = 0.35, weights: str | None = None) -> BaseKey:
+    return BaseKey(BASES["MobileNetV2"], shape, alpha, weights)
 
 
 def task_of(data: PreparedData, space: str = "transfer_head", **values: Any) -> TrialTask:
@@ -145,7 +150,7 @@ def test_a_model_with_flips_is_joined_as_plain_keras_tuner_builds_it(small: Prep
 
 
 def entry_of(data: PreparedData, split: str = "train", view: str = "original") -> Entry:
-    return Entry(pooled_part(BaseKey(data.shape, 0.35, _weights)), data, split, view)
+    return Entry(pooled_part(key_of(data.shape, 0.35, _weights)), data, split, view)
 
 
 @pytest.mark.slow
@@ -159,7 +164,7 @@ def test_features_are_computed_once_and_named_by_what_determines_them(
     monkeypatch.setattr(features, "forward", None)  # nothing is computed from here on
     assert np.array_equal(FeatureStore(tmp_path).open(entry_of(small), "average"), first)
     assert isinstance(store.open(entry_of(small), "max"), np.memmap)
-    wider = Entry(pooled_part(BaseKey(small.shape, 0.5, None)), small, "train")
+    wider = Entry(pooled_part(key_of(small.shape, 0.5, None)), small, "train")
     others = [entry_of(small, "validation"), entry_of(small, view=FLIPPED), wider]
     others.append(Entry(entry_of(small).part, replace(small, fingerprint="another"), "train"))
     assert len({entry.key for entry in [entry_of(small), *others]}) == 5
@@ -351,9 +356,9 @@ def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: 
 @pytest.mark.slow
 def test_same_weights_in_every_trial_even_if_they_are_random() -> None:
     keras.utils.set_random_seed(1)
-    one = BaseKey((SIDE, SIDE, 3), 0.35, None).build().get_weights()
+    one = key_of((SIDE, SIDE, 3), 0.35).build().get_weights()
     keras.utils.set_random_seed(2)
-    other = BaseKey((SIDE, SIDE, 3), 0.35, None).build().get_weights()
+    other = key_of((SIDE, SIDE, 3), 0.35).build().get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 

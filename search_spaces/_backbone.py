@@ -1,22 +1,22 @@
-"""MobileNetV2 as the base of a transfer: frozen, shared between trials, cut inside or behind."""
+"""A backbone as the base of a transfer: frozen, shared between trials, cut inside or behind."""
 
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from search_spaces._bases import Base, load_base
+from search_spaces._cuts import layers_before, tensor_before
 from search_spaces.frozen import FLIPPED, ORIGINAL, Cut, FrozenPart
 
 if TYPE_CHECKING:
     from search_spaces.base import ImageSpace
 
-# Where training may begin inside MobileNetV2: this layer and all after it are unfrozen.
-CUT_POINTS = ("block_16_expand", "block_13_expand", "block_10_expand", "block_6_expand")
-BASE_NAME = "mobilenet_v2"
 _WEIGHTS_SEED = 20180113  # of weights "none": the same base in every trial
 
 
@@ -25,39 +25,60 @@ class BaseKey:
     """What determines a base.
 
     Args:
+        base: Its row of the table.
         shape: `(height, width, 3)` of the images.
-        alpha: Its width.
-        weights: `"imagenet"`, a file's path, or `None` for weights drawn from a fixed seed.
+        alpha: Its width; 1 where there is one width.
+        weights: `"imagenet"`, a file's path, or `None` for weights drawn from a fixed seed, or
+            those of the base's own file.
     """
 
+    base: Base
     shape: tuple[int, int, int]
-    alpha: float
-    weights: str | None
+    alpha: float = 1.0
+    weights: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.base.name} {self.alpha:g}" if self.base.alphas else self.base.name
 
     def build(self) -> keras.Model:
         """Builds the base; twice the same key is twice the same weights."""
-        state = random.getstate()  # Keras draws the seeds of its initializers from it
-        random.seed(_WEIGHTS_SEED)
-        try:
-            return _build(self, self.weights)
-        finally:
-            random.setstate(state)
+        with _seeded():
+            return _loaded(self) if self.base.path else _built(self)
 
 
-def _build(key: BaseKey, weights: str | None) -> keras.Model:
+@contextmanager
+def _seeded() -> Iterator[None]:
+    state = random.getstate()  # Keras draws the seeds of its initializers from it
+    random.seed(_WEIGHTS_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _built(key: BaseKey) -> keras.Model:
+    width = {"alpha": key.alpha} if key.base.alphas else {}
     with warnings.catch_warnings():
         # ImageNet weights of 224 pixels serve every size that has none of its own.
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-        return keras.applications.MobileNetV2(
-            input_shape=key.shape,
-            alpha=key.alpha,
-            include_top=False,
-            weights=weights,
-            name=BASE_NAME,
+        model: keras.Model = getattr(keras.applications, key.base.name)(
+            input_shape=key.shape, include_top=False, weights=key.weights, **width
         )
+    model.name = key.base.layer_name  # not given before: some look up what they are by it
+    return model
 
 
-@lru_cache(maxsize=8)
+def _loaded(key: BaseKey) -> keras.Model:
+    """Loads the base's file, and makes it one for images of the key's shape."""
+    model = load_base(str(key.base.path))
+    inputs = keras.Input(key.shape)
+    # Not called: the shapes inside have to be known for features to be kept.
+    copied = keras.models.clone_model(model, input_tensors=inputs)
+    copied.set_weights(model.get_weights())
+    return keras.Model(inputs, copied.outputs[0], name=key.base.layer_name)
+
+
+@lru_cache(maxsize=16)
 def shared_base(key: BaseKey) -> keras.Model:
     """The base that all frozen trials of this process share; nothing ever trains it."""
     base = key.build()
@@ -66,50 +87,51 @@ def shared_base(key: BaseKey) -> keras.Model:
 
 
 def own_base(key: BaseKey) -> keras.Model:
-    """A base for one trial to train: the same weights, copied instead of read again."""
-    base = _build(key, None)
-    base.set_weights(shared_base(key).get_weights())
+    """A base for one trial to train: the same layers and weights, copied instead of read again."""
+    shared = shared_base(key)
+    with _seeded():
+        base = keras.models.clone_model(shared)
+    base.set_weights(shared.get_weights())
     base.trainable = False
     return base
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def pooled_part(key: BaseKey) -> FrozenPart:
     """The whole base and both poolings, `average` and `max`, each `(batch, channels)`."""
-    inputs, x = _preprocessed(key)
-    x = shared_base(key)(x, training=False)
-    pooled = {kind: pooling_layer(kind, f"{kind}_pooling")(x) for kind in ("average", "max")}
-    return FrozenPart(f"MobileNetV2 {key.alpha:g}, pooled", keras.Model(inputs, pooled))
-
-
-@lru_cache(maxsize=32)
-def part_before(key: BaseKey, cut: str) -> FrozenPart:
-    """The base up to the layer `cut`; its output `map` is `(batch, height, width, channels)`."""
-    inputs, x = _preprocessed(key)
-    base = shared_base(key)
-    front = keras.Model(base.input, base.get_layer(cut).input)
-    return FrozenPart(
-        f"MobileNetV2 {key.alpha:g} before {cut}",
-        keras.Model(inputs, {"map": front(x, training=False)}),
-    )
-
-
-def _preprocessed(key: BaseKey) -> tuple[Any, Any]:
     inputs = keras.Input(key.shape, name="image")
-    return inputs, rescaling()(inputs)
+    x = shared_base(key)(key.base.preprocess(inputs), training=False)
+    pooled = {
+        kind: pooling_layer(kind, len(x.shape), f"{kind}_pooling")(x) for kind in ("average", "max")
+    }
+    return FrozenPart(f"{key}, pooled", keras.Model(inputs, pooled), str(key))
 
 
-def rescaling() -> keras.layers.Layer:
-    """Brings 0..255 to the -1..1 that MobileNetV2 was trained with."""
-    return keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")
+@lru_cache(maxsize=64)
+def part_before(key: BaseKey, cut: str) -> FrozenPart:
+    """The base up to the cut `cut`; its output `map` is `(batch, height, width, channels)`."""
+    inputs = keras.Input(key.shape, name="image")
+    base = shared_base(key)
+    front = keras.Model(base.input, tensor_before(base, cut))
+    features = front(key.base.preprocess(inputs), training=False)
+    return FrozenPart(f"{key} before {cut}", keras.Model(inputs, {"map": features}), str(key))
 
 
-def pooling_layer(kind: str, name: str = "head_pooling") -> keras.layers.Layer:
-    """Makes a feature map `(batch, height, width, channels)` a vector `(batch, channels)`."""
+def pooling_layer(kind: str, rank: int = 4, name: str = "head_pooling") -> keras.layers.Layer:
+    """Makes a feature map `(batch, height, width, channels)` a vector `(batch, channels)`.
+
+    Args:
+        kind: `average` or `max`.
+        rank: 4; 3 for tokens, `(batch, tokens, channels)`.
+        name: The layer's name.
+    """
+    layers = keras.layers
     if kind == "average":
-        return keras.layers.GlobalAveragePooling2D(name=name)
+        average = layers.GlobalAveragePooling2D if rank == 4 else layers.GlobalAveragePooling1D
+        return average(name=name)
     if kind == "max":
-        return keras.layers.GlobalMaxPooling2D(name=name)
+        most = layers.GlobalMaxPooling2D if rank == 4 else layers.GlobalMaxPooling1D
+        return most(name=name)
     raise ValueError(f"head_pooling {kind!r}: there are average, max")
 
 
@@ -148,11 +170,14 @@ class TransferNetwork:
             x = keras.layers.RandomFlip("horizontal", name="flip")(x)
         if self._crop:
             x = _random_crop(x, self._crop)
-        x = self.base(rescaling()(x), training=False)
-        outputs = self._under_head(pooling_layer(self._values["head_pooling"])(x))
+        x = self.base(self._key.base.preprocess(x), training=False)
+        outputs = self._under_head(self._pooled(x))
         model = keras.Model(inputs, outputs, name=self._space.name)
         self._space.compile(model, keras.optimizers.Adam(self._values["learning_rate"]))
         return model
+
+    def _pooled(self, x: Any) -> Any:
+        return pooling_layer(self._values["head_pooling"], len(x.shape))(x)
 
     def _under_head(self, x: Any) -> Any:
         for layer in self._head:
@@ -179,11 +204,12 @@ class TransferNetwork:
     def _trained_tail(self) -> keras.Model:
         cut = self._values["unfreeze_from"]
         unfreeze_from(self.base, cut)
-        at_cut = self.base.get_layer(cut).input
+        at_cut = tensor_before(self.base, cut)
         features = keras.Input(at_cut.shape[1:], name="features")
         x = keras.Model(at_cut, self.base.output, name="tail")(features, training=False)
-        x = pooling_layer(self._values["head_pooling"])(x)
-        return self._compiled(features, self._under_head(x), "fine_tune_learning_rate")
+        return self._compiled(
+            features, self._under_head(self._pooled(x)), "fine_tune_learning_rate"
+        )
 
     def _compiled(self, inputs: Any, outputs: Any, rate: str) -> keras.Model:
         model = keras.Model(inputs, outputs, name=f"{self._space.name}_trained")
@@ -203,9 +229,10 @@ def unfreeze_from(base: keras.Model, cut: str) -> None:
     Batch normalisation stays frozen everywhere: its parameters belong to the statistics that
     inference mode uses.
     """
-    base.get_layer(cut)  # which raises where there is none
+    frozen = layers_before(base, cut)
     base.trainable = True
-    reached = False
     for layer in base.layers:
-        reached = reached or layer.name == cut
-        layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = id(layer) not in frozen
+    for layer in base._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

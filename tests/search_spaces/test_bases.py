@@ -1,0 +1,188 @@
+"""Every row of the table of backbones: its cuts, its preprocessing, cached and uncached alike."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from search_spaces._backbone import BaseKey, TransferNetwork, shared_base, unfreeze_from
+from search_spaces._bases import BASES, Base, find_base
+from search_spaces._cuts import layers_before, stage_cuts, tensor_before
+from search_spaces.transfer_head import TransferHead
+
+# Quick enough to be built and run at each test run; the others are run by the slow tests.
+_QUICK = {"MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ResNet50", "VGG16"}
+# One of each family is run; the others have the same layers, and more of them.
+_RUN = _QUICK | {
+    "MobileNetV3Large", "EfficientNetV2B0", "ResNet50V2", "DenseNet121", "Xception",
+    "InceptionV3", "InceptionResNetV2", "NASNetMobile", "ConvNeXtTiny",
+}  # fmt: skip
+rows = pytest.mark.parametrize(
+    "name",
+    [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in BASES],
+)
+
+
+def key_of(base: Base) -> BaseKey:
+    return BaseKey(base, (base.least, base.least, 3), min(base.alphas, default=1.0))
+
+
+def draw_through(model: keras.Model) -> None:
+    """Weights through which an image's signal passes; Keras' own random ones let it fade."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if len(weight.shape) > 1:
+            fan_in = np.prod(weight.shape[: 2 if "depthwise" in weight.path else -1])
+            weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
+
+
+@rows
+def test_every_cut_of_a_base_separates_its_layers(name: str) -> None:
+    key = key_of(BASES[name])
+    base = key.build()
+    left: list[int] = []
+    for cut in key.base.cuts:
+        keras.Model(tensor_before(base, cut), base.output)  # raises where a path leads around it
+        unfreeze_from(base, cut)
+        assert 0 < len(base.trainable_weights) < len(base.weights)
+        kept = layers_before(base, cut)
+        assert all(not layer.trainable_weights for layer in base.layers if id(layer) in kept)
+        left.append(len(kept))
+    assert left == sorted(set(left), reverse=True)  # the one that unfreezes the least comes first
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in BASES if n in _RUN],
+)
+def test_trained_on_features_or_on_images_a_base_predicts_the_same(name: str) -> None:
+    check_equal(key_of(BASES[name]))
+
+
+def check_equal(key: BaseKey) -> None:
+    """Each trained part on features predicts what the whole network does on images."""
+    draw_through(shared_base(key))
+    images = np.random.default_rng(1).integers(0, 256, (2, *key.shape)).astype("float32")
+    space = TransferHead(key.shape, 3, base=key.base.path or key.base.name, weights="none")
+    values = space.draw(keras_tuner.HyperParameters()) | {"fine_tune_learning_rate": 1e-4}
+    values |= {"alpha": key.alpha, "unfreeze": True}
+    split = TransferNetwork(space, key, values, 0.0)
+    whole = split.join()
+    features = split.cuts(1)[0].part.model(images, training=False)["average"]
+    assert np.ptp(features, axis=0).max() > 1e-3 * np.abs(features).max()  # images are told apart
+    kernel = whole.get_layer("probabilities").kernel
+    kernel.assign(kernel / np.abs(features).max())
+    expected = np.asarray(whole(images, training=False))
+    for cut in (None, *key.base.cuts):
+        values["unfreeze_from"] = cut
+        last = split.cuts(1 if cut is None else 2)[-1]
+        features = last.part.model(images, training=False)[last.output]
+        parted = np.asarray(last.trainable()(features, training=False))
+        assert parted == pytest.approx(expected, abs=1e-3), cut
+    shared_base.cache_clear()
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_preprocessing_is_that_of_keras_and_is_saved_with_the_model(
+    name: str, tmp_path: Path
+) -> None:
+    base = BASES[name]
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Identity()(base.preprocess(inputs)))
+    modules = [m for m in vars(keras.applications).values() if hasattr(m, "preprocess_input")]
+    own = [module for module in modules if hasattr(module, name)]
+    module = own[0] if own else keras.applications.mobilenet_v3
+    expected = np.asarray(module.preprocess_input(images.copy()))
+    assert np.allclose(model.predict(images, verbose=0), expected, atol=1e-4)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert np.allclose(again.predict(images, verbose=0), expected, atol=1e-4)
+
+
+def test_the_table_has_every_family() -> None:
+    named = {n for n in vars(keras.applications) if n[0].isupper()}
+    assert named == set(BASES)
+
+
+def test_stages_of_a_base_are_found_without_its_row() -> None:
+    model = key_of(BASES["MobileNetV2"]).build()
+    assert stage_cuts(model) == ("Conv_1", "block_13_expand", "block_6_expand", "block_3_expand")
+
+
+def own_backbone(path: Path, side: int | None = None) -> str:
+    inputs = keras.Input((side, side, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    for stage, filters in enumerate((8, 16, 32)):
+        x = keras.layers.Conv2D(filters, 3, padding="same", name=f"stage{stage}")(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.MaxPooling2D()(keras.layers.ReLU()(x) * 2.0)
+    model = keras.Model(inputs, x)
+    draw_through(model)
+    model.save(path)
+    return str(path)
+
+
+def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
+    path = own_backbone(tmp_path / "mine.keras")
+    base = find_base(path)
+    assert (base.name, base.size, base.least) == ("mine", 224, 32)
+    assert base.cuts[0] == "stage2"
+    key = BaseKey(base, (48, 48, 3))
+    assert shared_base(key).output.shape == (None, 6, 6, 32)
+    check_equal(key)
+
+
+def test_several_bases_are_searched_each_with_its_own_cuts() -> None:
+    settings: dict[str, Any] = {
+        "base": "MobileNet,MobileNetV2,NASNetMobile",
+        "alpha": "MobileNet=0.25,0.5,MobileNetV2=0.35",
+        "weights": "none",
+    }
+    space = TransferHead((32, 32, 3), 2, **settings)
+    hp = keras_tuner.HyperParameters()
+    space.declare_hyperparameters(hp)
+    conditions = {h.name: {c.name: c.values for c in h.conditions} for h in hp.space}
+    assert conditions["alpha_MobileNet"] == {"base": ["MobileNet"]}
+    assert conditions["unfreeze"] == {"base": ["MobileNet", "MobileNetV2"]}
+    assert conditions["unfreeze_from_MobileNetV2"]["unfreeze"] == [True]
+    assert "unfreeze_from" not in conditions
+    hp = keras_tuner.HyperParameters()
+    hp.values |= {"base": "MobileNet", "alpha_MobileNet": 0.25, "unfreeze": True}
+    hp.values |= {"unfreeze_from_MobileNet": "conv_dw_12"}
+    model = space.build(hp)
+    space.phases(hp, 2)[1].prepare(model)
+    assert model.get_layer("MobileNet").get_layer("conv_dw_12").trainable
+    assert not model.get_layer("MobileNet").get_layer("conv_pw_11").trainable
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"base": "MobileNetV4"}, "did you mean MobileNetV"),
+        ({"base": "nowhere.keras"}, "no file at 'nowhere.keras'"),
+        ({"base": "Xception", "size": 64}, "Xception needs RGB images of 71x71"),
+        ({"base": "VGG16", "alpha": "0.5"}, "VGG16 has one width"),
+        ({"base": "VGG16,MobileNet", "alpha": "VGG16=0.5"}, "VGG16 has one width"),
+        ({"alpha": "ResNet50=0.5"}, "alpha of 'ResNet50': base is MobileNetV2"),
+        ({"base": "MobileNet,MobileNetV2", "alpha": "MobileNet=0.35"}, "MobileNet for alpha"),
+        ({"base": "MobileNet,MobileNetV2", "weights": __file__}, "say which, as in weights="),
+        ({"weights": "MobileNetV2=/no/such"}, "no file at '/no/such'"),
+    ],
+)
+def test_settings_of_bases_that_do_not_fit_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    side = settings.pop("size", 224)
+    with pytest.raises(ValueError, match=message):
+        TransferHead((side, side, 3), 2, **settings)
+
+
+def test_images_have_the_size_of_the_base() -> None:
+    assert TransferHead.required_shape(3, {}) == (224, 224, 3)
+    assert TransferHead.required_shape(3, {"base": "Xception"}) == (299, 299, 3)
+    assert TransferHead.required_shape(3, {"base": "Xception,MobileNet"}) == (224, 224, 3)
+    assert TransferHead.required_shape(3, {"image_size": 96}) == (96, 96, 3)
