@@ -12,6 +12,8 @@ from filelock import FileLock
 from tests.slow import mark_slow
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two processes of tests share two cores: threads of NumPy would wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Real data that developers keep beside the checkout; tests that need it skip without it.
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -378,7 +378,7 @@ COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.wr
 
 @pytest.mark.slow
 def test_a_search_of_a_file_in_a_worker_is_recorded_read_and_resumed(
-    tmp_path: Path, cache_dir: Path, without_report: None
+    tmp_path: Path, cache_dir: Path, without_report: None, without_drawing: None
 ) -> None:
     log = tmp_path / "log"
     text = COUNTED.format(log=str(log)) + build()
@@ -433,7 +433,7 @@ def _resume(folder: Path, path: str, text: str) -> None:
     assert study.source.read_text() == HEAD + text + "\n# edited\n"
     (before,) = study.artifacts.glob("space-*.py")
     assert before.read_text() == HEAD + text
-    again = run("resume", "own", *runs, "--max-trials", "3", "--workers", "0")
+    again = run("resume", "own", *runs, "--max-trials", "3", "--workers", "0", "--confirm", "0")
     assert again.exit_code == 0, again.output
 
 

@@ -115,6 +115,7 @@ def test_a_damaged_folder_is_one_row_with_the_reason(tmp_path: Path) -> None:
     assert "is no study: it has neither study.json nor trials" in row(page, "nothing")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_comparisons_are_linked_with_their_verdict(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_study(tmp_path, Synthetic(6, name=name, seed=len(name)))

@@ -51,6 +51,7 @@ def table(tuner: Any) -> list[tuple[str, str, Any, dict[str, Any]]]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed")  # by Keras itself, of tf.data
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("without_drawing")
 def test_a_script_runs_with_its_import_changed(name: str, tmp_path: Path) -> None:
     text = (SCRIPTS / f"{name}.py").read_text()
     changed = text.replace("import keras_tuner\n", "import experiments as keras_tuner\n")

@@ -15,6 +15,8 @@ from experiments.cli.main import main
 from experiments.training.recorder import EpochRecorder
 from reports import load_study
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
+
 INTERRUPTED = 130
 
 
