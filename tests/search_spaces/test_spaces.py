@@ -140,6 +140,7 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     [
         {"head_pooling": "max", "dense_layers": 2, "dropout": 0.5, "flip": True},
         *({"unfreeze": True, "unfreeze_from": cut} for cut in BASES["MobileNetV2"].cuts),
+        {"label_smoothing": 0.1, "weight_decay": 1e-3},
     ],
 )
 @pytest.mark.usefixtures("eagerly")
@@ -161,7 +162,7 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
         "probabilities/bias",
     ]
     base = model.get_layer("mobilenet_v2")
-    unfreeze_from(base, "block_16_expand")
+    unfreeze_from(base, BASES["MobileNetV2"], "block_16_expand")
     trained = {layer.name for layer in base.layers if layer.trainable_weights}
     assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 
@@ -181,6 +182,22 @@ def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     after = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     assert not np.array_equal(kernel, base.get_layer("Conv_1").kernel.numpy())
+
+
+def test_fine_tuning_rises_then_falls_where_its_schedule_says_so() -> None:
+    space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
+    hp = keras_tuner.HyperParameters()
+    hp.values |= {"unfreeze": True, "fine_tune_schedule": "warmup_cosine"}
+    hp.values |= {"fine_tune_learning_rate": 1e-4}
+    model, rates = space.build(hp), list[float]()
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: rates.append(float(model.optimizer.learning_rate))
+    )
+    x, y = images((32, 32, 3)), np.arange(8) % 2
+    space.fit(hp, model, x, y, epochs=7, callbacks=[note], verbose=0)
+    assert rates[:4] == pytest.approx([1e-3] * 4)
+    assert rates[4:] == pytest.approx([1e-4, 5e-5, 1e-4])  # as they were before the schedule
+    assert float(model.optimizer.learning_rate) == pytest.approx(5e-5)
 
 
 def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
