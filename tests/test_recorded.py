@@ -73,6 +73,7 @@ def test_comparisons_say_the_same(runs: Path) -> None:
     agrees("comparison.txt", "\n".join(texts))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_it_goes_on_with_the_same_proposals(runs: Path, tmp_path: Path, cache_dir: Path) -> None:
     """Another machine may train to other scores, so the last trial alone is of this session."""
