@@ -56,6 +56,7 @@ def test_it_says_the_same(study: str, runs: Path) -> None:
     agrees(f"{study}.show.txt", "\n".join(texts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES)
 def test_it_reports_the_same(study: str, runs: Path) -> None:
     said(runs, "report", study)
