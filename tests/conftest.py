@@ -105,10 +105,9 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-    monkeypatch.setattr(
-        "reports.write_report",
-        lambda study, *_: Path(getattr(study, "folder", study)) / "report/index.html",
-    )
+    from tests.stand_ins import unwritten
+
+    monkeypatch.setattr("reports.write_report", unwritten)
 
 
 @pytest.fixture
@@ -117,8 +116,9 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     For tests that look at a page's words alone.
     """
-    empty = '<svg xmlns="http://www.w3.org/2000/svg"></svg>'
-    monkeypatch.setattr("reports.figures._render.render", lambda *arguments: (empty, ()))
+    from tests.stand_ins import undrawn
+
+    monkeypatch.setattr("reports.figures._render.render", undrawn)
 
 
 @pytest.fixture

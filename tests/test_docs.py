@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from tests.stand_ins import undrawn, unwritten
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -110,9 +111,9 @@ def test_what_readme_and_the_start_pages_run_works(
             for each in todo:
                 with monkeypatch.context() as patched:
                     if not each.startswith("experiments report"):  # written once, by that command
-                        patched.setattr("reports.write_report", lambda *_: Path("report"))
+                        patched.setattr("reports.write_report", unwritten)
                     if each != _DRAWN:
-                        patched.setattr("reports.figures._render.render", not_drawn)
+                        patched.setattr("reports.figures._render.render", undrawn)
                     if each not in done:
                         (run_python if language == "python" else run)(each, cache_dir)
                 done.add(each)
@@ -128,11 +129,6 @@ def test_python_of_the_guides_runs(
     monkeypatch.chdir(tmp_path)
     for _, block in blocks(page, "python"):
         exec(compile(block, name(page), "exec"), {"__name__": "__main__"})
-
-
-def not_drawn(*arguments: Any) -> tuple[str, tuple[()]]:
-    """Takes the place of drawing a figure, which takes most of the time of a page."""
-    return "<svg></svg>", ()
 
 
 def run_python(block: str, cache_dir: Path) -> None:

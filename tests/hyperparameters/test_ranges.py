@@ -23,6 +23,7 @@ from reports.analysis.health import health
 from reports.page.terminal import study_text
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
+from tests.stand_ins import unwritten
 
 RUNNING, COMPLETED = trial_module.TrialStatus.RUNNING, trial_module.TrialStatus.COMPLETED
 
@@ -280,7 +281,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         runs_dir=str(tmp_path_factory.mktemp("narrow")), cache_dir=str(cache_dir),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+        patched.setattr("reports.write_report", unwritten)
         return run_search(config).folder
 
 

@@ -117,7 +117,7 @@ def test_page_is_sound(width: int, page: Path, tmp_path: Path) -> None:
 
 
 def test_table_sorts_filters_and_marks_and_names_stay_text(tmp_path: Path) -> None:
-    plan = Synthetic(150, name="big", num_failed=20, num_classes=4, class_names=HOSTILE)
+    plan = Synthetic(400, name="big", num_failed=20, num_classes=4, class_names=HOSTILE)
     plan.with_model = True  # its card names the classes
     plan.changes = {"name": HOSTILE[0]}
     answer = browse(write_report(write_study(tmp_path, plan)), 1280, tmp_path)

@@ -27,7 +27,7 @@ def runs(*scores: float) -> list[dict[str, Any]]:
 @pytest.fixture
 def raced(tmp_path: Path) -> Path:
     """A study whose third trial won the race against the search's best."""
-    folder = write_study(tmp_path, Synthetic(num_trials=12))
+    folder = write_study(tmp_path, Synthetic(num_trials=9))
     ids = list(load_study(folder).completed["trial_id"])
     facts = {"budget": 12, "spent": 9, "rounds": 4, "ended_by": "separated"}
     out = {"outcome": "dropped", "round": 3, "against": ids[2], "difference": 0.0123,

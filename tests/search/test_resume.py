@@ -21,6 +21,7 @@ from experiments.search.resume import changed_config, may_be_picked_again
 from experiments.search.resuming import resume_search
 from reports import load_study
 from reports.analysis.facts import facts
+from tests.stand_ins import unwritten
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         cache_dir=str(cache_dir),
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+        patched.setattr("reports.write_report", unwritten)
         return run_search(config).folder
 
 

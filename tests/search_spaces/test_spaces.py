@@ -128,6 +128,8 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates(0, 2, warmup_epochs=9) == [0.5, 1]  # a short trial reaches its rate too
 
 
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
 def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     space = MnistCnn((side, side, 3), 4)
