@@ -150,8 +150,8 @@ def _pairs(arrays: Mapping[str, object], wanted: Wanted) -> dict[str, Pair]:
     several = sorted(str(name) for name in arrays if str(name).startswith(("x_train.", "x_train_")))
     if "train" not in pairs and several:
         raise WrongArraysError(
-            f"there are {listed(several)}, as for several inputs, and a search takes one, 'x_train': "
-            "for more take experiments.Tuner in a script of your own"
+            f"there are {listed(several)}, as for several inputs, and a search takes one, "
+            "'x_train': for more take experiments.Tuner in a script of your own"
         )
     if "train" not in pairs:
         raise WrongArraysError(
