@@ -1,6 +1,7 @@
 """`experiments.Tuner`: scripts of Keras Tuner's users, with one import changed."""
 
 import json
+import signal
 import subprocess
 import sys
 import types
@@ -178,15 +179,21 @@ def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
 @pytest.mark.parametrize(
-    ("name", "executions"), [("none", 1), ("stopping", 1), ("schedule", 2), ("unknown", 1)]
+    ("name", "executions"),
+    [("none", 1), ("stopping", 1), ("schedule", 2), ("written", 1), ("unknown", 1)],
 )
 def test_a_killed_training_goes_on_from_its_last_epoch(
     name: str, executions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def search(place: Path) -> Any:
         _Counted.batches = 0
+        logs = [
+            keras.callbacks.CSVLogger(place / "log.csv"),
+            keras.callbacks.TensorBoard(place / "board"),
+        ]
+        given = logs if name == "written" else _CALLBACKS[name]
         tuner = make(place, model=counted, max_trials=2, executions_per_trial=executions)
-        return searched(tuner, epochs=8, batch_size=16, callbacks=_CALLBACKS[name])
+        return searched(tuner, epochs=8, batch_size=16, callbacks=given)
 
     whole = search(tmp_path / "whole")
     num_whole = _Counted.batches
@@ -204,6 +211,37 @@ def test_a_killed_training_goes_on_from_its_last_epoch(
     (ours, theirs) = (t.get_best_models(1)[0].get_weights() for t in (resumed, whole))
     assert all(map(np.array_equal, ours, theirs))
     assert not list(resumed.folder.glob("trial_*/snapshot-*"))
+    if name == "written":
+        one, other = ((place / "log.csv").read_text() for place in (tmp_path, tmp_path / "whole"))
+        assert one == other
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_from_its_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(_Counted):
+        def train_step(self, data: Any) -> Any:
+            if _Counted.batches + 1 == 2 * _PER_EPOCH:
+                signal.raise_signal(signal.SIGINT)
+            return super().train_step(data)
+
+    def build(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = Interrupted([keras.layers.Dense(3), keras.layers.Dense(1)])
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    monkeypatch.setattr(_Counted, "batches", 0)
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 16}
+    with pytest.raises(KeyboardInterrupt):
+        searched(make(tmp_path, model=build, max_trials=1), **options)
+    assert _Counted.batches == 2 * _PER_EPOCH
+    resumed = searched(make(tmp_path, model=build, max_trials=1), **options)
+    assert _Counted.batches == 5 * _PER_EPOCH
+    whole = searched(make(tmp_path / "whole", model=build, max_trials=1), **options)
+    assert epochs_of(resumed).equals(epochs_of(whole))
 
 
 @pytest.mark.slow
