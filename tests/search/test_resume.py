@@ -96,8 +96,8 @@ def edit(study: Path, change: Any) -> None:
 
 
 def test_a_space_that_has_changed_is_refused(study: Path) -> None:
-    edit(study, lambda r: next(h for h in r["space"] if h["name"] == "dropout").update(max_value=9))
-    with pytest.raises(UserError, match=r"'dropout' was .*max_value 9"):
+    edit(study, lambda r: next(h for h in r["space"] if h["name"] == "dropout").update(step=0.05))
+    with pytest.raises(UserError, match=r"'dropout' was .*step 0.05"):
         resume_search(study)
 
 
