@@ -196,7 +196,7 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
         "model-card": f"The same text is in `{study.files.card.relative_to(study.folder)}`, for "
         "those who get the model without this report.",
     }
-    if not pictures["what-it-sees"]:
+    if not pictures.get("what-it-sees"):
         found["what-it-sees"] = layers_sentence(study)
     for section, drawn in pictures.items():
         if section not in found:
