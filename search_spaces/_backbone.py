@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from search_spaces._bases import Base, load_base
-from search_spaces._cuts import layers_before, tensor_before
+from search_spaces._cuts import joined, layers_before, parted, tensors_before
+from search_spaces._recipe import make_optimizer
 from search_spaces.frozen import FLIPPED, ORIGINAL, Cut, FrozenPart
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def part_before(key: BaseKey, cut: str) -> FrozenPart:
     """The base up to the cut `cut`; its output `map` is `(batch, height, width, channels)`."""
     inputs = keras.Input(key.shape, name="image")
     base = shared_base(key)
-    front = keras.Model(base.input, tensor_before(base, cut))
+    front = keras.Model(base.input, joined(tensors_before(base, cut, key.base.streams)))
     features = front(key.base.preprocess(inputs), training=False)
     return FrozenPart(f"{key} before {cut}", keras.Model(inputs, {"map": features}), str(key))
 
@@ -173,7 +174,7 @@ class TransferNetwork:
         x = self.base(self._key.base.preprocess(x), training=False)
         outputs = self._under_head(self._pooled(x))
         model = keras.Model(inputs, outputs, name=self._space.name)
-        self._space.compile(model, keras.optimizers.Adam(self._values["learning_rate"]))
+        compile_for(self._space, model, self._values, "learning_rate")
         return model
 
     def _pooled(self, x: Any) -> Any:
@@ -202,19 +203,29 @@ class TransferNetwork:
         return (int(shared_base(self._key).output.shape[-1]),)
 
     def _trained_tail(self) -> keras.Model:
-        cut = self._values["unfreeze_from"]
-        unfreeze_from(self.base, cut)
-        at_cut = tensor_before(self.base, cut)
-        features = keras.Input(at_cut.shape[1:], name="features")
-        x = keras.Model(at_cut, self.base.output, name="tail")(features, training=False)
+        tensors = tensors_before(self.base, self._values["unfreeze_from"], self._key.base.streams)
+        unfreeze(self.base, tensors)
+        channels = sum(tensor.shape[-1] for tensor in tensors)
+        features = keras.Input((*tensors[0].shape[1:-1], channels), name="features")
+        at_cut = tensors[0] if len(tensors) == 1 else tensors
+        tail = keras.Model(at_cut, self.base.output, name="tail")
+        x = tail(parted(features, tensors), training=False)
         return self._compiled(
             features, self._under_head(self._pooled(x)), "fine_tune_learning_rate"
         )
 
     def _compiled(self, inputs: Any, outputs: Any, rate: str) -> keras.Model:
         model = keras.Model(inputs, outputs, name=f"{self._space.name}_trained")
-        self._space.compile(model, keras.optimizers.Adam(self._values[rate]))
+        compile_for(self._space, model, self._values, rate)
         return model
+
+
+def compile_for(
+    space: "ImageSpace", model: keras.Model, values: Mapping[str, Any], rate: str
+) -> None:
+    """Compiles `model` to be trained at the learning rate that `values` has under `rate`."""
+    optimizer = make_optimizer("adam", values[rate], values["weight_decay"])
+    space.compile(model, optimizer, values["label_smoothing"])
 
 
 def _random_crop(x: Any, share: float) -> Any:
@@ -223,13 +234,18 @@ def _random_crop(x: Any, share: float) -> Any:
     return keras.layers.RandomTranslation(share / 2, share / 2, name="crop_place")(x)
 
 
-def unfreeze_from(base: keras.Model, cut: str) -> None:
-    """Makes the layers of `base` from `cut` on trainable; the ones before stay frozen.
+def unfreeze_from(base: keras.Model, row: Base, cut: str) -> None:
+    """Makes the layers of `base`, of the row `row`, from `cut` on trainable."""
+    unfreeze(base, tensors_before(base, cut, row.streams))
+
+
+def unfreeze(base: keras.Model, tensors: list[Any]) -> None:
+    """Makes the layers of `base` after `tensors` trainable; the ones before stay frozen.
 
     Batch normalisation stays frozen everywhere: its parameters belong to the statistics that
     inference mode uses.
     """
-    frozen = layers_before(base, cut)
+    frozen = layers_before(base, tensors)
     base.trainable = True
     for layer in base.layers:
         layer.trainable = id(layer) not in frozen

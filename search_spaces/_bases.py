@@ -54,6 +54,7 @@ class Base:
         size: Side of images in pixels that it was made for.
         least: Least side in pixels.
         alphas: Widths that have ImageNet weights; empty if there is one width.
+        streams: Tensors through which everything goes at a cut.
         path: File of a backbone of the user's own, or `None`.
     """
 
@@ -63,6 +64,7 @@ class Base:
     size: int = 224
     least: int = 32
     alphas: tuple[float, ...] = ()
+    streams: int = 1
     path: str | None = None
 
     @property
@@ -113,9 +115,9 @@ def _rows() -> list[Base]:
             size=299,
             least=75,
         ),
-        # Each of its cells takes the outputs of two cells: no one tensor separates its graph.
-        Base("NASNetMobile", ()),
-        Base("NASNetLarge", (), size=331),
+        # Each of its cells takes the outputs of the two cells before it.
+        Base("NASNetMobile", _nasnet_cuts(4), streams=2),
+        Base("NASNetLarge", _nasnet_cuts(6), size=331, streams=2),
         *(
             Base(f"ConvNeXt{size}", _convnext_cuts(size.lower()), _as_is)
             for size in ("Tiny", "Small", "Base", "Large", "XLarge")
@@ -123,6 +125,13 @@ def _rows() -> list[Base]:
         Base("VGG16", ("block5_conv3", "block5", "block4"), _blue_first),
         Base("VGG19", ("block5_conv4", "block5", "block4"), _blue_first),
     ]
+
+
+def _nasnet_cuts(cells: int) -> tuple[str, ...]:
+    """Of `cells` cells a stage: the last cell, the last half of the last stage, and all of it."""
+    last = 3 * cells
+    halves = (f"normal_add_1_{last}", f"normal_add_1_{last - cells // 2 + 1}")
+    return (*halves, f"reduction_add_1_reduce_{2 * cells}")
 
 
 def _convnext_cuts(size: str) -> tuple[str, ...]:

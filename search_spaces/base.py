@@ -162,9 +162,15 @@ class ImageSpace(keras_tuner.HyperModel):
         """
         raise NotImplementedError
 
-    def draw_held(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
-        """Draws the hyperparameters of `held`: their defaults, unless a search opened them."""
-        return {each.name: hp.Fixed(each.name, each.default) for each in self.held}
+    def draw_held(self, hp: keras_tuner.HyperParameters, *names: str) -> dict[str, Any]:
+        """Draws the hyperparameters of `held`: their defaults, unless a search opened them.
+
+        Args:
+            hp: Where to draw from.
+            *names: Which of them; all if none is named.
+        """
+        held = [each for each in self.held if not names or each.name in names]
+        return {each.name: hp.Fixed(each.name, each.default) for each in held}
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Declares the whole space without building a model."""

@@ -12,6 +12,7 @@ from keras_tuner.src.engine.conditions import Parent
 from search_spaces._backbone import (
     BaseKey,
     TransferNetwork,
+    compile_for,
     part_before,
     pooled_part,
     shared_base,
@@ -19,10 +20,14 @@ from search_spaces._backbone import (
 )
 from search_spaces._bases import BASES, Base
 from search_spaces._by_base import parse_alphas, parse_bases, parse_weights
+from search_spaces._recipe import MEANINGS, RECIPE, learning_rate_at
 from search_spaces.base import ImageSpace, Phase, draw_sizes
 from search_spaces.frozen import FLIPPED, ORIGINAL, FrozenPart
 
 _DEFAULT = "MobileNetV2"
+_RISING = "warmup_cosine"
+_SCHEDULE = Choice("fine_tune_schedule", ["constant", _RISING], default="constant")
+_RECIPE = tuple(each for each in RECIPE if each.name != "warmup_epochs")
 
 
 class TransferHead(ImageSpace):
@@ -61,7 +66,7 @@ class TransferHead(ImageSpace):
         ValueError: Images are not RGB or too small for a base, or a setting does not fit.
     """
 
-    summary: ClassVar[str] = "pretrained backbone, frozen or partially unfrozen, under a new head"
+    summary: ClassVar[str] = "pretrained backbone, frozen or partly unfrozen, under a new head"
     meanings: ClassVar[Mapping[str, str]] = {
         "base": "the backbone (searched only if several are set)",
         "alpha": "width of the base (searched only if several are set; of several bases "
@@ -77,6 +82,8 @@ class TransferHead(ImageSpace):
         "learning_rate": "step size while the head is trained alone",
         "flip": "random horizontal flips in training",
         "batch_size": "images a batch",
+        _SCHEDULE.name: "constant, or a rise in the first epoch of fine-tuning, then a cosine",
+        **{each.name: MEANINGS[each.name] for each in _RECIPE},
     }
     settings: ClassVar[Mapping[str, str]] = {
         "base": "backbone; several, separated by commas, are searched: "
@@ -98,6 +105,8 @@ class TransferHead(ImageSpace):
         "alpha",
         "base",
     )
+    held = (*_RECIPE, _SCHEDULE)
+    added = frozenset(each.name for each in held)
 
     def __init__(
         self,
@@ -168,7 +177,7 @@ class TransferHead(ImageSpace):
         }
         if any(row.cuts for row in self.bases):
             values |= self._draw_unfrozen(hp, base)
-        return values
+        return values | self.draw_held(hp, *(each.name for each in _RECIPE))
 
     def _draw_base(self, hp: keras_tuner.HyperParameters) -> Base:
         names = [row.name for row in self.bases]
@@ -255,11 +264,33 @@ class TransferHead(ImageSpace):
             return [Phase(epochs)]
 
         def unfreeze(model: keras.Model) -> None:
-            unfreeze_from(model.get_layer(values["base"].layer_name), values["unfreeze_from"])
-            self.compile(model, keras.optimizers.Adam(values["fine_tune_learning_rate"]))
+            base = values["base"]
+            unfreeze_from(model.get_layer(base.layer_name), base, values["unfreeze_from"])
+            compile_for(self, model, values, "fine_tune_learning_rate")
 
         head_epochs = (epochs + 1) // 2
         return [Phase(head_epochs), Phase(epochs - head_epochs, unfreeze)]
+
+    def fit_phase(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        begin: int,
+        end: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> keras.callbacks.History:
+        """Trains `model` from epoch `begin` to `end`, fine-tuning by its schedule."""
+        bases = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+        schedule = hp.values.get(_SCHEDULE.name, _SCHEDULE.default)
+        if schedule == _RISING and any(base.trainable_weights for base in bases):
+            rate = float(hp.get("fine_tune_learning_rate"))
+            # The phase is the second half, as `phases` has it; `begin` is later where it resumes.
+            by_epoch = learning_rate_at(rate, end, warmup_epochs=1, first=(end + 1) // 2)
+            callbacks = [*(kwargs.get("callbacks") or ())]
+            callbacks.append(keras.callbacks.LearningRateScheduler(by_epoch))
+            kwargs = kwargs | {"callbacks": callbacks}
+        return super().fit_phase(hp, model, begin, end, args, kwargs)
 
 
 def _draw_cut(hp: keras_tuner.HyperParameters, bases: Sequence[Base]) -> str | None:

@@ -10,8 +10,9 @@ import pytest
 
 from search_spaces._backbone import BaseKey, TransferNetwork, shared_base, unfreeze_from
 from search_spaces._bases import BASES, Base, find_base
-from search_spaces._cuts import layers_before, stage_cuts, tensor_before
+from search_spaces._cuts import layers_before, stage_cuts, tensors_before
 from search_spaces.transfer_head import TransferHead
+from tests.conftest import SHARED
 
 # Quick enough to be built and run at each test run; the others are run by the slow tests.
 _QUICK = {"MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ResNet50", "VGG16"}
@@ -45,10 +46,11 @@ def test_every_cut_of_a_base_separates_its_layers(name: str) -> None:
     base = key.build()
     left: list[int] = []
     for cut in key.base.cuts:
-        keras.Model(tensor_before(base, cut), base.output)  # raises where a path leads around it
-        unfreeze_from(base, cut)
+        tensors = tensors_before(base, cut, key.base.streams)
+        keras.Model(tensors, base.output)  # which raises where a path leads around it
+        unfreeze_from(base, key.base, cut)
         assert 0 < len(base.trainable_weights) < len(base.weights)
-        kept = layers_before(base, cut)
+        kept = layers_before(base, tensors)
         assert all(not layer.trainable_weights for layer in base.layers if id(layer) in kept)
         left.append(len(kept))
     assert left == sorted(set(left), reverse=True)  # the one that unfreezes the least comes first
@@ -59,12 +61,32 @@ def test_every_cut_of_a_base_separates_its_layers(name: str) -> None:
     [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in BASES if n in _RUN],
 )
 def test_trained_on_features_or_on_images_a_base_predicts_the_same(name: str) -> None:
-    check_equal(key_of(BASES[name]))
+    key = key_of(BASES[name])
+    draw_through(shared_base(key))
+    check_equal(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "file"),
+    [
+        ("MobileNet", 0.25, None),
+        ("MobileNetV2", 0.35, None),
+        ("MobileNetV2", 1.0, None),
+        ("MobileNetV3Small", 0.75, "mobilenet_v3_small_0.75_224_no_top.h5"),
+    ],
+)
+def test_trained_weights_predict_the_same_on_features(
+    name: str, alpha: float, file: str | None, imagenet: None
+) -> None:
+    weights = "imagenet" if file is None else str(SHARED / "weights" / file)
+    if file is not None and not Path(weights).is_file():
+        pytest.skip("the weights file is not beside this checkout")
+    key = BaseKey(BASES[name], (224, 224, 3), alpha, weights)
+    check_equal(key)
 
 
 def check_equal(key: BaseKey) -> None:
     """Each trained part on features predicts what the whole network does on images."""
-    draw_through(shared_base(key))
     images = np.random.default_rng(1).integers(0, 256, (2, *key.shape)).astype("float32")
     space = TransferHead(key.shape, 3, base=key.base.path or key.base.name, weights="none")
     values = space.draw(keras_tuner.HyperParameters()) | {"fine_tune_learning_rate": 1e-4}
@@ -136,9 +158,15 @@ def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
     check_equal(key)
 
 
-def test_several_bases_are_searched_each_with_its_own_cuts() -> None:
+def without_cuts(path: Path) -> str:
+    inputs = keras.Input((None, None, 3))
+    keras.Model(inputs, keras.layers.Conv2D(8, 3, strides=2)(inputs)).save(path)
+    return str(path)
+
+
+def test_several_bases_are_searched_each_with_its_own_cuts(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
-        "base": "MobileNet,MobileNetV2,NASNetMobile",
+        "base": f"MobileNet,MobileNetV2,{without_cuts(tmp_path / 'plain.keras')}",
         "alpha": "MobileNet=0.25,0.5,MobileNetV2=0.35",
         "weights": "none",
     }

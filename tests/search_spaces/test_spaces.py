@@ -1,5 +1,6 @@
 """Spaces: every structural choice builds and takes a step; plain Keras Tuner can search them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ SHAPES: dict[str, Any] = {
     "mnist_cnn": ((28, 28, 1), {}),
     "transfer_head": ((64, 64, 3), {"weights": "none", "alpha": 0.35}),
 }
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Steps run without a graph: of a deep base, tracing one takes ten times as long as the step.
+
+    Trials of these networks run as graphs in `tests/training/test_features.py`.
+    """
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def images(shape: tuple[int, int, int], count: int = 8) -> Any:
@@ -114,6 +128,8 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates(0, 2, warmup_epochs=9) == [0.5, 1]  # a short trial reaches its rate too
 
 
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
 def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     space = MnistCnn((side, side, 3), 4)
@@ -126,8 +142,11 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     [
         {"head_pooling": "max", "dense_layers": 2, "dropout": 0.5, "flip": True},
         *({"unfreeze": True, "unfreeze_from": cut} for cut in BASES["MobileNetV2"].cuts),
+        {"label_smoothing": 0.1, "weight_decay": 1e-3},
     ],
 )
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     model = step(space, epochs=2, **values)  # the second trains the layers from the cut on
@@ -145,11 +164,13 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
         "probabilities/bias",
     ]
     base = model.get_layer("mobilenet_v2")
-    unfreeze_from(base, "block_16_expand")
+    unfreeze_from(base, BASES["MobileNetV2"], "block_16_expand")
     trained = {layer.name for layer in base.layers if layer.trainable_weights}
     assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 
 
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     hp = keras_tuner.HyperParameters()
@@ -163,6 +184,22 @@ def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     after = [w.numpy() for w in base.get_layer("Conv_1_bn").weights]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     assert not np.array_equal(kernel, base.get_layer("Conv_1").kernel.numpy())
+
+
+def test_fine_tuning_rises_then_falls_where_its_schedule_says_so() -> None:
+    space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
+    hp = keras_tuner.HyperParameters()
+    hp.values |= {"unfreeze": True, "fine_tune_schedule": "warmup_cosine"}
+    hp.values |= {"fine_tune_learning_rate": 1e-4}
+    model, rates = space.build(hp), list[float]()
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: rates.append(float(model.optimizer.learning_rate))
+    )
+    x, y = images((32, 32, 3)), np.arange(8) % 2
+    space.fit(hp, model, x, y, epochs=7, callbacks=[note], verbose=0)
+    assert rates[:4] == pytest.approx([1e-3] * 4)
+    assert rates[4:] == pytest.approx([1e-4, 5e-5, 1e-4])  # as they were before the schedule
+    assert float(model.optimizer.learning_rate) == pytest.approx(5e-5)
 
 
 def test_inactive_hyperparameters_are_in_no_trial(tmp_path: Path) -> None:
