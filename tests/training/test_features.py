@@ -91,11 +91,8 @@ def run(task: TrialTask) -> TrialResult:
     [
         {"head_pooling": "average", "dropout": 0.2, "dense_layers": 1},
         {"head_pooling": "max", "flip": True},
-<<<<<<< HEAD
-        # The last cut and the first; one between is joined below.
-=======
         {"flip": True, "crops": "corners"},
->>>>>>> w/bases18
+        # The last cut and the first; one between is joined below.
         {"unfreeze": True, "unfreeze_from": "block_16_expand", "flip": True},
         {"unfreeze": True, "unfreeze_from": "block_6_expand", "head_pooling": "max", "flip": True},
     ],
