@@ -13,7 +13,7 @@ import keras
 from search_spaces._bases import Base, load_base
 from search_spaces._cuts import joined, layers_before, parted, tensors_before
 from search_spaces._recipe import make_optimizer
-from search_spaces.frozen import FLIPPED, ORIGINAL, Cut, FrozenPart
+from search_spaces.frozen import CORNERS, FLIPPED, ORIGINAL, Cut, FrozenPart
 
 if TYPE_CHECKING:
     from search_spaces.base import ImageSpace
@@ -136,6 +136,12 @@ def pooling_layer(kind: str, rank: int = 4, name: str = "head_pooling") -> keras
     raise ValueError(f"head_pooling {kind!r}: there are average, max")
 
 
+def views_of(flip: bool, corners: bool) -> tuple[str, ...]:
+    """Returns the views that training images are shown in."""
+    flipped = (FLIPPED,) if flip else ()
+    return (ORIGINAL, *flipped, *(CORNERS if corners else ()))
+
+
 class TransferNetwork:
     """A base under a head, for given hyperparameters: a `Split`.
 
@@ -155,7 +161,7 @@ class TransferNetwork:
         self._crop = crop
         # Before the base, so that the head's first weights do not depend on whether it is built.
         self._head = space.head_layers(values)
-        self.views: tuple[str, ...] = (ORIGINAL, FLIPPED) if values["flip"] else (ORIGINAL,)
+        self.views = views_of(values["flip"], values["crops"] == "corners")
         self.uncached = "random crops: every view is new" if crop else None
 
     @cached_property

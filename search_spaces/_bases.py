@@ -154,8 +154,9 @@ def find_base(text: str) -> Base:
             raise ValueError(f"base should be a name or a .keras file; no file at {text!r}")
         return _base_of(text, path.stat().st_mtime_ns)
     if text not in BASES:
-        close = difflib.get_close_matches(text, BASES, 1, 0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
+        lower = {name.lower(): name for name in BASES}
+        close = difflib.get_close_matches(text.lower(), lower, 1, 0.5)
+        hint = f"did you mean {lower[close[0]]}? " if close else ""
         raise ValueError(
             f"base {text!r} is none that there is: {hint}`experiments spaces transfer_head` lists "
             "them; a file's name ends in .keras"

@@ -8,9 +8,11 @@ whole network again, from image to class, and shares the weights of both parts.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 import numpy.typing as npt
 
 from search_spaces._drawn import settle_drawn
@@ -18,11 +20,48 @@ from search_spaces._drawn import settle_drawn
 Images = npt.NDArray[Any]
 
 ORIGINAL, FLIPPED = "original", "flipped"
+CORNERS = ("top left", "top right", "bottom left", "bottom right")
+_CORNER_SHARE = 7 / 8  # of each side
+
+
+def corner(images: Images, name: str) -> Images:
+    """Returns a corner of images, seven eighths of each side, brought back to their size.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        name: One of `CORNERS`.
+    """
+    height, width = images.shape[1:3]
+    tall = _sampled(images, _positions(height, "bottom" in name), 1)
+    sampled = _sampled(tall, _positions(width, "right" in name), 2)
+    rounded: Images = np.rint(sampled).astype(images.dtype)
+    return rounded
+
+
+def _positions(side: int, at_end: bool) -> npt.NDArray[np.float64]:
+    """Returns where in a side of `side` pixels the pixels of its window's image are taken."""
+    window = max(round(side * _CORNER_SHARE), 1)
+    start = side - window if at_end else 0
+    centres = start + (np.arange(side) + 0.5) * window / side - 0.5
+    return np.clip(centres, start, start + window - 1)
+
+
+def _sampled(images: Images, positions: npt.NDArray[np.float64], axis: int) -> Images:
+    """Interpolates linearly along an axis."""
+    before = np.floor(positions).astype(np.int64)
+    after = np.minimum(before + 1, images.shape[axis] - 1)
+    share = (positions - before).astype(np.float32)
+    share = share[:, None, None] if axis == 1 else share[:, None]
+    near, far = (np.take(images, places, axis) for places in (before, after))
+    sampled: Images = near * (1 - share) + far * share
+    return sampled
+
 
 # view -> what it makes of images, (batch, height, width, channels)
 VIEWS: Mapping[str, Callable[[Images], Images]] = {
     ORIGINAL: lambda images: images,
     FLIPPED: lambda images: images[:, :, ::-1],
+    **{name: partial(corner, name=name) for name in CORNERS},
 }
 
 

@@ -17,17 +17,20 @@ from search_spaces._backbone import (
     pooled_part,
     shared_base,
     unfreeze_from,
+    views_of,
 )
 from search_spaces._bases import BASES, Base
 from search_spaces._by_base import parse_alphas, parse_bases, parse_weights
 from search_spaces._recipe import MEANINGS, RECIPE, learning_rate_at
 from search_spaces.base import ImageSpace, Phase, draw_sizes
-from search_spaces.frozen import FLIPPED, ORIGINAL, FrozenPart
+from search_spaces.frozen import FrozenPart
 
 _DEFAULT = "MobileNetV2"
 _RISING = "warmup_cosine"
 _SCHEDULE = Choice("fine_tune_schedule", ["constant", _RISING], default="constant")
+_CROPS = Choice("crops", ["none", "corners"], default="none")
 _RECIPE = tuple(each for each in RECIPE if each.name != "warmup_epochs")
+_HELD_ALWAYS = (*_RECIPE, _CROPS)
 
 
 class TransferHead(ImageSpace):
@@ -41,6 +44,9 @@ class TransferHead(ImageSpace):
     came with. Where layers are unfrozen, the head is trained alone for the first half of the
     epochs, then both are trained at `fine_tune_learning_rate`. `split` gives the frozen part
     apart, so that its output need be computed only once.
+
+    Training images are shown as they are, flipped, and, if `crops` says so, as their four corners.
+    The suite shows the corners; plain Keras Tuner does not.
 
     With several bases, `base` is a hyperparameter, and each base has its own `unfreeze_from_BASE`
     and, with several widths, `alpha_BASE`.
@@ -83,6 +89,7 @@ class TransferHead(ImageSpace):
         "flip": "random horizontal flips in training",
         "batch_size": "images a batch",
         _SCHEDULE.name: "constant, or a rise in the first epoch of fine-tuning, then a cosine",
+        _CROPS.name: "fixed crops of training images besides the whole: none, or the four corners",
         **{each.name: MEANINGS[each.name] for each in _RECIPE},
     }
     settings: ClassVar[Mapping[str, str]] = {
@@ -105,7 +112,7 @@ class TransferHead(ImageSpace):
         "alpha",
         "base",
     )
-    held = (*_RECIPE, _SCHEDULE)
+    held = (*_HELD_ALWAYS, _SCHEDULE)
     added = frozenset(each.name for each in held)
 
     def __init__(
@@ -177,7 +184,7 @@ class TransferHead(ImageSpace):
         }
         if any(row.cuts for row in self.bases):
             values |= self._draw_unfrozen(hp, base)
-        return values | self.draw_held(hp, *(each.name for each in _RECIPE))
+        return values | self.draw_held(hp, *(each.name for each in _HELD_ALWAYS))
 
     def _draw_base(self, hp: keras_tuner.HyperParameters) -> Base:
         names = [row.name for row in self.bases]
@@ -245,7 +252,7 @@ class TransferHead(ImageSpace):
         if self.crop:
             return []
         ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in hp.space}
-        views = (ORIGINAL, FLIPPED) if True in ranges["flip"] else (ORIGINAL,)
+        views = views_of(True in ranges["flip"], "corners" in ranges[_CROPS.name])
         drawn = ranges.get("base", tuple(base.name for base in self.bases))
         parts: list[tuple[FrozenPart, tuple[str, ...]]] = []
         for base in (base for base in self.bases if base.name in drawn):

@@ -239,7 +239,11 @@ def stand_in(name: str, settings: Mapping[str, Any], source: str | None = None) 
     Raises:
         UserError: Its file can't be used, or a setting does not fit.
     """
-    shape = class_of(name, source).required_shape(3, settings)
+    cls = class_of(name, source)
+    try:
+        shape = cls.required_shape(3, settings)
+    except ValueError as error:
+        raise UserError(f"space {shown_space(name)}: {error}") from None
     return make_space(name, PreparedData("", "", ("0", "1"), shape, {}, ""), settings, source)
 
 

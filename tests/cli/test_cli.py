@@ -64,6 +64,7 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
         (["search", "mnist_cnn", "--set", "alpha=1"], ["no such setting"]),
         (["search", "transfer_head", "--set", "alpha=0.4"], ["0.35"]),
         (["search", "transfer_head", "--set", "image_size=8"], ["32x32"]),
+        (["search", "transfer_head", "--set", "base=mobilenetv2"], ["did you mean MobileNetV2?"]),
         (
             ["search", "mnist_cnn", "--objective", "val_acuracy"],
             ["did you mean val_accuracy?", "say the direction"],

@@ -28,7 +28,7 @@ from experiments.training.train import train
 from search_spaces import space_class
 from search_spaces._backbone import BaseKey, pooled_part
 from search_spaces._bases import BASES
-from search_spaces.frozen import FLIPPED
+from search_spaces.frozen import FLIPPED, VIEWS
 
 SIDE = 32
 # Between trials on kept features and on images; feature maps are kept in half precision.
@@ -68,7 +68,7 @@ def task_of(data: PreparedData, space: str = "transfer_head", **values: Any) -> 
     settings = {"alpha": "0.35", "weights": _weights} if space == "transfer_head" else {}
     hypermodel = space_class(space)(data.shape, len(data.class_names), **settings)
     given = {"batch_size": 16} if space == "transfer_head" else {}
-    hp = fixed(explore(hypermodel), given | values)
+    hp = fixed(explore(hypermodel), given | values, hypermodel.held)
     return TrialTask(
         space=space,
         settings=settings,
@@ -91,6 +91,7 @@ def run(task: TrialTask) -> TrialResult:
     [
         {"head_pooling": "average", "dropout": 0.2, "dense_layers": 1},
         {"head_pooling": "max", "flip": True},
+        {"flip": True, "crops": "corners"},
         # The last cut and the first; one between is joined below.
         {"unfreeze": True, "unfreeze_from": "block_16_expand", "flip": True},
         {"unfreeze": True, "unfreeze_from": "block_6_expand", "head_pooling": "max", "flip": True},
@@ -360,6 +361,17 @@ def test_same_weights_in_every_trial_even_if_they_are_random() -> None:
     keras.utils.set_random_seed(2)
     other = key_of((SIDE, SIDE, 3), 0.35).build().get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_corners_are_windows_of_the_images_at_their_size() -> None:
+    ramp = np.arange(0, 160, 10, dtype=np.uint8)  # by column
+    images = np.broadcast_to(ramp[None, None, :, None], (2, 16, 16, 3))
+    left, right = VIEWS["top left"](images), VIEWS["bottom right"](images)
+    assert (left.shape, left.dtype) == (images.shape, np.uint8)
+    assert (left[0, 0, 0, 0], left[0, 0, -1, 0]) == (0, 130)  # the first 14 of 16 columns
+    assert (right[0, 0, 0, 0], right[0, 0, -1, 0]) == (20, 150)
+    down = VIEWS["bottom left"](images.transpose(0, 2, 1, 3))
+    assert (down[0, 0, 0, 0], down[0, -1, 0, 0]) == (20, 150)
 
 
 def test_possible_parts_follow_what_is_fixed() -> None:
