@@ -1,6 +1,7 @@
 """`experiments.Tuner` beside plain Keras Tuner: the same scripts, their kills, time and memory.
 
     python benchmarks/dropin.py scripts   # drop_in_scripts/ with both; then killed and resumed
+    python benchmarks/dropin.py within    # one trial, killed in the midst of its training
     python benchmarks/dropin.py overhead  # seconds of the same trials, ours over Keras Tuner's
     python benchmarks/dropin.py memory    # of 200 trials in one process
 
@@ -54,6 +55,29 @@ began = time.perf_counter()
 tuner.search(x, y, validation_data=(x[:1000], y[:1000]), epochs={epochs}, batch_size=64, verbose=0,
     callbacks=[Size()])
 print("SECONDS", time.perf_counter() - began)
+"""
+
+
+_LONG = """
+import os, sys
+import numpy as np, keras
+import experiments
+class Counted(keras.Sequential):
+    def train_step(self, data):
+        with open(sys.argv[1] + "/batches", "a") as file:
+            file.write(".")
+        return super().train_step(data)
+def build_model(hp):
+    model = Counted([keras.layers.Dense(hp.Int("units", 32, 64), "relu"),
+        keras.layers.Dropout(0.3), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)
+    return model
+x = np.random.default_rng(0).normal(size=(640, 32)).astype("float32")
+_tuner = experiments.RandomSearch(build_model, objective="val_loss", max_trials=1, seed=0,
+    directory=sys.argv[1], project_name="long")
+_tuner.search(x, x[:, :1], validation_data=(x[:100], x[:100, :1]), epochs=60, batch_size=32,
+    callbacks=[keras.callbacks.ReduceLROnPlateau(patience=2),
+               keras.callbacks.EarlyStopping(patience=50, restore_best_weights=True)])
 """
 
 
@@ -135,6 +159,31 @@ def scripts(rng: random.Random, only: list[str], num_kills: int) -> None:
     raise SystemExit(wrong > 0)
 
 
+def within(rng: random.Random, num_kills: int) -> None:
+    """Kills a training `num_kills` times; its table has to be the same, and most epochs kept."""
+    text = _LONG + _SAID.strip()
+    counts, tables = [], []
+    for kills in (0, num_kills):
+        with tempfile.TemporaryDirectory() as folder:
+            batches = Path(folder) / "batches"
+            for _ in range(kills):
+                before = batches.stat().st_size if batches.is_file() else 0
+                process = _start(text, folder, "long")
+                while not batches.is_file() or batches.stat().st_size == before:
+                    time.sleep(0.1)
+                time.sleep(rng.uniform(3, 8))
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+            tables.append(_told(_run(text, folder, "long"), "TABLE"))
+            counts.append(batches.stat().st_size)
+    is_same = _same(*tables)
+    print(
+        f"{counts[0]} batches undisturbed, {counts[1]} with {num_kills} kills: "
+        f"{'the same table' if is_same else 'ANOTHER TABLE'}"
+    )
+    raise SystemExit(not is_same)
+
+
 def overhead(repeats: int, **facts: int) -> None:
     """Prints the ratio of seconds, ours over plain Keras Tuner's."""
     plain = _TIMED.format(**facts)
@@ -169,7 +218,7 @@ def memory(trials: int) -> None:
 def main() -> None:
     """Runs one part."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("part", choices=["scripts", "overhead", "memory"])
+    parser.add_argument("part", choices=["scripts", "within", "overhead", "memory"])
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills")
     parser.add_argument("--only", nargs="*", default=[], help="names of scripts")
     parser.add_argument("--kills", type=int, default=3, help="a script")
@@ -178,6 +227,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "scripts":
         scripts(random.Random(options.seed), options.only, options.kills)
+    elif options.part == "within":
+        within(random.Random(options.seed), options.kills)
     elif options.part == "memory":
         memory(40 if options.quick else 200)
     else:

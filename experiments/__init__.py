@@ -1,9 +1,9 @@
 """Runs hyperparameter searches: `run_search(SearchConfig(space="mnist_cnn", ...))`.
 
 `Tuner` takes a model, data and calls of Keras Tuner's users; so do `RandomSearch`, `GridSearch`,
-`BayesianOptimization` and `Hyperband`. `HyperModel`, `HyperParameters`, `Objective`, `oracles`,
-`errors` and `applications` are Keras Tuner's own, so that `import experiments as keras_tuner` is
-the only line to change.
+`BayesianOptimization`, `Hyperband` and `SklearnTuner`. `HyperModel`, `HyperParameters`,
+`Objective`, `oracles`, `errors` and `applications` are Keras Tuner's own, so that `import
+experiments as keras_tuner` is the only line to change.
 """
 
 import sys
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
     )
     from experiments.search.resuming import resume_search
     from experiments.search.run import run_search
+    from experiments.search.sklearn_tuner import SklearnTuner
 
 __all__ = [
     "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband", "Objective",
-    "RandomSearch", "SearchConfig", "Tuner", "UserError", "resume_search", "run_search",
+    "RandomSearch", "SearchConfig", "SklearnTuner", "Tuner", "UserError", "resume_search",
+    "run_search",
 ]  # fmt: skip
 _DROP_IN = ("Tuner", "RandomSearch", "GridSearch", "BayesianOptimization", "Hyperband")
 _PLACES = {
     "run_search": "experiments.search.run",
     "resume_search": "experiments.search.resuming",
     **dict.fromkeys(_DROP_IN, "experiments.search.drop_in"),
+    "SklearnTuner": "experiments.search.sklearn_tuner",
     **dict.fromkeys(("HyperModel", "HyperParameters", "Objective"), "keras_tuner"),
     **dict.fromkeys(("Oracle", "applications", "engine", "errors", "oracles"), "keras_tuner"),
 }

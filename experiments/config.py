@@ -224,8 +224,11 @@ class SearchConfig:
             raise UserError(f"objective should be a text or a list of texts; got {given!r}")
         # A single objective is recorded as text, as before several were supported.
         object.__setattr__(self, "objective", texts[0] if len(texts) == 1 else tuple(texts))
-        several = len(parse_objectives(texts)) > 1
-        if several and not METHODS[self.method].several:
+        if len(parse_objectives(texts)) > 1:
+            self._check_several()
+
+    def _check_several(self) -> None:
+        if not METHODS[self.method].several:
             raise UserError(
                 f"method {self.method!r} takes one objective; for several take "
                 f"{', '.join(multi_objective())} or auto"
@@ -328,6 +331,9 @@ class ScriptConfig(SearchConfig):
 
     def _check_name(self) -> None:
         """Takes any name that a folder may have, as Keras Tuner does."""
+
+    def _check_several(self) -> None:
+        """Takes several objectives with any method: the first guides those that know of one."""
 
 
 OPTIONS = options_of(SearchConfig)

@@ -167,6 +167,7 @@ def find_base(text: str) -> Base:
 @lru_cache(maxsize=8)
 def _base_of(path: str, _changed: int) -> Base:
     model = load_base(path)
+    _check_copied(path, model)
     name = Path(path).stem
     if name in BASES or _NAME.fullmatch(name) is None:
         raise ValueError(
@@ -182,6 +183,18 @@ def _base_of(path: str, _changed: int) -> Base:
         least=max(sides, default=32),
         path=path,
     )
+
+
+def _check_copied(path: str, model: keras.Model) -> None:
+    """Checks that a base can be copied, as each trial that trains a part of it needs."""
+    try:
+        keras.models.clone_model(model)
+    except Exception as error:  # of a layer whose config does not make it again
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"base {path!r} can't be used: its layers can't be made again from their configs: "
+            f"{lines[0][:120]}"
+        ) from error
 
 
 def load_base(path: str) -> keras.Model:

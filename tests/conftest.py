@@ -1,14 +1,19 @@
 """Fixtures: one small real search on embedded data, shared by the tests that only read it."""
 
+import gc
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.slow import mark_slow
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two processes of tests share two cores: threads of NumPy would wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Real data that developers keep beside the checkout; tests that need it skip without it.
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -37,6 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_slow(items)
 
 
+def pytest_collection_finish() -> None:
+    """Lets garbage collections skip what imports made; Keras collects before each network."""
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test whose extra is not installed; `scripts/test-extras` installs and runs each."""
     for extra, modules in EXTRAS.items():
@@ -47,42 +57,68 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared arrays, made once for all tests."""
-    return tmp_path_factory.mktemp("cache")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run of tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def study_folder(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
-    """A study of three trials on digits, its two finalists confirmed over two seeds."""
+def cache_dir(shared: Path) -> Path:
+    """Prepared arrays, made once for all tests."""
+    return shared / "cache"
+
+
+@pytest.fixture(scope="session")
+def study_folder(shared: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three trials on digits, its two finalists confirmed over two seeds.
+
+    One process makes it; each has a copy, which tests read only.
+    """
+    folder, done = shared / "made" / "small", shared / "made.done"
+    with FileLock(shared / "made.lock"):
+        if not done.exists():
+            _search_small(folder, cache_dir)
+            done.touch()
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("runs") / folder.name))
+
+
+def _search_small(folder: Path, cache_dir: Path) -> None:
     from experiments import SearchConfig, run_search
 
+    shutil.rmtree(folder, ignore_errors=True)  # of another process, whose search failed
     config = SearchConfig(
         space="mnist_cnn",
         dataset="digits",
+        sample=400,
         max_trials=3,
         max_epochs=3,
-        name="small",
+        name=folder.name,
         confirm=2,
         seeds=2,
-        runs_dir=str(tmp_path_factory.mktemp("runs")),
+        runs_dir=str(folder.parent),
         cache_dir=str(cache_dir),
     )
-    return run_search(config).folder
-
-
-@pytest.fixture(scope="session")
-def page(study_folder: Path) -> Path:
-    """The report of `study_folder`, written anew."""
-    from reports import write_report
-
-    return write_report(study_folder)
+    run_search(config)
 
 
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches write no report: it takes seconds, and the test doesn't look at it."""
-    monkeypatch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+    from tests.stand_ins import unwritten
+
+    monkeypatch.setattr("reports.write_report", unwritten)
+
+
+@pytest.fixture
+def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports compute figures and their findings, but draw nothing, which takes most of the time.
+
+    For tests that look at a page's words alone.
+    """
+    from tests.stand_ins import undrawn
+
+    monkeypatch.setattr("reports.figures._render.render", undrawn)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 HEAVY = frozenset(
     {"run_search", "resume_search", "run_trial", "write_report", "subprocess", "Popen", "Process",
-     "train", "fit", "study_folder", "tfds_dir", "imagenet"}
+     "train", "fit", "Tuner", "study_folder", "tfds_dir", "imagenet"}
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from tests.stand_ins import undrawn, unwritten
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -25,6 +26,7 @@ _MOST_LINES = 130  # of README
 # What makes a command of the pages small enough for a test; the last of two options counts.
 _SMALL = "--dataset digits --sample 100 --max-trials 1 --max-epochs 1 --seeds 1 --workers 0"
 _APPENDED = {"search": _SMALL, "resume": "--max-trials 3 --workers 0", "compare": "--seeds 1"}
+_DRAWN = "experiments report first"  # the one command whose figures are drawn
 _OF_A_SHELL = {"source .venv/bin/activate"}
 
 
@@ -109,11 +111,14 @@ def test_what_readme_and_the_start_pages_run_works(
             for each in todo:
                 with monkeypatch.context() as patched:
                     if not each.startswith("experiments report"):  # written once, by that command
-                        patched.setattr("reports.write_report", lambda folder: Path(folder))
+                        patched.setattr("reports.write_report", unwritten)
+                    if each != _DRAWN:
+                        patched.setattr("reports.figures._render.render", undrawn)
                     if each not in done:
                         (run_python if language == "python" else run)(each, cache_dir)
                 done.add(each)
     assert len(done) > 10
+    assert _DRAWN in done
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ def test_it_says_the_same(study: str, runs: Path) -> None:
     agrees(f"{study}.show.txt", "\n".join(texts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES)
 def test_it_reports_the_same(study: str, runs: Path) -> None:
     said(runs, "report", study)
@@ -73,6 +74,8 @@ def test_comparisons_say_the_same(runs: Path) -> None:
     agrees("comparison.txt", "\n".join(texts))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_it_goes_on_with_the_same_proposals(runs: Path, tmp_path: Path, cache_dir: Path) -> None:
     """Another machine may train to other scores, so the last trial alone is of this session."""
     shutil.copytree(runs / "tpe-asha", tmp_path / "tpe-asha")

@@ -18,7 +18,6 @@ from experiments.cli.predict_command import predict
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
 from experiments.config import SearchConfig
-from experiments.executors import begun_early
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
@@ -121,6 +120,8 @@ def search(quiet: bool, **options: Any) -> int:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
     config = SearchConfig(**(DEFAULTS | chosen))
     check_file(config.space)
+    from experiments.executors import begun_early  # it loads NumPy
+
     with begun_early(config, import_keras_quietly) as executor:
         if quiet:
             import keras

@@ -24,6 +24,7 @@ from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
+from experiments.record.formatting import NO_END
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
 
@@ -107,7 +108,8 @@ class LiveDisplay(Display):
             self._progress.remove_task(bar)
         self._preparing.clear()
         self._config = config
-        self._trials = self._progress.add_task("trials", total=config.max_trials, note="")
+        total = config.max_trials if config.max_trials < NO_END else None
+        self._trials = self._progress.add_task("trials", total=total, note="")
 
     def trial_started(self, trial_id: str, values: Mapping[str, Any], epochs: int) -> None:
         """Starts a trial's bar of epochs."""
@@ -169,7 +171,7 @@ class LiveDisplay(Display):
         mean = sum(row[3] for row in self._rows) / len(self._rows)
         trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
-        if left <= 0 and not trainings:
+        if (left <= 0 and not trainings) or self._config.max_trials >= NO_END:
             return ""
         beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"

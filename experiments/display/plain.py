@@ -9,7 +9,7 @@ from experiments.data.health import warnings_of
 from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import Display
 from experiments.process.output import echo, printable, say
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural, trials_at_most
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
 from experiments.space_reference import shown_space
@@ -95,8 +95,9 @@ class PlainDisplay(PatientDisplay):
         seconds = time.monotonic() - self._started.pop(trial_id, time.monotonic())
         outcome = shown(score) if score is not None else f"{status}: {message}"
         total = self._config.max_trials if self._config else 0
+        place = f"{self._num_ended}/{total}" if total < NO_END else str(self._num_ended)
         outcome += self._others(trial_id) + ("  pruned" if status == "pruned" else "")
-        say(f"trial {trial_id} ({self._num_ended}/{total})  {outcome}  {seconds:.1f} s")
+        say(f"trial {trial_id} ({place})  {outcome}  {seconds:.1f} s")
 
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
         """Stores the trial's values of several objectives."""
@@ -129,7 +130,7 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     numbers = f" ({counts})" if counts else ""
     lines = [
         f"study {name}: {shown_space(config.space)} on {config.dataset}{numbers}, "
-        f"{config.method}, up to {plural(config.max_trials, 'trial')} of "
+        f"{config.method}, {trials_at_most(config.max_trials)} of "
         f"{plural(config.max_epochs, 'epoch')}"
     ]
     if data.class_names:

@@ -206,6 +206,18 @@ def check_loss(model: keras.Model, label: str) -> None:
     raise UserError(f"{label}: loss {name!r} does not fit: {why}; compile with {fits}")
 
 
+def _check_one_loss(model: keras.Model, label: str) -> None:
+    own_step = type(model).train_step is not keras.Model.train_step
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if model.loss is None and not own_step and not own_loss and not model.losses:
+        raise UserError(f'{label} is compiled without a loss: compile with loss="{_SPARSE}", say')
+    if isinstance(model.loss, dict):
+        raise UserError(
+            f"{label}: its loss is a dict, and the model has one output: compile with "
+            f"loss={next(iter(model.loss.values()), _SPARSE)!r}"
+        )
+
+
 def _check_logits(model: keras.Model, label: str, loss: Any, units: int) -> None:
     if getattr(loss, "from_logits", False) or _is_linear(model):
         activation = "sigmoid" if units == 1 else "softmax"
@@ -247,6 +259,7 @@ def tried(model: keras.Model, label: str, rows: npt.NDArray[Any], labels: npt.ND
     Raises:
         UserError: It can't be trained, or its outputs are not what they should be.
     """
+    _check_one_loss(model, label)
     if targets == Targets.CLASSES:
         check_loss(model, label)
     try:

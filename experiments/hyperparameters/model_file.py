@@ -26,6 +26,7 @@ _EXPECTED = (
     "keras_tuner.HyperModel"
 )
 _HP = ("hp", "hps", "hyperparameters")  # what a first parameter is called
+_BY_NAME = "import what lies beside the file by its name alone, as `from helpers import ...`"
 _LONGEST = 300  # characters of an error
 _modules: dict[tuple[str, str], ModuleType] = {}  # (path, text) -> its module
 
@@ -69,6 +70,7 @@ def _run(path: Path, text: str) -> ModuleType:
     code: Any = compiled(text, path)
     module = ModuleType(_module_name(path))
     module.__file__ = str(path)
+    module.__package__ = ""  # of none, as a script
     # Source for tracebacks and `inspect`: the text that was run, whatever becomes of the file.
     linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
     before = sys.modules.get(module.__name__)
@@ -80,7 +82,8 @@ def _run(path: Path, text: str) -> ModuleType:
         del sys.modules[module.__name__]
         if before is not None:
             sys.modules[module.__name__] = before
-        raise UserError(f"{path.name} can't be run: {said(error, path)}; mend it there") from error
+        mend = _BY_NAME if "relative import" in str(error) else "mend it there"
+        raise UserError(f"{path.name} can't be run: {said(error, path)}; {mend}") from error
     return module
 
 
@@ -180,13 +183,28 @@ def candidate(loaded: Loaded) -> tuple[str, Any]:
 
 
 def _there(loaded: Loaded) -> str:
+    """Says what a module defines; of a single function, why it is no candidate."""
     own = loaded.module.__name__
     names = [
         name
         for name, value in vars(loaded.module).items()
         if (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == own
     ]
+    alone = getattr(loaded.module, names[0]) if len(names) == 1 else None
+    if loaded.reference.name is None and inspect.isfunction(alone):
+        return f"; it defines {names[0]}{inspect.signature(alone)}, {_lacking(alone)}"
     return f"; it defines {listed(names, 6)}" if names else ""
+
+
+def _lacking(function: Any) -> str:
+    """Says why a function is not taken for one that builds a model."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        return "which takes no hyperparameters: give it the parameter hp"
+    if parameters[0].name not in _HP:
+        return "whose first parameter should be called hp"
+    needed = [p.name for p in parameters[1:] if p.default is p.empty and p.name not in FACTS]
+    return f"and nothing gives it {' and '.join(needed)}: give each a default"
 
 
 def _candidates(module: ModuleType) -> dict[str, Any]:

@@ -37,6 +37,7 @@ _classes: dict[tuple[str, str], type[ImageSpace]] = {}  # (reference, text) -> i
 
 Shape = tuple[int | None, int | None, int | None]
 _OPEN: Shape = (None, None, None)
+_EXAMPLES: tuple[tuple[int, ...], ...] = ((_IMAGE_SIZE, _IMAGE_SIZE, 3), (16, 8), (8,))
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,26 @@ class ModelSpace(ImageSpace):
             wrong = error
         keras.backend.clear_session()
         return Probe(given or (_OPEN if is_open else takes), metrics, wrong)
+
+    @classmethod
+    def example(cls) -> ImageSpace:
+        """Returns the space for rows of the model's own shape, to be shown without a dataset.
+
+        Raises:
+            UserError: The model can't be built.
+        """
+        with _told(cls.label, cls.file):
+            shapes = list(_EXAMPLES)
+            if cls._given_shape() is None:
+                model = cls(shapes[0], 2).raw(keras_tuner.HyperParameters())
+                if inputs := getattr(model, "inputs", None):
+                    shapes = [tuple(size or _IMAGE_SIZE for size in inputs[0].shape[1:])]
+            for shape in shapes[:-1]:
+                with suppress(Exception):
+                    space = cls(shape, 2)
+                    space.build(keras_tuner.HyperParameters())
+                    return space
+            return cls(shapes[-1], 2)
 
     @classmethod
     def wanted(cls) -> Wanted:
@@ -411,7 +432,13 @@ def check_on_data(
     chosen = np.linspace(0, len(train.labels) - 1, min(_BATCH, len(train.labels))).astype(int)
     rows, labels = np.asarray(train.images[chosen]), np.asarray(train.labels[chosen])
     metrics = tried(model, label, rows, labels, file, data.targets)
-    checked = Checked(_brought(label, data, model), metrics, is_functional(model))
+    lines = _brought(label, data, model)
+    if not space.space:
+        lines.append(
+            f"{label} asks hp for nothing, so that all trials are alike: ask for "
+            'hp.Int("units", 16, 64), say'
+        )
+    checked = Checked(lines, metrics, is_functional(model))
     keras.backend.clear_session()
     return checked
 

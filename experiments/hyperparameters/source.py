@@ -135,7 +135,7 @@ def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
         folder: The study folder.
 
     Raises:
-        UserError: It has changed.
+        UserError: It has changed, or is not there.
     """
     reference = find_reference(space)
     then = source_of(study)
@@ -146,6 +146,7 @@ def check_source(study: Mapping[str, Any], space: str, folder: Path) -> None:
         now = space_source(space)
         changes = [name for name in changed(then, now) if not name.startswith("search_spaces.")]
     else:
+        read_text(reference.path)  # says so if it is not there
         first = _first_module(study)
         changes = [n for n in own if _fingerprint_beside(n, reference.path, first) != then[n]]
     if not changes:

@@ -11,7 +11,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
-from experiments.hyperparameters.model_space import own_space_class
+from experiments.hyperparameters.model_space import ModelSpace, own_space_class
 from experiments.record.errors import UserError
 from experiments.space_reference import find_reference, shown_space
 from search_spaces import space_class
@@ -261,7 +261,8 @@ def _described(name: str) -> str:
 
 def describe_space(name: str) -> str:
     """Says what can be searched in a space: hyperparameters, ranges, meanings, settings."""
-    cls, space = class_of(name), explore(stand_in(name, {}))
+    cls = class_of(name)
+    space = explore(cls.example() if issubclass(cls, ModelSpace) else stand_in(name, {}))
     lines = [
         f"{shown_space(name)}: {cls.summary}",
         "",

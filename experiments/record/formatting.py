@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+NO_END = 1_000_000  # trials of a grid that no number limits
 _SPELLED = {"mse", "mae", "mape", "msle", "rmse", "auc", "iou", "hp"}  # letter by letter
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
 
@@ -142,3 +143,8 @@ def listed(items: list[str], most: int = 5) -> str:
 def without_folder(space: object) -> str:
     """Names a search space; of a user's own file, which is recorded whole, its last part."""
     return str(space).rpartition("/")[2]
+
+
+def trials_at_most(count: float) -> str:
+    """Describes the number of trials that a search was limited to."""
+    return "all combinations" if count >= NO_END else f"up to {plural(count, 'trial')}"

@@ -4,7 +4,6 @@ The model, its training and its data are the caller's. Trials run in this proces
 processes that get model and data once (`search.shipped`).
 """
 
-import hashlib
 import inspect
 import os
 import shlex
@@ -20,9 +19,7 @@ from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 from keras_tuner.engine import trial as trial_module
-from keras_tuner.src.engine import objective as objective_module
 from keras_tuner.src.engine import tuner_utils
 
 from experiments.config import ScriptConfig, SearchConfig
@@ -30,11 +27,11 @@ from experiments.data.prepare import PreparedData
 from experiments.display import make_display
 from experiments.display.base import Display
 from experiments.display.plain import PlainDisplay
-from experiments.executors.base import Executor, Job
+from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
-from experiments.hyperparameters.source import fingerprint_of_text, new_source
+from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
@@ -44,32 +41,37 @@ from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural
 from experiments.record.layout import StudyFolder, TrialFolder
-from experiments.record.lock import is_running, locked
+from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
-from experiments.record.objective import Objective, parse_objective
+from experiments.record.objective import Objective
 from experiments.record.reading import dig
-from experiments.record.seeds import Stream, derive_seed
-from experiments.record.study import is_unbegun, read_study, write_study
-from experiments.search.driver import Driver
+from experiments.record.study import write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
 from experiments.search.repair import restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
+from experiments.search.script_facts import (
+    describe_data,
+    fingerprint_of_data,
+    name_of_model,
+    objective_text,
+    source_of_script,
+)
+from experiments.search.script_folder import as_before, check_folder, made, record_of
+from experiments.search.script_trials import FitTasks, HookedDriver
 from experiments.search.session_record import SessionRecord, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
 from experiments.training.own_fit import FitResult, run_fit
 from experiments.training.replay import can_be_replayed
-from experiments.training.task import FitTask, TrialResult
+from experiments.training.task import FitTask
 
-_NO_END = 1_000_000  # trials of a grid, which ends by itself
 _EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
 _HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
-_MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
 
 
 class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
@@ -155,16 +157,16 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
             hypermodel = hypermodel()
         folder = Path(directory or ".") / (project_name or "untitled_project")
-        _check_folder(folder, overwrite)
+        check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
         sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
-            space=_name_of(hypermodel, type(self)),
+            space=name_of_model(hypermodel, type(self)),
             dataset="",
             method=method,
-            max_trials=_NO_END if max_trials is None else max_trials,
+            max_trials=NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
-            objective=[_as_text(one) for one in given],
+            objective=[objective_text(one) for one in given],
             seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
             name=folder.name,
             runs_dir=str(folder.parent),
@@ -188,12 +190,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._entries = {
             "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
         }  # fmt: skip
-        if not overwrite and (study := _record_of(folder)) is not None:
-            self._config = _as_before(self._config, study, self._seed_given)
+        if not overwrite and (study := record_of(folder)) is not None:
+            self._config = as_before(self._config, study, self._seed_given)
         plain = replace(
             self._config,
-            method="random" if len(self._config.objectives) == 1 else "tpe",
-            method_settings={}, pruner=None, tries=(), sources=(),
+            method="random", method_settings={}, pruner=None, tries=(), sources=(),
         )  # fmt: skip
         space = hyperparameters or keras_tuner.HyperParameters()
         super().__init__(
@@ -263,7 +264,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         loud = verbose not in (None, 0, "auto")
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
-            with locked(_made(self.folder)):
+            with locked(made(self.folder)):
                 self._search(config, notices, display)
 
     def _planned(
@@ -274,7 +275,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         config = replace(
             self._config,
             max_epochs=self._max_epochs or int(given),
-            dataset=_described(fit_args, fit_kwargs),
+            dataset=describe_data(fit_args, fit_kwargs),
         )
         if config.method != "auto":
             return config, []
@@ -288,12 +289,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return chosen_method(config, space)
 
     def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
-        study = _record_of(self.folder)  # another process may have searched since it was read
+        study = record_of(self.folder)  # another process may have searched since it was read
         changed: dict[str, Any] = {}
         if study is None:
             study = self._new_study(config, notices)
         else:
-            config = _as_before(config, study, self._seed_given)
+            config = as_before(config, study, self._seed_given)
             changed = self._changes(study, notices)
         study |= {"config": config.as_dict(), "script": self._script()}
         points, new_points = None, None
@@ -345,12 +346,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _drive(
         self, config: SearchConfig, record: TrialRecord, session: SessionRecord, display: Display
-    ) -> "_HookedDriver":
+    ) -> HookedDriver:
         self.on_search_begin()
         retention = make_retention(self.folder, config)
         executor = self._executor(config)
-        driver = _HookedDriver(
-            _Tasks(self, config, retention),
+        driver = HookedDriver(
+            FitTasks(self, config, retention),
             executor,
             record,
             display,
@@ -498,8 +499,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         short = sampler is not None and sampler.ranks_stopped and not further
         earlier, lines = warm_start(config.sources, space, first, ".", further, short)
         notices += lines
-        data = {"name": config.dataset, "fingerprint": _fingerprint(self._fit)}
-        study = describe_study(config, data, describe_space(space), (), _source_of(self))
+        data = {"name": config.dataset, "fingerprint": fingerprint_of_data(self._fit)}
+        study = describe_study(config, data, describe_space(space), (), source_of_script(self))
         return study | {"started": time.time(), "earlier": as_record(earlier)}
 
     def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
@@ -507,8 +508,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
         A training of other code or other data does not go on from its last epoch.
         """
-        facts, names = new_source(study, _source_of(self))
-        data = _fingerprint(self._fit) != dig(study, "dataset", "fingerprint")
+        facts, names = new_source(study, source_of_script(self))
+        data = fingerprint_of_data(self._fit) != dig(study, "dataset", "fingerprint")
         if names:
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
@@ -581,183 +582,4 @@ class Hyperband(Tuner):
         super().__init__(hypermodel, objective, num_trials, *args, **{**own, **kwargs})
 
 
-class _HookedDriver(Driver):
-    """Calls the hooks of a tuner."""
-
-    _source: "_Tasks"
-
-    def _begin(self, trial: Any) -> None:
-        self._source.tuner.on_trial_begin(trial)
-        super()._begin(trial)
-
-    def _finish(self, job: Job, result: TrialResult) -> None:
-        trial = self._oracle.trials[job.trial_id]
-        if (found := getattr(result, "found", None)) is not None:  # by a worker process
-            trial.hyperparameters = keras_tuner.HyperParameters.from_config(found)
-        super()._finish(job, result)
-        self._source.tuner.on_trial_end(trial)
-
-
-class _Tasks:
-    """Makes the tasks of a tuner's trials."""
-
-    def __init__(self, tuner: Tuner, config: SearchConfig, retention: Any) -> None:
-        self.oracle = tuner.oracle
-        self.tuner, self._config, self._retention = tuner, config, retention
-
-    def task(self, trial: trial_module.Trial) -> Any:
-        """Returns the task of `trial`."""
-        values, config = trial.hyperparameters.values, self._config
-        origin = values.get("tuner/trial_id")
-        seeds = range(max(config.executions_per_trial, 1))
-        return FitTask(
-            trial_id=trial.trial_id,
-            objective=config.parsed_objective,
-            epochs=int(values.get("tuner/epochs", config.max_epochs)),
-            initial_epoch=int(values.get("tuner/initial_epoch", 0)) if origin else 0,
-            seeds=tuple(
-                derive_seed(config.seed, Stream.TRIAL, int(trial.trial_id), n) for n in seeds
-            ),
-            folder=Path(self.tuner.get_trial_dir(trial.trial_id)),
-            origin=Path(self.tuner.get_trial_dir(origin)) if origin else None,
-            to_beat=self._retention.score_to_beat,
-            keeps_state="tuner/round" in values or getattr(self.oracle, "pauses", False),
-            retries=self.tuner._retries,
-            trial=trial.get_state() if config.workers else {},
-        )
-
-
 _NO_DATA = PreparedData("", "", (), (0, 0, 0), {}, "")
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another "
-            "directory"
-        ) from None
-    return folder
-
-
-def _check_folder(folder: Path, overwrite: bool) -> None:
-    """Checks that a folder is a study of `Tuner`, or may become one."""
-    study = StudyFolder(folder)
-    if not folder.exists() or is_unbegun(folder):
-        return
-    if not study.record.is_file() and not study.oracle.is_file():
-        raise UserError(
-            f"{str(folder)!r} exists and is no search: choose another project_name or directory"
-        )
-    if overwrite:
-        if is_running(folder):
-            raise UserError(f"{str(folder)!r} is being searched: overwrite=True would remove it")
-    elif not study.record.is_file():
-        raise UserError(
-            f"{str(folder)!r} is a project of plain Keras Tuner: choose another project_name and "
-            f"let its trials inform this search with warm_start={str(folder)!r}, or remove it with "
-            "overwrite=True"
-        )
-
-
-def _record_of(folder: Path) -> dict[str, Any] | None:
-    if not StudyFolder(folder).record.is_file():
-        return None
-    study = read_study(folder)
-    if "script" not in study:
-        raise UserError(
-            f"{str(folder)!r} is a study of `experiments search`: resume it with `experiments "
-            f"resume`, or choose another project_name"
-        )
-    return study
-
-
-def _as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) -> SearchConfig:
-    """Returns the search with the method and the seed that its study has.
-
-    Raises:
-        UserError: Another objective or method is asked for.
-    """
-    then = study["config"]
-    recorded = then["objective"]
-    texts = [recorded] if isinstance(recorded, str) else list(recorded)
-    asked = [str(objective) for objective in config.objectives]
-    if texts != asked:
-        raise _other(study, "objective", ", ".join(texts), ", ".join(asked))
-    if config.method not in ("auto", then["method"]):
-        raise _other(study, "method", then["method"], config.method)
-    if seed_given and config.seed != then["seed"]:
-        raise _other(study, "seed", then["seed"], config.seed)
-    return replace(
-        config, method=then["method"], pruner=then["pruner"], seed=then["seed"],
-        sources=tuple(then["sources"]),
-    )  # fmt: skip
-
-
-def _other(study: Mapping[str, Any], what: str, then: object, now: object) -> UserError:
-    return UserError(
-        f"study {study['name']!r} has {what} {then}, and {now} is asked for: choose another "
-        "project_name, or remove the study with overwrite=True"
-    )
-
-
-def _as_text(given: Any) -> str:
-    """Returns an objective of Keras Tuner as `NAME:DIRECTION`."""
-    if isinstance(given, str):
-        with suppress(UserError):
-            return str(parse_objective(given))
-    try:
-        found = objective_module.create_objective(given)
-    except ValueError as error:
-        raise UserError(f"objective {given!r}: {error}") from None
-    return str(Objective(found.name, found.direction))
-
-
-def _name_of(hypermodel: Any, tuner: type) -> str:
-    if hypermodel is None:
-        return tuner.__name__
-    return str(getattr(hypermodel, "__name__", type(hypermodel).__name__))
-
-
-def _source_of(tuner: Tuner) -> dict[str, str]:
-    """Returns the fingerprint of the code that builds and trains, where it can be read."""
-    model = tuner.hypermodel
-    parts: list[Any] = [type(tuner)] if type(tuner).__module__ != __name__ else []
-    if model is not None:
-        own = type(model).__module__.startswith("keras_tuner")
-        parts.append(getattr(model, "build", None) if own else type(model))
-    found = {}
-    for part in parts:
-        with suppress(OSError, TypeError):
-            text = inspect.getsource(part)
-            found[f"{part.__module__}.{part.__qualname__}"] = fingerprint_of_text(text)
-    return found
-
-
-def _arguments(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
-    args, kwargs = fit
-    data = [*args, *(kwargs[name] for name in ("x", "y", "validation_data") if name in kwargs)]
-    return [one for part in data for one in (part if isinstance(part, list | tuple) else [part])]
-
-
-def _described(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """Names the data: the type and the shape of the first argument."""
-    first = next(iter(_arguments((args, kwargs))), None)
-    if first is None:
-        return "no data"
-    shape = getattr(first, "shape", None)
-    return f"{type(first).__name__}{f' {tuple(shape)}' if shape is not None else ''}"
-
-
-def _fingerprint(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> str | None:
-    """Returns the fingerprint of the arrays that are trained on; `None` if there is none."""
-    arrays = [a for a in _arguments(fit) if isinstance(a, np.ndarray) and a.dtype != object]
-    if not arrays:
-        return None
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        if array.nbytes <= _MOST_HASHED:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]

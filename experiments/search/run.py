@@ -13,7 +13,7 @@ from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
 from experiments.data.sources.argument import is_arrays
-from experiments.data.sources.base import IMAGES_ALONE, Targets
+from experiments.data.sources.base import IMAGES_ALONE, Inputs, Targets
 from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
@@ -185,6 +185,8 @@ def prepare_search(
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     data = prepare_data(config, settings, display, fingerprint)
     hypermodel = make_space(config.space, data, settings, source)
+    if "image_size" in settings and data.inputs == Inputs.ARRAYS:
+        raise UserError("--set image_size is of images, and this model takes rows: leave it out")
     if config.class_weight and data.targets != Targets.CLASSES:
         raise UserError("--class-weight weighs classes, and this model predicts none: leave it out")
     space = searched_space(hypermodel, config, hyperparameters)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, add_to_archive, add_to_folder
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import RUNNERS
+from reports.page.model_card import write_card
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _NUM_IMAGES = 8
 
 
 def export_model(study: Study, to: str, out: Path) -> float:
-    """Exports `best_model.keras`, and predicts with the exported file.
+    """Exports `best_model.keras`, predicts with the exported file, and writes its model card.
+
+    The card is beside it: `model.tflite` has `model_card.md`.
 
     Args:
         study: The study.
@@ -49,10 +51,14 @@ def export_model(study: Study, to: str, out: Path) -> float:
         raise UserError(
             f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
         )
-    return _export(load_best(study), best_metadata(study), to, out)
+    difference = _export(load_best(study), best_metadata(study), to, out)
+    write_card(study, out.with_name(f"{out.stem}_card.md"))
+    return difference
 
 
 def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: Path) -> float:
+    from experiments.hyperparameters.model_graph import input_shape
+
     write, add = _FORMATS[to]
     rng = np.random.default_rng(0)
     shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, parse_metadata, read_metadata
 from experiments.record.reading import clean
@@ -150,6 +149,8 @@ def _onnx(path: Path) -> Runner:
 def _row_shape(model: Any) -> tuple[int | None, ...]:
     if len(getattr(model, "inputs", None) or ()) > 1:
         raise UserError("the model has several inputs, expected one of images")
+    from experiments.hyperparameters.model_graph import input_shape
+
     return input_shape(model)
 
 

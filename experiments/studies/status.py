@@ -2,11 +2,13 @@
 
 import math
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
+from experiments.record.formatting import NO_END
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
@@ -38,7 +40,7 @@ def status_text(folder: Path) -> str:
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
-        f"trials: {counts}, of {_text(config.get('max_trials'))} at most",
+        f"trials: {counts}{_limit(config)}",
         *_best(study, trials, [result for _, _, result in found]),
         *_running(folder, config),
     ]
@@ -163,3 +165,9 @@ def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     if not math.isnan(age):
         lines.append(f"as of {max(0.0, age):.0f} s ago")
     return lines
+
+
+def _limit(config: Mapping[str, Any]) -> str:
+    most = config.get("max_trials")
+    is_endless = isinstance(most, int) and most >= NO_END
+    return ", of all combinations" if is_endless else f", of {_text(most)} at most"

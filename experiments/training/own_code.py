@@ -19,9 +19,12 @@ def own_code(model: "keras.Model") -> list[str]:
         model: A Keras model.
 
     Returns:
-        One text per layer; empty if the file loads by itself.
+        One text per layer, and one for a model of a class of one's own; empty if the file loads
+        by itself.
     """
-    return [needs for layer in _layers(model) if (needs := _needs(layer))]
+    kind = type(model)
+    own = [] if _is_keras(kind) else [f"the model is of class {kind.__name__} (import it first)"]
+    return own + [needs for layer in _layers(model) if (needs := _needs(layer))]
 
 
 def notice_of(needs: list[str]) -> str:
@@ -42,6 +45,10 @@ def _needs(layer: "keras.Layer") -> str:
     kind = type(layer)
     if kind.__name__ == "Lambda":
         return f"layer {layer.name!r} is a Python function (load it with safe_mode=False)"
-    if kind.__module__.split(".")[0] != "keras":
+    if not _is_keras(kind):
         return f"layer {layer.name!r} is of class {kind.__name__} (import it first)"
     return ""
+
+
+def _is_keras(kind: type) -> bool:
+    return kind.__module__.split(".")[0] == "keras"

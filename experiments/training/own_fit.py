@@ -85,6 +85,11 @@ def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:
     if None in scores:
         _fail(result, _unscored(result.executions[scores.index(None)], attempt.task.objective.name))
         return result
+    for name in attempt.task.further:
+        lacking = [e for e in result.executions if name not in e.history]
+        if lacking:
+            _fail(result, _unscored(lacking[0], name))
+            return result
     attempt.keep(result)
     return result
 

@@ -37,7 +37,8 @@ def _is_known(callback: Any, objective: Objective) -> bool:
     if kind is keras.callbacks.CSVLogger:
         return not callback.append
     if kind is keras.callbacks.TensorBoard:
-        watched = (callback.histogram_freq, callback.embeddings_freq, callback._should_trace)
+        profiled = getattr(callback, "_should_trace", True)
+        watched = (callback.histogram_freq, callback.embeddings_freq, profiled)
         return not any(watched) and callback.update_freq == "epoch"
     if kind.__module__.startswith("tensorboard.plugins.hparams"):
         return True

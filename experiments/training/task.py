@@ -102,6 +102,7 @@ class FitTask:
         retries: How often it is tried again after an error.
         trial: Its state, from which a worker process makes the trial.
         counts_before: As in `TrialTask`.
+        further: Names of the search's further objectives, metrics that it reports too.
     """
 
     trial_id: str
@@ -116,6 +117,7 @@ class FitTask:
     retries: int = 0
     trial: dict[str, Any] = field(default_factory=dict)
     counts_before: bool = True
+    further: tuple[str, ...] = ()
 
     @property
     def snapshots(self) -> str:

@@ -70,6 +70,18 @@ def export(folder: Path, model: keras.Model, metadata: ModelMetadata | None) -> 
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
-        model.save(temporary)
+        _save(model, temporary)
         if metadata is not None:
             add_to_archive(temporary, metadata)
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Saves a model, one of a class without `get_config` too: its file then holds the weights."""
+    try:
+        model.save(path)
+    except NotImplementedError:  # Keras needs it for arguments of `__init__`
+        model.get_config = dict
+        try:
+            model.save(path)
+        finally:
+            del model.get_config

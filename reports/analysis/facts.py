@@ -5,7 +5,15 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.record.formatting import duration, listed, plural, text, words
+from experiments.record.formatting import (
+    NO_END,
+    duration,
+    listed,
+    plural,
+    text,
+    trials_at_most,
+    words,
+)
 from experiments.record.formatting import format_number as shown
 from experiments.record.passwords import hidden
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
@@ -99,8 +107,10 @@ def _budget(config: dict[str, Any]) -> str:
     if not config:
         return ""
     patience = config.get("patience")
+    most = as_number(config.get("max_trials"))
+    trials = trials_at_most(most) if most >= NO_END else _counted(config.get("max_trials"), "trial")
     return (
-        f"{_counted(config.get('max_trials'), 'trial')} of up to "
+        f"{trials} of up to "
         f"{_counted(config.get('max_epochs'), 'epoch')}, "
         f"{'no early stopping' if patience is None else f'patience {patience}'}, "
         f"{_counted(config.get('executions_per_trial', 1), 'training')} a trial"

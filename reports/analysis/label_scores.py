@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from experiments.record.predictions import Task
 from reports.analysis.predictions import MISSING
-from reports.analysis.task import output_names, stored_predictions, task_of
+from reports.analysis.task import noun_of, output_names, stored_predictions, task_of
 from reports.study.study import Study, computed_once
 
 THRESHOLD = 0.5  # from which on a probability says yes
@@ -51,12 +51,14 @@ class LabelScores:
     """All labels, and all rows.
 
     Args:
+        noun: What a row is called: `image` or `row`.
         labels: One a label.
         num_rows: Test rows.
         num_whole: Those of which every label is right.
         num_none: Those that have no label at all.
     """
 
+    noun: str
     labels: tuple[LabelScore, ...]
     num_rows: int
     num_whole: int
@@ -114,4 +116,6 @@ def label_scores(study: Study) -> LabelScores | str:
         for column, name in enumerate(names)
     )
     whole = int((targets == said).all(axis=1).sum())
-    return LabelScores(labels, len(targets), whole, int((~targets.any(axis=1)).sum()))
+    return LabelScores(
+        noun_of(study), labels, len(targets), whole, int((~targets.any(axis=1)).sum())
+    )

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from experiments.record.predictions import Task
 from reports.analysis.predictions import MISSING
-from reports.analysis.task import output_names, stored_predictions, task_of
+from reports.analysis.task import noun_of, output_names, stored_predictions, task_of
 from reports.statistics.estimates import Estimate, mean
 from reports.study.study import Study, computed_once
 
@@ -20,11 +20,13 @@ class Numbers:
     """Predicted and true numbers of the test rows.
 
     Args:
+        noun: What a row is called: `image` or `row`.
         names: One a target.
         targets: `(num_rows, num_targets)`, true.
         outputs: `(num_rows, num_targets)`, predicted.
     """
 
+    noun: str
     names: tuple[str, ...]
     targets: _Array
     outputs: _Array
@@ -89,7 +91,7 @@ def numbers(study: Study) -> Numbers | str:
     true, said = targets.astype(np.float64), outputs.astype(np.float64)
     if not (np.isfinite(true).all() and np.isfinite(said).all()):
         return "The exported model does not give a finite number for every test row."
-    return Numbers(tuple(output_names(study, true.shape[1])), true, said)
+    return Numbers(noun_of(study), tuple(output_names(study, true.shape[1])), true, said)
 
 
 def fits(found: Numbers) -> list[Fit]:

@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import are, listed, plural, score, short, words
 from experiments.record.methods import METHODS
+from experiments.record.predictions import Task
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
+from reports.analysis.task import task_of
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
@@ -89,7 +91,7 @@ def _tests(study: Study, names: list[str]) -> list[Effect]:
 
 
 def _how_to_test(study: Study, name: str) -> str:
-    if not study.record:
+    if not study.record or task_of(study) in (Task.LABELS, Task.NUMBERS):  # no accuracy to compare
         return "a search that draws at random"
     return f"experiments compare {study.name} --by {name} --seeds 5"
 

@@ -38,7 +38,7 @@ def finding(info: Info) -> str:
     """Names the mean F1, the worst label, and how many rows are right as a whole."""
     scores = info.scores
     known = [label for label in scores.labels if np.isfinite(label.f1)]
-    count = plural(scores.num_rows, "test row")
+    count = plural(scores.num_rows, f"test {scores.noun}")
     whole = f"every label is right of {scores.num_whole:,} of {count}"
     if not known:
         return f"No label occurs, nor is said to: {whole}."
@@ -65,7 +65,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     right.set_xlabel("recall: found of those that have it")
     left.set_yticks(range(len(info.shown)), [short(label.name, 18) for label in info.shown])
     left.set_ylim(len(info.shown) - 0.5, -0.5)
-    style.note(right, f"n = {info.scores.num_rows:,} test rows; 95 % intervals")
+    style.note(right, f"n = {info.scores.num_rows:,} test {info.scores.noun}s; 95 % intervals")
     return ax
 
 

@@ -72,7 +72,7 @@ def _pooled_by(info: Info) -> str:
 def finding(info: Info) -> str:
     """Says how the sizes change, and how many maps stay dark."""
     dark = int((np.ptp(info.convolution, axis=(0, 1)) == 0).sum())
-    silent = f"; {dark} of them don't respond to it" if dark else ""
+    silent = f"; {dark} of them {'does' if dark == 1 else 'do'} not respond to it" if dark else ""
     a, b = info.convolution.shape, info.pooling.shape
     pooled = _pooled_by(info)
     further = f"and {pooled} into {b[1]}x{b[0]}" if pooled else "and no pooling follows them"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.record.formatting import are, plural, score
 from reports.analysis.numbers import MOST_TARGETS, Fit, Numbers, fits, numbers
@@ -34,15 +35,14 @@ def info(study: Study) -> Info | str:
 
 def finding(info: Info) -> str:
     """Says how far off the predictions are, and how far a constant would be."""
-    count = plural(len(info.numbers.targets), "test row")
+    count = plural(len(info.numbers.targets), f"test {info.numbers.noun}")
     if len(info.fits) > 1:
         return f"{_of_several(info.fits)}, over {count}.{_left_out(info.fits)}"
     (fit,) = info.fits
-    explained = (
-        f"it explains {_percent(fit.r2)} of the variance (R² {fit.r2:.3f})"
-        if np.isfinite(fit.r2)
-        else "the targets do not vary"
-    )
+    explained = f"it explains {_percent(fit.r2)} of the variance (R² {fit.r2:.3f})"
+    if not fit.r2 >= 0:
+        explained = "it explains nothing of the variance (R² below 0)"
+        explained = explained if np.isfinite(fit.r2) else "the targets do not vary"
     return (
         f"Over {count} the exported model is off by {score(fit.mae)} on average (mean absolute "
         f"error; root mean squared error {score(fit.rmse)}), where always saying the median is off "
@@ -84,7 +84,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     rows = 1 if shown <= 2 else 2
     axes = style.panels(ax, rows, 2).ravel()
     for column, panel in enumerate(axes[:shown]):
-        _against(panel, info.numbers.targets[:, column], info.numbers.outputs[:, column])
+        _against(panel, info.numbers, column)
         if len(info.fits) > 1:
             panel.set_title(style.label(info.fits[column].name, 40), loc="left")
     if shown == 1:
@@ -94,7 +94,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _against(ax: Axes, true: _Array, said: _Array) -> None:
+def _against(ax: Axes, found: Numbers, column: int) -> None:
+    true, said = found.targets[:, column], found.outputs[:, column]
     lowest, highest = float(true.min()), float(true.max())
     is_log = lowest > 0 and said.min() > 0 and highest > _WIDE * lowest
     reach = _FENCE * ((highest - lowest) or 1.0)
@@ -109,6 +110,10 @@ def _against(ax: Axes, true: _Array, said: _Array) -> None:
     if is_log:
         ax.set_xscale("log")
         ax.set_yscale("log")
+        for ruler in (ax.xaxis, ax.yaxis):
+            ruler.set_major_locator(LogLocator(numticks=6))
+            ruler.set_minor_formatter(NullFormatter())
+            style.compact_ticks(ruler)
         ends = [ends[0] / 1.2, ends[1] * 1.2]
     else:
         margin = 0.04 * ((ends[1] - ends[0]) or 1.0)
@@ -120,7 +125,7 @@ def _against(ax: Axes, true: _Array, said: _Array) -> None:
     ax.legend(loc="upper left", fontsize=7.5)
     beyond = len(true) - int(near.sum())
     note = f"; {beyond:,} beyond" if beyond else ""
-    style.note(ax, f"n = {len(true):,} test rows{note}")
+    style.note(ax, f"n = {len(true):,} test {found.noun}s{note}")
 
 
 def _within(ax: Axes, info: Info) -> None:
@@ -144,5 +149,5 @@ def _within(ax: Axes, info: Info) -> None:
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("absolute error")
-    ax.set_ylabel("rows with at most that error")
+    ax.set_ylabel(f"{info.numbers.noun}s with at most that error")
     ax.legend(loc="lower right", fontsize=7.5)

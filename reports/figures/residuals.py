@@ -100,7 +100,7 @@ def _way(rank: float) -> str:
 def _biased(fit: Fit) -> str:
     bias = fit.bias
     if not bias.has_interval:
-        return f"are off by {score(bias.mean, signed=True)} (one row)"
+        return f"are off by {score(bias.mean, signed=True)} (a single one)"
     interval = f"mean error {score(bias.mean, signed=True)}, 95 % interval "
     interval += between(bias.low, bias.high)
     if bias.low <= 0 <= bias.high:
@@ -133,12 +133,12 @@ def draw(info: Info, ax: Axes) -> Axes:
         name = f"{style.label(info.fits[column].name, 20)}: " if len(info.fits) > 1 else ""
         beyond = _distribution(left, errors)
         left.set_xlabel(f"{name}predicted - true")
-        left.set_ylabel("test rows")
+        left.set_ylabel(f"test {info.numbers.noun}s")
         style.note(left, f"{beyond:,} of {len(errors):,} beyond" if beyond else "")
         _against(right, said, errors)
         right.set_xlabel(f"{name}predicted")
         right.set_ylabel("predicted - true")
-        style.note(right, f"n = {len(errors):,} test rows")
+        style.note(right, f"n = {len(errors):,} test {info.numbers.noun}s")
     return ax
 
 

@@ -31,7 +31,7 @@ from reports.analysis.health import OF_MODEL
 from reports.analysis.label_scores import label_scores
 from reports.analysis.numbers import numbers
 from reports.analysis.task import has_images, noun_of, output_names, task_of
-from reports.analysis.verdict import model_path, study_path, verdict
+from reports.analysis.verdict import model_path, verdict
 from reports.analysis.verdict_words import trials_sentence, verdict_sentence
 from reports.figures import calibration
 from reports.page.card_part import MOST_ROWS, Part, Table, few_rows, markdown
@@ -39,12 +39,14 @@ from reports.page.card_tests import errors_part, test_lines, test_scores
 from reports.page.writing import write_text
 from reports.study.study import Study, computed_once
 
+_TITLE = "Model card"
+_BEGINS = f"# {_TITLE}: "  # a file of it
+
 
 @computed_once
 def model_card(study: Study) -> tuple[Part, ...]:
     """Returns the parts of the card; none where no model was exported."""
-    path = model_path(study)
-    if path is None:
+    if model_path(study) is None:
         return ()
     parts = (
         Part("The model", tuple(_model(study))),
@@ -54,7 +56,7 @@ def model_card(study: Study) -> tuple[Part, ...]:
         errors_part(study),
         Part("Costs", tuple(_costs(study))),
         Part("Limits", tuple(_limits(study))),
-        Part("Use", tuple(_use(study)), code=_code(study, path)),
+        Part("Use", tuple(_use(study)), code=_code(study)),
     )
     return tuple(part for part in parts if part.lines or part.table)
 
@@ -62,17 +64,21 @@ def model_card(study: Study) -> tuple[Part, ...]:
 def card_text(study: Study) -> str:
     """Returns the card as Markdown; empty where no model was exported."""
     parts = model_card(study)
-    return markdown(f"Model card: {study.name}", parts) if parts else ""
+    return markdown(f"{_TITLE}: {study.name}", parts) if parts else ""
 
 
 def write_card(study: Study, path: Path) -> bool:
-    """Writes the card beside an exported model, unless it is there already.
+    """Writes the card of the exported model, unless it is there already, or another file is.
 
     Returns:
-        Whether there is one: there is none without an exported model.
+        Whether it is there: there is none without an exported model.
     """
     said = card_text(study)
-    if said and not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == said):
+    if path.exists():
+        there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if not said or there == said or not there.startswith(_BEGINS):
+            return bool(said) and there == said
+    if said:
         write_text(path, said)
     return bool(said)
 
@@ -141,7 +147,7 @@ def _task_sentence(study: Study, noun: str) -> str:
 def _data(study: Study) -> Iterator[str]:
     dataset, config = as_dict(study.record.get("dataset")), as_dict(study.record.get("config"))
     noun, sizes = noun_of(study), clean(split_sizes(dataset), 400)
-    yield f"Dataset {clean(dataset.get('name', 'unknown'), 200)}: {sizes}."
+    yield f"Dataset {_dataset(study)}: {sizes}."
     roles = as_dict(dataset.get("roles")).items()
     if roles:
         yield f"Splits: {'; '.join(f'{clean(s, 40)} is {clean(of, 200)}' for s, of in roles)}."
@@ -157,6 +163,12 @@ def _data(study: Study) -> Iterator[str]:
     yield from (clean(note, 400) + "." for note in (notes if isinstance(notes, list) else []))
     if weights := class_weights(study.record):
         yield f"Class weights {weights}."
+
+
+def _dataset(study: Study) -> str:
+    """Returns the dataset's name; of a path its last part, for the rest is of one machine."""
+    kind, colon, place = str(dig(study.record, "dataset", "name") or "unknown").partition(":")
+    return clean(kind + colon + without_folder(place.rstrip("/")), 200)
 
 
 def _classes(study: Study) -> Table:
@@ -197,7 +209,8 @@ def _costs(study: Study) -> Iterator[str]:
     answer = verdict(study)
     total = answer.trainable_parameters + answer.frozen_parameters
     if np.isfinite(total):
-        yield f"{shown(total)} parameters, {shown(answer.trainable_parameters)} of them trainable."
+        trainable = shown(answer.trainable_parameters) if answer.frozen_parameters else "all"
+        yield f"{shown(total)} parameters, {trainable} of them trainable."
     if np.isfinite(answer.model_bytes):
         yield f"The file has {answer.model_bytes / 1e6:.2g} MB."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
@@ -214,13 +227,10 @@ def _costs(study: Study) -> Iterator[str]:
 
 
 def _limits(study: Study) -> Iterator[str]:
-    dataset, noun = (
-        clean(dig(study.record, "dataset", "name") or "its dataset", 200),
-        noun_of(study),
-    )
+    noun = noun_of(study)
     yield (
-        f"Its scores are of {noun}s like those of {dataset}: of others, such as from another "
-        "source or a later time, nothing is known."
+        f"Its scores are of {noun}s like those of {_dataset(study)}: of others, such as from "
+        "another source or a later time, nothing is known."
     )
     if task_of(study) is Task.CLASSES:
         yield f"It names one of its classes of any {noun}, also of one that is of no class."
@@ -230,8 +240,9 @@ def _limits(study: Study) -> Iterator[str]:
     found = numbers(study)
     if not isinstance(found, str):
         low, high = found.targets.min(axis=0), found.targets.max(axis=0)
-        ends = [f"{n} {between(a, b)}" for n, a, b in zip(found.names, low, high, strict=True)]
-        yield f"It was tested on targets of {listed(ends, MOST_ROWS)}."
+        named = [f"{name} " if len(found.names) > 1 else "" for name in found.names]
+        ends = [f"{n}{between(a, b)}" for n, a, b in zip(named, low, high, strict=True)]
+        yield f"It was tested on true values of {listed(ends, MOST_ROWS)}."
     seen = (finding for check in OF_MODEL for finding in check(study))
     yield from (f"{finding.level}: {finding.title}." for finding in seen if finding.level != GOOD)
 
@@ -256,8 +267,9 @@ def _use(study: Study) -> Iterator[str]:
         yield "Its class names travel in its file; `experiments predict` reads them there."
 
 
-def _code(study: Study, path: str) -> str:
-    lines = ["import keras", f'model = keras.models.load_model("{path}")']
-    if has_images(study) and study.takes_options:
-        lines += ["", f"experiments predict {clean(study_path(study))} IMAGE|FOLDER ..."]
+def _code(study: Study) -> str:
+    name = study.files.model.name
+    lines = ["import keras", f'model = keras.models.load_model("{name}")']
+    if has_images(study) and task_of(study) is Task.CLASSES:
+        lines += ["", f"experiments predict {name} IMAGE|FOLDER ..."]
     return "\n".join(lines)

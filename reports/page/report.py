@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from experiments.record.errors import UserError
 from experiments.record.formatting import without_folder
@@ -49,7 +50,7 @@ def write_report(
         study = load_study(study, runs_dir)
     folder = study.files.report
     check_writable(study.folder, folder)
-    with damage_refused(study.folder, "reported"):
+    with damage_refused(study.folder, "reported"), threadpool_limits(1):
         return _write(study, folder, reload)
 
 
@@ -195,7 +196,7 @@ def _findings(study: Study, pictures: dict[str, list[Picture]]) -> dict[str, str
         "model-card": f"The same text is in `{study.files.card.relative_to(study.folder)}`, for "
         "those who get the model without this report.",
     }
-    if not pictures["what-it-sees"]:
+    if not pictures.get("what-it-sees"):
         found["what-it-sees"] = layers_sentence(study)
     for section, drawn in pictures.items():
         if section not in found:

@@ -40,6 +40,7 @@ _OF_SCORES = frozenset({"progress", "hyperparameters"})
 _OF_RECORDS = frozenset({"how-it-was-run"})
 # Figures of data that only the suite records.
 _OF_THE_SUITE = frozenset({"workers", "learning_curves", "early_stopping", "tradeoffs"})
+_OF_CHOICES = frozenset({"architecture", "expected_by_choice"})
 _OF_CLASSES = frozenset({"confusion", "calibration"})
 _OF_IMAGES = frozenset({"mistakes", "network", "predictions"})
 # Figures that say themselves why a study that has such a task lacks them, and else nothing.
@@ -48,6 +49,8 @@ _OF_OTHER_TASKS = frozenset({"predicted_true", "residuals", "labels"})
 
 def can_have(figure: str, study: "Study") -> bool:
     """Whether a study can have a figure; if it can but does not, its place says why."""
+    if figure in _OF_CHOICES:
+        return has_choices(study)
     if figure in _OF_CLASSES:
         return study.takes_options and task_of(study) is Task.CLASSES
     if figure in _OF_IMAGES:
@@ -55,6 +58,13 @@ def can_have(figure: str, study: "Study") -> bool:
     if figure in _OF_OTHER_TASKS:
         return study.takes_options
     return not study.is_plain or figure not in _OF_THE_SUITE
+
+
+def has_choices(study: "Study") -> bool:
+    """Whether a study's space has choices of architecture: its record names them, or it has any."""
+    named = study.record.get("architecture")
+    kinds = [hp.get("kind") for hp in study.hyperparameters.values()]
+    return bool(named) or any(kind not in ("Int", "Float") for kind in kinds)
 
 
 def sections_of(study: "Study", filled: frozenset[str]) -> tuple[Section, ...]:
@@ -65,7 +75,8 @@ def sections_of(study: "Study", filled: frozenset[str]) -> tuple[Section, ...]:
         filled: Ids of the sections that have something to show.
     """
     if study.takes_options:
-        left_out = frozenset({"model-card"} - filled)
+        optional = {"model-card"} | (set() if has_choices(study) else {"architectures"})
+        left_out = optional - filled
         return tuple(_worded(s, study) for s in SECTIONS if s.id not in left_out)
     shown = _ALWAYS | filled | (_OF_SCORES if len(study.completed) else frozenset())
     shown |= frozenset() if study.is_plain else _OF_RECORDS

@@ -121,7 +121,7 @@ def worst_predictions(study: Study) -> pd.DataFrame:
         true, said = found.targets[place, column], found.outputs[place, column]
         rows.append(
             {
-                "row": f"{place:,}",
+                found.noun: f"{place:,}",
                 "target": found.names[column],
                 "true": score(true),
                 "predicted": score(said),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments.cli.main import main
+from tests.reports.synthetic import Synthetic, write_study
 
 SMALL = ("--dataset", "digits", "--sample", "100", "--cache-dir", "cache")
 
@@ -183,6 +185,7 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, content: str, study_folder:
     assert not (folder / "report").exists()
 
 
+@pytest.mark.usefixtures("without_drawing")
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -231,8 +234,9 @@ def test_shell_completion_knows_spaces() -> None:
     assert "plain,mnist_cnn" in answer.stdout
 
 
-def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
-    arguments = [str(study_folder.name), "--runs-dir", str(study_folder.parent)]
+def test_modules_run_as_commands(tmp_path: Path) -> None:
+    write_study(tmp_path, Synthetic(3, name="few", num_seeds=0))
+    arguments = ["few", "--runs-dir", str(tmp_path)]
     for module, said in ((["experiments", "show"], "best trial"), (["reports"], "index.html")):
         answer = subprocess.run(
             [sys.executable, "-m", *module, *arguments],
@@ -242,10 +246,15 @@ def test_modules_run_as_commands(tmp_path: Path, study_folder: Path) -> None:
             timeout=120,
         )
         assert said in answer.stdout
-    usage = subprocess.run(
-        [sys.executable, "-m", "reports", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "Usage: python -m reports [OPTIONS] STUDY" in usage.stdout
+
+
+def test_the_command_of_reports_says_how_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reports", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("reports", run_name="__main__")
+    assert "Usage: python -m reports [OPTIONS] STUDY" in capsys.readouterr().out
 
 
 def test_a_search_whose_output_is_closed_goes_on(quick: tuple[str, ...], tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def record(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_a_search_on_arrays_weighs_classes_and_ranks_by_auc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from experiments.cli.main import main
 from experiments.record.layout import StudyFolder
@@ -150,7 +152,27 @@ MISTAKES = {
     ),
     "no hp": (
         "def build_model():\n    pass\n",
-        "holds nothing to search",
+        r"it defines build_model\(\), which takes no hyperparameters: give it the parameter hp",
+    ),
+    "another name for hp": (
+        "def build_model(trial):\n    pass\n",
+        r"it defines build_model\(trial\), whose first parameter should be called hp",
+    ),
+    "needs more": (
+        "def build_model(hp, x, y):\n    pass\n",
+        r"it defines build_model\(hp, x, y\), and nothing gives it x and y: give each a default",
+    ),
+    "relative": (
+        "from .helpers import units\n",
+        r"ImportError: attempted relative import .*; import what lies beside the file by its name",
+    ),
+    "no loss": (
+        build(compiled='metrics=["accuracy"]'),
+        'is compiled without a loss: compile with loss="sparse_categorical_crossentropy", say',
+    ),
+    "dict": (
+        build(compiled='loss={"out": "sparse_categorical_crossentropy"}'),
+        "its loss is a dict, .*one output: compile with loss='sparse_categorical_crossentropy'",
     ),
 }
 
@@ -316,7 +338,7 @@ class Mine(keras_tuner.HyperModel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", WRITTEN)
+@pytest.mark.parametrize("kind", WRITTEN)  # "a subclass" is exported and predicts, too
 def test_what_users_write_is_searched_to_the_end(
     kind: str, tmp_path: Path, cache_dir: Path, without_report: None
 ) -> None:
@@ -328,8 +350,27 @@ def test_what_users_write_is_searched_to_the_end(
     assert own_study(tmp_path).model.is_file()
     trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
     assert trained["status"] == "completed", trained["traceback"]
+    if kind == "a subclass":
+        assert trained["flops"] is None
+        assert trained["trainable_parameters"] > 0
+        _use(tmp_path)
     has_picture = own_study(tmp_path).arrays("features").is_file()
     assert has_picture == (kind == "convolutions within models")
+
+
+def _use(folder: Path) -> None:
+    """Predicts with a model that Keras can't load by itself, exports it, and measures it."""
+    picture, runs = folder / "0.png", ("--runs-dir", folder / "runs")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(picture)
+    predicted = run("predict", "own", picture, *runs)
+    assert predicted.exit_code == 0, predicted.output
+    assert "0.png" in predicted.stdout
+    exported = run("export", "own", "--model", "saved_model", *runs)
+    assert exported.exit_code == 0, exported.output
+    measured = run("measure", "own", *runs, "--top", "1")
+    assert measured.exit_code == 0, measured.output
+    assert " ms (" in measured.stdout
+    assert "FLOPs" not in measured.stdout
 
 
 COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.write('run ')\n\n\n"
@@ -337,7 +378,7 @@ COUNTED = "from pathlib import Path\nwith open({log!r}, 'a') as log:\n    log.wr
 
 @pytest.mark.slow
 def test_a_search_of_a_file_in_a_worker_is_recorded_read_and_resumed(
-    tmp_path: Path, cache_dir: Path, without_report: None
+    tmp_path: Path, cache_dir: Path, without_report: None, without_drawing: None
 ) -> None:
     log = tmp_path / "log"
     text = COUNTED.format(log=str(log)) + build()
@@ -369,6 +410,12 @@ def _resume(folder: Path, path: str, text: str) -> None:
     assert "is not there any more: restore it, or say where it is with --space" in gone.stderr
     agrees = run("reproduce", "own", "0000", *runs, "--space", study.source, "--tolerance", "1")
     assert agrees.exit_code == 0, agrees.output
+    elsewhere = run("measure", "own", *runs, "--top", "1", "--space", folder / "moved.py")
+    assert elsewhere.exit_code == 0, elsewhere.output
+    (folder / "moved.py").write_text("# edited\n" + HEAD + text)
+    edited = run("measure", "own", *runs, "--top", "1", "--space", folder / "moved.py")
+    assert "--accept-changed-source" in edited.stderr
+    (folder / "moved.py").unlink()
     write(folder, text.replace("Flatten(),", "Flatten(),\n        keras.layers.Dropout(0.1),"))
     changed = run("resume", "own", *runs, *more)
     assert changed.exit_code == 2
@@ -386,7 +433,7 @@ def _resume(folder: Path, path: str, text: str) -> None:
     assert study.source.read_text() == HEAD + text + "\n# edited\n"
     (before,) = study.artifacts.glob("space-*.py")
     assert before.read_text() == HEAD + text
-    again = run("resume", "own", *runs, "--max-trials", "3", "--workers", "0")
+    again = run("resume", "own", *runs, "--max-trials", "3", "--workers", "0", "--confirm", "0")
     assert again.exit_code == 0, again.output
 
 

@@ -235,7 +235,7 @@ def test_what_can_not_change_is_named_as_it_is_written(study_folder: Path) -> No
     assert "was begun with --fix nothing, which can't become dropout=0.1, pooling=max" in str(
         error.value
     )
-    with pytest.raises(UserError, match="with --sample nothing, which can't become 50 when"):
+    with pytest.raises(UserError, match="with --sample 400, which can't become 50 when"):
         changed_config(record, study_folder, {"sample": 50})
 
 

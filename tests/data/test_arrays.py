@@ -119,6 +119,7 @@ NAN[3, 2, 1] = np.nan
 WRONG: list[tuple[Arrays, str]] = [
     (without("x_train"), "there is 'y_train' but no array 'x_train'"),
     ({"a": LABELS}, r"no array 'x_train': expected .*; there are a$"),
+    ({"x_train.a": LABELS, "x_train.b": LABELS}, "x_train.a and x_train.b, .* experiments.Tuner"),
     (without("y_val"), "there is 'x_val' but no array 'y_val'"),
     (divided(x_validation=IMAGES), "'validation' and for 'val', which mean the same"),
     (changed(y_train=LABELS[:39]), "'x_train' has 40 images and 'y_train' has 39 labels"),

@@ -21,6 +21,7 @@ from experiments.search.run import SearchResult
 from reports import load_study
 from reports.analysis import test_predictions
 from reports.analysis.facts import facts
+from tests.stand_ins import unwritten
 
 pytestmark = pytest.mark.usefixtures("without_report", "without_artifacts")
 
@@ -64,7 +65,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     )  # fmt: skip
     from unittest.mock import patch
 
-    with patch("reports.write_report", lambda folder: folder):
+    with patch("reports.write_report", unwritten):
         return run_search(config).folder
 
 

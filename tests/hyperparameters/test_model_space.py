@@ -1,5 +1,7 @@
 """A user's own model: found in its file, explored, and brought to the shape of the images."""
 
+import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,29 @@ def test_the_text_that_was_read_is_run_whatever_becomes_of_the_file(tmp_path: Pa
         class_of(path)
 
 
+def test_a_task_is_built_where_its_file_is_not(tmp_path: Path) -> None:
+    """As on a node of Ray, which is sent the task and has no access to the file."""
+    path = write(tmp_path, build())
+    text = own_text(path)
+    data = PreparedData("", "", tuple("0123456789"), (8, 8, 1), {}, "")
+    hyperparameters = explore(make_space(path, data, {}, text)).get_config()
+    objective = parse_objective("val_accuracy")
+    task = TrialTask(path, {}, hyperparameters, data, objective, 1, (0,), source=text)
+    (tmp_path / "task.pkl").write_bytes(pickle.dumps(task))
+    Path(path).unlink()
+    code = (
+        "import pickle, sys\n"
+        "task = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "from experiments.training.network import Network\n"
+        "print(Network(task).whole.output_shape)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "task.pkl"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    ).stdout  # fmt: skip
+    assert said.splitlines()[-1] == "(None, 10)"
+
+
 def test_an_edited_file_is_run_anew_and_has_another_fingerprint(tmp_path: Path) -> None:
     path = write(tmp_path, build())
     before = class_of(path), space_source(path)
@@ -229,8 +254,13 @@ def test_what_lies_beside_the_file_is_a_part_of_its_source(tmp_path: Path) -> No
     study = {"config": {"space": path}, "space_source": space_source(path)}
     assert set(study["space_source"]) == {"my_model", "beside_of_test"}
     assert is_unchanged(study)
+    moved = tmp_path / "renamed.py"
+    Path(path).rename(moved)
+    check_source(study, str(moved), tmp_path)  # the same text under another name
     (tmp_path / "beside_of_test.py").write_text("def units(hp):\n    return 5\n")
     assert not is_unchanged(study)
+    with pytest.raises(UserError, match=r"has changed since .* \(beside_of_test\): restore it"):
+        check_source(study, str(moved), tmp_path)
     sys.modules.pop("beside_of_test")
 
 

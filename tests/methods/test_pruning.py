@@ -279,10 +279,12 @@ def test_a_real_training_is_stopped_where_it_was_interrupted(
     assert ended(resume_search(tmp_path / "parts").folder) == whole
 
 
-def test_a_real_search_prunes_and_begins_with_given_points(tmp_path: Path) -> None:
+def test_a_real_search_prunes_and_begins_with_given_points(
+    tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
     config = pruned_search(
         runs_dir=tmp_path / "runs",
-        cache_dir=tmp_path / "cache",
+        cache_dir=cache_dir,
         name="pruned",
         max_trials=5,
         tries=({"conv_blocks": "2", "learning_rate": "0.002"},),

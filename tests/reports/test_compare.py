@@ -180,6 +180,7 @@ def test_command_prints_verdict_and_page(studies: Path) -> None:
     assert Path(result.stdout.rsplit("comparison: ")[1].strip()).is_file()
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_arms_of_several_searches_count_searches(studies: Path) -> None:
     options = ["--arm", "first=low,same", "--arm", "second=high", "--runs-dir", str(studies)]
     result = CliRunner().invoke(main, ["compare", *options])
@@ -192,6 +193,7 @@ def test_arms_of_several_searches_count_searches(studies: Path) -> None:
     assert len(low.completed) == 26
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_each_look_with_other_trainings_needs_a_clearer_difference(tmp_path: Path) -> None:
     for index, name in enumerate(("one", "two")):
         write_study(tmp_path, Synthetic(4, name=name, seed=index, num_test=1000, num_seeds=3))

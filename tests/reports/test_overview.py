@@ -65,6 +65,7 @@ def test_running_studies_come_first_then_the_newest(tmp_path: Path) -> None:
     assert "data-reload" not in page.partition("<body>")[0].partition("<style>")[0]
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_row_says_what_the_report_says_and_links_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_row_says_what_the_report_says_and_links_it(
         assert part in found
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_report_older_than_its_record_is_not_believed(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(6, name="grown"))
     write_report(folder)
@@ -113,6 +115,7 @@ def test_a_damaged_folder_is_one_row_with_the_reason(tmp_path: Path) -> None:
     assert "is no study: it has neither study.json nor trials" in row(page, "nothing")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_comparisons_are_linked_with_their_verdict(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_study(tmp_path, Synthetic(6, name=name, seed=len(name)))
@@ -175,6 +178,7 @@ def watch(*arguments: str) -> Any:
     return CliRunner().invoke(main, ["report", *arguments])
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_watch_writes_anew_what_has_changed_and_ends_with_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +210,7 @@ def test_watch_writes_anew_what_has_changed_and_ends_with_the_search(
     assert "0.9876" in page.read_text()
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_an_interrupted_watch_leaves_a_page_that_stands_still(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +229,7 @@ def test_an_interrupted_watch_leaves_a_page_that_stands_still(
     assert page.read_text() == shown[0].replace(' data-reload="10.0"', "")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_watch_of_what_does_not_run_writes_once_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +242,7 @@ def test_watch_of_what_does_not_run_writes_once_and_says_so(
         assert not reloads(page / "index.html")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_the_page_of_all_studies_is_kept_current(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +262,7 @@ def test_the_page_of_all_studies_is_kept_current(
     assert not reloads(page)
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_study_that_vanishes_ends_its_watch_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +316,7 @@ addEventListener("load", () => {
 
 
 @browser
+@pytest.mark.usefixtures("without_drawing")
 def test_the_open_page_follows_and_stays_where_its_reader_was(tmp_path: Path) -> None:
     import subprocess
 

@@ -214,6 +214,7 @@ def test_what_version_1_0_lacks(tmp_path: Path) -> None:
 # Failures
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_scores_that_are_no_numbers_are_failures(tmp_path: Path) -> None:
     lost = [
         PlainTrial({"val_loss": ("min", s)}, s, status=status)
@@ -243,6 +244,7 @@ def test_completed_trials_whose_scores_are_no_numbers_are_left_out(
     assert "2 completed trials without a score" in seen(study)
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_failures_without_a_message(tmp_path: Path) -> None:
     raised = "Traceback (most recent call last):\n  here\nValueError: it"
     failed = [PlainTrial(status="FAILED"), PlainTrial(status="INVALID", message=raised)]
@@ -257,6 +259,7 @@ def test_failures_without_a_message(tmp_path: Path) -> None:
     assert trial_text(study, "2").endswith("ValueError: it")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_files_as_repositories_hold_them(tmp_path: Path) -> None:
     folder = write_plain(tmp_path / "p", by_loss(*range(1, 8)))
     text = (folder / "trial_0" / "trial.json").read_text()
@@ -341,6 +344,7 @@ def of_dropout(folder: Path) -> Study:
     return load_study(write_plain(folder, trials))
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_advice_can_be_followed(tmp_path: Path) -> None:
     study = of_dropout(tmp_path / "p")
     said, page = seen(study), write_report(study).read_text()

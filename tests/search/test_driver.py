@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import simulated
-from benchmarks.simulated import SimulatedTask, Simulation
+from benchmarks.simulated import Simulation
 from experiments.display.base import Display
 from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.deadline import Deadline
@@ -22,6 +22,7 @@ from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.durations import parse_deadline
 from experiments.record.errors import UserError
 from experiments.training.task import Answer, Execution, TrialResult
+from tests.search.in_workers import gpu_of_process, suicidal
 
 METHODS = ["random", "grid", "hyperband", "bayesian"]
 
@@ -373,22 +374,6 @@ def test_late_and_double_results_are_ignored(simulation: Simulation) -> None:
     assert simulation.table() == undisturbed(simulation)
 
 
-def suicidal(task: SimulatedTask, report: Any, note: Any) -> TrialResult:
-    """Kills its own process in its second epoch, once, or always for trial 1."""
-    marker = Path(str(task.state)).with_name("killed")
-
-    def deadly(execution: int, epoch: int, metrics: Any) -> Answer:
-        answer = report(execution, epoch, metrics)
-        if epoch == 1 and (task.trial_id == "0001" or not marker.exists()):
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return Answer(answer)
-
-    if task.trial_id == "0001":
-        Path(str(task.state)).unlink(missing_ok=True)
-    return simulated.train(task, deadly, note)
-
-
 def test_killed_workers_are_replaced_and_their_trials_go_on(simulation: Simulation) -> None:
     simulation = replace(simulation, max_trials=4, workers=2)
     notes = Notes()
@@ -412,13 +397,6 @@ def test_parallel_workers_are_busy_and_come_to_a_whole_table(simulation: Simulat
     assert all(row[1] == "COMPLETED" for row in table)
     workers = {result_of(simulation, row[0])["worker"] for row in table}
     assert len(workers) == 4
-
-
-def gpu_of_process(task: SimulatedTask, report: Any, note: Any) -> TrialResult:
-    """Ends with the GPUs that its process was given as the worker's message."""
-    simulated.train(task, report, note)
-    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return TrialResult(status="failed", cause="error", message=f"GPU {gpu}")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`experiments.Tuner`: scripts of Keras Tuner's users, with one import changed."""
 
 import json
+import signal
 import subprocess
 import sys
 import types
@@ -51,6 +52,7 @@ def table(tuner: Any) -> list[tuple[str, str, Any, dict[str, Any]]]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed")  # by Keras itself, of tf.data
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("without_drawing")
 def test_a_script_runs_with_its_import_changed(name: str, tmp_path: Path) -> None:
     text = (SCRIPTS / f"{name}.py").read_text()
     changed = text.replace("import keras_tuner\n", "import experiments as keras_tuner\n")
@@ -177,15 +179,21 @@ def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
 @pytest.mark.parametrize(
-    ("name", "executions"), [("none", 1), ("stopping", 1), ("schedule", 2), ("unknown", 1)]
+    ("name", "executions"),
+    [("none", 1), ("stopping", 1), ("schedule", 2), ("written", 1), ("unknown", 1)],
 )
 def test_a_killed_training_goes_on_from_its_last_epoch(
     name: str, executions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def search(place: Path) -> Any:
         _Counted.batches = 0
+        logs = [
+            keras.callbacks.CSVLogger(place / "log.csv"),
+            keras.callbacks.TensorBoard(place / "board"),
+        ]
+        given = logs if name == "written" else _CALLBACKS[name]
         tuner = make(place, model=counted, max_trials=2, executions_per_trial=executions)
-        return searched(tuner, epochs=8, batch_size=16, callbacks=_CALLBACKS[name])
+        return searched(tuner, epochs=8, batch_size=16, callbacks=given)
 
     whole = search(tmp_path / "whole")
     num_whole = _Counted.batches
@@ -203,6 +211,37 @@ def test_a_killed_training_goes_on_from_its_last_epoch(
     (ours, theirs) = (t.get_best_models(1)[0].get_weights() for t in (resumed, whole))
     assert all(map(np.array_equal, ours, theirs))
     assert not list(resumed.folder.glob("trial_*/snapshot-*"))
+    if name == "written":
+        one, other = ((place / "log.csv").read_text() for place in (tmp_path, tmp_path / "whole"))
+        assert one == other
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_from_its_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(_Counted):
+        def train_step(self, data: Any) -> Any:
+            if _Counted.batches + 1 == 2 * _PER_EPOCH:
+                signal.raise_signal(signal.SIGINT)
+            return super().train_step(data)
+
+    def build(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = Interrupted([keras.layers.Dense(3), keras.layers.Dense(1)])
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    monkeypatch.setattr(_Counted, "batches", 0)
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 16}
+    with pytest.raises(KeyboardInterrupt):
+        searched(make(tmp_path, model=build, max_trials=1), **options)
+    assert _Counted.batches == 2 * _PER_EPOCH
+    resumed = searched(make(tmp_path, model=build, max_trials=1), **options)
+    assert _Counted.batches == 5 * _PER_EPOCH
+    whole = searched(make(tmp_path / "whole", model=build, max_trials=1), **options)
+    assert epochs_of(resumed).equals(epochs_of(whole))
 
 
 @pytest.mark.slow
@@ -280,6 +319,68 @@ def test_an_oracle_of_keras_tuner_says_the_method(tmp_path: Path) -> None:
 
 class _Own(keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
     """An oracle of one's own."""
+
+
+@pytest.mark.parametrize("kind", ["RandomSearch", "BayesianOptimization", "GridSearch"])
+def test_of_several_objectives_the_first_ranks(kind: str, tmp_path: Path) -> None:
+    objective = [keras_tuner.Objective("far", "max"), "val_loss"]
+    make_tuner = getattr(experiments, kind)
+
+    class Far(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> keras.Model:
+            hp.Int("distance", 1, 4)
+            return build_model(keras_tuner.HyperParameters())
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            far = hp.get("distance")
+            return {"far": far} if far == 3 else {"far": far, "val_loss": 1.0 / far}
+
+    tuner = make_tuner(Far, objective, max_trials=4, directory=tmp_path, project_name="m", seed=0)
+    searched(tuner)
+    assert tuner.get_best_hyperparameters()[0].get("distance") == 4
+    trials = load_study(tuner.folder).trials
+    lacking = trials[trials["status"] == "failed"]
+    assert len(lacking) == 1
+    assert lacking["message"].str.contains("val_loss was not reported").all()
+    assert set(trials[trials["status"] == "completed"]["val_loss"]) == {1.0, 0.5, 0.25}
+
+
+def test_a_grid_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Square(experiments.GridSearch):
+        def run_trial(self, trial: Any) -> float:
+            return float(trial.hyperparameters.Int("x", 1, 2) ** 2)
+
+    tuner = Square(directory=tmp_path, project_name="mine")
+    tuner.search()
+    said = capsys.readouterr().out
+    assert "grid, all combinations of 1 epoch" in said
+    assert "trial 0001 (2)  4" in said
+    with pytest.raises(SystemExit):
+        main(["status", "mine", "--runs-dir", str(tmp_path)])
+    assert "of all combinations" in capsys.readouterr().out
+    assert "000000" not in said
+    assert "all combinations of up to 1 epoch" in tuner.report().read_text()
+
+
+def test_models_of_scikit_learn_are_searched(tmp_path: Path) -> None:
+    from sklearn.datasets import load_wine
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.metrics import accuracy_score
+
+    x, y = load_wine(return_X_y=True)
+    tuner = experiments.tuners.SklearnTuner(
+        keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("score", "max"), 2),
+        lambda hp: RidgeClassifier(alpha=hp.Float("alpha", 1e-3, 1, sampling="log")),
+        metrics=accuracy_score,
+        directory=tmp_path,
+        project_name="mine",
+    )
+    tuner.search(x, y)
+    trials = load_study(tuner.folder).trials
+    assert list(trials["status"]) == ["completed"] * 2
+    (model,) = tuner.get_best_models()
+    assert model.score(x, y) > 0.9
+    assert "accuracy_score" in load_study(tuner.folder).epochs
 
 
 def test_names_of_keras_tuner_are_found() -> None:

@@ -79,18 +79,19 @@ def test_a_study_with_nothing_left_to_do_loads_no_tensorflow_and_stays_as_it_is(
     assert files_of(study) == files
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_study_with_nothing_to_do_and_a_report_of_it_is_not_written_to(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resume_search(study)  # records the place of the copy, and writes its report
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in study.rglob("*") if p.is_file()}
     del before[study / ".lock"]
-    monkeypatch.setattr("reports.write_report", None)
-    result = resume_search(study)
+    with monkeypatch.context() as patched:
+        patched.setattr("reports.write_report", None)
+        result = resume_search(study)
     assert result.report == study / "report/index.html"
     after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before}
     assert after == before
-    monkeypatch.undo()
     record = study / "study.json"
     os.utime(record, ns=(result.report.stat().st_mtime_ns + 1,) * 2)
     num_sessions = len(record_of(study)["sessions"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments import SearchConfig, UserError, resume_search, run_search
@@ -14,6 +15,7 @@ from experiments.data.prepare import prepare
 from experiments.data.sources.base import Targets, Wanted
 from experiments.data.sources.given import keep_given
 from experiments.display.base import Display
+from experiments.hyperparameters.space import describe_space
 from experiments.record.layout import StudyFolder
 from experiments.search.places import with_given
 from experiments.search.run import prepare_search
@@ -116,6 +118,38 @@ KINDS: dict[str, tuple[Any, Any, dict[str, str], str]] = {
 }  # fmt: skip
 
 
+FACTS = MODEL.replace("(hp)", "(hp, input_shape, num_classes)")
+LSTM = "keras.layers.LSTM(4)(inputs)"
+
+
+@pytest.mark.parametrize(
+    ("text", "x"),
+    [
+        (FACTS.format(shape="input_shape", body=LSTM, last="num_classes", compiled=MSE), "series"),
+        (FACTS.format(shape="input_shape", body=DENSE, last="num_classes", compiled=MSE), "table"),
+        (
+            "def build_model(hp):\n"
+            '    model = keras.Sequential([keras.layers.Dense(hp.Int("units", 4, 8)),\n'
+            "                              keras.layers.Dense(1)])\n"
+            '    model.compile("adam", "mse", metrics=["mae"])\n'
+            "    return model\n",
+            "table",
+        ),
+    ],
+    ids=["series", "table", "open"],
+)
+def test_a_model_may_take_the_shape_of_its_rows(text: str, x: str, tmp_path: Path) -> None:
+    path = tmp_path / "my_model.py"
+    path.write_text(HEAD + text)
+    assert "my_model.py" in describe_space(str(path))
+    given = KINDS[x][0], VALUES.tolist()
+    plan = prepare_search(with_given(config(str(path), tmp_path), given), Display())
+    assert plan.hypermodel.input_shape == np.shape(given[0])[1:]
+    sized = config(str(path), tmp_path, settings={"image_size": 32})
+    with pytest.raises(UserError, match="--set image_size is of images"):
+        prepare_search(with_given(sized, given), Display())
+
+
 TRAINED = ("regression", "labels", "texts", "pictures")  # the others are tried on a batch
 
 
@@ -146,6 +180,7 @@ def test_arrays_of_any_kind_are_searched_to_the_end(
 def test_arrays_of_any_kind_fit_their_model(kind: str, tmp_path: Path) -> None:
     x, y, parts, objective = KINDS[kind]
     searched = config(model(tmp_path, **parts), tmp_path, objective)
+    assert "rate = " in describe_space(searched.space)
     plan = prepare_search(with_given(searched, (x, y)), Display())
     assert plan.data.shape == x.shape[1:]
     assert any("as they are" in line for line in plan.notices)
@@ -163,9 +198,11 @@ WRONG: dict[str, tuple[Any, Any, dict[str, str], str]] = {
     "classes": (ROWS, VALUES, {"compiled": SPARSE, "last": '3, activation="softmax"'},
                 "labels that are not whole, .* for regression search a model .* whose loss is for"),
     "objective": (ROWS, VALUES, {"compiled": 'loss="mse"', "last": "1"},
-                  "objective 'val_mae': no model .* report val_loss, loss.*compile .* metrics=.\"mae\""),
+                  "objective 'val_mae': no model .* report val_loss, loss.*compile .*mae"),
     "holes": (np.where(ROWS > 2, np.nan, ROWS), VALUES, {"compiled": MSE, "last": "1"},
               "'x_train' has values that are NaN"),
+    "names": (ROWS, TEXTS[:, 0], {"compiled": SPARSE, "last": '3, activation="softmax"'},
+              "dtype .U9: expected whole numbers, .*np.unique.y, return_inverse=True"),
     "words": (ROWS, TEXTS[:, 0], {"compiled": MSE, "last": "1"},
               "'y_train' has dtype .U9: expected numbers to be predicted"),
 }  # fmt: skip
@@ -184,6 +221,7 @@ def test_arrays_that_do_not_fit_are_one_line(kind: str, tmp_path: Path) -> None:
 FORMS: dict[str, Any] = {
     "pair": (ROWS, VALUES),
     "lists": [ROWS.tolist(), VALUES.tolist()],
+    "frames": (pd.DataFrame(ROWS), pd.Series(VALUES)),
     "pairs": ((ROWS, VALUES), (ROWS[:9], VALUES[:9])),
     "three": ((ROWS, VALUES), (ROWS[:9], VALUES[:9]), (ROWS[:7], VALUES[:7])),
     "dict": {"x_train": ROWS, "y_train": VALUES, "x_test": ROWS[:7], "y_test": VALUES[:7]},

@@ -21,6 +21,7 @@ from experiments.search.resume import changed_config, may_be_picked_again
 from experiments.search.resuming import resume_search
 from reports import load_study
 from reports.analysis.facts import facts
+from tests.stand_ins import unwritten
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         runs_dir=str(tmp_path_factory.mktemp("finished")),
         cache_dir=str(cache_dir),
     )
-    return run_search(config).folder
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("reports.write_report", unwritten)
+        return run_search(config).folder
 
 
 @pytest.fixture
@@ -93,8 +96,8 @@ def edit(study: Path, change: Any) -> None:
 
 
 def test_a_space_that_has_changed_is_refused(study: Path) -> None:
-    edit(study, lambda r: next(h for h in r["space"] if h["name"] == "dropout").update(max_value=9))
-    with pytest.raises(UserError, match=r"'dropout' was .*max_value 9"):
+    edit(study, lambda r: next(h for h in r["space"] if h["name"] == "dropout").update(step=0.05))
+    with pytest.raises(UserError, match=r"'dropout' was .*step 0.05"):
         resume_search(study)
 
 
@@ -140,6 +143,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> None:
     fixed = [f"--fix={f}" for f in ("conv_blocks=1", "filters_0=16", "dense_layers=0")]
     small = ["--dataset=digits", "--sample=100", "--max-trials=1", "--max-epochs=4", "--confirm=0"]
@@ -274,15 +278,16 @@ class Interrupting(Display):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("without_report")
 def test_an_interrupted_search_says_how_to_go_on(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.display.make_display", lambda quiet: Interrupting())
-    result = call("resume", study, "--max-trials", "3", "--max-epochs", "2")
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.display.make_display", lambda quiet: Interrupting())
+        result = call("resume", study, "--max-trials", "3", "--max-epochs", "2")
     assert result.exit_code == 130
     assert f"resume with: experiments resume study --runs-dir {study.parent}" in result.stderr
     assert "interrupted; resume with" in call("status", study).output
-    monkeypatch.undo()
     result = call("resume", study, "--quiet")
     assert result.exit_code == 0, result.output
     trial = json.loads((study / "trial_0002" / "result.json").read_text())
@@ -324,6 +329,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.usefixtures("without_report")
 def test_a_full_disk_is_one_line_and_nothing_is_lost(study: Path, small_disk: Path) -> None:
     shutil.copytree(study, small_disk / "study", ignore=shutil.ignore_patterns("report"))
     full = small_disk / "study"

@@ -101,7 +101,7 @@ def test_exported_model_gives_the_recorded_score_without_the_suite(
 @pytest.mark.usefixtures("without_report")
 def test_same_seed_same_trials_and_numbers(tmp_path: Path, cache_dir: Path) -> None:
     first, second, other = (
-        load_study(run(tmp_path, cache_dir, f"s{n}", seed=seed, confirm=0, sample=300).folder)
+        load_study(run(tmp_path, cache_dir, f"s{n}", seed=seed, confirm=0, sample=100).folder)
         for n, seed in enumerate((7, 7, 8))
     )
     varied = [c for c in first.trials if c not in ("started", "ended", "seconds")]
@@ -112,7 +112,9 @@ def test_same_seed_same_trials_and_numbers(tmp_path: Path, cache_dir: Path) -> N
 
 @pytest.mark.usefixtures("without_report")
 def test_executions_are_kept_apiece(tmp_path: Path, cache_dir: Path) -> None:
-    result = run(tmp_path, cache_dir, "twice", max_trials=1, executions_per_trial=2, confirm=0)
+    result = run(
+        tmp_path, cache_dir, "twice", max_trials=1, executions_per_trial=2, sample=100, confirm=0
+    )
     row = load_study(result.folder).trials.iloc[0]
     assert row["status"] == "completed", row["traceback"]
     assert len(set(row["scores"])) == 2
@@ -129,8 +131,9 @@ def test_methods_search(method: str, tmp_path: Path, cache_dir: Path) -> None:
         method=method,
         max_trials=4,
         max_epochs=3,
-        sample=200,
+        sample=100,
         confirm=0,
+        fix={"conv_blocks": 1, "dense_layers": 0},
     )
     study = load_study(result.folder)
     assert len(study.completed) == 4, study.failed["traceback"].to_list()
@@ -162,7 +165,7 @@ def test_a_failed_trial_costs_itself_alone(
         return (build if cause in ("nan", None) else causes[cause])(self, hp)
 
     monkeypatch.setattr(MnistCnn, "build", build_badly)
-    result = run(tmp_path, cache_dir, "failing", sample=200, confirm=0, max_trials=4)
+    result = run(tmp_path, cache_dir, "failing", sample=100, confirm=0, max_trials=4)
     assert (result.num_failed, result.best_trial) == (3, "0003")
     failed = load_study(result.folder).failed
     assert list(failed["cause"]) == [*causes]
@@ -177,14 +180,14 @@ def test_a_search_whose_every_trial_fails_still_reports(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MnistCnn, "build", _impossible)
-    result = run(tmp_path, cache_dir, "hopeless")
+    result = run(tmp_path, cache_dir, "hopeless", sample=100)
     assert (result.best_trial, result.test_scores) == (None, ())
     assert "No trial was completed; 2 failed" in result.report.read_text()
 
 
 @pytest.mark.usefixtures("without_report")
 def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir: Path) -> None:
-    result = run(tmp_path, cache_dir, "loss", objective="val_loss", confirm=0, sample=300)
+    result = run(tmp_path, cache_dir, "loss", objective="val_loss", confirm=0, sample=100)
     study = load_study(result.folder)
     assert study.direction == "min"
     assert result.best_score == study.trials["score"].min()
@@ -194,7 +197,8 @@ def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir:
 def test_f1_score_as_objective_and_the_model_loads_without_it(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    result = run(tmp_path, cache_dir, "f1", objective="val_f1_score:max", max_epochs=2, sample=900)
+    small = {"sample": 500, "fix": {"conv_blocks": 1, "learning_rate": 5e-3}}
+    result = run(tmp_path, cache_dir, "f1", objective="val_f1_score:max", max_epochs=2, **small)
     study = load_study(result.folder)
     assert study.completed.iloc[0]["score"] == study.epochs["val_f1_score"].max()
     # Digits are as good as balanced, so that macro F1 and accuracy are close but not the same.

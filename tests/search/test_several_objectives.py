@@ -24,6 +24,7 @@ from experiments.search.retention import FrontRetention
 from reports import load_study
 from reports.analysis.study_front import study_front
 from search_spaces.mnist_cnn import MnistCnn
+from tests.stand_ins import unwritten
 
 NAMES = ("val_accuracy", "params", "latency_ms")
 OBJECTIVES = parse_objectives(NAMES)
@@ -245,7 +246,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A search of five trials by accuracy and size that was not disturbed, its finalists tested."""
     chosen = options(tmp_path_factory.mktemp("whole"), cache_dir, max_trials=5, confirm=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+        patch.setattr("reports.write_report", unwritten)
         return run_search(SearchConfig(**chosen)).folder
 
 

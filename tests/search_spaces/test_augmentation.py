@@ -55,7 +55,7 @@ def test_affine_maps_are_tensorflows(shape: tuple[int, int, int]) -> None:
     )
     difference = transformed(given, matrices, offsets) - expected.numpy()
     inside = np.abs(difference)[:, 3:-3, 3:-3]  # beyond the edge TensorFlow rounds before it clips
-    assert inside.max() < 0.6
+    assert inside.max() < 2.6  # places are whole 256ths of a pixel, and values are rounded
     assert np.abs(matrices - np.eye(2)).max() < 0.4
 
 

@@ -1,5 +1,6 @@
 """Spaces: every structural choice builds and takes a step; plain Keras Tuner can search them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ SHAPES: dict[str, Any] = {
     "mnist_cnn": ((28, 28, 1), {}),
     "transfer_head": ((64, 64, 3), {"weights": "none", "alpha": 0.35}),
 }
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Steps run without a graph: of a deep base, tracing one takes ten times as long as the step.
+
+    Trials of these networks run as graphs in `tests/training/test_features.py`.
+    """
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def images(shape: tuple[int, int, int], count: int = 8) -> Any:
@@ -114,6 +128,8 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates(0, 2, warmup_epochs=9) == [0.5, 1]  # a short trial reaches its rate too
 
 
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
 def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     space = MnistCnn((side, side, 3), 4)
@@ -129,6 +145,8 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
         {"label_smoothing": 0.1, "weight_decay": 1e-3},
     ],
 )
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     model = step(space, epochs=2, **values)  # the second trains the layers from the cut on
@@ -151,6 +169,8 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
     assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 
 
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
 def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     hp = keras_tuner.HyperParameters()

@@ -68,6 +68,30 @@ def opened(folder: Path, **changes: Any) -> Opened:
     return Opened(study, SearchConfig(**options, **asked), data)
 
 
+def test_it_is_said_of_which_study_a_model_has_moved(tmp_path: Path) -> None:
+    folders = [
+        write_study(tmp_path, Synthetic(3, num_epochs=2, num_seeds=1, name=name)) for name in "abc"
+    ]
+    for folder, space in zip(folders, ("/gone/one.py", "/gone/two.py", "mnist_cnn"), strict=True):
+        record = json.loads((folder / "study.json").read_text())
+        record["config"]["space"] = space
+        (folder / "study.json").write_text(json.dumps(record))
+
+    def said(*arguments: str) -> str:
+        result = CliRunner().invoke(main, ["compare", *arguments, "--runs-dir", str(tmp_path)])
+        assert result.exit_code == 2, result.output
+        return result.stderr
+
+    def again(*arguments: str) -> str:
+        return said(*arguments, "--allow-different-splits", "--seeds", "1")
+
+    assert "say of which study, as --space a=FILE.py" in again("a", "b", "--space", "one.py")
+    assert "none of these studies has a model" in again("c", "--default", "--space", "one.py")
+    assert "says where the code is that --seeds trains with" in said("a", "b", "--space", "x.py")
+    gone = again("a", "b", "--space", f"a={tmp_path}/one.py", "--space", f"b={tmp_path}/two.py")
+    assert "one.py: there is no such file" in gone
+
+
 def accuracies(folder: Path) -> list[float]:
     return [
         run["test"]["accuracy"] for run in test_predictions.tested_runs(load_study(folder), TRIAL)

@@ -14,6 +14,9 @@ from experiments import SearchConfig, run_search
 from experiments.cli.main import main
 from experiments.training.recorder import EpochRecorder
 from reports import load_study
+from tests.stand_ins import unwritten
+
+pytestmark = pytest.mark.usefixtures("without_drawing")
 
 INTERRUPTED = 130
 
@@ -28,7 +31,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         cache_dir=str(cache_dir),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.write_report", lambda folder: Path(folder) / "report/index.html")
+        patch.setattr("reports.write_report", unwritten)
         return run_search(config).folder
 
 

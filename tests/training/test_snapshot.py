@@ -81,6 +81,10 @@ MNIST = {
     "learning_rate": 0.003,
     "learning_rate_schedule": "cosine",
     "batch_size": 32,
+    "augment": "affine",
+    "label_smoothing": 0.1,
+    "weight_decay": 1e-3,
+    "warmup_epochs": 1,
 }
 
 

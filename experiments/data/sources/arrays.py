@@ -147,6 +147,12 @@ def _pairs(arrays: Mapping[str, object], wanted: Wanted) -> dict[str, Pair]:
             )
         if given:
             pairs[role] = _pair(arrays, given[0], wanted)
+    several = sorted(str(name) for name in arrays if str(name).startswith(("x_train.", "x_train_")))
+    if "train" not in pairs and several:
+        raise WrongArraysError(
+            f"there are {listed(several)}, as for several inputs, and a search takes one, "
+            "'x_train': for more take experiments.Tuner in a script of your own"
+        )
     if "train" not in pairs:
         raise WrongArraysError(
             "there is no array 'x_train': expected x_train and y_train (and x_val, y_val, x_test, "
@@ -262,7 +268,8 @@ class _Classes:
         if labels.dtype.kind not in "uifb":
             raise WrongArraysError(
                 f"{pair.y!r} has dtype {labels.dtype}: expected whole numbers, 0 for the first "
-                "class, or one-hot rows; names of classes go into 'class_names'"
+                "class, or one-hot rows; of names, np.unique(y, return_inverse=True) makes "
+                "'class_names' and numbers"
             )
         if labels.ndim > 2:
             raise WrongArraysError(

@@ -48,6 +48,8 @@ def as_array(key: str, value: object) -> Array:
     except (ValueError, TypeError) as error:
         why = first_line(error, 150)
         raise WrongArraysError(f"{key!r} is no array of numbers ({why})") from None
+    if array.dtype == object and array.size and all(isinstance(one, str) for one in array.flat):
+        array = array.astype(str)  # as pandas keeps text
     if array.dtype.hasobject:
         raise WrongArraysError(f"{key!r} holds Python objects: an array of numbers is expected")
     return array

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from keras_tuner.engine import trial as trial_module
 
 from experiments.hyperparameters.combinations import combinations
+from experiments.methods.oracles.reported import epochs_of
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import best_trials
 from experiments.record.files import write_json
@@ -36,6 +37,9 @@ class DurableOracle(keras_tuner.Oracle):
         super().__init__(*args, **kwargs)
         if kwargs.get("seed") is not None:
             self.seed = int(kwargs["seed"])  # 0 too, which Keras Tuner takes for "any"
+        # The first of several ranks trials; Keras Tuner would add them up.
+        first = self._objectives()[0]
+        self.objective.name, self.objective.direction = first.name, first.direction
         self._saved = 0.0
         self.asked: dict[str, int] = {}  # trial id -> epochs that it was to be trained for
         self._failures_in_a_row = 0
@@ -125,8 +129,33 @@ class DurableOracle(keras_tuner.Oracle):
         return list(getattr(self.objective, "objectives", [self.objective]))
 
     def values_of(self, trial: trial_module.Trial) -> list[float]:
-        """Returns the value of each objective for a completed trial."""
-        return [float(trial.score)]
+        """Returns the value of each objective for a completed trial.
+
+        Of several, all are of the epoch that was best by the first: that is the network it leaves.
+        """
+        names = [objective.name for objective in self._objectives()]
+        if len(names) == 1:
+            return [float(trial.score)]
+        curves = [epochs_of(trial, name) for name in names]
+        return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
+
+    def score_trial(self, trial: trial_module.Trial) -> None:
+        """Scores a trial by the first objective, which ranks trials.
+
+        Raises:
+            ValueError: One of several objectives was not reported.
+        """
+        first, *others = [objective.name for objective in self._objectives()]
+        if others:
+            super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
+        trial.score = trial.metrics.get_best_value(first)
+        trial.best_step = trial.metrics.get_best_step(first)
+
+    def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
+        """Checks an epoch's report; of several objectives, costs come with the trial's end."""
+        first, *others = [objective.name for objective in self._objectives()]
+        if not others or first not in metrics:
+            super()._check_objective_found(metrics)
 
     def end_trial(self, trial: trial_module.Trial) -> None:
         """Records how a trial ended; a trial that is not running is left as it is."""

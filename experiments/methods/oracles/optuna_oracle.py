@@ -11,8 +11,9 @@ from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.methods.oracles.base import Status
 from experiments.methods.oracles.halved import Halved
 from experiments.methods.oracles.halving import origins
-from experiments.methods.oracles.optuna_pruners import epochs_of, stops
+from experiments.methods.oracles.optuna_pruners import stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
+from experiments.methods.oracles.reported import epochs_of
 from experiments.record.fidelity import is_paused
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
@@ -180,34 +181,6 @@ class OptunaOracle(Halved):
         if trial.trial_id in promoted:
             return TrialState.WAITING  # it is seen as the trial that continues it
         return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
-
-    def values_of(self, trial: trial_module.Trial) -> list[float]:
-        """Returns the value of each objective for a completed trial.
-
-        Of several, all are of the epoch that was best by the first: that is the network it leaves.
-        """
-        if len(self._names) == 1:
-            return super().values_of(trial)
-        curves = [epochs_of(trial, name) for name in self._names]
-        return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
-
-    def score_trial(self, trial: trial_module.Trial) -> None:
-        """Scores a trial by the first objective, which ranks trials.
-
-        Raises:
-            ValueError: One of several objectives was not reported.
-        """
-        if len(self._names) == 1:
-            super().score_trial(trial)
-            return
-        super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
-        trial.score = trial.metrics.get_best_value(self._names[0])
-        trial.best_step = trial.metrics.get_best_step(self._names[0])
-
-    def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
-        """Checks an epoch's report; of several objectives, costs come with the trial's end."""
-        if len(self._names) == 1 or self._names[0] not in metrics:
-            super()._check_objective_found(metrics)
 
     def _is_hopeless(self, trial: trial_module.Trial, step: int) -> bool:
         if self._halving is not None:

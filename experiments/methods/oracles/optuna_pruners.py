@@ -1,12 +1,9 @@
 """Stopping hopeless trials: a pruner sees every epoch of every trial."""
 
 import warnings
-from collections.abc import Sequence
 from pkgutil import resolve_name
-from typing import Any
 
 import optuna
-from keras_tuner.engine import trial as trial_module
 from optuna.trial import FrozenTrial
 
 from experiments.record.methods import PRUNERS
@@ -36,11 +33,3 @@ def num_brackets(pruner: str, max_epochs: int, factor: int) -> int:
     while pruner == "hyperband" and epochs < max_epochs:
         count, epochs = count + 1, epochs * factor
     return count
-
-
-def epochs_of(trial: trial_module.Trial, objective: str) -> dict[int, float]:
-    """Returns what a trial of Keras Tuner has reported of an objective, by epoch from 0."""
-    if not trial.metrics.exists(objective):
-        return {}
-    observations: Sequence[Any] = trial.metrics.get_history(objective)
-    return {o.step: float(o.mean()) for o in observations}

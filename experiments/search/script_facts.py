@@ -1,0 +1,80 @@
+"""What `experiments.Tuner` records of a script: names and fingerprints of model and data."""
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.src.engine import objective as objective_module
+
+from experiments.hyperparameters.source import fingerprint_of_text
+from experiments.record.errors import UserError
+from experiments.record.objective import Objective, parse_objective
+
+_OWN = "experiments."  # modules of the suite, whose tuners are no one's own
+_MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
+
+
+def objective_text(given: Any) -> str:
+    """Returns an objective of Keras Tuner as `NAME:DIRECTION`."""
+    if isinstance(given, str):
+        with suppress(UserError):
+            return str(parse_objective(given))
+    try:
+        found = objective_module.create_objective(given)
+    except ValueError as error:
+        raise UserError(f"objective {given!r}: {error}") from None
+    return str(Objective(found.name, found.direction))
+
+
+def name_of_model(hypermodel: Any, tuner: type) -> str:
+    """Returns the name of a model's function or class; the tuner's where there is none."""
+    if hypermodel is None:
+        return tuner.__name__
+    return str(getattr(hypermodel, "__name__", type(hypermodel).__name__))
+
+
+def source_of_script(tuner: keras_tuner.Tuner) -> dict[str, str]:
+    """Returns the fingerprint of the code that builds and trains, where it can be read."""
+    model = tuner.hypermodel
+    parts: list[Any] = [type(tuner)] if not type(tuner).__module__.startswith(_OWN) else []
+    if model is not None:
+        own = type(model).__module__.startswith("keras_tuner")
+        parts.append(getattr(model, "build", None) if own else type(model))
+    found = {}
+    for part in parts:
+        with suppress(OSError, TypeError):
+            text = inspect.getsource(part)
+            found[f"{part.__module__}.{part.__qualname__}"] = fingerprint_of_text(text)
+    return found
+
+
+def _arguments(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
+    args, kwargs = fit
+    data = [*args, *(kwargs[name] for name in ("x", "y", "validation_data") if name in kwargs)]
+    return [one for part in data for one in (part if isinstance(part, list | tuple) else [part])]
+
+
+def describe_data(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Names the data: the type and the shape of the first argument."""
+    first = next(iter(_arguments((args, kwargs))), None)
+    if first is None:
+        return "no data"
+    shape = getattr(first, "shape", None)
+    return f"{type(first).__name__}{f' {tuple(shape)}' if shape is not None else ''}"
+
+
+def fingerprint_of_data(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> str | None:
+    """Returns the fingerprint of the arrays that are trained on; `None` if there is none."""
+    arrays = [a for a in _arguments(fit) if isinstance(a, np.ndarray) and a.dtype != object]
+    if not arrays:
+        return None
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        if array.nbytes <= _MOST_HASHED:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,84 @@
+"""The study folder of `experiments.Tuner`: whether it can be used, and what it says."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from experiments.config import SearchConfig
+from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
+from experiments.record.lock import is_running
+from experiments.record.study import is_unbegun, read_study
+
+
+def made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another "
+            "directory"
+        ) from None
+    return folder
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Checks that a folder is a study of `Tuner`, or may become one."""
+    study = StudyFolder(folder)
+    if not folder.exists() or is_unbegun(folder):
+        return
+    if not study.record.is_file() and not study.oracle.is_file():
+        raise UserError(
+            f"{str(folder)!r} exists and is no search: choose another project_name or directory"
+        )
+    if overwrite:
+        if is_running(folder):
+            raise UserError(f"{str(folder)!r} is being searched: overwrite=True would remove it")
+    elif not study.record.is_file():
+        raise UserError(
+            f"{str(folder)!r} is a project of plain Keras Tuner: choose another project_name and "
+            f"let its trials inform this search with warm_start={str(folder)!r}, or remove it with "
+            "overwrite=True"
+        )
+
+
+def record_of(folder: Path) -> dict[str, Any] | None:
+    if not StudyFolder(folder).record.is_file():
+        return None
+    study = read_study(folder)
+    if "script" not in study:
+        raise UserError(
+            f"{str(folder)!r} is a study of `experiments search`: resume it with `experiments "
+            f"resume`, or choose another project_name"
+        )
+    return study
+
+
+def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) -> SearchConfig:
+    """Returns the search with the method and the seed that its study has.
+
+    Raises:
+        UserError: Another objective or method is asked for.
+    """
+    then = study["config"]
+    recorded = then["objective"]
+    texts = [recorded] if isinstance(recorded, str) else list(recorded)
+    asked = [str(objective) for objective in config.objectives]
+    if texts != asked:
+        raise _other(study, "objective", ", ".join(texts), ", ".join(asked))
+    if config.method not in ("auto", then["method"]):
+        raise _other(study, "method", then["method"], config.method)
+    if seed_given and config.seed != then["seed"]:
+        raise _other(study, "seed", then["seed"], config.seed)
+    return replace(
+        config, method=then["method"], pruner=then["pruner"], seed=then["seed"],
+        sources=tuple(then["sources"]),
+    )  # fmt: skip
+
+
+def _other(study: Mapping[str, Any], what: str, then: object, now: object) -> UserError:
+    return UserError(
+        f"study {study['name']!r} has {what} {then}, and {now} is asked for: choose another "
+        "project_name, or remove the study with overwrite=True"
+    )

@@ -1,0 +1,98 @@
+"""The model card: the same text in the report and beside the model."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.record.layout import StudyFolder
+from experiments.studies import export_model
+from reports import load_study, write_report
+from reports.page.model_card import card_text, model_card, write_card
+from tests.reports.synthetic import Synthetic, write_study
+
+NAMES = ["cat | dog", "<b>bold</b>", "[link](http://x)"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = Synthetic(6, name="card", with_model=True, class_names=NAMES)
+    made = write_study(tmp_path_factory.mktemp("runs"), plan)
+    record = json.loads((made / "study.json").read_text())
+    record["dataset"]["name"] = "folder:/home/someone/private/pets/"
+    (made / "study.json").write_text(json.dumps(record))
+    return made
+
+
+def test_it_says_what_its_users_should_know(folder: Path) -> None:
+    study = load_study(folder)
+    parts = {part.title: part for part in model_card(study)}
+    assert list(parts) == ["The model", "Data", "How it was chosen", "Test score",
+                           "Confusion on test", "Costs", "Limits", "Use"]  # fmt: skip
+    card = card_text(study)
+    trial = study.finalists[0]["trial_id"]
+    for words in (
+        f"the network of trial {trial}", "trained with seed 0", "3 classes", "folder:pets",
+        "1,000 train, 250 validation, 200 test", "fingerprint is f1f1", "method random",
+        "of another training on other images", "wrongly", "1,010 parameters", "nothing is known",
+        "It needs Keras", "experiments predict best_model.keras",
+    ):  # fmt: skip
+        assert words in card, words
+    assert "private" not in card
+
+
+def test_names_are_no_markup(folder: Path) -> None:
+    card = card_text(load_study(folder))
+    assert "<b>" not in card.replace("\\<b>", "")
+    assert "\\[link](http" in card
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    bars = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+    recall = next(i for i, row in enumerate(rows) if "found (recall)" in row)
+    assert bars[recall : recall + 5] == [6] * 5
+
+
+@pytest.mark.slow
+def test_page_and_file_have_the_same_text(folder: Path) -> None:
+    page = write_report(folder).read_text()
+    study, path = load_study(folder), StudyFolder(folder).card
+    assert path.read_text() == card_text(study)
+    section = page.partition('id="model-card"')[2].partition("</section>")[0]
+    said = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", section)).split())
+    for part in model_card(study):
+        for line in part.lines:
+            assert " ".join(line.replace("`", "").split())[:60] in said.replace(" :", ":")
+    was = path.stat().st_mtime_ns
+    write_report(folder)
+    assert path.stat().st_mtime_ns == was  # else a watch would never come to rest
+    from experiments.record.stamps import is_current
+    from experiments.record.trial_index import scan
+
+    assert is_current(study.files.page, folder, scan(folder).stamps)
+
+
+def test_without_a_model_there_is_none(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(4, name="none")))
+    assert not write_card(study, tmp_path / "card.md")
+    assert not (tmp_path / "card.md").exists()
+
+
+def test_a_file_of_another_kind_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "model_card.md"
+    other.write_text("my notes")
+    assert not write_card(load_study(folder), other)
+    assert other.read_text() == "my notes"
+    other.write_text("# Model card: of before")
+    assert write_card(load_study(folder), other)
+    assert other.read_text() == card_text(load_study(folder))
+
+
+def test_an_exported_model_has_its_card_beside_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(folder)
+    for name, result in (("load_best", None), ("best_metadata", None), ("_export", 1e-7)):
+        monkeypatch.setattr(export_model, name, lambda *_, result=result: result)
+    assert export_model.export_model(study, "tflite", tmp_path / "pets.tflite") == 1e-7
+    assert (tmp_path / "pets_card.md").read_text() == card_text(study)

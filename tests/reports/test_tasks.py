@@ -1,0 +1,261 @@
+"""Reports of tasks other than one class an image: regression, several labels, several outputs."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports import Study, load_study, write_report
+from reports.analysis.health import health
+from reports.analysis.numbers import fits, numbers
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import tiles, verdict_sentence
+from reports.figures import figures
+from reports.page.sections import can_have, sections_of
+from reports.page.tables import label_table, metrics_table, target_fits, worst_predictions
+from reports.page.terminal import study_text
+from reports.statistics.estimates import over_examples
+from tests.reports.synthetic import Synthetic, write_study
+
+LOSS = ("val_loss", "min")
+ROWS: dict[str, Any] = {"inputs": "arrays", "targets": "values", "target_shape": []}
+REGRESSION = Synthetic(8, name="numbers", objective=LOSS, task="numbers", shape=(6,))
+LABELS = Synthetic(
+    8, name="labels", objective=LOSS, task="labels", num_outputs=3, shape=(6,)
+)  # fmt: skip
+
+
+def made(folder: Path, plan: Synthetic, **dataset: Any) -> Study:
+    """Writes and loads a study of rows, with facts of its dataset."""
+    path = write_study(folder, plan)
+    record = json.loads((path / "study.json").read_text())
+    record["dataset"] |= ROWS | {"targets": "labels" if plan.task == "labels" else "values"}
+    record["dataset"] |= dataset
+    (path / "study.json").write_text(json.dumps(record))
+    return load_study(path)
+
+
+def drawn(module: ModuleType, study: Study) -> Any:
+    """Draws a figure of a study; returns its info and its visible axes."""
+    from matplotlib.figure import Figure
+
+    figure, info = Figure(), module.info(study)
+    assert not isinstance(info, str), info
+    module.draw(info, figure.subplots())
+    return info, [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return made(tmp_path_factory.mktemp("runs"), REGRESSION)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return made(tmp_path_factory.mktemp("runs"), LABELS, class_names=["red", "large", "old"])
+
+
+def test_a_regression_leads_with_its_own_test_value_and_interval(regression: Study) -> None:
+    answer = verdict(regression)
+    test = answer.tests[0][1]
+    losses = [run["test"]["loss"] for run in regression.finalists[0]["runs"]]
+    assert (answer.test_metric, test.kind) == ("loss", "both")
+    assert test.mean == pytest.approx(np.mean(losses))
+    assert test.low < min(losses) < max(losses) < test.high
+    said = verdict_sentence(regression, answer)
+    assert "of another training on other rows; from 200 test rows)." in said
+    everything = " ".join([said, study_text(regression), *map(str, tiles(regression, answer))])
+    assert not re.search(r"accuracy|image|%(?! interval)| points", everything.replace("95 %", ""))
+
+
+def test_predicted_against_true_and_residuals(regression: Study) -> None:
+    found = numbers(regression)
+    assert not isinstance(found, str)
+    (fit,) = fits(found)
+    errors = found.outputs - found.targets
+    assert fit.mae == pytest.approx(np.abs(errors).mean())
+    assert fit.r2 == pytest.approx(
+        1 - (errors**2).sum() / ((found.targets - found.targets.mean()) ** 2).sum()
+    )
+    module = figures()["predicted_true"]
+    info, axes = drawn(module, regression)
+    assert [ax.get_xlabel() for ax in axes] == ["true", "absolute error"]
+    points = axes[0].collections[0].get_offsets()
+    assert np.allclose(np.asarray(points), np.c_[found.targets, found.outputs])
+    assert "predicted = true" in [t.get_text() for t in axes[0].get_legend().get_texts()]
+    assert f"R² {fit.r2:.3f}" in module.finding(info)
+    module = figures()["residuals"]
+    info, axes = drawn(module, regression)
+    assert [ax.get_xlabel() for ax in axes] == ["predicted - true", "predicted"]
+    assert "not shown to be biased" in module.finding(info)
+
+
+def test_wide_targets_have_logarithmic_axes_and_predictions_far_off_are_counted(
+    tmp_path: Path,
+) -> None:
+    study = made(tmp_path, REGRESSION)
+    rng = np.random.default_rng(0)
+    true = np.exp(rng.normal(3, 2, (200, 1)))
+    said = true * np.exp(rng.normal(0, 0.3, true.shape))
+    said[3] = 1e9
+    np.savez(study.folder / "artifacts" / "predictions.npz", targets=true, outputs=said)
+    module = figures()["predicted_true"]
+    info, axes = drawn(module, load_study(study.folder))
+    assert (axes[0].get_xscale(), axes[0].get_yscale()) == ("log", "log")
+    assert axes[0].get_ylim()[1] < 1e7
+    assert axes[0].get_title(loc="right") == "n = 200 test rows; 1 beyond"
+    ticks = [axes[0].xaxis.get_major_formatter().format_ticks([0.1, 10, 1e4])]
+    assert ticks == [["0.1", "10", "10 k"]]
+    assert "nothing of the variance (R² below 0)" in module.finding(info)
+
+
+def test_biased_and_growing_errors_are_told(tmp_path: Path) -> None:
+    study = made(tmp_path, REGRESSION)
+    true = np.linspace(0, 10, 200)[:, None]
+    said = true + 1 + true * np.random.default_rng(0).normal(0, 0.2, true.shape)
+    np.savez(study.folder / "artifacts" / "predictions.npz", targets=true, outputs=said)
+    module = figures()["residuals"]
+    finding = module.finding(module.info(load_study(study.folder)))
+    assert "too high on average" in finding
+    assert "errors are larger where more is predicted" in finding
+
+
+def test_the_worst_cases_are_the_largest_errors(regression: Study) -> None:
+    table, found = worst_predictions(regression), numbers(regression)
+    assert not isinstance(found, str)
+    worst = int(np.abs(found.errors[:, 0]).argmax())
+    assert list(table.columns) == ["row", "true", "predicted", "error"]
+    assert (table["row"].iloc[0], len(table)) == (str(worst), 12)
+    assert table["error"].iloc[0] == f"{found.errors[worst, 0]:+.4f}"
+
+
+def test_of_many_targets_four_are_drawn_and_all_are_in_the_table(tmp_path: Path) -> None:
+    study = made(tmp_path, replace(REGRESSION, num_outputs=6))
+    module = figures()["predicted_true"]
+    info, axes = drawn(module, study)
+    assert len(axes) == 4
+    assert "2 further targets are not drawn" in module.finding(info)
+    assert list(target_fits(study)["target"]) == [f"target {index}" for index in range(6)]
+    assert "target" in worst_predictions(study)
+    _, axes = drawn(figures()["residuals"], study)
+    assert len(axes) == 8
+
+
+def test_a_model_no_better_than_the_median_is_a_problem(tmp_path: Path) -> None:
+    study = made(tmp_path, replace(REGRESSION, error=1.2))
+    assert "no better than always saying the median" in verdict_sentence(study, verdict(study))
+    assert any(
+        "always saying the median" in f.title and f.level == "problem" for f in health(study)
+    )
+
+
+def test_outputs_that_are_no_numbers_are_said_to_be_none(tmp_path: Path) -> None:
+    study = made(tmp_path, REGRESSION)
+    path = study.folder / "artifacts" / "predictions.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, targets=arrays["targets"], outputs=np.full_like(arrays["outputs"], np.nan))
+    page = write_report(study.folder).read_text()
+    assert "does not give a finite number for every test row" in page
+    path.write_bytes(b"damage")
+    assert "The recorded predictions are damaged" in write_report(study.folder).read_text()
+
+
+@pytest.mark.slow
+def test_what_a_task_cannot_have_is_left_out(regression: Study, labels: Study) -> None:
+    for study, wanted in ((regression, "predicted_true"), (labels, "labels")):
+        page = write_report(study).read_text()
+        assert f'data-name="{wanted}"' in page
+        for absent in ("Confusion matrix", "Calibration", "Worst mistakes", "Filters and feature"):
+            assert absent not in page
+        text = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+        assert not re.search(r"\bimages?\b", re.sub(r"<[^>]*>", " ", text))
+
+
+def test_sections_and_figures_fit_the_task(regression: Study, labels: Study) -> None:
+    titles = [section.title for section in sections_of(regression, frozenset())]
+    assert {"Errors", "The network"} <= set(titles)
+    assert not {"Mistakes", "What the network sees", "Model card"} & set(titles)
+    assert "Mistakes" in [section.title for section in sections_of(labels, frozenset())]
+    assert not any(can_have(name, labels) for name in ("confusion", "calibration", "mistakes"))
+    questions = " ".join(s.question for s in sections_of(regression, frozenset()))
+    assert not re.search("image|higher", questions)
+
+
+def test_labels_have_precision_recall_and_f1_with_counts(labels: Study) -> None:
+    table = label_table(labels)
+    assert list(table["label"]) == ["red", "large", "old", "all labels together"]
+    with np.load(labels.folder / "artifacts" / "predictions.npz") as stored:
+        targets, said = stored["targets"] > 0, stored["probabilities"] >= 0.5
+    right = int((targets & said)[:, 1].sum())
+    assert list(table.iloc[1][["have it", "said to", "right"]]) == [
+        str(targets[:, 1].sum()), str(said[:, 1].sum()), str(right)
+    ]  # fmt: skip
+    assert float(table.iloc[1]["precision"]) == pytest.approx(right / said[:, 1].sum(), abs=1e-4)
+    module = figures()["labels"]
+    info, axes = drawn(module, labels)
+    assert len(axes) == 2
+    whole = int((targets == said).all(axis=1).sum())
+    assert f"every label is right of {whole} of 200 test rows" in module.finding(info)
+    assert figures()["confusion"].info(labels) == "The exported model does not predict classes."
+
+
+def test_several_outputs_have_their_metrics_in_a_table(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size"))))
+    table = metrics_table(study)
+    assert list(table.columns) == ["output", "metric", "training", "validation", "test"]
+    assert list(table["output"]) == ["all", "all", "kind", "size"]
+    best = study.completed.iloc[0]
+    assert f"{best['score']:.4f}" in list(table["validation"])
+    alone = load_study(write_study(tmp_path, Synthetic(6, name="one")))
+    assert metrics_table(alone).empty
+
+
+def test_a_diverged_curve_lies_beyond_the_axis_and_is_counted(tmp_path: Path) -> None:
+    plan = replace(REGRESSION, num_trials=20, diverged=1e9)
+    module = figures()["learning_curves"]
+    info, axes = drawn(module, made(tmp_path, plan))
+    assert info.metrics == ("loss", "mae")
+    assert axes[0].get_ylim()[1] < 10
+    assert axes[0].get_title(loc="left") == "1 curve beyond"
+    assert "ended with loss" in module.finding(info)
+
+
+def test_means_of_choices_and_importance_leave_out_what_diverged(tmp_path: Path) -> None:
+    study = made(tmp_path, replace(REGRESSION, num_trials=24, diverged=1e9))
+    module = figures()["architecture"]
+    assert "1 far worse is left out of means" in module.finding(module.info(study))
+    assert "e+0" not in module.finding(module.info(study))
+    module = figures()["importance"]
+    assert "variance of ranks" in module.finding(module.info(study))
+
+
+def test_the_interval_of_a_loss_covers_another_training_on_other_rows() -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        level = 1 + rng.normal(0, 0.05, 4)  # of three trainings, and of the one to come
+        rows = level[:3, None] * rng.exponential(size=60)[None] + rng.normal(0, 0.1, (3, 60))
+        estimate = over_examples(rows)
+        to_come = level[3] * rng.exponential(size=100_000).mean()
+        found.append(estimate.low <= to_come <= estimate.high)
+    assert 0.88 <= np.mean(found) <= 0.99
+    assert over_examples(rng.exponential(size=(1, 50))).kind == "rows"
+    assert over_examples(np.full((2, 9), 0.0)).high == 0
+
+
+def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
+    from reports.analysis.facts import facts
+
+    folder = write_study(tmp_path, Synthetic(4, name="weighed"))
+    record = json.loads((folder / "study.json").read_text())
+    assert "class weights" not in dict(facts(load_study(folder)))
+    record["config"]["class_weight"] = "balanced"
+    record["class_weights"] = [2.5, 0.5, 1.0]
+    (folder / "study.json").write_text(json.dumps(record))
+    said = dict(facts(load_study(folder)))["class weights"]
+    assert said.startswith("balanced: class 1 0.5, class 2 1, class 0 2.5; ")
