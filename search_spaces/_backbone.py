@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from search_spaces._bases import Base, load_base
+from search_spaces._bases import Base, load_base, sized
 from search_spaces._cuts import joined, layers_before, parted, tensors_before
 from search_spaces._recipe import make_optimizer
 from search_spaces.frozen import CORNERS, FLIPPED, ORIGINAL, Cut, FrozenPart
@@ -71,12 +71,10 @@ def _built(key: BaseKey) -> keras.Model:
 
 def _loaded(key: BaseKey) -> keras.Model:
     """Loads the base's file, and makes it one for images of the key's shape."""
-    model = load_base(str(key.base.path))
-    inputs = keras.Input(key.shape)
-    # Not called: the shapes inside have to be known for features to be kept.
-    copied = keras.models.clone_model(model, input_tensors=inputs)
-    copied.set_weights(model.get_weights())
-    return keras.Model(inputs, copied.outputs[0], name=key.base.layer_name)
+    path = str(key.base.path)
+    model = sized(path, load_base(path), key.shape)
+    model.name = key.base.layer_name
+    return model
 
 
 @lru_cache(maxsize=16)

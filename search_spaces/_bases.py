@@ -166,22 +166,46 @@ def find_base(text: str) -> Base:
 
 @lru_cache(maxsize=8)
 def _base_of(path: str, _changed: int) -> Base:
-    model = load_base(path)
     name = Path(path).stem
     if name in BASES or _NAME.fullmatch(name) is None:
         raise ValueError(
             f"base {path!r}: the file should have a name of its own, of letters, digits, _, - and "
             f"., it is {name!r}: rename it"
         )
+    model = load_base(path)
     sides = [side for side in model.input.shape[1:3] if side is not None]
+    size = max(sides, default=224)
     return Base(
         name,
-        stage_cuts(model),
+        stage_cuts(sized(path, model, (size, size, 3))),
         _as_is,
-        size=max(sides, default=224),
+        size=size,
         least=max(sides, default=32),
         path=path,
     )
+
+
+def sized(path: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
+    """Returns a copy of a base's model for images of `shape`, with the same weights.
+
+    Args:
+        path: The base's file.
+        model: What `load_base` returns.
+        shape: `(height, width, 3)`.
+
+    Raises:
+        ValueError: It takes images of another size, or its layers can't be copied.
+    """
+    inputs = keras.Input(shape)
+    try:
+        copied = keras.models.clone_model(model, input_tensors=inputs)
+        copied.set_weights(model.get_weights())
+    except Exception as error:  # of a layer whose config does not make it again, say
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"base {path!r} can't be copied for images of {shape[0]}x{shape[1]}: {lines[0][:200]}"
+        ) from error
+    return keras.Model(inputs, copied.outputs[0], name=model.name)
 
 
 def load_base(path: str) -> keras.Model:

@@ -109,7 +109,7 @@ def _pixels(shape: tuple[int, ...]) -> int:
 
 def _best_near(order: list[tuple[Any, list[Any]]], alone: list[int], end: int) -> int:
     """Returns the place near the end of a stage where the map takes the least room."""
-    if end + 1 in alone and not order[end + 1][0].weights:  # pooling, say
+    if end + 1 in alone and not getattr(order[end + 1][0], "weights", ()):  # pooling, say
         return end + 1
     place = end
     for earlier in reversed(alone[: alone.index(end) + 1]):

@@ -34,8 +34,7 @@ def corner(images: Images, name: str) -> Images:
     height, width = images.shape[1:3]
     tall = _sampled(images, _positions(height, "bottom" in name), 1)
     sampled = _sampled(tall, _positions(width, "right" in name), 2)
-    rounded: Images = np.rint(sampled).astype(images.dtype)
-    return rounded
+    return np.rint(sampled).astype(images.dtype)
 
 
 def _positions(side: int, at_end: bool) -> npt.NDArray[np.float64]:
@@ -52,8 +51,13 @@ def _sampled(images: Images, positions: npt.NDArray[np.float64], axis: int) -> I
     after = np.minimum(before + 1, images.shape[axis] - 1)
     share = (positions - before).astype(np.float32)
     share = share[:, None, None] if axis == 1 else share[:, None]
+<<<<<<< HEAD
     near, far = (np.take(images, places, axis) for places in (before, after))
     sampled: Images = near * (1 - share) + far * share
+=======
+    sampled: Images = np.take(images, before, axis) * (1 - share)
+    sampled += np.take(images, after, axis) * share
+>>>>>>> w/bases18
     return sampled
 
 

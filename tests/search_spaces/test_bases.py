@@ -152,10 +152,39 @@ def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
     path = own_backbone(tmp_path / "mine.keras")
     base = find_base(path)
     assert (base.name, base.size, base.least) == ("mine", 224, 32)
-    assert base.cuts[0] == "stage2"
+    assert base.cuts == ("stage2", "stage1")
     key = BaseKey(base, (48, 48, 3))
     assert shared_base(key).output.shape == (None, 6, 6, 32)
     check_equal(key)
+
+
+class Unconfigured(keras.layers.Layer):
+    """A layer whose config has what its constructor does not take."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": 3}
+
+
+def test_files_that_are_no_backbone_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.keras").write_text("no archive")
+    inputs = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "topped.keras")
+    keras.Model(inputs, Unconfigured()(inputs)).save(tmp_path / "odd.keras")
+    own_backbone(tmp_path / "VGG16.keras")
+    expected = {
+        "text": "can't be loaded",
+        "topped": "save it without its top",
+        "odd": "can't be loaded: ",
+        "VGG16": "name of its own",
+    }
+    for name, message in expected.items():
+        with pytest.raises(ValueError, match=message) as caught:
+            find_base(str(tmp_path / f"{name}.keras"))
+        assert "\n" not in str(caught.value)
 
 
 def without_cuts(path: Path) -> str:
