@@ -51,13 +51,8 @@ def _sampled(images: Images, positions: npt.NDArray[np.float64], axis: int) -> I
     after = np.minimum(before + 1, images.shape[axis] - 1)
     share = (positions - before).astype(np.float32)
     share = share[:, None, None] if axis == 1 else share[:, None]
-<<<<<<< HEAD
-    near, far = (np.take(images, places, axis) for places in (before, after))
-    sampled: Images = near * (1 - share) + far * share
-=======
     sampled: Images = np.take(images, before, axis) * (1 - share)
     sampled += np.take(images, after, axis) * share
->>>>>>> w/bases18
     return sampled
 
 
