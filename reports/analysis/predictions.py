@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.errors import UserError
 from reports.study.study import Study
 
 MISSING = "No test predictions are recorded: no finalist was trained."
@@ -12,7 +13,10 @@ MISSING = "No test predictions are recorded: no finalist was trained."
 
 def predictions(study: Study) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | str:
     """Returns labels `(n,)` and probabilities `(n, num_classes)`, or why there are none."""
-    stored = study.arrays("predictions")
+    try:
+        stored = study.arrays("predictions")
+    except UserError as error:
+        return str(error)
     if stored is None:
         return MISSING
     labels, chances = stored.get("labels"), stored.get("probabilities")

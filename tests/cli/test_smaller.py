@@ -147,7 +147,7 @@ def test_a_build_that_exits_is_a_build_that_fails(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("experiments.hyperparameters.space.space_class", lambda name: Exiting)
 
     class Data:
-        shape, class_names = (28, 28, 1), ("a", "b")
+        shape, class_names, num_outputs = (28, 28, 1), ("a", "b"), 2
 
     class Task:
         space, settings, further, data, source = "mine", {}, (), Data, None
