@@ -138,6 +138,11 @@ class TransferHead(ImageSpace):
         self.weights = parse_weights(weights, self.bases, self.alphas)
         self.crop = _parse_crop(crop)
 
+    def architecture_names(self) -> tuple[str, ...]:
+        """Returns the names of `architecture`, and those that each of several bases has."""
+        own = (self._of(row, name) for name in ("alpha", "unfreeze_from") for row in self.bases)
+        return (*self.architecture, *own) if len(self.bases) > 1 else self.architecture
+
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
         size = settings.get("image_size") or _own_size(parse_bases(settings.get("base", _DEFAULT)))
@@ -211,6 +216,7 @@ class TransferHead(ImageSpace):
                 else:
                     cut = _draw_cut(hp, cuttable)
                 rate = hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+                self.draw_held(hp, _SCHEDULE.name)
         return {
             "unfreeze": bool(unfreeze and base.cuts),
             "unfreeze_from": cut,
