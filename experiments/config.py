@@ -37,8 +37,8 @@ class SearchConfig:
     Args:
         space: Name of the search space; or your own model: `FILE.py[:NAME]`, or
             `package.module:NAME`.
-        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>`, `folder:<path>`, `npz:<path>` or
-            `file:<path.py>[:<function>]`.
+        dataset: `mnist`, `cats_vs_dogs`, `digits`, `tfds:<name>`, `folder:<path>`, `npz:<path>`,
+            `file:<path.py>[:<function>]`, or `arrays:<fingerprint>` of arrays given in Python.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
             `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
         max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops

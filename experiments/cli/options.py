@@ -48,6 +48,13 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+space_option = click.option(
+    "--space",
+    metavar="FILE.py[:NAME]",
+    help="where the study's own model is, if not at its recorded place; its code is run",
+)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options about the file of a user's own model."""
     command = click.option(
@@ -55,11 +62,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         is_flag=True,
         help="take a model's file that has changed: its networks may be others",
     )(command)
-    return click.option(
-        "--space",
-        metavar="FILE.py[:NAME]",
-        help="where the study's own model is, if not at its recorded place; its code is run",
-    )(command)
+    return space_option(command)
 
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.cli.options import complete_studies, runs_dir_option
+from experiments.cli.options import complete_studies, runs_dir_option, space_option
 from experiments.process.output import complain, echo, printable
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -23,6 +23,7 @@ _STDOUT = "-"
 @runs_dir_option
 @click.argument("study", metavar="STUDY|MODEL", shell_complete=complete_studies)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...", type=click.Path())
+@space_option
 @click.option("--csv", "csv_path", type=click.Path(), help="all probabilities to a file; - prints")
 @click.option("--json", "json_path", type=click.Path(), help="the same as JSON; - prints")
 def predict(
@@ -30,6 +31,7 @@ def predict(
     images: tuple[str, ...],
     csv_path: str | None,
     json_path: str | None,
+    space: str | None,
     runs_dir: str,
 ) -> None:
     """Predict the classes of images with STUDY's best model, or a MODEL file.
@@ -43,7 +45,7 @@ def predict(
     from experiments.studies.predict import find_model, read_images
     from experiments.studies.predict import predict as run
 
-    model = find_model(study, runs_dir)
+    model = find_model(study, runs_dir, space)
     left_out = 0
 
     def unusable(path: Path, reason: str) -> None:

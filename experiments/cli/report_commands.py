@@ -10,6 +10,7 @@ from experiments.cli.options import (
     data_options,
     model_options,
     runs_dir_option,
+    space_option,
     study_command,
 )
 from experiments.process.output import complain, echo
@@ -121,10 +122,7 @@ def _report(study: str, png: bool, runs_dir: str) -> None:
     help="difference of the objective in any epoch that counts as agreement",
 )  # fmt: skip
 @data_options
-@click.option(
-    "--space", metavar="FILE.py[:NAME]",
-    help="where the study's own model is, if not at its recorded place; its code is run",
-)  # fmt: skip
+@space_option
 def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places: Any) -> int:
     """Train TRIAL of STUDY again as recorded, and say whether it agrees.
 
@@ -150,7 +148,15 @@ def reproduce(study: str, trial: str, tolerance: float, runs_dir: str, **places:
     "--out", type=click.Path(), metavar="PATH",
     help="where to; for mlflow, the address of a server too  [default: in the study's folder]",
 )  # fmt: skip
-def export(study: str, to: str | None, model: str | None, out: str | None, runs_dir: str) -> None:
+@space_option
+def export(
+    study: str,
+    to: str | None,
+    model: str | None,
+    out: str | None,
+    space: str | None,
+    runs_dir: str,
+) -> None:
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.record.files import check_own
     from experiments.record.layout import RECORD
@@ -178,7 +184,7 @@ def export(study: str, to: str | None, model: str | None, out: str | None, runs_
 
     suffix = {"tflite": ".tflite", "onnx": ".onnx"}.get(str(model), "")
     place = Path(out) if out else exports / f"model{suffix or '_saved'}"
-    difference = export_model(loaded, str(model), place)
+    difference = export_model(loaded, str(model), place, space)
     echo(f"{place}: predicts as Keras does (largest difference {difference:.1e})")
 
 

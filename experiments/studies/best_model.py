@@ -34,10 +34,14 @@ def best_metadata(study: Study) -> ModelMetadata | None:
     return read_metadata(best_file(study)) or recorded_metadata(study.class_names, shape)
 
 
-def load_best(study: Study) -> "keras.Model":
+def load_best(study: Study, space: str | None = None) -> "keras.Model":
     """Loads the model, or builds it from its search space if loading needs custom code.
 
     No code in the file is run: the file is untrusted.
+
+    Args:
+        study: The study.
+        space: Where its own model is, if not at its recorded place.
 
     Raises:
         UserError: Neither is possible.
@@ -54,7 +58,7 @@ def load_best(study: Study) -> "keras.Model":
     except (ValueError, TypeError, OSError, KeyError) as error:
         why = " ".join(str(error).split())[:200]
     try:
-        model = exported_network(study)
+        model = exported_network(study, space)
         load_weights(model, path)
         return model
     except (UserError, ValueError, TypeError, OSError, KeyError) as error:

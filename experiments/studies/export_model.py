@@ -24,7 +24,7 @@ TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
 _NUM_IMAGES = 8
 
 
-def export_model(study: Study, to: str, out: Path) -> float:
+def export_model(study: Study, to: str, out: Path, space: str | None = None) -> float:
     """Exports `best_model.keras`, predicts with the exported file, and writes its model card.
 
     The card is beside it: `model.tflite` has `model_card.md`.
@@ -33,6 +33,7 @@ def export_model(study: Study, to: str, out: Path) -> float:
         study: The study.
         to: `saved_model` (a folder), `tflite` or `onnx` (a file).
         out: Path to write; it must not exist.
+        space: Where the study's own model is, if not at its recorded place.
 
     Returns:
         The largest difference of a probability between Keras and the exported file.
@@ -51,7 +52,7 @@ def export_model(study: Study, to: str, out: Path) -> float:
         raise UserError(
             f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
         )
-    difference = _export(load_best(study), best_metadata(study), to, out)
+    difference = _export(load_best(study, space), best_metadata(study), to, out)
     write_card(study, out.with_name(f"{out.stem}_card.md"))
     return difference
 

@@ -35,12 +35,14 @@ class Model:
         kind: `keras`, `tflite`, `onnx` or `saved_model`.
         metadata: Its class names and the shape of its images; `None` where unknown.
         study: The study whose best model it is.
+        space: Where the study's own model is, if not at its recorded place.
     """
 
     path: Path
     kind: str
     metadata: ModelMetadata | None
     study: Study | None = None
+    space: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,13 @@ class Predictions:
     rows: Iterator[Prediction]
 
 
-def find_model(named: str, runs_dir: str | Path) -> Model:
+def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Model:
     """Finds a model file, or the best model of a study; no model is loaded.
 
     Args:
         named: Path of a model, name of a study, or a study folder.
         runs_dir: Folder of studies.
+        space: Where the study's own model is, if not at its recorded place.
 
     Raises:
         UserError: There is no such thing, or the study has no exported model.
@@ -103,7 +106,7 @@ def find_model(named: str, runs_dir: str | Path) -> Model:
             f"study {study.name!r} was trained on arrays as they are, not on images: load "
             f"{str(best_file(study))!r} with keras.models.load_model and give it such arrays"
         )
-    return Model(best_file(study), "keras", best_metadata(study), study)
+    return Model(best_file(study), "keras", best_metadata(study), study, space)
 
 
 def read_images(paths: Sequence[Path], unusable: Unusable) -> Iterator[tuple[Path, Image]]:
@@ -185,7 +188,7 @@ def predict(model: Model, images: Iterator[tuple[Path, Image]]) -> Predictions:
 def _open(model: Model) -> Runner:
     if model.study is None:
         return open_model(model.path, model.kind)
-    return run_keras(load_best(model.study))
+    return run_keras(load_best(model.study, model.space))
 
 
 def _image_shape(model: Model, runner: Runner) -> tuple[int, int, int]:

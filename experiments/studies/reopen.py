@@ -107,8 +107,12 @@ class Opened:
             ) from error
 
 
-def exported_network(study: Study) -> "keras.Model":
+def exported_network(study: Study, space: str | None = None) -> "keras.Model":
     """Builds the network of the exported model from its search space, without its weights.
+
+    Args:
+        study: The study.
+        space: Where its own model is, if not at its recorded place.
 
     Raises:
         UserError: The study does not record the network, or the space is missing.
@@ -118,8 +122,8 @@ def exported_network(study: Study) -> "keras.Model":
     shape = as_dict(study.record.get("dataset")).get("shape")
     if not stated or not trial_id.isdecimal() or not isinstance(shape, list):
         raise UserError(f"study {study.name!r} does not record which network it exported")
-    check_space_place(str(stated.get("space")), study.folder)
-    config = SearchConfig(**_config_fields(stated))
+    own = _own_space(study, stated.get("space"), space)
+    config = SearchConfig(**(_config_fields(stated) | {"space": own}))
     record = as_dict(study.record.get("dataset")) | {"class_names": study.class_names}
     try:
         data = described(config.dataset, record)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.errors import UserError
 from experiments.record.formatting import listed, plural, score, words
 from experiments.record.predictions import Task
 from reports.analysis.numbers import numbers
@@ -68,7 +69,10 @@ def errors_part(study: Study) -> Part:
         labels = [tuple(map(str, row)) for row in frame.to_numpy().tolist()]
         table = (tuple(map(str, frame.columns)), *few_rows(labels)) if labels else ()
         return Part("Labels on test", ("Of the exported model.",) if labels else (), table)
-    said = predictions(study)
+    try:
+        said = predictions(study)
+    except UserError:  # the figure of the same file names the damage
+        said = ""
     if isinstance(said, str):
         return Part("Confusion on test")
     counts = confusion_counts(*said)

@@ -353,20 +353,26 @@ def test_what_users_write_is_searched_to_the_end(
     if kind == "a subclass":
         assert trained["flops"] is None
         assert trained["trainable_parameters"] > 0
-        _use(tmp_path)
+        _use(tmp_path, Path(path))
     has_picture = own_study(tmp_path).arrays("features").is_file()
     assert has_picture == (kind == "convolutions within models")
 
 
-def _use(folder: Path) -> None:
+def _use(folder: Path, source: Path) -> None:
     """Predicts with a model that Keras can't load by itself, exports it, and measures it."""
     picture, runs = folder / "0.png", ("--runs-dir", folder / "runs")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(picture)
     predicted = run("predict", "own", picture, *runs)
     assert predicted.exit_code == 0, predicted.output
     assert "0.png" in predicted.stdout
-    exported = run("export", "own", "--model", "saved_model", *runs)
+    moved = source.rename(source.with_name("moved.py"))
+    refusal = run("predict", "own", picture, *runs)
+    assert (refusal.exit_code, "with --space FILE.py" in refusal.stderr) == (2, True)
+    again = run("predict", "own", picture, *runs, "--space", moved)
+    assert (again.exit_code, again.stdout) == (0, predicted.stdout), again.output
+    exported = run("export", "own", "--model", "saved_model", *runs, "--space", moved)
     assert exported.exit_code == 0, exported.output
+    moved.rename(source)
     measured = run("measure", "own", *runs, "--top", "1")
     assert measured.exit_code == 0, measured.output
     assert " ms (" in measured.stdout

@@ -48,6 +48,7 @@ def test_what_the_space_holds_is_opened_by_range_or_fix() -> None:
     decay = hyperparameter(searched(weight_decay="1e-5:1e-2"), "weight_decay")
     assert (decay.min_value, decay.max_value, decay.sampling) == (1e-5, 1e-2, "log")
     assert hyperparameter(searched(warmup_epochs="0:3"), "warmup_epochs").default == 0
+    assert searched({"convs_per_block": 2}).values["convs_per_block"] == 2
     assert searched({"label_smoothing": "0.1"}).values["label_smoothing"] == 0.1
     assert searched({"weight_decay": "0"}).values["weight_decay"] == 0  # outside its log range
     with pytest.raises(UserError, match="label_smoothing=7: expected number from 0 to"):
@@ -209,7 +210,7 @@ METHODS = ("random", "grid", "hyperband", "bayesian", "tpe", "cmaes", "nsga2", "
 def test_every_method_goes_on_in_a_wider_range(method: str, tmp_path: Path) -> None:
     space = MnistCnn((28, 28, 1), 10)
     held = {"conv_blocks": 1, "dense_layers": 0, "batch_norm": False, "optimizer": "adam",
-            "convs_per_block": 1, "head": "flatten", "augment": "none"}  # fmt: skip
+            "head": "flatten", "augment": "none"}  # fmt: skip
     narrow = SearchConfig(
         "mnist_cnn", dataset="digits", method=method, max_trials=60, max_epochs=9, fix=held,
         ranges={"learning_rate": "1e-3:2e-3", "filters_0": "16:32"},

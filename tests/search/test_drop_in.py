@@ -178,6 +178,7 @@ def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
+@pytest.mark.filterwarnings("ignore:Exception ignored in")  # the log that the kill left open
 @pytest.mark.parametrize(
     ("name", "executions"),
     [("none", 1), ("stopping", 1), ("schedule", 2), ("written", 1), ("unknown", 1)],
