@@ -81,6 +81,10 @@ class ImageSpace(keras_tuner.HyperModel):
         self.num_classes = num_classes
         self._requested: set[str] = set()
 
+    def architecture_names(self) -> tuple[str, ...]:
+        """Returns the names of `architecture`, and those that only these settings bring."""
+        return self.architecture
+
     def report(self, metric: str) -> None:
         """Makes models report `metric`, one of `metrics`; accuracy and loss they always do."""
         if metric in ON_REQUEST:

@@ -138,6 +138,11 @@ class TransferHead(ImageSpace):
         self.weights = parse_weights(weights, self.bases, self.alphas)
         self.crop = _parse_crop(crop)
 
+    def architecture_names(self) -> tuple[str, ...]:
+        """Returns the names of `architecture`, and those that each of several bases has."""
+        own = (self._of(row, name) for name in ("alpha", "unfreeze_from") for row in self.bases)
+        return (*self.architecture, *own) if len(self.bases) > 1 else self.architecture
+
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
         size = settings.get("image_size") or _own_size(parse_bases(settings.get("base", _DEFAULT)))
@@ -211,7 +216,9 @@ class TransferHead(ImageSpace):
                 else:
                     cut = _draw_cut(hp, cuttable)
                 rate = hp.Float("fine_tune_learning_rate", 1e-6, 1e-4, sampling="log", default=1e-5)
+                schedule = self.draw_held(hp, _SCHEDULE.name)
         return {
+            **schedule,
             "unfreeze": bool(unfreeze and base.cuts),
             "unfreeze_from": cut,
             "fine_tune_learning_rate": rate,
@@ -239,6 +246,7 @@ class TransferHead(ImageSpace):
     def split(self, hp: keras_tuner.HyperParameters) -> TransferNetwork:
         """Cuts the network of `hp` behind the pooling, or where layers are unfrozen."""
         values = self.draw(hp)
+        _check(values)
         key = self._key(values["base"], values["alpha"])
         return TransferNetwork(self, key, values, self.crop)
 
@@ -316,6 +324,14 @@ def _draw_cut(hp: keras_tuner.HyperParameters, bases: Sequence[Base]) -> str | N
         if hp.is_active(cut):
             drawn = str(hp.get(cut.name))
     return drawn
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuses choices that mean nothing here, which a wider range may bring."""
+    for known in (_SCHEDULE, _CROPS):
+        value = values.get(known.name)
+        if value is not None and value not in known.values:
+            raise ValueError(f"{known.name} {value!r}: there are {', '.join(known.values)}")
 
 
 def _own_size(bases: Sequence[Base]) -> int:

@@ -84,7 +84,7 @@ def run_search(
         plan.config,
         plan.data.record(),
         describe_space(plan.space),
-        plan.hypermodel.architecture,
+        plan.hypermodel.architecture_names(),
         space_source(config.space, plan.source),
     )
     if plan.config.class_weight:

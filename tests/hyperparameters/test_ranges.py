@@ -21,6 +21,7 @@ from reports import load_study
 from reports.analysis.facts import facts
 from reports.analysis.health import health
 from reports.page.terminal import study_text
+from search_spaces.base import ImageSpace
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
 from tests.stand_ins import unwritten
@@ -254,7 +255,7 @@ def test_points_to_begin_with_are_those_of_the_range() -> None:
         tried()
 
 
-def opened(config: SearchConfig, space: MnistCnn, folder: Path) -> Any:
+def opened(config: SearchConfig, space: ImageSpace, folder: Path) -> Any:
     oracle = make_oracle(config, searched_space(space, config))
     oracle._set_project_dir(str(folder), "project")
     return oracle
@@ -266,7 +267,7 @@ def run(oracle: Any, num_trials: int) -> None:
         if trial.status != RUNNING:
             return
         values = trial.hyperparameters.values
-        score = values["filters_0"] / 100 - abs(values["learning_rate"] - 0.005)
+        score = values.get("filters_0", 0) / 100 - abs(values["learning_rate"] - 0.005)
         oracle.update_trial(trial.trial_id, {"val_accuracy": score})
         trial.status = COMPLETED
         oracle.end_trial(trial)
@@ -351,3 +352,21 @@ def test_a_range_is_widened_on_resume_and_recorded(narrow: Path) -> None:
     # The study can be opened by plain Keras Tuner as before, and resumed without saying it again.
     resume_search(narrow, changes={"max_trials": 6})
     assert len(load_study(narrow).trials) == 6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_draws_of_several_bases_what_the_drawn_one_has(
+    method: str, tmp_path: Path
+) -> None:
+    space = TransferHead((32, 32, 3), 2, base="MobileNet,VGG16", weights="none")
+    config = SearchConfig(
+        "transfer_head", dataset="digits", method=method, max_trials=30, max_epochs=9,
+        settings={"base": "MobileNet,VGG16"},
+    )  # fmt: skip
+    oracle = opened(config, space, tmp_path)
+    run(oracle, 12)
+    drawn = [dict(trial.hyperparameters.values) for trial in oracle.trials.values()]
+    for values in drawn:
+        own = {name for name in values if name.startswith("unfreeze_from")}
+        assert own == ({f"unfreeze_from_{values['base']}"} if values["unfreeze"] else set())
+        assert ("fine_tune_schedule" in values) == values["unfreeze"]

@@ -238,6 +238,14 @@ def test_settings_of_bases_that_do_not_fit_are_refused(
         TransferHead((side, side, 3), 2, **settings)
 
 
+def test_choices_that_a_wider_range_brings_are_refused() -> None:
+    space = TransferHead((32, 32, 3), 2, weights="none", alpha=0.35)
+    hp = keras_tuner.HyperParameters()
+    hp.values |= {"unfreeze": True, "fine_tune_schedule": "linear"}
+    with pytest.raises(ValueError, match="'linear': there are constant, warmup_cosine"):
+        space.split(hp)
+
+
 def test_images_have_the_size_of_the_base() -> None:
     assert TransferHead.required_shape(3, {}) == (224, 224, 3)
     assert TransferHead.required_shape(3, {"base": "Xception"}) == (299, 299, 3)

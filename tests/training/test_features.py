@@ -20,6 +20,7 @@ from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
+from experiments.training.forecast import forecast
 from experiments.training.network import Network
 from experiments.training.run import run_trial
 from experiments.training.snapshot import SnapshotStore
@@ -384,3 +385,26 @@ def test_possible_parts_follow_what_is_fixed() -> None:
         ("MobileNetV2 0.35, pooled", ("original",)),
         ("MobileNetV2 0.35 before block_16_expand", ("original",)),
     ]
+
+
+def test_features_of_each_base_are_forecast_if_it_can_be_drawn(
+    small: PreparedData, tmp_path: Path
+) -> None:
+    settings = {"base": "MobileNet,MobileNetV2", "alpha": "0.25", "weights": "none"}
+    space = space_class("transfer_head")(small.shape, len(small.class_names), **settings)
+    hp = explore(space)
+    lines = forecast(space, hp, small, tmp_path)
+    images = small.counts["train"] * 2 + small.counts["validation"]  # as they are and flipped
+    assert [line.split(":")[0] for line in lines] == [
+        "features of MobileNet 0.25, pooled",
+        f"and of up to 4 more ({', '.join(_before('MobileNet 0.25', 'MobileNet'))})",
+        "features of MobileNetV2 0.25, pooled",
+        f"and of up to 4 more ({', '.join(_before('MobileNetV2 0.25', 'MobileNetV2'))})",
+    ]
+    assert all(f": {images:,} images, about " in line for line in lines[::2])
+    (line,) = forecast(space, fixed(hp, {"base": "MobileNet", "unfreeze": False}), small, tmp_path)
+    assert line.startswith("features of MobileNet 0.25, pooled: ")
+
+
+def _before(name: str, row: str) -> list[str]:
+    return [f"{name} before {cut}" for cut in BASES[row].cuts]
