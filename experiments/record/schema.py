@@ -195,6 +195,9 @@ RESULT_KEYS = {
 }
 
 
+_TRAINED = ("status", "executions", "initial_epoch")
+
+
 def check_format(record: Mapping[str, Any], folder: Path) -> None:
     """Checks that a study was not written by a newer version.
 
@@ -245,12 +248,24 @@ def checked_result(result: dict[str, Any]) -> dict[str, Any]:
     for wrong in _wrong(result, RESULT_KEYS, FORMAT):
         raise ValueError(wrong)
     check_promotion(result["hyperparameters"])
+    check_executions(result)
+    return result
+
+
+def check_executions(result: Mapping[str, Any]) -> None:
+    """Checks the trainings in the content of `result.json`.
+
+    Raises:
+        ValueError: Something needed is missing, something is of another kind than any version has
+            written, or it does not agree with itself.
+    """
+    for wrong in _wrong(result, {name: RESULT_KEYS[name] for name in _TRAINED}, FORMAT):
+        raise ValueError(wrong)
     if result["status"] != "failed":
         if not result["executions"]:
             raise ValueError(f"executions are none, but the trial {result['status']}")
         for execution in result["executions"]:
             _check_execution(execution)
-    return result
 
 
 STATE_KEYS = {  # of `trial.json`, which Keras Tuner describes

@@ -16,7 +16,7 @@ from experiments.process.numerics import needs_another_process, numerics, variab
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
-from experiments.record.schema import checked_result
+from experiments.record.schema import check_executions
 from experiments.record.study import environment
 from experiments.studies.reopen import Opened
 from experiments.training.task import Execution, TrialResult
@@ -172,12 +172,12 @@ def _link(opened: Opened, trial_id: str) -> Link:
     if recorded.get("status") not in ("completed", "pruned") or not recorded.get("executions"):
         raise UserError(f"trial {trial_id} was not completed: there is nothing to agree with")
     try:
-        result = checked_result(recorded)
+        check_executions(recorded)
     except ValueError as error:
         raise UserError(
             f"{str(path)!r} is damaged: {error}; restore it from a copy, or reproduce another trial"
         ) from None
-    return Link(trial_id, result, opened.hyperparameters(trial_id))
+    return Link(trial_id, recorded, opened.hyperparameters(trial_id))
 
 
 def _train(

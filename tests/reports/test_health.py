@@ -12,6 +12,8 @@ from scipy import stats
 from benchmarks.believing import health as simulated
 from reports import load_study
 from reports.analysis.health import health
+from reports.analysis.health.found import noise_of
+from reports.analysis.shared import scores_of
 from reports.figures import figures
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.spans import one_group_p, span_p
@@ -157,3 +159,19 @@ def test_the_picture_claims_no_pooling_that_the_network_lacks(tmp_path: Path) ->
     assert "pooling" not in drawn[0][1]
     assert "2x2 max pooling into 4x4" in drawn[1][0]
     assert "2x2\nmax pooling" in drawn[1][1]
+
+
+def test_trials_that_continue_each_other_leave_no_best_to_measure(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(2, num_failed=0))
+    for number in (0, 1):
+        for name in ("trial.json", "result.json"):
+            path = folder / f"trial_{number}" / name
+            record = json.loads(path.read_text())
+            values = {"tuner/trial_id": str(1 - number), "tuner/initial_epoch": 1}
+            if name == "trial.json":
+                record["hyperparameters"]["values"] |= values
+            path.write_text(json.dumps(record | {"initial_epoch": 1}))
+    study = load_study(folder)
+    assert (len(study.completed), len(scores_of(study))) == (2, 0)
+    assert math.isnan(noise_of(study).images)
+    assert health(study)

@@ -147,7 +147,7 @@ def test_an_origin_that_is_a_path_is_no_trial(study: Path, tmp_path: Path) -> No
     for name in ("result.json", "trial.json"):
         (place / name).write_bytes((study / "trial_1" / name).read_bytes())
     opened = Opened(load_study(study), _config(), cast(Any, None))
-    with pytest.raises(UserError, match="is no trial of a study"):
+    with pytest.raises(UserError, match="trial_id should be digits"):
         _chain(opened, "0")
 
 

@@ -163,7 +163,8 @@ def noise_of(study: Study) -> Noise:
 def _of_images(study: Study) -> float:
     """Returns the standard error of the best score where it is a proportion of images."""
     images = as_number(dig(study.record, "dataset", "counts", "validation"))
-    best = float(scores_of(study)[0]) if len(study.completed) else math.nan
+    scores = scores_of(study)
+    best = float(scores[0]) if len(scores) else math.nan
     if not is_proportion(study.objective) or not 0 <= best <= 1 or not images >= 1:
         return math.nan
     return max(math.sqrt(best * (1 - best) / images), 1 / images)
