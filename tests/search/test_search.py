@@ -141,7 +141,7 @@ def test_methods_search(method: str, tmp_path: Path, cache_dir: Path) -> None:
         assert study.epochs.groupby("trial_id")["epoch"].min().min() == 1
 
 
-def _explode(name: str, rate: float) -> keras.optimizers.Optimizer:
+def _explode(*_: object) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(float("nan"))  # 1e30 does not diverge every time
 
 
