@@ -28,7 +28,7 @@ from search_spaces import space_class
 _HEAVY = ("tensorflow", "keras", "keras_tuner")
 _RESUME = f"""
 import sys, reports
-reports.write_report = lambda folder: folder / "report/index.html"
+reports.write_report = lambda study: getattr(study, "folder", study) / "report/index.html"
 from experiments.cli.main import main
 try:
     main(["resume", *sys.argv[1:]])

@@ -141,7 +141,7 @@ def test_methods_search(method: str, tmp_path: Path, cache_dir: Path) -> None:
         assert study.epochs.groupby("trial_id")["epoch"].min().min() == 1
 
 
-def _explode(name: str, rate: float) -> keras.optimizers.Optimizer:
+def _explode(*_: object) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(float("nan"))  # 1e30 does not diverge every time
 
 
@@ -157,11 +157,11 @@ def test_a_failed_trial_costs_itself_alone(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     causes = {"nan": _explode, "build": _impossible, "out_of_memory": _too_large}
-    build, optimizer, trials = MnistCnn.build, mnist_cnn._optimizer, iter([*causes, None])
+    build, optimizer, trials = MnistCnn.build, mnist_cnn.make_optimizer, iter([*causes, None])
 
     def build_badly(self: Any, hp: Any) -> Any:
         cause = next(trials)
-        monkeypatch.setattr(mnist_cnn, "_optimizer", _explode if cause == "nan" else optimizer)
+        monkeypatch.setattr(mnist_cnn, "make_optimizer", _explode if cause == "nan" else optimizer)
         return (build if cause in ("nan", None) else causes[cause])(self, hp)
 
     monkeypatch.setattr(MnistCnn, "build", build_badly)
