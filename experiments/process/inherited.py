@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from experiments.process.heap import short_collections
 from experiments.record.errors import UserError
 
 _BACKEND, _FORMAT, _PRECISION = "tensorflow", "channels_last", "float32"
@@ -73,7 +74,7 @@ def settled() -> Iterator[None]:
     _check_precision(policy.name)
     keras.config.set_image_data_format(_FORMAT)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), short_collections():
             _drop_errors()
             yield
     finally:

@@ -36,6 +36,7 @@ from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.warm_start import as_record, from_record, warm_start
+from experiments.process.heap import short_collections
 from experiments.process.inherited import refuse_shared_trials
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import num_ended, so_far
@@ -364,7 +365,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             max_failures=config.max_failures,
         )
         try:
-            driver.run()
+            with short_collections():
+                driver.run()
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             with suppress(OSError):
