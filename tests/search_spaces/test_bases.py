@@ -1,5 +1,6 @@
 """Every row of the table of backbones: its cuts, its preprocessing, cached and uncached alike."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from search_spaces._backbone import BaseKey, TransferNetwork, shared_base, unfreeze_from
+from search_spaces._backbone import (
+    BaseKey,
+    TransferNetwork,
+    part_before,
+    pooled_part,
+    shared_base,
+    unfreeze_from,
+)
 from search_spaces._bases import BASES, Base, find_base
 from search_spaces._cuts import layers_before, stage_cuts, tensors_before
 from search_spaces.transfer_head import TransferHead
@@ -56,11 +64,24 @@ def test_every_cut_of_a_base_separates_its_layers(name: str) -> None:
     assert left == sorted(set(left), reverse=True)  # the one that unfreezes the least comes first
 
 
+@pytest.fixture
+def own_bases() -> Iterator[None]:
+    """Nothing that is shared in this process has other weights because of the test."""
+    caches = (shared_base, pooled_part, part_before)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
 @pytest.mark.parametrize(
     "name",
     [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in BASES if n in _RUN],
 )
-def test_trained_on_features_or_on_images_a_base_predicts_the_same(name: str) -> None:
+def test_trained_on_features_or_on_images_a_base_predicts_the_same(
+    name: str, own_bases: None
+) -> None:
     key = key_of(BASES[name])
     draw_through(shared_base(key))
     check_equal(key)
