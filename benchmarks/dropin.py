@@ -88,7 +88,7 @@ def _environment() -> dict[str, str]:
 
 
 def _start(text: str, folder: str, name: str) -> "subprocess.Popen[str]":
-    path = Path(folder) / f"{name}.py"
+    path = Path(folder) / f"script_{name}.py"
     path.write_text(text)
     return subprocess.Popen(
         [sys.executable, str(path), folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
