@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,7 @@ from experiments.search.script_trials import FitTasks, HookedDriver
 from experiments.search.session_record import SessionRecord, threads_in
 from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
+from experiments.training.graphs import released_afterwards
 from experiments.training.own_fit import FitResult, run_fit
 from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask
@@ -395,8 +396,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def _run_task(self, trial: trial_module.Trial, task: FitTask, report: Any) -> FitResult:
         args, kwargs = self._fit
         self._attempt = FitAttempt(task, report)
+        # A loop of the user's own may hold a graph from one trial to the next.
+        released = nullcontext() if self._has_own_fit else released_afterwards()
         try:
-            return run_fit(self._attempt, lambda: self._returned(trial, args, kwargs))
+            with released:
+                return run_fit(self._attempt, lambda: self._returned(trial, args, kwargs))
         finally:
             self._attempt = None
 

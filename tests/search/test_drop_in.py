@@ -91,6 +91,15 @@ def test_every_epoch_is_recorded_and_the_best_weights_are_loaded(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_no_graph_of_a_trial_is_kept_by_tensorflow(tmp_path: Path) -> None:
+    from tensorflow.python.framework import ops
+
+    before = set(ops.gradient_registry._registry)
+    searched(make(tmp_path, max_trials=2))
+    assert set(ops.gradient_registry._registry) == before
+
+
+@pytest.mark.slow
 def test_the_report_leaves_out_what_a_script_cannot_have(tmp_path: Path) -> None:
     page = searched(make(tmp_path, max_trials=6), epochs=3).report().read_text()
     assert 'id="learning-curves"' in page
