@@ -142,6 +142,12 @@ def _convnext_cuts(size: str) -> tuple[str, ...]:
 BASES: Mapping[str, Base] = {row.name: row for row in _rows()}
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's text, cut to 200 characters; its name if it has none."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
 def find_base(text: str) -> Base:
     """Returns the base of a name or of a file's path.
 
@@ -201,9 +207,9 @@ def sized(path: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.M
         copied = keras.models.clone_model(model, input_tensors=inputs)
         copied.set_weights(model.get_weights())
     except Exception as error:  # of a layer whose config does not make it again, say
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        size = f"{shape[0]}x{shape[1]}"
         raise ValueError(
-            f"base {path!r} can't be copied for images of {shape[0]}x{shape[1]}: {lines[0][:200]}"
+            f"base {path!r} can't be copied for images of {size}: {first_line(error)}"
         ) from error
     return keras.Model(inputs, copied.outputs[0], name=model.name)
 
@@ -224,8 +230,7 @@ def load_base(path: str) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # a file fails in as many ways as there are layers
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"base {path!r} can't be loaded: {lines[0][:200]}") from error
+        raise ValueError(f"base {path!r} can't be loaded: {first_line(error)}") from error
     if not hasattr(model, "operations"):
         raise ValueError(
             f"base {path!r} should be a functional model, it is a {type(model).__name__}"

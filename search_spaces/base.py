@@ -244,14 +244,13 @@ class ImageSpace(keras_tuner.HyperModel):
         kwargs: dict[str, Any],
     ) -> keras.callbacks.History:
         """Trains `model` from epoch `begin` to `end`; the rest goes to its `fit`."""
-        callbacks = [*(kwargs.get("callbacks") or []), *self.phase_callbacks(hp, end)]
+        callbacks = [*(kwargs.get("callbacks") or []), *self.phase_callbacks(hp, model, end)]
         return model.fit(
             *args, **(kwargs | {"initial_epoch": begin, "epochs": end, "callbacks": callbacks})
         )
 
-    @staticmethod
     def phase_callbacks(
-        hp: keras_tuner.HyperParameters, end: int
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, end: int
     ) -> list[keras.callbacks.Callback]:
         """Returns callbacks that a phase which ends with epoch `end` needs: its schedule."""
         cosine = hp.values.get("learning_rate_schedule") == "cosine"

@@ -19,7 +19,7 @@ from search_spaces._backbone import (
     unfreeze_from,
     views_of,
 )
-from search_spaces._bases import BASES, Base
+from search_spaces._bases import BASES, Base, first_line
 from search_spaces._by_base import parse_alphas, parse_bases, parse_weights
 from search_spaces._recipe import MEANINGS, RECIPE, learning_rate_at
 from search_spaces.base import ImageSpace, Phase, draw_sizes
@@ -159,7 +159,6 @@ class TransferHead(ImageSpace):
 
     def _not_loaded(self, base: Base, alpha: float, error: Exception) -> str:
         weights, side = self.weights[base.name], self.input_shape[0]
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         width = f" for alpha {alpha}" if base.alphas else ""
         remedy = (
             "connect to the network, put the file into the models folder of KERAS_HOME, or "
@@ -170,7 +169,7 @@ class TransferHead(ImageSpace):
         )
         return (
             f"weights {weights!r} of {base.name}{width} at {side}x{self.input_shape[1]} can't be "
-            f"loaded ({lines[0][:200]}): {remedy}"
+            f"loaded ({first_line(error)}): {remedy}"
         )
 
     def draw(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
@@ -286,26 +285,18 @@ class TransferHead(ImageSpace):
         head_epochs = (epochs + 1) // 2
         return [Phase(head_epochs), Phase(epochs - head_epochs, unfreeze)]
 
-    def fit_phase(
-        self,
-        hp: keras_tuner.HyperParameters,
-        model: keras.Model,
-        begin: int,
-        end: int,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> keras.callbacks.History:
-        """Trains `model` from epoch `begin` to `end`, fine-tuning by its schedule."""
-        bases = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    def phase_callbacks(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, end: int
+    ) -> list[keras.callbacks.Callback]:
+        """Returns the schedule of fine-tuning, where layers of the base are trained."""
         schedule = hp.values.get(_SCHEDULE.name, _SCHEDULE.default)
-        if schedule == _RISING and any(base.trainable_weights for base in bases):
-            rate = float(hp.get("fine_tune_learning_rate"))
-            # The phase is the second half, as `phases` has it; `begin` is later where it resumes.
-            by_epoch = learning_rate_at(rate, end, warmup_epochs=1, first=(end + 1) // 2)
-            callbacks = [*(kwargs.get("callbacks") or ())]
-            callbacks.append(keras.callbacks.LearningRateScheduler(by_epoch))
-            kwargs = kwargs | {"callbacks": callbacks}
-        return super().fit_phase(hp, model, begin, end, args, kwargs)
+        bases = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+        if schedule != _RISING or not any(base.trainable_weights for base in bases):
+            return []
+        rate = float(hp.get("fine_tune_learning_rate"))
+        # The phase is the second half, as `phases` has it; it begins later where it resumes.
+        by_epoch = learning_rate_at(rate, end, warmup_epochs=1, first=(end + 1) // 2)
+        return [keras.callbacks.LearningRateScheduler(by_epoch)]
 
 
 def _draw_cut(hp: keras_tuner.HyperParameters, bases: Sequence[Base]) -> str | None:

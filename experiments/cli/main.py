@@ -11,6 +11,7 @@ from experiments.cli.options import (
     parse_options,
     runs_dir_option,
     search_options,
+    space_option,
     study_argument,
     study_command,
 )
@@ -138,10 +139,7 @@ def search(quiet: bool, **options: Any) -> int:
 @main.command()
 @study_argument
 @search_options
-@click.option(
-    "--space", metavar="FILE.py[:NAME]",
-    help="where the study's own model is, if not at its recorded place",
-)  # fmt: skip
+@space_option
 @click.option(
     "--accept-changed-source", is_flag=True,
     help="take a model's file that has changed, if its hyperparameters still fit",

@@ -98,6 +98,16 @@ def begun(parent: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+def publish(temporary: Path, folder: Path) -> None:
+    """Makes a folder of `begun`, which has its `info.json`, the entry `folder`."""
+    temporary.chmod(0o755)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / INFO).is_file():  # else another process was first
+            raise
+
+
 def _remove_left_over(parent: Path) -> None:
     with _open(parent) as handle:
         for folder in parent.glob(f"{_BEGUN}*") if _lock(handle, exclusive=True) else ():

@@ -19,23 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.balance import balanced_weights
-from experiments.data.cache_use import begun, touch
+from experiments.data.cache_use import begun, publish, touch
 from experiments.data.health import Census, health_of, health_of_values
 from experiments.data.sources.argument import is_code
-from experiments.data.sources.base import (
-    IMAGES_ALONE,
-    Inputs,
-    Progress,
-    RawDataset,
-    Row,
-    Targets,
-    Wanted,
-)
+from experiments.data.sources.base import IMAGES_ALONE, Inputs, Progress, RawDataset, Row, Wanted
 from experiments.data.sources.pixels import on_white
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 from experiments.record.errors import UserError
 from experiments.record.files import sync
+from experiments.record.predictions import Targets
 
 # Of the prepared arrays. 2: transparency on white, more than 8 bits scaled; health is recorded.
 _FORMAT = 2
@@ -413,7 +406,7 @@ def _write(
             "health": _health_of(census, labels, raw),
         }
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
-        _publish(temporary, folder)
+        publish(temporary, folder)
 
 
 def _health_of(
@@ -438,15 +431,6 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     descr = np.lib.format.dtype_to_descr(dtype)
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _publish(temporary: Path, folder: Path) -> None:
-    temporary.chmod(0o755)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not (folder / "info.json").is_file():  # else another process was first
-            raise
 
 
 def fit_image(image: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> Any:

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.sources.base import RawDataset, RawSplit, Targets
+from experiments.data.sources.base import RawDataset, RawSplit
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 
 VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.executors.base import Executor
 from experiments.executors.starting import refuse_while_spawning
+from experiments.process.inherited import before_imports
 from experiments.record.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def begun_early(
         return
     from experiments.executors.processes import ProcessExecutor
 
+    before_imports()  # the worker inherits what is set, and says nothing of it again
     executor = executor_of(config)
     assert isinstance(executor, ProcessExecutor)
     executor.begin()

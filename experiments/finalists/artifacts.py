@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import DatasetSplit, PreparedData
-from experiments.data.sources.base import Inputs, Targets
+from experiments.data.sources.base import Inputs
 from experiments.hyperparameters.model_graph import input_shape, is_functional, output_shape
 from experiments.record.files import write_arrays, write_json
 from experiments.record.layout import StudyFolder
-from experiments.record.predictions import as_rows
+from experiments.record.predictions import Targets, as_rows, largest_errors
 from experiments.training.costs import flops, latency
 from experiments.training.own_code import own_code
 
@@ -79,9 +79,7 @@ def _worst(targets: Targets, answers: dict[str, _Array]) -> _Array:
     if targets == Targets.CLASSES:
         return worst_mistakes(answers["labels"], answers["probabilities"])
     true, outputs = answers.values()
-    scale = true.std(axis=0)
-    errors = np.abs(outputs - true) / np.where(scale > 0, scale, 1.0)
-    return np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_PICTURES]
+    return np.array([row for row, _ in largest_errors(true, outputs, _NUM_PICTURES)])
 
 
 def class_probabilities(outputs: _Array) -> npt.NDArray[np.float32]:

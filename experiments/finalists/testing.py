@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData
-from experiments.data.sources.base import Targets
 from experiments.finalists.artifacts import class_probabilities
 from experiments.record.files import write_arrays
-from experiments.record.predictions import as_rows
+from experiments.record.predictions import Targets, as_rows
 from experiments.training.task import Execution
 
 if TYPE_CHECKING:

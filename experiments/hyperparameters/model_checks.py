@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData
-from experiments.data.sources.base import Inputs, Targets
+from experiments.data.sources.base import Inputs
 from experiments.hyperparameters.model_file import said
 from experiments.hyperparameters.model_graph import (
     Shape,
@@ -19,6 +19,7 @@ from experiments.hyperparameters.model_graph import (
     output_shape,
 )
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 
 _SPARSE = "sparse_categorical_crossentropy"
 _BINARY = "binary_crossentropy"

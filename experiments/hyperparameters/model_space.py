@@ -13,7 +13,7 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
-from experiments.data.sources.base import Inputs, Targets, Wanted
+from experiments.data.sources.base import Inputs, Wanted
 from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_checks import (
     check_fits,
@@ -27,6 +27,7 @@ from experiments.hyperparameters.model_checks import (
 from experiments.hyperparameters.model_file import FACTS, Loaded, candidate, load, said
 from experiments.hyperparameters.model_graph import input_shape, is_functional
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 from experiments.space_reference import SpaceReference
 from search_spaces.base import ImageSpace
 
@@ -259,9 +260,8 @@ class ModelSpace(ImageSpace):
         """Lets the user's code declare what it needs at the values of `hp`."""
         self.build(hp)
 
-    @staticmethod
     def phase_callbacks(
-        hp: keras_tuner.HyperParameters, end: int
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, end: int
     ) -> list[keras.callbacks.Callback]:
         """Returns none: the model is trained as it was compiled."""
         return []

@@ -33,19 +33,14 @@ def _import() -> None:
         # A filter, because TensorFlow resets the level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
-        with deferred():
-            import keras
-            import keras_tuner
+        _import_all()
         return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            with deferred():
-                import keras  # noqa: F401
-                import keras_tuner  # noqa: F401
-                import tensorflow  # noqa: F401
+            _import_all()
         except BaseException:
             notes.seek(0)
             os.write(kept, notes.read())
@@ -53,3 +48,10 @@ def _import() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _import_all() -> None:
+    with deferred():
+        import keras  # noqa: F401
+        import keras_tuner  # noqa: F401
+        import tensorflow  # noqa: F401

@@ -27,12 +27,12 @@ Kept = dict[int, _Whole]  # seed -> `(num_images,)`
 KeptRows = dict[int, Rows]  # seed -> `(num_rows, num_outputs)`
 
 
-class Task(StrEnum):
-    """What a model says of a row."""
+class Targets(StrEnum):
+    """What a model predicts of a row."""
 
     CLASSES = "classes"  # one of several classes
-    LABELS = "labels"  # of each of several labels whether it has it
-    NUMBERS = "numbers"  # one or several numbers
+    LABELS = "labels"  # several labels, each of them or not
+    VALUES = "values"  # one or several numbers: regression
 
 
 def as_rows(values: object) -> Rows:
@@ -40,6 +40,27 @@ def as_rows(values: object) -> Rows:
     array = np.asarray(values)
     array = array if array.dtype.kind == "f" else array.astype(np.float64)
     return array.reshape(len(array), -1)
+
+
+def deviations(targets: Rows) -> npt.NDArray[np.float64]:
+    """Returns the standard deviation of each target, `(num_outputs,)`; 1 where it does not vary."""
+    found = targets.std(axis=0)
+    return np.where(found > 0, found, 1.0)
+
+
+def largest_errors(targets: Rows, outputs: Rows, count: int) -> list[tuple[int, int]]:
+    """Returns `(row, output)` of the largest errors, worst first, one a row.
+
+    Errors of several targets are compared in units of each target's standard deviation.
+
+    Args:
+        targets: `(num_rows, num_outputs)`.
+        outputs: Likewise.
+        count: How many rows at most.
+    """
+    sizes = np.abs(outputs - targets) / deviations(targets)
+    order = np.argsort(-sizes.max(axis=1), kind="stable")[:count]
+    return [(int(row), int(sizes[row].argmax())) for row in order]
 
 
 def read_finalists_predictions(folder: Path) -> tuple[_Whole, dict[str, Kept]]:

@@ -25,6 +25,13 @@ def check_new(config: SearchConfig) -> None:
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
 
 
+def not_made(folder: Path, error: OSError) -> UserError:
+    """Returns the message for a study folder that can't be made."""
+    return UserError(
+        f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another --runs-dir"
+    )
+
+
 def already_there(folder: Path) -> UserError:
     """Returns the message for a study name that is taken."""
     return UserError(

@@ -13,7 +13,7 @@ from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
 from experiments.data.sources.argument import is_arrays
-from experiments.data.sources.base import IMAGES_ALONE, Inputs, Targets
+from experiments.data.sources.base import IMAGES_ALONE, Inputs
 from experiments.display.base import Display
 from experiments.executors import check_available, opened
 from experiments.executors.base import Executor
@@ -40,8 +40,9 @@ from experiments.record.errors import UserError
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
+from experiments.record.predictions import Targets
 from experiments.record.study import is_unbegun, write_study
-from experiments.search.new_study import already_there, check_new, describe_study
+from experiments.search.new_study import already_there, check_new, describe_study, not_made
 from experiments.search.places import prepared, whole_config, with_given
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
@@ -330,10 +331,7 @@ def _make_folder(config: SearchConfig) -> Path:
             if config.name:  # a search that was killed has left it empty
                 return folder
         except OSError as error:
-            raise UserError(
-                f"study folder {str(folder)!r} can't be made "
-                f"({error.strerror}): choose another --runs-dir"
-            ) from None
+            raise not_made(folder, error) from None
     raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 
 

@@ -10,16 +10,15 @@ from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import is_running
 from experiments.record.study import is_unbegun, read_study
+from experiments.search.new_study import not_made
 
 
 def made(folder: Path) -> Path:
+    """Makes the folder of a study, unless it is there, and returns it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another "
-            "directory"
-        ) from None
+        raise not_made(folder, error) from None
     return folder
 
 
@@ -44,6 +43,11 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:
+    """Returns the content of `study.json`; `None` where there is none.
+
+    Raises:
+        UserError: It is a study of the command line, or is damaged.
+    """
     if not StudyFolder(folder).record.is_file():
         return None
     study = read_study(folder)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data.sources.base import Targets
 from experiments.display.plain import PatientDisplay
 from experiments.finalists.again import train_again
 from experiments.finalists.ranking import Finalist
@@ -17,6 +16,7 @@ from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.formatting import score
 from experiments.record.layout import DEFAULT
 from experiments.record.numerics import numerics_sentence
+from experiments.record.predictions import Targets
 from experiments.record.seeds import Stream, derive_seed, seeds_of
 from experiments.record.test_uses import note_test_use
 from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
@@ -49,13 +49,13 @@ def confirm_trial(
         UserError: A training failed, or the study has no classes to compare by.
         InterruptedSearchError: It was interrupted; finished trainings are kept for the next call.
     """
+    _check_classes(opened)
     path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
     is_default = trial_id == DEFAULT
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
     how = how_trained(opened.task(config, seeds=()))
     labels = np.asarray(opened.data.open("test").labels)
-    _check_classes(opened)
     done, moved = set_aside_unlike(path, read_confirmed(path, trial_id, labels), how)
     if moved:
         say(moved)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.task import task_of
@@ -49,7 +49,7 @@ def no_better(study: Study) -> Baseline | None:
     higher, as its spread over images is not recorded. Metrics other than F1 are judged by accuracy.
     An incomplete record gives `None`, too.
     """
-    if task_of(study) in (Task.LABELS, Task.NUMBERS):
+    if task_of(study) in (Targets.LABELS, Targets.VALUES):
         return None
     metric = _F1 if base_name(study.objective) == _F1 else "accuracy"
     split, reached, size = _reached(study, metric)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.predictions import Task
-from reports.analysis.predictions import MISSING
-from reports.analysis.task import noun_of, output_names, stored_predictions, task_of
+from experiments.record.predictions import Targets
+from reports.analysis.task import noun_of, output_names, stored_targets, task_of
 from reports.study.study import Study, computed_once
 
 THRESHOLD = 0.5  # from which on a probability says yes
@@ -85,12 +84,10 @@ def label_arrays(
     study: Study,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]] | str:
     """Returns targets and probabilities `(num_rows, num_labels)`, or why there are none."""
-    stored = stored_predictions(study)
-    if stored is None:
-        return MISSING
-    targets, chances = stored.get("targets"), stored.get("probabilities")
-    if targets is None or chances is None or targets.ndim != 2 or targets.shape != chances.shape:
-        return "The recorded predictions are damaged: targets and probabilities do not match."
+    found = stored_targets(study, "probabilities")
+    if isinstance(found, str):
+        return found
+    targets, chances = found
     if not targets.size or not np.isfinite(chances).all() or not np.isin(targets, (0, 1)).all():
         return "The recorded predictions are damaged: they hold impossible values."
     return targets.astype(bool), chances.astype(np.float64)
@@ -99,7 +96,7 @@ def label_arrays(
 @computed_once
 def label_scores(study: Study) -> LabelScores | str:
     """Counts each label; returns why that can't be, or nothing where there are no labels."""
-    if task_of(study) is not Task.LABELS:
+    if task_of(study) is not Targets.LABELS:
         return ""
     found = label_arrays(study)
     if isinstance(found, str):

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.predictions import Task
-from reports.analysis.predictions import MISSING
-from reports.analysis.task import noun_of, output_names, stored_predictions, task_of
+from experiments.record.predictions import Targets, deviations
+from reports.analysis.task import noun_of, output_names, stored_targets, task_of
 from reports.statistics.estimates import Estimate, mean
 from reports.study.study import Study, computed_once
 
@@ -78,14 +77,12 @@ class NoBetter:
 @computed_once
 def numbers(study: Study) -> Numbers | str:
     """Returns predicted and true numbers; why there are none; empty where there can't be."""
-    if task_of(study) is not Task.NUMBERS:
+    if task_of(study) is not Targets.VALUES:
         return ""
-    stored = stored_predictions(study)
-    if stored is None:
-        return MISSING
-    targets, outputs = stored.get("targets"), stored.get("outputs")
-    if targets is None or outputs is None or targets.ndim != 2 or targets.shape != outputs.shape:
-        return "The recorded predictions are damaged: targets and outputs do not match."
+    found = stored_targets(study, "outputs")
+    if isinstance(found, str):
+        return found
+    targets, outputs = found
     if not targets.size or targets.dtype.kind not in "fiu" or outputs.dtype.kind not in "fiu":
         return "The recorded predictions are damaged: they hold no numbers."
     true, said = targets.astype(np.float64), outputs.astype(np.float64)
@@ -115,17 +112,6 @@ def _fit(name: str, true: _Array, said: _Array) -> Fit:
     )
 
 
-def worst(found: Numbers, count: int) -> list[tuple[int, int]]:
-    """Returns `(row, target)` of the largest errors, worst first, one a row.
-
-    Errors of several targets are compared in units of each target's standard deviation.
-    """
-    deviation = found.targets.std(axis=0)
-    sizes = np.abs(found.errors) / np.where(deviation > 0, deviation, 1.0)
-    order = np.argsort(-sizes.max(axis=1), kind="stable")[:count]
-    return [(int(row), int(sizes[row].argmax())) for row in order]
-
-
 @computed_once
 def no_better_than_constant(study: Study) -> NoBetter | None:
     """Returns the comparison with a constant if the model is not shown to beat it; else `None`.
@@ -136,9 +122,8 @@ def no_better_than_constant(study: Study) -> NoBetter | None:
     found = numbers(study)
     if isinstance(found, str) or len(found.targets) < 2:
         return None
-    deviation = found.targets.std(axis=0)
     alone = len(found.names) == 1
-    scale = np.ones(1) if alone else np.where(deviation > 0, deviation, 1.0)
+    scale = np.ones(1) if alone else deviations(found.targets)
     errors = (np.abs(found.errors) / scale).mean(axis=1)
     constant = (np.abs(found.targets - np.median(found.targets, axis=0)) / scale).mean(axis=1)
     if mean(constant - errors).low > 0:

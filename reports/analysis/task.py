@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import numpy.typing as npt
+
 from experiments.record.errors import UserError
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_dict, clean, dig
+from reports.analysis.predictions import MISSING
 from reports.study.study import Study, computed_once
 
 
@@ -19,21 +22,40 @@ def stored_predictions(study: Study) -> dict[str, Any] | None:
         return {}
 
 
+def stored_targets(study: Study, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | str:
+    """Returns targets and what the exported model gave for them, or why there are none.
+
+    Args:
+        study: The study.
+        name: What the model gave: `probabilities` or `outputs`.
+
+    Returns:
+        Both `(num_rows, num_outputs)`.
+    """
+    stored = stored_predictions(study)
+    if stored is None:
+        return MISSING
+    targets, given = stored.get("targets"), stored.get(name)
+    if targets is None or given is None or targets.ndim != 2 or targets.shape != given.shape:
+        return f"The recorded predictions are damaged: targets and {name} do not match."
+    return targets, given
+
+
 @computed_once
-def task_of(study: Study) -> Task | None:
+def task_of(study: Study) -> Targets | None:
     """Returns the task of a study; `None` where it is not recorded, as of scripts.
 
     What the exported model predicted decides; without that, what the dataset's targets are.
     """
     stored = stored_predictions(study) or {}
     if "targets" in stored:
-        return Task.LABELS if "probabilities" in stored else Task.NUMBERS
+        return Targets.LABELS if "probabilities" in stored else Targets.VALUES
     if "labels" in stored:
-        return Task.CLASSES
+        return Targets.CLASSES
     if not study.takes_options or not as_dict(study.record.get("dataset")):
         return None
     stated = dig(study.record, "dataset", "targets")
-    return {"labels": Task.LABELS, "values": Task.NUMBERS}.get(str(stated), Task.CLASSES)
+    return Targets(stated) if stated in list(Targets) else Targets.CLASSES
 
 
 def has_images(study: Study) -> bool:
@@ -54,5 +76,5 @@ def output_names(study: Study, count: int) -> list[str]:
     names = [clean(n, 80) for n in named] if isinstance(named, list) else study.class_names
     if len(names) == count:
         return names
-    what = "label" if task_of(study) is Task.LABELS else "target"
+    what = "label" if task_of(study) is Targets.LABELS else "target"
     return [what] if count == 1 else [f"{what} {index}" for index in range(count)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from experiments.record.formatting import text
 from experiments.record.layout import DEFAULT
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.row_scores import estimate_over_examples
@@ -150,7 +150,7 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
 def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
-    if task_of(study) in (Task.LABELS, Task.NUMBERS):
+    if task_of(study) in (Targets.LABELS, Targets.VALUES):
         return estimate_over_examples(study, finalist, scores) or mean(scores)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])

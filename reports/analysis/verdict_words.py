@@ -5,7 +5,7 @@ import math
 from experiments.record.formatting import article, between, compact, plural, words
 from experiments.record.formatting import score as shown
 from experiments.record.plain_objective import is_unusual
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from experiments.record.reading import dig
 from reports.analysis.baseline import no_better
 from reports.analysis.facts import NO, PARTLY, checklist
@@ -162,7 +162,7 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
         how = ": experiments compare STUDY --default"  # by accuracy, which other tasks lack
-        has_classes = task_of(study) not in (Task.LABELS, Task.NUMBERS)
+        has_classes = task_of(study) not in (Targets.LABELS, Targets.VALUES)
         return label, "unknown", f"the default was not trained{how if has_classes else ''}"
     gap, split = answer.gain.estimate, answer.gain.split
     # On test the two are compared by accuracy, whatever ranked the trials.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import short
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.analysis.label_scores import THRESHOLD, label_arrays
 from reports.analysis.numbers import numbers
 from reports.analysis.predictions import class_names, picture_arrays, predictions
@@ -35,13 +35,13 @@ class Gallery:
     images: npt.NDArray[Any]
     captions: tuple[str, ...]
     wrong: tuple[bool, ...]
-    task: Task = Task.CLASSES
+    task: Targets = Targets.CLASSES
 
 
 def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
     """Collects pictures of one kind with the model's predictions."""
     parts, task = picture_arrays(study, kind), task_of(study)
-    found = predictions(study) if task in (Task.CLASSES, None) else ""
+    found = predictions(study) if task in (Targets.CLASSES, None) else ""
     if isinstance(found, str) and found:
         return found
     if parts is None:
@@ -49,7 +49,7 @@ def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
     if not len(parts["images"]):
         return otherwise
     if isinstance(found, str):
-        return _of_labels(study, parts) if task is Task.LABELS else _of_numbers(study, parts)
+        return _of_labels(study, parts) if task is Targets.LABELS else _of_numbers(study, parts)
     labels, chances = found
     names = class_names(study, chances.shape[1])
     captions, wrong = [], []
@@ -71,7 +71,7 @@ def _of_numbers(study: Study, parts: dict[str, Any]) -> Gallery | str:
     for position, size in zip(parts["positions"], parts["sizes"], strict=True):
         true, said = found.targets[int(position)], found.outputs[int(position)]
         captions.append(f"is {_few(true)}\nsaid {_few(said)}\n{size[1]}x{size[0]} px")
-    return Gallery(parts["images"], tuple(captions), (False,) * len(captions), Task.NUMBERS)
+    return Gallery(parts["images"], tuple(captions), (False,) * len(captions), Targets.VALUES)
 
 
 def _few(values: npt.NDArray[np.float64]) -> str:
@@ -91,7 +91,7 @@ def _of_labels(study: Study, parts: dict[str, Any]) -> Gallery | str:
         rows = ((names[i] for i in np.flatnonzero(row)) for row in (true, said))
         has, says = (short(", ".join(row) or "none", 18) for row in rows)
         captions.append(f"has {has}\nsaid {says}\n{size[1]}x{size[0]} px")
-    return Gallery(parts["images"], tuple(captions), tuple(wrong), Task.LABELS)
+    return Gallery(parts["images"], tuple(captions), tuple(wrong), Targets.LABELS)
 
 
 def gallery_height(info: Gallery) -> float:

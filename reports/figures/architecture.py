@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import are, listed, plural, score, short, words
 from experiments.record.methods import METHODS
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
 from reports.analysis.task import task_of
@@ -91,7 +91,8 @@ def _tests(study: Study, names: list[str]) -> list[Effect]:
 
 
 def _how_to_test(study: Study, name: str) -> str:
-    if not study.record or task_of(study) in (Task.LABELS, Task.NUMBERS):  # no accuracy to compare
+    has_accuracy = task_of(study) not in (Targets.LABELS, Targets.VALUES)
+    if not study.record or not has_accuracy:
         return "a search that draws at random"
     return f"experiments compare {study.name} --by {name} --seeds 5"
 

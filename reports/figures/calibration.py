@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import format_number, plural, score
 from reports.analysis.predictions import predictions
+from reports.analysis.task import noun_of
 from reports.figures import _style as style
 from reports.statistics.calibration import Calibration, calibration
 from reports.study.study import Study, computed_once
@@ -20,11 +21,12 @@ _CLEAR = 2.0  # standard errors
 
 @dataclass(frozen=True)
 class Info:
-    """Calibration on the test split."""
+    """Calibration on the test split, and what it is counted over."""
 
     bins: Calibration
     count: int
     num_classes: int
+    noun: str
 
 
 @computed_once
@@ -34,7 +36,8 @@ def info(study: Study) -> Info | str:
     if isinstance(found, str):
         return found
     labels, chances = found
-    return Info(calibration(labels, chances, seed=study.seed), len(labels), chances.shape[1])
+    bins = calibration(labels, chances, seed=study.seed)
+    return Info(bins, len(labels), chances.shape[1], noun_of(study))
 
 
 def finding(info: Info) -> str:
@@ -43,16 +46,16 @@ def finding(info: Info) -> str:
     return (
         f"Stated probability and share of right answers differ by {bins.error:.3f} on average "
         f"(expected calibration error; Brier score {score(bins.brier)}). On "
-        f"{plural(info.count, 'image')} a perfectly calibrated model differs by up to "
-        f"{bins.error_by_chance:.3f} by chance: {_verdict(bins)}."
+        f"{plural(info.count, info.noun)} a perfectly calibrated model differs by up to "
+        f"{bins.error_by_chance:.3f} by chance: {_verdict(bins, info.noun)}."
     )
 
 
-def _verdict(bins: Calibration) -> str:
+def _verdict(bins: Calibration, noun: str) -> str:
     if not is_off(bins):
         if bins.error_by_chance < _SMALL:
             return "its probabilities can be taken at their word"
-        return "nothing speaks against its probabilities, but so few images would not show much"
+        return f"nothing speaks against its probabilities, but so few {noun}s would not show much"
     if abs(bins.excess) < _CLEAR:
         return "it is too sure in places and not sure enough in others"
     return "it is too sure of itself" if bins.excess > 0 else "it is less sure than it is right"
@@ -91,6 +94,6 @@ def draw(info: Info, ax: Axes) -> Axes:
     right.set_yscale("symlog", linthresh=1)
     right.yaxis.set_major_formatter(lambda value, _: format_number(value))
     right.set_xlabel("stated probability")
-    right.set_ylabel("test images (log)")
-    style.count_note(left, info.count, "test images")
+    right.set_ylabel(f"test {info.noun}s (log)")
+    style.count_note(left, info.count, f"test {info.noun}s")
     return ax

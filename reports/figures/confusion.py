@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import format_number, plural, short
 from reports.analysis.predictions import class_names, confusion_counts, predictions
+from reports.analysis.task import noun_of
 from reports.figures import _style as style
 from reports.statistics.estimates import wilson
 from reports.study.study import Study
@@ -20,10 +21,11 @@ _MAX_CLASSES = 40
 
 @dataclass(frozen=True)
 class Info:
-    """Counts, rows are true classes, columns are predicted ones."""
+    """Counts, rows are true classes, columns are predicted ones; and what was counted."""
 
     counts: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
+    noun: str
 
 
 def info(study: Study) -> Info | str:
@@ -36,14 +38,14 @@ def info(study: Study) -> Info | str:
     if num_classes > _MAX_CLASSES:
         return f"{num_classes} classes are too many for a matrix that can be read."
     counts = confusion_counts(labels, chances)
-    return Info(counts, tuple(class_names(study, num_classes)))
+    return Info(counts, tuple(class_names(study, num_classes)), noun_of(study))
 
 
 def finding(info: Info) -> str:
     """Names the most frequent confusion."""
     wrong = info.counts - np.diag(np.diag(info.counts))
     total = int(wrong.sum())
-    count = plural(int(info.counts.sum()), "test image")
+    count = plural(int(info.counts.sum()), f"test {info.noun}")
     if not total:
         return f"Not one of {count} is classified wrongly."
     true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
@@ -74,7 +76,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     left.set_ylabel("true")
     left.tick_params(axis="y", rotation=0)
     left.tick_params(axis="x", rotation=90 if max(map(len, names)) > 6 else 0)
-    style.count_note(left, int(info.counts.sum()), "test images")
+    style.count_note(left, int(info.counts.sum()), f"test {info.noun}s")
     _shares_right(right, info)
     return ax
 

@@ -1,7 +1,7 @@
 """The test images that the model was most surely wrong about."""
 
 from experiments.record.formatting import plural
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
 from reports.study.study import Study
 
@@ -17,7 +17,7 @@ def info(study: Study) -> Gallery | str:
 def finding(info: Gallery) -> str:
     """Says what is shown."""
     count = len(info.images)
-    if info.task is not Task.CLASSES:
+    if info.task is not Targets.CLASSES:
         return f"The {plural(count, 'test image')} with the largest errors, the largest first."
     which = "This test image is the one" if count == 1 else f"These {count} test images are those"
     return (

@@ -1,7 +1,7 @@
 """Sample test images with the model's predictions and the images' original sizes."""
 
 from experiments.record.formatting import plural
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.figures._gallery import Gallery, collect, draw_gallery, gallery_height
 from reports.study.study import Study
 
@@ -17,9 +17,9 @@ def info(study: Study) -> Gallery | str:
 def finding(info: Gallery) -> str:
     """Says how many of the shown predictions are right."""
     count = len(info.wrong)
-    if info.task is Task.NUMBERS:
+    if info.task is Targets.VALUES:
         return f"What is predicted of {plural(count, 'test image')}, with the original size."
-    if info.task is Task.LABELS:
+    if info.task is Targets.LABELS:
         return (
             f"Of {count - sum(info.wrong)} of {plural(count, 'test image')} every label is right."
         )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.record.formatting import listed, plural, score, words
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.analysis.numbers import numbers
 from reports.analysis.predictions import class_names, confusion_counts, predictions
 from reports.analysis.task import noun_of, task_of
@@ -58,12 +58,12 @@ def test_scores(study: Study) -> Table:
 def errors_part(study: Study) -> Part:
     """Returns where the exported model is wrong on test: classes, labels or numbers."""
     task = task_of(study)
-    if task is Task.NUMBERS:
+    if task is Targets.VALUES:
         found = numbers(study)
         rows = [] if isinstance(found, str) else tables.fit_rows(found)
         table = (tuple(rows[0]), *few_rows([tuple(row.values()) for row in rows])) if rows else ()
         return Part("Errors on test", ("Of the exported model.",) if rows else (), table)
-    if task is Task.LABELS:
+    if task is Targets.LABELS:
         frame = tables.label_table(study)
         labels = [tuple(map(str, row)) for row in frame.to_numpy().tolist()]
         table = (tuple(map(str, frame.columns)), *few_rows(labels)) if labels else ()
@@ -72,15 +72,17 @@ def errors_part(study: Study) -> Part:
     if isinstance(said, str):
         return Part("Confusion on test")
     counts = confusion_counts(*said)
-    names = class_names(study, len(counts))
-    return Part("Confusion on test", tuple(_confusions(counts, names)), _recalls(counts, names))
+    names, noun = class_names(study, len(counts)), noun_of(study)
+    return Part(
+        "Confusion on test", tuple(_confusions(counts, names, noun)), _recalls(counts, names, noun)
+    )
 
 
 def _confusions(
-    counts: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", names: list[str]
+    counts: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", names: list[str], noun: str
 ) -> Iterator[str]:
     wrong = counts - np.diag(np.diag(counts))
-    total = plural(int(counts.sum()), "test image")
+    total = plural(int(counts.sum()), f"test {noun}")
     yield f"The exported model classifies {int(wrong.sum()):,} of {total} wrongly."
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     pairs = [np.unravel_index(int(place), wrong.shape) for place in order]
@@ -93,7 +95,7 @@ def _confusions(
         yield f"Most often: {listed(told)}."
 
 
-def _recalls(counts: npt.NDArray[np.int64], names: list[str]) -> Table:
+def _recalls(counts: npt.NDArray[np.int64], names: list[str], noun: str) -> Table:
     """Returns a row a class, the one that is found least often first."""
     rows = []
     said = counts.sum(axis=0)
@@ -106,5 +108,5 @@ def _recalls(counts: npt.NDArray[np.int64], names: list[str]) -> Table:
             row = (name, f"{total:,}", f"{right / total:.1%}", interval, precision)
             rows.append((right / total, row))
     rows.sort(key=lambda pair: pair[0])
-    headings = ("class", "test images", "found (recall)", "95 % interval", "precision")
+    headings = ("class", f"test {noun}s", "found (recall)", "95 % interval", "precision")
     return (headings, *few_rows([row for _, row in rows])) if rows else ()

@@ -22,7 +22,7 @@ from experiments.record.formatting import (
 )
 from experiments.record.formatting import format_number as shown
 from experiments.record.notes import GOOD
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from reports.analysis.baseline import class_counts
 from reports.analysis.facts import class_weights, method_words, split_sizes
@@ -128,12 +128,12 @@ def _model(study: Study) -> Iterator[str]:
 
 def _task_sentence(study: Study, noun: str) -> str:
     task = task_of(study)
-    if task is Task.NUMBERS:
+    if task is Targets.VALUES:
         found = numbers(study)
         targets = list(found.names) if not isinstance(found, str) else []
         what = f"{len(targets)} numbers ({listed(targets)})" if len(targets) > 1 else "a number"
         return f"It predicts {what} of {article(noun)}."
-    if task is Task.LABELS:
+    if task is Targets.LABELS:
         scores = label_scores(study)
         count = 0 if isinstance(scores, str) else len(scores.labels)
         labels = listed(output_names(study, count), MOST_ROWS)
@@ -175,7 +175,7 @@ def _classes(study: Study) -> Table:
     splits = ("train", "validation", "test")
     counts = {split: class_counts(study, split) for split in splits}
     counts = {split: of for split, of in counts.items() if of}
-    if task_of(study) is not Task.CLASSES or not counts:
+    if task_of(study) is not Targets.CLASSES or not counts:
         return ()
     rows = [
         (name, *(shown(of[index]) for of in counts.values()))
@@ -232,7 +232,7 @@ def _limits(study: Study) -> Iterator[str]:
         f"Its scores are of {noun}s like those of {_dataset(study)}: of others, such as from "
         "another source or a later time, nothing is known."
     )
-    if task_of(study) is Task.CLASSES:
+    if task_of(study) is Targets.CLASSES:
         yield f"It names one of its classes of any {noun}, also of one that is of no class."
         said = calibration.info(study)
         if not isinstance(said, str):
@@ -263,13 +263,13 @@ def _use(study: Study) -> Iterator[str]:
         )
     else:
         yield f"It takes {input_words(study)}."
-    if task_of(study) is Task.CLASSES:
+    if task_of(study) is Targets.CLASSES:
         yield "Its class names travel in its file; `experiments predict` reads them there."
 
 
 def _code(study: Study) -> str:
     name = study.files.model.name
     lines = ["import keras", f'model = keras.models.load_model("{name}")']
-    if has_images(study) and task_of(study) is Task.CLASSES:
+    if has_images(study) and task_of(study) is Targets.CLASSES:
         lines += ["", f"experiments predict {name} IMAGE|FOLDER ..."]
     return "\n".join(lines)

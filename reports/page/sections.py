@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.record.predictions import Task
+from experiments.record.predictions import Targets
 from reports.analysis.task import has_images, task_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def can_have(figure: str, study: "Study") -> bool:
     if figure in _OF_CHOICES:
         return has_choices(study)
     if figure in _OF_CLASSES:
-        return study.takes_options and task_of(study) is Task.CLASSES
+        return study.takes_options and task_of(study) is Targets.CLASSES
     if figure in _OF_IMAGES:
         return study.takes_options and has_images(study)
     if figure in _OF_OTHER_TASKS:
@@ -86,7 +86,7 @@ def sections_of(study: "Study", filled: frozenset[str]) -> tuple[Section, ...]:
 def _worded(section: Section, study: "Study") -> Section:
     """Returns a section as it is called where rows are no images, or numbers are predicted."""
     title, question = section.title, section.question
-    if section.id == "mistakes" and task_of(study) is Task.NUMBERS:
+    if section.id == "mistakes" and task_of(study) is Targets.VALUES:
         title, question = "Errors", "How far off is the exported model on test images?"
     if not has_images(study):
         question = question.replace("images", "rows")

@@ -8,10 +8,11 @@ import pandas as pd
 from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import is_missing, score, text, words
 from experiments.record.objective import shown_value
+from experiments.record.predictions import largest_errors
 from experiments.record.reading import as_dict, as_number, clean, dicts
 from reports.analysis.label_scores import label_scores
 from reports.analysis.metrics_table import metrics_of_best
-from reports.analysis.numbers import Numbers, fits, numbers, worst
+from reports.analysis.numbers import Numbers, fits, numbers
 from reports.analysis.study_front import study_front, value_of_trials
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
@@ -117,7 +118,7 @@ def worst_predictions(study: Study) -> pd.DataFrame:
     if isinstance(found, str):
         return pd.DataFrame()
     rows = []
-    for place, column in worst(found, NUM_WORST):
+    for place, column in largest_errors(found.targets, found.outputs, NUM_WORST):
         true, said = found.targets[place, column], found.outputs[place, column]
         rows.append(
             {

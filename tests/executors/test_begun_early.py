@@ -1,5 +1,6 @@
 """A worker that is started while this process still imports."""
 
+import os
 import sys
 
 import pytest
@@ -46,6 +47,20 @@ def test_none_is_left_where_an_import_fails(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ImportError), begun_early(CONFIG, fail):
         pass
     assert [worker.process.is_alive() for worker in started] == [False]
+
+
+def test_the_worker_inherits_what_is_set_before_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    inherited = []
+
+    def noted(executor: ProcessExecutor) -> None:
+        inherited.append(os.environ["KERAS_BACKEND"])
+
+    monkeypatch.setattr(ProcessExecutor, "begin", noted)
+    with begun_early(CONFIG, lambda: None):
+        pass
+    assert inherited == ["tensorflow"]
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"ray": "local"}])

@@ -16,6 +16,7 @@ from reports.analysis.numbers import fits, numbers
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
+from reports.page.card_tests import errors_part
 from reports.page.sections import can_have, sections_of
 from reports.page.tables import label_table, metrics_table, target_fits, worst_predictions
 from reports.page.terminal import study_text
@@ -259,3 +260,19 @@ def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
     (folder / "study.json").write_text(json.dumps(record))
     said = dict(facts(load_study(folder)))["class weights"]
     assert said.startswith("balanced: class 1 0.5, class 2 1, class 0 2.5; ")
+
+
+def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
+    plan = Synthetic(8, name="rows", shape=(6,), num_classes=3)
+    study = made(tmp_path, plan, targets="classes")
+    for name in ("confusion", "calibration"):
+        module = figures()[name]
+        info, axes = drawn(module, study)
+        texts = [module.finding(info)]
+        texts += [t.get_text() for ax in axes for t in ax.texts]
+        texts += [label for ax in axes for label in (ax.get_xlabel(), ax.get_ylabel())]
+        assert any("rows" in text for text in texts), name
+        assert not any("image" in text for text in texts), name
+    part = errors_part(study)
+    assert "test rows" in str(part)
+    assert "image" not in str(part)

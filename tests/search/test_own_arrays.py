@@ -12,11 +12,12 @@ import pytest
 from experiments import SearchConfig, UserError, resume_search, run_search
 from experiments.data.cache import entries
 from experiments.data.prepare import prepare
-from experiments.data.sources.base import Targets, Wanted
+from experiments.data.sources.base import Wanted
 from experiments.data.sources.given import keep_given
 from experiments.display.base import Display
 from experiments.hyperparameters.space import describe_space
 from experiments.record.layout import StudyFolder
+from experiments.record.predictions import Targets
 from experiments.search.places import with_given
 from experiments.search.run import prepare_search
 from tests.hyperparameters.own_models import HEAD

@@ -13,21 +13,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.sources.base import (
-    IMAGES_ALONE,
-    Inputs,
-    RawDataset,
-    Targets,
-    Wanted,
-)
+from experiments.data.sources.base import IMAGES_ALONE, Inputs, RawDataset, Wanted
 from experiments.data.sources.rows import (
     Array,
     Pair,
     WrongArraysError,
     as_array,
-    as_rows,
     check_rows,
     class_names_of,
+    inputs_of,
     label_names,
     range_of,
     split_of,
@@ -36,6 +30,7 @@ from experiments.data.sources.rows import (
 )
 from experiments.record.errors import UserError
 from experiments.record.formatting import listed
+from experiments.record.predictions import Targets
 
 _ENDINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _NAMES = "class_names"
@@ -86,7 +81,7 @@ def _dataset(
         if scale != 1:
             said.append(f"images of 0 to 1 were scaled to 0 to {_WHITE}")
     else:
-        rows = as_rows(pairs)
+        rows = inputs_of(pairs)
     targets = targets_of(pairs["train"].y_array, wanted)
     if targets == Targets.CLASSES:
         classes = _Classes(arrays.get(_NAMES))

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.predictions import Targets
+
 Image = npt.NDArray[np.uint8]
 Row = npt.NDArray[Any]  # an image, or a row of arrays of another kind
 
@@ -18,14 +20,6 @@ class Inputs(StrEnum):
 
     IMAGES = "images"  # brought to one size and colour, uint8, 0..255
     ARRAYS = "arrays"  # rows of any shape, as they are
-
-
-class Targets(StrEnum):
-    """What a model predicts."""
-
-    CLASSES = "classes"  # one number a row
-    LABELS = "labels"  # several labels a row, each 0 or 1
-    VALUES = "values"  # numbers: regression
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.data.cache_use import begun, touch
+from experiments.data.cache_use import begun, publish, touch
 from experiments.data.sources.arrays import KNOWN, dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.data.sources.npz import read_npz
@@ -147,9 +147,4 @@ def _write(arrays: dict[str, Array], folder: Path) -> None:
             "num_images": sum(len(a) for name, a in arrays.items() if name.startswith("x_")),
         }
         (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
-        temporary.chmod(0o755)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / _FILE).is_file():  # else another process was first
-                raise
+        publish(temporary, folder)

@@ -4,15 +4,9 @@ import importlib
 from pathlib import Path
 
 from experiments.catalogue import DATASETS, check_name
-from experiments.data.sources.base import (
-    IMAGES_ALONE,
-    Access,
-    Progress,
-    RawDataset,
-    Targets,
-    Wanted,
-)
+from experiments.data.sources.base import IMAGES_ALONE, Access, Progress, RawDataset, Wanted
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 
 
 def resolve(

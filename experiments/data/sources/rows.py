@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data.sources.base import RawSplit, Row, Targets, Wanted
+from experiments.data.sources.base import RawSplit, Row, Wanted
 from experiments.record.errors import first_line
+from experiments.record.predictions import Targets
 
 _NAMES = "class_names"
 _NUMBERS = "uifb"  # kinds of NumPy's types
@@ -84,7 +85,7 @@ def check_rows(x: str, array: Array) -> None:
         range_of(x, array)
 
 
-def as_rows(pairs: Mapping[str, Pair]) -> dict[str, Array]:
+def inputs_of(pairs: Mapping[str, Pair]) -> dict[str, Array]:
     """Returns the inputs of each split, `(N, ...)`, as float32, whole numbers or UTF-8.
 
     Raises:
