@@ -100,7 +100,9 @@ def _by_name(data: object) -> dict[str, object]:
     named: dict[str, object] = {}
     for split, pair in zip(_SPLITS, pairs, strict=False):
         if len(pair) != 2:
-            raise UserError(f"data has {plural(len(pair), 'array')} for {split!r}: expected {_FORMS}")
+            raise UserError(
+                f"data has {plural(len(pair), 'array')} for {split!r}: expected {_FORMS}"
+            )
         named |= {f"x_{split}": pair[0], f"y_{split}": pair[1]}
     return named
 
