@@ -87,6 +87,8 @@ class SearchConfig:
         sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
             Keras Tuner projects, CSV files, URLs of Optuna storages.
         try_default: Whether Optuna's methods begin with the space's default.
+        starting_points: Whether they then try the points that the space declares as good, up to
+            half of the trials; never with `sources`.
     """
 
     space: str
@@ -179,6 +181,7 @@ class SearchConfig:
         metavar="STUDY|PROJECT|CSV|URL",
     )
     try_default: bool = option(True, "begin with the space's default")
+    starting_points: bool = option(True, "then try good points that the space declares")
 
     def __post_init__(self) -> None:
         self._check_kinds()

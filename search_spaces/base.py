@@ -1,7 +1,7 @@
 """What every image search space shares: facts of the dataset, compiling, fitting in phases."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -89,6 +89,13 @@ class ImageSpace(keras_tuner.HyperModel):
         """Makes models report `metric`, one of `metrics`; accuracy and loss they always do."""
         if metric in ON_REQUEST:
             self._requested.add(metric)
+
+    def starting_points(self) -> Sequence[Mapping[str, Any]]:
+        """Returns points worth trying first, best first: at most 8, each different.
+
+        Hyperparameters that a point leaves out have their default.
+        """
+        return ()
 
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:

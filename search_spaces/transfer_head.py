@@ -31,6 +31,9 @@ _SCHEDULE = Choice("fine_tune_schedule", ["constant", _RISING], default="constan
 _CROPS = Choice("crops", ["none", "corners"], default="none")
 _RECIPE = tuple(each for each in RECIPE if each.name != "warmup_epochs")
 _HELD_ALWAYS = (*_RECIPE, _CROPS)
+_MOST_STARTING_POINTS = 8
+_FROZEN_POINT = {"dense_layers": 1, "dropout": 0.4}
+_UNFROZEN_POINT = {"dropout": 0.2, "unfreeze": True, "fine_tune_learning_rate": 1e-4}
 
 
 class TransferHead(ImageSpace):
@@ -142,6 +145,26 @@ class TransferHead(ImageSpace):
         """Returns the names of `architecture`, and those that each of several bases has."""
         own = (self._of(row, name) for name in ("alpha", "unfreeze_from") for row in self.bases)
         return (*self.architecture, *own) if len(self.bases) > 1 else self.architecture
+
+    def starting_points(self) -> Sequence[Mapping[str, Any]]:
+        """Returns good points of each base and width: frozen, then deep unfrozen."""
+        drawn: list[tuple[Base, dict[str, Any]]] = [
+            (
+                row,
+                ({"base": row.name} if len(self.bases) > 1 else {})
+                | ({self._of(row, "alpha"): alpha} if len(self.alphas[row.name]) > 1 else {}),
+            )
+            for row in self.bases
+            for alpha in reversed(self.alphas[row.name])
+        ]
+        frozen = [_FROZEN_POINT | values for _, values in drawn]
+        unfrozen = [
+            # Not from the last cut: that is half of the base, and costs the most.
+            _UNFROZEN_POINT | values | {self._of(row, "unfreeze_from"): row.cuts[-2:][0]}
+            for row, values in drawn
+            if row.cuts
+        ]
+        return [*frozen, *unfrozen][:_MOST_STARTING_POINTS]
 
     @classmethod
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:

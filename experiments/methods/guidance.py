@@ -1,7 +1,7 @@
 """What a search is guided by: the method that suits it, points to begin with."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -122,10 +122,40 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
     return points
 
 
+@dataclass(frozen=True)
+class GivenPoints:
+    """The points that a search begins with.
+
+    Args:
+        every: All that the study was given, in order.
+        new: Those of them that this session adds.
+        num_starting: How many of `new` are the space's starting points: its last.
+    """
+
+    every: list[dict[str, Any]]
+    new: list[dict[str, Any]]
+    num_starting: int = 0
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a session records of them."""
+        return {"points": self.new, "num_starting_points": self.num_starting}
+
+    def described(self) -> list[str]:
+        """Returns a line on the space's starting points, if there are any."""
+        if not self.num_starting:
+            return []
+        count = plural(self.num_starting, "starting point")
+        return [f"begins with {count} of the space (leave out: --no-starting-points)"]
+
+
 def given_points(
-    study: Mapping[str, Any], config: SearchConfig, space: keras_tuner.HyperParameters
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns the points to begin with that `study` was given in all, and those that are new.
+    study: Mapping[str, Any],
+    config: SearchConfig,
+    space: keras_tuner.HyperParameters,
+    declared: Sequence[Mapping[str, Any]] = (),
+) -> GivenPoints:
+    """Returns the points to begin with.
 
     Earlier ones are what they were then: a default may have moved with a range since.
 
@@ -133,15 +163,45 @@ def given_points(
         study: The content of `study.json`.
         config: The search.
         space: Its hyperparameters.
+        declared: What the space declares as good points, see `ImageSpace.starting_points`.
     """
     sessions = [s for s in dicts(study.get("sessions")) if "points" in s]
     if not sessions:
         points = parse_tries(config, space)
-        return points, points
+        starting = _starting_points(config, space, declared, points)
+        every = [*points, *starting]
+        return GivenPoints(every, every, len(starting))
     known = [point for session in sessions for point in dicts(session["points"])]
-    added = config.tries[len(known) - config.try_default :]
+    num_starting = sum(s.get("num_starting_points", 0) for s in sessions)
+    added = config.tries[len(known) - num_starting - config.try_default :]
     new = parse_tries(replace(config, tries=added, try_default=False), space)
-    return [*known, *new], new
+    return GivenPoints([*known, *new], new)
+
+
+def _starting_points(
+    config: SearchConfig,
+    space: keras_tuner.HyperParameters,
+    declared: Sequence[Mapping[str, Any]],
+    points: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Returns the declared points that fit into half of the trials left after `points`.
+
+    A value that was fixed or is outside its range gives way to the space's own.
+    """
+    from experiments.hyperparameters.optuna_space import SpaceMap
+
+    if not config.starting_points or config.sources:
+        return []
+    mapped = SpaceMap(space.space)
+    own = {hp.name: hp.default for hp in space.space}
+    fixed = {hp.name: hp.value for hp in space.space if isinstance(hp, hp_module.Fixed)}
+    found: list[dict[str, Any]] = []
+    for point in declared:
+        wanted = mapped.encoded(own | dict(point) | fixed)
+        values = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
+        if values not in [*points, *found]:
+            found.append(values)
+    return found[: max(0, config.max_trials - len(points)) // 2]
 
 
 def _parsed(space: keras_tuner.HyperParameters, name: str, value: object) -> Any:

@@ -32,7 +32,7 @@ from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.hyperparameters.source import new_source
-from experiments.methods.guidance import chosen_method, given_points
+from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.warm_start import as_record, from_record, warm_start
@@ -299,10 +299,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             config = as_before(config, study, self._seed_given)
             changed = self._changes(study, notices)
         study |= {"config": config.as_dict(), "script": self._script()}
-        points, new_points = None, None
+        points: GivenPoints | None = None
         if config.method in optuna_methods():
-            points, new_points = given_points(study, config, self.oracle.hyperparameters)
-        self._set_oracle(config, earlier=from_record(study), points=points)
+            points = given_points(study, config, self.oracle.hyperparameters)
+        self._set_oracle(
+            config, earlier=from_record(study), points=points.every if points else None
+        )
         self._config = config
         write_study(self.folder, study)
         record = TrialRecord(self.folder, self.oracle)
@@ -312,7 +314,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             self.oracle.update_space(trial.hyperparameters)
         self.save()
         plan = plan_of(config)
-        facts = {} if new_points is None else {"points": new_points}
+        facts = points.recorded if points else {}
         session.begin(
             first_trial=len(self.oracle.trials),
             max_trials=config.max_trials,

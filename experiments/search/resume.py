@@ -41,6 +41,7 @@ def changed_config(
         UserError: One of them can't change after the start of a study.
     """
     recorded = {n: v for n, v in dict(record["config"]).items() if n in FIELDS}
+    recorded.setdefault("starting_points", False)  # studies were begun before there were any
     # A deadline applies only to the session that it was given for.
     recorded |= found_now(recorded, folder) | {
         "deadline": None,

@@ -19,7 +19,7 @@ from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
 from experiments.hyperparameters.source import keep_text, new_source, space_source
-from experiments.methods.guidance import given_points
+from experiments.methods.guidance import GivenPoints, given_points
 from experiments.methods.make import make_oracle, plan_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import PriorTrial
@@ -97,10 +97,11 @@ class Session:
         self._data, self._end, self._notices = plan.data, plan.end, plan.notices
         self._text = plan.source
         self._display, self._widened, self._picked = display, plan.widened, plan.picked
-        points: list[dict[str, Any]] = []
-        self._new_points: list[dict[str, Any]] | None = None
+        self._points: GivenPoints | None = None
         if self.config.method in optuna_methods():
-            points, self._new_points = given_points(study, self.config, plan.space)
+            declared = plan.hypermodel.starting_points()
+            self._points = given_points(study, self.config, plan.space, declared)
+        points = self._points.every if self._points else []
         self._oracle = make_oracle(
             self.config, plan.space, self._plans(), from_record(study), points
         )
@@ -192,8 +193,8 @@ class Session:
             "restored": mended,
             "threads": threads_in(self.config),
         }
-        if self._new_points is not None:
-            session["points"] = self._new_points
+        if self._points is not None:
+            session |= self._points.recorded
         if self._picked:
             session["picked"] = self._picked
         session |= self._source()
@@ -207,7 +208,7 @@ class Session:
             self._display.notice(line)
         for change in self._widened:
             self._display.notice(f"widened: {change.name} was {change.was}, now {change.now}")
-        for line in self._notices:
+        for line in [*self._notices, *(self._points.described() if self._points else ())]:
             self._display.notice(line)
         for line in self._new_source:
             self._display.notice(line)

@@ -64,7 +64,8 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
     again = (
         {"method": "auto"} if picks(study.record) or not METHODS[options["method"]].learns else {}
     )
-    return {"sources": [*before, own], "tries": [], "try_default": False, **again}
+    known = {"tries": [], "try_default": False, "starting_points": False}
+    return {"sources": [*before, own], **known, **again}
 
 
 def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
