@@ -11,6 +11,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_space import ModelSpace, own_space_class
 from experiments.record.errors import UserError
 from experiments.space_reference import find_reference, shown_space
@@ -28,6 +29,29 @@ def explore(hypermodel: ImageSpace) -> keras_tuner.HyperParameters:
     for declared in hp.space:
         result.merge([reaching_end(declared)])
     return result
+
+
+def has_phases(hypermodel: ImageSpace, space: keras_tuner.HyperParameters, epochs: int) -> bool:
+    """Whether some trials of `epochs` are trained in several phases.
+
+    Args:
+        hypermodel: The search space.
+        space: Its hyperparameters, as they are searched.
+        epochs: Epochs of a trial.
+    """
+    if type(hypermodel).phases is ImageSpace.phases:
+        return False
+    points = (
+        point_with(space, hp, value)
+        for hp in space.space
+        for value in getattr(hp, "values", None) or (hp.default,)
+    )
+    held = {hp.name: hp.value for hp in space.space if isinstance(hp, hp_module.Fixed)}
+    return any(
+        len(hypermodel.phases(point, epochs)) > 1
+        for point in points
+        if all(held.get(name, value) == value for name, value in point.values.items())
+    )
 
 
 def reaching_end(hp: hp_module.HyperParameter) -> Any:

@@ -22,7 +22,10 @@ _SHORT = 4  # epochs below which there is nothing to be gained by stopping early
 
 
 def chosen_method(
-    config: SearchConfig, space: keras_tuner.HyperParameters, begun: SearchConfig | None = None
+    config: SearchConfig,
+    space: keras_tuner.HyperParameters,
+    begun: SearchConfig | None = None,
+    has_phases: bool = False,
 ) -> tuple[SearchConfig, list[str]]:
     """Returns `config` with a method in place of `auto`, and lines that explain it.
 
@@ -31,10 +34,11 @@ def chosen_method(
         space: Its hyperparameters.
         begun: The search as it was, if it has begun. Another method takes the place of the
             one it had if both are Optuna's, which continue from any trials.
+        has_phases: Whether trials may be trained in several phases, see `ImageSpace.phases`.
     """
     if config.method != "auto":
         return config, []
-    chosen, said = _chosen(config, space)
+    chosen, said = _chosen(config, space, has_phases)
     if begun is None:
         return chosen, said
     if not {begun.method, chosen.method} <= {*optuna_methods()} or _shown(begun) == _shown(chosen):
@@ -47,13 +51,15 @@ def _shown(config: SearchConfig) -> str:
 
 
 def _chosen(
-    config: SearchConfig, space: keras_tuner.HyperParameters
+    config: SearchConfig, space: keras_tuner.HyperParameters, has_phases: bool
 ) -> tuple[SearchConfig, list[str]]:
     several = len(config.objectives) > 1
     method, why = _for_several(config) if several else _method(config, space)
     can_stop = not several and config.max_epochs >= _SHORT and config.executions_per_trial == 1
     pruner = config.pruner
-    if pruner is None and method == "tpe" and can_stop:
+    if pruner is None and method == "tpe" and can_stop and has_phases:
+        why += ", and none is stopped early, for what a later phase of training brings shows late"
+    elif pruner is None and method == "tpe" and can_stop:
         pruner = "asha"
         most = plural(config.max_epochs, "epoch")
         why += f", and hopeless ones can be stopped before their {most}"

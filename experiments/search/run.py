@@ -28,6 +28,7 @@ from experiments.hyperparameters.space import (
     check_on_steps,
     class_of,
     explore,
+    has_phases,
     make_space,
     stand_in,
 )
@@ -203,7 +204,8 @@ def prepare_search(
         _check_reported(config, checked)
         brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
-    config, notices = chosen_method(config, space, begun)
+    phased = has_phases(hypermodel, space, config.max_epochs)
+    config, notices = chosen_method(config, space, begun, phased)
     picked = notices[0] if notices else None
     first, *further = config.objectives
     sampler = METHODS[config.method].sampler

@@ -15,7 +15,7 @@ from benchmarks.simulated import SimulatedTask, Simulation, train
 from experiments import SearchConfig, run_search
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
-from experiments.hyperparameters.space import explore
+from experiments.hyperparameters.space import explore, fixed, has_phases
 from experiments.methods.guidance import chosen_method
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import InterruptedSearchError, UserError
@@ -23,6 +23,7 @@ from experiments.record.formatting import plural
 from experiments.search.resuming import resume_search
 from experiments.studies.status import status_text
 from search_spaces.mnist_cnn import MnistCnn
+from search_spaces.transfer_head import TransferHead
 
 
 def oracle(folder: Path, **options: Any) -> OptunaOracle:
@@ -364,3 +365,29 @@ def test_auto_chooses_by_budget_and_space() -> None:
     assert choice(wide, max_trials=30, max_epochs=2) == ("tpe", None)
     assert choice(wide, max_trials=30, max_epochs=9) == ("tpe", "asha")
     assert choice(wide, max_trials=30, max_epochs=9, executions_per_trial=2) == ("tpe", None)
+
+
+@pytest.mark.parametrize(
+    ("fix", "epochs", "expected"),
+    [
+        ({}, 8, True),
+        ({"unfreeze": "true"}, 8, True),
+        ({"unfreeze": "false"}, 8, False),
+        ({}, 1, False),
+    ],
+)
+def test_auto_stops_no_trial_before_its_later_phase(
+    fix: dict[str, Any], epochs: int, expected: bool
+) -> None:
+    head = TransferHead((32, 32, 3), 2, weights="none")
+    space = fixed(explore(head), fix)
+    assert has_phases(head, space, epochs) is expected
+    asked = SearchConfig("transfer_head", method="auto", max_trials=30, max_epochs=9)
+    config, said = chosen_method(asked, space, has_phases=expected)
+    assert config.pruner == (None if expected else "asha")
+    assert ("shows late" in said[0]) is expected
+
+
+def test_one_phase_is_the_rule() -> None:
+    cnn = MnistCnn((28, 28, 1), 10)
+    assert not has_phases(cnn, explore(cnn), 9)
