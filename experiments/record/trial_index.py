@@ -23,7 +23,7 @@ from experiments.record.stamps import Stamp, stamp_of
 
 Trial = tuple[str, dict[str, Any], dict[str, Any]]  # id, trial.json, result.json
 
-_FORMAT = 1  # to be raised when `compact` leaves out or takes in something else
+_FORMAT = 2  # to be raised when `compact` leaves out or takes in something else
 _FEWEST = 20  # trials that are worth an index
 _STALE_SHARE = 0.1  # of the trials; from there on the index is written anew
 # A file that was written this short a time ago may change again without another time of change.
@@ -145,10 +145,19 @@ def compact(state: dict[str, Any], result: dict[str, Any]) -> tuple[dict[str, An
     small = _without(state, "metrics")
     if "hyperparameters" in state:
         small["hyperparameters"] = _without(state["hyperparameters"], "space")
-    brief = _without(result, "hyperparameters", "numerics", "features")
+    brief = _without(result, "hyperparameters", "numerics")
     if isinstance(executions := result.get("executions"), list):
-        brief["executions"] = [_without(e, "history", "seconds") for e in executions]
+        brief["executions"] = [_rounded(_without(e, "history")) for e in executions]
     return small, brief
+
+
+def _rounded(execution: Any) -> Any:
+    """Returns an execution with its seconds by step in milliseconds' precision."""
+    steps = as_dict(as_dict(execution).get("seconds"))
+    if not steps:
+        return execution
+    shorter = {n: round(s, 3) if isinstance(s, float) else s for n, s in steps.items()}
+    return execution | {"seconds": shorter}
 
 
 def _without(record: object, *names: str) -> Any:

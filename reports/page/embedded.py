@@ -28,7 +28,7 @@ def csv_link(csv: str) -> str | None:
 
 def trials_json(study: Study) -> str:
     """Returns all trials as JSON that is safe in a script element."""
-    left_out = {"traceback", "scores"}
+    left_out = {"traceback", "scores", "step_seconds", "kept_parts"}
     columns = [name for name in study.trials.columns if name not in left_out]
     objectives = [{"name": o.name, "direction": o.direction} for o in study.objectives]
     payload = {

@@ -39,7 +39,9 @@ _ALWAYS = frozenset({"verdict", "health", "all-trials"})
 _OF_SCORES = frozenset({"progress", "hyperparameters"})
 _OF_RECORDS = frozenset({"how-it-was-run"})
 # Figures of data that only the suite records.
-_OF_THE_SUITE = frozenset({"workers", "learning_curves", "early_stopping", "tradeoffs"})
+_OF_THE_SUITE = frozenset(
+    {"workers", "time_spent", "learning_curves", "early_stopping", "tradeoffs"}
+)
 _OF_CHOICES = frozenset({"architecture", "expected_by_choice"})
 _OF_CLASSES = frozenset({"confusion", "calibration"})
 _OF_IMAGES = frozenset({"mistakes", "network", "predictions"})

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _FIELDS = (
     "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs",
+    "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs", "step_seconds",
+    "kept_parts",
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
 
@@ -78,6 +79,8 @@ def _trial_row(
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
         **_fidelity(values, result, executions),
+        "step_seconds": _step_seconds(executions),
+        "kept_parts": _kept_parts(result.get("features")),
         **{
             name: as_number(result.get(name))
             for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
@@ -91,6 +94,22 @@ def _trial_row(
 
 def _epochs(executions: list[dict[str, Any]]) -> float:
     return float(sum(len(_epoch_seconds(execution)) for execution in executions))
+
+
+def _step_seconds(executions: list[dict[str, Any]]) -> dict[str, float]:
+    """Returns seconds by step, of all executions together."""
+    found: dict[str, float] = {}
+    for execution in executions:
+        for step, seconds in as_dict(execution.get("seconds")).items():
+            if (spent := as_number(seconds)) >= 0:
+                found[clean(step, 40)] = found.get(step, 0.0) + spent
+    return found
+
+
+def _kept_parts(features: object) -> tuple[str, ...]:
+    """Returns the frozen parts whose features a trial was trained on."""
+    parts = as_dict(features).get("parts")
+    return tuple(clean(part, 200) for part in parts) if isinstance(parts, list) else ()
 
 
 def _fidelity(

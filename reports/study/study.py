@@ -37,6 +37,8 @@ class Study:
             training it continued, as promoted trials do), `initial_epoch` (epochs of the network
             before it), `planned_epochs` (to which it was to train the network; missing where that
             was the search's limit), `total_epochs` (that the network was trained for at its end),
+            `step_seconds` (seconds by step of its training, a mapping), `kept_parts` (frozen parts
+            whose features it was trained on),
             one column for each further objective that is a metric (at the epoch that was best by
             the first), and one column a hyperparameter, missing where it was inactive.
         read_epochs: Reads the epochs of one trial, or of all for `None`, which takes longer than
