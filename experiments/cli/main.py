@@ -24,6 +24,7 @@ from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
+from experiments.record.formatting import NO_END
 from experiments.space_reference import check_file, check_space, space_names
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def search(quiet: bool, **options: Any) -> int:
     chosen = parse_options(**options)
     if "space" not in chosen:
         raise UserError("no search space: name one, for example `experiments search mnist_cnn`")
+    if chosen.get("deadline") is not None:  # a budget by itself
+        chosen.setdefault("max_trials", NO_END)
     config = SearchConfig(**(DEFAULTS | chosen))
     check_file(config.space)
     from experiments.executors import begun_early  # it loads NumPy

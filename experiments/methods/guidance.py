@@ -12,7 +12,7 @@ from experiments.config import SearchConfig
 from experiments.hyperparameters.combinations import combinations
 from experiments.hyperparameters.space import describe, is_same_value, parse_value
 from experiments.record.errors import UserError
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural
 from experiments.record.methods import optuna_methods
 from experiments.record.reading import dicts
 
@@ -69,6 +69,8 @@ def _chosen(
 
 def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
     most = config.max_trials
+    if most >= NO_END:
+        return "tpe", "the deadline leaves open how many trials there are"
     size = _size(space, most + 1)
     if size is not None and size <= most and not config.needs_optuna:
         return "grid", f"the whole space fits in: {plural(size, 'combination')}"
@@ -82,9 +84,10 @@ def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[s
 
 def _for_several(config: SearchConfig) -> tuple[str, str]:
     most = config.max_trials
-    if most >= _GENERATIONS:
+    if _GENERATIONS <= most < NO_END:
         return "nsga2", f"{most} trials are enough generations for a front of several objectives"
-    return "tpe", f"there are several objectives and {most} trials; it models them one by one"
+    trials = f"{most} trials" if most < NO_END else "a deadline"
+    return "tpe", f"there are several objectives and {trials}; it models them one by one"
 
 
 def _size(space: keras_tuner.HyperParameters, enough: int) -> int | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-NO_END = 1_000_000  # trials of a grid that no number limits
+NO_END = 1_000_000  # trials of a search that no number limits: a grid does, or a deadline
 _SPELLED = {"mse", "mae", "mape", "msle", "rmse", "auc", "iou", "hp"}  # letter by letter
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
 
@@ -145,6 +145,8 @@ def without_folder(space: object) -> str:
     return str(space).rpartition("/")[2]
 
 
-def trials_at_most(count: float) -> str:
-    """Describes the number of trials that a search was limited to."""
-    return "all combinations" if count >= NO_END else f"up to {plural(count, 'trial')}"
+def trials_at_most(count: float, method: object) -> str:
+    """Describes the number of trials that a search by `method` was limited to."""
+    if count < NO_END:
+        return f"up to {plural(count, 'trial')}"
+    return "all combinations" if method == "grid" else "as many trials as there is time for"

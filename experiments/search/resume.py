@@ -11,7 +11,7 @@ from experiments.data.sources.argument import is_path
 from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural
 from experiments.record.layout import StudyFolder
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
@@ -91,6 +91,26 @@ def as_named(recorded: object, given: str) -> str:
     if now is None or was is None or now.name is not None:
         return given
     return replace(now, name=was.name).full
+
+
+def check_end(folder: Path, recorded: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Checks that a search which only its deadline limited is limited again.
+
+    Args:
+        folder: The study folder.
+        recorded: The recorded fields of `SearchConfig`.
+        changes: The requested ones.
+
+    Raises:
+        UserError: It is not.
+    """
+    is_limited = recorded.get("max_trials", 0) < NO_END or recorded.get("method") == "grid"
+    if not is_limited and changes.get("deadline") is None and "max_trials" not in changes:
+        begun = len(StudyFolder(folder).begun())
+        raise UserError(
+            f"study {folder.name!r} was limited by its deadline alone: give --deadline to go on, "
+            f"or --max-trials {max(begun, 1)} to finish with the trials there are"
+        )
 
 
 def _check_ray(folder: Path, address: object, changes: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from experiments.record.lock import locked
 from experiments.record.study import find_study, read_study, refuse_script
 from experiments.search.finished import find_finished
 from experiments.search.places import check_code, given_again
-from experiments.search.resume import changed_config
+from experiments.search.resume import changed_config, check_end
 from experiments.search.search_result import SearchResult
 
 
@@ -52,6 +52,7 @@ def resume_search(
             changes = dict(changes or {})
             options, cache = record["config"], changes.get("cache_dir")
             changes["dataset"] = given_again(data, options, folder, cache)
+        check_end(folder, record["config"], changes or {})
         config = changed_config(record, folder, changes or {})
         finished = find_finished(record, folder, config, display)
         if finished is not None:

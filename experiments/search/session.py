@@ -28,6 +28,7 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
+from experiments.record.formatting import NO_END
 from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
@@ -140,6 +141,8 @@ class Session:
             how += f" --ray {shlex.quote(str(self.config.ray))}"
         if is_inside(self.config.space, self.folder):  # nor is code that came with the study
             how += f" --space {shlex.quote(self.config.space)}"
+        if self.config.max_trials >= NO_END and self.config.method != "grid":
+            how += f" --max-trials {max(1, len(StudyFolder(self.folder).begun()))}"
         return how
 
     def run(self) -> Confirmed:
@@ -152,7 +155,6 @@ class Session:
             InterruptedSearchError: It was interrupted.
             UserError: There is no room on the disk.
         """
-        how = self._how
         try:
             self._begin()
             with held(Path(self._data.folder)):
@@ -168,18 +170,18 @@ class Session:
             if self._session.is_begun:  # else the last session is an earlier one
                 with suppress(OSError):
                     self._session.note(ended_by="interrupted", stopped=time.time())
-            raise InterruptedSearchError(f"interrupted; resume with: {how}") from None
+            raise InterruptedSearchError(f"interrupted; resume with: {self._how}") from None
         except MissingDataError as error:
             raise UserError(
                 f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
-                f"there again, resume with: {how}"
+                f"there again, resume with: {self._how}"
             ) from None
         except OSError as error:
             if not is_disk_full(error):
                 raise
             raise UserError(
                 f"no space is left for study {self.folder.name!r} in {str(self.folder.parent)!r}; "
-                f"nothing that had ended is lost: free some, then resume with: {how}"
+                f"nothing that had ended is lost: free some, then resume with: {self._how}"
             ) from None
 
     def _begin(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import NO_END
+from experiments.record.formatting import NO_END, trials_at_most
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
@@ -169,5 +169,6 @@ def _running(folder: Path, config: dict[str, Any]) -> list[str]:
 
 def _limit(config: Mapping[str, Any]) -> str:
     most = config.get("max_trials")
-    is_endless = isinstance(most, int) and most >= NO_END
-    return ", of all combinations" if is_endless else f", of {_text(most)} at most"
+    if isinstance(most, int) and most >= NO_END:
+        return f", of {trials_at_most(most, config.get('method'))}"
+    return f", of {_text(most)} at most"

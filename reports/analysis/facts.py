@@ -108,7 +108,11 @@ def _budget(config: dict[str, Any]) -> str:
         return ""
     patience = config.get("patience")
     most = as_number(config.get("max_trials"))
-    trials = trials_at_most(most) if most >= NO_END else _counted(config.get("max_trials"), "trial")
+    trials = (
+        trials_at_most(most, config.get("method"))
+        if most >= NO_END
+        else _counted(config.get("max_trials"), "trial")
+    )
     return (
         f"{trials} of up to "
         f"{_counted(config.get('max_epochs'), 'epoch')}, "

@@ -19,7 +19,7 @@ from experiments.hyperparameters.space import explore, fixed, has_phases
 from experiments.methods.guidance import chosen_method
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.record.errors import InterruptedSearchError, UserError
-from experiments.record.formatting import plural
+from experiments.record.formatting import NO_END, plural
 from experiments.search.resuming import resume_search
 from experiments.studies.status import status_text
 from search_spaces.mnist_cnn import MnistCnn
@@ -365,6 +365,8 @@ def test_auto_chooses_by_budget_and_space() -> None:
     assert choice(wide, max_trials=30, max_epochs=2) == ("tpe", None)
     assert choice(wide, max_trials=30, max_epochs=9) == ("tpe", "asha")
     assert choice(wide, max_trials=30, max_epochs=9, executions_per_trial=2) == ("tpe", None)
+    assert choice(wide, max_trials=NO_END, max_epochs=9) == ("tpe", "asha")  # a deadline alone
+    assert choice(small, max_trials=NO_END, max_epochs=9) == ("tpe", "asha")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.display.base import Display
+from experiments.record.formatting import NO_END
 from experiments.record.lock import is_running, locked
-from experiments.search.resume import changed_config, may_be_picked_again
+from experiments.search.resume import changed_config, check_end, may_be_picked_again
 from experiments.search.resuming import resume_search
 from reports import load_study
 from reports.analysis.facts import facts
@@ -347,3 +348,17 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(study: Path, small_disk: Pa
     after = load_study(full).trials
     assert after["status"].tolist() == ["completed"] * 4
     assert after["score"].tolist()[:2] == before["score"].tolist()
+
+
+def test_a_search_that_its_deadline_limited_is_limited_again(study: Path) -> None:
+    def open_ended(record: dict[str, Any]) -> None:
+        record["config"] |= {"method": "tpe", "max_trials": NO_END}
+
+    edit(study, open_ended)
+    record = json.loads((study / "study.json").read_text())
+    folder, recorded = study, record["config"]
+    with pytest.raises(UserError, match=r"--deadline to go on, or --max-trials \d+ to finish"):
+        resume_search(folder, changes={"max_epochs": 9})
+    check_end(folder, recorded, {"deadline": "5m"})
+    check_end(folder, recorded, {"max_trials": 30})
+    check_end(folder, recorded | {"method": "grid"}, {})  # ends by itself
