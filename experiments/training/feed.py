@@ -45,7 +45,7 @@ class Feed:
         self.num_batches = -(-len(labels) // batch_size)
         self._views = views
         self._labels = labels
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._augment = augment
         self._weights = None if class_weights is None else np.array(class_weights, np.float32)
@@ -65,8 +65,21 @@ class Feed:
 
     def batch(self, index: int) -> tuple[Array, ...]:
         """Returns inputs, labels and, if classes are weighed, weights of a batch of this epoch."""
+        return self._rows(slice(index * self.batch_size, (index + 1) * self.batch_size), index + 1)
+
+    def epoch_rows(self) -> tuple[Array, ...]:
+        """Returns the rows of all batches of this epoch, in order; nothing may be augmented."""
+        assert self._augment is None
+        return self._rows(slice(None), 0)
+
+    @property
+    def epoch_bytes(self) -> int:
+        """Bytes of the inputs of an epoch."""
+        one = self._views[0](np.zeros(1, np.int64))
+        return int(one.nbytes) * len(self._labels)
+
+    def _rows(self, chosen: slice, number: int) -> tuple[Array, ...]:
         order, views = self._draw()
-        chosen = slice(index * self._batch_size, (index + 1) * self._batch_size)
         positions, drawn = order[chosen], views[chosen]
         inputs = self._views[0](positions)
         for view in range(1, len(self._views)):
@@ -75,32 +88,41 @@ class Feed:
                 inputs[shown] = self._views[view](positions[shown])
         if self._augment is not None and self._seed is not None:
             # Not from 0: a generator takes no notice of zeros at the end of its seed.
-            rng = np.random.default_rng([self._seed, self.epoch, index + 1])
+            rng = np.random.default_rng([self._seed, self.epoch, number])
             inputs = self._augment(inputs, rng)
         labels = self._labels[positions]
         return (
             (inputs, labels) if self._weights is None else (inputs, labels, self._weights[labels])
         )
 
-    def dataset(self) -> tf.data.Dataset:
-        """Returns the batches as a dataset; each iteration over it is the epoch `epoch`."""
+    def dataset(self, by_epoch: bool = False) -> tf.data.Dataset:
+        """Returns the batches as a dataset; each iteration over it is the epoch `epoch`.
+
+        Args:
+            by_epoch: Whether its one element is all rows of the epoch instead, see `epoch_rows`.
+        """
         example, *_ = first = self.batch(0)
         kinds = [tf.as_dtype(part.dtype) for part in first]
+        count = 1 if by_epoch else self.num_batches
+
+        def rows(index: np.int64) -> tuple[Array, ...]:
+            return self.epoch_rows() if by_epoch else self.batch(int(index))
 
         def load(index: tf.Tensor) -> tuple[Any, ...]:
-            inputs, *others = tf.numpy_function(self.batch, [index], kinds, stateful=True)
+            inputs, *others = tf.numpy_function(rows, [index], kinds, stateful=True)
             inputs.set_shape((None, *example.shape[1:]))
             for other, known in zip(others, first[1:], strict=True):
                 other.set_shape((None, *known.shape[1:]))
             return inputs, *others
 
-        dataset = tf.data.Dataset.range(self.num_batches).map(load).prefetch(2)
+        dataset = tf.data.Dataset.range(count).map(load)
+        dataset = dataset if by_epoch else dataset.prefetch(2)
         # There is nothing to tune. A discarded iterator waits for the tuner to wake up: it sleeps
         # for 10 ms at first, then twice as long each time, for up to a minute.
         options = tf.data.Options()
         options.autotune.enabled = False
         dataset = dataset.with_options(options)
-        return dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
+        return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def rows_of(array: Array, view: str | None = None) -> Rows:

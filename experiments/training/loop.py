@@ -14,7 +14,11 @@ import tensorflow as tf
 
 
 def install(
-    model: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset, steps: int
+    model: keras.Model,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    steps: int,
+    sizes: tuple[int, int] | None = None,
 ) -> None:
     """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
@@ -25,13 +29,16 @@ def install(
         train: The batches to train on.
         validation: The batches to evaluate on.
         steps: Batches per call into the graph.
+        sizes: Rows of a batch of training and of validation, where the one element of each dataset
+            is all rows of an epoch: batches are cut from it in the graph.
     """
     if model.run_eagerly or model.loss is None:
         return
     _make_variables(model, validation)
     model.steps_per_execution = steps
-    _replace(model, "train_function", "make_train_function", model.train_step)
-    _replace(model, "test_function", "make_test_function", model.test_step)
+    train_size, test_size = sizes or (None, None)
+    _replace(model, "train_function", "make_train_function", model.train_step, train_size)
+    _replace(model, "test_function", "make_test_function", model.test_step, test_size)
     model.make_train_function()
     model.train_function.get_concrete_function(iter(train))
     model.make_test_function()
@@ -48,13 +55,33 @@ def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:
     model.reset_metrics()
 
 
-def _replace(model: keras.Model, name: str, maker: str, step: Callable[[Any], Any]) -> None:
+def _replace(
+    model: keras.Model, name: str, maker: str, step: Callable[[Any], Any], size: int | None
+) -> None:
     def make(self: Any, force: bool = False) -> None:
         if getattr(self, name) is None or force:
-            setattr(self, name, _looped(self, step))
+            setattr(self, name, _looped(self, step) if size is None else _cut(self, step, size))
 
     setattr(model, maker, types.MethodType(make, model))
     setattr(model, name, None)
+
+
+def _cut(model: keras.Model, step: Callable[[Any], Any], size: int) -> Any:
+    """Returns a function that runs all batches of `size` rows of an iterator's one element."""
+    one = tf.function(step, jit_compile=True) if model.jit_compile else step
+
+    def run(iterator: Any) -> Any:
+        rows = iterator.get_next()
+        count = tf.shape(rows[0])[0]
+
+        def body(first: Any) -> Any:
+            one(tuple(part[first : first + size] for part in rows))
+            return first + size
+
+        tf.while_loop(lambda first: first < count, body, (tf.constant(0),))
+        return model.get_metrics_result()
+
+    return tf.function(run, autograph=False)
 
 
 def _looped(model: keras.Model, step: Callable[[Any], Any]) -> Any:

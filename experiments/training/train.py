@@ -23,7 +23,7 @@ from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
 
 _VALIDATION_BATCH = 64
-_VECTOR_STEPS = 256  # batches of feature vectors take less time than calls
+_MOST_EPOCH_BYTES = 256 * 2**20  # of feature vectors, gathered at once instead of by batch
 _COLLECT_EVERY = 8  # a full garbage collection takes as long as a small model's epoch
 _trainings = count(1)
 
@@ -190,11 +190,16 @@ def _fit_phase(
 ) -> None:
     weights = _class_weights(network)
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed, weights)
-    vectors = phase_inputs.cut is not None and len(model.input_shape) == 2
-    steps = min(_VECTOR_STEPS, train.num_batches) if vectors else network.space.steps_per_execution
-    train_batches, validation_batches = train.dataset(), validation.dataset()
+    by_epoch = (
+        phase_inputs.cut is not None
+        and len(model.input_shape) == 2
+        and train.epoch_bytes <= _MOST_EPOCH_BYTES
+    )
+    steps = 1 if by_epoch else network.space.steps_per_execution
+    sizes = (train.batch_size, validation.batch_size) if by_epoch else None
+    train_batches, validation_batches = train.dataset(by_epoch), validation.dataset(by_epoch)
     with timed(recorder.execution, "trace"):
-        loop.install(model, train_batches, validation_batches, steps)
+        loop.install(model, train_batches, validation_batches, steps, sizes)
     if goes_on is not None:
         assign(model.variables, goes_on.variables)
         assign(model.optimizer.variables, goes_on.optimizer)

@@ -21,7 +21,7 @@ def images(count: int = 100) -> Any:
 LABELS = np.arange(100) % 3
 
 
-def trained(lean: bool, steps: int) -> dict[str, list[float]]:
+def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[float]]:
     keras.utils.set_random_seed(5)
     inputs = keras.Input((6, 4, 1))
     x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -34,10 +34,10 @@ def trained(lean: bool, steps: int) -> dict[str, list[float]]:
         steps_per_execution=steps,
         jit_compile=False,
     )
-    train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset()
-    validation = Feed([rows_of(images())], LABELS, 16).dataset()
+    train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset(by_epoch)
+    validation = Feed([rows_of(images())], LABELS, 16).dataset(by_epoch)
     if lean:
-        loop.install(model, train, validation, steps)
+        loop.install(model, train, validation, steps, (8, 16) if by_epoch else None)
     history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False)
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
@@ -48,6 +48,20 @@ def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
     assert list(lean) == list(keras_own)
     for name, values in keras_own.items():
         assert lean[name] == pytest.approx(values, rel=1e-5)
+
+
+def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
+    assert trained(True, 1, by_epoch=True) == trained(True, 5)
+
+
+def test_an_epoch_of_rows_is_its_batches() -> None:
+    views = [rows_of(images()), rows_of(images()[:, ::-1])]
+    feed = Feed(views, LABELS, 8, seed=2, class_weights=[1.0, 2.0, 3.0])
+    feed.epoch = 3
+    batches = zip(*(feed.batch(i) for i in range(feed.num_batches)), strict=True)
+    for whole, parts in zip(feed.epoch_rows(), batches, strict=True):
+        assert np.array_equal(whole, np.concatenate(parts))
+    assert feed.epoch_bytes == images().nbytes
 
 
 def test_an_epoch_is_the_same_whatever_ran_before() -> None:
