@@ -6,7 +6,6 @@ workers. Where it has them wait for a round to end, they ask again when the next
 """
 
 import argparse
-import heapq
 import os
 import random
 import tempfile
@@ -17,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_tuner
 import numpy as np
 from contenders import OBJECTIVE, keras_tuner_seed
+from events import simulate
 from simulated import score, space
 
 from experiments.methods.oracles.hyperband import HyperbandOracle
@@ -77,51 +77,13 @@ def run(name: str, num_workers: int, num_trials: int, seed: int) -> tuple[float,
     with tempfile.TemporaryDirectory() as folder:
         oracle = make(name, folder, num_trials, seed)
         # One sweep is as many trials as it is.
-        return simulate(oracle, num_workers, 10**6 if name == _KERAS_TUNER else num_trials)
+        most = 10**6 if name == _KERAS_TUNER else num_trials
+        return simulate(oracle, num_workers, _EPOCHS, reached, seconds, most).busy
 
 
-def simulate(oracle: Any, num_workers: int, num_trials: int) -> tuple[float, ...]:
-    """Runs trials on workers in simulated time, an epoch at a time, in the order of their ends.
-
-    Returns:
-        Busy seconds over all seconds of the workers: until the last trial begins, and to the end.
-    """
-    now, busy, begun, at_last_begin = 0.0, 0.0, 0, (0.0, 0.0)
-    idle = list(range(num_workers))
-    events: list[tuple[float, int, Any, int]] = []  # end of an epoch, worker, trial, epoch
-    while True:
-        for worker in list(idle) if begun < num_trials else []:
-            trial = oracle.create_trial(f"worker{worker}")
-            if trial.status != "RUNNING":
-                continue
-            begun, at_last_begin = begun + 1, (busy, now)
-            idle.remove(worker)
-            first = int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
-            heapq.heappush(events, (now + seconds(trial), worker, trial, first))
-        if not events:
-            spans = (at_last_begin, (busy, now))
-            return tuple(worked / (span * num_workers) for worked, span in spans)
-        before = now
-        now, worker, trial, epoch = heapq.heappop(events)
-        busy += (now - before) * (num_workers - len(idle))
-        if goes_on(oracle, trial, epoch):
-            heapq.heappush(events, (now + seconds(trial), worker, trial, epoch + 1))
-        else:
-            idle.append(worker)
-
-
-def goes_on(oracle: Any, trial: Any, epoch: int) -> bool:
-    """Reports an epoch; ends the trial if it was the last, or if it is to be stopped."""
-    values = trial.hyperparameters.values
-    reached = score(values, epoch + 1)
-    answer = oracle.update_trial(trial.trial_id, {OBJECTIVE.name: reached}, step=epoch)
-    if epoch + 1 < int(values.get("tuner/epochs", _EPOCHS)):
-        if answer.status != "STOPPED":
-            return True
-        trial.message = f"pruned after {epoch + 1} epochs"
-    trial.status = "COMPLETED"
-    oracle.end_trial(trial)
-    return False
+def reached(trial: Any, epoch: int) -> float:
+    """Returns what a trial has reached after an epoch, counted from 0."""
+    return score(trial.hyperparameters.values, epoch + 1)
 
 
 def seconds(trial: Any) -> float:

@@ -43,24 +43,23 @@ _STARTING_POINTS: tuple[Mapping[str, Any], ...] = (
     | {"dense_layers": 0, "kernel_size": 5, "dropout": 0.4, "learning_rate": 2e-3}
     | {"augment": "affine"},
     _NORMED
+    | _blocks(64, 128, 128)
+    | {"dense_layers": 0, "dropout": 0.4, "learning_rate": 2e-3, "augment": "affine"},
+    _NORMED
     | _blocks(32, 64)
     | {"dense_layers": 1, "dense_units_0": 128, "dropout": 0.4, "augment": "shift"},
     _NORMED
-    | _blocks(64, 128, 128)
-    | {"dense_layers": 0, "dropout": 0.4, "learning_rate": 2e-3, "augment": "affine"},
+    | _blocks(32, 64, 128, 128)
+    | {"dense_layers": 0, "kernel_size": 5, "dropout": 0.3, "learning_rate": 2e-3}
+    | {"augment": "affine"},
+    _blocks(32, 64) | {"dense_layers": 1, "dense_units_0": 128, "dropout": 0.4},
     _NORMED
     | _blocks(32, 64, 128)
     | {"dense_layers": 0, "kernel_size": 5, "pooling": "stride", "dropout": 0.3}
     | {"learning_rate": 2e-3},
-    _blocks(32, 64) | {"dense_layers": 1, "dense_units_0": 128, "dropout": 0.4},
-    _NORMED
-    | _blocks(32, 64, 128, 128)
-    | {"dense_layers": 0, "dropout": 0.3, "learning_rate": 2e-3, "batch_size": 32}
-    | {"augment": "shift"},
     _NORMED
     | _blocks(64, 128, 128)
-    | {"dense_layers": 0, "head": "average", "learning_rate": 4e-3, "batch_size": 128}
-    | {"kernel_size": 5},
+    | {"dense_layers": 0, "head": "average", "learning_rate": 4e-3, "batch_size": 128},
 )
 
 
