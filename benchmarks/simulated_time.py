@@ -1,0 +1,271 @@
+"""Simulated time until a search knows a network that is nearly the best there is.
+
+Trials are predicted from recorded ones (see surrogate.py): what they reach after each epoch, to
+which noise is added that the search sees and the figures do not, and the seconds of an epoch, if
+they were recorded (else one). The suite's own oracles and pruners run, Keras Tuner's own, and
+Optuna's sampler with its own pruner, on workers in simulated time.
+
+A search answers with the trial of the best score that it has seen. It is there when the score of
+that trial without noise, after the epochs that it was trained, is within `--within` points of the
+best, and stays there. Seeds 0 to 9 are for choosing, others for claims.
+"""
+
+import argparse
+import multiprocessing
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras_tuner
+import numpy as np
+import optuna
+from contenders import OBJECTIVE, keras_tuner_seed, suggest
+from events import Incumbents, simulate
+from surrogate import SPACES, Surrogate
+from threadpoolctl import threadpool_limits
+
+from experiments.config import SearchConfig
+from experiments.hyperparameters.optuna_space import SpaceMap
+from experiments.methods.guidance import given_points
+from experiments.methods.make import make_oracle
+from experiments.process.hardware import num_cores
+
+_SHARES = (0.125, 0.25, 0.5, 1.0)  # of the budget, at which regret is shown
+Make = Callable[[Surrogate, int, int, str], Any]
+
+
+def main() -> None:
+    """Runs the searches, and prints times and regrets."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--space", choices=SPACES, default=SPACES[0])
+    parser.add_argument("--first-seed", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--within", type=float, default=0.3, help="points of accuracy")
+    parser.add_argument("--noise", type=float, default=0.3, help="points, standard deviation")
+    parser.add_argument("--full-trials", type=int, default=80, help="budget, in full trials")
+    parser.add_argument("--methods", help="some of them, separated by |")
+    given = parser.parse_args()
+    if given.quick:
+        given.seeds, given.full_trials = 3, 20
+    methods = given.methods.split("|") if given.methods else list(METHODS)
+    surrogate = surrogate_of(given.space)
+    best = surrogate.best_known()
+    unit = "s" if surrogate.has_seconds else "epochs"
+    print(
+        f"{given.space}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
+        f"best {best:.4f}; {given.workers} workers, noise {given.noise:g} points, seeds "
+        f"{given.first_seed} to {given.first_seed + given.seeds - 1}"
+    )
+    context = multiprocessing.get_context("spawn")
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    with ProcessPoolExecutor(num_cores(), context, partial(threadpool_limits, 1)) as pool:
+        futures = {
+            (m, s): pool.submit(
+                run, given.space, m, s, given.workers, given.noise, given.full_trials
+            )
+            for m, s in product(methods, seeds)
+        }
+        found = {m: [futures[m, s].result() for s in seeds] for m in methods}
+    budget = budget_of(surrogate, given.full_trials, given.workers)
+    times = {m: [reached(r, best, given.within) for r in runs] for m, runs in found.items()}
+    ours = np.array(times[methods[0]])
+    print(f"budget {budget:.0f} {unit}; regret in points after each share, median / worst")
+    print(f"{'method':34}" + "".join(f"{f'{s:.0%}':>15}" for s in _SHARES) + f"{'there':>24}")
+    for method, runs in found.items():
+        columns = [[100 * (best - true_at(r, share * budget)) for r in runs] for share in _SHARES]
+        cells = [f"{np.median(c):.2f} / {max(c):.2f}" for c in columns]
+        there = np.array(times[method])
+        shown = f"{np.isfinite(there).mean():.0%}, median {np.median(there):.0f}"
+        print(f"{method:34}" + "".join(f"{c:>15}" for c in cells) + f"{shown:>24}", flush=True)
+    for method in methods[1:]:
+        theirs = np.minimum(np.array(times[method]), budget)  # at least as long
+        ratios = theirs / np.minimum(ours, budget)
+        print(
+            f"{method} over {methods[0]}: median {np.median(ratios):.2f}, least {ratios.min():.2f}"
+        )
+
+
+Steps = list[tuple[float, float]]  # seconds, and the true score of the answer from then on
+
+
+def reached(steps: Steps, best: float, within: float) -> float:
+    """Returns the time from which on the answer is within so many points of the best."""
+    since = float("inf")
+    for at, true in steps:
+        if 100 * (best - true) > within:
+            since = float("inf")
+        elif since == float("inf"):
+            since = at
+    return since
+
+
+def true_at(steps: Steps, seconds: float) -> float:
+    """Returns the true score of the answer at a time; 0 before there is one."""
+    return next((true for at, true in reversed(steps) if at <= seconds), 0.0)
+
+
+def budget_of(surrogate: Surrogate, full_trials: int, workers: int) -> float:
+    """Returns the seconds that so many trials drawn at random take on the workers."""
+    rng = np.random.default_rng(0)
+    drawn = [surrogate.seconds(surrogate.random(rng)) for _ in range(200)]
+    return float(np.mean(drawn)) * surrogate.epochs * full_trials / workers
+
+
+def run(space: str, method: str, seed: int, workers: int, noise: float, full_trials: int) -> Steps:
+    """Runs one search; returns what it would have answered, and when."""
+    surrogate = surrogate_of(space)
+
+    def own(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if "/" not in name}
+
+    def score(trial: Any, epoch: int) -> float:
+        values = own(trial.hyperparameters.values)
+        # A network that is trained on has no other luck: noise is the trial's, by epoch.
+        key = zlib.crc32(repr((sorted(values.items()), epoch, seed)).encode())
+        shift = np.random.default_rng(key).normal(0.0, noise / 100)
+        return float(np.clip(surrogate.curve(values)[epoch] + shift, 0.0, 1.0))
+
+    incumbents = Incumbents()
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = METHODS[method](surrogate, seed, full_trials, folder)
+        simulate(
+            oracle,
+            workers,
+            surrogate.epochs,
+            score,
+            lambda trial: surrogate.seconds(own(trial.hyperparameters.values)),
+            10**6,
+            budget_of(surrogate, full_trials, workers),
+            incumbents,
+        )
+    answers = zip(incumbents.times, incumbents.trials, strict=True)
+    return [(at, surrogate.curve(own(values))[epoch]) for at, (values, epoch) in answers]
+
+
+def _suite(
+    surrogate: Surrogate,
+    seed: int,
+    full_trials: int,
+    folder: str,
+    starting_points: bool = True,
+    **options: Any,
+) -> Any:
+    config = SearchConfig(
+        surrogate.name,
+        max_trials=40 * full_trials,
+        max_epochs=surrogate.epochs,
+        seed=seed,
+        starting_points=starting_points,
+        **options,
+    )
+    oracle = make_oracle(config, surrogate.space.copy(), points=_points(surrogate, config))
+    oracle._set_project_dir(folder, "project")
+    return oracle
+
+
+def _points(surrogate: Surrogate, config: SearchConfig) -> list[dict[str, Any]]:
+    declared = surrogate.hypermodel.starting_points()
+    return given_points({}, config, surrogate.space, declared).every
+
+
+def _keras_tuner(
+    cls: Any, surrogate: Surrogate, seed: int, full_trials: int, folder: str, **options: Any
+) -> Any:
+    oracle = cls(
+        objective=OBJECTIVE,
+        hyperparameters=surrogate.space.copy(),
+        seed=keras_tuner_seed(seed),
+        **options,
+    )
+    oracle.verbose = 0
+    oracle.save = lambda: None
+    oracle._set_project_dir(folder, "project")
+    return oracle
+
+
+def _banded(surrogate: Surrogate, seed: int, full_trials: int, folder: str) -> Any:
+    cls = keras_tuner.oracles.HyperbandOracle
+    options = {"max_epochs": surrogate.epochs, "hyperband_iterations": 1000}
+    return _keras_tuner(cls, surrogate, seed, full_trials, folder, **options)
+
+
+class _Optuna:
+    """Optuna's own sampler and pruner, as its users call them."""
+
+    def __init__(self, surrogate: Surrogate, seed: int, pruner: Any) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = SpaceMap(surrogate.space.space)
+        sampler = optuna.samplers.TPESampler(seed=seed)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        self._trials: dict[str, Any] = {}
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """Asks for a trial."""
+        asked = self._study.ask()
+        values = self._space.values(lambda parameter: suggest(asked, parameter))
+        trial = SimpleNamespace(
+            trial_id=str(asked.number),
+            status="RUNNING",
+            hyperparameters=SimpleNamespace(values=values),
+            asked=asked,
+            scores=[],
+            message=None,
+        )
+        self._trials[trial.trial_id] = trial
+        return trial
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int) -> Any:
+        """Reports an epoch."""
+        trial = self._trials[trial_id]
+        score = metrics[OBJECTIVE.name]
+        trial.scores.append(score)
+        trial.asked.report(score, step)
+        return SimpleNamespace(status="STOPPED" if trial.asked.should_prune() else "RUNNING")
+
+    def end_trial(self, trial: Any) -> None:
+        """Tells the result."""
+        pruned = str(trial.message).startswith("pruned")
+        state = optuna.trial.TrialState.PRUNED if pruned else None
+        self._study.tell(trial.asked, None if pruned else max(trial.scores), state=state)
+
+
+@cache
+def surrogate_of(name: str) -> Surrogate:
+    """Returns the surrogate of a space, which is fitted once a process."""
+    return Surrogate(name)
+
+
+def _optuna(pruner: Any, surrogate: Surrogate, seed: int, full_trials: int, folder: str) -> Any:
+    return _Optuna(surrogate, seed, pruner())
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "tpe + asha": partial(_suite, method="tpe", pruner="asha"),
+    "tpe + asha, no starting points": partial(
+        _suite, method="tpe", pruner="asha", starting_points=False
+    ),
+    "tpe": partial(_suite, method="tpe", pruner="none"),
+    "random + asha": partial(_suite, method="random", pruner="asha"),
+    "Keras Tuner random": partial(
+        _keras_tuner, keras_tuner.oracles.RandomSearchOracle, max_trials=10**5
+    ),
+    "Keras Tuner Hyperband": _banded,
+    "Keras Tuner Bayesian": partial(
+        _keras_tuner, keras_tuner.oracles.BayesianOptimizationOracle, max_trials=10**5
+    ),
+    "Optuna TPE + median": partial(_optuna, optuna.pruners.MedianPruner),
+    "Optuna TPE + Hyperband": partial(_optuna, optuna.pruners.HyperbandPruner),
+}
+
+if __name__ == "__main__":
+    main()
