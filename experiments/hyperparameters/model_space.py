@@ -1,7 +1,7 @@
 """A user's own model as a search space: a `build_model(hp)` function or a `HyperModel`."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 from experiments.data.prepare import PreparedData
 from experiments.data.sources.base import Inputs, Wanted
 from experiments.hyperparameters.combinations import point_with
+from experiments.hyperparameters.declared import declared_points
 from experiments.hyperparameters.model_checks import (
     check_fits,
     check_inputs,
@@ -107,6 +108,10 @@ class ModelSpace(ImageSpace):
         """Calls a user's function or class with what it takes of the dataset."""
         taken = {n: v for n, v in self._facts.items() if n in _parameters(callee)}
         return callee(*arguments, **taken)
+
+    def starting_points(self) -> Sequence[Mapping[str, Any]]:
+        """Returns the points that the user's model declares."""
+        return declared_points(self._maker)
 
     def report(self, metric: str) -> None:
         """Does nothing: the model comes with its metrics."""

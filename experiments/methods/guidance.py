@@ -206,6 +206,11 @@ def _starting_points(
     fixed = {hp.name: hp.value for hp in space.space if isinstance(hp, hp_module.Fixed)}
     found: list[dict[str, Any]] = []
     for point in declared:
+        if unknown := [name for name in point if name not in own]:
+            raise UserError(
+                f"starting point {dict(point)}: no such hyperparameter {unknown[0]!r}; there are "
+                f"{', '.join(own)}"
+            )
         wanted = mapped.encoded(own | dict(point) | fixed)
         values = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
         if values not in [*points, *found]:

@@ -31,6 +31,7 @@ from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
+from experiments.hyperparameters.declared import declared_points
 from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of
@@ -158,6 +159,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             )
         if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
             hypermodel = hypermodel()
+        self._declared = declared_points(hypermodel)
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
@@ -301,7 +303,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         study |= {"config": config.as_dict(), "script": self._script()}
         points: GivenPoints | None = None
         if config.method in optuna_methods():
-            points = given_points(study, config, self.oracle.hyperparameters)
+            points = given_points(study, config, self.oracle.hyperparameters, self._declared)
         self._set_oracle(
             config, earlier=from_record(study), points=points.every if points else None
         )

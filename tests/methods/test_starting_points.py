@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
+import keras_tuner
+import numpy as np
 import pytest
 
-from experiments import SearchConfig, run_search
+import experiments
+from experiments import SearchConfig, UserError, run_search
 from experiments.display.base import Display
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.hyperparameters.space import explore, fixed
@@ -14,6 +18,7 @@ from experiments.methods.guidance import given_points
 from experiments.search.resuming import resume_search
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
+from tests.hyperparameters.own_models import build, write
 
 _BASES = {
     "base": "MobileNet,MobileNetV2",
@@ -134,3 +139,41 @@ def test_a_search_says_and_records_them(
     resume_search(folder, changes={"max_trials": 5})
     record = json.loads((folder / "study.json").read_text())
     assert record["config"]["starting_points"] is False
+
+
+def test_a_model_of_ones_own_declares_them_too(tmp_path: Path) -> None:
+    def build_model(hp: keras_tuner.HyperParameters) -> keras.Model:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 64))])
+        model.compile("adam", "mse")
+        return model
+
+    build_model.starting_points = [{"units": 7}, {"units": 9}]  # type: ignore[attr-defined]
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+
+    def searched(name: str, **options: Any) -> list[int]:
+        tuner = experiments.Tuner(
+            build_model, "val_loss", 5, directory=tmp_path, project_name=name, **options
+        )
+        tuner.search(x, x[:, :1], validation_data=(x, x[:, :1]), epochs=1, verbose=0)
+        return [t.hyperparameters.get("units") for t in tuner.oracle.trials.values()]
+
+    assert searched("taken", method="tpe")[:3] == [1, 7, 9]
+    build_model.starting_points = [{"unit": 7}]  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="no such hyperparameter 'unit'; there are units"):
+        searched("unknown", method="tpe")
+    build_model.starting_points = 5  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"should be a list of mappings.*; got 5"):
+        searched("wrong", method="tpe")
+
+
+def test_a_file_of_ones_own_declares_them_too(
+    tmp_path: Path, cache_dir: Path, without_report: None
+) -> None:
+    path = write(tmp_path, build(), "build_model.starting_points = [{'units': 8}]")
+    asked = SearchConfig(
+        path, dataset="digits", method="tpe", pruner="none", max_trials=3, max_epochs=1, confirm=0,
+        workers=0, sample=200, name="s", runs_dir=tmp_path / "runs", cache_dir=cache_dir,
+    )  # fmt: skip
+    folder = run_search(asked).folder
+    record = json.loads((folder / "study.json").read_text())
+    assert record["sessions"][0]["points"] == [{"units": 4}, {"units": 8}]
