@@ -255,6 +255,11 @@ BAD: list[tuple[Any, str]] = [
     ((ROWS, 3), "'y_train' is a single int"),
     (([[1], [2, 3]], [0, 1]), "'x_train' is no array of numbers"),
     (([object()], [0]), "'x_train' holds Python objects"),
+    ((ROWS, VALUES[:-1]), "'x_train' has .* 'y_train' has .*: expected"),
+    (((ROWS, VALUES), (ROWS, VALUES[:3])), "'x_val' has 60 rows and 'y_val' has 3 labels"),
+    ({"x_train": ROWS}, "there is 'x_train' but no array 'y_train'"),
+    ({"x_val": ROWS, "y_val": VALUES}, "there is no array 'x_train'"),
+    ((ROWS[:0], VALUES[:0]), "'x_train'"),
 ]
 
 

@@ -68,6 +68,15 @@ def dataset_of_arrays(
         raise UserError(f"dataset {name!r}: {error}") from None
 
 
+def check_pairs(arrays: Mapping[str, object]) -> None:
+    """Checks what no space takes: a missing partner, other numbers of rows, no rows.
+
+    Raises:
+        WrongArraysError: It is so.
+    """
+    _pairs(arrays, Wanted(arrays=True, targets=None))
+
+
 def _dataset(
     name: str, arrays: Mapping[str, object], notes: Sequence[str], wanted: Wanted
 ) -> RawDataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.data.cache_use import begun, publish, touch
-from experiments.data.sources.arrays import KNOWN, dataset_of_arrays
+from experiments.data.sources.arrays import KNOWN, check_pairs, dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.data.sources.npz import read_npz
 from experiments.data.sources.rows import Array, WrongArraysError, as_array
@@ -42,6 +42,7 @@ def keep_given(data: object, cache_dir: Path) -> str:
     """
     try:
         arrays = {name: _own_array(name, value) for name, value in _by_name(data).items()}
+        check_pairs(arrays)  # before anything is written
     except WrongArraysError as error:
         raise UserError(f"data: {error}") from None
     fingerprint = _fingerprint(arrays)
