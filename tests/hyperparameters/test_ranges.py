@@ -48,7 +48,6 @@ def test_what_the_space_holds_is_opened_by_range_or_fix() -> None:
     decay = hyperparameter(searched(weight_decay="1e-5:1e-2"), "weight_decay")
     assert (decay.min_value, decay.max_value, decay.sampling) == (1e-5, 1e-2, "log")
     assert hyperparameter(searched(warmup_epochs="0:3"), "warmup_epochs").default == 0
-    assert searched({"convs_per_block": 2}).values["convs_per_block"] == 2
     assert searched({"label_smoothing": "0.1"}).values["label_smoothing"] == 0.1
     assert searched({"weight_decay": "0"}).values["weight_decay"] == 0  # outside its log range
     with pytest.raises(UserError, match="label_smoothing=7: expected number from 0 to"):
