@@ -13,9 +13,12 @@ from reports.study.study import Study
 _MOST_BYTES = 2_500_000  # of a table; larger ones lie beside the page
 
 
+_NO_CELLS = ["step_seconds", "kept_parts"]  # columns of `Study.trials` that hold no single value
+
+
 def csv_of(frame: pd.DataFrame) -> str:
-    """Returns a frame as CSV."""
-    return frame.to_csv(index=False)
+    """Returns a frame as CSV, its columns of single values."""
+    return frame.drop(columns=_NO_CELLS, errors="ignore").to_csv(index=False)
 
 
 def csv_link(csv: str) -> str | None:
@@ -28,7 +31,7 @@ def csv_link(csv: str) -> str | None:
 
 def trials_json(study: Study) -> str:
     """Returns all trials as JSON that is safe in a script element."""
-    left_out = {"traceback", "scores", "step_seconds", "kept_parts"}
+    left_out = {"traceback", "scores", *_NO_CELLS}
     columns = [name for name in study.trials.columns if name not in left_out]
     objectives = [{"name": o.name, "direction": o.direction} for o in study.objectives]
     payload = {
