@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _FIELDS = (
     "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs",
+    "latency_ms", "feature_seconds", "origin", "initial_epoch", "planned_epochs", "total_epochs",
+)  # fmt: skip
+_COSTS = (
+    "trainable_parameters", "frozen_parameters", "flops", "latency_ms", "feature_seconds"
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
 
@@ -78,10 +81,7 @@ def _trial_row(
         "worker": _optional(result.get("worker"), 40),
         "attempts": _attempts(result.get("attempts")),
         **_fidelity(values, result, executions),
-        **{
-            name: as_number(result.get(name))
-            for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
-        },
+        **{name: as_number(result.get(name)) for name in _COSTS},
     } | {
         column: value_of(hp, values.get(hp["name"]))
         for column, hp in hyperparameters.items()
