@@ -53,6 +53,11 @@ class Costed:
     groups: tuple[frozenset[str], ...] = ()
     positions: tuple[int, ...] = field(default=())
 
+    @property
+    def is_share(self) -> bool:
+        """Whether scores are accuracies, whose differences are told in points."""
+        return self.metric.endswith("accuracy")
+
     def is_alike(self, first: int, second: int) -> bool:
         """Whether a test could not tell two networks apart."""
         pair = {self.names[first], self.names[second]}
@@ -65,7 +70,7 @@ def cost_title(cost: str, noun: str) -> str:
         PARAMETERS: PARAMETERS,
         FLOPS: f"FLOPs per {noun}",
         LATENCY: f"latency, ms per {noun}",
-        FEATURES: f"features, seconds per 1,000 {noun}s",
+        FEATURES: f"features, s per 1,000 {noun}s",
     }[cost]
 
 
@@ -201,8 +206,11 @@ def phone_sentence(costed: Costed) -> str:
             "less is far behind"
         )
     elif knee is None:
-        others = [_against(costed, cost, int(p), best) for p in front.members[1:]]
-        answer = f"no knee stands out. {costed.names[best]} is the best; {listed(others, 8)}"
+        others = [_beside(costed, cost, int(p), best) for p in front.members[1:]]
+        answer = (
+            f"no knee stands out. Against the best, {costed.names[best]}, and its {_less(cost)}: "
+            f"{listed(others, 8)}"
+        )
     else:
         answer = f"{_against(costed, cost, knee, best)}: the knee"
     return f"On a phone: {answer}.{_equal_but_cheaper(costed, cost, best, knee)}"
@@ -210,16 +218,26 @@ def phone_sentence(costed: Costed) -> str:
 
 def _against(costed: Costed, cost: str, place: int, best: int) -> str:
     """`A: 0.40 points below the best (B) at 1/3.1 of its latency (2.1 against 6.5 ms)`."""
-    gap = abs(costed.scores[place].mean - costed.scores[best].mean)
     values = costed.costs[cost]
-    share = f"1/{values[best] / values[place]:.3g}"
     unit = {LATENCY: " ms", FEATURES: " s"}.get(cost, "")
     amounts = f"{compact(values[place])} against {compact(values[best])}{unit}"
-    behind = f"{100 * gap:.2f} points" if costed.metric.endswith("accuracy") else score(gap)
+    behind, share = _lost(costed, place, best), values[best] / values[place]
     return (
-        f"{costed.names[place]}: {behind} below the best, {costed.names[best]}, at {share} of "
+        f"{costed.names[place]}: {behind} the best, {costed.names[best]}, at 1/{share:.3g} of "
         f"its {_less(cost)} ({amounts})"
     )
+
+
+def _beside(costed: Costed, cost: str, place: int, best: int) -> str:
+    share = costed.costs[cost][best] / costed.costs[cost][place]
+    return f"{costed.names[place]} is {_lost(costed, place, best)} it at 1/{share:.3g}"
+
+
+def _lost(costed: Costed, place: int, best: int) -> str:
+    """`0.40 points below`, `0.0123 above`."""
+    gap = abs(costed.scores[place].mean - costed.scores[best].mean)
+    side = "below" if costed.direction == "max" else "above"
+    return f"{100 * gap:.2f} points {side}" if costed.is_share else f"{score(gap)} {side}"
 
 
 def _less(cost: str) -> str:
@@ -261,11 +279,14 @@ def costs_table(costed: Costed, column: str) -> pd.DataFrame:
     for cost, values in costed.costs.items():
         digits = 2 if cost in (LATENCY, FEATURES) else 0
         table[cost_title(cost, costed.noun)] = [format_number(value, digits) for value in values]
-    table["on the front of"] = [
-        ", ".join(_less(cost) for cost, front in costed.fronts.items() if i in front.members)
-        for i in rows
-    ]
+    table["on the front of"] = [_on_fronts(costed, i) for i in rows]
     return pd.DataFrame(table)
+
+
+def _on_fronts(costed: Costed, place: int) -> str:
+    """Names the costs of which a network is on the front."""
+    found = [cost for cost, front in costed.fronts.items() if place in front.members]
+    return "every cost" if len(found) == len(costed.fronts) > 1 else ", ".join(found)
 
 
 def _letters(groups: Collection[frozenset[str]], name: str) -> str:

@@ -18,7 +18,7 @@ TITLE = "What each base sees"
 _MOST = 8  # bases
 _SIDE, _STEP = 0.6, 0.66  # of a picture, and from one to the next
 _LEFT = 2.7
-_ROW = 2.3
+_ROW = 2.45
 _Array = npt.NDArray[Any]
 
 

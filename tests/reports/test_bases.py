@@ -83,7 +83,7 @@ def test_the_table_has_what_is_recorded_of_each_bases_best_trial(tmp_path: Path)
     assert table["validation accuracy"].tolist() == ["0.9500", "0.9400", "0.8000"]
     assert table["95 % interval"].iloc[1] == "0.9034 to 0.9633"  # Wilson's, of 235 in 250
     assert table["parameters"].tolist() == ["900,000", "200,000", "100,000"]
-    assert table["features, seconds per 1,000 images"].tolist() == ["", "5.00", "2.00"]
+    assert table["features, s per 1,000 images"].tolist() == ["", "5.00", "2.00"]
     assert table["on the front of"].iloc[0] == "parameters, latency"
     assert phone_sentence(found).startswith(PHONE)
     assert phone_sentence(found).endswith(": the knee.")
@@ -93,8 +93,14 @@ def test_the_table_has_what_is_recorded_of_each_bases_best_trial(tmp_path: Path)
     ("changes", "words"),
     [
         ({"Small": (0.96, 10, 0.5, 1)}, "Small: none has a better score, and none less latency"),
-        ({"Small": (0.80, 10, 9.0, 1)}, "no knee stands out. Large is the best; Medium: 1.00"),
-        ({"Medium": (0.801, 10, 7.5, 1)}, "Large is the best; Medium: 14.90 points below"),
+        (
+            {"Small": (0.80, 10, 9.0, 1)},
+            "Against the best, Large, and its latency: Medium is 1.00",
+        ),
+        (
+            {"Medium": (0.801, 10, 7.5, 1)},
+            "no knee stands out. Against the best, Large",
+        ),
     ],
 )
 def test_a_front_without_a_knee_is_told_as_it_is(
