@@ -157,11 +157,15 @@ def _look(arms: Sequence[Any]) -> int:
 
 def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
     for arm in _single(arms):
-        if arm.trial_id is None:
+        if arm.trial_id is None and not arm.note:
             raise UserError(
                 f"study {arm.study.name!r} has no completed trial to train with --seeds: resume it "
                 f"until one completes (experiments resume {arm.study.name} --max-trials N)"
             )
+    if sum(arm.trial_id is not None for arm in _single(arms)) < 2:
+        raise UserError(
+            f"--seeds has no two arms to train: {' '.join(arm.note for arm in arms if arm.note)}"
+        )
     from experiments.record.files import check_writable
     from experiments.record.lock import COMPARED, locked
 
@@ -184,10 +188,26 @@ def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     spaces = _spaces(options["spaces"], [arm.study for arm in _single(arms)])
     opened: dict[Path, Any] = {}
     for arm in _single(arms):
+        if arm.note:
+            echo(arm.note)
+        if arm.trial_id is None:
+            continue
         folder = arm.study.folder
         if folder not in opened:
             opened[folder] = open_study(arm.study, space=spaces.get(arm.study.name), **places)
         confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)
+    for folder, study in opened.items():
+        _measure(study, [a.trial_id for a in _single(arms) if a.study.folder == folder])
+
+
+def _measure(opened: Any, trial_ids: Sequence[str | None]) -> None:
+    """Measures the arms' networks in one go, if the latency of one is not recorded."""
+    from experiments.studies.measure import measure
+
+    trials = opened.study.trials
+    of_arms = trials[trials["trial_id"].isin(trial_ids)]
+    if of_arms["latency_ms"].isna().any():
+        measure(opened, [str(trial_id) for trial_id in of_arms["trial_id"]], echo)
 
 
 def _spaces(given: Sequence[str], studies: Sequence[Any]) -> dict[str, str]:

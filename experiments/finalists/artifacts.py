@@ -61,9 +61,15 @@ def _write_pictures(
     train = data.open("train")
     pictures |= _pictures("train", train, _spread(targets, np.asarray(train.labels)))
     write_arrays(study.arrays("pictures"), **pictures)
-    features = _looked(model, np.asarray(test.images[_spread(targets, labels)[0]]))
+    features = _looked(model, example_image(data))
     if features is not None:
         write_arrays(study.arrays("features"), **features)
+
+
+def example_image(data: PreparedData) -> _Array:
+    """Returns the test image that feature maps are shown of, `(height, width, channels)`, uint8."""
+    test = data.open("test")
+    return np.asarray(test.images[_spread(data.targets, np.asarray(test.labels))[0]])
 
 
 def _answers(targets: Targets, labels: _Array, outputs: _Array) -> dict[str, _Array]:
@@ -168,12 +174,41 @@ def _looked(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Arra
         return None
 
 
-def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] | None:
+def first_and_last(
+    model: keras.Model, image: npt.NDArray[np.uint8], count: int
+) -> dict[str, _Array] | None:
+    """Computes what the first and the last layer of a network's base make of an image.
+
+    Args:
+        model: From raw images to classes; the inner model that holds the first convolution is the
+            base.
+        image: `(height, width, channels)`, uint8, 0..255.
+        count: Number of channels of each, those that vary most.
+
+    Returns:
+        `filters` `(kernel_height, kernel_width, channels, n)`, `first` and `last`, `(height, width,
+        n)`; `None` where there are no such maps.
+    """
+    found = look(model, image, count)
+    if found is None:
+        return None
+    prefix, base = _unfold(model, image[None].astype("float32"))
+    last = np.asarray(_as_list(base(prefix, training=False))[0])
+    if last.ndim != 4:
+        return None
+    maps = last[0][..., _liveliest(last[0], count)]
+    return {"filters": found["filters"], "first": found["convolution"], "last": maps}
+
+
+def look(
+    model: keras.Model, image: npt.NDArray[np.uint8], count: int = NUM_FILTERS
+) -> dict[str, _Array] | None:
     """Computes the response of the first convolution and the pooling after it to one image.
 
     Args:
         model: From raw images to classes.
         image: `(height, width, channels)`, uint8, 0..255.
+        count: Number of filters at most, those whose maps vary most.
 
     Returns:
         `image`; `filters` `(kernel_height, kernel_width, channels, n)`; `convolution` and
@@ -191,7 +226,7 @@ def look(model: keras.Model, image: npt.NDArray[np.uint8]) -> dict[str, _Array] 
     activation, pooling = _after(layers, first)
     outputs = [activation.output] + ([pooling.output] if pooling is not None else [])
     maps = [np.asarray(m)[0] for m in _as_list(keras.Model(body.inputs[0], outputs)(prefix))]
-    chosen = _liveliest(maps[0])
+    chosen = _liveliest(maps[0], count)
     if pooling is None:
         pooled = np.asarray(keras.layers.MaxPooling2D(2)(maps[0][None]))[0]
         kind = "strides"
@@ -246,7 +281,7 @@ def _after(layers: list[Any], first: int) -> tuple[Any, Any]:
     return activation, pooling
 
 
-def _liveliest(maps: _Array) -> _Array:
+def _liveliest(maps: _Array, count: int) -> _Array:
     """Returns the channels whose maps vary most, in the order of the network."""
     spread = maps.reshape(-1, maps.shape[-1]).std(axis=0)
-    return np.sort(np.argsort(-spread, kind="stable")[:NUM_FILTERS])
+    return np.sort(np.argsort(-spread, kind="stable")[:count])

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Inputs
 from experiments.display.base import Display
 from experiments.executors.base import Executor
 from experiments.finalists.again import train_again
@@ -27,6 +28,7 @@ from experiments.finalists.record import (
 )
 from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
 from experiments.finalists.trainings import Outcome, Training, Trainings
+from experiments.record.errors import named_line
 from experiments.record.files import write_json
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata
@@ -104,6 +106,7 @@ class Confirmation:
             return confirmed([])
         if self.is_done:
             shutil.rmtree(self._study.trainings, ignore_errors=True)
+            self._write_bases()
             return confirmed(self._recorded)
         best = [trial.trial_id for trial in self._best()]
         trainings = Trainings(self._folder, self._executor, self._display, self._known(), self._end)
@@ -114,7 +117,27 @@ class Confirmation:
         self._keep_earlier(records)
         write_json(self._study.finalists, records)
         trainings.remove()
+        self._write_bases()
         return confirmed(records)
+
+    def _write_bases(self) -> None:
+        """Writes what each of several bases sees, and what it costs."""
+        from experiments.finalists.bases import best_of_bases, write_bases
+
+        oracle = self._tuner.oracle
+        best = best_of_bases(oracle.get_best_trials(max(len(oracle.trials), 1)))
+        if not best or self._data.inputs != Inputs.IMAGES:
+            return
+        with_latency = LATENCY not in (o.name for o in self._config.objectives)
+        try:
+            write_bases(self._study, best, self._built, self._data, with_latency)
+        except Exception as error:  # a base may have any form; a picture is not worth a search
+            self._display.notice(f"what each base sees is not shown: {named_line(error)}")
+
+    def _built(self, trial: Any) -> Any:
+        from experiments.training.network import new_network
+
+        return new_network(self._tuner.task(trial)).whole
 
     def _keep_earlier(self, records: Sequence[dict[str, Any]]) -> None:
         """Keeps trainings that are no longer in the record: another session may need them."""

@@ -179,6 +179,7 @@ RESULT_KEYS = {
     "executions": Key(OBJECTS, needed=True, of=EXECUTION_KEYS),
     **dict.fromkeys(("trainable_parameters", "frozen_parameters", "flops"), _COST),
     **dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms"), _COST),
+    "feature_seconds": _COST,
     **dict.fromkeys(("cause", "message", "traceback"), Key(_or_null(TEXT))),
     "initial_epoch": Key(COUNT),
     "features": Key(OBJECT),

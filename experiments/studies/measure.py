@@ -1,26 +1,27 @@
 """Measures the cost of the best trials' networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiments.hyperparameters.space import class_of
-from experiments.record.files import write_json
-from experiments.record.study import environment
+from experiments.record.measured import keep_measured
 from experiments.studies.reopen import Opened
 from experiments.training.costs import flops, latency
 
 
-def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None) -> dict[str, Any]:
-    """Builds the best trials' networks and measures FLOPs and latency of one image.
+def measure(
+    opened: Opened, trial_ids: Sequence[str], say: Callable[[str], object] | None = None
+) -> dict[str, Any]:
+    """Builds trials' networks and measures FLOPs and latency of one image.
 
-    Weights are fresh: they affect neither. The result is kept in `artifacts/latency.json`. The
+    Weights are fresh: they affect neither. The result is added to `artifacts/latency.json`. The
     report draws its trade-offs from it.
 
     Args:
         opened: The study.
-        top: How many of the best trials.
+        trial_ids: The trials.
         say: Called with a line of progress.
 
     Returns:
@@ -29,19 +30,16 @@ def measure(opened: Opened, top: int, say: Callable[[str], object] | None = None
     image = np.asarray(opened.data.open("test").images[0])
     fresh = {"weights": "none"} if "weights" in class_of(opened.config.space).settings else {}
     found: dict[str, Any] = {}
-    for trial_id in opened.study.completed["trial_id"].head(top):
-        model = opened.build(opened.hyperparameters(str(trial_id)), **fresh)
+    for trial_id in trial_ids:
+        model = opened.build(opened.hyperparameters(trial_id), **fresh)
         measured = latency(model, image)
         counted = flops(model)
         known = {} if counted is None else {"flops": counted}
-        found[str(trial_id)] = {**known, **measured.as_dict()}
+        found[trial_id] = {**known, **measured.as_dict()}
         if say is not None:
             operations = "" if counted is None else f", {counted:,} FLOPs"
             say(
                 f"trial {trial_id}: {measured.median:.2f} ms ({measured.low:.2f} to "
                 f"{measured.high:.2f}){operations}"
             )
-    machine = {k: v for k, v in environment().items() if k in ("platform", "cores", "memory_gb")}
-    content = {"machine": machine, "trials": found}
-    write_json(opened.study.files.latency, content)
-    return content
+    return keep_measured(opened.study.files, found)

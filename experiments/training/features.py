@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from experiments.data.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.record.files import preallocate, write_json
+from experiments.record.reading import as_number, read_dict
 from experiments.training.checksums import checksum, is_intact
 from experiments.training.feature_entry import SINGLE, Entry
 from experiments.training.forward import forward
@@ -84,6 +85,13 @@ class FeatureStore:
             self._compute(entry)
         raise NotKeptError(errno.ENOENT, f"{entry} keep disappearing from {str(self.folder)!r}")
 
+    def seconds_per_1000(self, entry: Entry) -> float | None:
+        """Returns the seconds that 1,000 images took, whoever computed them; `None` if unknown."""
+        facts = read_dict(self.folder / entry.key / INFO)
+        seconds = as_number(facts.get("seconds"))
+        count = as_number(facts.get("num_timed", facts.get("num_images")))
+        return 1000 * seconds / count if seconds > 0 and count > 0 else None
+
     def _compute(self, entry: Entry) -> None:
         from filelock import FileLock
 
@@ -108,8 +116,8 @@ class FeatureStore:
     def _fill(self, entry: Entry, partial: Path) -> None:
         """Computes the missing rows; restarts in single precision if half is not enough."""
         dtypes = entry.dtypes
-        started = time.perf_counter()
         while True:
+            started = time.perf_counter()
             done, arrays = _resumable(entry, partial)
             if done == 0:
                 arrays = self._begin(entry, partial, dtypes)
@@ -121,6 +129,7 @@ class FeatureStore:
                 dtypes = dtypes | {str(error): SINGLE}
                 (partial / "rows").unlink(missing_ok=True)
         facts = _describe(entry, arrays, time.perf_counter() - started)
+        facts["num_timed"] = entry.num_images - done
         facts["checksums"] = {name: checksum(partial / f"{name}.npy") for name in arrays}
         write_json(partial / INFO, facts)
         (partial / "rows").unlink(missing_ok=True)

@@ -67,6 +67,7 @@ def _run_executions(
         )
         model, execution = trained.model, trained.execution
         result.features, result.initial_epoch = trained.features, trained.initial_epoch
+        result.feature_seconds = trained.feature_seconds
         count_parameters(model, result)
         if trained.answer == Answer.PAUSE:
             result.status = "paused"

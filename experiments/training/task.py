@@ -172,6 +172,8 @@ class TrialResult:
             measured by `costs.latency` in the process that ran the trial.
         latency_low_ms: 10th percentile of the latency.
         latency_high_ms: 90th percentile of the latency.
+        feature_seconds: Seconds that 1,000 images took through the frozen parts, one view of each,
+            when their features were computed; `None` where they were not kept.
         cause: On failure: `nan`, `build`, `out_of_memory`, `disk_full`, `data_missing`,
             `worker_lost` or `error`.
         message: On failure: the error in one line.
@@ -190,6 +192,7 @@ class TrialResult:
     latency_ms: float | None = None
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
+    feature_seconds: float | None = None
     cause: str | None = None
     message: str | None = None
     traceback: str | None = None

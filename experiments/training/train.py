@@ -47,6 +47,7 @@ class Trained:
         model: The whole network with its best epoch's weights.
         execution: The record.
         features: Whether features were kept, and why not.
+        feature_seconds: What 1,000 images cost, in seconds; see `TrialResult`.
         initial_epoch: Epoch that the history begins at.
         answer: `Answer.GO`, or the answer that ended it early.
     """
@@ -54,6 +55,7 @@ class Trained:
     model: keras.Model
     execution: Execution
     features: dict[str, Any]
+    feature_seconds: float | None
     initial_epoch: int
     answer: int
 
@@ -89,7 +91,7 @@ def train(
     if executions is not None:
         executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
-        inputs, features = open_inputs(network, note)
+        inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
     if _has_its_own_fit(network.space):
         _fit_its_own_way(network, inputs[0], recorder)
@@ -99,7 +101,7 @@ def train(
     with timed(snapshots.execution, "build"):
         model = network.whole
     answer = Answer.GO if recorder.epochs >= task.epochs else recorder.answer
-    return Trained(model, snapshots.execution, features, recorder.initial_epoch, answer)
+    return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
 
 def _bounds(network: Network) -> list[tuple[int, int]]:
@@ -111,8 +113,14 @@ def _bounds(network: Network) -> list[tuple[int, int]]:
     return bounds
 
 
-def open_inputs(network: Network, note: Note | None) -> tuple[list[PhaseInputs], dict[str, Any]]:
-    """Opens the inputs of each phase: kept features if possible, else images."""
+def open_inputs(
+    network: Network, note: Note | None
+) -> tuple[list[PhaseInputs], dict[str, Any], float | None]:
+    """Opens the inputs of each phase: kept features if possible, else images.
+
+    Returns:
+        The inputs, whether and what features are kept, and what 1,000 images cost, in seconds.
+    """
     task = network.task
     why = _why_uncached(network)
     if why is None:
@@ -122,12 +130,21 @@ def open_inputs(network: Network, note: Note | None) -> tuple[list[PhaseInputs],
         cuts = network.split.cuts(task.epochs)
         try:
             kept = [_kept(store, task, cut, network.views) for cut in cuts]
-            return kept, {"cached": True, "parts": [cut.part.name for cut in cuts]}
+            facts = {"cached": True, "parts": [cut.part.name for cut in cuts]}
+            return kept, facts, _seconds(store, task, cuts)
         except NotKeptError as error:
             why = str(error.strerror)
     train, validation = task.data.open("train"), task.data.open("validation")
     views = [rows_of(train.images, view) for view in network.views]
-    return [PhaseInputs(views, rows_of(validation.images))], {"cached": False, "why": why}
+    return [PhaseInputs(views, rows_of(validation.images))], {"cached": False, "why": why}, None
+
+
+def _seconds(store: FeatureStore, task: TrialTask, cuts: Sequence[Cut]) -> float | None:
+    """Returns the seconds that 1,000 images took through each frozen part, added up."""
+    parts = {cut.part.name: cut.part for cut in cuts}.values()
+    known = [store.seconds_per_1000(Entry(part, task.data, "train", ORIGINAL)) for part in parts]
+    seconds = [each for each in known if each is not None]
+    return sum(seconds) if len(seconds) == len(parts) else None
 
 
 def _has_its_own_fit(space: ImageSpace) -> bool:

@@ -12,13 +12,15 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from experiments.record.formatting import between, compact, listed, plural, score, short, words
 from experiments.record.front import find_front
 from reports.analysis.comparison.decide import Comparison
+from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
 from reports.analysis.networks import population
 from reports.figures import _style as style
+from reports.figures._costs import COLORS as _COLORS
+from reports.figures._costs import costs_height, draw_costs
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 
 _Floats = npt.NDArray[np.float64]
-_COLORS = (*style.PALETTE, style.RED, style.GREY)
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,11 @@ def draw_pareto_fronts(info: Fronts, ax: Axes) -> Axes:
     return ax
 
 
+def arm_costs(comparison: Comparison) -> Costed | str:
+    """Collects score and costs of each arm's network; empty where costs are not recorded."""
+    return costs_of_arms(comparison) or ""
+
+
 FIGURES = {
     "seed_points": SimpleNamespace(
         TITLE="Every training on test",
@@ -224,6 +231,13 @@ FIGURES = {
         finding=expected_curves_finding,
         height=lambda info: 3.4,
         draw=draw_expected_curves,
+    ),
+    "arm_costs": SimpleNamespace(
+        TITLE="Score against cost",
+        info=arm_costs,
+        finding=phone_sentence,
+        height=costs_height,
+        draw=draw_costs,
     ),
     "pareto_fronts": SimpleNamespace(
         TITLE="Pareto fronts",

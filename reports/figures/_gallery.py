@@ -136,3 +136,14 @@ def show(
         image, extent=(left, left + side * wide, top + side * tall, top), interpolation="none",
         aspect="equal", **how,
     )  # fmt: skip
+
+
+def show_filter(ax: Axes, kernel: npt.NDArray[Any], left: float, top: float, side: float) -> None:
+    """Shows the kernel of a filter, `(height, width, channels)`, in colours or red to blue."""
+    if kernel.shape[-1] == 3:
+        low, high = kernel.min(), kernel.max()
+        show(ax, (kernel - low) / max(high - low, 1e-9), left, top, side)
+        return
+    grey = kernel.mean(axis=-1)
+    limit = max(float(np.abs(grey).max()), 1e-9)
+    show(ax, grey, left, top, side, cmap="RdBu", vmin=-limit, vmax=limit)

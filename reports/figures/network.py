@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.reading import as_dict, dicts
 from reports.figures import _style as style
-from reports.figures._gallery import canvas, show
+from reports.figures._gallery import canvas, show, show_filter
 from reports.study.study import Study
 
 SECTION, ORDER = "what-it-sees", 70
@@ -111,17 +111,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     for index in range(count):
         left = index + 1.22
         ax.text(left + 0.45, 0.15, f"filter {index + 1}", ha="center", va="center", fontsize=7)
-        _show_filter(ax, info.filters[..., index], left)
+        show_filter(ax, info.filters[..., index], left, 0.3, 0.92)
         for top, maps in rows:
             show(ax, maps[..., index], left, top, 0.92, cmap="viridis")
     return ax
-
-
-def _show_filter(ax: Axes, kernel: npt.NDArray[Any], left: float) -> None:
-    if kernel.shape[-1] == 3:
-        low, high = kernel.min(), kernel.max()
-        show(ax, (kernel - low) / max(high - low, 1e-9), left, 0.3, 0.92)
-        return
-    grey = kernel.mean(axis=-1)
-    limit = max(float(np.abs(grey).max()), 1e-9)
-    show(ax, grey, left, 0.3, 0.92, cmap="RdBu", vmin=-limit, vmax=limit)

@@ -6,14 +6,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.record.formatting import are, compact, listed, plural, score, words
 from experiments.record.front import find_front
+from reports.analysis.costs import FEATURES, cost_title, trial_costs
 from reports.analysis.front_words import exchange
 from reports.analysis.study_front import StudyFront, study_front
 from reports.analysis.task import noun_of
 from reports.figures import _style as style
+from reports.figures._costs import scale_costs
 from reports.figures._wide import scale_scores
 from reports.study.study import Study
 
@@ -64,16 +65,10 @@ class Info:
 
 
 def costs_of(study: Study) -> dict[str, _Array]:
-    """Returns every cost of the completed trials, best first; missing ones are NaN."""
-    done = study.completed
-    parameters = done["trainable_parameters"] + done["frozen_parameters"]
-    noun = noun_of(study)
-    return {
-        "parameters": parameters.to_numpy(dtype=float),
-        f"FLOPs per {noun}": done["flops"].to_numpy(dtype=float),
-        f"latency, ms per {noun}": done["latency_ms"].to_numpy(dtype=float),
-        "training time, seconds": done["seconds"].to_numpy(dtype=float),
-    }
+    """Returns the costs of each completed trial's own, best first; missing ones are NaN."""
+    done, noun = study.completed, noun_of(study)
+    costs = {cost_title(c, noun): v for c, v in trial_costs(done).items() if c != FEATURES}
+    return costs | {"training time, seconds": done["seconds"].to_numpy(dtype=float)}
 
 
 def info(study: Study) -> Info | str:
@@ -202,11 +197,6 @@ def _cost(ax: Axes, panel: Panel) -> None:
             panel.costs[panel.knee], panel.scores[panel.knee], "D", color=style.ORANGE, ms=8,
             label="knee", zorder=4,
         )  # fmt: skip
-    if panel.costs.min() > 0 and panel.costs.max() / panel.costs.min() > 5:
-        ax.set_xscale("log")
-        wide = panel.costs.max() / panel.costs.min() > 300
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    style.compact_ticks(ax.xaxis)
+    scale_costs(ax, panel.costs)
     ax.set_xlabel(panel.title)
     style.count_note(ax, len(panel.costs))

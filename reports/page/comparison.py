@@ -14,6 +14,7 @@ from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.ledger import finding as ledger_finding
 from reports.analysis.comparison.ledger import ledger, table
 from reports.analysis.comparison.words import verdict
+from reports.analysis.costs import costs_of_arms, costs_table, phone_sentence
 from reports.figures._comparison import FIGURES
 from reports.figures._render import Picture, picture
 from reports.page.embedded import csv_link, csv_of
@@ -25,11 +26,17 @@ SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
     Section("tests", "On test", "How do the finalists do on images no search has seen?"),
     Section("pairs", "Pair by pair", "How far apart is every pair, and is it more than luck?"),
+    Section("costs", "Costs", "Which would I take on a phone?"),
     Section("budget", "Budget", "Was every arm given the same?"),
     Section("expected", "Search", "What does a budget of n trials find in each arm?"),
     Section("trade-offs", "Trade-offs", "Which arm is better at equal size?"),
 )
-_FIGURE_OF = {"tests": "seed_points", "expected": "expected_curves", "trade-offs": "pareto_fronts"}
+_FIGURE_OF = {
+    "tests": "seed_points",
+    "costs": "arm_costs",
+    "expected": "expected_curves",
+    "trade-offs": "pareto_fronts",
+}
 
 
 def comparison_name(comparison: Comparison) -> str:
@@ -65,7 +72,7 @@ def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path
 
 
 def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
-    pairs = pairs_table(comparison)
+    pairs, costed = pairs_table(comparison), costs_of_arms(comparison)
     findings = {section: pictures[figure].finding for section, figure in _FIGURE_OF.items()} | {
         "verdict": verdict(comparison),
         "pairs": _pairs_finding(comparison),
@@ -74,11 +81,12 @@ def _render(comparison: Comparison, pictures: dict[str, Picture]) -> str:
     return environment().get_template("compare.html.jinja").render(
         **assets(),
         comparison=comparison,
-        sections=SECTIONS,
+        sections=[s for s in SECTIONS if s.id != "costs" or costed is not None],
         findings=findings,
         pictures={section: pictures[figure] for section, figure in _FIGURE_OF.items()},
         pairs=pairs.to_dict("split"),
         matrix=_matrix(comparison),
+        costs=costs_table(costed, "arm").to_dict("split") if costed is not None else {},
         budget=table(ledger(comparison)).to_dict("split"),
         csv=csv_link(csv_of(pairs)),
         tests_csv=csv_link(csv_of(tests_frame(comparison))),
@@ -197,8 +205,11 @@ def _cell(pair: Pair, sign: int) -> dict[str, Any]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The verdict, the ledger and the pairs for a terminal."""
+    """The verdict, the ledger, the costs and the pairs for a terminal."""
     parts = [verdict(comparison), table(ledger(comparison)).to_string(index=False)]
+    costed = costs_of_arms(comparison)
+    if costed is not None:
+        parts += [costs_table(costed, "arm").to_string(index=False), phone_sentence(costed)]
     if comparison.pairs:
         parts.append(pairs_table(comparison).to_string(index=False))
     return "\n\n".join(parts)

@@ -79,12 +79,13 @@ def _write(study: Study, folder: Path, reload: float | None) -> Path:
 
 
 def _of_task(study: Study) -> dict[str, pd.DataFrame]:
-    """Returns the tables that only some tasks have, those that are not empty."""
+    """Returns the tables that only some studies have, those that are not empty."""
     found = {
         "worst": tables.worst_predictions(study),
         "targets": tables.target_fits(study),
         "labels": tables.label_table(study),
         "metrics": tables.metrics_table(study),
+        "bases": tables.bases(study),
     }
     return {name: frame for name, frame in found.items() if len(frame)}
 

@@ -10,6 +10,7 @@ from experiments.record.formatting import is_missing, score, text, words
 from experiments.record.objective import shown_value
 from experiments.record.predictions import largest_errors
 from experiments.record.reading import as_dict, as_number, clean, dicts
+from reports.analysis.costs import best_by_base, costs_of_bases, costs_table
 from reports.analysis.label_scores import label_scores
 from reports.analysis.metrics_table import metrics_of_best
 from reports.analysis.numbers import Numbers, fits, numbers
@@ -36,6 +37,16 @@ def front(study: Study) -> pd.DataFrame:
     table.insert(len(study.objectives) + 1, "given away", losses)
     roles = ["knee" if p == found.front.knee else "" for p in found.front.members]
     table.insert(1, "role", roles)
+    return table
+
+
+def bases(study: Study) -> pd.DataFrame:
+    """The best trial of each of several bases with its costs, best first; else empty."""
+    found = costs_of_bases(study)
+    if found is None:
+        return pd.DataFrame()
+    table = costs_table(found, "base")
+    table.insert(1, "trial", list(best_by_base(study)["trial_id"]))
     return table
 
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 _FIELDS = (
     "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
     "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms", "origin", "initial_epoch", "planned_epochs", "total_epochs", "step_seconds",
-    "kept_parts",
+    "latency_ms", "feature_seconds", "origin", "initial_epoch", "planned_epochs", "total_epochs",
+    "step_seconds", "kept_parts",
+)  # fmt: skip
+_COSTS = (
+    "trainable_parameters", "frozen_parameters", "flops", "latency_ms", "feature_seconds"
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
 
@@ -81,10 +84,7 @@ def _trial_row(
         **_fidelity(values, result, executions),
         "step_seconds": _step_seconds(executions),
         "kept_parts": _kept_parts(result.get("features")),
-        **{
-            name: as_number(result.get(name))
-            for name in ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
-        },
+        **{name: as_number(result.get(name)) for name in _COSTS},
     } | {
         column: value_of(hp, values.get(hp["name"]))
         for column, hp in hyperparameters.items()

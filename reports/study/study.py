@@ -33,10 +33,11 @@ class Study:
             `is_ordered`), `status` (`completed`, `pruned`, `failed`, `running`), `score`, `scores`
             (one an execution), `cause`, `message`, `traceback`, `started` and `ended` (seconds
             since 1970), `seconds`, `epochs`, `worker`, `attempts`, `trainable_parameters`,
-            `frozen_parameters`, `flops` (of one image), `latency_ms`, `origin` (the trial whose
-            training it continued, as promoted trials do), `initial_epoch` (epochs of the network
-            before it), `planned_epochs` (to which it was to train the network; missing where that
-            was the search's limit), `total_epochs` (that the network was trained for at its end),
+            `frozen_parameters`, `flops` (of one image), `latency_ms`, `feature_seconds` (that 1,000
+            images took through its frozen parts), `origin` (the trial whose training it continued,
+            as promoted trials do), `initial_epoch` (epochs of the network before it),
+            `planned_epochs` (to which it was to train the network; missing where that was the
+            search's limit), `total_epochs` (that the network was trained for at its end),
             `step_seconds` (seconds by step of its training, a mapping), `kept_parts` (frozen parts
             whose features it was trained on),
             one column for each further objective that is a metric (at the epoch that was best by

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import plural, short, text
+from experiments.record.formatting import listed, plural, short, text
 from experiments.record.layout import DEFAULT
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.predictions import predictions
@@ -37,6 +37,8 @@ class Arm:
             without any.
         network: The name of its network in the verdict.
         searches: The arms of its single searches; empty for one study.
+        note: Why its network is none of a whole trial, or why it has none, as a sentence; empty
+            for others.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Arm:
     is_correct: npt.NDArray[np.float64] | None = None
     network: str = ""
     searches: tuple["Arm", ...] = ()
+    note: str = ""
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether there is nothing to compare, which its note says."""
+        return self.trial_id is None and bool(self.note)
 
     @property
     def unit(self) -> str:
@@ -171,6 +179,10 @@ def _check_splits(studies: Sequence[Study]) -> None:
 def arms_by(study: Study, name: str) -> list[Arm]:
     """Makes an arm of each value of the hyperparameter `name`.
 
+    A value's best trial stands for it. Of one without a trial that was trained whole the longest
+    does, to be trained whole; one without any score is left out of the verdict. Both say so in
+    `Arm.note`.
+
     Raises:
         UserError: There is no such hyperparameter, or it took one value only, or too many.
     """
@@ -191,9 +203,30 @@ def arms_by(study: Study, name: str) -> list[Arm]:
         trials = study.trials[values == value]
         done = study.completed[study.completed["trial_id"].isin(set(trials["trial_id"]))]
         label = f"{name} {short(value, 40)}"
-        best = str(done.iloc[0]["trial_id"]) if len(done) else None
-        arms.append(_arm(label, study, trials, best, f"the best network with {label}"))
+        best = str(done.iloc[0]["trial_id"]) if len(done) else _longest(study, trials)
+        arm = _arm(label, study, trials, best, f"the best network with {label}")
+        arms.append(arm if len(done) else replace(arm, note=_no_whole_trial(label, trials, best)))
     return arms
+
+
+def _longest(study: Study, trials: pd.DataFrame) -> str | None:
+    """Returns the trial with the most epochs, the best of equal ones; `None` without a score."""
+    scored = trials[trials["score"].notna() & (trials["status"] == "pruned")]
+    ranked = scored.sort_values("score", ascending=study.direction == "min", kind="stable")
+    ranked = ranked.sort_values("total_epochs", ascending=False, kind="stable")
+    return str(ranked.iloc[0]["trial_id"]) if len(ranked) else None
+
+
+def _no_whole_trial(label: str, trials: pd.DataFrame, longest: str | None) -> str:
+    counts = trials["status"].value_counts()
+    what = listed([f"{count} {status}" for status, count in counts.items()])
+    if longest is None:
+        return f"{label} has no trial with a score ({what}): it is left out of the verdict."
+    epochs = int(trials.loc[trials["trial_id"] == longest, "total_epochs"].iloc[0])
+    return (
+        f"{label} has no trial that was trained whole ({what}): its longest, trial {longest} "
+        f"({plural(epochs, 'epoch')}), stands for it, and is trained whole by --seeds."
+    )
 
 
 def arms_of_default(study: Study) -> list[Arm]:

@@ -130,7 +130,7 @@ def compare(
         pairs=tuple(pairs),
         ranking=tuple(ranking),
         groups=tuple(groups(ranking, apart)),
-        winner=_winner(ranking, pairs, len(arms)),
+        winner=_winner(ranking, pairs, sum(not arm.is_left_out for arm in arms)),
         same_images=same_images,
         look=look,
         difference=smallest,

@@ -12,10 +12,12 @@ from reports.statistics.crossed import MOST_UNITS
 def verdict(comparison: Comparison) -> str:
     """Says which network is ahead, or why this can't be decided and what would decide it.
 
-    For several objectives, each network's values of the others are given, too.
+    For several objectives, each network's values of the others are given, too. What stands for an
+    arm without a whole trial is said, and which arm is left out.
     """
     further = further_sentence(comparison.arms, comparison.winner)
-    return " ".join(part for part in (_on_test(comparison), further) if part)
+    notes = [arm.note for arm in comparison.arms]
+    return " ".join(part for part in (_on_test(comparison), further, *notes) if part)
 
 
 def _on_test(comparison: Comparison) -> str:
@@ -35,14 +37,17 @@ def _on_test(comparison: Comparison) -> str:
     if len(comparison.groups) > 1:
         return f"{_grouped(comparison)} {_what_it_takes(comparison, pair)}{beside}"
     return (
-        f"Not separable with {_counts(arms)} and {arms[0].test_size:,} test images: {ahead}. "
+        f"Not separable with {_counts([arms[i] for i in ranking])} and "
+        f"{arms[ranking[0]].test_size:,} test images: {ahead}. "
         f"{_what_it_takes(comparison, pair)}{beside}"
     )
 
 
 def _missing(comparison: Comparison) -> str:
-    arms = comparison.arms
-    untested = [arm.name for i, arm in enumerate(arms) if i not in comparison.ranking]
+    arms = [arm for arm in comparison.arms if not arm.is_left_out]
+    if len(arms) < 2:
+        return "No verdict: fewer than two arms have a trial with a score."
+    untested = [arm.name for arm in arms if not arm.tests]
     if untested:
         plain = any(not arm.study.takes_options for arm in arms)
         advice = (
