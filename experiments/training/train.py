@@ -122,7 +122,8 @@ def open_inputs(network: Network, note: Note | None) -> tuple[list[PhaseInputs],
         cuts = network.split.cuts(task.epochs)
         try:
             kept = [_kept(store, task, cut, network.views) for cut in cuts]
-            return kept, {"cached": True, "parts": [cut.part.name for cut in cuts]}
+            parts = [cut.part.name for cut in cuts]
+            return kept, {"cached": True, "parts": parts, "engines": sorted(store.engines)}
         except NotKeptError as error:
             why = str(error.strerror)
     train, validation = task.data.open("train"), task.data.open("validation")
