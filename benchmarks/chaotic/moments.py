@@ -80,8 +80,8 @@ DATA = (
     Moment("numpy:save", 2, after=True),
     Moment("numpy:save", 6),
     Moment("experiments.data.prepare:health_of"),
-    Moment("experiments.data.prepare:_publish"),
-    Moment("experiments.data.prepare:_publish", after=True),
+    Moment("experiments.data.prepare:publish"),
+    Moment("experiments.data.prepare:publish", after=True),
 )
 FEATURES = (
     Moment("experiments.training.features:preallocate", 1),
