@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,6 +120,19 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.stand_ins import undrawn
 
     monkeypatch.setattr("reports.figures._render.render", undrawn)
+
+
+@pytest.fixture
+def own_bases() -> Iterator[None]:
+    """Nothing that is shared in this process has other weights because of the test."""
+    from search_spaces._backbone import part_before, pooled_part, shared_base
+
+    caches = (shared_base, pooled_part, part_before)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
 
 
 @pytest.fixture

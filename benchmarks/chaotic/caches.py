@@ -145,7 +145,7 @@ class Chaos:
         """Kills in the computing of features: at a batch, between files, before the rename."""
         place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
-        batch = Moment("experiments.training.features:forward", self._rng.randint(1, 9))
+        batch = Moment("experiments.training.feature_computing:forward", self._rng.randint(1, 9))
         later = Moment(
             "experiments.training.features:FeatureStore._fill", delay=self._rng.uniform(0, 0.2)
         )
@@ -156,7 +156,7 @@ class Chaos:
         place = self._copy(self.base(self._rng.choice(self._frozen), "begun"))
         shutil.rmtree(place.cache / "features")
         call = self._rng.randint(1, 6)
-        moment = Moment("experiments.training.features:forward", call, number=INTERRUPT)
+        moment = Moment("experiments.training.feature_computing:forward", call, number=INTERRUPT)
         return self.in_turn(place, [moment])
 
     def interrupted_restoring(self) -> int:
@@ -197,9 +197,8 @@ class Chaos:
         (other.folder / "cache").symlink_to(one.cache)
         computed = one.folder / "computed.txt"
         count = partial(_count_computed, computed)
-        killed = (
-            Moment("experiments.training.features:forward", 2) if self._rng.random() < 0.5 else None
-        )
+        batch = Moment("experiments.training.feature_computing:forward", 2)
+        killed = batch if self._rng.random() < 0.5 else None
         pids = [one.begin(count, *([killed.arm] if killed else ())), other.begin(count)]
         codes = [ended(pid) for pid in pids]
         self._expect(other, codes[1], 0, "beside another search")

@@ -47,8 +47,8 @@ def load() -> None:
     ):  # fmt: skip
         import_module(name)
     # Rows are noted after each batch of eight images, so that there is something to go on from.
-    features = import_module("experiments.training.features")
-    features._BATCH, features._SYNC_SECONDS = 8, 0.0
+    computing = import_module("experiments.training.feature_computing")
+    computing.BATCH, computing._SYNC_SECONDS = 8, 0.0
 
 
 def write_images(folder: Path, rng: random.Random) -> None:

@@ -25,7 +25,7 @@ def numerics() -> dict[str, Any]:
 
     threading = tf.config.threading
     return {
-        "intra_op_threads": threading.get_intra_op_parallelism_threads() or threads_of(1),
+        "intra_op_threads": intra_op_threads(),
         "inter_op_threads": threading.get_inter_op_parallelism_threads() or threads_of(1, INTER),
         "onednn": os.environ.get(ONEDNN, "1") != "0",
         "cpu": cpu_model(),
@@ -33,6 +33,13 @@ def numerics() -> dict[str, Any]:
         "precision": keras.config.dtype_policy().name,
         "versions": {package: metadata.version(package) for package in _PACKAGES},
     }
+
+
+def intra_op_threads() -> int:
+    """Returns the threads of an operation in this process; TensorFlow is loaded."""
+    import tensorflow as tf
+
+    return tf.config.threading.get_intra_op_parallelism_threads() or threads_of(1)
 
 
 def threads_of(num_workers: int, name: str = INTRA) -> int:

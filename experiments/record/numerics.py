@@ -28,6 +28,23 @@ def differences(then: Facts, now: Facts) -> Iterator[str]:
             yield f"{package}: {version} then, {current.get(package)} now"
 
 
+def engine_difference(then: Facts, now: Facts) -> Iterator[str]:
+    """Yields a line if kept features were computed by something else; else nothing.
+
+    Args:
+        then: The record of a training, or of a trial.
+        now: Likewise.
+    """
+    was, is_now = (_engines(run) for run in (then, now))
+    if was and is_now and was != is_now:
+        yield f"features of frozen layers by: {was} then, {is_now} now"
+
+
+def _engines(run: Facts) -> str:
+    engines = as_dict(run.get("features")).get("engines")
+    return _said(engines) if isinstance(engines, list) and engines else ""
+
+
 def numerics_sentence(runs: Sequence[Facts]) -> str:
     """Names what differs among trainings beside their seeds; empty where nothing recorded does.
 

@@ -14,7 +14,7 @@ from experiments.finalists.trainings import Training
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import UserError
-from experiments.record.numerics import differences
+from experiments.record.numerics import differences, engine_difference
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
 from experiments.record.schema import check_executions
 from experiments.record.study import environment
@@ -121,6 +121,7 @@ def reproduce(opened: Opened, trial_id: str, tolerance: float = TOLERANCE) -> Re
             again, snapshots = _train(opened, link, Path(folder), snapshots)
             largest = max(largest, _largest(link.executions, again.executions, objective))
             differing |= dict.fromkeys(differences(_numerics(opened, link), again.numerics))
+            differing |= dict.fromkeys(engine_difference(link.result, {"features": again.features}))
     scores = [execution.score for execution in again.executions]
     return Reproduction(
         trial_id=chain[-1].trial_id,

@@ -4,9 +4,10 @@ An entry is a folder of the cache. Its name is a hash of everything that determi
 the frozen part's weights and layers, the split's fingerprint, the images' size, the view, the
 dtype. It holds one memory-mapped array per output.
 
-While an entry is computed, its folder is called `<key>.partial`, and its file `rows` holds the
-number of finished rows. An interrupted computation resumes from there. A complete entry is
-renamed. A lock, released when its process ends, keeps two workers from computing the same entry.
+While an entry is computed, its folder is called `<key>.partial`, and its file `rows` says which
+rows are done. An interrupted computation goes on from there, if it is by the same engine. A
+complete entry is renamed. One process has the entry's lock, released when that ends. Others that
+need the entry compute rows too, from its end on, until all are done.
 A process checks an array's checksum when it first opens it. A changed array is computed again.
 
 Vectors are kept as float32. Feature maps, some hundred times larger, are kept as float16, unless
@@ -18,23 +19,34 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.data.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.record.files import preallocate, write_json
-from experiments.record.reading import as_number, read_dict
+from experiments.record.reading import as_dict, as_number, read_dict
 from experiments.training.checksums import checksum, is_intact
+from experiments.training.engines import Engine, engine_of
+from experiments.training.feature_computing import (
+    ROWS,
+    TooWideError,
+    compute_rows,
+    help_with,
+    mapped,
+    num_rows,
+    resumed,
+    rows_of,
+)
 from experiments.training.feature_entry import SINGLE, Entry
-from experiments.training.forward import forward
+from experiments.training.feature_rows import CAN_SHARE, Rows
 from experiments.training.task import Note
 
 _ATTEMPTS = 3
-_BATCH = 64
-_SYNC_SECONDS = 2.0
+_HELP_SECONDS = 0.1  # between looks at what another process computes
 
 _Array = npt.NDArray[Any]
 _SPARE_BYTES = 256 * 2**20  # left free on the disk for other files
@@ -48,20 +60,20 @@ class NoSpaceError(NotKeptError):
     """The disk is too full for features; nothing was written."""
 
 
-class _TooWideError(ArithmeticError):
-    """The values of the named output are too large or too small for half precision."""
-
-
 class FeatureStore:
     """Features on disk, shared by trials, workers and studies.
 
     Args:
         cache_dir: The cache folder.
         note: Receives the progress.
+
+    Attributes:
+        engines: By what the features that were opened had been computed, each with its version.
     """
 
     def __init__(self, cache_dir: str | Path, note: Note | None = None) -> None:
         self.folder = Path(cache_dir) / "features"
+        self.engines: set[str] = set()
         self._note = note
 
     def has(self, entry: Entry) -> bool:
@@ -81,6 +93,8 @@ class FeatureStore:
             array = _opened(folder, entry, output)
             if array is not None:
                 touch(folder)
+                if "engine" in (facts := _facts(folder)):  # entries of earlier versions lack it
+                    self.engines.add(str(facts["engine"]))
                 return array
             self._compute(entry)
         raise NotKeptError(errno.ENOENT, f"{entry} keep disappearing from {str(self.folder)!r}")
@@ -93,13 +107,11 @@ class FeatureStore:
         return 1000 * seconds / count if seconds > 0 and count > 0 else None
 
     def _compute(self, entry: Entry) -> None:
-        from filelock import FileLock
-
         entry.data.open(entry.split)  # outside the `try`: its errors are not the feature cache's
         folder, partial = self.folder / entry.key, self.folder / f"{entry.key}{PARTIAL}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock_of(folder)):
+            with self._locked(entry, partial):
                 if all(_opened(folder, entry, name) is not None for name in entry.shapes):
                     return  # another worker was faster
                 shutil.rmtree(folder, ignore_errors=True)
@@ -113,107 +125,97 @@ class FeatureStore:
                 f"{entry} can't be kept in {str(self.folder)!r} ({error.strerror or error})",
             ) from None
 
+    @contextmanager
+    def _locked(self, entry: Entry, partial: Path) -> Iterator[None]:
+        """Has the entry's lock; as long as another process has it, computes rows with that."""
+        from filelock import FileLock, Timeout
+
+        lock, helps = FileLock(lock_of(partial)), CAN_SHARE
+        while True:
+            try:
+                lock.acquire(timeout=_HELP_SECONDS if helps else -1)
+                break
+            except Timeout:
+                helps = help_with(entry, partial)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _fill(self, entry: Entry, partial: Path) -> None:
         """Computes the missing rows; restarts in single precision if half is not enough."""
-        dtypes = entry.dtypes
+        engine, dtypes = engine_of(entry.part, entry.data), entry.dtypes
         while True:
             started = time.perf_counter()
-            done, arrays = _resumable(entry, partial)
-            if done == 0:
-                arrays = self._begin(entry, partial, dtypes)
+            rows, arrays = resumed(entry, engine, partial) or self._begin(
+                entry, engine, partial, dtypes
+            )
+            done = min(num_rows(rows), entry.num_images)
             try:
-                for rows in self._write(entry, arrays, done):
-                    _write_rows(partial, rows, arrays)
+                with rows:
+                    self._write(entry, engine, rows, arrays)
                 break
-            except _TooWideError as error:
+            except TooWideError as error:
                 dtypes = dtypes | {str(error): SINGLE}
-                (partial / "rows").unlink(missing_ok=True)
-        facts = _describe(entry, arrays, time.perf_counter() - started)
+                (partial / ROWS).unlink(missing_ok=True)
+        facts = _describe(entry, arrays, time.perf_counter() - started) | engine.facts
         facts["num_timed"] = entry.num_images - done
         facts["checksums"] = {name: checksum(partial / f"{name}.npy") for name in arrays}
         write_json(partial / INFO, facts)
-        (partial / "rows").unlink(missing_ok=True)
+        (partial / ROWS).unlink(missing_ok=True)
 
-    def _begin(self, entry: Entry, partial: Path, dtypes: dict[str, str]) -> dict[str, _Array]:
+    def _begin(
+        self, entry: Entry, engine: Engine, partial: Path, dtypes: dict[str, str]
+    ) -> tuple[Rows, dict[str, _Array]]:
         shutil.rmtree(partial, ignore_errors=True)
         check_space(self.folder, entry.num_bytes_as(dtypes), str(entry))
         partial.mkdir()
         try:
-            return {
+            arrays = {
                 name: preallocate(
                     partial / f"{name}.npy", (entry.num_images, *shape), np.dtype(dtypes[name])
                 )
                 for name, shape in entry.shapes.items()
             }
+            # The last, so that who opens it first has arrays of this beginning.
+            return Rows.begin(partial / ROWS, *rows_of(entry, engine)), arrays
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise NoSpaceError(error.errno, f"no room for {entry}: {error.strerror}") from None
 
-    def _write(self, entry: Entry, arrays: dict[str, npt.NDArray[Any]], done: int) -> Iterator[int]:
-        """Computes the rows from `done` on; yields the number of finished rows now and then."""
-        images, total = entry.data.open(entry.split).images, entry.num_images
-        synced = time.monotonic()
+    def _write(self, entry: Entry, engine: Engine, rows: Rows, arrays: dict[str, _Array]) -> None:
+        """Computes all rows that are left: first those that nobody else computes."""
+        self._say(entry, engine, num_rows(rows))
+        for wait in (False, True):
+            for done in compute_rows(entry, engine, rows, arrays, rows.left, wait):
+                self._say(entry, engine, done)
         if self._note is not None:
-            self._note(str(entry), done, total)
-        for first in range(done, total, _BATCH):
-            last = min(first + _BATCH, total)
-            for name, value in forward(entry.part, images[first:last], entry.view).items():
-                if arrays[name].dtype == np.float16 and not _fits_half(value):
-                    raise _TooWideError(name)
-                arrays[name][first:last] = value
-            if self._note is not None:
-                self._note(str(entry), last, total)
-            if time.monotonic() - synced > _SYNC_SECONDS:
-                yield last
-                synced = time.monotonic()
-        yield total
+            self._note(f"{entry}{engine.remark}", entry.num_images, entry.num_images)
+
+    def _say(self, entry: Entry, engine: Engine, done: int) -> None:
+        if self._note is not None and done < entry.num_images:
+            self._note(f"{entry}{engine.remark}", done, entry.num_images)
 
 
 def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
     """Returns an array of a complete entry; `None` if it is missing or its file has changed."""
     path = folder / f"{output}.npy"
-    array = _mapped(path, entry, output)
+    array = mapped(path, entry, output)
     if array is None:
         return None
     hold_for(array, folder)
     try:
-        facts = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        return array if is_intact(path, facts["checksums"][output]) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return array if is_intact(path, _facts(folder)["checksums"][output]) else None
+    except (OSError, KeyError, TypeError):
         return None
 
 
-def _mapped(
-    path: Path, entry: Entry, output: str, mode: Literal["r", "r+", "w+", "c"] = "r"
-) -> _Array | None:
-    """Returns the array of a file; `None` if its shape or dtype is not the entry's."""
+def _facts(folder: Path) -> dict[str, Any]:
+    """Returns what is recorded of an entry; nothing if that can't be read."""
     try:
-        array: _Array = np.load(path, mmap_mode=mode)
-    except (OSError, ValueError, EOFError):
-        return None
-    right = array.shape == (entry.num_images, *entry.shapes[output])
-    return array if right and array.dtype in (entry.dtypes[output], SINGLE) else None
-
-
-def _resumable(entry: Entry, partial: Path) -> tuple[int, dict[str, _Array]]:
-    """Returns the number of finished rows of an interrupted computation, and its arrays."""
-    done = _rows_done(partial)
-    arrays = {
-        name: array
-        for name in entry.shapes
-        if (array := _mapped(partial / f"{name}.npy", entry, name, "r+")) is not None
-    }
-    whole = len(arrays) == len(entry.shapes) and done <= entry.num_images
-    return (done, arrays) if whole else (0, {})
-
-
-def _fits_half(values: _Array) -> bool:
-    """Whether the range of half precision is wide enough for the values."""
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0 or not np.isfinite(largest):  # single precision would not help
-        return True
-    half = np.finfo(np.float16)
-    return float(half.tiny) <= largest <= float(half.max)
+        return as_dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:
@@ -235,22 +237,6 @@ def check_space(folder: Path, num_bytes: int, what: str) -> None:
 def megabytes(num_bytes: float) -> str:
     """Formats a size: `1234567` -> `1.2 MB`."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
-
-
-def _rows_done(partial: Path) -> int:
-    try:
-        return int((partial / "rows").read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _write_rows(partial: Path, done: int, arrays: dict[str, Any]) -> None:
-    for array in arrays.values():
-        array.flush()
-    # Only after the rows themselves have been written.
-    temporary = partial / ".rows"
-    temporary.write_text(str(done))
-    temporary.replace(partial / "rows")
 
 
 def _describe(entry: Entry, arrays: dict[str, _Array], seconds: float) -> dict[str, Any]:

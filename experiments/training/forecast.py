@@ -9,9 +9,9 @@ import keras_tuner
 import numpy as np
 
 from experiments.data.prepare import PreparedData
+from experiments.training.engines import OPENVINO, Engine, engine_of, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, check_space, megabytes
-from experiments.training.forward import forward
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
@@ -45,7 +45,8 @@ def forecast(
     lines: list[str] = []
     for _, of_one in groupby(wanted, lambda missing: missing[0].part.backbone):
         several = list(of_one)
-        lines += _lines(several, _time(several[0][0].part, data))
+        engine = engine_of(several[0][0].part, data)
+        lines += _lines(several, engine, _time(engine, data))
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
         num_bytes = sum(entry.num_bytes for missing in wanted for entry in missing)
@@ -61,15 +62,18 @@ def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -
     return [*train, Entry(part, data, "validation", ORIGINAL)]
 
 
-def _lines(wanted: list[list[Entry]], seconds: float) -> list[str]:
+def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[str]:
     """Returns a line for the first part of a backbone, and one for all others."""
     first, others = wanted[0], wanted[1:]
     images = sum(entry.num_images for entry in first)
+    by = f" by {OPENVINO}" if engine.name == OPENVINO else ""
     lines = [
         f"features of {first[0].part.name}: {images:,} images, about {images * seconds:.0f} s "
-        f"({1 / seconds:.0f} images/s), {megabytes(_bytes(first))}; computed once, when a trial "
-        "first needs them"
+        f"({1 / seconds:.0f} images/s{by}), {megabytes(_bytes(first))}; computed once, when a "
+        "trial first needs them"
     ]
+    if engine.refused:
+        lines[0] += f"; by {engine.name}, for {engine.refused}"
     if others:
         # The first part was timed; it has the most layers.
         most = max(sum(entry.num_images for entry in part) for part in others) * seconds
@@ -85,12 +89,12 @@ def _bytes(entries: list[Entry]) -> int:
     return sum(entry.num_bytes for entry in entries)
 
 
-def _time(part: FrozenPart, data: PreparedData) -> float:
+def _time(engine: Engine, data: PreparedData) -> float:
     """Returns seconds per image, timed over a few batches."""
     images = data.open("train").images
     batch = np.asarray(images[: min(_BATCH, len(images))])
-    forward(part, batch, ORIGINAL)  # traces
+    forward(engine, batch, ORIGINAL)  # traces
     started = time.perf_counter()
     for _ in range(_NUM_TIMED):
-        forward(part, batch, ORIGINAL)
+        forward(engine, batch, ORIGINAL)
     return (time.perf_counter() - started) / (_NUM_TIMED * len(batch))

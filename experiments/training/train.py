@@ -130,7 +130,8 @@ def open_inputs(
         cuts = network.split.cuts(task.epochs)
         try:
             kept = [_kept(store, task, cut, network.views) for cut in cuts]
-            facts = {"cached": True, "parts": [cut.part.name for cut in cuts]}
+            parts = [cut.part.name for cut in cuts]
+            facts = {"cached": True, "parts": parts, "engines": sorted(store.engines)}
             return kept, facts, _seconds(store, task, cuts)
         except NotKeptError as error:
             why = str(error.strerror)

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 import experiments.data.cache as cache
 import experiments.data.prepare as data_module
+import experiments.training.feature_computing as computing
 from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.cache_use import begun, held
@@ -27,6 +28,7 @@ from experiments.executors.inline import InlineExecutor
 from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
 from experiments.record.layout import TrialFolder
+from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify
@@ -103,18 +105,30 @@ def test_checksums_are_compared_once_a_process(
     assert store.open(entry, "map").shape == (COUNT, 4, 4, 1)
 
 
-@pytest.mark.parametrize("lost", ["map.npy", "vector.npy", "rows"])
+@pytest.mark.parametrize("lost", ["", "map.npy", "vector.npy", "rows"])
 def test_a_half_made_entry_without_one_of_its_files_is_begun_anew(
     lost: str, part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    computed: list[int] = []
+
+    def counted(engine: Engine, images: Any, view: str) -> dict[str, Any]:
+        computed.append(len(images))
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        return forward(engine, images, view)
+
+    monkeypatch.setattr(computing, "_SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(computing, "BATCH", 2)
+    monkeypatch.setattr(computing, "forward", counted)
     store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
-    right = np.array(store.open(entry, "map"))
-    whole = tmp_path / "features" / entry.key
-    partial = whole.rename(whole.with_suffix(".partial"))
-    (partial / "info.json").unlink()
-    (partial / "rows").write_text("3")
-    (partial / lost).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        store.open(entry, "map")
+    partial = tmp_path / "features" / f"{entry.key}.partial"
+    if lost:
+        (partial / lost).unlink()
+    right = np.asarray(data.open("train").images, "float32")
     assert np.array_equal(store.open(entry, "map"), right)
+    assert computed == [2, 2] + [2] * (3 if lost else 2)
     assert not partial.exists()
 
 

@@ -129,18 +129,22 @@ def test_a_trial_is_reproduced_under_the_threads_that_it_had(
 
         def run(task: Any, report: Any, note: Any) -> TrialResult:
             Path(task.checkpoint).write_text("weights")
-            return TrialResult(executions=executions, numerics=numerics)
+            features = {"cached": True, "engines": ["OpenVINO 2"]}
+            return TrialResult(executions=executions, numerics=numerics, features=features)
 
         return InlineExecutor(run)
 
     monkeypatch.setattr("experiments.finalists.again.make_executor", make)
     then = now | {"intra_op_threads": now["intra_op_threads"] + 1}
-    edit(path, numerics=then)
+    edit(path, numerics=then, features={"cached": True, "engines": ["TensorFlow 1"]})
     answer = module.reproduce(open_study(load_study(study)), "0000")
     assert answer.agrees
+    assert (
+        "  differs: features of frozen layers by: TensorFlow 1 then, OpenVINO 2 now" in answer.text
+    )
     assert f"CPU: {now['cpu']} then, another now" in answer.text
-    edit(path, numerics=now)
-    module.reproduce(open_study(load_study(study)), "0000")
+    edit(path, numerics=now, features={"cached": True, "engines": ["OpenVINO 2"]})
+    assert "differs: features" not in module.reproduce(open_study(load_study(study)), "0000").text
     # Of an older study, whose two workers shared the cores.
     edit(path, numerics={}, worker="worker 1 (process 7)")
     study_record = json.loads((study / "study.json").read_text())

@@ -1,6 +1,5 @@
 """Every row of the table of backbones: its cuts, its preprocessing, cached and uncached alike."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import pytest
 from search_spaces._backbone import (
     BaseKey,
     TransferNetwork,
-    part_before,
-    pooled_part,
     shared_base,
     unfreeze_from,
 )
@@ -62,17 +59,6 @@ def test_every_cut_of_a_base_separates_its_layers(name: str) -> None:
         assert all(not layer.trainable_weights for layer in base.layers if id(layer) in kept)
         left.append(len(kept))
     assert left == sorted(set(left), reverse=True)  # the one that unfreezes the least comes first
-
-
-@pytest.fixture
-def own_bases() -> Iterator[None]:
-    """Nothing that is shared in this process has other weights because of the test."""
-    caches = (shared_base, pooled_part, part_before)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.mark.parametrize(

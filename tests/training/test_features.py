@@ -4,6 +4,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import experiments.training.feature_computing as computing
 import experiments.training.features as features
 import search_spaces
 from experiments.cli.main import main
@@ -163,7 +165,7 @@ def test_features_are_computed_once_and_named_by_what_determines_them(
     store = FeatureStore(tmp_path, lambda *note: notes.append(note))
     first = np.array(store.open(entry_of(small), "average"))
     assert notes[-1][1:] == (small.counts["train"], small.counts["train"])
-    monkeypatch.setattr(features, "forward", None)  # nothing is computed from here on
+    monkeypatch.setattr(computing, "forward", None)  # nothing is computed from here on
     assert np.array_equal(FeatureStore(tmp_path).open(entry_of(small), "average"), first)
     assert isinstance(store.open(entry_of(small), "max"), np.memmap)
     wider = Entry(pooled_part(key_of(small.shape, 0.5, None)), small, "train")
@@ -186,9 +188,9 @@ def test_an_interrupted_computation_goes_on_where_it_was(
     small: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = np.array(FeatureStore(tmp_path / "whole").open(entry_of(small), "average"))
-    monkeypatch.setattr(features, "_SYNC_SECONDS", 0.0)
-    monkeypatch.setattr(features, "_BATCH", 16)
-    real, calls = features.forward, []
+    monkeypatch.setattr(computing, "_SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(computing, "BATCH", 16)
+    real, calls = computing.forward, []
 
     def killed(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -196,7 +198,7 @@ def test_an_interrupted_computation_goes_on_where_it_was(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(features, "forward", killed)
+    monkeypatch.setattr(computing, "forward", killed)
     store, entry = FeatureStore(tmp_path / "cut"), entry_of(small)
     with pytest.raises(KeyboardInterrupt):
         store.open(entry, "average")
@@ -282,7 +284,8 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
     task = replace(task_of(data, foreign_space, units=32), epochs=3)
     fresh, kept = run(task), run(replace(task, cache_dir=str(tmp_path)))
-    assert kept.features == {"cached": True, "parts": ["random convolution"]}
+    engines = [f"TensorFlow {metadata.version('tensorflow')}"]
+    assert kept.features == {"cached": True, "parts": ["random convolution"], "engines": engines}
     for name, values in fresh.executions[0].history.items():
         assert kept.executions[0].history[name] == pytest.approx(values, abs=METRIC_TOLERANCE)
     # Another trial, with other values, computes nothing anew.
@@ -352,7 +355,9 @@ def test_a_search_says_first_what_features_will_take(cache_dir: Path, tmp_path: 
     assert "images/s), 1.6 MB" in features
     assert any("train, flipped: 70 images in" in line for line in said)
     record = json.loads((tmp_path / "runs" / "t" / "trial_0000" / "result.json").read_text())
-    assert record["features"] == {"cached": True, "parts": ["MobileNetV2 0.35, pooled"]}
+    engines = [f"TensorFlow {metadata.version('tensorflow')}"]  # for so few images
+    parts = ["MobileNetV2 0.35, pooled"]
+    assert record["features"] == {"cached": True, "parts": parts, "engines": engines}
 
 
 @pytest.mark.slow
