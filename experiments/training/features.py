@@ -15,7 +15,6 @@ their values are too large or too small for it. `docs/measured.md` has the cost 
 """
 
 import errno
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ import numpy.typing as npt
 
 from experiments.data.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.record.files import preallocate, write_json
-from experiments.record.reading import as_dict, as_number, read_dict
+from experiments.record.reading import as_number, read_dict
 from experiments.training.checksums import checksum, is_intact
 from experiments.training.engines import Engine, engine_of
 from experiments.training.feature_computing import (
@@ -93,7 +92,9 @@ class FeatureStore:
             array = _opened(folder, entry, output)
             if array is not None:
                 touch(folder)
-                if "engine" in (facts := _facts(folder)):  # entries of earlier versions lack it
+                if "engine" in (
+                    facts := read_dict(folder / INFO)
+                ):  # entries of earlier versions lack it
                     self.engines.add(str(facts["engine"]))
                 return array
             self._compute(entry)
@@ -205,17 +206,9 @@ def _opened(folder: Path, entry: Entry, output: str) -> _Array | None:
         return None
     hold_for(array, folder)
     try:
-        return array if is_intact(path, _facts(folder)["checksums"][output]) else None
+        return array if is_intact(path, read_dict(folder / INFO)["checksums"][output]) else None
     except (OSError, KeyError, TypeError):
         return None
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """Returns what is recorded of an entry; nothing if that can't be read."""
-    try:
-        return as_dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
 
 
 def check_space(folder: Path, num_bytes: int, what: str) -> None:
