@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 
 from experiments.config import SearchConfig
 from experiments.hyperparameters.optuna_space import SpaceMap
-from experiments.methods.guidance import given_points
+from experiments.methods.guidance import GivenPoints, given_points
 from experiments.methods.make import make_oracle
 from experiments.process.hardware import num_cores
 
@@ -173,9 +173,9 @@ def _suite(
     return oracle
 
 
-def _points(surrogate: Surrogate, config: SearchConfig) -> list[dict[str, Any]]:
+def _points(surrogate: Surrogate, config: SearchConfig) -> GivenPoints:
     declared = surrogate.hypermodel.starting_points()
-    return given_points({}, config, surrogate.space, declared).every
+    return given_points({}, config, surrogate.space, declared)
 
 
 def _keras_tuner(

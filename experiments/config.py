@@ -87,8 +87,8 @@ class SearchConfig:
         sources: Where earlier trials come from that inform Optuna's methods: studies, folders of
             Keras Tuner projects, CSV files, URLs of Optuna storages.
         try_default: Whether Optuna's methods begin with the space's default.
-        starting_points: Whether they then try the points that the space declares as good, up to
-            half of the trials; never with `sources`.
+        starting_points: Whether they then try the points that the space declares as good, in every
+            second trial; never with `sources`.
     """
 
     space: str

@@ -1,7 +1,7 @@
 """What a search is guided by: the method that suits it, points to begin with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -138,24 +138,27 @@ class GivenPoints:
     Args:
         every: All that the study was given, in order.
         new: Those of them that this session adds.
-        num_starting: How many of `new` are the space's starting points: its last.
+        starting: The space's starting points, one for every second trial.
+        is_first: Whether this is the session that they were taken in.
     """
 
     every: list[dict[str, Any]]
     new: list[dict[str, Any]]
-    num_starting: int = 0
+    starting: list[dict[str, Any]] = field(default_factory=list)
+    is_first: bool = False
 
     @property
     def recorded(self) -> dict[str, Any]:
         """What a session records of them."""
-        return {"points": self.new, "num_starting_points": self.num_starting}
+        first = {"starting_points": self.starting} if self.is_first else {}
+        return {"points": self.new, **first}
 
     def described(self) -> list[str]:
-        """Returns a line on the space's starting points, if there are any."""
-        if not self.num_starting:
+        """Returns a line on the starting points, in the session that takes them."""
+        if not self.starting or not self.is_first:
             return []
-        count = plural(self.num_starting, "starting point")
-        return [f"begins with {count} of the space (leave out: --no-starting-points)"]
+        count = plural(len(self.starting), "starting point")
+        return [f"{count} of the space, in every second trial (leave out: --no-starting-points)"]
 
 
 def given_points(
@@ -177,14 +180,12 @@ def given_points(
     sessions = [s for s in dicts(study.get("sessions")) if "points" in s]
     if not sessions:
         points = parse_tries(config, space)
-        starting = _starting_points(config, space, declared, points)
-        every = [*points, *starting]
-        return GivenPoints(every, every, len(starting))
+        return GivenPoints(points, points, _starting_points(config, space, declared, points), True)
     known = [point for session in sessions for point in dicts(session["points"])]
-    num_starting = sum(s.get("num_starting_points", 0) for s in sessions)
-    added = config.tries[len(known) - num_starting - config.try_default :]
+    starting = [p for session in sessions for p in dicts(session.get("starting_points"))]
+    added = config.tries[len(known) - config.try_default :]
     new = parse_tries(replace(config, tries=added, try_default=False), space)
-    return GivenPoints([*known, *new], new)
+    return GivenPoints([*known, *new], new, starting)
 
 
 def _starting_points(
@@ -193,7 +194,7 @@ def _starting_points(
     declared: Sequence[Mapping[str, Any]],
     points: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Returns the declared points that fit into half of the trials left after `points`.
+    """Returns the declared points that are not among `points`.
 
     A value that was fixed or is outside its range gives way to the space's own.
     """
@@ -215,7 +216,7 @@ def _starting_points(
         values = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
         if values not in [*points, *found]:
             found.append(values)
-    return found[: max(0, config.max_trials - len(points)) // 2]
+    return found
 
 
 def _parsed(space: keras_tuner.HyperParameters, name: str, value: object) -> Any:

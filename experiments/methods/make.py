@@ -8,7 +8,7 @@ import keras_tuner
 
 from experiments.catalogue import HALVING, METHODS
 from experiments.config import SearchConfig
-from experiments.methods.guidance import parse_tries
+from experiments.methods.guidance import GivenPoints, parse_tries
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import PriorTrial
 from experiments.record.errors import UserError
@@ -24,7 +24,7 @@ def make_oracle(
     space: keras_tuner.HyperParameters,
     plans: Sequence[Plan] = (),
     earlier: Sequence[PriorTrial] = (),
-    points: Sequence[Mapping[str, Any]] | None = None,
+    points: GivenPoints | None = None,
     entries: Mapping[str, bool] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
@@ -51,7 +51,8 @@ def make_oracle(
     method = METHODS[config.method]
     if method.sampler:
         arguments["earlier"] = [(e.values, (e.score, *e.further), e.curve) for e in earlier]
-        arguments["tries"] = parse_tries(config, space) if points is None else points
+        given = points or GivenPoints(parse_tries(config, space), [])
+        arguments["tries"], arguments["starting_points"] = given.every, given.starting
     oracle = resolve_name(f"{_ORACLES}.{method.oracle}")(
         **arguments, **_own_arguments(config, plans)
     )

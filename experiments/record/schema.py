@@ -132,7 +132,7 @@ SESSION_KEYS = {
     "restored": Key(LIST),
     "threads": Key(_or_null(COUNT)),
     "points": Key(OBJECTS, always=False),  # of a method of Optuna
-    "num_starting_points": Key(COUNT, always=False),  # how many of them the space declared
+    "starting_points": Key(OBJECTS, always=False),  # that the space declared, in the first session
     "picked": Key(TEXT, always=False),  # where `auto` picked a method
     "space_source": Key(OBJECT, always=False),  # where the code of the space had changed
     "widened": Key(OBJECTS, always=False),  # where ranges had become wider

@@ -304,9 +304,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         points: GivenPoints | None = None
         if config.method in optuna_methods():
             points = given_points(study, config, self.oracle.hyperparameters, self._declared)
-        self._set_oracle(
-            config, earlier=from_record(study), points=points.every if points else None
-        )
+        self._set_oracle(config, earlier=from_record(study), points=points)
         self._config = config
         write_study(self.folder, study)
         record = TrialRecord(self.folder, self.oracle)

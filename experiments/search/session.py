@@ -102,9 +102,8 @@ class Session:
         if self.config.method in optuna_methods():
             declared = plan.hypermodel.starting_points()
             self._points = given_points(study, self.config, plan.space, declared)
-        points = self._points.every if self._points else []
         self._oracle = make_oracle(
-            self.config, plan.space, self._plans(), from_record(study), points
+            self.config, plan.space, self._plans(), from_record(study), self._points
         )
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(

@@ -114,7 +114,7 @@ def _given(study: Study, first: "pd.DataFrame") -> Iterator[str]:
     """Yields the ids of the trials whose points were given."""
     names = {hp["name"]: column for column, hp in study.hyperparameters.items()}
     sessions = [s for s in dicts(study.record.get("sessions")) if "points" in s]
-    points = [p for s in sessions for p in dicts(s["points"])]
+    points = [p for s in sessions for p in (*dicts(s["points"]), *dicts(s.get("starting_points")))]
     if not sessions:  # recorded before points were, or not recorded
         points = dicts(dig(study.record, "config", "tries"))
         if dig(study.record, "config", "try_default") is not False:

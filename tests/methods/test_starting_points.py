@@ -1,4 +1,4 @@
-"""Points that a space declares as good are tried after its default, in half of the trials."""
+"""Points that a space declares as good are tried after its default, in every second trial."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,7 @@ from experiments.display.base import Display
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.hyperparameters.space import explore, fixed
 from experiments.methods.guidance import given_points
+from experiments.methods.make import make_oracle
 from experiments.search.resuming import resume_search
 from search_spaces import space_class
 from search_spaces.base import ImageSpace
@@ -57,12 +58,10 @@ def test_what_a_space_declares_is_in_it_and_can_be_built(space: ImageSpace) -> N
     points = space.starting_points()
     known = SpaceMap(hp.space)
     assert 1 <= len(points) <= 8
-    assert len({json.dumps(given_points({}, config(), hp, [p]).every[-1]) for p in points}) == len(
-        points
-    )
-    for point in points:
+    taken = given_points({}, config(), hp, points).starting
+    assert len(taken) == len(points)
+    for point, values in zip(points, taken, strict=True):
         assert known.dropped(point) == []
-        (_, values) = given_points({}, config(), hp, [point]).every
         assert point.items() <= {n: pytest.approx(v) for n, v in values.items()}.items()
         drawn = hp.copy()
         drawn.values = values
@@ -71,22 +70,36 @@ def test_what_a_space_declares_is_in_it_and_can_be_built(space: ImageSpace) -> N
 
 def test_every_base_is_tried_frozen_before_one_is_unfrozen() -> None:
     space = transfer_head(**_BASES)
-    points = given_points({}, config(), explore(space), space.starting_points()).every
+    points = given_points({}, config(), explore(space), space.starting_points()).starting
     frozen = [p for p in points if not p["unfreeze"]]
     assert points[: len(frozen)] == frozen
     widths = {(p["base"], p.get("alpha_MobileNetV2")) for p in frozen}
     assert widths == {("MobileNet", None), ("MobileNetV2", 0.35), ("MobileNetV2", 1.0)}
 
 
-def test_half_of_the_trials_are_left_to_the_method() -> None:
-    space, hp = mnist_cnn(), explore(mnist_cnn())
-    declared = space.starting_points()
-    for most, expected in ((1, 0), (2, 0), (3, 1), (8, 3), (9, 4), (30, len(declared))):
+def test_every_second_trial_is_left_to_the_method(tmp_path: Path) -> None:
+    hp, declared = explore(mnist_cnn()), mnist_cnn().starting_points()
+    for options, expected in (
+        ({}, len(declared)),
+        ({"starting_points": False}, 0),
+        ({"sources": ["x.csv"]}, 0),
+    ):
+        given = given_points({}, config(**options), hp, declared)
+        assert (len(given.every), len(given.starting)) == (1, expected)
+
+    def proposed(most: int) -> list[dict[str, Any]]:
+        """Proposals do not depend on how many trials there will be."""
         given = given_points({}, config(max_trials=most), hp, declared)
-        assert given.num_starting == expected
-        assert len(given.every) == 1 + expected
-    assert given_points({}, config(starting_points=False), hp, declared).num_starting == 0
-    assert given_points({}, config(sources=["x.csv"]), hp, declared).num_starting == 0
+        oracle = make_oracle(config(max_trials=most), hp.copy(), points=given)
+        oracle._set_project_dir(str(tmp_path / str(most)), "project")
+        return [oracle.create_trial("one").hyperparameters.values for _ in range(most)]
+
+    points = given_points({}, config(), hp, declared).starting
+    values = proposed(6)
+    assert values[0] == given_points({}, config(), hp).every[0]
+    assert values[1::2] == points[:3]
+    assert not any(each in points for each in values[2::2])
+    assert proposed(9)[:6] == values
 
 
 def test_what_is_fixed_or_out_of_range_gives_way() -> None:
@@ -98,7 +111,7 @@ def test_what_is_fixed_or_out_of_range_gives_way() -> None:
         {},  # the default
     ]
     given = given_points({}, config(), hp, declared)
-    first, second = given.every[1:]
+    first, second = given.starting
     assert (first["batch_norm"], first["conv_blocks"]) == (False, 2)
     assert (first["dropout"], "filters_2" in first) == (pytest.approx(0.4), False)
     assert (second["learning_rate"], second["dropout"]) == (1e-3, pytest.approx(0.2))
@@ -108,13 +121,14 @@ def test_a_resumed_study_gets_no_other_ones() -> None:
     hp, declared = explore(mnist_cnn()), mnist_cnn().starting_points()
     begun = config(tries=[{"dropout": "0.1"}], max_trials=9)
     first = given_points({}, begun, hp, declared)
-    assert first.num_starting == 3
     study = {"sessions": [first.recorded]}
     more = config(tries=[{"dropout": "0.1"}, {"dropout": "0.3"}], max_trials=40)
     again = given_points(study, more, hp, declared[1:])
     assert again.every == [*first.every, *again.new]
     assert [point["dropout"] for point in again.new] == [pytest.approx(0.3)]
-    assert again.num_starting == 0
+    assert again.starting == first.starting
+    assert "starting_points" not in again.recorded
+    assert again.described() == []
 
 
 def test_a_search_says_and_records_them(
@@ -127,14 +141,14 @@ def test_a_search_says_and_records_them(
     )  # fmt: skip
     heard = _Hears()
     folder = run_search(asked, heard).folder
-    assert any("begins with 1 starting point of the space" in line for line in heard.lines)
+    assert any("starting points of the space, in every second trial" in x for x in heard.lines)
     record = json.loads((folder / "study.json").read_text())
-    assert record["sessions"][0]["num_starting_points"] == 1
+    assert record["sessions"][0]["starting_points"]
     assert record["config"]["starting_points"] is True
     second = json.loads((folder / "trial_0001" / "result.json").read_text())["hyperparameters"]
     assert (second["batch_norm"], second["dense_layers"]) == (True, 0)
 
-    del record["config"]["starting_points"], record["sessions"][0]["num_starting_points"]
+    del record["config"]["starting_points"], record["sessions"][0]["starting_points"]
     (folder / "study.json").write_text(json.dumps(record))  # as a study of before had it
     resume_search(folder, changes={"max_trials": 5})
     record = json.loads((folder / "study.json").read_text())
@@ -157,7 +171,8 @@ def test_a_model_of_ones_own_declares_them_too(tmp_path: Path) -> None:
         tuner.search(x, x[:, :1], validation_data=(x, x[:, :1]), epochs=1, verbose=0)
         return [t.hyperparameters.get("units") for t in tuner.oracle.trials.values()]
 
-    assert searched("taken", method="tpe")[:3] == [1, 7, 9]
+    taken = searched("taken", method="tpe")
+    assert (taken[0], taken[1::2]) == (1, [7, 9])
     build_model.starting_points = [{"unit": 7}]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="no such hyperparameter 'unit'; there are units"):
         searched("unknown", method="tpe")
@@ -176,4 +191,5 @@ def test_a_file_of_ones_own_declares_them_too(
     )  # fmt: skip
     folder = run_search(asked).folder
     record = json.loads((folder / "study.json").read_text())
-    assert record["sessions"][0]["points"] == [{"units": 4}, {"units": 8}]
+    assert record["sessions"][0]["points"] == [{"units": 4}]
+    assert record["sessions"][0]["starting_points"] == [{"units": 8}]

@@ -363,7 +363,7 @@ def test_a_grid_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     tuner = Square(directory=tmp_path, project_name="mine")
     tuner.search()
     said = capsys.readouterr().out
-    assert "grid, all combinations of 1 epoch" in said
+    assert "grid, all combinations, each of 1 epoch" in said
     assert "trial 0001 (2)  4" in said
     with pytest.raises(SystemExit):
         main(["status", "mine", "--runs-dir", str(tmp_path)])

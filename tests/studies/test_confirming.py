@@ -241,6 +241,7 @@ def test_a_comparison_holds_the_lock_while_it_trains(
 
     monkeypatch.setattr("experiments.studies.retrain.confirm_trial", confirm)
     monkeypatch.setattr("experiments.studies.reopen.open_study", lambda *arguments, **options: None)
+    monkeypatch.setattr("experiments.cli.compare_command._measure", lambda *arguments: None)
     arguments = ["compare", folder.name, "--default", "--seeds", "2"]
     answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])
     assert answer.exit_code == 0, answer.output

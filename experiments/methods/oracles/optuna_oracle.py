@@ -34,6 +34,7 @@ class OptunaOracle(Halved):
         sampler: `tpe`, `gp` (needs PyTorch), `cmaes`, `nsga2` or `qmc`.
         settings: Settings of the sampler, by name; see `catalogue.METHODS`.
         tries: Values that the first trials get, as far as they are given; defaults for the rest.
+        starting_points: Likewise, after those, for every second trial: of an odd number.
         pruner: `none`, `median`, `asha`, `hyperband` (asynchronous both) or `wilcoxon`. It decides
             when `update_trial` reports an epoch, which plain Keras Tuner does not do by itself; the
             answer's status is `STOPPED` then. Such a trial ends as completed, its message begins
@@ -54,6 +55,7 @@ class OptunaOracle(Halved):
         sampler: str = "tpe",
         settings: Mapping[str, Any] | None = None,
         tries: Sequence[Mapping[str, Any]] = (),
+        starting_points: Sequence[Mapping[str, Any]] = (),
         pruner: str = "none",
         max_epochs: int = 1,
         factor: int = 3,
@@ -65,6 +67,7 @@ class OptunaOracle(Halved):
         self._directions = [o.direction for o in self._objectives()]
         self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
         self._tries = [dict(values) for values in tries]
+        self._starting_points = [dict(values) for values in starting_points]
         self._earlier = [
             (
                 dict(values),
@@ -89,18 +92,21 @@ class OptunaOracle(Halved):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial: given, or promoted, or the sampler's."""
         number = int(trial_id)
-        values = self._tried() or self._promoted() or self._proposed(number)
+        values = self._tried(self._tries)
+        if number % 2:
+            values = values or self._tried(self._starting_points)
+        values = values or self._promoted() or self._proposed(number)
         values = values or self._random_values()
         if values is None:  # every combination of a finite space was tried
             return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
         return {"status": Status.RUNNING, "values": values}
 
-    def _tried(self) -> dict[str, Any] | None:
-        """Returns the first of the given points that no trial has had yet."""
+    def _tried(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """Returns the first of the points that no trial has had yet."""
         space = self.space_map
-        defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if self._tries else {}
-        for given in self._tries:
-            chosen = space.encoded(defaults | given)
+        defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if points else {}
+        for given in points:
+            chosen = space.encoded(defaults | dict(given))
             values = space.values(lambda p, c=chosen: c.get(p.key))  # type: ignore[misc]
             if not self._duplicate(values):
                 return values
