@@ -92,7 +92,7 @@ def test_every_second_trial_is_left_to_the_method(tmp_path: Path) -> None:
         given = given_points({}, config(max_trials=most), hp, declared)
         oracle = make_oracle(config(max_trials=most), hp.copy(), points=given)
         oracle._set_project_dir(str(tmp_path / str(most)), "project")
-        return [oracle.create_trial("one").hyperparameters.values for _ in range(most)]
+        return [oracle.create_trial(f"w{n}").hyperparameters.values for n in range(most)]
 
     points = given_points({}, config(), hp, declared).starting
     values = proposed(6)
