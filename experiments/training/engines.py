@@ -28,7 +28,7 @@ from search_spaces.frozen import VIEWS, FrozenPart
 
 TENSORFLOW, OPENVINO = "TensorFlow", "OpenVINO"
 TOLERANCE = 1e-4  # of the largest feature
-_CHECKED = 32  # images
+_CHECKED, _AT_ONCE = 256, 32  # images that are compared, and that are in memory together
 _ROWS = 8  # images that OpenVINO takes at once; with more, they leave the processor's cache
 # What converting costs (13 networks on one core: 1 to 11 ms a layer), and what it saves at least:
 # TensorFlow reaches 15 to 190 GFLOPS a thread, most networks some 30 to 130.
@@ -161,15 +161,22 @@ def by_tensorflow(part: FrozenPart) -> Engine:
 def _converted(part: FrozenPart, sample: _Sample) -> Engine:
     graph, images = _graph(part), sample.images
     exact = _exact(part, graph)
-    expected = exact.compute(images)
+    expected = _all(exact.compute, images)
     try:
         compute = _by_openvino(graph, images.shape[1:])
-        difference = largest_difference(compute(images), expected)
+        difference = largest_difference(_all(compute, images), expected)
     except Exception as error:  # a conversion fails in as many ways as there are operations
         return replace(exact, refused=f"OpenVINO fails: {named_line(error, 120)}")
     if difference > TOLERANCE:
         return replace(exact, refused=f"OpenVINO's differ by {difference:.1g} of the largest")
     return Engine(OPENVINO, exact.outputs, compute, difference)
+
+
+def _all(compute: Callable[[_Array], list[_Array]], images: _Array) -> list[_Array]:
+    """Returns the outputs for all images, computed a few at a time."""
+    firsts = range(0, len(images), _AT_ONCE)
+    batches = [compute(images[first : first + _AT_ONCE]) for first in firsts]
+    return [np.concatenate(arrays) for arrays in zip(*batches, strict=True)]
 
 
 def _exact(part: FrozenPart, graph: Any) -> Engine:
