@@ -145,8 +145,14 @@ def without_folder(space: object) -> str:
     return str(space).rpartition("/")[2]
 
 
+def ends_by_time(count: float, method: object) -> bool:
+    """Whether only a deadline limits the trials of a search: a grid ends by itself."""
+    return count >= NO_END and method != "grid"
+
+
 def trials_at_most(count: float, method: object) -> str:
     """Describes the number of trials that a search by `method` was limited to."""
     if count < NO_END:
         return f"up to {plural(count, 'trial')}"
-    return "all combinations" if method == "grid" else "as many trials as there is time for"
+    timed = ends_by_time(count, method)
+    return "as many trials as there is time for" if timed else "all combinations"

@@ -11,7 +11,7 @@ from experiments.data.sources.argument import is_path
 from experiments.finalists.plan import check_race
 from experiments.record.errors import UserError
 from experiments.record.files import finite
-from experiments.record.formatting import NO_END, plural
+from experiments.record.formatting import ends_by_time, plural
 from experiments.record.layout import StudyFolder
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean
@@ -104,8 +104,8 @@ def check_end(folder: Path, recorded: Mapping[str, Any], changes: Mapping[str, A
     Raises:
         UserError: It is not.
     """
-    is_limited = recorded.get("max_trials", 0) < NO_END or recorded.get("method") == "grid"
-    if not is_limited and changes.get("deadline") is None and "max_trials" not in changes:
+    is_timed = ends_by_time(recorded.get("max_trials", 0), recorded.get("method"))
+    if is_timed and changes.get("deadline") is None and "max_trials" not in changes:
         begun = len(StudyFolder(folder).begun())
         raise UserError(
             f"study {folder.name!r} was limited by its deadline alone: give --deadline to go on, "

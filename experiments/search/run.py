@@ -32,7 +32,7 @@ from experiments.hyperparameters.space import (
     make_space,
     stand_in,
 )
-from experiments.methods.guidance import chosen_method
+from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
 from experiments.process.inherited import settled
@@ -211,7 +211,10 @@ def prepare_search(
     sampler = METHODS[config.method].sampler
     takes_short = sampler is not None and sampler.ranks_stopped and not further
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
-    make_oracle(config, space)  # refuses a wrong method before anything is written
+    # What can't be searched is refused before anything is written.
+    make_oracle(config, space)
+    if begun is None and sampler is not None:
+        given_points({}, config, space, hypermodel.starting_points())
     notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
     if config.class_weight:
         notices.append(_weights_shown(data))

@@ -16,7 +16,7 @@ from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.task import noun_of
 from reports.statistics.estimates import Estimate, wilson
-from reports.study.study import Study
+from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
 PARAMETERS, FLOPS, LATENCY, FEATURES = "parameters", "FLOPs", "latency", "features"
@@ -85,6 +85,7 @@ def trial_costs(trials: pd.DataFrame) -> dict[str, _Array]:
     }
 
 
+@computed_once
 def best_by_base(study: Study) -> pd.DataFrame:
     """Returns the best completed trial of each base, best first, with its `base_label`."""
     done = study.completed
@@ -93,6 +94,7 @@ def best_by_base(study: Study) -> pd.DataFrame:
     return labelled[labelled["base_label"].notna()].drop_duplicates("base_label")
 
 
+@computed_once
 def costs_of_bases(study: Study) -> Costed | None:
     """Returns the best trial of each base; `None` with fewer than two bases, or without costs."""
     best = best_by_base(study)

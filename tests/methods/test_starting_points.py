@@ -1,6 +1,7 @@
 """Points that a space declares as good are tried after its default, in every second trial."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,5 +192,9 @@ def test_a_file_of_ones_own_declares_them_too(
     )  # fmt: skip
     folder = run_search(asked).folder
     record = json.loads((folder / "study.json").read_text())
+    wrong = write(tmp_path, build(), "build_model.starting_points = [{'unit': 8}]", name="wrong.py")
+    with pytest.raises(UserError, match="no such hyperparameter 'unit'; there are units"):
+        run_search(replace(asked, space=wrong, name="w", runs_dir=str(tmp_path / "none")))
+    assert not (tmp_path / "none").exists()
     assert record["sessions"][0]["points"] == [{"units": 4}]
     assert record["sessions"][0]["starting_points"] == [{"units": 8}]
