@@ -18,7 +18,7 @@ def install(
     train: tf.data.Dataset,
     validation: tf.data.Dataset,
     steps: int,
-    sizes: tuple[int, int] | None = None,
+    sizes: tuple[Any, Any] | None = None,
 ) -> None:
     """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
@@ -29,8 +29,8 @@ def install(
         train: The batches to train on.
         validation: The batches to evaluate on.
         steps: Batches per call into the graph.
-        sizes: Rows of a batch of training and of validation, where the one element of each dataset
-            is all rows of an epoch: batches are cut from it in the graph.
+        sizes: Rows of a batch of training and of validation, numbers or variables, where the one
+            element of each dataset is all rows of an epoch: batches are cut from it in the graph.
     """
     if model.run_eagerly or model.loss is None:
         return
@@ -56,7 +56,7 @@ def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:
 
 
 def _replace(
-    model: keras.Model, name: str, maker: str, step: Callable[[Any], Any], size: int | None
+    model: keras.Model, name: str, maker: str, step: Callable[[Any], Any], size: Any | None
 ) -> None:
     def make(self: Any, force: bool = False) -> None:
         if getattr(self, name) is None or force:
@@ -66,17 +66,17 @@ def _replace(
     setattr(model, name, None)
 
 
-def _cut(model: keras.Model, step: Callable[[Any], Any], size: int) -> Any:
+def _cut(model: keras.Model, step: Callable[[Any], Any], size: Any) -> Any:
     """Returns a function that runs all batches of `size` rows of an iterator's one element."""
     one = tf.function(step, jit_compile=True) if model.jit_compile else step
 
     def run(iterator: Any) -> Any:
         rows = iterator.get_next()
-        count = tf.shape(rows[0])[0]
+        count, by = tf.shape(rows[0])[0], tf.convert_to_tensor(size)
 
         def body(first: Any) -> Any:
-            one(tuple(part[first : first + size] for part in rows))
-            return first + size
+            one(tuple(part[first : first + by] for part in rows))
+            return first + by
 
         tf.while_loop(lambda first: first < count, body, (tf.constant(0),))
         return model.get_metrics_result()

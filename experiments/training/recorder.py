@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -46,6 +46,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.phase_start = 0
         self._before: tuple[float, ...] = ()  # objective of the phase's earlier epochs
         self.answer: int = Answer.GO
+        self._weights: list[Any] = []  # of the network that is being trained
         self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
         self._evaluating = 0.0
@@ -94,8 +95,15 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 self.answer = answer
                 return
 
-    def begin_phase(self, number: int, goes_on: Snapshot | None) -> None:
-        """Records that a phase begins or resumes."""
+    def begin_phase(self, number: int, model: keras.Model, goes_on: Snapshot | None) -> None:
+        """Records that a phase begins or resumes.
+
+        Args:
+            number: Its number.
+            model: What the phase trains; another of its structure may be trained in its place.
+            goes_on: The state that it resumes from.
+        """
+        self._weights = model.weights
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
         self._before = ()
         if goes_on is not None and goes_on is self.snapshots.own:
@@ -103,10 +111,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         elif goes_on is not None:
             self._before = self._joined(goes_on)
 
-    def adopt(self, model: keras.Model, taken_up: Snapshot) -> None:
+    def adopt(self, taken_up: Snapshot) -> None:
         """Restores the best epoch's weights of an interrupted attempt."""
         if taken_up is self.snapshots.own:
-            pairs = zip(model.weights, taken_up.best, strict=True)
+            pairs = zip(self._weights, taken_up.best, strict=True)
             self._best = {id(variable): (variable, value) for variable, value in pairs}
 
     def is_exhausted(self) -> bool:
@@ -127,8 +135,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         # A later phase may train more of the network. The current values of these weights belong
         # to the best epoch so far.
-        for variable in self.model.weights:
-            self._best.setdefault(id(variable), (variable, variable.numpy()))
+        for variable, trained in self._pairs():
+            self._best.setdefault(id(variable), (variable, trained.numpy()))
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._evaluating = time.perf_counter()
@@ -153,7 +161,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self.objective.better(score, self.execution.score):
             self.execution.score = score
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
-            self._best |= {id(v): (v, v.numpy()) for v in self.model.weights}
+            self._best |= {id(v): (v, trained.numpy()) for v, trained in self._pairs()}
         self.epochs = epoch + 1
         self.answer = self.report(epoch, metrics)
         if self.answer == Answer.GO and self.snapshots.is_due():
@@ -177,9 +185,13 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 before=self._before,
                 variables=[variable.numpy() for variable in self.model.variables],
                 optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
-                best=[self._best[id(variable)][1] for variable in self.model.weights],
+                best=[self._best[id(variable)][1] for variable in self._weights],
             )
         )
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        """Pairs each of the network's weights with the one that is trained."""
+        return zip(self._weights, self.model.weights, strict=True)
 
     def restore_best(self) -> None:
         """Sets the network's weights to those of the best epoch."""

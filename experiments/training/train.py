@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from experiments.data.balance import balanced_weights
-from experiments.training import loop
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
@@ -19,6 +18,7 @@ from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.snapshot import Snapshot, SnapshotStore, assign
 from experiments.training.task import Answer, Execution, Note, TrialTask, timed
+from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
 
@@ -26,6 +26,7 @@ _VALIDATION_BATCH = 64
 _MOST_EPOCH_BYTES = 256 * 2**20  # of feature vectors, gathered at once instead of by batch
 _COLLECT_EVERY = 8  # a full garbage collection takes as long as a small model's epoch
 _trainings = count(1)
+_traced = TracedStore()
 
 Report = Callable[[int, dict[str, float]], int]
 
@@ -189,11 +190,11 @@ def _fit_phases(
                 if phase.prepare is not None:
                     phase.prepare(model)
         goes_on = taken_up if taken_up is not None and taken_up.phase == number else None
-        recorder.begin_phase(number, goes_on)
+        recorder.begin_phase(number, model, goes_on)
         ends_there = begin >= end or recorder.stopped or recorder.is_exhausted()
         if goes_on is not None and ends_there:
             assign(model.variables, goes_on.variables)
-            recorder.adopt(model, goes_on)
+            recorder.adopt(goes_on)
         elif begin < end and not recorder.stopped:
             _fit_phase(network, model, phase_inputs, (begin, end), recorder, goes_on)
 
@@ -217,15 +218,16 @@ def _fit_phase(
     sizes = (train.batch_size, validation.batch_size) if by_epoch else None
     train_batches, validation_batches = train.dataset(by_epoch), validation.dataset(by_epoch)
     with timed(recorder.execution, "trace"):
-        loop.install(model, train_batches, validation_batches, steps, sizes)
+        traced = _traced.take(model, train_batches, validation_batches, steps, sizes)
+    trained = traced.model
     if goes_on is not None:
-        assign(model.variables, goes_on.variables)
-        assign(model.optimizer.variables, goes_on.optimizer)
-        recorder.adopt(model, goes_on)
+        assign(trained.variables, goes_on.variables)
+        assign(trained.optimizer.variables, goes_on.optimizer)
+        recorder.adopt(goes_on)
     with timed(recorder.execution, "fit"):
         network.space.fit_phase(
             network.hp,
-            model,
+            trained,
             *epochs,
             (train_batches,),
             {
@@ -235,6 +237,9 @@ def _fit_phase(
                 "verbose": 0,
             },
         )
+    traced.end(model)
+    if type(network.space).fit_phase is ImageSpace.fit_phase:  # it may have changed the network
+        _traced.keep(traced)
 
 
 def _class_weights(network: Network) -> list[float] | None:

@@ -1,0 +1,150 @@
+"""Networks that are traced once: a later training of the structure has the numbers of its own."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from experiments.training import loop
+from experiments.training.feed import Feed, rows_of
+from experiments.training.graphs import released_afterwards
+from experiments.training.traced import TracedStore
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (100, 6, 4, 1)).astype("uint8")
+LABELS = np.arange(100) % 3
+
+
+def network(
+    rate: float = 0.3,
+    learning_rate: Any = 1e-3,
+    units: int = 8,
+    optimizer: Callable[..., Any] = keras.optimizers.Adam,
+    activation: Any = "relu",
+    **settings: Any,
+) -> keras.Model:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(int(rate * 100))
+    inputs = keras.Input((6, 4, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Dropout(rate)(keras.layers.Flatten()(x))
+    x = keras.layers.Dropout(rate / 2)(keras.layers.Dense(units, activation=activation)(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    model.compile(
+        optimizer(learning_rate, **settings),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+def trained(store: TracedStore, model: keras.Model, size: int, by_epoch: bool) -> list[Any]:
+    """Trains through `store`; returns every metric and every variable."""
+    feeds = Feed([rows_of(IMAGES)], LABELS, size, seed=1), Feed([rows_of(IMAGES)], LABELS, 64)
+    train, validation = (feed.dataset(by_epoch) for feed in feeds)
+    traced = store.take(model, train, validation, 4, (size, 64) if by_epoch else None)
+    values = fitted(traced.model, train, validation)
+    traced.end(model)
+    store.keep(traced)
+    return [*values, *(np.asarray(v).tolist() for v in model.variables)]
+
+
+def fitted(model: keras.Model, train: Any, validation: Any) -> list[Any]:
+    history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False)
+    return [history.history, float(model.optimizer.iterations)]
+
+
+def doubled(x: Any) -> Any:
+    return 2 * x
+
+
+def is_reused(store: TracedStore, first: keras.Model, second: keras.Model) -> bool:
+    train = Feed([rows_of(IMAGES)], LABELS, 8).dataset()
+    for model in (first, second):
+        traced = store.take(model, train, train, 4)
+        store.keep(traced)
+    return traced.model is first
+
+
+OTHERS = {
+    "adam": {"rate": 0.6, "learning_rate": 1e-2},
+    "sgd": {"optimizer": keras.optimizers.SGD, "momentum": 0.9, "learning_rate": 0.1, "rate": 0.5},
+    "adagrad": {"optimizer": keras.optimizers.Adagrad, "learning_rate": 0.05, "rate": 0.7},
+}
+
+
+@pytest.mark.parametrize("by_epoch", [True, False], ids=["cut", "batches"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_second_training_has_the_numbers_of_one_that_is_traced_for_it_alone(
+    by_epoch: bool, other: str
+) -> None:
+    values = OTHERS[other]
+    alone = trained(TracedStore(), network(**values), 16, by_epoch)
+    store = TracedStore()
+    trained(store, network(**(values | {"rate": 0.2, "learning_rate": 1e-4})), 32, by_epoch)
+    assert trained(store, network(**values), 16, by_epoch) == alone
+
+
+def test_rates_of_dropout_as_variables_are_those_of_keras_bit_for_bit() -> None:
+    train = Feed([rows_of(IMAGES)], LABELS, 8, seed=1).dataset()
+    validation = Feed([rows_of(IMAGES)], LABELS, 64).dataset()
+    for rate in (0.1, 0.3, 0.7):
+        model = network(rate)
+        loop.install(model, train, validation, 4)
+        keras_own = fitted(model, train, validation)
+        assert trained(TracedStore(), network(rate), 8, False)[:2] == keras_own
+
+
+def test_what_variables_hold_is_shared_and_nothing_else() -> None:
+    assert is_reused(TracedStore(), network(), network(rate=0.5, learning_rate=0.1))
+    different: list[dict[str, Any]] = [
+        {"rate": 0.0},
+        {"units": 9},
+        {"activation": "tanh"},
+        {"optimizer": keras.optimizers.SGD},
+        {"beta_1": 0.8},
+        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
+    ]
+    for values in different:
+        assert not is_reused(TracedStore(), network(), network(**values)), values
+
+
+def test_what_its_description_does_not_determine_is_traced_each_time() -> None:
+    unknown: list[dict[str, Any]] = [
+        {"activation": lambda x: 2 * x},
+        {"activation": doubled},
+        {"weight_decay": 0.01},
+    ]
+    for values in unknown:
+        assert not is_reused(TracedStore(), network(**values), network(**values))
+
+
+def test_a_network_that_was_compiled_anew_is_not_used_again() -> None:
+    store, first = TracedStore(), network()
+    train = Feed([rows_of(IMAGES)], LABELS, 8).dataset()
+    store.keep(store.take(first, train, train, 4))
+    first.compile("sgd", "sparse_categorical_crossentropy")
+    assert store.take(network(), train, train, 4).model is not first
+
+
+def test_few_are_kept_and_the_others_leave_no_graph() -> None:
+    store, first = TracedStore(), network(units=100)
+    train = Feed([rows_of(IMAGES)], LABELS, 8).dataset()
+    store.keep(store.take(first, train, train, 4))
+    with released_afterwards():
+        for units in range(1, 20):
+            store.keep(store.take(network(units=units), train, train, 4))
+            if units == 16:
+                full = num_graphs()
+    assert len(store) == 16
+    assert num_graphs() == full
+    assert store.take(network(units=100), train, train, 4).model is not first
+
+
+def num_graphs() -> int:
+    keras.backend.clear_session()
+    return sum(isinstance(o, FuncGraph) and o.name == "run" for o in gc.get_objects())
