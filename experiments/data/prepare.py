@@ -260,7 +260,7 @@ def prepare(
         fingerprint=name_of_splits,
         skipped=raw.skipped,
         recipe=Recipe(data_dir, sample, split_seed, recorded, wanted),
-        roles=roles_of(raw),
+        roles=roles_of(raw, indices),
         notes=(*raw.notes, *notes_of(raw, indices)),
         health=_health(folder),
         former_fingerprint=fingerprint(raw, indices, former) if former else None,

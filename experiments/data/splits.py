@@ -1,12 +1,14 @@
 """Divides a dataset into train, validation and test, by the split seed alone.
 
 What the dataset brings is used as it is. Where it brings no test images, 10 % are set aside first;
-where it brings none to validate on, 20 % of what is left to train on. Draws are stratified by
-class, if there are classes.
+where it brings none to validate on, 20 % of what is left to train on, at most 5,000. Draws are
+stratified by class, if there are classes.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +18,26 @@ from experiments.record.errors import UserError
 from experiments.record.predictions import Targets
 
 VALIDATION_SHARE = 0.2
+MOST_VALIDATION = 5000  # rows set aside: more would tell little more, and be missed in training
 TEST_SHARE = 0.1
-_SHARES = (TEST_SHARE, VALIDATION_SHARE)
 _FORMAT = 1  # of the fingerprint: raised only if the same content should get another one
 _MOST_NAMED = 5
 Indices = dict[str, tuple[RawSplit, npt.NDArray[np.int64]]]
 
 
-def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
+def make_splits(
+    raw: RawDataset, sample: int | None, seed: int, most_validation: int | None = MOST_VALIDATION
+) -> Indices:
     """Draws the splits: sorted indices into the dataset's own splits.
 
     A sample of N images takes them from train, validation and test in the shares that the
     dataset's splits have, balanced over the classes.
+
+    Args:
+        raw: The dataset.
+        sample: Size of a subset.
+        seed: Split seed.
+        most_validation: Most rows that are set aside to validate on; `None` for no limit.
 
     Raises:
         UserError: The dataset, or the sample of it, is too small.
@@ -53,7 +63,8 @@ def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
         left = max(sample - test_count - len(validation), 0)
         train = _balanced(raw.train.strata, train, left, rng)
     if raw.validation is None:
-        train, validation = _stratified(raw.train.strata, train, VALIDATION_SHARE, rng)
+        share = min(VALIDATION_SHARE, (most_validation or len(train)) / max(len(train), 1))
+        train, validation = _stratified(raw.train.strata, train, share, rng)
     splits: Indices = {
         "train": (raw.train, train),
         "validation": (validation_source, validation),
@@ -63,18 +74,31 @@ def make_splits(raw: RawDataset, sample: int | None, seed: int) -> Indices:
     return splits
 
 
-def roles_of(raw: RawDataset) -> dict[str, str]:
+def roles_of(raw: RawDataset, indices: Indices) -> dict[str, str]:
     """Says in words what each split is taken from."""
     carved = raw.test is None or raw.validation is None
     rest = f"the rest of {raw.train.name}"
-    test_share, validation_share = (f"{share:.0%}".replace("%", " %") for share in _SHARES)
+    if raw.validation:
+        validation = raw.validation.name
+    else:
+        validation = f"{_set_aside(indices)} of {raw.train.name if raw.test else rest}"
     return {
         "train": rest if carved else raw.train.name,
-        "validation": raw.validation.name
-        if raw.validation
-        else f"{validation_share} of {raw.train.name if raw.test else rest}",
-        "test": raw.test.name if raw.test else f"{test_share} of {raw.train.name}",
+        "validation": validation,
+        "test": raw.test.name if raw.test else f"{_percent(TEST_SHARE)} of {raw.train.name}",
     }
+
+
+def _set_aside(indices: Indices) -> str:
+    """Says how many rows were taken from train to validate on."""
+    train, count = (len(indices[split][1]) for split in ("train", "validation"))
+    by_share = VALIDATION_SHARE * (train + count)
+    is_limited = by_share > MOST_VALIDATION and count < (by_share + MOST_VALIDATION) / 2
+    return f"{count:,}" if is_limited else _percent(VALIDATION_SHARE)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def fingerprint(raw: RawDataset, indices: Indices, identity: str | None = None) -> str:
@@ -98,8 +122,9 @@ def as_recorded(
 ) -> tuple[RawDataset, Indices]:
     """Divides as `make_splits` does, or as it once did, if a study that was begun then asks.
 
-    Until format 2 a dataset's own validation split was not used. What is the same by another
-    name keeps the name that was recorded.
+    Until format 2 a dataset's own validation split was not used. Before validation was limited to
+    5,000 rows, it had a fifth of any number. What is the same by another name keeps the name that
+    was recorded.
 
     Args:
         raw: The dataset.
@@ -111,18 +136,19 @@ def as_recorded(
         The dataset as it is divided, and the splits.
     """
     indices = make_splits(raw, sample, seed)
-    for identity in raw.known_as if recorded is not None else ():
-        if fingerprint(raw, indices, identity) == recorded:
-            return replace(raw, identity=identity), indices
-    if recorded is None or raw.validation is None or fingerprint(raw, indices) == recorded:
+    if recorded is None or fingerprint(raw, indices) == recorded:
         return raw, indices
-    note = "validated on images of train, as the study was begun"
-    former = replace(raw, validation=None, notes=(*raw.notes, note))
-    try:
-        earlier = make_splits(former, sample, seed)
-    except UserError:
-        return raw, indices
-    return (former, earlier) if fingerprint(former, earlier) == recorded else (raw, indices)
+    own = [raw]
+    if raw.validation is not None:
+        note = "validated on images of train, as the study was begun"
+        own.append(replace(raw, validation=None, notes=(*raw.notes, note)))
+    for former, most in product(own, (MOST_VALIDATION, None)):
+        with suppress(UserError):
+            earlier = make_splits(former, sample, seed, most)
+            for identity in (raw.identity, *raw.known_as):
+                if fingerprint(former, earlier, identity) == recorded:
+                    return replace(former, identity=identity), earlier
+    return raw, indices
 
 
 def missing_classes(labels: npt.NDArray[np.int64], class_names: tuple[str, ...]) -> list[str]:

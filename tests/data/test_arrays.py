@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from experiments.data.prepare import PreparedData, prepare
+from experiments.data.sources.registry import resolve
+from experiments.data.splits import fingerprint, make_splits
 from experiments.record.errors import UserError
 from experiments.search.places import whole
 from experiments.search.resuming import resume_search
@@ -58,6 +60,20 @@ def test_missing_splits_are_drawn_and_said(tmp_path: Path) -> None:
     assert data.counts == {"train": 73, "validation": 18, "test": 9}
     assert data.roles["test"] == "10 % of x_train"
     assert data.notes == ("arrays that are not used: x_extra",)
+
+
+def test_at_most_5000_rows_are_set_aside_to_validate_on(tmp_path: Path) -> None:
+    given = arrays(27_000)
+    data = npz(tmp_path, given | {"x_test": given["x_train"][:9], "y_test": given["y_train"][:9]})
+    assert data.counts == {"train": 21_999, "validation": 5_001, "test": 9}  # 1,667 of each class
+    assert data.roles["validation"] == "5,001 of x_train"
+    # A study that was begun when a fifth was taken keeps its rows.
+    raw = resolve(data.name)
+    then = fingerprint(raw, make_splits(raw, None, 0, most_validation=None))
+    again = prepare(data.name, lambda _: (6, 5, 1), tmp_path / "cache", recorded=then)
+    assert again.fingerprint == then != data.fingerprint
+    assert again.counts["validation"] == 5_400
+    assert again.roles["validation"] == "20 % of x_train"
 
 
 def as_floats(x: Any) -> Any:
