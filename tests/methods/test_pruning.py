@@ -26,11 +26,13 @@ from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
 
 
-def oracle(folder: Path, **options: Any) -> OptunaOracle:
+def oracle(
+    folder: Path, sampler: str = "qmc", direction: str = "max", seed: int = 1, **options: Any
+) -> OptunaOracle:
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 0.0, 1.0)
-    objective = keras_tuner.Objective("score", "max")
-    made = OptunaOracle("qmc", objective=objective, hyperparameters=hp, seed=1, **options)
+    objective = keras_tuner.Objective("score", direction)
+    made = OptunaOracle(sampler, objective=objective, hyperparameters=hp, seed=seed, **options)
     made.verbose = 0
     made._set_project_dir(str(folder), "project")
     return made
@@ -133,6 +135,82 @@ def test_what_was_stopped_is_known_to_a_rebuilt_oracle(tmp_path: Path) -> None:
     again = oracle(tmp_path, pruner="hyperband", max_epochs=9)
     again.reload()
     assert again.wanted() == made.wanted()
+    fresh = made.create_trial("one").hyperparameters.values
+    assert again.create_trial("one").hyperparameters.values == fresh
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_trials_are_compared_after_equal_epochs(direction: str, tmp_path: Path) -> None:
+    sign = 1 if direction == "max" else -1
+    made = oracle(tmp_path, "tpe", direction, pruner="asha", max_epochs=9)
+
+    def run(number: int) -> None:
+        feed(made, [sign * (level + number) / 100 for level in range(0, 90, 10)])
+
+    def seen() -> list[tuple[str, Any]]:
+        return [(trial.state.name, trial.value) for trial in made._shown()]
+
+    for number in range(9):  # each is the best so far: none is stopped
+        run(number)
+    for number in (-1, -2):  # stopped at their first epoch
+        run(number)
+    assert seen() == [("COMPLETE", sign * level / 100) for level in [*range(9), -1, -2]]
+    run(9)  # the tenth that got to the last epoch
+    at_last = [("COMPLETE", sign * (level + 80) / 100) for level in range(9)]
+    assert seen() == [*at_last, *[("WAITING", None)] * 2, ("COMPLETE", sign * 0.89)]
+    running = made.create_trial("one")
+    assert seen()[-1] == ("RUNNING", None)
+    for epoch in range(9):  # it has not ended, but it is known what it reached
+        made.update_trial(running.trial_id, {"score": sign * 0.95}, step=epoch)
+    assert seen()[-1] == ("COMPLETE", sign * 0.95)
+
+
+def test_stopped_trials_count_only_for_a_choice_that_none_at_the_rung_has(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["plain", "deep"])
+    hp.Float("x", 0.0, 1.0)
+    plain: list[dict[str, Any]] = [{"kind": "plain", "x": i / 20} for i in range(11)]
+    deep: list[dict[str, Any]] = [{"kind": "deep", "x": 0.9 + i / 100} for i in range(4)]
+    made = OptunaOracle(
+        "tpe",
+        objective=keras_tuner.Objective("score", "max"),
+        hyperparameters=hp,
+        seed=1,
+        pruner="asha",
+        max_epochs=9,
+        tries=[plain[0], *deep, *plain[1:], {"kind": "deep", "x": 0.1}],
+    )
+    made._set_project_dir(str(tmp_path), "project")
+    for number in range(15):
+        is_deep = 1 <= number <= len(deep)
+        _, epochs = feed(made, [0.1 if is_deep else 0.5 + number / 100] * 9)
+        assert epochs == (1 if is_deep else 9)
+    states = [trial.state.name for trial in made._shown()[1:5]]
+    assert states == ["WAITING", "WAITING", "RUNNING", "WAITING"]  # else it were never known
+    feed(made, [0.9] * 9)
+    assert [trial.state.name for trial in made._shown()[1:5]] == ["WAITING"] * 4
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_a_halved_search_goes_on_the_same_when_rebuilt(direction: str, tmp_path: Path) -> None:
+    made = oracle(tmp_path, "tpe", direction, pruner="asha", max_epochs=9)
+    promoted = 0
+    for _ in range(50):
+        trial = made.create_trial("one")
+        values = trial.hyperparameters.values
+        promoted += "tuner/trial_id" in values
+        for epoch in range(int(values.get("tuner/initial_epoch", 0)), 9):
+            score = abs(values["x"] - 0.4) + 1 / (epoch + 1)
+            score = score if direction == "min" else -score
+            if made.update_trial(trial.trial_id, {"score": score}, step=epoch).status == "STOPPED":
+                trial.message = f"pruned after {epoch + 1} epochs"
+                break
+        trial.status = "COMPLETED"
+        made.end_trial(trial)
+    assert promoted
+    again = oracle(tmp_path, "tpe", direction, pruner="asha", max_epochs=9)
+    again.reload()
+    assert [t.value for t in again._shown()] == [t.value for t in made._shown()]
     fresh = made.create_trial("one").hyperparameters.values
     assert again.create_trial("one").hyperparameters.values == fresh
 

@@ -255,15 +255,18 @@ def test_trials_of_before_more_epochs_are_passed_as_short_ones(tmp_path: Path) -
 
 
 def test_a_sampler_ranks_earlier_trials_by_how_far_they_came(tmp_path: Path) -> None:
-    def shown(sampler: str) -> list[str]:
+    def shown(sampler: str, **options: Any) -> list[str]:
         oracle = OptunaOracle(
             sampler,
             objective=keras_tuner.Objective("score", "max"),
             hyperparameters=space(),
             seed=1,
-            earlier=[({"rate": 0.01}, (0.5,)), ({"rate": 0.02}, (0.9,), {0: 0.9})],
+            earlier=[({"rate": 0.01}, (0.5,)), ({"rate": 0.02}, (0.9,), {0: 0.9})] * 5,
+            **options,
         )
         return [trial.state.name for trial in oracle._shown()]
 
-    assert shown("tpe") == ["COMPLETE", "PRUNED"]
-    assert shown("cmaes") == ["COMPLETE"]
+    assert shown("tpe") == ["COMPLETE", "PRUNED"] * 5
+    assert shown("cmaes") == ["COMPLETE"] * 5
+    # Ten have the first epoch: they are compared there.
+    assert shown("tpe", pruner="asha", max_epochs=9) == ["COMPLETE"] * 10

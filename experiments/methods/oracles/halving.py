@@ -57,6 +57,7 @@ class Halving:
             rungs.append(epochs)
             epochs *= factor
         self._brackets = [rungs[first:] for first in range(min(num_brackets, len(rungs)) or 1)]
+        self.fidelities = [*rungs, max_epochs]  # epochs after which trials can be compared
         # trial id -> metrics of a trial that has ended, and its best by epoch
         self._ended: dict[str, tuple[Any, dict[int, float]]] = {}
 
@@ -103,6 +104,21 @@ class Halving:
                     p.trial_id for p in near if self._is_paused(p.trial_id, trials, epochs)
                 )
         return found - promoted
+
+    def value_at(self, trial: Any, epochs: int, trials: Mapping[str, Any]) -> float | None:
+        """Returns the best objective of a trial until `epochs`; `None` if it has not got there.
+
+        One that was promoted has been there with its origin. One that was trained to its end has
+        been everywhere, with as many epochs as it took.
+        """
+        reached = self._reached(trial, trials)
+        if epochs in reached:
+            return self._sign * reached[epochs]
+        if epochs <= _initial_epoch(trial) and (origin := trials.get(str(_origin(trial)))):
+            return self.value_at(origin, epochs, trials)
+        if reached and trial.status == Status.COMPLETED and not is_paused(trial):
+            return self._sign * max(reached.values())
+        return None
 
     def _rungs(self, trial: Any, trials: Mapping[str, Any]) -> list[int]:
         return self._brackets[self._bracket(trial, trials)]

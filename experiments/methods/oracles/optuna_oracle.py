@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from keras_tuner.engine import trial as trial_module
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
@@ -17,6 +18,8 @@ from experiments.methods.oracles.reported import epochs_of
 from experiments.record.fidelity import is_paused
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
+_COMPARABLE = 10  # trials at a rung, from which on they are compared there and not earlier
+_SHOWN = 3  # of the stopped trials with a choice that none of those has, one in so many is shown
 
 
 class OptunaOracle(Halved):
@@ -26,6 +29,12 @@ class OptunaOracle(Halved):
     included. Nothing else is remembered, so an oracle that is rebuilt from the trial files
     continues as if nothing had happened. A failed trial counts as the worst one seen. Works in
     plain Keras Tuner: `keras_tuner.Tuner(oracle=OptunaOracle(...))`.
+
+    With `asha` or `hyperband`, `tpe` compares trials after the same number of epochs: that of the
+    last rung which ten of them (or `startup_trials`, if that is more) have reached. Those that were
+    stopped before it are not seen: to count them as bad would condemn values that were drawn beside
+    a bad one by chance. Only of those with a choice that was never drawn at the rung, one in three
+    counts as bad, so that it is not tried for ever.
 
     `tpe` and `nsga2` take a list of objectives. The first named decides a trial's best epoch, its
     score, its rank and what the pruner stops; values of the others are those of that epoch.
@@ -126,11 +135,15 @@ class OptunaOracle(Halved):
 
     def _shown(self) -> list[FrozenTrial]:
         """Returns all trials as Optuna's, in order."""
-        shown, promoted = self._before(), origins(self.trials.values())
+        promoted = origins(self.trials.values())
+        fidelity = self._fidelity(promoted)
+        shown = self._before(fidelity)
         shown += [
-            self._as_optuna(place, t, promoted)
+            self._as_optuna(place, t, promoted, fidelity)
             for place, t in enumerate(self._in_order(), len(shown))
         ]
+        if fidelity is not None:
+            self._show_unknown_choices(shown, promoted)
         known = [t.values for t in shown if t.values is not None]
         if known:
             worst = [
@@ -142,21 +155,54 @@ class OptunaOracle(Halved):
                     trial.state, trial.values = TrialState.COMPLETE, worst
         return shown
 
-    def _before(self) -> list[FrozenTrial]:
+    def _show_unknown_choices(self, shown: list[FrozenTrial], promoted: set[str]) -> None:
+        """Shows some of the stopped trials whose choice is in no trial that is compared, as bad."""
+        compared = [t for t in shown if t.state == TrialState.COMPLETE]
+        known = {choice for t in compared for choice in _choices(t)}
+        trials = self._in_order()
+        first = len(shown) - len(trials)
+        for place, trial in enumerate(trials, first):
+            seen = shown[place]
+            if seen.state != TrialState.WAITING or trial.trial_id in promoted:
+                continue
+            if int(trial.trial_id) % _SHOWN == 0 and not known.issuperset(_choices(seen)):
+                # What runs counts as bad, and does not raise the number that counts as good.
+                shown[place] = frozen(
+                    place, TrialState.RUNNING, seen.params, self.space_map.distributions
+                )
+
+    def _fidelity(self, promoted: set[str]) -> int | None:
+        """Returns the epochs after which trials are compared; `None`: at their ends.
+
+        It is the last rung that enough trials have reached, see the class.
+        """
+        halving = self._halving
+        if halving is None or not self._ranks_stopped:
+            return None
+        enough = max(_COMPARABLE, self._proposer.num_startup)
+        trials = [t for t in self._in_order() if t.trial_id not in promoted]
+        for epochs in reversed(halving.fidelities):
+            there = [t for t in trials if halving.value_at(t, epochs, self.trials) is not None]
+            before = [e for e in self._earlier if _earlier_value(e, epochs, self._directions[0])]
+            if len(there) + len(before) >= enough:
+                return epochs
+        return halving.fidelities[0]
+
+    def _before(self, fidelity: int | None) -> list[FrozenTrial]:
         """Returns the trials of other searches."""
         space, complete = self.space_map, not self._proposer.row.models_conditions
-        usable = [e for e in self._earlier if not e[2] or self._ranks_stopped]
-        return [
-            frozen(
-                place,
-                TrialState.PRUNED if curve else TrialState.COMPLETE,
-                space.encoded(values, complete),
-                space.distributions,
-                None if curve else scores,
-                curve,
-            )
-            for place, (values, scores, curve) in enumerate(usable)
-        ]
+        shown: list[FrozenTrial] = []
+        for values, scores, curve in self._earlier:
+            seen: Sequence[float] | None = None if curve else scores
+            if fidelity is not None:
+                seen = _earlier_value((values, scores, curve), fidelity, self._directions[0])
+            if seen is None and (fidelity is not None or not self._ranks_stopped):
+                continue
+            state = TrialState.PRUNED if seen is None else TrialState.COMPLETE
+            encoded = space.encoded(values, complete)
+            curve = curve if seen is None else {}
+            shown.append(frozen(len(shown), state, encoded, space.distributions, seen, curve))
+        return shown
 
     @property
     def _ranks_stopped(self) -> bool:
@@ -166,27 +212,39 @@ class OptunaOracle(Halved):
     def _in_order(self) -> list[Any]:
         return [self.trials[i] for i in sorted(self.trials, key=int)]
 
-    def _as_optuna(self, place: int, trial: trial_module.Trial, promoted: set[str]) -> FrozenTrial:
-        if trial.trial_id in self._ended:
-            return self._ended[trial.trial_id]
-        space, state = self.space_map, self._state(trial, promoted)
+    def _as_optuna(
+        self, place: int, trial: trial_module.Trial, promoted: set[str], fidelity: int | None
+    ) -> FrozenTrial:
+        state, result = self._seen(trial, promoted, fidelity)
+        known = self._ended.get(trial.trial_id)
+        if known and (known.number, known.state, known.values) == (place, state, result):
+            return known
+        space = self.space_map
         values = trial.hyperparameters.values
         parameters = space.encoded(values, complete=not self._proposer.row.models_conditions)
-        result = self.values_of(trial) if state == TrialState.COMPLETE else None
         curve = epochs_of(trial, self._names[0]) if state == TrialState.PRUNED else None
         made = frozen(place, state, parameters, space.distributions, result, curve)
-        if trial.status == Status.COMPLETED and not is_paused(trial):
+        if trial.status == Status.COMPLETED:
             self._ended[trial.trial_id] = made
         return made
 
-    def _state(self, trial: trial_module.Trial, promoted: set[str]) -> TrialState:
-        """Returns the state of a trial as the sampler is to see it."""
+    def _seen(
+        self, trial: trial_module.Trial, promoted: set[str], fidelity: int | None
+    ) -> tuple[TrialState, list[float] | None]:
+        """Returns the state of a trial as the sampler is to see it, and its values."""
         state = _state_of(trial)
-        if state != TrialState.PRUNED:
-            return state
         if trial.trial_id in promoted:
-            return TrialState.WAITING  # it is seen as the trial that continues it
-        return TrialState.PRUNED if self._ranks_stopped else TrialState.COMPLETE
+            return TrialState.WAITING, None  # it is seen as the trial that continues it
+        if state == TrialState.FAIL:
+            return state, None
+        if fidelity is not None and self._halving is not None:
+            value = self._halving.value_at(trial, fidelity, self.trials)
+            if value is not None:
+                return TrialState.COMPLETE, [value]
+            return (TrialState.WAITING if state == TrialState.PRUNED else state), None
+        if state == TrialState.PRUNED and not self._ranks_stopped:
+            state = TrialState.COMPLETE
+        return state, self.values_of(trial) if state == TrialState.COMPLETE else None
 
     def _is_hopeless(self, trial: trial_module.Trial, step: int) -> bool:
         if self._halving is not None:
@@ -205,6 +263,28 @@ class OptunaOracle(Halved):
         """Sets the state to what it was after `trials`."""
         self._ended.clear()
         super().rebuild(trials)
+
+
+def _choices(trial: FrozenTrial) -> list[tuple[str, Any]]:
+    """Returns the parameters of a trial that have no order, with their values."""
+    return [
+        (name, value)
+        for name, value in trial.params.items()
+        if isinstance(trial.distributions[name], CategoricalDistribution)
+    ]
+
+
+def _earlier_value(
+    trial: tuple[Any, Sequence[float], Mapping[int, float]], epochs: int, direction: str
+) -> list[float] | None:
+    """Returns the best of another search's trial until `epochs`; `None` if it has not got there."""
+    _, scores, curve = trial
+    if not curve:
+        return [scores[0]]
+    if max(curve) + 1 < epochs:
+        return None
+    best = max if direction == "max" else min
+    return [best(value for epoch, value in curve.items() if epoch < epochs)]
 
 
 def _state_of(trial: trial_module.Trial) -> TrialState:

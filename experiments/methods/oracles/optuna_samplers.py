@@ -176,6 +176,11 @@ class Proposer:
 
         return draw
 
+    @property
+    def num_startup(self) -> int:
+        """Trials that are drawn at random first; 0 if the sampler has no such setting."""
+        return int(self._settings.get("startup_trials") or 0)
+
     def study(self, trials: Sequence[FrozenTrial]) -> Study:
         """Returns a study over `trials`, for a pruner to look at: by the first objective alone."""
         return self._study(_View(trials, 0), self._sampler(0, {}), self._directions[:1])
