@@ -1,8 +1,8 @@
 """Divides a dataset into train, validation and test, by the split seed alone.
 
 What the dataset brings is used as it is. Where it brings no test images, 10 % are set aside first;
-where it brings none to validate on, 20 % of what is left to train on, at most 5,000. Draws are
-stratified by class, if there are classes.
+where it brings none to validate on, 20 % of what is left to train on, at most 5,000 (or 50 of
+each class). Draws are stratified by class, if there are classes.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from experiments.record.predictions import Targets
 
 VALIDATION_SHARE = 0.2
 MOST_VALIDATION = 5000  # rows set aside: more would tell little more, and be missed in training
+_LEAST_OF_CLASS = 50  # of those: rare classes have a fifth of their rows up to this many
 TEST_SHARE = 0.1
 _FORMAT = 1  # of the fingerprint: raised only if the same content should get another one
 _MOST_NAMED = 5
@@ -64,7 +65,7 @@ def make_splits(
         train = _balanced(raw.train.strata, train, left, rng)
     if raw.validation is None:
         share = min(VALIDATION_SHARE, (most_validation or len(train)) / max(len(train), 1))
-        train, validation = _stratified(raw.train.strata, train, share, rng)
+        train, validation = _stratified(raw.train.strata, train, share, rng, VALIDATION_SHARE)
     splits: Indices = {
         "train": (raw.train, train),
         "validation": (validation_source, validation),
@@ -135,20 +136,18 @@ def as_recorded(
     Returns:
         The dataset as it is divided, and the splits.
     """
-    indices = make_splits(raw, sample, seed)
-    if recorded is None or fingerprint(raw, indices) == recorded:
-        return raw, indices
-    own = [raw]
-    if raw.validation is not None:
-        note = "validated on images of train, as the study was begun"
-        own.append(replace(raw, validation=None, notes=(*raw.notes, note)))
-    for former, most in product(own, (MOST_VALIDATION, None)):
-        with suppress(UserError):
-            earlier = make_splits(former, sample, seed, most)
-            for identity in (raw.identity, *raw.known_as):
-                if fingerprint(former, earlier, identity) == recorded:
-                    return replace(former, identity=identity), earlier
-    return raw, indices
+    if recorded is not None:
+        own = [raw]
+        if raw.validation is not None:
+            note = "validated on images of train, as the study was begun"
+            own.append(replace(raw, validation=None, notes=(*raw.notes, note)))
+        for former, most in product(own, (MOST_VALIDATION, None)):
+            with suppress(UserError):
+                indices = make_splits(former, sample, seed, most)
+                for identity in (raw.identity, *raw.known_as):
+                    if fingerprint(former, indices, identity) == recorded:
+                        return replace(former, identity=identity), indices
+    return raw, make_splits(raw, sample, seed)
 
 
 def missing_classes(labels: npt.NDArray[np.int64], class_names: tuple[str, ...]) -> list[str]:
@@ -176,11 +175,13 @@ def _stratified(
     indices: npt.NDArray[np.int64],
     share: float,
     rng: np.random.Generator,
+    rare: float = 0.0,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     taken = [np.empty(0, np.int64)]
     for label in np.unique(labels[indices]):
         of_class = rng.permutation(indices[labels[indices] == label])
-        taken.append(of_class[: round(len(of_class) * share)])
+        least = min(round(len(of_class) * rare), _LEAST_OF_CLASS)
+        taken.append(of_class[: max(round(len(of_class) * share), least)])
     out = np.sort(np.concatenate(taken))
     return np.setdiff1d(indices, out, assume_unique=True), out
 

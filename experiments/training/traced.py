@@ -7,10 +7,9 @@ earlier training of this process. Its numbers are those of a network that was tr
 """
 
 import json
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -24,8 +23,28 @@ from experiments.training import loop
 from experiments.training.snapshot import Arrays, assign
 
 _MOST_KEPT = 16
-_MOST_BYTES = 128 * 2**20  # of all kept networks, with what their optimizers hold
-_OWN = ("keras", "search_spaces")  # packages whose objects are what their description says
+_MOST_BYTES = 512 * 2**20  # of all that kept networks hold
+# Layers whose graph is what their description says, and which change nothing when they are called.
+_TOLD = frozenset(
+    {
+        "AveragePooling2D",
+        "BatchNormalization",
+        "Conv2D",
+        "Dense",
+        "Dropout",
+        "Flatten",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling2D",
+        "InputLayer",
+        "MaxPooling2D",
+        "ReLU",
+        "Rescaling",
+    }
+)
+_OPTIMIZERS = ("Adam", "RMSprop", "SGD")
+_LOSSES = ("BinaryCrossentropy", "SmoothedCrossentropy")
+_METRICS = ("MacroAUC", "MacroF1")
+_STEPS = {"train_step", "test_step", "compute_loss", "compute_metrics"}
 
 
 @dataclass(eq=False)
@@ -74,12 +93,6 @@ class Traced:
         """Whether the model still has the loops that were traced."""
         return self.functions == (self.model.train_function, self.model.test_function)
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all variables."""
-        held = [*self.model.variables, *self.model.optimizer.variables]
-        return sum(int(np.prod(v.shape)) * 4 for v in held)
-
 
 class _Dropped:
     """The rate of a dropout layer in a graph, as variables."""
@@ -118,6 +131,7 @@ class TracedStore:
         validation: tf.data.Dataset,
         steps: int,
         sizes: tuple[int, int] | None = None,
+        is_alone: bool = False,
     ) -> Traced:
         """Returns a network to train in place of `model`: itself, traced now, or one that is kept.
 
@@ -127,8 +141,11 @@ class TracedStore:
             validation: As in `loop.install`.
             steps: As in `loop.install`.
             sizes: As in `loop.install`.
+            is_alone: Whether to trace it in any case, and keep nothing.
         """
-        key = structure_of(model, train, validation, steps, sizes is not None)
+        key = None
+        if not is_alone:
+            key = structure_of(model, train, validation, steps, sizes is not None)
         found = None if key is None else self._kept.pop(key, None)
         if found is None or not found.is_intact:
             found = _trace(model, train, validation, steps, sizes, key)
@@ -145,7 +162,7 @@ class TracedStore:
         self._kept[traced.structure] = traced
         while self._kept and (
             len(self._kept) > _MOST_KEPT
-            or sum(each.num_bytes for each in self._kept.values()) > _MOST_BYTES
+            or _num_bytes([each.model for each in self._kept.values()]) > _MOST_BYTES
         ):
             self._kept.popitem(last=False)
 
@@ -196,6 +213,9 @@ def structure_of(
 ) -> str | None:
     """Returns what a traced graph depends on; `None` where it can't be told.
 
+    It can be told of a graph of Keras' own plain layers, compiled as `ImageSpace.compile` does it
+    with an optimizer that is new.
+
     Args:
         model: A compiled model.
         train: Its training data.
@@ -203,41 +223,64 @@ def structure_of(
         steps: Batches per call into the graph.
         is_cut: Whether batches are cut in the graph.
     """
-    if not is_functional(model) or model.run_eagerly or model.loss is None:
+    if not is_functional(model) or not _is_keras(type(model)) or vars(model).keys() & _STEPS:
         return None
-    with (
-        suppress(TypeError, ValueError, NotImplementedError, AttributeError),
-        warnings.catch_warnings(action="ignore"),
-    ):
-        described = {"model": model.get_config(), "compiled": model.get_compile_config()}
-        described = json.loads(json.dumps(described))
-        optimizer = described["compiled"]["optimizer"]["config"]
-        if isinstance(optimizer["learning_rate"], float):
-            optimizer["learning_rate"] = "variable"
-        # What weight decay leaves out is not in the description.
-        if _is_told(described) and optimizer.get("weight_decay") is None:
-            specs = [repr(train.element_spec), repr(validation.element_spec), steps, is_cut]
-            return json.dumps([described, specs], sort_keys=True)
-    return None
+    if model.run_eagerly or model.loss is None or model.optimizer.built:
+        return None
+    if not all(map(_is_told, model.layers)):
+        return None
+    described: dict[str, Any] = {
+        "model": model.get_config(),
+        "compiled": model.get_compile_config(),
+    }
+    optimizer = described["compiled"]["optimizer"]
+    settings = optimizer["config"]
+    # What weight decay leaves out is not in the description.
+    if optimizer["class_name"] not in _OPTIMIZERS or settings["weight_decay"] is not None:
+        return None
+    if not isinstance(settings["learning_rate"], float) or not _is_plain(described["compiled"]):
+        return None
+    settings["learning_rate"] = "variable"
+    for layer in described["model"]["layers"]:
+        if layer["class_name"] == "Dropout" and _varies(layer["config"]):
+            layer["config"]["rate"] = "variable"
+    facts = [
+        described,
+        repr(train.element_spec),
+        repr(validation.element_spec),
+        steps,
+        is_cut,
+        [variable.trainable for variable in model.variables],
+    ]
+    return json.dumps(facts, sort_keys=True)
 
 
-def _is_told(described: Any) -> bool:
-    """Whether a description names nothing whose code it does not determine.
+def _is_keras(kind: Any) -> bool:
+    return str(kind.__module__).partition(".")[0] == "keras"
 
-    Rates of dropout become the same, since they are variables.
-    """
-    if isinstance(described, list):
-        return all(map(_is_told, described))
-    if not isinstance(described, dict):
-        return True
-    name, module = described.get("class_name"), described.get("module")
-    if name in ("function", "__lambda__") or described.keys() == {"value"}:  # a function's code
+
+def _is_plain(compiled: Mapping[str, Any]) -> bool:
+    """Whether loss and metrics are named, or of classes whose description is whole."""
+    loss, metrics = compiled["loss"], compiled["metrics"] or []
+    return (
+        isinstance(metrics, list)
+        and all(_named(each, _METRICS) for each in metrics)
+        and _named(loss, _LOSSES)
+        and compiled["weighted_metrics"] is None
+    )
+
+
+def _named(given: Any, known: Sequence[str]) -> bool:
+    return isinstance(given, str) or (isinstance(given, dict) and given.get("class_name") in known)
+
+
+def _is_told(layer: keras.layers.Layer) -> bool:
+    """Whether the description of a layer determines its graph."""
+    if type(layer).__name__ not in _TOLD or not _is_keras(type(layer)):
         return False
-    if module is not None and module.partition(".")[0] not in (*_OWN, "builtins"):
-        return False
-    if name == "Dropout" and _varies(described["config"]):
-        described["config"]["rate"] = "variable"
-    return all(map(_is_told, described.values()))
+    # A function of one's own may have the name of one of Keras'.
+    activation = getattr(layer, "activation", None)
+    return activation is None or _is_keras(activation)
 
 
 def _varies(config: Mapping[str, Any]) -> bool:
@@ -248,8 +291,27 @@ def _varies(config: Mapping[str, Any]) -> bool:
 
 def _dropouts(model: keras.Model) -> list[keras.layers.Dropout]:
     """Returns the dropout layers whose rate can be a variable, in order."""
-    layers = (layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dropout)
+    layers = (layer for layer in model.layers if type(layer) is keras.layers.Dropout)
     return [layer for layer in layers if _varies(layer.get_config())]
+
+
+def _num_bytes(models: Sequence[keras.Model]) -> int:
+    """Returns the bytes of all variables that models keep alive.
+
+    A layer knows each graph that it is in: a head keeps the whole network that it was joined to.
+    """
+    found: dict[int, Any] = {}
+    waiting, seen = [layer for model in models for layer in model.layers], set()
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        found |= {id(variable): variable for variable in getattr(layer, "variables", ())}
+        tensors = (t for node in layer._inbound_nodes for t in node.input_tensors)
+        waiting += [tensor._keras_history.operation for tensor in tensors]
+    found |= {id(v): v for model in models for v in model.optimizer.variables}
+    return sum(int(np.prod(v.shape)) * 4 for v in found.values())
 
 
 def _values(variables: Sequence[Any]) -> Arrays:

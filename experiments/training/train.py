@@ -218,7 +218,10 @@ def _fit_phase(
     sizes = (train.batch_size, validation.batch_size) if by_epoch else None
     train_batches, validation_batches = train.dataset(by_epoch), validation.dataset(by_epoch)
     with timed(recorder.execution, "trace"):
-        traced = _traced.take(model, train_batches, validation_batches, steps, sizes)
+        is_alone = (
+            len(_bounds(network)) > 1 or type(network.space).fit_phase is not ImageSpace.fit_phase
+        )
+        traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
     trained = traced.model
     if goes_on is not None:
         assign(trained.variables, goes_on.variables)
@@ -238,8 +241,7 @@ def _fit_phase(
             },
         )
     traced.end(model)
-    if type(network.space).fit_phase is ImageSpace.fit_phase:  # it may have changed the network
-        _traced.keep(traced)
+    _traced.keep(traced)
 
 
 def _class_weights(network: Network) -> list[float] | None:

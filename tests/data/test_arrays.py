@@ -76,6 +76,19 @@ def test_at_most_5000_rows_are_set_aside_to_validate_on(tmp_path: Path) -> None:
     assert again.roles["validation"] == "20 % of x_train"
 
 
+def test_rare_classes_of_a_large_dataset_are_validated_on(tmp_path: Path) -> None:
+    x = np.zeros((60_000, 2, 2), np.uint8)
+    y = np.zeros(60_000, np.int64)
+    y[:20], y[20:320] = 1, 2
+    data = npz(tmp_path, {"x_train": x, "y_train": y, "x_test": x[:9], "y_test": y[:9]})
+    counts = np.bincount(data.open("validation").labels)
+    assert counts.tolist() == [4_973, 4, 50]
+    for most in (5_000, None):
+        then = fingerprint(raw := resolve(data.name), make_splits(raw, None, 0, most))
+        again = prepare(data.name, lambda _: (2, 2, 1), tmp_path / "cache", recorded=then)
+        assert again.fingerprint == then
+
+
 def as_floats(x: Any) -> Any:
     return x.astype(np.float64)
 

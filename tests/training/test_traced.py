@@ -24,18 +24,23 @@ def network(
     units: int = 8,
     optimizer: Callable[..., Any] = keras.optimizers.Adam,
     activation: Any = "relu",
+    loss: Any = "sparse_categorical_crossentropy",
+    kind: Any = keras.Model,
+    layer: Any = None,
     **settings: Any,
 ) -> keras.Model:
     keras.backend.clear_session()
     keras.utils.set_random_seed(int(rate * 100))
     inputs = keras.Input((6, 4, 1))
     x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
+    if layer is not None:
+        x = layer(0.1)(x) if layer is keras.layers.GaussianDropout else layer(axis=None)(x)
     x = keras.layers.Dropout(rate)(keras.layers.Flatten()(x))
     x = keras.layers.Dropout(rate / 2)(keras.layers.Dense(units, activation=activation)(x))
-    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    model = kind(inputs, keras.layers.Dense(3, activation="softmax")(x))
     model.compile(
         optimizer(learning_rate, **settings),
-        "sparse_categorical_crossentropy",
+        loss,
         metrics=["accuracy"],
         jit_compile=False,
     )
@@ -73,7 +78,7 @@ def is_reused(store: TracedStore, first: keras.Model, second: keras.Model) -> bo
 OTHERS = {
     "adam": {"rate": 0.6, "learning_rate": 1e-2},
     "sgd": {"optimizer": keras.optimizers.SGD, "momentum": 0.9, "learning_rate": 0.1, "rate": 0.5},
-    "adagrad": {"optimizer": keras.optimizers.Adagrad, "learning_rate": 0.05, "rate": 0.7},
+    "rmsprop": {"optimizer": keras.optimizers.RMSprop, "learning_rate": 1e-3, "rate": 0.7},
 }
 
 
@@ -107,20 +112,60 @@ def test_what_variables_hold_is_shared_and_nothing_else() -> None:
         {"activation": "tanh"},
         {"optimizer": keras.optimizers.SGD},
         {"beta_1": 0.8},
-        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
     ]
     for values in different:
         assert not is_reused(TracedStore(), network(), network(**values)), values
 
 
-def test_what_its_description_does_not_determine_is_traced_each_time() -> None:
-    unknown: list[dict[str, Any]] = [
-        {"activation": lambda x: 2 * x},
-        {"activation": doubled},
-        {"weight_decay": 0.01},
-    ]
-    for values in unknown:
-        assert not is_reused(TracedStore(), network(**values), network(**values))
+def relu(x: Any) -> Any:  # the name of Keras' own
+    return keras.ops.leaky_relu(x, 0.3)
+
+
+class Mixed(keras.Model):  # type: ignore[misc]
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        return 2 * super().compute_loss(*args, **kwargs)
+
+
+UNTOLD: dict[str, dict[str, Any]] = {
+    "an activation of one's own": {"activation": doubled},
+    "one with a known name": {"activation": relu},
+    "weight decay": {"weight_decay": 0.01},
+    "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
+    "another optimizer": {"optimizer": keras.optimizers.Lion},
+    "a loss that is not described": {
+        "loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
+    },
+    "a model of one's own": {"kind": Mixed},
+    "a layer that is not described": {"layer": keras.layers.Normalization},
+    "a layer that draws when it is called": {"layer": keras.layers.GaussianDropout},
+}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_what_its_description_does_not_determine_is_traced_each_time(name: str) -> None:
+    values = UNTOLD[name]
+    assert not is_reused(TracedStore(), network(**values), network(**values))
+
+
+def test_an_optimizer_with_a_past_keeps_it() -> None:
+    store, first, second = TracedStore(), network(), network()
+    second.optimizer.build(second.trainable_variables)
+    assert not is_reused(store, first, second)
+    assert not is_reused(store, second, first)
+
+
+def test_what_kept_networks_are_joined_to_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.training.traced._MOST_BYTES", 1_000_000)
+    for width, kept in ((10, 1), (100_000, 0)):
+        store, head = TracedStore(), network()
+        frozen = keras.layers.Dense(96)(inputs := keras.Input((width,)))
+        x = keras.layers.Reshape((6, 4, 1))(keras.layers.Dense(24)(frozen))
+        for layer in head.layers[1:]:
+            x = layer(x)
+        whole = keras.Model(inputs, x)
+        train = Feed([rows_of(IMAGES)], LABELS, 8).dataset()
+        store.keep(store.take(head, train, train, 4))
+        assert len(store) == kept, whole.count_params()
 
 
 def test_a_network_that_was_compiled_anew_is_not_used_again() -> None:
