@@ -46,7 +46,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.phase_start = 0
         self._before: tuple[float, ...] = ()  # objective of the phase's earlier epochs
         self.answer: int = Answer.GO
-        self._weights: list[Any] = []  # of the network that is being trained
+        self._weights: list[Any] = []  # of the phase's network
         self._best: dict[int, tuple[Any, Any]] = {}  # id of a variable -> it and its best value
         self._started = 0.0
         self._evaluating = 0.0
@@ -185,13 +185,16 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 before=self._before,
                 variables=[variable.numpy() for variable in self.model.variables],
                 optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
-                best=[self._best[id(variable)][1] for variable in self._weights],
+                best=[self._best[id(variable)][1] for variable, _ in self._pairs()],
             )
         )
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        """Pairs each of the network's weights with the one that is trained."""
-        return zip(self._weights, self.model.weights, strict=True)
+        """Pairs each of the network's weights with the one that is trained.
+
+        A space that trains in a way of its own says by its callbacks what it trains.
+        """
+        return zip(self._weights or self.model.weights, self.model.weights, strict=True)
 
     def restore_best(self) -> None:
         """Sets the network's weights to those of the best epoch."""
