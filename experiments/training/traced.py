@@ -255,8 +255,9 @@ def structure_of(
     return json.dumps(facts, sort_keys=True)
 
 
-def _is_keras(kind: Any) -> bool:
-    return str(kind.__module__).partition(".")[0] == "keras"
+def _is_keras(thing: Any) -> bool:
+    """Whether a class, a function or an object of a class is of Keras."""
+    return str(thing.__module__).partition(".")[0] == "keras"
 
 
 def _is_plain(compiled: Mapping[str, Any]) -> bool:
@@ -278,9 +279,9 @@ def _is_told(layer: keras.layers.Layer) -> bool:
     """Whether the description of a layer determines its graph."""
     if type(layer).__name__ not in _TOLD or not _is_keras(type(layer)):
         return False
-    # A function of one's own may have the name of one of Keras'.
-    activation = getattr(layer, "activation", None)
-    return activation is None or _is_keras(activation)
+    # An activation or a regularizer of one's own may have the name of one of Keras', or no
+    # description at all.
+    return all(_is_keras(value) for value in vars(layer).values() if callable(value))
 
 
 def _varies(config: Mapping[str, Any]) -> bool:

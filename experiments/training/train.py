@@ -218,9 +218,8 @@ def _fit_phase(
     sizes = (train.batch_size, validation.batch_size) if by_epoch else None
     train_batches, validation_batches = train.dataset(by_epoch), validation.dataset(by_epoch)
     with timed(recorder.execution, "trace"):
-        is_alone = (
-            len(_bounds(network)) > 1 or type(network.space).fit_phase is not ImageSpace.fit_phase
-        )
+        is_only = recorder.phase == 0 and epochs[1] == network.task.epochs
+        is_alone = not is_only or type(network.space).fit_phase is not ImageSpace.fit_phase
         traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
     trained = traced.model
     if goes_on is not None:

@@ -27,6 +27,7 @@ def network(
     loss: Any = "sparse_categorical_crossentropy",
     kind: Any = keras.Model,
     layer: Any = None,
+    regularizer: Any = None,
     **settings: Any,
 ) -> keras.Model:
     keras.backend.clear_session()
@@ -36,7 +37,9 @@ def network(
     if layer is not None:
         x = layer(0.1)(x) if layer is keras.layers.GaussianDropout else layer(axis=None)(x)
     x = keras.layers.Dropout(rate)(keras.layers.Flatten()(x))
-    x = keras.layers.Dropout(rate / 2)(keras.layers.Dense(units, activation=activation)(x))
+    x = keras.layers.Dropout(rate / 2)(
+        keras.layers.Dense(units, activation=activation, kernel_regularizer=regularizer)(x)
+    )
     model = kind(inputs, keras.layers.Dense(3, activation="softmax")(x))
     model.compile(
         optimizer(learning_rate, **settings),
@@ -112,6 +115,7 @@ def test_what_variables_hold_is_shared_and_nothing_else() -> None:
         {"activation": "tanh"},
         {"optimizer": keras.optimizers.SGD},
         {"beta_1": 0.8},
+        {"regularizer": keras.regularizers.L2(0.1)},
     ]
     for values in different:
         assert not is_reused(TracedStore(), network(), network(**values)), values
@@ -119,6 +123,15 @@ def test_what_variables_hold_is_shared_and_nothing_else() -> None:
 
 def relu(x: Any) -> Any:  # the name of Keras' own
     return keras.ops.leaky_relu(x, 0.3)
+
+
+def penalty(weights: Any) -> Any:
+    return keras.ops.sum(keras.ops.abs(weights))
+
+
+class Penalty:
+    def __call__(self, weights: Any) -> Any:
+        return penalty(weights)
 
 
 class Mixed(keras.Model):  # type: ignore[misc]
@@ -129,6 +142,9 @@ class Mixed(keras.Model):  # type: ignore[misc]
 UNTOLD: dict[str, dict[str, Any]] = {
     "an activation of one's own": {"activation": doubled},
     "one with a known name": {"activation": relu},
+    "a regularizer of one's own": {"regularizer": penalty},
+    "one that can't be described": {"regularizer": Penalty()},
+    "a lambda": {"regularizer": lambda weights: penalty(weights)},
     "weight decay": {"weight_decay": 0.01},
     "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
     "another optimizer": {"optimizer": keras.optimizers.Lion},
