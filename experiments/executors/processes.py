@@ -3,14 +3,18 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing import connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
+import psutil
+
 from experiments.executors.base import Job, Listener, Run, WorkerLost
+from experiments.executors.copies import ForkServer, environment_set
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
-from experiments.executors.worker import work
+from experiments.executors.worker import run_trial_quietly, work
 from experiments.process.hardware import gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, threads_of
 from experiments.record.errors import UserError
@@ -26,14 +30,16 @@ class Worker:
         slot: Its number, from 0; a GPU is chosen by it.
         run: Runs one task.
         environment: Variables that TensorFlow reads at its start.
-        overriding: Whether they override what the user has set.
+        context: Starts the process.
     """
 
     def __init__(
-        self, slot: int, run: Run, environment: Mapping[str, str], overriding: bool = False
+        self,
+        slot: int,
+        run: Run,
+        environment: Mapping[str, str],
+        context: SpawnContext | ForkServerContext,
     ) -> None:
-        # Spawned: a forked TensorFlow deadlocks.
-        context = multiprocessing.get_context("spawn")
         self.slot = slot
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
@@ -41,11 +47,16 @@ class Worker:
         self.is_ready = False  # it has begun to wait for jobs
         self._memory_after_first: int | None = None
         self._kills_before = out_of_memory_kills()
-        self.process = context.Process(target=work, args=(theirs, run), name=f"worker-{slot}")
-        self.process.daemon = True
-        with _environment(environment, overriding), interrupts_held(), script_hidden():
+        with environment_set(environment), interrupts_held(), script_hidden():
+            self.process = context.Process(
+                target=work, args=(theirs, run, dict(os.environ)), name=f"worker-{slot}"
+            )
+            self.process.daemon = True
             self.process.start()
         theirs.close()
+        self._seen: psutil.Process | None = None  # no other one that has its number later
+        with suppress(psutil.Error):  # it has ended already
+            self._seen = psutil.Process(self.process.pid)
 
     @property
     def name(self) -> str:
@@ -68,6 +79,10 @@ class Worker:
     def loss(self) -> WorkerLost:
         """Says why the process is gone."""
         self.process.join(_END_SECONDS)
+        # A copy whose fork server was killed counts as ended, but lives on: its trial begins anew.
+        with suppress(psutil.Error):
+            if self._seen is not None:
+                self._seen.kill()
         code = self.process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
@@ -111,10 +126,12 @@ class ProcessExecutor:
         self._workers: dict[int, Worker] = {}  # slot -> worker
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
+        self._server = ForkServer()
 
     def begin(self) -> None:
-        """Starts a worker before there is a job for it."""
-        self._start()
+        """Starts what workers are copies of, or a worker, before there is a job for it."""
+        if self._context(self._variables(0)).get_start_method() == "spawn":
+            self._start()
 
     def free(self) -> int:
         """Returns how many workers are idle or not started yet."""
@@ -133,9 +150,22 @@ class ProcessExecutor:
 
     def _start(self) -> Worker:
         slot = next(s for s in range(self._num_workers) if s not in self._workers)
-        variables = self._given or self._environment(slot)
-        self._workers[slot] = Worker(slot, self._run, variables, overriding=bool(self._given))
+        variables = self._variables(slot)
+        self._workers[slot] = Worker(slot, self._run, variables, self._context(variables))
         return self._workers[slot]
+
+    def _context(self, variables: Mapping[str, str]) -> SpawnContext | ForkServerContext:
+        if self._run is run_trial_quietly:
+            return self._server.begin(variables)
+        return multiprocessing.get_context("spawn")
+
+    def _variables(self, slot: int) -> dict[str, str]:
+        """Returns the variables of a worker; those that the user set win over a share."""
+        if self._given:
+            return dict(self._given)
+        pinned = "CUDA_VISIBLE_DEVICES"
+        shared = self._environment(slot)
+        return {n: v for n, v in shared.items() if n not in os.environ or n == pinned}
 
     def _environment(self, slot: int) -> dict[str, str]:
         """Divides the cores, and pins a GPU where there are some."""
@@ -212,24 +242,4 @@ class ProcessExecutor:
         for worker in self._leaving:
             worker.reap()
         self._leaving = []
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str], overriding: bool) -> Iterator[None]:
-    """Sets environment variables for a process started within; one that the user set wins."""
-    pinned = "CUDA_VISIBLE_DEVICES"
-    added = {
-        name: value
-        for name, value in variables.items()
-        if overriding or name not in os.environ or name == pinned
-    }
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        self._server.end()

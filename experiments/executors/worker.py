@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import connection, parent_process
 from typing import Any
@@ -14,8 +15,16 @@ from experiments.process.inherited import own_process
 from experiments.training.task import Answer
 
 
-def work(pipe: connection.Connection, run: Run) -> None:
-    """Runs the jobs that come through `pipe` until it says `None` or is closed."""
+def work(pipe: connection.Connection, run: Run, environment: Mapping[str, str]) -> None:
+    """Runs the jobs that come through `pipe` until it says `None` or is closed.
+
+    Args:
+        pipe: Where jobs come from, and messages go to.
+        run: Runs one task.
+        environment: All variables; a copy of another process has those of its start.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
     interrupts_ignored()
     own_process()

@@ -105,7 +105,7 @@ def test_a_worker_whose_driver_is_gone_ends_without_a_word(monkeypatch: pytest.M
         monkeypatch.setattr(worker, name, lambda: None)
     ours, theirs = multiprocessing.Pipe()
     ours.close()
-    worker.work(theirs, hello)  # before it could say that it is ready
+    worker.work(theirs, hello, dict(os.environ))  # before it could say that it is ready
 
     ours, theirs = multiprocessing.Pipe()
     ours.send(Job("0000", 1, "world"))
@@ -114,7 +114,7 @@ def test_a_worker_whose_driver_is_gone_ends_without_a_word(monkeypatch: pytest.M
         ours.close()
         return hello(task, lambda *epoch: None, note)
 
-    worker.work(theirs, left_alone)
+    worker.work(theirs, left_alone, dict(os.environ))
 
 
 SIGNALLED = """

@@ -1,0 +1,105 @@
+"""Workers as copies of one process that has imported TensorFlow."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from experiments.executors import copies
+from experiments.executors.copies import ForkServer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems start afresh")
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.end()
+
+
+def what_is_there(pipe: Any) -> None:
+    """Sends what a new process has before it imports anything, and trains."""
+    there = {name: name in sys.modules for name in ("tensorflow", "experiments.training.run")}
+    import experiments
+
+    pipe.send((there, os.environ.get("OF_THE_SEARCH"), experiments.__file__, trained()))
+
+
+def trained() -> float:
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    return float(model.fit(np.ones((8, 3)), np.ones(8), verbose=0).history["loss"][0])
+
+
+def answered(context: SpawnContext | ForkServerContext) -> Any:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=what_is_there, args=(theirs,))
+    process.start()
+    theirs.close()
+    answer = ours.recv()
+    process.join()
+    assert process.exitcode == 0
+    return answer
+
+
+def test_copies_have_the_imports_and_train_as_others_do(
+    server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import experiments
+
+    (tmp_path / "experiments").mkdir()  # a user's own
+    (tmp_path / "experiments" / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    context = server.begin({"OF_THE_SEARCH": "yes"})
+    assert context.get_start_method() == "forkserver"
+    assert "OF_THE_SEARCH" not in os.environ
+    for _ in range(2):
+        there, of_search, file, loss = answered(context)
+        assert there == {"tensorflow": True, "experiments.training.run": True}
+        assert (of_search, file, loss) == ("yes", experiments.__file__, trained())
+
+
+def test_a_server_that_was_killed_is_started_again_and_ends_with_its_executor(
+    server: ForkServer,
+) -> None:
+    pids = []
+    for _ in range(2):
+        context = server.begin({})
+        pids.append(copies._server._forkserver_pid)
+        os.kill(pids[-1], signal.SIGKILL)
+        os.waitid(os.P_PID, pids[-1], os.WEXITED | os.WNOWAIT)
+    assert context.get_start_method() == "forkserver"
+    assert pids[0] != pids[1]
+    server.begin({})
+    last = copies._server._forkserver_pid
+    server.end()
+    assert not psutil.pid_exists(last)
+    assert copies._server._preload_modules == ["__main__"]  # as Python has it
+
+
+def test_somebody_elses_server_and_another_executors_are_left_alone(server: ForkServer) -> None:
+    assert server.begin({}).get_start_method() == "forkserver"
+    running = copies._server._forkserver_pid
+    other = ForkServer()
+    assert other.begin({}).get_start_method() == "spawn"
+    other.end()
+    assert copies._server._forkserver_pid == running
+    assert psutil.pid_exists(running)
+
+
+def test_none_is_used_where_there_is_a_gpu(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "gpus", lambda: ["0"])
+    assert server.begin({}).get_start_method() == "spawn"
