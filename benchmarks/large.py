@@ -25,8 +25,7 @@ import numpy as np
 _EXPERIMENTS = (sys.executable, "-m", "experiments")
 _RESUME = """
 import sys, reports
-from pathlib import Path
-reports.write_report = lambda folder: Path(folder) / "report/index.html"
+reports.write_report = lambda study: study.folder / "report/index.html"
 from experiments.cli.main import main
 main(["resume", "large", "--quiet", "--runs-dir", *sys.argv[1:]])
 """

@@ -37,7 +37,7 @@ class Gauge(Display):
     def trial_ended(self, *args: Any) -> None:
         self.driver.append(private_bytes())
         sizes = []
-        for process in psutil.Process().children():
+        for process in psutil.Process().children(recursive=True):
             try:
                 sizes.append(private_bytes(process.pid))
             except psutil.Error:

@@ -39,6 +39,7 @@ def install() -> None:
     import sklearn.gaussian_process  # noqa: F401
 
     import experiments.display.live
+    import experiments.executors.copies
     import experiments.executors.worker
     import experiments.finalists.artifacts
     import experiments.finalists.confirm
@@ -48,12 +49,13 @@ def install() -> None:
     import reports
 
     experiments.executors.worker.run_trial_quietly = run
+    experiments.executors.copies._IMPORTS = __name__
     experiments.finalists.ranking.build_network = Network
     experiments.finalists.ranking.load_weights = Network.load
     experiments.finalists.confirm.tested = _tested
     experiments.finalists.confirm.export = _export
     experiments.finalists.artifacts.write_artifacts = lambda folder, model, data: None
-    reports.write_report = lambda folder: folder / "report" / "index.html"
+    reports.write_report = lambda study: study.folder / "report" / "index.html"
 
 
 def run(task: TrialTask, report: Any, note: Any = None) -> TrialResult:

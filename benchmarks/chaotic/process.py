@@ -91,10 +91,11 @@ class Process:
             (os.killpg if to_all else os.kill)(self.pid, number)
 
     def workers(self) -> list[int]:
-        """Returns its worker processes."""
+        """Returns its worker processes, and what they are copies of."""
+        kinds = ("multiprocessing.spawn", "multiprocessing.forkserver")
         with suppress(psutil.Error):
-            children = psutil.Process(self.pid).children()
-            return [c.pid for c in children if "spawn_main" in " ".join(c.cmdline())]
+            children = psutil.Process(self.pid).children(recursive=True)
+            return [c.pid for c in children if any(k in " ".join(c.cmdline()) for k in kinds)]
         return []
 
     def printed(self) -> str:

@@ -117,7 +117,7 @@ def without_report() -> None:
     """Writes no report in this process, where none is looked at: it takes seconds."""
     import reports
 
-    setattr(reports, "write_report", lambda folder: Path(folder) / "report" / "index.html")  # noqa: B010
+    setattr(reports, "write_report", lambda study: study.folder / "report" / "index.html")  # noqa: B010
 
 
 @dataclass(frozen=True)

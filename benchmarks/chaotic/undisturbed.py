@@ -5,6 +5,8 @@ from pathlib import Path
 
 from benchmarks.chaotic.real_searches import Place
 
+_CARD = "model_card.md"
+
 
 def differences(place: Place, calm: Place) -> list[str]:
     """Returns the differences of an ended search from an undisturbed one, in words."""
@@ -22,15 +24,15 @@ def differences(place: Place, calm: Place) -> list[str]:
 
 
 def _of_study(place: Place) -> list[str]:
-    """Returns the names of a study's files, but for those of its report."""
+    """Returns the names of a study's files, but for those that its report is written with."""
     found = (path.relative_to(place.study) for path in place.study.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if path.parts[0] != "report")
+    return sorted(str(p) for p in found if p.parts[0] != "report" and p.name != _CARD)
 
 
 def _of_report(place: Place) -> list[str]:
-    """Returns the names of a report's files."""
-    folder = place.study / "report"
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Returns the names of a report's files, the model card among them."""
+    written = [*(place.study / "report").rglob("*"), *place.study.rglob(_CARD)]
+    return sorted(str(path.relative_to(place.study)) for path in written)
 
 
 def of_cache(folder: Path) -> dict[str, bytes]:
