@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml constraints.txt scripts/install
 	@touch $(STAMP)
 
 search: install  ## run a first search and write its report: no data is downloaded
-	$(VENV)/bin/experiments search mnist_cnn --dataset digits --max-trials 8 --max-epochs 6 --workers auto \
-	    --name first-search-$$(date +%Y%m%d-%H%M%S) $(ARGS)
+	$(VENV)/bin/experiments search mnist_cnn --dataset digits --set image_size=16 --max-trials 8 \
+	    --max-epochs 6 --workers auto --name first-search-$$(date +%Y%m%d-%H%M%S) $(ARGS)
 
 test: install  ## run all tests; one: make test ARGS="-n 0 -k ranges"
 	scripts/test $(ARGS)

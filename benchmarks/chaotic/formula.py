@@ -193,6 +193,6 @@ def _tested(model: Network, data: Any) -> Any:
     return Tested({"accuracy": accuracy, "loss": -math.log(accuracy + 1e-9)}, predicted)
 
 
-def _export(folder: Path, model: Network) -> None:
+def _export(folder: Path, model: Network, metadata: Any) -> None:
     with atomic(folder / "best_model.keras") as temporary:
         temporary.write_text(model.weights, encoding="utf-8")

@@ -16,7 +16,7 @@ from experiments.executors.copies import ForkServer, environment_set
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, work
 from experiments.process.hardware import gpus, out_of_memory_kills
-from experiments.process.numerics import INTER, INTRA, threads_of
+from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
 from experiments.record.errors import UserError
 
 _MOST_GROWTH = 256 * 2**20  # bytes that a worker may grow by after its first trial
@@ -171,6 +171,7 @@ class ProcessExecutor:
         """Divides the cores, and pins a GPU where there are some."""
         names = ("OMP_NUM_THREADS", INTRA, INTER)
         environment = {name: str(threads_of(self._num_workers, name)) for name in names}
+        environment |= onednn_taken()
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return environment

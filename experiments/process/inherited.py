@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from experiments.process.heap import short_collections
+from experiments.process.numerics import take_onednn
 from experiments.record.errors import UserError
 
 _BACKEND, _FORMAT, _PRECISION = "tensorflow", "channels_last", "float32"
@@ -21,7 +22,7 @@ _DISTRIBUTED = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACL
 
 
 def before_imports() -> None:
-    """Sets the variables that Keras and matplotlib read when they are imported.
+    """Sets the variables that Keras, TensorFlow and matplotlib read when they are imported.
 
     Raises:
         UserError: Keras has already been imported with another backend.
@@ -35,6 +36,7 @@ def before_imports() -> None:
         os.environ["KERAS_BACKEND"] = _BACKEND  # takes precedence over keras.json
     if not _is_found(os.environ.get("MPLBACKEND", "")):
         os.environ["MPLBACKEND"] = "agg"
+    take_onednn()
 
 
 def own_process() -> None:

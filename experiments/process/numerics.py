@@ -7,6 +7,7 @@ bit-identical numbers, another one does not. Sums are split among threads, and
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -27,12 +28,38 @@ def numerics() -> dict[str, Any]:
     return {
         "intra_op_threads": intra_op_threads(),
         "inter_op_threads": threading.get_inter_op_parallelism_threads() or threads_of(1, INTER),
-        "onednn": os.environ.get(ONEDNN, "1") != "0",
+        "onednn": _has_onednn(),
         "cpu": cpu_model(),
         "devices": sorted({device.device_type for device in tf.config.get_visible_devices()}),
         "precision": keras.config.dtype_policy().name,
         "versions": {package: metadata.version(package) for package in _PACKAGES},
     }
+
+
+def take_onednn() -> None:
+    """Lets TensorFlow compute by oneDNN on every x86 processor, unless the user has decided.
+
+    By itself it does so on those with AVX-512 VNNI or later. On others, convolutions are trained in
+    half to two thirds of the time with it. To be called before TensorFlow is imported.
+    """
+    if "tensorflow" not in sys.modules:
+        for name, value in onednn_taken().items():
+            os.environ.setdefault(name, value)
+
+
+def onednn_taken() -> dict[str, str]:
+    """Returns the variable of `take_onednn`, for another process."""
+    return {ONEDNN: "1"} if platform.machine().lower() in ("x86_64", "amd64") else {}
+
+
+def _has_onednn() -> bool:
+    """Whether this process computes by oneDNN; TensorFlow is loaded."""
+    try:
+        from tensorflow.python.util import _pywrap_util_port as port
+
+        return bool(port.IsMklEnabled())
+    except (ImportError, AttributeError):  # nothing public tells
+        return os.environ.get(ONEDNN, "1") != "0"
 
 
 def intra_op_threads() -> int:

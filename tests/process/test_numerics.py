@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ import pytest
 from experiments.executors.base import Job, WorkerLost
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.processes import ProcessExecutor
-from experiments.process.numerics import INTRA, ONEDNN, cpu_model, threads_of, variables_for
+from experiments.process.numerics import (
+    INTRA,
+    ONEDNN,
+    cpu_model,
+    take_onednn,
+    threads_of,
+    variables_for,
+)
 from experiments.record.numerics import differences, numerics_sentence
 from experiments.training.task import Answer
 
@@ -166,3 +175,29 @@ def test_a_session_with_other_threads_says_so() -> None:
     (line,) = other_threads([{"threads": 2}, {"threads": 1}])
     assert "had 2 threads until now and have 1 from now on" in line
     assert f"{INTRA}=2 keeps them" in line
+
+
+@pytest.mark.parametrize(("given", "onednn"), [("", True), ("0", False), ("1", True)])
+def test_onednn_is_used_unless_the_user_says_no(given: str, onednn: bool) -> None:
+    text = (
+        "from experiments.process.inherited import before_imports; before_imports()\n"
+        "from experiments.process.numerics import numerics\n"
+        "import sys; sys.exit(30 + numerics()['onednn'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    if given:
+        environment[ONEDNN] = given
+    ended = subprocess.run([sys.executable, "-c", text], env=environment, check=False)
+    assert ended.returncode == 30 + onednn
+
+
+def test_workers_use_it_where_the_script_imported_tensorflow_before_the_suite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "tensorflow" in sys.modules
+    monkeypatch.delenv(ONEDNN, raising=False)
+    take_onednn()
+    assert ONEDNN not in os.environ  # too late for this process, and the record is to be true
+    assert ProcessExecutor(run_there, 1)._variables(0)[ONEDNN] == "1"
+    monkeypatch.setenv(ONEDNN, "0")
+    assert ONEDNN not in ProcessExecutor(run_there, 1)._variables(0)
