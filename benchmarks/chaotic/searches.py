@@ -132,7 +132,8 @@ class Search:
         """
         code, printed = process.wait(), process.printed()
         # Python's own of a process that was being started when its parent was killed.
-        says_wrong = "Traceback" in printed and "in spawn_main" not in printed
+        starting = any(name in printed for name in ("in spawn_main", "in _serve_one"))
+        says_wrong = "Traceback" in printed and not starting
         if says_wrong or code not in (0, *codes):
             expected = f"one of {(0, *codes)} is right"
             raise BrokenSearchError(f"exit code {code}, {expected}; printed: {printed}")
