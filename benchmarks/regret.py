@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
-from surrogate import SPACES, Surrogate
+from surrogate import RECORDED, Surrogate
 from threadpoolctl import threadpool_limits
 
 from experiments.process.hardware import num_cores
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--space", choices=SPACES, help="of one space alone")
+    parser.add_argument("--recorded", choices=RECORDED, help="by one file alone")
     arguments = parser.parse_args()
     checkpoints, seeds = ((25, 50, 100), arguments.seeds)
     methods = [*KERAS_TUNER, OPTUNA, *OURS]
@@ -41,13 +41,13 @@ def main() -> None:
     elif NOTE:
         print(NOTE)
     factors = []
-    for name in [arguments.space] if arguments.space else SPACES:
+    for name in [arguments.recorded] if arguments.recorded else RECORDED:
         regrets = measure(name, methods, checkpoints, seeds)
         factors.append(
             np.median(regrets[_BASELINE][:, -1]) / max(np.median(regrets[_CONTENDER][:, -1]), 1e-6)
         )
     print(f"regret of {_BASELINE} over that of {_CONTENDER} after {checkpoints[-1]} trials,")
-    print("geometric mean of the spaces")
+    print("geometric mean of the recorded files")
     print(f"ratio: {np.exp(np.mean(np.log(factors))):.2f}")
 
 
@@ -91,7 +91,7 @@ def best_scores(name: str, method: str, seed: int, checkpoints: tuple[int, ...])
 
 @cache
 def surrogate_of(name: str) -> Surrogate:
-    """Returns the surrogate of a space, which is fitted once a process."""
+    """Returns the surrogate of recorded trials, which is fitted once a process."""
     return Surrogate(name)
 
 

@@ -29,7 +29,7 @@ import numpy as np
 import optuna
 from contenders import OBJECTIVE, keras_tuner_seed, suggest
 from events import Incumbents, simulate
-from surrogate import SPACES, Surrogate
+from surrogate import RECORDED, Surrogate
 from threadpoolctl import threadpool_limits
 
 from experiments.config import SearchConfig
@@ -46,7 +46,7 @@ def main() -> None:
     """Runs the searches, and prints times and regrets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
-    parser.add_argument("--space", choices=SPACES, default=SPACES[0])
+    parser.add_argument("--recorded", choices=RECORDED, default=RECORDED[0])
     parser.add_argument("--first-seed", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
@@ -58,11 +58,11 @@ def main() -> None:
     if given.quick:
         given.seeds, given.full_trials = 3, 20
     methods = given.methods.split("|") if given.methods else list(METHODS)
-    surrogate = surrogate_of(given.space)
+    surrogate = surrogate_of(given.recorded)
     best = surrogate.best_known()
     unit = "s" if surrogate.has_seconds else "epochs"
     print(
-        f"{given.space}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
+        f"{given.recorded}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
         f"best {best:.4f}; {given.workers} workers, noise {given.noise:g} points, seeds "
         f"{given.first_seed} to {given.first_seed + given.seeds - 1}"
     )
@@ -71,7 +71,7 @@ def main() -> None:
     with ProcessPoolExecutor(num_cores(), context, partial(threadpool_limits, 1)) as pool:
         futures = {
             (m, s): pool.submit(
-                run, given.space, m, s, given.workers, given.noise, given.full_trials
+                run, given.recorded, m, s, given.workers, given.noise, given.full_trials
             )
             for m, s in product(methods, seeds)
         }
@@ -121,9 +121,9 @@ def budget_of(surrogate: Surrogate, full_trials: int, workers: int) -> float:
     return float(np.mean(drawn)) * surrogate.epochs * full_trials / workers
 
 
-def run(space: str, method: str, seed: int, workers: int, noise: float, full_trials: int) -> Steps:
+def run(name: str, method: str, seed: int, workers: int, noise: float, full_trials: int) -> Steps:
     """Runs one search; returns what it would have answered, and when."""
-    surrogate = surrogate_of(space)
+    surrogate = surrogate_of(name)
 
     def own(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if "/" not in name}
@@ -161,7 +161,7 @@ def _suite(
     **options: Any,
 ) -> Any:
     config = SearchConfig(
-        surrogate.name,
+        surrogate.space_name,
         max_trials=40 * full_trials,
         max_epochs=surrogate.epochs,
         seed=seed,
@@ -241,7 +241,7 @@ class _Optuna:
 
 @cache
 def surrogate_of(name: str) -> Surrogate:
-    """Returns the surrogate of a space, which is fitted once a process."""
+    """Returns the surrogate of recorded trials, which is fitted once a process."""
     return Surrogate(name)
 
 
