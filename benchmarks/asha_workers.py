@@ -17,6 +17,7 @@ import keras_tuner
 import numpy as np
 from contenders import OBJECTIVE, keras_tuner_seed
 from events import simulate
+from quick import Quick
 from simulated import score, space
 
 from experiments.methods.oracles.hyperband import HyperbandOracle
@@ -31,7 +32,7 @@ _ENDLESS = "endless sweeps"
 def main() -> None:
     """Runs the simulations and prints how busy the workers were."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--trials", type=int, default=1000)
     arguments = parser.parse_args()

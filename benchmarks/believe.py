@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from quick import Quick
+
 from benchmarks.believing.rows import Row
 
 KINDS = ("comparisons", "search", "health")
@@ -23,7 +25,7 @@ def main() -> int:
     """Runs the simulations; the exit code is 1 where a figure does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--quick", action="store_true", help="within a minute, and noisier")
+    parser.add_argument("--quick", action=Quick, help="within a minute, and noisier")
     parser.add_argument("--only", choices=KINDS)
     options = parser.parse_args()
     rows: list[Row] = []

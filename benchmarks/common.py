@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras_tuner
 import numpy as np
+from quick import Quick
 
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
@@ -27,7 +28,7 @@ _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Makes a parser with the options that every benchmark has."""
     made = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    made.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    made.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     made.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR"))
     return made
 

@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from quick import Quick
+
 _SCRIPTS = Path(__file__).parent / "drop_in_scripts"
 _PLAIN, _OURS = "import keras_tuner\n", "import experiments as keras_tuner\n"
 _SAID = """
@@ -223,7 +225,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of scripts")
     parser.add_argument("--kills", type=int, default=3, help="a script")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter trials")
+    parser.add_argument("--quick", action=Quick, help="fewer and shorter trials")
     options = parser.parse_args()
     if options.part == "scripts":
         scripts(random.Random(options.seed), options.only, options.kills)

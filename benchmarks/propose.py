@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from contenders import KERAS_TUNER, NOTE, OURS, make_oracle, seconds_to_propose
+from quick import Quick
 from surrogate import full_space
 
 _NUM_TIMED = 9
@@ -17,7 +18,7 @@ _SLOW = ("Keras Tuner Bayesian", "gp")  # seconds a proposal: fewer trials in th
 def main() -> None:
     """Times proposals and prints them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     arguments = parser.parse_args()
     space, medians = full_space("mnist_cnn"), {}
     if NOTE:

@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
+from quick import Quick
 from surrogate import RECORDED, Surrogate
 from threadpoolctl import threadpool_limits
 
@@ -28,7 +29,7 @@ _SLOWEST_FIRST = (_BASELINE, "gp")
 def main() -> None:
     """Runs the searches and prints the regrets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--recorded", choices=RECORDED, help="by one file alone")
     arguments = parser.parse_args()

@@ -29,6 +29,7 @@ import numpy as np
 import optuna
 from contenders import OBJECTIVE, keras_tuner_seed, suggest
 from events import Incumbents, simulate
+from quick import Quick
 from surrogate import RECORDED, Surrogate
 from threadpoolctl import threadpool_limits
 
@@ -45,7 +46,7 @@ Make = Callable[[Surrogate, int, int, str], Any]
 def main() -> None:
     """Runs the searches, and prints times and regrets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     parser.add_argument("--recorded", choices=RECORDED, default=RECORDED[0])
     parser.add_argument("--first-seed", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=50)

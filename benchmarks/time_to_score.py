@@ -202,7 +202,6 @@ def main() -> None:
     given = made.parse_args()
     if given.quick:
         given.seeds, given.images, given.trials, given.epochs = 1, 2500, 5, 4
-        print("quick: so few and short trials that starting worker processes is most of the time")
     print(f"{given.trials} trials x {given.epochs} epochs, {given.images:,} images of MNIST")
     with workplace() as folder:
         seeds = range(given.first_seed, given.first_seed + given.seeds)

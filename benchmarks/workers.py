@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from quick import Quick
 from simulated import Simulation
 
 from experiments import SearchConfig
@@ -78,7 +79,7 @@ def busy_share(workers: int, seconds: float, folder: Path) -> float:
 def main() -> None:
     # Worker processes import this file too: TensorFlow would take each of them some seconds.
     made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    made.add_argument("--quick", action="store_true", help="a smaller case, within a minute")
+    made.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     quick = made.parse_args().quick
     num_trials, seconds = (5, 0.8) if quick else (16, 4.0)
     with TemporaryDirectory(dir="/var/tmp") as name:
