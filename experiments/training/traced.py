@@ -1,9 +1,10 @@
 """Traced networks that later trainings of the same structure use again.
 
 Tracing a small network's step takes as long as training it. Trials of a search often have the same
-structure: they differ in learning rate, batch size or dropout, or are one trial trained again with
-another seed. Such a training brings its own first weights; graph and variables are those of an
-earlier training of this process. Its numbers are those of a network that was traced for it alone.
+structure: they differ in learning rate, batch size, dropout, weight decay or label smoothing, or
+are one trial trained again with another seed. Such a training brings its own first weights; graph
+and variables are those of an earlier training of this process. Its numbers are those of a network
+that was traced for it alone.
 """
 
 import json
@@ -56,6 +57,8 @@ class Traced:
         structure: See `structure_of`.
         sizes: Rows of a batch of training and of validation, where batches are cut in the graph.
         dropouts: What each dropout layer that drops anything takes its rate from.
+        share: What the loss takes its label smoothing from, if it smooths.
+        decay: What the optimizer takes its weight decay from, if it has one.
         first: What the optimizer's variables hold at the beginning.
         functions: The loops, to tell whether anybody compiled the model anew.
     """
@@ -64,6 +67,8 @@ class Traced:
     structure: str | None
     sizes: tuple[tf.Variable, tf.Variable] | None
     dropouts: "list[_Dropped]"
+    share: "_Share | None"
+    decay: tf.Variable | None
     first: Arrays
     functions: tuple[Any, Any]
 
@@ -76,6 +81,10 @@ class Traced:
             return
         for dropped, layer in zip(self.dropouts, _dropouts(fresh), strict=True):
             dropped.set(layer.rate)
+        if self.share is not None:
+            self.share.set(_smoothing(fresh))
+        if self.decay is not None:
+            self.decay.assign(fresh.optimizer.weight_decay)
         if fresh is self.model:
             return
         assign(self.model.variables, _values(fresh.variables))
@@ -116,6 +125,33 @@ class _Dropped:
         noise = tf.random.stateless_uniform(tf.shape(inputs), seed)
         kept = tf.where(noise >= self._rate, inputs * self._scale, 0.0)
         return tf.ensure_shape(kept, inputs.shape)
+
+
+class _Share:
+    """A share of labels in a graph, as variables; losses compute with it as with a number.
+
+    What they make of the number alone is made in double precision, as Python does it.
+    """
+
+    def __init__(self) -> None:
+        self._share, self._rest, self._half = (tf.Variable(0.0, trainable=False) for _ in range(3))
+
+    def set(self, share: float) -> None:
+        """Sets the share."""
+        self._share.assign(share)
+        self._rest.assign(1 - share)
+        self._half.assign(0.5 * share)
+
+    def __rsub__(self, one: float) -> Any:
+        assert one == 1
+        return self._rest
+
+    def __rmul__(self, half: float) -> Any:
+        assert half == 0.5
+        return self._half
+
+    def __mul__(self, tensor: Any) -> Any:
+        return self._share * tensor
 
 
 class TracedStore:
@@ -181,13 +217,18 @@ def _trace(
         in_graph = train_size, test_size
     is_kept = structure is not None
     dropouts = [(layer, _Dropped()) for layer in _dropouts(model)] if is_kept else []
-    with _replaced(dropouts):
+    share = _Share() if is_kept and _smoothing(model) else None
+    decays = is_kept and model.optimizer.weight_decay is not None
+    decay = tf.Variable(0.0, trainable=False) if decays else None
+    with _replaced(dropouts), _smoothed(model.loss, share), _decayed(model.optimizer, decay):
         loop.install(model, train, validation, steps, in_graph)
     return Traced(
         model,
         structure,
         in_graph,
         [dropped for _, dropped in dropouts],
+        share,
+        decay,
         _values(model.optimizer.variables) if is_kept else [],
         (model.train_function, model.test_function),
     )
@@ -202,6 +243,34 @@ def _replaced(dropouts: Sequence[tuple[keras.layers.Dropout, _Dropped]]) -> Iter
     finally:
         for layer, _ in dropouts:
             del layer.call
+
+
+@contextmanager
+def _smoothed(loss: Any, share: _Share | None) -> Iterator[None]:
+    if share is None:
+        yield
+        return
+    # Keras' own losses hand on what they were made with, the other one looks at itself.
+    own = getattr(loss, "_fn_kwargs", vars(loss))
+    before = own["label_smoothing"]
+    own["label_smoothing"] = share
+    try:
+        yield
+    finally:
+        own["label_smoothing"] = before
+
+
+@contextmanager
+def _decayed(optimizer: keras.optimizers.Optimizer, decay: tf.Variable | None) -> Iterator[None]:
+    if decay is None:
+        yield
+        return
+    before = optimizer.weight_decay
+    optimizer.weight_decay = decay
+    try:
+        yield
+    finally:
+        optimizer.weight_decay = before
 
 
 def structure_of(
@@ -235,12 +304,20 @@ def structure_of(
     }
     optimizer = described["compiled"]["optimizer"]
     settings = optimizer["config"]
-    # What weight decay leaves out is not in the description.
-    if optimizer["class_name"] not in _OPTIMIZERS or settings["weight_decay"] is not None:
+    if optimizer["class_name"] not in _OPTIMIZERS:
         return None
     if not isinstance(settings["learning_rate"], float) or not _is_plain(described["compiled"]):
         return None
     settings["learning_rate"] = "variable"
+    if settings["weight_decay"] is not None:
+        settings["weight_decay"] = "variable"
+        # What it leaves out is not in the description.
+        if getattr(model.optimizer, "_exclude_from_weight_decay", None):
+            return None
+        names = getattr(model.optimizer, "_exclude_from_weight_decay_pattern", None)
+        settings["not_decayed"] = None if names is None else names.pattern
+    if _smoothing(model):
+        described["compiled"]["loss"]["config"]["label_smoothing"] = "variable"
     for layer in described["model"]["layers"]:
         if layer["class_name"] == "Dropout" and _varies(layer["config"]):
             layer["config"]["rate"] = "variable"
@@ -294,6 +371,11 @@ def _dropouts(model: keras.Model) -> list[keras.layers.Dropout]:
     """Returns the dropout layers whose rate can be a variable, in order."""
     layers = (layer for layer in model.layers if type(layer) is keras.layers.Dropout)
     return [layer for layer in layers if _varies(layer.get_config())]
+
+
+def _smoothing(model: keras.Model) -> float:
+    """Returns the share of each label that the loss spreads over all classes."""
+    return float(getattr(model.loss, "label_smoothing", 0.0))
 
 
 def _num_bytes(models: Sequence[keras.Model]) -> int:

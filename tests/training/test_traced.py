@@ -13,6 +13,7 @@ from experiments.training import loop
 from experiments.training.feed import Feed, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.traced import TracedStore
+from search_spaces._recipe import SmoothedCrossentropy
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (100, 6, 4, 1)).astype("uint8")
 LABELS = np.arange(100) % 3
@@ -28,6 +29,8 @@ def network(
     kind: Any = keras.Model,
     layer: Any = None,
     regularizer: Any = None,
+    leaves_out: str = "",
+    one: bool = False,
     **settings: Any,
 ) -> keras.Model:
     keras.backend.clear_session()
@@ -40,9 +43,16 @@ def network(
     x = keras.layers.Dropout(rate / 2)(
         keras.layers.Dense(units, activation=activation, kernel_regularizer=regularizer)(x)
     )
-    model = kind(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    last = keras.layers.Dense(*((1, "sigmoid") if one else (3, "softmax")))
+    model = kind(inputs, last(x))
+    chosen = optimizer(learning_rate, **settings)
+    if leaves_out == "variables":
+        chosen.weight_decay = 0.01
+        chosen.exclude_from_weight_decay(var_list=model.trainable_variables[:1])
+    elif leaves_out:
+        chosen.exclude_from_weight_decay(var_names=[leaves_out])
     model.compile(
-        optimizer(learning_rate, **settings),
+        chosen,
         loss,
         metrics=["accuracy"],
         jit_compile=False,
@@ -82,6 +92,12 @@ OTHERS = {
     "adam": {"rate": 0.6, "learning_rate": 1e-2},
     "sgd": {"optimizer": keras.optimizers.SGD, "momentum": 0.9, "learning_rate": 0.1, "rate": 0.5},
     "rmsprop": {"optimizer": keras.optimizers.RMSprop, "learning_rate": 1e-3, "rate": 0.7},
+    "decayed": {"weight_decay": 0.3, "leaves_out": "bias", "learning_rate": 1e-2},
+    "smoothed": {"loss": SmoothedCrossentropy(0.3), "rate": 0.4},
+}
+FIRST = {
+    "decayed": {"weight_decay": 0.07, "leaves_out": "bias"},
+    "smoothed": {"loss": SmoothedCrossentropy(0.1)},
 }
 
 
@@ -93,8 +109,12 @@ def test_a_second_training_has_the_numbers_of_one_that_is_traced_for_it_alone(
     values = OTHERS[other]
     alone = trained(TracedStore(), network(**values), 16, by_epoch)
     store = TracedStore()
-    trained(store, network(**(values | {"rate": 0.2, "learning_rate": 1e-4})), 32, by_epoch)
+    first = network(**(values | {"rate": 0.2, "learning_rate": 1e-4} | FIRST.get(other, {})))
+    trained(store, first, 32, by_epoch)
     assert trained(store, network(**values), 16, by_epoch) == alone
+    assert len(store) == 1
+    assert first.loss in ("sparse_categorical_crossentropy", FIRST.get(other, {}).get("loss"))
+    assert first.optimizer.weight_decay == FIRST.get(other, {}).get("weight_decay")
 
 
 def test_rates_of_dropout_as_variables_are_those_of_keras_bit_for_bit() -> None:
@@ -107,6 +127,33 @@ def test_rates_of_dropout_as_variables_are_those_of_keras_bit_for_bit() -> None:
         assert trained(TracedStore(), network(rate), 8, False)[:2] == keras_own
 
 
+SHARES: list[Any] = [0.1, 0.3, 0.9, 1 / 3]
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("loss", [SmoothedCrossentropy, keras.losses.BinaryCrossentropy])
+def test_smoothing_and_decay_as_variables_are_those_of_keras_bit_for_bit(
+    loss: Any, share: float
+) -> None:
+    is_binary = loss is keras.losses.BinaryCrossentropy
+
+    def made() -> keras.Model:
+        settings: dict[str, Any] = {"weight_decay": share, "leaves_out": "bias"}
+        return network(0.3, 1e-2, loss=loss(label_smoothing=share), one=is_binary, **settings)
+
+    train = Feed([rows_of(IMAGES)], LABELS % 2, 8, seed=1).dataset()
+    validation = Feed([rows_of(IMAGES)], LABELS % 2, 64).dataset()
+    alone = made()
+    loop.install(alone, train, validation, 4)
+    keras_own = fitted(alone, train, validation)
+    store = TracedStore()
+    for _ in range(2):
+        traced = store.take(made(), train, validation, 4)
+        assert fitted(traced.model, train, validation) == keras_own
+        store.keep(traced)
+    assert len(store) == 1
+
+
 def test_what_variables_hold_is_shared_and_nothing_else() -> None:
     assert is_reused(TracedStore(), network(), network(rate=0.5, learning_rate=0.1))
     different: list[dict[str, Any]] = [
@@ -116,6 +163,10 @@ def test_what_variables_hold_is_shared_and_nothing_else() -> None:
         {"optimizer": keras.optimizers.SGD},
         {"beta_1": 0.8},
         {"regularizer": keras.regularizers.L2(0.1)},
+        {"weight_decay": 0.1},
+        {"weight_decay": 0.1, "leaves_out": "bias"},
+        {"loss": SmoothedCrossentropy(0.1)},
+        {"loss": SmoothedCrossentropy(0.0)},
     ]
     for values in different:
         assert not is_reused(TracedStore(), network(), network(**values)), values
@@ -145,7 +196,7 @@ UNTOLD: dict[str, dict[str, Any]] = {
     "a regularizer of one's own": {"regularizer": penalty},
     "one that can't be described": {"regularizer": Penalty()},
     "a lambda": {"regularizer": lambda weights: penalty(weights)},
-    "weight decay": {"weight_decay": 0.01},
+    "weight decay that leaves out variables by number": {"leaves_out": "variables"},
     "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
     "another optimizer": {"optimizer": keras.optimizers.Lion},
     "a loss that is not described": {
