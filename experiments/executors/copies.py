@@ -15,6 +15,8 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
+import psutil
+
 from experiments.executors.starting import interrupts_held
 from experiments.process.hardware import gpus
 
@@ -30,7 +32,7 @@ class ForkServer:
     """
 
     def __init__(self) -> None:
-        self._is_ours = False
+        self._is_ours, self._is_given_up = False, False
 
     def begin(self, environment: Mapping[str, str]) -> SpawnContext | ForkServerContext:
         """Starts it where it can be used; does not wait for its imports.
@@ -41,24 +43,50 @@ class ForkServer:
         Returns:
             What new processes are started with: afresh where there is no server.
         """
-        if self._is_ours or _can_begin():
+        if not self._is_given_up and (self._is_ours or _can_begin()):
             with suppress(OSError), _imports(environment), interrupts_held():
                 _server.ensure_running()  # again, if it was killed
                 self._is_ours = True
                 return multiprocessing.get_context("forkserver")
         return multiprocessing.get_context("spawn")  # a forked TensorFlow that has run deadlocks
 
+    def give_up(self) -> None:
+        """Lets no further process be a copy: this one died, or its copies can't begin."""
+        self._is_given_up = True
+
     def end(self) -> None:
-        """Ends it; all copies have ended."""
-        if self._is_ours:
-            self._is_ours = False
-            with suppress(ProcessLookupError):
-                os.kill(_server._forkserver_pid, signal.SIGKILL)
+        """Ends it; all copies of this executor have ended."""
+        if not self._is_ours:
+            return
+        self._is_ours = False
+        with suppress(ProcessLookupError):
+            os.kill(_server._forkserver_pid, signal.SIGKILL)
+        address = _server._forkserver_address
+        try:
             _server._stop()
+        except ChildProcessError:  # somebody else has waited for it
+            _server._forkserver_pid = _server._forkserver_address = None
+            with suppress(OSError, ValueError):  # it may be no file
+                os.unlink(address)
+
+
+def is_gone() -> bool:
+    """Whether the fork server of this process has ended by itself."""
+    try:
+        status = str(psutil.Process(_server._forkserver_pid).status())
+    except psutil.Error:
+        return True
+    return status == str(psutil.STATUS_ZOMBIE)
 
 
 def _can_begin() -> bool:
-    return sys.platform == "linux" and _server._forkserver_pid is None and not gpus()
+    return (
+        sys.platform == "linux"
+        and _server._forkserver_pid is None
+        and signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN  # it waits for its copies
+        and all(type(path) is str for path in sys.path)
+        and not gpus()
+    )
 
 
 @contextmanager

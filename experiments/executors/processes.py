@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.executors.copies import ForkServer, environment_set
+from experiments.executors.copies import ForkServer, environment_set, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, work
 from experiments.process.hardware import gpus, out_of_memory_kills
@@ -40,7 +40,7 @@ class Worker:
         environment: Mapping[str, str],
         context: SpawnContext | ForkServerContext,
     ) -> None:
-        self.slot = slot
+        self.slot, self.is_copy = slot, context.get_start_method() == "forkserver"
         self.pipe, theirs = context.Pipe()
         self.job: Job | None = None
         self.is_new = True
@@ -84,6 +84,10 @@ class Worker:
             if self._seen is not None:
                 self._seen.kill()
         code = self.process.exitcode
+        if code == 255 and self.is_copy and is_gone():
+            memory = out_of_memory_kills() > self._kills_before
+            why = "the machine was out of memory" if memory else "what it is a copy of was killed"
+            return WorkerLost(f"the worker process is gone: {why}", memory)
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             memory = code == -signal.SIGKILL and out_of_memory_kills() > self._kills_before
@@ -151,8 +155,13 @@ class ProcessExecutor:
     def _start(self) -> Worker:
         slot = next(s for s in range(self._num_workers) if s not in self._workers)
         variables = self._variables(slot)
-        self._workers[slot] = Worker(slot, self._run, variables, self._context(variables))
-        return self._workers[slot]
+        try:
+            worker = Worker(slot, self._run, variables, self._context(variables))
+        except (EOFError, OSError):  # the fork server died, maybe while it imported
+            self._server.give_up()
+            worker = Worker(slot, self._run, variables, self._context(variables))
+        self._workers[slot] = worker
+        return worker
 
     def _context(self, variables: Mapping[str, str]) -> SpawnContext | ForkServerContext:
         if self._run is run_trial_quietly:
@@ -225,6 +234,10 @@ class ProcessExecutor:
         loss, name = worker.loss(), worker.name
         self._retire(worker)
         if not worker.is_ready and not self._was_ready and (worker.process.exitcode or 0) > 0:
+            if worker.is_copy and job is not None:  # a process of its own says more of why
+                self._server.give_up()
+                self._start().give(job)
+                return
             raise UserError(f"{loss.message} before it could begin a trial: {remedy()}")
         if job is not None:
             listener.lost(job, loss, name)

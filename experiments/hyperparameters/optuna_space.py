@@ -155,6 +155,12 @@ class SpaceMap:
             parameter.key: parameter for parameter in self._parameters if parameter is not None
         }
         self.distributions = {key: parameter.distribution for key, parameter in self.by_key.items()}
+        # keys of the parameters whose values have no order
+        self.unordered = [
+            key
+            for key, distribution in self.distributions.items()
+            if isinstance(distribution, CategoricalDistribution)
+        ]
         groups: dict[Any, dict[str, BaseDistribution]] = {}
         for parameter in self.by_key.values():
             groups.setdefault(self._needs(parameter.hp), {})[parameter.key] = parameter.distribution

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -13,6 +14,8 @@ import pytest
 
 from experiments.executors import copies
 from experiments.executors.copies import ForkServer
+from experiments.executors.processes import ProcessExecutor
+from experiments.executors.worker import run_trial_quietly
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems start afresh")
 
@@ -103,3 +106,57 @@ def test_none_is_used_where_there_is_a_gpu(
 ) -> None:
     monkeypatch.setattr(copies, "gpus", lambda: ["0"])
     assert server.begin({}).get_start_method() == "spawn"
+
+
+def test_a_server_that_dies_as_it_imports_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_IMPORTS", "tests.executors.dying")
+    monkeypatch.setenv("DIES_AS_IT_IMPORTS", "1")
+    executor = ProcessExecutor(run_trial_quietly, 2)
+    try:
+        executor.begin()
+        for _ in range(2):
+            worker = executor._start()
+            assert not worker.is_copy
+            assert worker.process.is_alive()
+    finally:
+        executor.close(at_once=True)
+    assert copies._server._forkserver_pid is None
+
+
+def test_a_server_that_somebody_else_waited_for_leaves_nothing(server: ForkServer) -> None:
+    server.begin({})
+    pid = copies._server._forkserver_pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    server.end()
+    assert copies._server._forkserver_pid is None
+    assert server.begin({}).get_start_method() == "forkserver"
+
+
+def test_none_is_used_where_it_could_not_work(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert server.begin({}).get_start_method() == "spawn"
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    assert server.begin({}).get_start_method() == "spawn"
+
+
+def test_what_a_script_says_at_its_end_is_seen(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from experiments import SearchConfig, run_search\n"
+        "if __name__ != '__main__':\n    sys.exit('FOO is missing')\n"
+        "config = SearchConfig('mnist_cnn', dataset='digits', workers=1, max_trials=1,\n"
+        f"    runs_dir={str(tmp_path)!r}, cache_dir={str(tmp_path)!r})\n"
+        "run_search(config)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert ended.stderr.count("FOO is missing") == 1
+    assert "its error is printed above" in ended.stderr

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from keras_tuner.engine import trial as trial_module
-from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
@@ -158,14 +157,17 @@ class OptunaOracle(Halved):
     def _show_unknown_choices(self, shown: list[FrozenTrial], promoted: set[str]) -> None:
         """Shows some of the stopped trials whose choice is in no trial that is compared, as bad."""
         compared = [t for t in shown if t.state == TrialState.COMPLETE]
-        known = {choice for t in compared for choice in _choices(t)}
+        names = self.space_map.unordered
+        known = {(n, t.params[n]) for t in compared for n in names if n in t.params}
         trials = self._in_order()
         first = len(shown) - len(trials)
         for place, trial in enumerate(trials, first):
             seen = shown[place]
             if seen.state != TrialState.WAITING or trial.trial_id in promoted:
                 continue
-            if int(trial.trial_id) % _SHOWN == 0 and not known.issuperset(_choices(seen)):
+            if int(trial.trial_id) % _SHOWN:
+                continue
+            if any((n, seen.params[n]) not in known for n in names if n in seen.params):
                 # What runs counts as bad, and does not raise the number that counts as good.
                 shown[place] = frozen(
                     place, TrialState.RUNNING, seen.params, self.space_map.distributions
@@ -263,15 +265,6 @@ class OptunaOracle(Halved):
         """Sets the state to what it was after `trials`."""
         self._ended.clear()
         super().rebuild(trials)
-
-
-def _choices(trial: FrozenTrial) -> list[tuple[str, Any]]:
-    """Returns the parameters of a trial that have no order, with their values."""
-    return [
-        (name, value)
-        for name, value in trial.params.items()
-        if isinstance(trial.distributions[name], CategoricalDistribution)
-    ]
 
 
 def _earlier_value(
