@@ -2,7 +2,8 @@
 
 The suite runs all trials, its features computed from nothing. Plain Keras Tuner runs the first of
 the same trials; the rest is extrapolated from their mean, for it would take hours. Then the suite
-searches once more, with other trials, on the features that are there now.
+searches once more, with other trials, on the features that are there now. Plain Keras Tuner has no
+workers on one machine; the suite has as many as are asked for, each with its share of the cores.
 """
 
 from dataclasses import replace
@@ -28,6 +29,7 @@ def main() -> None:
     arguments.add_argument("--plain-trials", type=int, default=2)
     arguments.add_argument("--epochs", type=int, default=5)
     arguments.add_argument("--images", type=int, default=5000)
+    arguments.add_argument("--workers", type=int, default=0, help="of the suite; 0: this process")
     arguments.add_argument("--again", type=int, default=100, help="trials on features there are")
     given = arguments.parse_args()
     if given.quick:
@@ -44,6 +46,7 @@ def main() -> None:
             fix={"unfreeze": False},
             max_trials=given.trials,
             max_epochs=given.epochs,
+            workers=given.workers,
         )
         data = prepared(config)
         study, suite = run_suite(config)
@@ -61,7 +64,8 @@ def main() -> None:
         f"plain Keras Tuner: {', '.join(f'{s:.1f}' for s in plain)} s for {len(plain)} trials; "
         f"{total:.0f} s for {given.trials}, extrapolated"
     )
-    print(f"suite: {suite:.1f} s for {given.trials} trials, features computed from nothing")
+    where = f"{given.workers} workers" if given.workers else "one process"
+    print(f"suite, {where}: {suite:.1f} s for {given.trials} trials, features from nothing")
     print("  mean seconds of a trial: " + ", ".join(f"{n} {s:.2f}" for n, s in phases.items()))
     print(f"  outside fit and features: {outside_fit(phases):.2f} s a trial")
     print(f"ratio: {total / suite:.1f}")
