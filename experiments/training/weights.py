@@ -1,8 +1,9 @@
 """Writes the weights of networks to the disk, and reads them back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,9 @@ from experiments.hyperparameters.model_graph import is_functional
 from experiments.record.files import atomic, check_room
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata, add_to_archive
+
+_SAVED_KINDS = ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss")
+_skipped: dict[str, Any] = {}  # kind -> names of attributes that Keras does not save
 
 
 @contextmanager
@@ -37,8 +41,25 @@ def save_whole(model: keras.Model, path: Path) -> None:
     """Writes what `model.load_weights` reads to `path`, the optimizer's state included."""
     check_room(path.parent, room_for(model))
     written = path.with_suffix(".weights.h5")
+    _remind_keras()
     model.save_weights(written, overwrite=True)
     written.replace(path)
+
+
+def _remind_keras() -> None:
+    """Gives Keras what it looks up once for every layer that it saves: half of the time.
+
+    It keeps these names of attributes under another name than it asks for, and forgets them with
+    its session.
+    """
+    with suppress(ImportError, AttributeError, ValueError):  # it is none of Keras' API
+        from keras.src.backend.common import global_state
+        from keras.src.saving import saving_lib
+
+        for kind in _SAVED_KINDS:
+            if kind not in _skipped:
+                _skipped[kind] = saving_lib.get_attr_skipset(kind)
+            global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", _skipped[kind])
 
 
 def room_for(model: keras.Model) -> float:
