@@ -20,7 +20,7 @@ import psutil
 from experiments.executors.starting import interrupts_held
 from experiments.process.hardware import gpus
 
-_IMPORTS = "experiments.executors.imported"
+_TIDIES, _IMPORTS = "experiments.executors.tidied", "experiments.executors.imported"
 _server: Any = forkserver._forkserver
 
 
@@ -98,7 +98,7 @@ def _imports(environment: Mapping[str, str]) -> Iterator[None]:
     paths = [os.path.abspath(path) for path in sys.path]
     added = {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}
     modules = _server._preload_modules
-    _server.set_forkserver_preload([_IMPORTS])
+    _server.set_forkserver_preload([_TIDIES, _IMPORTS])
     try:
         with environment_set(added):
             yield

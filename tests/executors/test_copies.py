@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
@@ -160,3 +161,27 @@ def test_what_a_script_says_at_its_end_is_seen(tmp_path: Path) -> None:
     )
     assert ended.stderr.count("FOO is missing") == 1
     assert "its error is printed above" in ended.stderr
+
+
+def test_nothing_is_left_of_one_whose_starter_was_killed(tmp_path: Path) -> None:
+    text = (
+        "import os, signal\n"
+        "from experiments.executors import copies\n"
+        "copies._IMPORTS = 'json'\n"
+        "context = copies.ForkServer().begin({})\n"
+        "process = context.Process(target=print)\n"
+        "process.start(); process.join()\n"  # it has begun to serve
+        "print(copies._server._forkserver_pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    server = int(ended.stdout.split()[-1])
+    for _ in range(200):
+        if not psutil.pid_exists(server) or psutil.Process(server).status() == "zombie":
+            break
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
