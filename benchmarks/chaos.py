@@ -40,10 +40,8 @@ def main() -> None:
         # First those that really train: afterwards a formula stands in this process' place.
         done: Counter[str] = caches.disturbances(6 if options.quick else 60, rng)
         done += simulations.disturbances(rounds, rng)
-        # A killed process can't remove what TensorFlow's AutoGraph removes at its exit. Searches
-        # that are forked here end by `os._exit`, and leave the folder of multiprocessing's sockets.
-        known = ("__autograph_generated", "pymp-")
-        left = [name for name in os.listdir(folder) if not name.startswith(known)]
+        # A killed process can't remove what TensorFlow's AutoGraph removes at its exit.
+        left = [n for n in os.listdir(folder) if not n.startswith("__autograph_generated")]
     print(f"disturbances survived: {sum(done.values())} of {sum(done.values())}")
     for what, count in sorted(done.items()):
         print(f"  {count:4} {what}")

@@ -15,6 +15,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from quick import Quick
 from simulated import Simulation, space
 
 from experiments.display.base import Display
@@ -74,7 +75,7 @@ def plain(folder: Path, num_trials: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="500 trials instead of 5,000")
+    parser.add_argument("--quick", action=Quick, help="500 trials instead of 5,000")
     largest = 500 if parser.parse_args().quick else 5000
     with TemporaryDirectory(dir="/var/tmp") as folder:
         (Path(folder) / "suite").mkdir()

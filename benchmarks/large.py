@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from quick import Quick
 
 _EXPERIMENTS = (sys.executable, "-m", "experiments")
 _RESUME = """
@@ -121,7 +122,7 @@ def _drawn(hp: dict[str, Any], rng: Any) -> Any:
 def main() -> None:
     """Makes the studies and prints what each command costs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="500 trials and 50 studies")
+    parser.add_argument("--quick", action=Quick, help="500 trials and 50 studies")
     quick = parser.parse_args().quick
     num_trials, num_studies = (500, 50) if quick else (5000, 500)
     with TemporaryDirectory(dir="/var/tmp") as name:

@@ -1,4 +1,4 @@
-"""The option `--quick` of every benchmark."""
+"""The option `--quick` of benchmarks that end with a figure."""
 
 import argparse
 import atexit

@@ -8,7 +8,6 @@ import argparse
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -17,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
 from quick import Quick
-from surrogate import RECORDED, Surrogate
+from surrogate import RECORDED, surrogate_of
 from threadpoolctl import threadpool_limits
 
 from experiments.process.hardware import num_cores
@@ -88,12 +87,6 @@ def best_scores(name: str, method: str, seed: int, checkpoints: tuple[int, ...])
     surrogate = surrogate_of(name)
     scores = search(method, surrogate.space, surrogate.score, checkpoints[-1], seed)
     return np.maximum.accumulate(scores)[np.array(checkpoints) - 1]
-
-
-@cache
-def surrogate_of(name: str) -> Surrogate:
-    """Returns the surrogate of recorded trials, which is fitted once a process."""
-    return Surrogate(name)
 
 
 def _one_thread() -> None:

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from quick import Quick
+
 _SORT = """
 const heading = document.querySelector("#trials-table").tHead.rows[0].cells[3];
 const spans = [];
@@ -49,7 +51,7 @@ def sort_ms(page: Path, folder: Path) -> float | None:
 def main() -> None:
     """Writes the studies and their reports, and prints what they took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="500 trials instead of 5,000")
+    parser.add_argument("--quick", action=Quick, help="500 trials instead of 5,000")
     sizes = (30, 500 if parser.parse_args().quick else 5000)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from tests.reports.synthetic import Synthetic, write_study

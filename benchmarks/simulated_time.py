@@ -17,7 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +30,7 @@ import optuna
 from contenders import OBJECTIVE, keras_tuner_seed, suggest
 from events import Incumbents, simulate
 from quick import Quick
-from surrogate import RECORDED, Surrogate
+from surrogate import RECORDED, Surrogate, surrogate_of
 from threadpoolctl import threadpool_limits
 
 from experiments.config import SearchConfig
@@ -238,12 +238,6 @@ class _Optuna:
         pruned = str(trial.message).startswith("pruned")
         state = optuna.trial.TrialState.PRUNED if pruned else None
         self._study.tell(trial.asked, None if pruned else max(trial.scores), state=state)
-
-
-@cache
-def surrogate_of(name: str) -> Surrogate:
-    """Returns the surrogate of recorded trials, which is fitted once a process."""
-    return Surrogate(name)
 
 
 def _optuna(pruner: Any, surrogate: Surrogate, seed: int, full_trials: int, folder: str) -> Any:

@@ -20,10 +20,12 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
@@ -62,19 +64,18 @@ class Surrogate:
         self.hypermodel = hypermodel(name)
         self.space = explore(self.hypermodel)
         rows = list(csv.DictReader((_FOLDER / f"{name}.csv").open(encoding="utf-8")))
-        points = np.array([self._encode(json.loads(row["values"])) for row in rows])
-        self._points = points
+        self._points = np.array([self._encode(json.loads(row["values"])) for row in rows])
         curves = np.array([json.loads(row["val_accuracy"]) for row in rows])
         self.num_recorded, self.epochs = curves.shape
         self._errors = np.log(np.maximum(1 - curves, _LEAST_ERROR))
-        self._forest = _forest().fit(points, self._errors)
+        self._forest = _forest().fit(self._points, self._errors)
         self._seen: dict[str, Any] = {}
         self._times: ExtraTreesRegressor | None = None
         self._seconds = np.empty(0)
         self._seconds_seen: dict[str, float] = {}
         if all(row.get("seconds") for row in rows):
             self._seconds = np.array([np.median(json.loads(row["seconds"])) for row in rows])
-            self._times = _forest().fit(points, np.log(self._seconds))
+            self._times = _forest().fit(self._points, np.log(self._seconds))
 
     def held_out(self) -> str:
         """Says how wrong predictions are for recorded trials that they were not fitted to.
@@ -84,7 +85,7 @@ class Surrogate:
         predicted = cross_val_predict(_forest(), self._points, self._errors, cv=10)
         real, predicted = (1 - np.exp(e).min(axis=1) for e in (self._errors, predicted))
         wrong, good = 100 * np.abs(predicted - real), real >= np.quantile(real, 0.75)
-        order = np.corrcoef(*(np.argsort(np.argsort(each)) for each in (real, predicted)))[0, 1]
+        order = spearmanr(real, predicted).statistic
         said = (
             f"best score wrong by {np.median(wrong):.2f} points in the median, "
             f"{np.median(wrong[good]):.2f} of the best quarter; rank correlation {order:.2f}"
@@ -143,6 +144,12 @@ class Surrogate:
         return float(1 - np.exp(self._forest.predict(points).min()))
 
 
+@cache
+def surrogate_of(name: str) -> Surrogate:
+    """Returns the surrogate of recorded trials, which is fitted once a process."""
+    return Surrogate(name)
+
+
 def _forest() -> ExtraTreesRegressor:
     return ExtraTreesRegressor(400, min_samples_leaf=2, random_state=0)
 
@@ -173,6 +180,8 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", type=Path, help="folders of studies")
     given = parser.parse_args()
     if given.name is not None:
+        if not given.studies:
+            parser.error(f"{given.name} is to be written of studies; name their folders after it")
         print(write_recorded(given.name, given.studies))
         return
     for name in RECORDED:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -149,4 +150,5 @@ def _become(
         code = _FLUSH_FAILED if error.errno in (errno.EIO, errno.EPIPE) else 1
     with suppress(OSError):
         sys.stderr.flush()
+    util._exit_function()  # type: ignore[attr-defined]  # as Python's own end does
     os._exit(int(code or 0))

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def start(arguments: Sequence[str], log: Path, *before: Callable[[], None]) -> i
             code = int(error.code or 0)
         except BaseException:
             traceback.print_exc()
+        util._exit_function()  # type: ignore[attr-defined]  # as Python's own end does
         os._exit(code)
     return pid
 

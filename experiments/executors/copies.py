@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 
 from experiments.executors.starting import interrupts_held
-from experiments.process.hardware import gpus
+from experiments.executors.tidied import STARTER
+from experiments.process.replaced import replaced
 
 _TIDIES, _IMPORTS = "experiments.executors.tidied", "experiments.executors.imported"
 _server: Any = forkserver._forkserver
@@ -29,10 +30,13 @@ class ForkServer:
 
     Python keeps one in a process, and its environment and streams are those of its start. So it
     ends with the executor, and is not taken where somebody else has started one.
+
+    Args:
+        has_gpus: Whether workers have GPUs: then there is none.
     """
 
-    def __init__(self) -> None:
-        self._is_ours, self._is_given_up = False, False
+    def __init__(self, has_gpus: bool = False) -> None:
+        self._is_ours, self._is_given_up = False, has_gpus
 
     def begin(self, environment: Mapping[str, str]) -> SpawnContext | ForkServerContext:
         """Starts it where it can be used; does not wait for its imports.
@@ -85,7 +89,6 @@ def _can_begin() -> bool:
         and _server._forkserver_pid is None
         and signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN  # it waits for its copies
         and all(type(path) is str for path in sys.path)
-        and not gpus()
     )
 
 
@@ -96,26 +99,16 @@ def _imports(environment: Mapping[str, str]) -> Iterator[None]:
     Else it would look in the working folder first, which may have an `experiments` of its own.
     """
     paths = [os.path.abspath(path) for path in sys.path]
-    added = {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    added = {
+        **environment,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(paths),
+        STARTER: str(os.getpid()),
+    }
     modules = _server._preload_modules
     _server.set_forkserver_preload([_TIDIES, _IMPORTS])
     try:
-        with environment_set(added):
+        with replaced(os.environ, added):
             yield
     finally:
         _server.set_forkserver_preload(modules)
-
-
-@contextmanager
-def environment_set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables inside the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

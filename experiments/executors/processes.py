@@ -12,11 +12,12 @@ from typing import Any
 import psutil
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.executors.copies import ForkServer, environment_set, is_gone
+from experiments.executors.copies import ForkServer, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, work
 from experiments.process.hardware import gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
+from experiments.process.replaced import replaced
 from experiments.record.errors import UserError
 
 _MOST_GROWTH = 256 * 2**20  # bytes that a worker may grow by after its first trial
@@ -47,7 +48,7 @@ class Worker:
         self.is_ready = False  # it has begun to wait for jobs
         self._memory_after_first: int | None = None
         self._kills_before = out_of_memory_kills()
-        with environment_set(environment), interrupts_held(), script_hidden():
+        with replaced(os.environ, environment), interrupts_held(), script_hidden():
             self.process = context.Process(
                 target=work, args=(theirs, run, dict(os.environ)), name=f"worker-{slot}"
             )
@@ -130,7 +131,7 @@ class ProcessExecutor:
         self._workers: dict[int, Worker] = {}  # slot -> worker
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
-        self._server = ForkServer()
+        self._server = ForkServer(bool(self._gpus))
 
     def begin(self) -> None:
         """Starts what workers are copies of, or a worker, before there is a job for it."""

@@ -1,6 +1,6 @@
 """Lets a fork server remove the folder of its socket, if the process that started it was killed.
 
-Else that process removes it. A server ends by itself only when nobody is left to ask it.
+Else that process removes it.
 """
 
 import atexit
@@ -10,17 +10,18 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-_starter, _own = os.getppid(), os.getpid()
+STARTER = "EXPERIMENTS_FORK_SERVER_OF"  # variable of the server: the process that started it
 
 
-def _tidy() -> None:
+def _tidy(starter: int, own: int) -> None:
     server: Any = forkserver._forkserver
     address = server._forkserver_address
-    if os.getpid() != _own or os.getppid() == _starter or not isinstance(address, str):
+    if os.getpid() != own or os.getppid() == starter or not isinstance(address, str):
         return
     folder = Path(address).parent
     if folder.name.startswith("pymp-"):  # of Python's multiprocessing
         shutil.rmtree(folder, ignore_errors=True)
 
 
-atexit.register(_tidy)
+if STARTER in os.environ:
+    atexit.register(_tidy, int(os.environ[STARTER]), os.getpid())

@@ -9,8 +9,8 @@ that was traced for it alone.
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.hyperparameters.model_graph import is_functional
+from experiments.process.replaced import replaced
 from experiments.training import loop
 from experiments.training.snapshot import Arrays, assign
 
@@ -220,7 +221,16 @@ def _trace(
     share = _Share() if is_kept and _smoothing(model) else None
     decays = is_kept and model.optimizer.weight_decay is not None
     decay = tf.Variable(0.0, trainable=False) if decays else None
-    with _replaced(dropouts), _smoothed(model.loss, share), _decayed(model.optimizer, decay):
+    with ExitStack() as stack:
+        for layer, dropped in dropouts:
+            call = MethodType(dropped.call, layer)
+            stack.enter_context(replaced(vars(layer), {"call": call}))
+        if share is not None:
+            # Keras' own losses hand on what they were made with, the other one looks at itself.
+            own = getattr(model.loss, "_fn_kwargs", vars(model.loss))
+            stack.enter_context(replaced(own, {"label_smoothing": share}))
+        if decay is not None:
+            stack.enter_context(replaced(vars(model.optimizer), {"weight_decay": decay}))
         loop.install(model, train, validation, steps, in_graph)
     return Traced(
         model,
@@ -232,45 +242,6 @@ def _trace(
         _values(model.optimizer.variables) if is_kept else [],
         (model.train_function, model.test_function),
     )
-
-
-@contextmanager
-def _replaced(dropouts: Sequence[tuple[keras.layers.Dropout, _Dropped]]) -> Iterator[None]:
-    for layer, dropped in dropouts:
-        layer.call = MethodType(dropped.call, layer)
-    try:
-        yield
-    finally:
-        for layer, _ in dropouts:
-            del layer.call
-
-
-@contextmanager
-def _smoothed(loss: Any, share: _Share | None) -> Iterator[None]:
-    if share is None:
-        yield
-        return
-    # Keras' own losses hand on what they were made with, the other one looks at itself.
-    own = getattr(loss, "_fn_kwargs", vars(loss))
-    before = own["label_smoothing"]
-    own["label_smoothing"] = share
-    try:
-        yield
-    finally:
-        own["label_smoothing"] = before
-
-
-@contextmanager
-def _decayed(optimizer: keras.optimizers.Optimizer, decay: tf.Variable | None) -> Iterator[None]:
-    if decay is None:
-        yield
-        return
-    before = optimizer.weight_decay
-    optimizer.weight_decay = decay
-    try:
-        yield
-    finally:
-        optimizer.weight_decay = before
 
 
 def structure_of(

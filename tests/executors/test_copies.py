@@ -102,11 +102,14 @@ def test_somebody_elses_server_and_another_executors_are_left_alone(server: Fork
     assert psutil.pid_exists(running)
 
 
-def test_none_is_used_where_there_is_a_gpu(
-    server: ForkServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(copies, "gpus", lambda: ["0"])
-    assert server.begin({}).get_start_method() == "spawn"
+def test_none_is_used_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("experiments.executors.processes.gpus", lambda: [looked.append(1) or "0"])
+    executor = ProcessExecutor(run_trial_quietly, 2)
+    for slot in range(2):
+        context = executor._context(executor._variables(slot))
+        assert context.get_start_method() == "spawn"
+    assert len(looked) == 1  # by a command that takes up to a second
 
 
 def test_a_server_that_dies_as_it_imports_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
