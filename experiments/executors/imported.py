@@ -1,14 +1,18 @@
 """Imports what every worker needs, in the process that workers are copies of.
 
-What goes wrong here is left for a worker to meet, which imports again and says so.
+Where that fails the process ends, and workers import for themselves: they say what is wrong. What
+is imported by half would make them say something else.
 """
 
-from contextlib import suppress
+import os
 
 from experiments.process.inherited import own_process
-from experiments.process.quiet import import_keras_quietly
 
-with suppress(BaseException):
+try:
     own_process()
+    from experiments.process.quiet import import_keras_quietly
+
     import_keras_quietly()
     import experiments.training.run  # noqa: F401
+except BaseException:
+    os._exit(1)

@@ -127,6 +127,20 @@ def test_a_server_that_dies_as_it_imports_is_done_without(monkeypatch: pytest.Mo
     assert copies._server._forkserver_pid is None
 
 
+def test_there_are_no_copies_of_what_is_imported_by_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text("raise ImportError('it is broken')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(path) for path in sys.path])
+    executor = ProcessExecutor(run_trial_quietly, 1)
+    try:
+        assert not executor._start().is_copy  # it will say what is broken
+    finally:
+        executor.close(at_once=True)
+
+
 def test_a_server_that_somebody_else_waited_for_leaves_nothing(server: ForkServer) -> None:
     server.begin({})
     pid = copies._server._forkserver_pid
