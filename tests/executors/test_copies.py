@@ -185,6 +185,8 @@ def test_nothing_is_left_of_one_whose_starter_was_killed(tmp_path: Path) -> None
         "import os, signal\n"
         "from experiments.executors import copies\n"
         "copies._IMPORTS = 'json'\n"
+        # it takes some time to end after it has closed its end of the server's pipe
+        "os.posix_fallocate(os.memfd_create('held'), 0, 200 << 20)\n"
         "context = copies.ForkServer().begin({})\n"
         "process = context.Process(target=print)\n"
         "process.start(); process.join()\n"  # it has begun to serve
