@@ -1,6 +1,7 @@
 """The command line. Heavy modules are imported by the command that needs them."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -141,7 +142,7 @@ def search(quiet: bool, **options: Any) -> int:
 
 @main.command()
 @study_argument
-@search_options
+@partial(search_options, resumes=True)
 @space_option
 @click.option(
     "--accept-changed-source", is_flag=True,
@@ -150,7 +151,8 @@ def search(quiet: bool, **options: Any) -> int:
 def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any) -> int:
     """Resume STUDY after an interruption, or extend it, for example with more --max-trials.
 
-    Options are those of search; what would change space, data, objective or method is refused.
+    What is not given stays as it was recorded; a deadline is given anew. What would change space,
+    data, objective or method is refused.
     Of a study of your own model, this runs the code of its file.
     """
     from experiments.record.study import find_study

@@ -13,6 +13,7 @@ from experiments.record.errors import UserError
 # Values for options that are not given, where they differ from the defaults of `SearchConfig`.
 DEFAULTS = {n: o.on_command_line for n, o in OPTIONS.items() if o.on_command_line is not None}
 _REPEATED = (Kind.TABLE, Kind.TEXTS, Kind.MORE_TEXTS, Kind.POINTS)
+_OF_THE_PLACE = ("dataset", "runs_dir")  # data and studies may be elsewhere now
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
 runs_dir_option = click.option(
@@ -65,10 +66,16 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return space_option(command)
 
 
-def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates a command with the options of a search."""
+def search_options(command: Callable[..., Any], resumes: bool = False) -> Callable[..., Any]:
+    """Decorates a command with the options of a search.
+
+    Args:
+        command: The command.
+        resumes: Whether it has a recorded search, whose options are the defaults: then help shows
+            only those that it may change.
+    """
     options = [
-        *(_click_option(name, known) for name, known in OPTIONS.items()),
+        *(_click_option(name, known, resumes) for name, known in OPTIONS.items()),
         click.option("--config", "config_file", type=click.Path(), help="TOML file of options"),
         click.option("--quiet", is_flag=True, help="print nothing but errors"),
     ]
@@ -77,8 +84,9 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _click_option(name: str, known: Option) -> Callable[..., Any]:
+def _click_option(name: str, known: Option, resumes: bool) -> Callable[..., Any]:
     is_switch = known.kind == Kind.SWITCH
+    default = "" if resumes else known.shown
     return click.option(
         f"{known.flag}/--no-{known.flag[2:]}" if is_switch else known.flag,
         name,
@@ -86,7 +94,8 @@ def _click_option(name: str, known: Option) -> Callable[..., Any]:
         multiple=known.kind in _REPEATED,
         metavar=known.metavar,
         shell_complete=lambda c, p, text: [n for n in known.choices if n.startswith(text)],
-        help=known.help + (f"  [default: {known.shown}]" if known.shown else ""),
+        help=known.help + (f"  [default: {default}]" if default else ""),
+        hidden=resumes and not known.resume and name not in _OF_THE_PLACE,
         **({"default": None} if is_switch else {}),
     )
 

@@ -54,6 +54,13 @@ def test_every_option_is_on_the_command_line(command: str) -> None:
         assert getattr(params[name], "help", "").startswith(known.help)
 
 
+def test_help_of_resume_shows_what_it_may_change_and_no_default_but_the_record() -> None:
+    params = {param.name: param for param in main.commands["resume"].params}
+    shown = {name for name in OPTIONS if not getattr(params[name], "hidden", False)}
+    assert shown == {*CHANGEABLE, "dataset", "runs_dir"}
+    assert not any("[default" in str(getattr(params[name], "help", "")) for name in shown)
+
+
 @pytest.mark.parametrize(
     "name", [n for n, known in OPTIONS.items() if known.kind in (Kind.WHOLE, Kind.NUMBER)]
 )
