@@ -166,12 +166,6 @@ def test_images_of_a_sample_are_the_datasets_own(tfds_dir: str) -> None:
         assert raw.train.labels[index] == examples[index]["label"]
 
 
-def test_mnist_keeps_its_own_test_split(cache_dir: Path, tfds_dir: str) -> None:
-    data = prepare("mnist", lambda c: (28, 28, c), cache_dir, data_dir=tfds_dir, sample=700)
-    assert data.counts == {"train": 480, "validation": 120, "test": 100}
-    assert data.open("train").images.dtype == np.uint8
-
-
 def test_without_network_a_dataset_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,12 +165,6 @@ class _Unknown(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 _STOPPING = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
-_CALLBACKS = {
-    "none": [],
-    "stopping": [_STOPPING, keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.3)],
-    "schedule": [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.8)],
-    "unknown": [_Unknown()],
-}
 _PER_EPOCH = 4  # batches of 16 rows
 
 
@@ -188,40 +182,40 @@ def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
 @pytest.mark.filterwarnings("ignore:Exception ignored in")  # the log that the kill left open
-@pytest.mark.parametrize(
-    ("name", "executions"),
-    [("none", 1), ("stopping", 1), ("schedule", 2), ("written", 1), ("unknown", 1)],
-)
+@pytest.mark.parametrize(("known", "executions"), [(True, 2), (False, 1)])
 def test_a_killed_training_goes_on_from_its_last_epoch(
-    name: str, executions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: bool, executions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def search(place: Path) -> Any:
         _Counted.batches = 0
-        logs = [
+        given = [
+            _STOPPING,
+            keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.3),
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.8),
             keras.callbacks.CSVLogger(place / "log.csv"),
             keras.callbacks.TensorBoard(place / "board"),
         ]
-        given = logs if name == "written" else _CALLBACKS[name]
         tuner = make(place, model=counted, max_trials=2, executions_per_trial=executions)
-        return searched(tuner, epochs=8, batch_size=16, callbacks=given)
+        callbacks = given if known else [_Unknown()]
+        return searched(tuner, epochs=6, batch_size=16, callbacks=callbacks)
 
     whole = search(tmp_path / "whole")
     num_whole = _Counted.batches
     first = load_study(whole.folder).epochs.groupby("trial_id").size().iloc[0]
-    killed_at = _PER_EPOCH * (first + 5) + 2  # within the sixth epoch of the second trial
+    killed_at = _PER_EPOCH * (first + 3) + 2  # within the fourth epoch of the second trial
     monkeypatch.setattr(_Counted, "killed_at", killed_at)
     with pytest.raises(_KilledError):
         search(tmp_path)
     monkeypatch.setattr(_Counted, "killed_at", 0)
     resumed = search(tmp_path)
-    again = 5 * _PER_EPOCH if name == "unknown" else 0
-    assert _Counted.batches == num_whole - (first + 5) * _PER_EPOCH + again
+    again = 0 if known else 3 * _PER_EPOCH
+    assert _Counted.batches == num_whole - (first + 3) * _PER_EPOCH + again
     assert table(resumed) == table(whole)
     assert epochs_of(resumed).equals(epochs_of(whole))
     (ours, theirs) = (t.get_best_models(1)[0].get_weights() for t in (resumed, whole))
     assert all(map(np.array_equal, ours, theirs))
     assert not list(resumed.folder.glob("trial_*/snapshot-*"))
-    if name == "written":
+    if known:
         one, other = ((place / "log.csv").read_text() for place in (tmp_path, tmp_path / "whole"))
         assert one == other
 
@@ -573,11 +567,9 @@ def test_worker_processes_get_model_and_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guard", ["", "if __name__ == '__main__':\n    "])
-def test_a_script_from_standard_input_has_workers(guard: str, tmp_path: Path) -> None:
-    text = f"{_WORKERS}{guard}run()\n"
+def test_a_script_from_standard_input_has_workers(tmp_path: Path) -> None:
     command = [sys.executable, "-", tmp_path]
-    subprocess.run(command, input=text, check=True, capture_output=True, text=True)
+    subprocess.run(command, input=f"{_WORKERS}run()\n", check=True, capture_output=True, text=True)
     assert list(load_study(tmp_path / "mine").trials["status"]) == ["completed"] * 3
 
 

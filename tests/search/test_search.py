@@ -223,6 +223,9 @@ def test_mnist_for_real(tmp_path: Path, cache_dir: Path, tfds_dir: str) -> None:
         fix={"conv_blocks": 1, "optimizer": "adam", "learning_rate": 2e-3, "batch_size": 32},
     )
     assert result.test_scores[0] > 0.85
+    dataset = load_study(result.folder).record["dataset"]
+    assert dataset["counts"] == {"train": 1714, "validation": 429, "test": 357}  # it keeps its own
+    assert dataset["roles"]["test"] == "test"
 
 
 @pytest.mark.usefixtures("without_report")
