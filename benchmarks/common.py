@@ -1,9 +1,12 @@
 """What the benchmarks share: the same trials, run by plain Keras Tuner and by the suite."""
 
 import argparse
+import json
 import os
+import pickle
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +14,17 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras_tuner
 import numpy as np
+from environment import AS_GIVEN
 from quick import Quick
 
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
+from experiments.process.hardware import num_cores
+from experiments.process.numerics import cpu_model, numerics
+from experiments.record.formatting import plural
 from experiments.search.run import parse_settings, prepare_data
 from reports.study.load import Study, load_study
-from search_spaces import space_class
 
 # Real datasets that developers keep beside the checkout; elsewhere they are downloaded.
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
@@ -40,7 +45,9 @@ def data_dir(given: str | None) -> str | None:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder that is gone afterwards, on a disk and not in memory."""
+    """A folder that is gone afterwards, on a disk and not in memory; says what the machine is."""
+    print(f"machine: {cpu_model()}, {plural(num_cores(), 'core')}")
+    print(f"the suite: oneDNN {'on' if numerics()['onednn'] else 'off'}")
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir="/var/tmp") as folder:
         yield Path(folder)
 
@@ -82,67 +89,27 @@ def run_suite(config: SearchConfig) -> tuple[Study, float]:
     return study, float(study.record["search_ended"] - study.record["started"])
 
 
-class Replay(keras_tuner.Oracle):
-    """Proposes given values, one trial after the other."""
-
-    def __init__(self, proposals: Sequence[dict[str, Any]], **kwargs: Any) -> None:
-        super().__init__(max_trials=len(proposals), **kwargs)
-        self._proposals = list(proposals)
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the next values."""
-        if not self._proposals:
-            return {"status": keras_tuner.engine.trial.TrialStatus.STOPPED, "values": None}
-        return {
-            "status": keras_tuner.engine.trial.TrialStatus.RUNNING,
-            "values": self._proposals.pop(0),
-        }
-
-
 def run_plain(
     config: SearchConfig, data: PreparedData, proposals: Sequence[dict[str, Any]], folder: Path
 ) -> list[float]:
-    """Runs the same trials by `keras_tuner.Tuner`, on arrays in memory.
+    """Runs the same trials by plain Keras Tuner, see plain.py.
 
-    The networks are those of the search space, compiled with Keras' defaults, but for XLA, which
-    stays off on a CPU, to Keras Tuner's advantage.
+    It has a process of its own, where TensorFlow is as its users have it: the suite sets variables
+    that TensorFlow reads.
 
     Returns:
         Seconds of each trial.
     """
-
-    class Plain(space_class(config.space)):  # type: ignore[misc]
-        steps_per_execution = 1
-
-    plain = Plain(data.shape, len(data.class_names), **parse_settings(config))
-    ends = [time.perf_counter()]
-
-    class Timed(keras_tuner.Tuner):
-        def on_trial_end(self, trial: Any) -> None:
-            super().on_trial_end(trial)
-            ends.append(time.perf_counter())
-
-    objective = config.parsed_objective
-    tuner = Timed(
-        oracle=Replay(
-            proposals, objective=keras_tuner.Objective(objective.name, objective.direction)
-        ),
-        hypermodel=plain,
-        directory=folder,
-        project_name="plain",
-    )
-    train, validation = data.open("train"), data.open("validation")
-    arrays = [np.array(a) for a in (train.images, train.labels)]
-    held_out = tuple(np.array(a) for a in (validation.images, validation.labels))
-    ends[0] = time.perf_counter()
-    tuner.search(*arrays, validation_data=held_out, epochs=config.max_epochs, verbose=0)
-    return [float(seconds) for seconds in np.diff(ends)]
+    folder.mkdir()
+    given = pickle.dumps((config, data, list(proposals)))
+    script = Path(__file__).with_name("plain.py")
+    subprocess.run([sys.executable, script, folder], input=given, env=AS_GIVEN, check=True)
+    seconds: list[float] = json.loads((folder / "seconds.json").read_text())
+    return seconds
 
 
 def proposals_of(study: Study, limit: int | None = None) -> list[dict[str, Any]]:
     """Returns the hyperparameters of a study's trials, in order of start."""
-    import json
-
     paths = sorted(study.folder.glob("trial_*/trial.json"))[:limit]
     values = [json.loads(p.read_text())["hyperparameters"]["values"] for p in paths]
     assert not len(study.failed), study.failed["message"].to_list()
@@ -151,8 +118,6 @@ def proposals_of(study: Study, limit: int | None = None) -> list[dict[str, Any]]
 
 def phase_seconds(study: Study) -> dict[str, float]:
     """Returns the mean seconds of a study's trials by phase."""
-    import json
-
     records = [json.loads(p.read_text()) for p in sorted(study.folder.glob("trial_*/result.json"))]
     phases = [execution["seconds"] for r in records for execution in r["executions"]]
     names = sorted({name for seconds in phases for name in seconds})
