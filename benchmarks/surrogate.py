@@ -29,7 +29,7 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import in_unit, is_active
 from experiments.hyperparameters.space import explore
 from search_spaces import space_class
 
@@ -98,7 +98,7 @@ class Surrogate:
 
     def _encode(self, values: Mapping[str, Any]) -> list[float]:
         return [
-            float(hp.value_to_prob(values[hp.name]))
+            in_unit(hp, values[hp.name])
             if hp.name in values and is_active(hp, dict(values))
             else _INACTIVE
             for hp in self.space.space

@@ -1,11 +1,15 @@
 """A deadline, and what still fits before it: costs are learned during the search.
 
+What a trial takes is learned in parts: seconds an epoch, what building and tracing a network takes,
+and frozen features, which later trials find.
+
 A deadline is a moment of real time: it arrives even while the machine sleeps. Durations of trials
 exclude sleep: they use `time.monotonic` on Linux.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,13 +19,30 @@ NUM_REMEMBERED = 50
 _CAUTION = 0.9  # quantile of the costs seen that a trial is expected to take
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a trial took, in all its attempts.
+
+    Args:
+        epochs: Epochs of all its executions.
+        training: Seconds of these epochs.
+        features: Seconds in which it computed frozen features.
+        besides: Other seconds.
+    """
+
+    epochs: int
+    training: float
+    features: float = 0.0
+    besides: float = 0.0
+
+
 class Deadline:
     """Decides whether a trial can be started, and when trials must stop for the finalists.
 
     Args:
         seconds: Seconds from now; never if `None`.
         trial_epochs: Epochs of a trial at most.
-        final_epochs: Epochs that training the finalists again takes at most.
+        final_epochs: Epochs that training the finalists again takes at most, one after the other.
         clock: Returns the time in seconds, including sleep.
     """
 
@@ -35,12 +56,25 @@ class Deadline:
         self._clock = clock
         self._end = None if seconds is None else clock() + seconds
         self._trial_epochs, self._final_epochs = trial_epochs, final_epochs
-        self._seconds_per_epoch: deque[float] = deque(maxlen=NUM_REMEMBERED)
+        self._an_epoch, self._besides, self._features = (
+            deque[float](maxlen=NUM_REMEMBERED) for _ in range(3)
+        )
+        self._reported: dict[str, float] = {}  # running trial -> when its last epoch ended
+        self._longest = 0.0  # epoch of a trial that runs or ran
 
-    def learn(self, epochs: int, seconds: float) -> None:
-        """Records the seconds that a trial of `epochs` epochs took in all its attempts."""
-        if epochs > 0 and seconds >= 0:
-            self._seconds_per_epoch.append(seconds / epochs)
+    def learn(self, cost: Cost) -> None:
+        """Records what a trial that has ended took."""
+        self._besides.append(cost.besides)
+        self._features.append(cost.features)
+        if cost.epochs:
+            self._an_epoch.append(cost.training / cost.epochs)
+
+    def epoch_ended(self, trial_id: str) -> None:
+        """Takes the time of an epoch: before a trial has ended, nothing else tells the pace."""
+        now = self._clock()
+        if self.is_set and trial_id in self._reported:
+            self._longest = max(self._longest, now - self._reported[trial_id])
+        self._reported[trial_id] = now
 
     @property
     def is_set(self) -> bool:
@@ -49,21 +83,35 @@ class Deadline:
 
     @property
     def _epoch_seconds(self) -> float:
-        seen = self._seconds_per_epoch
-        return float(np.quantile(seen, _CAUTION)) if seen else 0.0
+        return _cautious(self._an_epoch) if self._an_epoch else self._longest
 
     @property
     def reserve(self) -> float:
-        """Seconds that finalists and report are expected to take."""
-        return self._final_epochs * self._epoch_seconds + REPORT_SECONDS
+        """Seconds that finalists and report are expected to take; without a trial, there are none.
+
+        Their features are there.
+        """
+        if not self._an_epoch:
+            return REPORT_SECONDS
+        trials = self._final_epochs / self._trial_epochs
+        training = self._final_epochs * self._epoch_seconds
+        return training + trials * _cautious(self._besides) + REPORT_SECONDS
 
     def fits(self) -> bool:
         """Whether a trial can be expected to end in time, if it takes all its epochs."""
         if self._end is None:
             return True
         seconds = self._trial_epochs * self._epoch_seconds
+        if self._besides:  # of features the mean: most trials find what few have computed
+            seconds += _cautious(self._besides) + float(np.mean(self._features))
         return self._clock() + seconds + self.reserve <= self._end
 
     def is_due(self) -> bool:
-        """Whether running trials have to stop for the finalists."""
-        return self._end is not None and self._clock() + self.reserve > self._end
+        """Whether running trials have to stop for the finalists, before another epoch."""
+        if self._end is None:
+            return False
+        return self._clock() + self._epoch_seconds + self.reserve > self._end
+
+
+def _cautious(seen: Iterable[float]) -> float:
+    return float(np.quantile(list(seen), _CAUTION))

@@ -59,11 +59,14 @@ def _front_line(race: Race, best: str, ended_by: str) -> str:
     return f"race: {left} are left, {known}; {best} is recommended"
 
 
-def ranking_line(objective: str, names: Sequence[str], means: Sequence[float]) -> str:
+def ranking_line(
+    objective: str, names: Sequence[str], means: Sequence[float], failed: Sequence[int]
+) -> str:
     """Says how finalists stand after they were trained again, the best first."""
     stand = ", ".join(
         f"{name} {'failed' if mean != mean else format(mean, '.4f')}"
-        for name, mean in zip(names, means, strict=True)
+        + (f" ({plural(count, 'training')} failed)" if count and mean == mean else "")
+        for name, mean, count in zip(names, means, failed, strict=True)
     )
     return f"finalists by mean {objective}, trained again: {stand}"
 

@@ -120,7 +120,10 @@ class Ranking:
         return self._config.parsed_objective.direction
 
     def _by_mean(self, names: Sequence[str], runs: dict[str, list[Outcome]]) -> list[str]:
-        return ranked(names, [mean_score(runs[name]) for name in names], self._direction)
+        """Returns names by mean score; those of which more trainings failed come after others."""
+        failed = {name: sum(run.score is None for run in runs[name]) for name in names}
+        order = ranked(names, [mean_score(runs[name]) for name in names], self._direction)
+        return sorted(order, key=failed.__getitem__)
 
     def _over_seeds(self, names: Sequence[str], to_test: bool) -> dict[str, list[Outcome]]:
         """Trains each with seeds of its own."""
@@ -137,7 +140,8 @@ class Ranking:
         runs = self._over_seeds(names, to_test=False)
         order = self._by_mean(names, runs)
         means = [mean_score(runs[name]) for name in order]
-        self._say(ranking_line(self._config.parsed_objective.name, order, means))
+        failed = [sum(run.score is None for run in runs[name]) for name in order]
+        self._say(ranking_line(self._config.parsed_objective.name, order, means, failed))
         return [Finalist(name, ranking=runs[name]) for name in order]
 
     def _raced(self, names: Sequence[str]) -> list[Finalist]:

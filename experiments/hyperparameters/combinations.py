@@ -1,11 +1,14 @@
 """Every combination of a space's values, in grid search's order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras_tuner
     from keras_tuner.engine import hyperparameters as hp_module
+
+_CLOSE = 1e-6  # of a step
 
 
 def combinations(space: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -39,8 +42,27 @@ def is_active(hp: "hp_module.HyperParameter", values: dict[str, Any]) -> bool:
 
 
 def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
-    """Returns the values of `hp`, its default first."""
-    return (hp.default, *(value for value in hp.values if value != hp.default))
+    """Returns the values of `hp`, its default first.
+
+    That is the step's own value: 0.1 + 0.2 instead of 0.3, lest both be tried.
+    """
+    values = tuple(hp.values)
+    default = next((v for v in values if is_same_value(v, hp.default)), hp.default)
+    return (default, *(v for v in values if not is_same_value(v, default)))
+
+
+def is_same_value(one: object, other: object) -> bool:
+    """Whether two values are equal, but for what counting steps does to the last bits."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
+
+
+def in_unit(hp: "hp_module.HyperParameter", value: Any) -> float:
+    """Returns where a value lies from 0 to 1; Keras Tuner takes 0.5 in steps of 0.1 for 0.4."""
+    if getattr(hp, "step", None) is not None and hp.sampling == "linear":
+        value += hp.step * _CLOSE
+    return float(hp.value_to_prob(value))
 
 
 def point_with(

@@ -11,7 +11,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
-from experiments.hyperparameters.combinations import point_with
+from experiments.hyperparameters.combinations import is_same_value, point_with
 from experiments.hyperparameters.model_space import ModelSpace, own_space_class
 from experiments.record.errors import UserError
 from experiments.space_reference import find_reference, shown_space
@@ -171,13 +171,6 @@ def check_on_steps(space: keras_tuner.HyperParameters, fix: Mapping[str, Any]) -
             value = parse_value(hp, fix[hp.name])
             if not any(is_same_value(value, one) for one in hp.values):
                 raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
-
-
-def is_same_value(one: object, other: object) -> bool:
-    """Whether two values are equal, but for what counting steps does to the last bits."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(one == other)
 
 
 def _same(choice: int | float | str | bool, text: str) -> bool:

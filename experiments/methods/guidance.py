@@ -9,8 +9,8 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
-from experiments.hyperparameters.combinations import combinations
-from experiments.hyperparameters.space import describe, is_same_value, parse_value
+from experiments.hyperparameters.combinations import combinations, is_same_value
+from experiments.hyperparameters.space import describe, parse_value
 from experiments.record.errors import UserError
 from experiments.record.formatting import NO_END, plural
 from experiments.record.methods import optuna_methods

@@ -51,6 +51,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     asked = {found: _asked(found) for found in states}
     most = max(asked.values(), default=0)
     continued = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
+    by_id = {str(state.get("trial_id")): state for state in states.values()}
     for found, state in states.items():
         values, score = dict(state["hyperparameters"]["values"]), state["score"]
         status = str(state["status"])
@@ -59,7 +60,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             or is_of_early_round(values)
             or 0 < asked[found] < most
         )
-        curve = _curve(state, objectives[0].name) if is_short else {}
+        curve = _whole_curve(state, by_id, objectives[0].name) if is_short else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
         elif is_short and str(state.get("trial_id")) in continued:
@@ -93,6 +94,18 @@ def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
     return curve
 
 
+def _whole_curve(
+    state: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], objective: str
+) -> dict[int, float]:
+    """Returns the curve of a trial, and before it those of the trials that it continues."""
+    whole, seen = _curve(state, objective), set[str]()
+    while (origin := str(state["hyperparameters"]["values"].get(ORIGIN))) in by_id.keys() - seen:
+        seen.add(origin)  # a damaged study may go round in a circle
+        state, begin = by_id[origin], min(whole, default=math.inf)
+        whole = {e: v for e, v in _curve(state, objective).items() if e < begin} | whole
+    return whole
+
+
 def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
     """Reads a project of plain Keras Tuner, which says by its metrics what its scores are of."""
     problems: list[str] = []
@@ -108,6 +121,10 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     if ranking.scores and not ranking.is_of(str(objective)):
         check_objective(name, Objective(ranking.name, ranking.direction), objective)
     trials = []
+    continued = {
+        str(as_dict(dig(state, "hyperparameters", "values")).get(ORIGIN))
+        for _, state, _ in project.trials
+    }
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
@@ -118,6 +135,10 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             skipped["ranked by another objective"] += 1
         elif not isinstance(values, dict):
             skipped["damaged"] += 1
+        elif trial_id in continued:
+            skipped["continued as another trial"] += 1
+        elif is_of_early_round(values):
+            skipped["stopped early"] += 1
         elif (lacking := missing(others)) is not None:
             skipped[f"without {lacking}"] += 1
         else:

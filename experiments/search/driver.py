@@ -66,6 +66,7 @@ class Driver(JobListener):
         self._failures_in_a_row = 0
         self.ended_by: str | None = None  # why the search ended before the oracle was done
         self._exhausted = False  # the oracle had no more trials when it was last asked
+        self._reported: dict[str, int] = {}  # running trial -> its last epoch
         self._is_full = False  # another trial would not end in time; those that run may
 
     def run(self) -> None:
@@ -95,7 +96,7 @@ class Driver(JobListener):
         self._retention.release(wanted_states(self._oracle))
         if self._deadline.is_set:
             for cost in self._record.earlier_costs(NUM_REMEMBERED):
-                self._deadline.learn(*cost)
+                self._deadline.learn(cost)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was fully trained."""
@@ -144,9 +145,13 @@ class Driver(JobListener):
         self._queue.begin(trial.trial_id, task)
 
     def _answer(self, job: Job, execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
+        self._deadline.epoch_ended(job.trial_id)
         if self._ending():
             return Answer.PAUSE
         if execution == 0:
+            if epoch <= self._reported.get(job.trial_id, -1):  # it was tried again from its begin
+                self._oracle.clear_metrics(job.trial_id)
+            self._reported[job.trial_id] = epoch
             trial = self._oracle.update_trial(job.trial_id, metrics, step=epoch)
             if trial.status == Status.STOPPED:
                 return Answer.STOP
@@ -161,8 +166,9 @@ class Driver(JobListener):
         values = self._values(self._oracle.trials[job.trial_id])
         self._retention.ended(job.trial_id, score, values)
         self._retention.release(wanted_states(self._oracle))
-        self._deadline.learn(*self._record.cost(job.trial_id))
+        self._deadline.learn(self._record.cost(job.trial_id))
         self._status.ended(job.trial_id)
+        self._reported.pop(job.trial_id, None)
         if values is not None and len(values) > 1:
             self._display.measured(job.trial_id, values)
         self._display.trial_ended(job.trial_id, result.status, score, result.message)

@@ -11,13 +11,14 @@ from keras_tuner.engine import trial as trial_module
 from experiments.executors.attempt_log import AttemptLog
 from experiments.executors.attempts import Attempt
 from experiments.executors.base import Job
+from experiments.executors.deadline import Cost
 from experiments.record.durations import attempt_seconds, epoch_seconds, num_epochs, trial_seconds
 from experiments.record.fidelity import epochs_asked
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
 from experiments.record.layout import PRUNED, StudyFolder
 from experiments.record.objective import objective_values, objectives_of
-from experiments.record.reading import measured, read_json
+from experiments.record.reading import as_number, dicts, dig, measured, read_json
 from experiments.training.task import TrialResult
 
 Status = trial_module.TrialStatus
@@ -42,13 +43,13 @@ class TrialRecord:
         self._study = StudyFolder(folder)
         self._oracle = oracle
         self.attempts = AttemptLog(self._study.trial, clock)
-        self._cost: dict[str, tuple[int, float]] = {}
+        self._cost: dict[str, Cost] = {}
 
-    def cost(self, trial_id: str) -> tuple[int, float]:
-        """Returns the epochs and the seconds of a trial that has ended, of all its attempts."""
-        return self._cost.pop(trial_id, (0, 0.0))
+    def cost(self, trial_id: str) -> Cost:
+        """Returns what a trial that has ended took."""
+        return self._cost.pop(trial_id)
 
-    def earlier_costs(self, count: int) -> list[tuple[int, float]]:
+    def earlier_costs(self, count: int) -> list[Cost]:
         """Returns the costs of the last `count` trials that earlier sessions ended."""
         found = []
         for trial_id in self._oracle.end_order[-count:]:
@@ -91,8 +92,12 @@ def _seconds(attempts: Sequence[Attempt], result: TrialResult) -> float:
     return max(sum(s for s in spent if s >= 0), epoch_seconds(result.as_dict()))
 
 
-def _cost(record: dict[str, Any]) -> tuple[int, float]:
-    return num_epochs(record), trial_seconds(record)
+def _cost(record: dict[str, Any]) -> Cost:
+    whole, training = trial_seconds(record), epoch_seconds(record)
+    computed = (dig(e, "seconds", "features") for e in dicts(record.get("executions")))
+    features = sum(s for s in map(as_number, computed) if s >= 0)
+    besides = max(0.0, whole - training - features) if whole >= 0 else 0.0
+    return Cost(num_epochs(record), training, features, besides)
 
 
 def score_of(result: TrialResult) -> float | None:

@@ -218,6 +218,17 @@ def test_given_points_come_first_with_defaults_for_the_rest(tmp_path: Path) -> N
     assert other == default | {"conv_blocks": 2, "dropout": pytest.approx(0.2), "filters_1": 32}
 
 
+def test_quasi_random_points_beside_given_ones_are_spread_evenly(tmp_path: Path) -> None:
+    points = [{"learning_rate": 10**-n, "dropout": 0.1} for n in (2.1, 2.2, 2.3, 2.4, 2.5, 2.6)]
+    oracle = make(tmp_path, "qmc", tries=[{}], starting_points=points)
+    for _ in range(16):
+        step(oracle, slots=1)
+    drawn = [oracle.trials[f"{n:04d}"].hyperparameters.values for n in range(2, 13, 2)]
+    assert not any(v["dropout"] == 0.1 and v["learning_rate"] > 2e-3 for v in drawn)
+    normed = [v["batch_norm"] for v in drawn]  # the second dimension
+    assert sum(normed) == 3, normed
+
+
 def test_a_promotion_takes_no_given_point_away(tmp_path: Path) -> None:
     rates = [0.001, 0.002, 0.003]
     tries = [{"learning_rate": rate} for rate in rates]

@@ -209,6 +209,25 @@ def test_bayesian_finds_the_peak_sooner_than_random(tmp_path: Path) -> None:
     assert tail[0] > tail[1] + 5
 
 
+def test_the_values_of_steps_are_told_apart(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("dropout", 0.0, 0.6, step=0.1)
+    hp.Int("units", 16, 64, step=16)
+    oracle = make(BayesianOracle, tmp_path, hp, max_trials=6)
+    steps = list(hp.space[0].values)
+    vectors = [oracle._encode({"dropout": value, "units": 32}) for value in steps]
+    assert [oracle._decode(vector)["dropout"] for vector in vectors] == steps
+    assert {oracle._decode(vector)["units"] for vector in vectors} == {32}
+
+
+@pytest.mark.parametrize("cls", [GridOracle, RandomOracle])
+def test_a_default_that_a_step_misses_by_a_bit_is_tried_once(cls: Any, tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", 0.0, 0.5, step=0.1, default=0.3)  # the step's own is 0.30000000000000004
+    tried = [values["x"] for values in run(make(cls, tmp_path, hp, max_trials=20))]
+    assert sorted(tried) == list(hp.space[0].values)
+
+
 @both(BayesianOracle, KerasTuners.BayesianOptimizationOracle)
 def test_an_inactive_hyperparameter_is_encoded_alike(cls: Any, tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()

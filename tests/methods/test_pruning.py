@@ -99,6 +99,32 @@ def test_halving_stops_and_promotes_without_waiting(tmp_path: Path) -> None:
     assert second.trial_id not in made.wanted()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"pruner": "asha", "max_epochs": 9, "factor": 3}, {"factor": 2}),
+        ({"pruner": "hyperband", "max_epochs": 9, "factor": 3}, {"max_epochs": 81}),
+    ],
+)
+def test_what_was_stopped_at_other_rungs_is_promoted_from_where_it_is(
+    before: dict[str, Any], after: dict[str, Any], tmp_path: Path
+) -> None:
+    made = oracle(tmp_path, **before)
+    levels = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+    curves = [[0.01] * 2 + [level] * 7 for level in levels]  # two get to the second rung
+    stopped = [t for t, epochs in (feed(made, c) for c in curves) if epochs < 9]
+    best = max(stopped, key=lambda t: t.score)
+    again = oracle(tmp_path, **(before | after))
+    again.reload()
+    assert best.trial_id in again.wanted()
+    origins = []
+    for _ in range(40):
+        values = again.create_trial("one").hyperparameters.values
+        origins.append(values.get("tuner/trial_id"))
+        feed(again, [0.0] * 9, begin=values.get("tuner/initial_epoch", 0))
+    assert best.trial_id in origins
+
+
 def test_names_of_a_scope_are_promoted_too(tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()
     with hp.name_scope("head"):

@@ -218,13 +218,17 @@ def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
     assert num_near([]) < 7
 
 
-@pytest.mark.parametrize(("method", "pruner"), [("tpe", "asha"), ("hyperband", None)])
+@pytest.mark.parametrize(
+    ("method", "pruner", "keeps_state"),
+    [("tpe", "asha", False), ("tpe", "asha", True), ("hyperband", None, False)],
+)
 def test_trials_of_fewer_epochs_are_passed_with_their_curve(
-    method: str, pruner: str | None, tmp_path: Path
+    method: str, pruner: str | None, keeps_state: bool, tmp_path: Path
 ) -> None:
     study = Simulation(
-        tmp_path / "s", method=method, pruner=pruner, max_trials=30, epochs=9, keeps_state=False
-    )
+        tmp_path / "s", method=method, pruner=pruner, max_trials=30, epochs=9,
+        keeps_state=keeps_state,
+    )  # fmt: skip
     study.run()
     stated = {"objective": {"name": "val_accuracy", "direction": "max"}}
     (study.folder / "study.json").write_text(json.dumps(stated))
@@ -238,9 +242,50 @@ def test_trials_of_fewer_epochs_are_passed_with_their_curve(
     assert short
     assert len(used) - len(short) == len(whole)
     assert all(max(trial.curve) < 8 and trial.curve[max(trial.curve)] > 0 for trial in short)
+    assert all(sorted(t.curve) == [*range(len(t.curve))] for t in short)  # with their origins'
     networks = [repr(sorted(trial.values.items())) for trial in used]
     assert len(networks) == len(set(networks))  # one that was promoted is seen once
     assert from_record(json.loads(json.dumps({"earlier": as_record(used)}))) == used
+
+
+def test_a_curve_that_begins_late_is_not_known_before(tmp_path: Path) -> None:
+    late = ({"rate": 0.01}, (0.9,), {3: 0.8, 8: 0.9})  # as studies were recorded once
+    oracle = OptunaOracle(
+        "tpe",
+        objective=keras_tuner.Objective("score", "max"),
+        hyperparameters=space(),
+        seed=1,
+        earlier=[({"rate": 0.02}, (0.5,), {0: 0.5, 2: 0.6}), late] * 5,
+        pruner="asha",
+        max_epochs=27,
+    )
+    shown = [trial.state.name for trial in oracle._shown()]
+    assert shown.count("COMPLETE") == 5
+    oracle._set_project_dir(str(tmp_path), "project")
+    assert oracle.create_trial("one").status == "RUNNING"
+
+
+def test_of_hyperband_in_plain_keras_tuner_a_network_counts_once_and_whole(tmp_path: Path) -> None:
+    class Plain(keras_tuner.Hyperband):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            return {"val_accuracy": trial.hyperparameters["rate"]}
+
+    tuner = Plain(
+        lambda _: None,
+        objective=keras_tuner.Objective("val_accuracy", "max"),
+        hyperparameters=space(),
+        max_epochs=9,
+        directory=tmp_path,
+        project_name="plain",
+        seed=1,
+    )
+    tuner.search(verbose=0)
+    values = [t.hyperparameters.values for t in tuner.oracle.trials.values()]
+    last = [v for v in values if v["tuner/round"] == v["tuner/bracket"]]
+    used, lines = warm_start([str(tmp_path / "plain")], space(), ACCURACY, tmp_path)
+    assert sorted(t.values["rate"] for t in used) == sorted(v["rate"] for v in last)
+    assert "stopped early" in lines[0]
+    assert "continued as another trial" in lines[0]
 
 
 def test_trials_of_before_more_epochs_are_passed_as_short_ones(tmp_path: Path) -> None:

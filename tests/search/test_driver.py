@@ -16,7 +16,7 @@ from benchmarks import simulated
 from benchmarks.simulated import Simulation
 from experiments.display.base import Display
 from experiments.executors.base import Job, Listener, WorkerLost
-from experiments.executors.deadline import Deadline
+from experiments.executors.deadline import Cost, Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.durations import parse_deadline
@@ -487,6 +487,19 @@ def test_no_trial_is_started_that_cannot_end_in_time(simulation: Simulation) -> 
     assert len(simulation.table()) == 4
 
 
+def test_what_a_failed_training_reported_does_not_count_for_the_one_after_it(
+    simulation: Simulation,
+) -> None:
+    def tried_again(task: Any, report: Any, note: Any) -> TrialResult:
+        if int(task.trial_id) % 2:
+            report(0, 0, {"val_accuracy": 0.0})
+        return simulated.train(task, report, note)
+
+    halved = replace(simulation, method="random", pruner="asha", max_trials=20, epochs=9)
+    halved.run(tried_again)
+    assert halved.table() == undisturbed(halved)
+
+
 class _Slots:
     """Two slots; an epoch takes a second, odd trials have six epochs, even ones three."""
 
@@ -523,7 +536,7 @@ def test_a_trial_that_can_end_in_time_is_not_paused_because_another_can_not(
     # The finalist takes 6 s, the report 15 s: 9 s are for trials, of which three are gone when the
     # first has ended; a third one would take 6 s at the pace of the first, and 1 s are kept free.
     deadline = Deadline(29.5, 6, 6, clock)
-    deadline.learn(6, 6.0)
+    deadline.learn(Cost(6, 6.0))
     driver, _ = replace(simulation, epochs=6).run(
         executor=_Slots(clock), deadline=deadline, clock=clock
     )

@@ -11,14 +11,16 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
+from experiments.config import SearchConfig
 from experiments.display.base import Display
-from experiments.executors.deadline import Deadline
+from experiments.executors.deadline import Cost, Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.finalists.ranking import Ranking
 from experiments.finalists.trainings import OutOfTimeError, Training, Trainings
 from experiments.record.durations import REPORT_SECONDS, trial_seconds
 from experiments.record.durations import clock as deadline_clock
 from experiments.record.objective import Objective
+from experiments.search.session import _in_turn
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 from reports.study.frames import trials_frame
 
@@ -88,16 +90,17 @@ def test_a_pause_before_a_resume_is_no_part_of_a_trial(
     with pytest.raises(KeyboardInterrupt):
         simulation.run(Ticking(clock), observer=Pausing(), clock=clock)
     clock.now += 3600
-    learned: list[tuple[int, float]] = []
+    learned: list[Cost] = []
     deadline = Deadline(10_000, 4, 0, clock)
-    deadline.learn = lambda *cost: learned.append(cost)  # type: ignore[method-assign]
+    deadline.learn = learned.append  # type: ignore[method-assign]
     simulation.run(Ticking(clock), clock=clock, deadline=deadline)
     first = results(simulation.folder)[0]
     assert [a["outcome"] for a in first["attempts"]] == ["paused", "completed"]
     # Its first two epochs are reported again by the second attempt, which the clock counts.
     assert [a["seconds"] for a in first["attempts"]] == [2 * EPOCH, 4 * EPOCH]
     assert trial_seconds(first) == first["seconds"] == 6 * EPOCH
-    assert learned[0] == (4, 6 * EPOCH)  # all epochs, all attempts
+    assert learned[0].epochs == 4
+    assert learned[0].training + learned[0].besides == 6 * EPOCH  # all attempts
 
 
 def test_a_clock_that_is_set_back_changes_no_duration(
@@ -210,6 +213,48 @@ def test_a_deadline_comes_while_the_machine_sleeps_and_a_trial_does_not_count_it
     resumed, _ = simulation.run(Ticking(clock), clock=clock)  # without a deadline, the rest
     assert resumed.ended_by is None
     assert [r["seconds"] for r in results(simulation.folder)] == [4 * EPOCH] * 3
+
+
+def test_what_a_trial_costs_once_is_not_its_pace(clock: Clock) -> None:
+    """Features took ten minutes; the trials after it find them."""
+    deadline = Deadline(1_800, 10, 10, clock)
+    deadline.learn(Cost(10, 5.0, features=600.0, besides=2.0))
+    clock.now += 607
+    assert deadline.reserve == 5 + 2 + REPORT_SECONDS
+    assert deadline.fits()
+    for _ in range(9):
+        deadline.learn(Cost(10, 5.0, besides=2.0))
+    clock.now += 9 * 7 + 1_000
+    assert deadline.fits()
+    assert not deadline.is_due()
+
+
+def test_running_trials_tell_the_pace_until_one_has_ended(clock: Clock) -> None:
+    deadline = Deadline(1_800, 10, 10, clock)
+    for _ in range(4):
+        clock.now += 240
+        deadline.epoch_ended("0000")
+    assert not deadline.is_due()
+    assert not deadline.fits()  # ten epochs of 240 s
+    clock.now += 1_560 - 4 * 240  # another epoch would end too late
+    assert deadline.is_due()
+    assert deadline.reserve == REPORT_SECONDS  # there is nothing to confirm
+
+
+@pytest.mark.parametrize(
+    ("options", "room", "expected"),
+    [
+        ({"confirm": 3, "seeds": 5}, 1, 20),
+        ({"confirm": 3, "seeds": 5}, 4, 6),
+        ({"confirm": 3, "seeds": 5, "race": True}, 4, 8),
+        ({"confirm": 1, "seeds": 1}, 8, 1),
+        ({"confirm": 0}, 2, 0),
+    ],
+)
+def test_finalists_are_trained_by_all_workers(
+    options: dict[str, Any], room: int, expected: int
+) -> None:
+    assert _in_turn(SearchConfig("mnist_cnn", **options), room) == expected
 
 
 def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch) -> None:

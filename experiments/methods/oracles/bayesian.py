@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import in_unit, is_active
 from experiments.methods.oracles.base import DurableOracle, Status
 
 _NUM_RANDOM = 500
@@ -91,7 +91,7 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
         """Returns `values` in the unit cube, one dimension a hyperparameter that is not fixed."""
         return np.array(
             [
-                hp.value_to_prob(values[hp.name])
+                in_unit(hp, values[hp.name])
                 if hp.name in values and is_active(hp, values)
                 else _INACTIVE
                 for hp in self._nonfixed_space()

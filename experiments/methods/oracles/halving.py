@@ -88,8 +88,10 @@ class Halving:
             for epochs in reversed(rungs):
                 places = self._places(epochs, bracket, trials)
                 for trial_id in self._best(places):
-                    if trial_id not in promoted and self._is_paused(trial_id, trials, epochs):
-                        return trials[trial_id], epochs
+                    if trial_id not in promoted and self._is_paused(
+                        trial_id, trials, rungs, epochs
+                    ):
+                        return trials[trial_id], self._last(trials[trial_id], trials)
         return None
 
     def promotion_candidates(self, trials: Mapping[str, Any]) -> set[str]:
@@ -101,7 +103,7 @@ class Halving:
                 places = self._places(epochs, bracket, trials)
                 near = self._ranked(places)[: _SPARE * (len(places) // self._factor + 1)]
                 found.update(
-                    p.trial_id for p in near if self._is_paused(p.trial_id, trials, epochs)
+                    p.trial_id for p in near if self._is_paused(p.trial_id, trials, rungs, epochs)
                 )
         return found - promoted
 
@@ -126,7 +128,10 @@ class Halving:
     def _bracket(self, trial: Any, trials: Mapping[str, Any]) -> int:
         while (origin := _origin(trial)) in trials:
             trial = trials[origin]
-        return int(trial.trial_id) % len(self._brackets)
+        bracket = int(trial.trial_id) % len(self._brackets)
+        first = next(iter(self._brackets[bracket]), 0) if bracket else 0
+        # Stopped before this bracket begins: there were other brackets then.
+        return 0 if is_paused(trial) and self._last(trial, trials) < first else bracket
 
     def _places(self, epochs: int, bracket: int, trials: Mapping[str, Any]) -> list[Place]:
         """Returns the trials that have reached a rung; one that was promoted stands for itself."""
@@ -174,9 +179,21 @@ class Halving:
         room = max(1, len(places) // self._factor)
         return [place.trial_id for place in self._ranked(places)[:room]]
 
-    def _is_paused(self, trial_id: str, trials: Mapping[str, Any], epochs: int) -> bool:
+    def _is_paused(
+        self, trial_id: str, trials: Mapping[str, Any], rungs: Iterable[int], epochs: int
+    ) -> bool:
+        """Whether a trial was stopped at a rung: the last of its bracket that it has reached.
+
+        It may have gone on for some epochs from there, to where there was a rung before `factor`
+        was changed.
+        """
         trial = trials[trial_id]
-        return is_paused(trial) and max(self._reached(trial, trials), default=0) == epochs
+        last = self._last(trial, trials)
+        return is_paused(trial) and max((r for r in rungs if r <= last), default=0) == epochs
+
+    def _last(self, trial: Any, trials: Mapping[str, Any]) -> int:
+        """Returns the epochs that were reported of a trial, those before a promotion included."""
+        return max(self._reached(trial, trials), default=0)
 
 
 def _initial_epoch(trial: Any) -> int:

@@ -1,6 +1,6 @@
 """Optuna's samplers behind a Keras Tuner oracle."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from experiments.hyperparameters.optuna_space import Parameter, SpaceMap
 from experiments.methods.oracles.base import Status
 from experiments.methods.oracles.halved import Halved
-from experiments.methods.oracles.halving import origins
+from experiments.methods.oracles.halving import ORIGIN, origins
 from experiments.methods.oracles.optuna_pruners import stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.methods.oracles.reported import epochs_of
@@ -111,19 +111,27 @@ class OptunaOracle(Halved):
 
     def _tried(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         """Returns the first of the points that no trial has had yet."""
+        return next((v for v in self._whole(points) if not self._duplicate(v)), None)
+
+    def _whole(self, points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yields points with the defaults of what they leave open, active values only."""
         space = self.space_map
         defaults = {hp.name: hp.default for hp in self.hyperparameters.space} if points else {}
         for given in points:
             chosen = space.encoded(defaults | dict(given))
-            values = space.values(lambda p, c=chosen: c.get(p.key))  # type: ignore[misc]
-            if not self._duplicate(values):
-                return values
-        return None
+            yield space.values(lambda p, c=chosen: c.get(p.key))  # type: ignore[misc]
+
+    def _num_drawn(self) -> int:
+        """Returns how many trials the sampler has proposed: neither given nor promoted."""
+        points = [*self._tries, *self._starting_points]
+        given = {self._compute_values_hash(values) for values in self._whole(points)}
+        drawn = set(self.trials) - {t.trial_id for t in self.trials.values() if _is_promoted(t)}
+        return sum(self._id_to_hash[trial_id] not in given for trial_id in drawn)
 
     def _proposed(self, number: int) -> dict[str, Any] | None:
         """Returns the sampler's proposal, or a neighbour of it if it was tried before."""
         space, seed = self.space_map, self.derived_seed(number)
-        draw = self._proposer.propose(self._shown(), space, number, seed)
+        draw = self._proposer.propose(self._shown(), space, self._num_drawn(), seed)
         values = space.values(draw)
         rng = np.random.default_rng(seed)
         for _ in range(_NEIGHBOURS):
@@ -270,14 +278,18 @@ class OptunaOracle(Halved):
 def _earlier_value(
     trial: tuple[Any, Sequence[float], Mapping[int, float]], epochs: int, direction: str
 ) -> list[float] | None:
-    """Returns the best of another search's trial until `epochs`; `None` if it has not got there."""
+    """Returns the best of another search's trial until `epochs`; `None` if it is not known."""
     _, scores, curve = trial
     if not curve:
         return [scores[0]]
-    if max(curve) + 1 < epochs:
+    until = [value for epoch, value in curve.items() if epoch < epochs]
+    if not until or max(curve) + 1 < epochs:
         return None
-    best = max if direction == "max" else min
-    return [best(value for epoch, value in curve.items() if epoch < epochs)]
+    return [(max if direction == "max" else min)(until)]
+
+
+def _is_promoted(trial: trial_module.Trial) -> bool:
+    return ORIGIN in trial.hyperparameters.values
 
 
 def _state_of(trial: trial_module.Trial) -> TrialState:

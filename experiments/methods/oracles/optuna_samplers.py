@@ -28,11 +28,11 @@ _START = datetime(2000, 1, 1)  # the same in every study; no sampler looks at it
 class _View(optuna.storages.InMemoryStorage):
     """A study over given trials, and one that is being proposed."""
 
-    def __init__(self, trials: Sequence[FrozenTrial], number: int) -> None:
+    def __init__(self, trials: Sequence[FrozenTrial], num_drawn: int) -> None:
         super().__init__()
         self.proposed = frozen(len(trials), TrialState.RUNNING, {}, {})
         self._shown = [*trials, self.proposed]
-        self._attributes = _Attributes(number)
+        self._attributes = _Attributes(num_drawn)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -66,14 +66,18 @@ class _View(optuna.storages.InMemoryStorage):
 
 
 class _Attributes(dict[str, Any]):
-    """Attributes of a study; points of a quasi-random sequence are counted by trial."""
+    """Attributes of a study; points of a quasi-random sequence are counted by what was drawn.
 
-    def __init__(self, number: int) -> None:
+    Not by trial: every second one may be a given point, and every second point of the sequence lies
+    in one half of a dimension.
+    """
+
+    def __init__(self, num_drawn: int) -> None:
         super().__init__()
-        self._number = number
+        self._num_drawn = num_drawn
 
     def get(self, key: str, default: object = None) -> Any:
-        return self._number - 1 if key.startswith("qmc:") else super().get(key, default)
+        return self._num_drawn - 1 if key.startswith("qmc:") else super().get(key, default)
 
 
 def frozen(
@@ -139,7 +143,7 @@ class Proposer:
             _require_torch(sampler)
 
     def propose(
-        self, trials: Sequence[FrozenTrial], space: SpaceMap, number: int, seed: int
+        self, trials: Sequence[FrozenTrial], space: SpaceMap, num_drawn: int, seed: int
     ) -> Callable[[Parameter], Any]:
         """Returns a function that draws the encoded value of a parameter.
 
@@ -147,11 +151,11 @@ class Proposer:
             trials: All trials there are, in order.
             space: The parameters. Those that are active under the same conditions are drawn
                 together, by a sampler that does not model conditions all of them.
-            number: Number of the proposed trial.
+            num_drawn: How many trials were proposed here before.
             seed: Seed of this proposal.
         """
         shown = self._prepared(trials, space.distributions)
-        sampler, view = self._sampler(seed, space.distributions), _View(shown, number)
+        sampler, view = self._sampler(seed, space.distributions), _View(shown, num_drawn)
         study = self._study(view, sampler)
         trial = view.proposed
         drawn: dict[str, Any] = {}
