@@ -1,5 +1,6 @@
 """The configuration of a search: one frozen, validated object."""
 
+import math
 import os
 import re
 import tomllib
@@ -382,3 +383,17 @@ def num_trainings(config: SearchConfig) -> int:
     among = config.confirm * config.seeds
     fresh = config.seeds if is_choice(config, config.confirm) and not config.race else 0
     return among + fresh
+
+
+def trainings_in_turn(config: SearchConfig, room: int) -> int:
+    """Returns how many trainings of finalists are done one after the other at most.
+
+    Args:
+        config: The search.
+        room: Trainings at a time.
+    """
+    among = config.confirm * config.seeds
+    fresh = num_trainings(config) - among
+    # A race may go on with two contenders, who take turns.
+    at_once = max(1, min(room, 2) if config.race else room)
+    return math.ceil(among / at_once) + math.ceil(fresh / at_once)

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from experiments.config import SearchConfig, num_trainings
+from experiments.config import SearchConfig, num_trainings, trainings_in_turn
 from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import introduction
@@ -169,11 +169,11 @@ class LiveDisplay(Display):
     def _remaining(self) -> str:
         assert self._config is not None
         mean = sum(row[3] for row in self._rows) / len(self._rows)
-        trainings = num_trainings(self._config) / self._config.executions_per_trial
         left = self._config.max_trials - self._num_recalled - len(self._rows)
+        beside = max(1, len(self._running) + 1)  # trials that run at a time
+        trainings = trainings_in_turn(self._config, beside) / self._config.executions_per_trial
         if (left <= 0 and not trainings) or self._config.max_trials >= NO_END:
             return ""
-        beside = max(1, len(self._running) + 1)  # trials that run at a time
         return f"about {_duration((left / beside + trainings) * mean)} left"
 
     def confirming(self, trial_id: str, seed: int) -> None:

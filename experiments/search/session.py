@@ -1,6 +1,5 @@
 """A session: one run of a study, from its first or a later trial to the report."""
 
-import math
 import shlex
 import time
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.config import SearchConfig, num_trainings
+from experiments.config import SearchConfig, trainings_in_turn
 from experiments.data.cache_use import held
 from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.display.base import Display
@@ -240,7 +239,7 @@ class Session:
             deadline=Deadline(
                 None if self._end is None else self._end - clock(),
                 config.max_epochs * config.executions_per_trial,
-                config.max_epochs * _in_turn(config, self._executor.free()),
+                config.max_epochs * trainings_in_turn(config, self._executor.free()),
             ),
             max_failures=config.max_failures,
         )
@@ -268,17 +267,3 @@ class Session:
         was_idle = was_done and num_ended(self._oracle) == self._num_before
         self._session.end(was_idle=was_idle, **ended_by)
         return confirmed
-
-
-def _in_turn(config: SearchConfig, room: int) -> int:
-    """Returns how many trainings of finalists one worker does at most.
-
-    Args:
-        config: The search.
-        room: Trainings at a time.
-    """
-    among = config.confirm * config.seeds
-    # A race may go on with two contenders, who take turns.
-    at_once = max(1, min(room, 2) if config.race else room)
-    fresh = num_trainings(config) - among
-    return math.ceil(among / at_once) + math.ceil(fresh / at_once)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import simulated
 from benchmarks.simulated import Simulation
-from experiments.config import SearchConfig
+from experiments.config import SearchConfig, trainings_in_turn
 from experiments.display.base import Display
 from experiments.executors.deadline import Cost, Deadline
 from experiments.executors.inline import InlineExecutor
@@ -20,7 +20,6 @@ from experiments.finalists.trainings import OutOfTimeError, Training, Trainings
 from experiments.record.durations import REPORT_SECONDS, trial_seconds
 from experiments.record.durations import clock as deadline_clock
 from experiments.record.objective import Objective
-from experiments.search.session import _in_turn
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 from reports.study.frames import trials_frame
 
@@ -254,7 +253,7 @@ def test_running_trials_tell_the_pace_until_one_has_ended(clock: Clock) -> None:
 def test_finalists_are_trained_by_all_workers(
     options: dict[str, Any], room: int, expected: int
 ) -> None:
-    assert _in_turn(SearchConfig("mnist_cnn", **options), room) == expected
+    assert trainings_in_turn(SearchConfig("mnist_cnn", **options), room) == expected
 
 
 def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch) -> None:
