@@ -239,8 +239,8 @@ def cache(
     """List prepared datasets and kept features with size and age, or remove them."""
     from experiments.data import cache as module
 
-    age = module.parse_age(older_than) if older_than else None
-    size = module.parse_size(max_size) if max_size else None
+    age = None if older_than is None else module.parse_age(older_than)
+    size = None if max_size is None else module.parse_size(max_size)
     folder = module.cache_folder(cache_dir)
     if not prune:
         if age is not None or size is not None:

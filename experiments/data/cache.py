@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from experiments.data.cache_use import INFO, PARTIAL, claimed, lock_of
+from experiments.data.cache_use import GONE, INFO, OWN_NAME, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import are
 
@@ -30,7 +30,9 @@ def cache_folder(cache_dir: str | None) -> Path:
     Raises:
         UserError: None is named, and the user has no home.
     """
-    if cache_dir:
+    if cache_dir == "":
+        raise UserError("--cache-dir is empty: name a folder, or leave the option away")
+    if cache_dir is not None:
         return Path(cache_dir)
     try:
         return platformdirs.user_cache_path("keras-tuner-experiments")
@@ -71,8 +73,10 @@ def entries(folder: Path) -> list[Cached]:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.is_dir())
+    """Yields the folders of a name that the cache gives; others are somebody else's."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if OWN_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            yield path
 
 
 def _entry(kind: str, path: Path) -> Cached:
@@ -176,7 +180,7 @@ def _remove(entry: Cached, age: float, pruned: Pruned) -> list[Cached]:
             return pruned.in_use
         try:
             # Renamed first, so that nobody opens an entry that is half gone.
-            gone = entry.path.rename(entry.path.with_name(f".gone-{entry.path.name}"))
+            gone = entry.path.rename(entry.path.with_name(f"{GONE}{entry.path.name}"))
             shutil.rmtree(gone)
         except FileNotFoundError:  # it was finished, or another process was faster
             return []

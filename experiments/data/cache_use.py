@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -19,6 +20,10 @@ except ImportError:  # Windows has no such locks: what was used of late counts a
 INFO = "info.json"
 PARTIAL = ".partial"  # the end of the name of an entry that is being computed
 _BEGUN = ".preparing-"  # the beginning of the name of one that is being prepared
+GONE = ".gone-"  # of one that is being removed
+OWN_NAME = re.compile(
+    rf"(?:{re.escape(GONE)})*(?:[0-9a-f]{{24,32}}(?:{re.escape(PARTIAL)})?|{re.escape(_BEGUN)}.*)"
+)
 _HELD = (errno.EAGAIN, errno.EACCES)
 
 

@@ -209,6 +209,11 @@ def _check_splits(raw: RawDataset, splits: Indices, sample: int | None) -> None:
         if raw.targets != Targets.CLASSES:
             continue
         missing = missing_classes(source.labels[chosen], raw.class_names)
+        if source is raw.train and (lacking := missing_classes(source.labels, raw.class_names)):
+            raise UserError(
+                f"dataset {raw.name!r} has no image of class {lacking[0]!r} to train on: leave the "
+                "class out of the other splits, or add images"
+            )
         if missing and source is raw.train and split != "test":
             raise UserError(
                 f"{sampled} too small: no image of class {missing[0]!r} is left for the {split} "

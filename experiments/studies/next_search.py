@@ -40,6 +40,8 @@ def write_next(study: Study, path: str | Path) -> Path:
     else:
         options |= _informed(study, options)
     path = Path(path)
+    if path.exists():
+        raise UserError(f"{str(path)!r} is there already: name another file, or remove it")
     try:
         with atomic(path) as temporary:
             temporary.write_text(_toml(study.name, options, findings), encoding="utf-8")
@@ -92,7 +94,12 @@ def _comment(text: str) -> str:
 
 
 def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else json.dumps(key)
+    return key if _BARE.fullmatch(key) else _text(key)
+
+
+def _text(text: str) -> str:
+    """Returns a text as TOML has it, which knows neither surrogates nor a bare DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: object) -> str:
@@ -103,4 +110,4 @@ def _value(value: object) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
-    return json.dumps(value)
+    return _text(value) if isinstance(value, str) else json.dumps(value)

@@ -14,6 +14,7 @@ from experiments.data.sources.pixels import UnusableImageError, decode
 from experiments.data.sources.walk import iterate_files, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
+from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
 from experiments.record.reading import dig
 from experiments.studies.best_model import best_file, best_metadata, load_best
@@ -90,12 +91,13 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
         UserError: There is no such thing, or the study has no exported model.
     """
     path = Path(named).expanduser()
-    kind = kind_of(path)
+    is_study = StudyFolder(Path(runs_dir) / named).record.is_file()
+    kind = None if is_study else kind_of(path)
     if kind is not None:
         if not path.exists():
             raise UserError(f"there is no model {named!r}")
         return Model(path, kind, metadata_of(path, kind))
-    if path.is_file():
+    if path.is_file() and not is_study:
         raise UserError(
             f"{named!r} is no model: expected a study, a SavedModel folder, or a file that ends "
             f"with {', '.join(_MODEL_SUFFIXES)}"

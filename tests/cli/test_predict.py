@@ -116,6 +116,18 @@ def test_a_keras_file_carries_its_names_and_loads_as_before(
     assert "no names of its 10 classes: they are numbered from 0" in said
 
 
+def test_a_study_goes_before_a_file_of_its_name(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments.studies.predict import find_model
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "v1.onnx"):
+        shutil.copytree(old, tmp_path / "runs" / name)
+        (tmp_path / name).write_text("something else")
+        assert find_model(name, "runs").study is not None
+
+
 def test_what_can_not_be_read_is_named_and_the_rest_predicted(
     old: Path, images: Path, tmp_path: Path
 ) -> None:

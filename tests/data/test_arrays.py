@@ -147,6 +147,7 @@ NAN = IMAGES / 255
 NAN[3, 2, 1] = np.nan
 WRONG: list[tuple[Arrays, str]] = [
     (without("x_train"), "there is 'y_train' but no array 'x_train'"),
+    (divided(y_val=np.full(9, 7)), "'y_val' has the label 7, and the highest of 'y_train' is"),
     ({"a": LABELS}, r"no array 'x_train': expected .*; there are a$"),
     ({"x_train.a": LABELS, "x_train.b": LABELS}, "x_train.a and x_train.b, .* experiments.Tuner"),
     (without("y_val"), "there is 'x_val' but no array 'y_val'"),

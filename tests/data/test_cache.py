@@ -41,7 +41,7 @@ COUNT = 6
 @pytest.fixture
 def data(tmp_path: Path) -> PreparedData:
     """Six images of 4x4 pixels, as `prepare` leaves them; the first is the brightest."""
-    folder = tmp_path / "datasets" / "small"
+    folder = tmp_path / "datasets" / ("5a" * 12)
     folder.mkdir(parents=True)
     images = np.full((COUNT, 4, 4, 1), 10, np.uint8)
     images[0] = 200
@@ -229,9 +229,30 @@ def test_what_this_user_cant_remove_is_said(
     assert prune(tmp_path) == "removed 0 entries; kept 1 that can't be removed"
 
 
+def test_folders_that_the_cache_did_not_make_stay(data: PreparedData, tmp_path: Path) -> None:
+    own = tmp_path / "datasets" / "imagenet"
+    own.mkdir(parents=True)
+    (own / "1.png").write_bytes(b"")
+    os.utime(own / "1.png", (0, 0))
+    (tmp_path / "features").mkdir(exist_ok=True)
+    link = tmp_path / "features" / ("cd" * 16)
+    link.symlink_to(own)
+    assert prune(tmp_path) == "removed 1 entry"
+    assert (own / "1.png").is_file()
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("option", ["--older-than", "--max-size", "--cache-dir"])
+def test_an_empty_value_is_not_all(option: str, data: PreparedData, tmp_path: Path) -> None:
+    before = ["cache", "--cache-dir", str(tmp_path), "--prune", option, ""]
+    result = CliRunner().invoke(main, before)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert Path(data.folder).is_dir()
+
+
 def partial_of(folder: Path, age: float = 0.0) -> Path:
     """A half-made entry of the features in `folder`, touched so many seconds ago."""
-    partial = folder / "features" / "key.partial"
+    partial = folder / "features" / f"{'ab' * 16}.partial"
     partial.mkdir(parents=True)
     for name in ("map.npy", "rows"):
         (partial / name).write_text("3")
@@ -242,7 +263,7 @@ def partial_of(folder: Path, age: float = 0.0) -> Path:
 def test_an_entry_that_is_computed_is_listed_as_unfinished_and_not_pruned(tmp_path: Path) -> None:
     partial = partial_of(tmp_path, age=3600)  # the machine slept, say
     (partial / "info.json").write_text("{}")  # it is written just before the rename
-    with FileLock(partial.with_name("key.lock")):
+    with FileLock(partial.with_suffix(".lock")):
         listed = CliRunner().invoke(main, ["cache", "--cache-dir", str(tmp_path)])
         assert (listed.exit_code, "unfinished" in listed.stdout) == (0, True)
         assert prune(tmp_path) == "removed 0 entries; kept 1 that is in use"

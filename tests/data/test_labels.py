@@ -62,6 +62,15 @@ def test_labels_are_read_from_a_file(tmp_path: Path, text: str, columns: str) ->
     assert found[np.asarray(Image.open(root / "more" / "1.png")).tobytes()] == "cat"
 
 
+def test_a_file_that_is_missing_is_no_other_of_its_name(tmp_path: Path) -> None:
+    root = images(tmp_path / "set")
+    lines = rows("dog", "cat") + "more/0.png,cat\n"  # there is 0.png, and a folder `more`
+    (root / "labels.csv").write_text(lines)
+    data = prepared(root)
+    assert sum(data.counts.values()) == 24
+    assert data.skipped == ("more/0.png (no such file)",)
+
+
 def test_numbers_are_in_their_own_order(tmp_path: Path) -> None:
     root = images(tmp_path / "set")
     (root / "labels.csv").write_text(rows("10", "2"))

@@ -54,6 +54,20 @@ def test_labels_that_are_no_class_are_none(tmp_path: Path, labels: list[int]) ->
     assert "1 of its 3 images has no label" in data.notes[0]
 
 
+def test_classes_that_no_image_has_are_left_out(tmp_path: Path) -> None:
+    splits = {"train": [1, 3] * 20, "test": [1, 3] * 4}
+    data = prepared(FakeBuilder(splits, 5), tmp_path)
+    assert data.class_names == ("1", "3")
+    assert "3 of 5 classes left out: no image has them" in data.notes
+    assert set(data.open("test").labels) == {0, 1}
+
+
+def test_a_class_that_is_tested_alone_is_named(tmp_path: Path) -> None:
+    splits = {"train": AB * 20, "test": [0, 1, 2]}
+    with pytest.raises(UserError, match=r"no image of class .* to train on"):
+        prepared(FakeBuilder(splits, 3), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("splits", "message"),
     [

@@ -95,6 +95,8 @@ def test_the_next_search_is_wider_and_knows_the_trials_of_this_one(
     path = tmp_path / "next.toml"
     arguments = ["report", edge.name, "--runs-dir", str(edge.parent), "--next", str(path)]
     assert CliRunner().invoke(main, arguments).exit_code == 0
+    again = CliRunner().invoke(main, arguments)
+    assert (again.exit_code, "is there already" in again.stderr) == (2, True)
     options = tomllib.loads(path.read_text())
     assert options["ranges"]["learning_rate"] == "1e-06:0.1"
     assert (options["sources"], options["try_default"]) == ([str(edge)], False)

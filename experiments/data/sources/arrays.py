@@ -96,6 +96,8 @@ def _dataset(
         classes = _Classes(arrays.get(_NAMES))
         labels = {role: classes.numbers(pair) for role, pair in pairs.items()}
         class_names = classes.names(labels["train"], pairs["train"].y)
+        for role, pair in pairs.items():
+            _check_known(pair.y, labels[role], pairs["train"].y, len(class_names))
     else:
         labels = target_values(pairs, targets)
         class_names = label_names(arrays.get(_NAMES), labels["train"], targets)
@@ -249,6 +251,15 @@ def _pixels(images: Array, scale: float) -> npt.NDArray[np.uint8]:
         scaled = images[chosen].astype(np.float32) * np.float32(scale)
         pixels[chosen] = np.rint(np.clip(scaled, 0, _WHITE))
     return pixels
+
+
+def _check_known(y: str, labels: npt.NDArray[np.int64], train: str, count: int) -> None:
+    highest = int(labels.max(initial=0))
+    if highest >= count:
+        raise WrongArraysError(
+            f"{y!r} has the label {highest}, and the highest of {train!r} is {count - 1}: expected "
+            "classes that there are images of to train on"
+        )
 
 
 class _Classes:

@@ -26,19 +26,25 @@ class _Files:
     Args:
         exact: Path within the folder, with `/` -> the file.
         others: Name without its folder or its ending -> the images that have it.
+        folders: The first folders of their paths, each alone in a tuple.
     """
 
     exact: dict[str, Path] = field(default_factory=dict)
     others: dict[str, set[Path]] = field(default_factory=lambda: defaultdict(set))
+    folders: set[tuple[str, ...]] = field(default_factory=set)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.called(name))
 
     def called(self, name: str) -> set[Path]:
-        """Returns the files that a name may mean."""
+        """Returns the files that a name may mean; one in a folder that is there means no other."""
         plain = str(PurePosixPath(name.replace("\\", "/")))
         exact = self.exact.get(name) or self.exact.get(plain)
-        return {exact} if exact else self.others.get(plain) or self.others.get(_last(plain), set())
+        if exact:
+            return {exact}
+        if PurePosixPath(plain).parts[:1] in self.folders:
+            return self.others.get(plain, set())
+        return self.others.get(plain) or self.others.get(_last(plain), set())
 
 
 def _last(name: str) -> str:
@@ -109,6 +115,7 @@ def _indexed(found: Iterable[Path], root: Path) -> _Files:
     for path in found:
         within = path.relative_to(root)
         files.exact[within.as_posix()] = path
+        files.folders.add(within.parts[:-1][:1])
         if is_meant_as_image(path):
             for other in (path.name, path.stem, within.with_suffix("").as_posix()):
                 files.others[other].add(path)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.sources.base import Access, Image, RawDataset, RawSplit
-from experiments.data.sources.tfds_roles import choose_roles
+from experiments.data.sources.tfds_roles import Roles, choose_roles
 from experiments.record.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
         roles = choose_roles(
             name, counts, len(class_names), lambda split: _labels(_stream(builder, split))
         )
+    class_names = _used(class_names, roles)
     content = f"tfds/{builder.info.full_name}/{_checksum(builder)}"
     transparent = features["image"].shape[-1] == 4  # laid on white since format 2
     splits = {
@@ -58,6 +59,18 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
         notes=tuple(roles.notes),
         former_identity=content if transparent else None,
     )
+
+
+def _used(class_names: tuple[str, ...], roles: Roles) -> tuple[str, ...]:
+    """Leaves out classes that no image has, and numbers the others anew; says so in a note."""
+    used = np.unique(np.concatenate(list(roles.labels.values())))
+    if len(used) == len(class_names):
+        return class_names
+    for role, labels in roles.labels.items():
+        roles.labels[role] = np.searchsorted(used, labels)
+    unused = len(class_names) - len(used)
+    roles.notes.append(f"{unused} of {len(class_names)} classes left out: no image has them")
+    return tuple(class_names[index] for index in used)
 
 
 def _builder(name: str, argument: str, data_dir: str | None) -> "tfds.core.DatasetBuilder":
