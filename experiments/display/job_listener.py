@@ -63,7 +63,7 @@ class JobListener(ABC):
         if not self._queue.is_current(job):
             return Answer.STOP
         self._display.epoch_ended(execution, epoch, metrics, job.trial_id)
-        self._status.epoch(job.trial_id, execution, epoch, metrics)
+        self._status.epoch(job.trial_id, execution, epoch, job.task.epochs, metrics)
         self._write_status()
         return self._answer(job, execution, epoch, metrics)
 

@@ -222,7 +222,7 @@ class LiveDisplay(Display):
         best = [row for row in self._rows if self._best and row[0] == self._best[1]]
         for row in [r for r in best if r not in rows] + rows:
             table.add_row(*map(as_text, self._cells(row, names)), style=self._style(row))
-        for trial_id, running in self._running.items():
+        for trial_id, running in list(self._running.items()):  # in a thread of its own
             if running.is_trial:
                 cells = [_text(running.values.get(name)) for name in names]
                 seconds = f"{time.monotonic() - running.started:.1f}"
@@ -258,7 +258,7 @@ class LiveDisplay(Display):
 
     def _names(self) -> list[str]:
         """Returns the hyperparameters that differ between trials, as many as fit."""
-        running = [r.values for r in self._running.values() if r.is_trial]
+        running = [r.values for r in list(self._running.values()) if r.is_trial]
         values = [row[4] for row in self._rows] + running
         names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]

@@ -20,12 +20,19 @@ def is_notebook() -> bool:
     return Console().is_jupyter and find_spec("IPython") is not None
 
 
+class _Nowhere(io.StringIO):
+    """A file that keeps nothing: frames are taken from the console's record."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 class NotebookDisplay(LiveDisplay):
     """The table of a terminal, with the lines that are printed above it."""
 
     def __init__(self) -> None:
         console = Console(
-            file=io.StringIO(), record=True, width=_WIDTH, force_jupyter=False, force_terminal=True
+            file=_Nowhere(), record=True, width=_WIDTH, force_jupyter=False, force_terminal=True
         )
         super().__init__(console)
         self._live = _Output(self, console)

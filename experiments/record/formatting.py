@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 NO_END = 1_000_000  # trials of a search that no number limits: a grid does, or a deadline
@@ -108,6 +110,12 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def named(folder: Path) -> str:
+    """Returns what names a study in a command."""
+    place = "" if folder.parent == Path("runs") else f" --runs-dir {quote(str(folder.parent))}"
+    return f"{quote(folder.name)}{place}"
 
 
 def plural(count: float, noun: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from experiments.record.errors import UserError
 from experiments.record.files import check_own
+from experiments.record.formatting import named
 from experiments.record.layout import StudyFolder
 from experiments.record.reading import read_json
 
@@ -56,8 +58,20 @@ def _myself() -> dict[str, Any]:
         "host": platform.node(),
         "pid": os.getpid(),
         "created": process.create_time(),
+        "after_boot": _after_boot(process),
         "since": time.time(),
     }
+
+
+def _after_boot(process: psutil.Process) -> float | None:
+    """Returns when a process was created, in seconds since the machine was started.
+
+    On Linux the time of creation moves with the clock of the wall, and this does not.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    boot = psutil.boot_time()
+    return float(round(process.create_time() - boot, 2))
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
@@ -77,7 +91,10 @@ def is_running(folder: Path) -> bool | None:
     if found.get("host") != platform.node():
         return None
     try:
-        return bool(psutil.Process(int(found["pid"])).create_time() == found.get("created"))
+        process = psutil.Process(int(found["pid"]))
+        if found.get("after_boot") is not None:
+            return _after_boot(process) == found["after_boot"]
+        return bool(process.create_time() == found.get("created"))
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
@@ -97,5 +114,5 @@ def _doing(found: dict[str, Any] | None) -> str:
 
 def _what_to_do(folder: Path) -> str:
     if _doing(holder(folder)) == SEARCHED:
-        return f"watch it with `experiments status {folder.name} --watch`"
+        return f"watch it with `experiments status {named(folder)} --watch`"
     return "wait until that has ended"

@@ -25,9 +25,13 @@ class StatusFile:
         self._written = 0.0
         self._trials: dict[str, dict[str, Any]] = {}
 
-    def epoch(self, trial_id: str, execution: int, epoch: int, metrics: dict[str, float]) -> None:
-        """Records the last epoch of a running trial."""
-        self._trials[trial_id] = {"execution": execution, "epoch": epoch + 1, "metrics": metrics}
+    def epoch(
+        self, trial_id: str, execution: int, epoch: int, epochs: int, metrics: dict[str, float]
+    ) -> None:
+        """Records the last epoch of a running trial, and how many it is to have."""
+        self._trials[trial_id] = {
+            "execution": execution, "epoch": epoch + 1, "epochs": epochs, "metrics": metrics,
+        }  # fmt: skip
 
     def ended(self, trial_id: str) -> None:
         """Forgets a trial that has ended."""

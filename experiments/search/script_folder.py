@@ -8,7 +8,7 @@ from typing import Any
 from experiments.config import SearchConfig
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
-from experiments.record.lock import is_running
+from experiments.record.lock import locked
 from experiments.record.study import is_unbegun, read_study
 from experiments.search.new_study import not_made
 
@@ -32,8 +32,8 @@ def check_folder(folder: Path, overwrite: bool) -> None:
             f"{str(folder)!r} exists and is no search: choose another project_name or directory"
         )
     if overwrite:
-        if is_running(folder):
-            raise UserError(f"{str(folder)!r} is being searched: overwrite=True would remove it")
+        with locked(folder):  # which refuses one that is in use: it would be removed
+            pass
     elif not study.record.is_file():
         raise UserError(
             f"{str(folder)!r} is a project of plain Keras Tuner: choose another project_name and "

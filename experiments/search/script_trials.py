@@ -8,6 +8,7 @@ from keras_tuner.engine import trial as trial_module
 
 from experiments.config import SearchConfig
 from experiments.executors.base import Job
+from experiments.record.layout import TrialFolder
 from experiments.record.seeds import Stream, derive_seed
 from experiments.search.driver import Driver
 from experiments.training.task import FitTask, TrialResult
@@ -41,6 +42,8 @@ class FitTasks:
         """Returns the task of `trial`."""
         values, config = trial.hyperparameters.values, self._config
         origin = values.get("tuner/trial_id")
+        if origin and not TrialFolder(Path(self.tuner.get_trial_dir(origin))).snapshots():
+            origin = None  # its state was removed to free the disk: it begins at its first epoch
         seeds = range(max(config.executions_per_trial, 1))
         return FitTask(
             trial_id=trial.trial_id,

@@ -28,7 +28,7 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
-from experiments.record.formatting import ends_by_time
+from experiments.record.formatting import ends_by_time, named
 from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
@@ -135,7 +135,7 @@ class Session:
     @property
     def _how(self) -> str:
         """The command that resumes the study."""
-        how = f"experiments resume {self.folder.name} --runs-dir {self.folder.parent}"
+        how = f"experiments resume {named(self.folder)}"
         if self.config.ray not in (None, "local"):  # an address is not taken from the record
             how += f" --ray {shlex.quote(str(self.config.ray))}"
         if is_inside(self.config.space, self.folder):  # nor is code that came with the study

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import NO_END, trials_at_most
+from experiments.record.formatting import NO_END, named, trials_at_most
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
@@ -35,7 +35,8 @@ def status_text(folder: Path) -> str:
     problems: list[str] = []
     found = read_compact(folder, problems)
     trials = [state for _, state, _ in found] + [{} for _ in problems]
-    states = [_status(trial) for trial in trials]
+    is_over = state_of(folder, study).name != RUNNING
+    states = ["not ended" if is_over and s == "running" else s for s in map(_status, trials)]
     config = as_dict(study.get("config"))
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(sorted(states))) or "none"
     lines = [
@@ -86,7 +87,7 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
         return f"{state.detail}{_since(who.get('since'))}, {process}"
     if state.name == ENDED:
         return f"ended by {state.detail}" if state.detail else "ended"
-    return f"interrupted; resume with `experiments resume {folder.name}`"
+    return f"interrupted; resume with `experiments resume {named(folder)}`"
 
 
 def _since(seconds: object) -> str:
@@ -151,12 +152,14 @@ def _running(folder: Path, config: dict[str, Any]) -> list[str]:
     from experiments.record.formatting import score
 
     status = read_status(folder)
+    if as_number(status.get("written")) < as_number((holder(folder) or {}).get("since")):
+        return []  # it is of a session before
     lines = []
     for trial_id, stated in as_dict(status.get("running")).items():
         at = as_dict(stated)
         known = as_dict(at.get("metrics")).items()
         metrics = ", ".join(f"{clean(n, 60)} {score(as_number(v))}" for n, v in known)
-        of = f"of {_text(config.get('max_epochs'))}"
+        of = f"of {_text(at.get('epochs') or config.get('max_epochs'))}"
         epoch = f"epoch {_text(at.get('epoch'))} {of}" if at else "starting"
         lines.append(
             f"running: trial {clean(trial_id, 40)}, {epoch}{': ' if metrics else ''}{metrics}"

@@ -49,6 +49,12 @@ def outputs(monkeypatch: pytest.MonkeyPatch) -> list[_Handle]:
     return made
 
 
+def test_frames_are_not_kept(outputs: list[_Handle]) -> None:
+    display = make_display(False)
+    _search(display)
+    assert display._console.file.getvalue() == ""
+
+
 def _search(display: Any) -> None:
     with display:
         display.search_started("mine", SearchConfig("mnist_cnn", max_trials=2), _DATA)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -16,6 +17,8 @@ import pytest
 import experiments
 from experiments.cli.main import main
 from experiments.record.layout import StudyFolder
+from experiments.record.lock import locked
+from experiments.search.script_trials import FitTasks
 from reports import load_study
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks/drop_in_scripts"
@@ -509,7 +512,20 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     for name, value in (("objective", "loss"), ("method", "qmc"), ("seed", 2)):
         with pytest.raises(experiments.UserError, match=f"study 'mine' has {name} "):
             make(tmp_path, **{name: value})
+    with locked(tmp_path / "mine"), pytest.raises(experiments.UserError, match="being searched"):
+        make(tmp_path, overwrite=True, seed=2)
     assert len(table(searched(make(tmp_path, overwrite=True, seed=2, max_trials=2)))) == 2
+
+
+def test_what_continues_a_trial_without_a_state_begins_at_its_first_epoch(tmp_path: Path) -> None:
+    tuner = make(tmp_path)
+    promoted = {"tuner/trial_id": "0000", "tuner/initial_epoch": 3, "tuner/epochs": 9}
+    trial = SimpleNamespace(trial_id="0001", hyperparameters=SimpleNamespace(values=promoted))
+    tasks = FitTasks(tuner, tuner._config, SimpleNamespace(score_to_beat=None))
+    assert (tasks.task(trial).origin, tasks.task(trial).initial_epoch) == (None, 0)
+    origin = Path(tuner.get_trial_dir("0000"))
+    (origin / "snapshot-0.npz").touch()
+    assert (tasks.task(trial).origin, tasks.task(trial).initial_epoch) == (origin, 3)
 
 
 @pytest.mark.parametrize("name", ["my models (2)", "häuser & 50%", "_old.try", "a/b"])

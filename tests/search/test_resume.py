@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -123,13 +124,28 @@ def test_a_project_of_plain_keras_tuner_is_not_resumed(study: Path) -> None:
     assert "only a study that this suite began can be resumed" in result.stderr
 
 
-def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(study: Path) -> None:
+def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = study / "trial_0001" / "trial.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "RUNNING"}))
+    left = {"running": {"0001": {"epoch": 5}}, "written": 1.0}
+    (study / "status.json").write_text(json.dumps(left))
     with locked(study):
         result = call("resume", study)
         assert result.exit_code == 2
         assert f"is being searched already by process {os.getpid()}" in result.stderr
+        assert f"experiments status study --runs-dir {study.parent} --watch" in result.stderr
         assert is_running(study)
+        boot = psutil.boot_time()  # the clock of the wall is set anew; Linux computes with it
+        created = psutil.Process.create_time
+        monkeypatch.setattr(psutil, "boot_time", lambda: boot + 5)
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 5)
+        assert is_running(study)
+        status = call("status", study).stdout
+        assert "epoch" not in status  # what a session before has left
     assert not is_running(study)
+    assert "1 running" not in call("status", study).stdout
     holds = "import sys, time, pathlib; from experiments.record.lock import locked\n" + (
         "with locked(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
     )
