@@ -73,9 +73,9 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the current epoch reported."""
+        """What the current epoch reported; `nan` is what was not measured in it."""
         found = {name: values[self._done] for name, values in self._history.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     @property
     def epoch(self) -> int:

@@ -5,6 +5,7 @@ record of the training so far as JSON. It holds no pickles and is written atomic
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -94,10 +95,16 @@ def read_snapshot(path: Path) -> Snapshot | None:
                 for group in _GROUPS
             }
         execution = Execution(**facts.pop("execution"))
+        execution.history = {name: _known(v) for name, v in execution.history.items()}
         facts["before"] = tuple(map(float, facts.get("before", ())))
         return Snapshot(execution=execution, **facts, **groups)
     except (*DAMAGED_ARRAYS, AttributeError):
         return None
+
+
+def _known(values: Sequence[Any]) -> list[float]:
+    """Returns recorded values; JSON has none for `nan`."""
+    return [math.nan if value is None else float(value) for value in values]
 
 
 def assign(variables: Sequence[Any], values: Arrays) -> None:
