@@ -14,7 +14,7 @@ import psutil
 from experiments.executors.base import Job, Listener, Run, WorkerLost
 from experiments.executors.copies import ForkServer, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
-from experiments.executors.worker import run_trial_quietly, work
+from experiments.executors.worker import run_trial_quietly, unpacked, work
 from experiments.process.hardware import gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
 from experiments.process.replaced import replaced
@@ -191,6 +191,7 @@ class ProcessExecutor:
 
         Raises:
             UserError: The first worker has ended by itself before it could take a job.
+            Exception: `run` has raised it, as it does in `InlineExecutor`.
         """
         busy = {w.pipe: w for w in self._workers.values() if w.job is not None}
         sentinels = [w.process.sentinel for w in busy.values()]
@@ -222,6 +223,9 @@ class ProcessExecutor:
             listener.noted(job, *content)
         elif kind == "ready":
             worker.is_ready = self._was_ready = True
+        elif kind == "raised":
+            worker.job = None
+            raise unpacked(*content)
         else:
             result, memory = content
             worker.job = None
