@@ -10,12 +10,14 @@ import keras
 import numpy as np
 
 from experiments.data.balance import balanced_weights
+from experiments.training import loop
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
+from experiments.training.replay import restore
 from experiments.training.snapshot import Snapshot, SnapshotStore, assign
 from experiments.training.task import Answer, Execution, Note, TrialTask, timed
 from experiments.training.traced import TracedStore
@@ -211,6 +213,7 @@ def _fit_phase(
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed, weights)
     by_epoch = (
         phase_inputs.cut is not None
+        and loop.is_plain(model)
         and len(model.input_shape) == 2
         and train.epoch_bytes <= _MOST_EPOCH_BYTES
     )
@@ -223,8 +226,7 @@ def _fit_phase(
         traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
     trained = traced.model
     if goes_on is not None:
-        assign(trained.variables, goes_on.variables)
-        assign(trained.optimizer.variables, goes_on.optimizer)
+        restore(trained, goes_on)
         recorder.adopt(goes_on)
     with timed(recorder.execution, "fit"):
         network.space.fit_phase(
