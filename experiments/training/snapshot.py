@@ -107,12 +107,23 @@ def _known(values: Sequence[Any]) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
+class UnfitError(ValueError):
+    """A snapshot is of another network than the one that goes on from it."""
+
+
+def same_shapes(variables: Sequence[Any], values: Arrays) -> bool:
+    """Whether values fit Keras variables."""
+    return [tuple(v.shape) for v in variables] == [tuple(value.shape) for value in values]
+
+
 def assign(variables: Sequence[Any], values: Arrays) -> None:
     """Sets Keras variables to values.
 
     Raises:
-        ValueError: They do not fit.
+        UnfitError: They do not fit; none was set.
     """
+    if not same_shapes(variables, values):
+        raise UnfitError("what it goes on from is of another network: its code has changed")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
@@ -161,6 +172,11 @@ class SnapshotStore:
     def forget(self) -> None:
         """Begins the record anew."""
         self.own, self.execution = None, Execution(self._seed)
+
+    def refuse(self) -> None:
+        """Begins the training anew: what was found is of another network."""
+        self.forget()
+        self.origin = None
 
     def is_due(self) -> bool:
         """Whether enough time has passed that another snapshot costs little."""

@@ -18,7 +18,7 @@ from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.replay import restore
-from experiments.training.snapshot import Snapshot, SnapshotStore, assign
+from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
 from experiments.training.task import Answer, Execution, Note, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
@@ -63,7 +63,6 @@ class Trained:
     answer: int
 
 
-@released_afterwards()
 def train(
     task: TrialTask,
     snapshots: SnapshotStore,
@@ -71,7 +70,7 @@ def train(
     note: Note | None = None,
     executions: list[Execution] | None = None,
 ) -> Trained:
-    """Trains one model from the beginning, or resumes it from `snapshots`.
+    """Trains one model from the beginning, or resumes it from `snapshots` if they are of it.
 
     Args:
         task: What to train.
@@ -80,6 +79,23 @@ def train(
         note: Receives the progress of computing features.
         executions: Receives the record at the start, so that a failed training has one too.
     """
+    executions = [] if executions is None else executions
+    try:
+        return _train(task, snapshots, report, note, executions)
+    except UnfitError:
+        snapshots.refuse()
+        executions.pop()
+    return _train(task, snapshots, report, note, executions)
+
+
+@released_afterwards()
+def _train(
+    task: TrialTask,
+    snapshots: SnapshotStore,
+    report: Report,
+    note: Note | None,
+    executions: list[Execution],
+) -> Trained:
     cleared = time.perf_counter()
     keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
     cleared = time.perf_counter() - cleared
@@ -91,8 +107,7 @@ def train(
     taken_up = snapshots.resume_point(bounds)
     seconds = snapshots.execution.seconds
     seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
-    if executions is not None:
-        executions.append(snapshots.execution)
+    executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
