@@ -1,5 +1,6 @@
 """Runs trials in supervised worker processes on this machine."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -132,6 +133,8 @@ class ProcessExecutor:
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
         self._server = ForkServer(bool(self._gpus))
+        # Python would ask workers to end, which they don't hear, and wait for them.
+        atexit.register(self.close, at_once=True)
 
     def begin(self) -> None:
         """Starts what workers are copies of, or a worker, before there is a job for it."""
@@ -262,3 +265,4 @@ class ProcessExecutor:
             worker.reap()
         self._leaving = []
         self._server.end()
+        atexit.unregister(self.close)

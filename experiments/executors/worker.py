@@ -28,7 +28,7 @@ def work(pipe: connection.Connection, run: Run, environment: Mapping[str, str]) 
     """
     os.environ.clear()
     os.environ.update(environment)
-    # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
+    # They reach the whole group of processes; the driver decides what becomes of trials.
     interrupts_ignored()
     own_process()
     _die_with_parent()

@@ -67,6 +67,7 @@ def test_copies_have_the_imports_and_train_as_others_do(
     monkeypatch.chdir(tmp_path)
     context = server.begin({"OF_THE_SEARCH": "yes"})
     assert context.get_start_method() == "forkserver"
+    os.kill(copies._server._forkserver_pid, signal.SIGTERM)  # as the end of a whole job does
     assert "OF_THE_SEARCH" not in os.environ
     for _ in range(2):
         there, of_search, file, loss = answered(context)

@@ -1,5 +1,9 @@
 """Worker processes, which import this file: it loads no TensorFlow."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +22,9 @@ class OwnError(Exception):
 
 
 def raising(task: str, report: Any, note: Any) -> None:
+    if task == "lives":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
     if task == "fatal":
         raise TypeError("HyperModel.fit returned None")
     if task == "can't be sent":
@@ -29,9 +36,13 @@ def lost(job: Job, loss: WorkerLost, worker: str) -> None:
     pytest.fail(loss.message)
 
 
+def ignored(*event: Any) -> None:
+    """Is told of a job's end."""
+
+
 def ended(executor: ProcessExecutor) -> None:
     while any(worker.job for worker in executor._workers.values()):
-        executor.wait(cast(Any, SimpleNamespace(lost=lost)), 10.0)
+        executor.wait(cast(Any, SimpleNamespace(lost=lost, ended=ignored)), 10.0)
 
 
 @pytest.fixture
@@ -54,3 +65,18 @@ def test_what_a_run_raises_is_raised_here_and_the_worker_lives(executor: Process
         assert ("in raising" in str(getattr(raised.value, "__notes__", ""))) == (task == "fatal")
     (worker,) = executor._workers.values()
     assert worker.process.is_alive()
+
+
+def test_a_worker_does_not_hear_the_end_of_a_whole_job(executor: ProcessExecutor) -> None:
+    executor.submit(Job("0000", 1, "lives"))
+    ended(executor)
+
+
+def test_a_process_ends_that_has_not_closed_its_workers() -> None:
+    text = (
+        "from experiments.executors.processes import ProcessExecutor\n"
+        "executor = ProcessExecutor(print, 1)\n"
+        "executor._start()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", text], timeout=60, check=True, capture_output=True)
+    assert ran.stderr == b""
