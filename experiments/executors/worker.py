@@ -13,7 +13,7 @@ from typing import Any
 from experiments.executors.base import Run
 from experiments.executors.starting import interrupts_ignored
 from experiments.process.hardware import private_bytes
-from experiments.process.inherited import own_process
+from experiments.process.inherited import own_keras, own_process
 from experiments.record.errors import named_line
 from experiments.training.task import Answer
 
@@ -36,6 +36,7 @@ def work(pipe: connection.Connection, run: Run, environment: Mapping[str, str]) 
         pipe.send(("ready",))
         if run is run_trial_quietly:
             _import_keras()
+            own_keras()  # its script may have imported Keras before
         while (job := pipe.recv()) is not None:
             pipe.send(_outcome(run, job.task, pipe))
 

@@ -1,10 +1,11 @@
 """Inherited settings of a process: set, refused in one line, and restored for a caller."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import experiments.search.run
 from experiments import SearchConfig, UserError, run_search
+from experiments.executors import worker
 from experiments.process.inherited import before_imports, own_keras, own_process, settled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,11 +114,22 @@ def test_warnings_are_no_errors_in_a_process_of_ours(monkeypatch: pytest.MonkeyP
     assert os.environ["PYTHONWARNINGS"] == "ignore::UserWarning"
 
 
-def test_keras_json_does_not_reach_a_process_of_ours() -> None:
+def in_worker() -> None:
+    """Begins as a worker does whose script has imported Keras."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("interrupts_ignored", "own_process", "_die_with_parent"):
+            patched.setattr(worker, name, lambda: None)  # this process is none
+        ours, theirs = multiprocessing.Pipe()
+        ours.send(None)
+        worker.work(theirs, worker.run_trial_quietly, dict(os.environ))
+
+
+@pytest.mark.parametrize("begin", [own_keras, in_worker])
+def test_keras_json_does_not_reach_a_process_of_ours(begin: Callable[[], None]) -> None:
     keras.config.set_image_data_format("channels_first")
     keras.config.set_floatx("float16")
     keras.config.set_dtype_policy("float16")
-    own_keras()
+    begin()
     assert keras.config.image_data_format() == "channels_last"
     assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
 
