@@ -173,18 +173,14 @@ class ProcessExecutor:
         return multiprocessing.get_context("spawn")
 
     def _variables(self, slot: int) -> dict[str, str]:
-        """Returns the variables of a worker; those that the user set win over a share."""
-        if self._given:
-            return dict(self._given)
-        pinned = "CUDA_VISIBLE_DEVICES"
-        shared = self._environment(slot)
-        return {n: v for n, v in shared.items() if n not in os.environ or n == pinned}
+        """Returns the variables of a worker."""
+        return dict(self._given or self._environment(slot))
 
     def _environment(self, slot: int) -> dict[str, str]:
-        """Divides the cores, and pins a GPU where there are some."""
+        """Divides the cores, unless the user has, and pins a GPU where there are some."""
         names = ("OMP_NUM_THREADS", INTRA, INTER)
         environment = {name: str(threads_of(self._num_workers, name)) for name in names}
-        environment |= onednn_taken()
+        environment |= {n: v for n, v in onednn_taken().items() if n not in os.environ}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return environment
