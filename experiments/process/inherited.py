@@ -73,14 +73,17 @@ def settled() -> Iterator[None]:
 
     _check_backend()
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
+    precision = keras.config.floatx()
     _check_precision(policy.name)
     keras.config.set_image_data_format(_FORMAT)
+    keras.config.set_floatx(_PRECISION)  # it becomes the policy where Keras clears its session
     try:
         with warnings.catch_warnings(), short_collections():
             _drop_errors()
             yield
     finally:
         keras.config.set_image_data_format(layout)
+        keras.config.set_floatx(precision)
         keras.config.set_dtype_policy(policy)
 
 

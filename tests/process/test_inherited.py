@@ -33,6 +33,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def stopped_at_its_start(monkeypatch: pytest.MonkeyPatch, seen: list[Any]) -> None:
     def stop(config: SearchConfig) -> None:
+        keras.backend.clear_session()
         seen.append((keras.config.image_data_format(), keras.config.dtype_policy().name))
         keras.config.set_dtype_policy("mixed_bfloat16")  # as a space may
         raise UserError("enough")
@@ -46,11 +47,13 @@ def test_a_search_runs_channels_last_and_puts_back_what_the_caller_had_set(
     seen: list[Any] = []
     stopped_at_its_start(monkeypatch, seen)
     keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")  # of keras.json, against which the caller's policy stands
+    keras.config.set_dtype_policy("float32")
     with pytest.raises(UserError, match="enough"):
         run_search(SearchConfig("mnist_cnn", dataset="digits"))
     assert seen == [("channels_last", "float32")]
     assert keras.config.image_data_format() == "channels_first"
-    assert keras.config.dtype_policy().name == "float32"
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float16", "float32")
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
