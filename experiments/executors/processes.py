@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.executors.copies import ForkServer, is_gone
+from experiments.executors.copies import ForkServer, current_server, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, unpacked, work
 from experiments.process.hardware import gpus, out_of_memory_kills
@@ -56,6 +56,7 @@ class Worker:
             self.process.daemon = True
             self.process.start()
         theirs.close()
+        self._server = current_server()  # there may be another one when this worker is lost
         self._seen: psutil.Process | None = None  # no other one that has its number later
         with suppress(psutil.Error):  # it has ended already
             self._seen = psutil.Process(self.process.pid)
@@ -86,7 +87,7 @@ class Worker:
             if self._seen is not None:
                 self._seen.kill()
         code = self.process.exitcode
-        if code == 255 and self.is_copy and is_gone():
+        if code == 255 and self.is_copy and is_gone(self._server):
             memory = out_of_memory_kills() > self._kills_before
             why = "the machine was out of memory" if memory else "what it is a copy of was killed"
             return WorkerLost(f"the worker process is gone: {why}", memory)
