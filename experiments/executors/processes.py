@@ -16,7 +16,7 @@ from experiments.executors.base import Job, Listener, Run, WorkerLost
 from experiments.executors.copies import ForkServer, current_server, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, unpacked, work
-from experiments.process.hardware import gpus, out_of_memory_kills
+from experiments.process.hardware import gpu_memory_shared, gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
 from experiments.process.replaced import replaced
 from experiments.record.errors import UserError
@@ -184,6 +184,7 @@ class ProcessExecutor:
         environment |= {n: v for n, v in onednn_taken().items() if n not in os.environ}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+            environment |= gpu_memory_shared()
         return environment
 
     def wait(self, listener: Listener, timeout: float) -> None:

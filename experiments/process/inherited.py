@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from experiments.process.hardware import gpu_memory_shared
 from experiments.process.heap import short_collections
 from experiments.process.numerics import take_onednn
 from experiments.record.errors import UserError
@@ -37,6 +38,7 @@ def before_imports() -> None:
     if not _is_found(os.environ.get("MPLBACKEND", "")):
         os.environ["MPLBACKEND"] = "agg"
     take_onednn()
+    os.environ.update(gpu_memory_shared())
 
 
 def own_process() -> None:

@@ -15,6 +15,7 @@ import pytest
 import experiments.search.run
 from experiments import SearchConfig, UserError, run_search
 from experiments.executors import worker
+from experiments.executors.processes import ProcessExecutor
 from experiments.process.inherited import before_imports, own_keras, own_process, settled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,20 @@ def test_a_notebooks_figures_are_left_to_it_where_they_can_be_shown(
         monkeypatch.setenv("MPLBACKEND", given)
         before_imports()
         assert os.environ["MPLBACKEND"] == used
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "true"), ("false", "false")])
+def test_the_memory_of_a_gpu_is_shared_unless_the_user_says_no(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "TF_FORCE_GPU_ALLOW_GROWTH"
+    monkeypatch.setenv(name, given or "")
+    if given is None:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("experiments.executors.processes.gpus", lambda: ["0"])
+    assert ProcessExecutor(print, 1)._variables(0)[name] == used
+    before_imports()
+    assert os.environ[name] == used
 
 
 def test_warnings_are_no_errors_in_a_process_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
