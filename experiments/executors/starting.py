@@ -1,4 +1,4 @@
-"""Starts processes: guards their imports, and holds the signals of groups back meanwhile."""
+"""Starts processes: guards their imports, and holds back signals to a whole group meanwhile."""
 
 import multiprocessing
 import re
