@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
@@ -22,6 +23,7 @@ from experiments.executors.tidied import STARTER
 from experiments.process.replaced import replaced
 
 _TIDIES, _IMPORTS = "experiments.executors.tidied", "experiments.executors.imported"
+_ENDS_WITHIN = 1.0  # seconds
 _server: Any = forkserver._forkserver
 
 
@@ -63,24 +65,42 @@ class ForkServer:
         if not self._is_ours:
             return
         self._is_ours = False
-        with suppress(ProcessLookupError):
-            os.kill(_server._forkserver_pid, signal.SIGKILL)
-        address = _server._forkserver_address
+        pid, address = _server._forkserver_pid, _server._forkserver_address
+        if pid is not None:  # else it was killed, and could not be started again
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         try:
             _server._stop()
-        except ChildProcessError:  # somebody else has waited for it
+        except (ChildProcessError, FileNotFoundError):  # waited for, or its socket removed, before
             _server._forkserver_pid = _server._forkserver_address = None
             with suppress(OSError, ValueError):  # it may be no file
                 os.unlink(address)
 
 
-def is_gone() -> bool:
-    """Whether the fork server of this process has ended by itself."""
+def current_server() -> psutil.Process | None:
+    """Returns the fork server of this process; `None` if there is none."""
+    pid = _server._forkserver_pid
     try:
-        status = str(psutil.Process(_server._forkserver_pid).status())
+        return None if pid is None else psutil.Process(pid)
     except psutil.Error:
-        return True
-    return status == str(psutil.STATUS_ZOMBIE)
+        return None
+
+
+def is_gone(server: psutil.Process | None) -> bool:
+    """Whether a fork server has ended by itself; waits a little, as it closes its files before."""
+    until = time.monotonic() + _ENDS_WITHIN
+    while server is not None and _lives(server):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _can_begin() -> bool:

@@ -1,5 +1,6 @@
 """Runs trials in supervised worker processes on this machine."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -12,10 +13,10 @@ from typing import Any
 import psutil
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
-from experiments.executors.copies import ForkServer, is_gone
+from experiments.executors.copies import ForkServer, current_server, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
-from experiments.executors.worker import run_trial_quietly, work
-from experiments.process.hardware import gpus, out_of_memory_kills
+from experiments.executors.worker import run_trial_quietly, unpacked, work
+from experiments.process.hardware import gpu_memory_shared, gpus, out_of_memory_kills
 from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
 from experiments.process.replaced import replaced
 from experiments.record.errors import UserError
@@ -55,6 +56,7 @@ class Worker:
             self.process.daemon = True
             self.process.start()
         theirs.close()
+        self._server = current_server()  # there may be another one when this worker is lost
         self._seen: psutil.Process | None = None  # no other one that has its number later
         with suppress(psutil.Error):  # it has ended already
             self._seen = psutil.Process(self.process.pid)
@@ -85,7 +87,7 @@ class Worker:
             if self._seen is not None:
                 self._seen.kill()
         code = self.process.exitcode
-        if code == 255 and self.is_copy and is_gone():
+        if code == 255 and self.is_copy and is_gone(self._server):
             memory = out_of_memory_kills() > self._kills_before
             why = "the machine was out of memory" if memory else "what it is a copy of was killed"
             return WorkerLost(f"the worker process is gone: {why}", memory)
@@ -132,6 +134,8 @@ class ProcessExecutor:
         self._was_ready = False  # a worker has begun to wait for jobs
         self._leaving: list[Worker] = []
         self._server = ForkServer(bool(self._gpus))
+        # Python would ask workers to end, which they don't hear, and wait for them.
+        atexit.register(self.close, at_once=True)
 
     def begin(self) -> None:
         """Starts what workers are copies of, or a worker, before there is a job for it."""
@@ -170,20 +174,17 @@ class ProcessExecutor:
         return multiprocessing.get_context("spawn")
 
     def _variables(self, slot: int) -> dict[str, str]:
-        """Returns the variables of a worker; those that the user set win over a share."""
-        if self._given:
-            return dict(self._given)
-        pinned = "CUDA_VISIBLE_DEVICES"
-        shared = self._environment(slot)
-        return {n: v for n, v in shared.items() if n not in os.environ or n == pinned}
+        """Returns the variables of a worker."""
+        return dict(self._given or self._environment(slot))
 
     def _environment(self, slot: int) -> dict[str, str]:
-        """Divides the cores, and pins a GPU where there are some."""
+        """Divides the cores, unless the user has, and pins a GPU where there are some."""
         names = ("OMP_NUM_THREADS", INTRA, INTER)
         environment = {name: str(threads_of(self._num_workers, name)) for name in names}
-        environment |= onednn_taken()
+        environment |= {n: v for n, v in onednn_taken().items() if n not in os.environ}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+            environment |= gpu_memory_shared()
         return environment
 
     def wait(self, listener: Listener, timeout: float) -> None:
@@ -191,6 +192,7 @@ class ProcessExecutor:
 
         Raises:
             UserError: The first worker has ended by itself before it could take a job.
+            Exception: `run` has raised it, as it does in `InlineExecutor`.
         """
         busy = {w.pipe: w for w in self._workers.values() if w.job is not None}
         sentinels = [w.process.sentinel for w in busy.values()]
@@ -222,6 +224,9 @@ class ProcessExecutor:
             listener.noted(job, *content)
         elif kind == "ready":
             worker.is_ready = self._was_ready = True
+        elif kind == "raised":
+            worker.job = None
+            raise unpacked(*content)
         else:
             result, memory = content
             worker.job = None
@@ -258,3 +263,4 @@ class ProcessExecutor:
             worker.reap()
         self._leaving = []
         self._server.end()
+        atexit.unregister(self.close)

@@ -1,4 +1,4 @@
-"""Starts processes: guards their imports, and holds a terminal's signals back meanwhile."""
+"""Starts processes: guards their imports, and holds back signals to a whole group meanwhile."""
 
 import multiprocessing
 import re
@@ -65,19 +65,20 @@ def refuse_while_spawning() -> None:
         raise SystemExit(1)
 
 
-# They reach the whole group of processes that a terminal has in its foreground.
-_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+# They reach a whole group of processes: from its terminal, or from what ends a job (`timeout`,
+# systemd, Slurm).
+_OF_GROUPS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Blocks Ctrl-C and the terminal's hang-up inside the block, and in processes started there.
+    """Blocks Ctrl-C, the terminal's hang-up and SIGTERM here, and in processes started inside.
 
-    Such processes have to call `interrupts_ignored`; until then both signals stay pending.
+    Such processes have to call `interrupts_ignored`; until then the signals stay pending.
     """
     # Starting it lets signals through again, so it has to be there before.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_GROUPS)
     try:
         yield
     finally:
@@ -85,7 +86,11 @@ def interrupts_held() -> Iterator[None]:
 
 
 def interrupts_ignored() -> None:
-    """Ignores Ctrl-C and the terminal's end in this process, those that were held back too."""
-    for number in _OF_TERMINALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_TERMINALS)
+    """Ignores the signals in this process, those that were held back too.
+
+    What it starts ignores Ctrl-C and the hang-up as well, but ends by SIGTERM: it may be asked to.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_GROUPS)

@@ -1,8 +1,10 @@
 """The main function of a worker process; loads TensorFlow at once if it is to train."""
 
 import os
+import pickle
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import connection, parent_process
@@ -11,7 +13,8 @@ from typing import Any
 from experiments.executors.base import Run
 from experiments.executors.starting import interrupts_ignored
 from experiments.process.hardware import private_bytes
-from experiments.process.inherited import own_process
+from experiments.process.inherited import own_keras, own_process
+from experiments.record.errors import named_line
 from experiments.training.task import Answer
 
 
@@ -25,7 +28,7 @@ def work(pipe: connection.Connection, run: Run, environment: Mapping[str, str]) 
     """
     os.environ.clear()
     os.environ.update(environment)
-    # Ctrl-C reaches the whole group of processes; the driver decides what becomes of trials.
+    # They reach the whole group of processes; the driver decides what becomes of trials.
     interrupts_ignored()
     own_process()
     _die_with_parent()
@@ -33,9 +36,40 @@ def work(pipe: connection.Connection, run: Run, environment: Mapping[str, str]) 
         pipe.send(("ready",))
         if run is run_trial_quietly:
             _import_keras()
+            own_keras()  # its script may have imported Keras before
         while (job := pipe.recv()) is not None:
-            result = run(job.task, _reporter(pipe), lambda *note: pipe.send(("note", *note)))
-            pipe.send(("ended", result, private_bytes()))
+            pipe.send(_outcome(run, job.task, pipe))
+
+
+def _outcome(run: Run, task: Any, pipe: connection.Connection) -> tuple[Any, ...]:
+    """Runs a task; returns a message with its result, or with the error that is no trial's own."""
+    try:
+        result = run(task, _reporter(pipe), lambda *note: pipe.send(("note", *note)))
+    except Exception as error:
+        error.add_note(f"In the worker process: {traceback.format_exc()}")
+        return ("raised", _packed(error), named_line(error))
+    return ("ended", result, private_bytes())
+
+
+def _packed(error: Exception) -> bytes:
+    try:
+        return pickle.dumps(error)
+    except Exception:  # it holds something that can't be sent
+        return b""
+
+
+def unpacked(error: bytes, line: str) -> Exception:
+    """Returns an error that `run` raised in a worker.
+
+    Args:
+        error: The pickled error; may be damaged.
+        line: What it says, for an error that can't be made here.
+    """
+    try:
+        made: Exception = pickle.loads(error)
+    except Exception:
+        return RuntimeError(line)
+    return made
 
 
 def _die_with_parent() -> None:

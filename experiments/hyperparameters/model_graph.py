@@ -1,6 +1,7 @@
 """What is known of a model's inputs and outputs, of a subclass of `keras.Model` too."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,3 +37,16 @@ def output_shape(model: keras.Model) -> Shape:
         return tuple(model.outputs[0].shape[1:])
     given = build_on_zeros(model, input_shape(model))
     return tuple(getattr(given, "shape", ()))[1:]
+
+
+def description(model: keras.Model, name: str) -> dict[str, Any] | None:
+    """Returns what Keras says of a model; `None` where its own code can't be described.
+
+    Args:
+        model: A model.
+        name: `get_config` or `get_compile_config`.
+    """
+    try:
+        return dict(getattr(model, name)())
+    except Exception:  # it asks losses, schedules and layers of the user's own
+        return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 _BYTES_A_WORKER = 1.5e9
+_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 
 
 def num_cores() -> int:
@@ -29,6 +30,15 @@ def gpus() -> list[str]:
         return []
     found = [line for line in listed.splitlines() if line.startswith("GPU ")]
     return [str(index) for index in range(len(found))]
+
+
+def gpu_memory_shared() -> dict[str, str]:
+    """Returns the variable by which TensorFlow takes no more of a GPU than it needs.
+
+    Else the first process has nearly all of it, and the command computes beside its workers. What
+    the user has set holds.
+    """
+    return {_GROWTH: os.environ.get(_GROWTH, "true")}
 
 
 def suitable_workers() -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from experiments.process.hardware import gpu_memory_shared
 from experiments.process.heap import short_collections
 from experiments.process.numerics import take_onednn
 from experiments.record.errors import UserError
@@ -37,6 +38,7 @@ def before_imports() -> None:
     if not _is_found(os.environ.get("MPLBACKEND", "")):
         os.environ["MPLBACKEND"] = "agg"
     take_onednn()
+    os.environ.update(gpu_memory_shared())
 
 
 def own_process() -> None:
@@ -73,14 +75,17 @@ def settled() -> Iterator[None]:
 
     _check_backend()
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
+    precision = keras.config.floatx()
     _check_precision(policy.name)
     keras.config.set_image_data_format(_FORMAT)
+    keras.config.set_floatx(_PRECISION)  # it becomes the policy where Keras clears its session
     try:
         with warnings.catch_warnings(), short_collections():
             _drop_errors()
             yield
     finally:
         keras.config.set_image_data_format(layout)
+        keras.config.set_floatx(precision)
         keras.config.set_dtype_policy(policy)
 
 

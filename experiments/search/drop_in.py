@@ -44,7 +44,7 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import NO_END, plural
-from experiments.record.layout import StudyFolder, TrialFolder
+from experiments.record.layout import TrialFolder
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
@@ -53,7 +53,7 @@ from experiments.record.study import write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
-from experiments.search.repair import restore
+from experiments.search.repair import forget_states, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
@@ -526,10 +526,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if data:
             notices.append("the arrays are others than in the first session: so are the scores")
         if names or data:
-            for trial in StudyFolder(self.folder).trials():
-                if not trial.result.is_file():
-                    for path in trial.snapshots():
-                        path.unlink(missing_ok=True)
+            forget_states(self.folder)
         return facts
 
 

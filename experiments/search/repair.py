@@ -145,6 +145,14 @@ def _result(content: dict[str, Any], oracle: Any) -> dict[str, Any]:
     return result
 
 
+def forget_states(folder: Path) -> None:
+    """Removes the states of trainings that have not ended: their code or their data has changed."""
+    for trial in StudyFolder(folder).trials():
+        if not trial.result.is_file():
+            for path in trial.snapshots():
+                path.unlink(missing_ok=True)
+
+
 def _clear(folder: TrialFolder) -> None:
     """Removes files of a lost trial that a new trial of the same number would reuse."""
     for leftover in folder.snapshots():

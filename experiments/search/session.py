@@ -33,7 +33,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
 from experiments.search.places import is_inside
-from experiments.search.repair import restore
+from experiments.search.repair import forget_states, restore
 from experiments.search.retention import make_retention
 from experiments.search.search_result import begin_report
 from experiments.search.session_record import SessionRecord, other_threads, threads_in
@@ -221,10 +221,11 @@ class Session:
         facts, names = new_source(self.study, space_source(self.config.space, self._text))
         keep_text(self.folder, self.config.space, self._text)
         if names:
+            forget_states(self.folder)
             self._new_source = [
                 f"the code of space {shown_space(self.config.space)} has changed since the "
                 f"session before ({', '.join(names)}): what is trained from now on may be other "
-                "networks under the same names"
+                "networks under the same names, and interrupted trials begin again"
             ]
         return facts
 

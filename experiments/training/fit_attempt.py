@@ -61,7 +61,6 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._last = time.perf_counter()
         if own is not None:
             self.best = own.best or None
-            self.execution.history = {n: _known(v) for n, v in own.execution.history.items()}
 
     @property
     def execution(self) -> Execution:
@@ -261,8 +260,3 @@ def _build_config(model: keras.Model) -> dict[str, Any] | None:
         return dict(json.loads(json.dumps(model.get_build_config())))
     except (TypeError, ValueError, NotImplementedError):  # a model that says nothing of it
         return None
-
-
-def _known(values: list[Any]) -> list[float]:
-    """Returns recorded values; JSON has none for `nan`."""
-    return [math.nan if value is None else float(value) for value in values]

@@ -12,6 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_STEPS = {"train_step", "test_step", "compute_metrics"}
+_MAKERS = {"make_train_function", "make_test_function"}
+
 
 def install(
     model: keras.Model,
@@ -22,7 +25,7 @@ def install(
 ) -> None:
     """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
-    A model that is to run eagerly, or has no loss but its own training step, keeps Keras' loop.
+    A model that `is_plain` does not hold of keeps Keras' loop.
 
     Args:
         model: A compiled model; the next `compile` undoes this.
@@ -32,7 +35,7 @@ def install(
         sizes: Rows of a batch of training and of validation, numbers or variables, where the one
             element of each dataset is all rows of an epoch: batches are cut from it in the graph.
     """
-    if model.run_eagerly or model.loss is None:
+    if not is_plain(model):
         return
     _make_variables(model, validation)
     model.steps_per_execution = steps
@@ -43,6 +46,17 @@ def install(
     model.train_function.get_concrete_function(iter(train))
     model.make_test_function()
     model.test_function.get_concrete_function(iter(validation))
+
+
+def is_plain(model: keras.Model) -> bool:
+    """Whether a compiled model trains in a graph, with a loss, and as Keras' own step does.
+
+    A step of its own may report what its metrics do not.
+    """
+    own = vars(model).keys() & _STEPS or any(
+        getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS | _MAKERS
+    )
+    return not own and not model.run_eagerly and model.loss is not None
 
 
 def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:

@@ -75,7 +75,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Returns the objective of all epochs of the phase that a promoted training continues."""
         scores = origin.execution.history.get(self.objective.name, [])
         earlier = origin.before if origin.phase_start == 0 else ()
-        return (*earlier, *map(float, scores[origin.phase_start :]))
+        return (*earlier, *scores[origin.phase_start :])
 
     def _replay(self, decided: bool) -> None:
         """Reports the epochs of the resumed attempt again, because the driver has lost them.
@@ -88,8 +88,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """
         history, count = self.execution.history, len(self.execution.epoch_seconds)
         for index in range(count):
-            values = {name: history[name][index] for name in history}
-            metrics = {n: math.nan if v is None else float(v) for n, v in values.items()}
+            metrics = {name: history[name][index] for name in history}
             answer = self.report(self.initial_epoch + index, metrics)
             if answer == Answer.PAUSE or (index == count - 1 and not decided):
                 self.answer = answer

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from experiments.record.objective import Objective
-from experiments.training.snapshot import Arrays, Snapshot, assign
+from experiments.training.snapshot import Snapshot, assign, same_shapes
 
 _OF_METRICS_ALONE = (
     keras.callbacks.LearningRateScheduler,
@@ -73,9 +73,9 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the current epoch reported."""
+        """What the current epoch reported; `nan` is what was not measured in it."""
         found = {name: values[self._done] for name, values in self._history.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     @property
     def epoch(self) -> int:
@@ -124,12 +124,17 @@ def build(model: keras.Model, snapshot: Snapshot) -> None:
 
 
 def restore(model: keras.Model, snapshot: Snapshot) -> None:
-    """Sets a model and its optimizer to the state that a snapshot holds."""
-    assign(model.variables, snapshot.variables)
+    """Sets a model and its optimizer to the state that a snapshot holds.
+
+    Raises:
+        UnfitError: It is of another network, and nothing of the model was set: networks of several
+            trials may share a part of it.
+    """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and snapshot.optimizer:
         optimizer.build(model.trainable_variables)
         assign(optimizer.variables, snapshot.optimizer)
+    assign(model.variables, snapshot.variables)
 
 
 def _fits(model: keras.Model, snapshot: Snapshot) -> bool:
@@ -138,14 +143,10 @@ def _fits(model: keras.Model, snapshot: Snapshot) -> bool:
     own = ("fit", "evaluate", "make_train_function", "make_test_function")
     if any(getattr(kind, name) is not getattr(keras.Model, name) for name in own):
         return False
-    if not model.built or not _same_shapes(model.variables, snapshot.variables):
+    if not model.built or not same_shapes(model.variables, snapshot.variables):
         return False
     model.optimizer.build(model.trainable_variables)
-    return _same_shapes(model.optimizer.variables, snapshot.optimizer)
-
-
-def _same_shapes(variables: Sequence[Any], values: Arrays) -> bool:
-    return [tuple(v.shape) for v in variables] == [tuple(value.shape) for value in values]
+    return same_shapes(model.optimizer.variables, snapshot.optimizer)
 
 
 def _drawing(model: keras.Model) -> Callable[[Any], dict[str, float]]:

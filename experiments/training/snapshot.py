@@ -5,6 +5,7 @@ record of the training so far as JSON. It holds no pickles and is written atomic
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -94,18 +95,35 @@ def read_snapshot(path: Path) -> Snapshot | None:
                 for group in _GROUPS
             }
         execution = Execution(**facts.pop("execution"))
+        execution.history = {name: _known(v) for name, v in execution.history.items()}
         facts["before"] = tuple(map(float, facts.get("before", ())))
         return Snapshot(execution=execution, **facts, **groups)
     except (*DAMAGED_ARRAYS, AttributeError):
         return None
 
 
+def _known(values: Sequence[Any]) -> list[float]:
+    """Returns recorded values; JSON has none for `nan`."""
+    return [math.nan if value is None else float(value) for value in values]
+
+
+class UnfitError(ValueError):
+    """A snapshot is of another network than the one that goes on from it."""
+
+
+def same_shapes(variables: Sequence[Any], values: Arrays) -> bool:
+    """Whether values fit Keras variables."""
+    return [tuple(v.shape) for v in variables] == [tuple(value.shape) for value in values]
+
+
 def assign(variables: Sequence[Any], values: Arrays) -> None:
     """Sets Keras variables to values.
 
     Raises:
-        ValueError: They do not fit.
+        UnfitError: They do not fit; none was set.
     """
+    if not same_shapes(variables, values):
+        raise UnfitError("what it goes on from is of another network: its code has changed")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
@@ -154,6 +172,11 @@ class SnapshotStore:
     def forget(self) -> None:
         """Begins the record anew."""
         self.own, self.execution = None, Execution(self._seed)
+
+    def refuse(self) -> None:
+        """Begins the training anew: what was found is of another network."""
+        self.forget()
+        self.origin = None
 
     def is_due(self) -> bool:
         """Whether enough time has passed that another snapshot costs little."""

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from experiments.hyperparameters.model_graph import is_functional
+from experiments.hyperparameters.model_graph import description, is_functional
 from experiments.process.replaced import replaced
 from experiments.training import loop
 from experiments.training.snapshot import Arrays, assign
@@ -270,9 +270,11 @@ def structure_of(
     if not all(map(_is_told, model.layers)):
         return None
     described: dict[str, Any] = {
-        "model": model.get_config(),
-        "compiled": model.get_compile_config(),
+        "model": description(model, "get_config"),
+        "compiled": description(model, "get_compile_config"),
     }
+    if None in described.values():
+        return None
     optimizer = described["compiled"]["optimizer"]
     settings = optimizer["config"]
     if optimizer["class_name"] not in _OPTIMIZERS:

@@ -10,13 +10,15 @@ import keras
 import numpy as np
 
 from experiments.data.balance import balanced_weights
+from experiments.training import loop
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
-from experiments.training.snapshot import Snapshot, SnapshotStore, assign
+from experiments.training.replay import restore
+from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
 from experiments.training.task import Answer, Execution, Note, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
@@ -61,7 +63,6 @@ class Trained:
     answer: int
 
 
-@released_afterwards()
 def train(
     task: TrialTask,
     snapshots: SnapshotStore,
@@ -69,7 +70,7 @@ def train(
     note: Note | None = None,
     executions: list[Execution] | None = None,
 ) -> Trained:
-    """Trains one model from the beginning, or resumes it from `snapshots`.
+    """Trains one model from the beginning, or resumes it from `snapshots` if they are of it.
 
     Args:
         task: What to train.
@@ -78,6 +79,23 @@ def train(
         note: Receives the progress of computing features.
         executions: Receives the record at the start, so that a failed training has one too.
     """
+    executions = [] if executions is None else executions
+    try:
+        return _train(task, snapshots, report, note, executions)
+    except UnfitError:
+        snapshots.refuse()
+        executions.pop()
+    return _train(task, snapshots, report, note, executions)
+
+
+@released_afterwards()
+def _train(
+    task: TrialTask,
+    snapshots: SnapshotStore,
+    report: Report,
+    note: Note | None,
+    executions: list[Execution],
+) -> Trained:
     cleared = time.perf_counter()
     keras.backend.clear_session(free_memory=next(_trainings) % _COLLECT_EVERY == 0)
     cleared = time.perf_counter() - cleared
@@ -89,8 +107,7 @@ def train(
     taken_up = snapshots.resume_point(bounds)
     seconds = snapshots.execution.seconds
     seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
-    if executions is not None:
-        executions.append(snapshots.execution)
+    executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
@@ -211,6 +228,7 @@ def _fit_phase(
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed, weights)
     by_epoch = (
         phase_inputs.cut is not None
+        and loop.is_plain(model)
         and len(model.input_shape) == 2
         and train.epoch_bytes <= _MOST_EPOCH_BYTES
     )
@@ -223,8 +241,7 @@ def _fit_phase(
         traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
     trained = traced.model
     if goes_on is not None:
-        assign(trained.variables, goes_on.variables)
-        assign(trained.optimizer.variables, goes_on.optimizer)
+        restore(trained, goes_on)
         recorder.adopt(goes_on)
     with timed(recorder.execution, "fit"):
         network.space.fit_phase(

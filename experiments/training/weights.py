@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from experiments.hyperparameters.model_graph import is_functional
+from experiments.hyperparameters.model_graph import description, is_functional
+from experiments.process.replaced import replaced
 from experiments.record.files import atomic, check_room
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata, add_to_archive
@@ -97,12 +98,8 @@ def export(folder: Path, model: keras.Model, metadata: ModelMetadata | None) -> 
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    """Saves a model, one of a class without `get_config` too: its file then holds the weights."""
-    try:
+    """Saves a model without what can't be described of it: its file holds the weights anyway."""
+    asked = ("get_config", "get_compile_config")
+    untold = [name for name in asked if description(model, name) is None]
+    with replaced(vars(model), dict.fromkeys(untold, dict)):
         model.save(path)
-    except NotImplementedError:  # Keras needs it for arguments of `__init__`
-        model.get_config = dict
-        try:
-            model.save(path)
-        finally:
-            del model.get_config

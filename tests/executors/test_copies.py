@@ -67,6 +67,7 @@ def test_copies_have_the_imports_and_train_as_others_do(
     monkeypatch.chdir(tmp_path)
     context = server.begin({"OF_THE_SEARCH": "yes"})
     assert context.get_start_method() == "forkserver"
+    os.kill(copies._server._forkserver_pid, signal.SIGTERM)  # as the end of a whole job does
     assert "OF_THE_SEARCH" not in os.environ
     for _ in range(2):
         there, of_search, file, loss = answered(context)
@@ -141,14 +142,55 @@ def test_there_are_no_copies_of_what_is_imported_by_half(
         executor.close(at_once=True)
 
 
-def test_a_server_that_somebody_else_waited_for_leaves_nothing(server: ForkServer) -> None:
+@pytest.mark.parametrize("what", ["is waited for", "loses its socket", "can't start again"])
+def test_a_server_leaves_nothing_whatever_somebody_else_does(
+    what: str, server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_IMPORTS", "json")
     server.begin({})
-    pid = copies._server._forkserver_pid
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    pid, address = copies._server._forkserver_pid, copies._server._forkserver_address
+    if what == "loses its socket":
+        os.unlink(address)
+    else:
+        os.kill(pid, signal.SIGKILL)
+    if what == "is waited for":
+        os.waitpid(pid, 0)
+    if what == "can't start again":
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with monkeypatch.context() as patched:
+            patched.setattr("multiprocessing.util.spawnv_passfds", refusing)
+            assert server.begin({}).get_start_method() == "spawn"
     server.end()
     assert copies._server._forkserver_pid is None
     assert server.begin({}).get_start_method() == "forkserver"
+
+
+def refusing(*arguments: Any) -> int:
+    raise BlockingIOError("too many processes")
+
+
+def test_a_copy_is_lost_with_its_own_server_which_closes_its_files_before_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(copies, "_IMPORTS", "json")
+    executor = ProcessExecutor(run_trial_quietly, 1)
+    try:
+        worker = executor._start()
+        os.kill(copies._server._forkserver_pid, signal.SIGKILL)
+        os.waitid(os.P_PID, copies._server._forkserver_pid, os.WEXITED | os.WNOWAIT)
+        executor._context({})  # starts another one
+        closing = iter(["running", "disk-sleep"])
+        status = psutil.Process.status
+        monkeypatch.setattr(psutil.Process, "is_running", lambda process: True)
+        monkeypatch.setattr(
+            psutil.Process, "status", lambda process: next(closing, None) or status(process)
+        )
+        monkeypatch.setattr("experiments.executors.processes.out_of_memory_kills", lambda: 10**9)
+        loss = worker.loss()
+    finally:
+        executor.close(at_once=True)
+    assert loss.out_of_memory
+    assert loss.message == "the worker process is gone: the machine was out of memory"
 
 
 def test_none_is_used_where_it_could_not_work(

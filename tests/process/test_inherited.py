@@ -1,10 +1,11 @@
 """Inherited settings of a process: set, refused in one line, and restored for a caller."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 import experiments.search.run
 from experiments import SearchConfig, UserError, run_search
+from experiments.executors import worker
+from experiments.executors.processes import ProcessExecutor
 from experiments.process.inherited import before_imports, own_keras, own_process, settled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +34,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def stopped_at_its_start(monkeypatch: pytest.MonkeyPatch, seen: list[Any]) -> None:
     def stop(config: SearchConfig) -> None:
+        keras.backend.clear_session()
         seen.append((keras.config.image_data_format(), keras.config.dtype_policy().name))
         keras.config.set_dtype_policy("mixed_bfloat16")  # as a space may
         raise UserError("enough")
@@ -44,11 +48,13 @@ def test_a_search_runs_channels_last_and_puts_back_what_the_caller_had_set(
     seen: list[Any] = []
     stopped_at_its_start(monkeypatch, seen)
     keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")  # of keras.json, against which the caller's policy stands
+    keras.config.set_dtype_policy("float32")
     with pytest.raises(UserError, match="enough"):
         run_search(SearchConfig("mnist_cnn", dataset="digits"))
     assert seen == [("channels_last", "float32")]
     assert keras.config.image_data_format() == "channels_first"
-    assert keras.config.dtype_policy().name == "float32"
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float16", "float32")
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
@@ -97,6 +103,20 @@ def test_a_notebooks_figures_are_left_to_it_where_they_can_be_shown(
         assert os.environ["MPLBACKEND"] == used
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "true"), ("false", "false")])
+def test_the_memory_of_a_gpu_is_shared_unless_the_user_says_no(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "TF_FORCE_GPU_ALLOW_GROWTH"
+    monkeypatch.setenv(name, given or "")
+    if given is None:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("experiments.executors.processes.gpus", lambda: ["0"])
+    assert ProcessExecutor(print, 1)._variables(0)[name] == used
+    before_imports()
+    assert os.environ[name] == used
+
+
 def test_warnings_are_no_errors_in_a_process_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "warnoptions", ["error", "ignore::UserWarning"])
     monkeypatch.setenv("PYTHONWARNINGS", "error,ignore::UserWarning")
@@ -112,11 +132,22 @@ def test_warnings_are_no_errors_in_a_process_of_ours(monkeypatch: pytest.MonkeyP
     assert os.environ["PYTHONWARNINGS"] == "ignore::UserWarning"
 
 
-def test_keras_json_does_not_reach_a_process_of_ours() -> None:
+def in_worker() -> None:
+    """Begins as a worker does whose script has imported Keras."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("interrupts_ignored", "own_process", "_die_with_parent"):
+            patched.setattr(worker, name, lambda: None)  # this process is none
+        ours, theirs = multiprocessing.Pipe()
+        ours.send(None)
+        worker.work(theirs, worker.run_trial_quietly, dict(os.environ))
+
+
+@pytest.mark.parametrize("begin", [own_keras, in_worker])
+def test_keras_json_does_not_reach_a_process_of_ours(begin: Callable[[], None]) -> None:
     keras.config.set_image_data_format("channels_first")
     keras.config.set_floatx("float16")
     keras.config.set_dtype_policy("float16")
-    own_keras()
+    begin()
     assert keras.config.image_data_format() == "channels_last"
     assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
 

@@ -34,8 +34,10 @@ def test_cores_are_divided_unless_the_user_says_how_many_threads(
     monkeypatch.setenv(INTRA, "3")  # then any number of workers gives the same numbers
     assert {threads_of(workers) for workers in (0, 1, 2)} == {3}
     for workers in (1, 2):
-        environment = ProcessExecutor(run_there, workers)._environment(0)
-        assert environment[INTRA] == "3"
+        assert ProcessExecutor(run_there, workers)._variables(0)[INTRA] == "3"
+    for nothing in ("0", ""):
+        monkeypatch.setenv(INTRA, nothing)
+        assert ProcessExecutor(run_there, 2)._variables(0)[INTRA] == "4"
 
 
 def test_what_differs_is_named() -> None:

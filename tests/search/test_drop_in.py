@@ -224,8 +224,10 @@ def test_a_killed_training_goes_on_from_its_last_epoch(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Early stopping conditioned on")  # not in every epoch
+@pytest.mark.parametrize("every", [1, 2])
 def test_an_interrupted_training_goes_on_from_its_last_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted(_Counted):
         def train_step(self, data: Any) -> Any:
@@ -241,7 +243,8 @@ def test_an_interrupted_training_goes_on_from_its_last_epoch(
 
     monkeypatch.setattr(_Counted, "killed_at", 0)
     monkeypatch.setattr(_Counted, "batches", 0)
-    options: dict[str, Any] = {"epochs": 5, "batch_size": 16}
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 16, "validation_freq": every}
+    options["callbacks"] = [keras.callbacks.EarlyStopping("val_loss", patience=9)]
     with pytest.raises(KeyboardInterrupt):
         searched(make(tmp_path, model=build, max_trials=1), **options)
     assert _Counted.batches == 2 * _PER_EPOCH

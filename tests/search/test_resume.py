@@ -21,6 +21,7 @@ from experiments.record.formatting import NO_END
 from experiments.record.lock import is_running, locked
 from experiments.search.resume import changed_config, check_end, may_be_picked_again
 from experiments.search.resuming import resume_search
+from experiments.training.snapshot import read_snapshot, write_snapshot
 from reports import load_study
 from reports.analysis.facts import facts
 from tests.stand_ins import unwritten
@@ -296,8 +297,9 @@ class Interrupting(Display):
 
 
 @pytest.mark.usefixtures("without_report")
-def test_an_interrupted_search_says_how_to_go_on(
-    study: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_an_interrupted_search_says_how_to_go_on_which_its_trial_does_unless_code_has_changed(
+    is_changed: bool, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("experiments.display.make_display", lambda quiet: Interrupting())
@@ -305,11 +307,19 @@ def test_an_interrupted_search_says_how_to_go_on(
     assert result.exit_code == 130
     assert f"resume with: experiments resume study --runs-dir {study.parent}" in result.stderr
     assert "interrupted; resume with" in call("status", study).output
+    path = study / "trial_0002" / "snapshot-0.npz"
+    state = read_snapshot(path)
+    assert state is not None
+    state.execution.epoch_seconds[0] = 1e6
+    write_snapshot(path, state)
+    if is_changed:
+        edit(study, lambda r: r["space_source"].update({"search_spaces.base": "another"}))
     result = call("resume", study, "--quiet")
     assert result.exit_code == 0, result.output
     trial = json.loads((study / "trial_0002" / "result.json").read_text())
     assert [a["outcome"] for a in trial["attempts"]] == ["paused", "completed"]
-    assert len(trial["executions"][0]["epoch_seconds"]) == 2
+    seconds = trial["executions"][0]["epoch_seconds"]
+    assert (len(seconds), seconds[0] == 1e6) == (2, not is_changed)
     assert "study study: ended" in call("status", study).output
 
 

@@ -26,12 +26,12 @@ from experiments.training.forecast import forecast
 from experiments.training.network import Network
 from experiments.training.run import run_trial
 from experiments.training.snapshot import SnapshotStore
-from experiments.training.task import TrialResult, TrialTask
+from experiments.training.task import Answer, TrialResult, TrialTask
 from experiments.training.train import train
 from search_spaces import space_class
 from search_spaces._backbone import BaseKey, pooled_part
 from search_spaces._bases import BASES
-from search_spaces.frozen import FLIPPED, VIEWS
+from search_spaces.frozen import FLIPPED, VIEWS, LayerSplit
 
 SIDE = 32
 # Between trials on kept features and on images; feature maps are kept in half precision.
@@ -291,6 +291,30 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     before = sorted(p.name for p in (tmp_path / "features").iterdir())
     run(replace(task_of(data, foreign_space, units=16), cache_dir=str(tmp_path)))
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
+
+
+@pytest.mark.usefixtures("foreign_space")
+def test_a_model_that_runs_eagerly_trains_on_kept_vectors_by_batch_and_goes_on(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable = LayerSplit._trainable
+
+    def eager(split: LayerSplit) -> keras.Model:
+        model = trainable(split)
+        model.run_eagerly = True
+        return model
+
+    text = _SPACE.replace("Flatten()", 'Flatten(name="vectors")')
+    text = text.replace('"embedding", "random', '"vectors", "random')
+    (tmp_path / "spaces" / "random_vectors.py").write_text(text)
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    task = replace(task_of(data, "random_vectors", units=16), cache_dir=str(tmp_path))
+    usual = run(task).executions[0].history
+    monkeypatch.setattr(LayerSplit, "_trainable", eager)
+    task = replace(task, snapshots=str(tmp_path))
+    assert run_trial(task, lambda *_: Answer.PAUSE).status == "paused"
+    for name, values in run(task).executions[0].history.items():
+        assert usual[name] == pytest.approx(values, abs=METRIC_TOLERANCE), name
 
 
 def test_seconds_are_recorded_by_phase(small: PreparedData, tmp_path: Path) -> None:

@@ -54,6 +54,26 @@ def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
     assert trained(True, 1, by_epoch=True) == trained(True, 5)
 
 
+class OwnStep(keras.Model):  # type: ignore[misc]
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data) | {"own": 3.0}
+
+
+class OwnMetrics(keras.Model):  # type: ignore[misc]
+    def compute_metrics(self, *args: Any, **kwargs: Any) -> Any:
+        return super().compute_metrics(*args, **kwargs) | {"own": 3.0}
+
+
+@pytest.mark.parametrize("kind", [OwnStep, OwnMetrics])
+def test_what_a_step_of_its_own_reports_is_kept(kind: type[keras.Model]) -> None:
+    inputs = keras.Input((6, 4, 1))
+    model = kind(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    train = Feed([rows_of(images())], LABELS, 50, seed=1).dataset()
+    loop.install(model, train, train, 2)
+    assert model.fit(train, verbose=0, shuffle=False).history["own"] == [3.0]
+
+
 def test_an_epoch_of_rows_is_its_batches() -> None:
     views = [rows_of(images()), rows_of(images()[:, ::-1])]
     feed = Feed(views, LABELS, 8, seed=2, class_weights=[1.0, 2.0, 3.0])

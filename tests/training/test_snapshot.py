@@ -144,6 +144,19 @@ def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
     assert len(promoted.executions[0].epoch_seconds) == 6
 
 
+@pytest.mark.parametrize("changed", [{"filters_0": 16}, {"optimizer": "sgd"}])
+def test_a_promoted_trial_begins_anew_where_the_code_makes_another_network(
+    changed: dict[str, Any], cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"filters_0": 8, "conv_blocks": 1, "optimizer": "adam"}
+    short = task("mnist_cnn", cache_dir, tmp_path / "short", values, epochs=1, keep_snapshots=True)
+    run(short)
+    long = task("mnist_cnn", cache_dir, tmp_path / "long", values | changed, epochs=2)
+    promoted = run(replace(long, start_snapshots=short.snapshots))
+    assert (promoted.status, promoted.initial_epoch) == ("completed", 0), promoted.message
+    assert [len(execution.epoch_seconds) for execution in promoted.executions] == [2]
+
+
 def test_a_damaged_snapshot_costs_its_epochs_alone(cache_dir: Path, tmp_path: Path) -> None:
     asked = task("mnist_cnn", cache_dir, tmp_path / "a", MNIST, epochs=2)
     undisturbed = run(task("mnist_cnn", cache_dir, tmp_path / "b", MNIST, epochs=2))

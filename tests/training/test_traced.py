@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -192,6 +193,17 @@ class Penalty:
         return penalty(weights)
 
 
+class Falling(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Has no `get_config`."""
+
+    def __call__(self, step: Any) -> Any:
+        return 1e-3 / (1 + keras.ops.cast(step, "float32"))
+
+
+def scaled(labels: Any, outputs: Any, by: float) -> Any:
+    return by * keras.losses.sparse_categorical_crossentropy(labels, outputs)
+
+
 class Mixed(keras.Model):  # type: ignore[misc]
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         return 2 * super().compute_loss(*args, **kwargs)
@@ -205,6 +217,8 @@ UNTOLD: dict[str, dict[str, Any]] = {
     "a lambda": {"regularizer": lambda weights: penalty(weights)},
     "weight decay that leaves out variables by number": {"leaves_out": "variables"},
     "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)},
+    "a schedule that can't be described": {"learning_rate": Falling()},
+    "a loss that can't be described": {"loss": partial(scaled, by=2)},
     "another optimizer": {"optimizer": keras.optimizers.Lion},
     "a loss that is not described": {
         "loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
