@@ -93,7 +93,7 @@ def is_running(folder: Path) -> bool | None:
     try:
         process = psutil.Process(int(found["pid"]))
         if found.get("after_boot") is not None:
-            return _after_boot(process) == found["after_boot"]
+            return bool(_after_boot(process) == found["after_boot"])
         return bool(process.create_time() == found.get("created"))
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
