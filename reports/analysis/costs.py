@@ -88,7 +88,7 @@ def trial_costs(trials: pd.DataFrame) -> dict[str, _Array]:
 @computed_once
 def best_by_base(study: Study) -> pd.DataFrame:
     """Returns the best completed trial of each base, best first, with its `base_label`."""
-    done = study.completed
+    done = study.ranked
     labels = [base_label(row) for row in done.to_dict("records")]
     labelled = done.assign(base_label=pd.Series(labels, index=done.index, dtype=object))
     return labelled[labelled["base_label"].notna()].drop_duplicates("base_label")
@@ -136,10 +136,10 @@ def costs_of_arms(comparison: Comparison) -> Costed | None:
 
 
 def _searched(arm: Arm) -> Estimate:
-    """Returns an arm's best validation score, with the interval of other images."""
+    """Returns the validation score of an arm's network, with the interval of other images."""
     if arm.searches:
         return _NONE
-    scores = arm.completed["score"]
+    scores = arm.completed.loc[arm.completed["trial_id"] == arm.trial_id, "score"]
     return _on_validation(arm.study, float(scores.iloc[0])) if len(scores) else _NONE
 
 

@@ -175,8 +175,8 @@ def _is_objective(study: Study, name: str) -> bool:
 
 
 def _is_exported(study: Study, best: Any) -> bool:
-    """Whether the exported model is the recommended trial's; with one objective it always is."""
-    return len(study.objectives) < 2 or [best["trial_id"]] == [
+    """Whether the exported model, of the first finalist, is the recommended trial's."""
+    return (len(study.objectives) < 2 and not study.finalists) or [best["trial_id"]] == [
         finalist["trial_id"] for finalist in study.finalists[:1]
     ]
 

@@ -29,13 +29,18 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     if study.is_plain and is_unusual(study.objective, study.direction):
         return either_way(study)
     front = study_front(study)
-    stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
+    asides = (
+        (answer.num_pruned, "stopped early"),
+        (_num_ahead(study, answer), "of fewer epochs ahead"),
+    )
+    aside = ", ".join(f"{count:,} {what}" for count, what in asides if count)
+    aside = f" ({aside})" if aside else ""
     text = (
         front_sentence(front)
         if front is not None
         else (
             f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
-            f"{plural(answer.num_completed, 'completed trial')}{stopped} with "
+            f"{plural(answer.num_completed, 'completed trial')}{aside} with "
             f"{article(words(study.objective))} of {shown(answer.score)}"
         )
     )
@@ -55,6 +60,14 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
         f"{shown(test.mean)} ({covered(test, answer.test_size, noun_of(study))}){_baseline(study)}."
     )
+
+
+def _num_ahead(study: Study, answer: Verdict) -> int:
+    """Counts trials that had fewer epochs than the recommended one and a better score."""
+    scores = study.completed.set_index("trial_id")["score"]
+    fewer = scores[scores.index.isin(list(study.handicaps))]
+    gains = (fewer - answer.score) * (1 if study.direction == "max" else -1)
+    return int((gains > 0).sum())
 
 
 def _replaces_knee(study: Study, tested: str) -> bool:

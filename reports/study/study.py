@@ -54,6 +54,7 @@ class Study:
         is_ordered: Whether the order in which trials were started is known.
         end_order: Ids of trials in order of their end, where that order is recorded and times are
             not.
+        handicaps: Trials that had fewer epochs than others; see `fidelity.handicaps`.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Study:
     notes: tuple[Note, ...] = ()
     is_ordered: bool = True
     end_order: tuple[str, ...] = ()
+    handicaps: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> StudyFolder:
@@ -107,6 +109,15 @@ class Study:
         """Trials with a score, best first; of equal ones the earlier is first."""
         done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
         return done.sort_values("score", ascending=self.direction == "min", kind="stable")
+
+    @cached_property
+    def ranked(self) -> "pd.DataFrame":
+        """Completed trials, best first, but those with fewer epochs after all others.
+
+        Their scores are not comparable with the others'. Finalists are chosen in this order.
+        """
+        place = self.completed["trial_id"].map(lambda trial_id: self.handicaps.get(trial_id, 0))
+        return self.completed.loc[place.sort_values(kind="stable").index]
 
     @cached_property
     def by_end(self) -> "pd.DataFrame":

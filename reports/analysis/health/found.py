@@ -223,7 +223,7 @@ def unimportant(study: Study) -> Iterator[Finding]:
     """
     if study.completed.empty:
         return
-    best, drawn = study.completed.iloc[0], population(study).drawn
+    best, drawn = study.ranked.iloc[0], population(study).drawn
     scores = drawn["score"].to_numpy(dtype=float)
     axes = axes_in(study, drawn, study.searched) if len(drawn) else []
     idle = [a.name for a in axes if explains_little(a, scores)]

@@ -182,7 +182,7 @@ def _gap(study: Study) -> tuple[float, float, str] | None:
     counts = [as_number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
     if study.completed.empty or not min(counts) >= 1:
         return None
-    trial = study.completed["trial_id"].iloc[0]
+    trial = study.ranked["trial_id"].iloc[0]
     first = study.epochs[(study.epochs["execution"] == 0) & (study.epochs["trial_id"] == trial)]
     names = [study.objective.removeprefix("val_"), "accuracy"]
     for name in names:
