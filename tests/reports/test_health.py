@@ -121,6 +121,19 @@ def test_flat_curves_and_scores_say_nothing(tmp_path: Path) -> None:
     assert spoken <= 5  # of 48 chances at 5 % each
 
 
+def test_curves_that_an_earlier_limit_cut_were_not_ended_by_patience(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(12, name="cut", num_epochs=5))
+    assert "still improving at their last epoch" in titles(folder)
+    rewrite(folder, lambda record: record.update(asked={"epochs": 5}))
+    path = folder / "study.json"
+    record = json.loads(path.read_text())
+    record["config"]["max_epochs"] = 20  # by `resume`, without another trial
+    path.write_text(json.dumps(record))
+    said = titles(folder)
+    assert "still improving at their last epoch" in said
+    assert "had stopped improving" not in said
+
+
 def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
     plan = Synthetic(12, name="seeds", num_failed=0)
     folder = write_study(tmp_path, plan)
