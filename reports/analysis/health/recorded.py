@@ -8,7 +8,7 @@ import numpy.typing as npt
 from experiments.record.formatting import listed, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
-from experiments.record.reading import clean
+from experiments.record.reading import as_number, clean, dicts, dig
 from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.plain_advice import untested
@@ -150,17 +150,29 @@ def widened(study: Study) -> Iterator[Finding]:
 def one_seed(study: Study) -> Iterator[Finding]:
     """Reports that the winner was tested with one training, or nothing was tested: a fact."""
     tested = [f for f in study.finalists if f["runs"]]
+    confirm, seeds = option(study, "confirm"), max(3, option(study, "seeds"))
     if tested and len(tested[0]["runs"]) < 2:
         yield Finding(
             DOUBT,
             "the winner was tested with one training: what another seed would give is unknown",
-            "confirm with more seeds: --seeds 3",
-            {"seeds": 3},
+            f"confirm with more seeds: --seeds {seeds}",
+            {"seeds": seeds},
         )
     elif study.takes_options and not tested and not study.running and not study.completed.empty:
+        advice = f"confirm the best trial on test: --confirm {confirm} --seeds {seeds}"
+        if dig((dicts(study.record.get("sessions")) or [{}])[-1], "ended_by") == "deadline":
+            advice = (
+                f"the deadline came before: go on with `experiments resume {study.folder.name}`"
+            )
         yield Finding(
             PROBLEM,
             "no finalist was tested: the best validation score is the luckiest of many",
-            "confirm the best trial on test: --confirm 1 --seeds 3",
-            {"confirm": 1, "seeds": 3},
+            advice,
+            {"confirm": confirm, "seeds": seeds},
         )
+
+
+def option(study: Study, name: str) -> int:
+    """Returns the recorded option, a count; 1 where it is less or not recorded."""
+    count = as_number(dig(study.record, "config", name))
+    return int(count) if count >= 1 else 1
