@@ -11,6 +11,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.notes import Note
 from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, read_json
+from experiments.record.state import INTERRUPTED, state_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,11 @@ class Study:
             return False
         sessions = dicts(self.record.get("sessions"))  # the last one may be an extension
         return "ended" not in (sessions[-1] if sessions else self.record)
+
+    @cached_property
+    def interrupted(self) -> bool:
+        """Whether the search had not ended, and no process goes on with it."""
+        return self.running and state_of(self.folder, self.record).name == INTERRUPTED
 
     @cached_property
     def model(self) -> dict[str, Any] | None:

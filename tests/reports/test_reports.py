@@ -26,6 +26,7 @@ from reports.page.report import environment
 from reports.page.sections import SECTIONS
 from search_spaces.mnist_cnn import MnistCnn
 from tests.reports.synthetic import Synthetic, write_study
+from tests.reports.test_overview import begin
 
 
 @pytest.fixture(scope="module")
@@ -264,11 +265,24 @@ def test_a_study_that_still_runs_is_reported(tmp_path: Path) -> None:
     (folder / "trial_7" / "result.json").unlink()
     state = json.loads((folder / "trial_7" / "trial.json").read_text()) | {"status": "RUNNING"}
     (folder / "trial_7" / "trial.json").write_text(json.dumps(state))
+    begin(folder)
     study = load_study(folder)
     assert study.running
     text = study.report().read_text(encoding="utf-8")
     assert "still running when this was written" in text
     assert "1 not ended" in text
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_an_interrupted_study_is_not_said_to_run(tmp_path: Path) -> None:
+    session = {"started": 1.0, "stopped": 2.0, "ended_by": "interrupted"}
+    folder = write_study(tmp_path, Synthetic(8, changes={"sessions": [session]}))
+    found = {f.title: f.advice for f in health(load_study(folder))}
+    advice = found["the search was interrupted (0 trials not ended)"]
+    assert advice == "go on with it: `experiments resume synthetic`"
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "interrupted before it ended" in text
+    assert "still running" not in text
 
 
 def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:

@@ -11,7 +11,7 @@ from experiments.record.plain_project import NOT_RECORDED
 from experiments.record.reading import as_number, clean, dicts, dig
 from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
-from reports.analysis.plain_advice import untested
+from reports.analysis.plain_advice import advised, untested
 from reports.analysis.shared import axes_of
 from reports.statistics.spans import one_group_p, span_p
 from reports.study.study import Study
@@ -41,14 +41,24 @@ def notes(study: Study) -> Iterator[Finding]:
 
 
 def running(study: Study) -> Iterator[Finding]:
-    """Says that the search had not ended: a fact."""
-    if study.running:
-        count = int((study.trials["status"] == "running").sum())
+    """Says that the search had not ended, or was interrupted: a fact."""
+    count = int((study.trials["status"] == "running").sum())
+    if study.interrupted:
+        yield Finding(
+            DOUBT,
+            f"the search was interrupted ({plural(count, 'trial')} not ended)",
+            advised(study, _resume(study), "go on with it: run its script again"),
+        )
+    elif study.running:
         yield Finding(
             DOUBT,
             f"the search had not ended when this was written ({plural(count, 'trial')} running)",
             "write the report again when it has",
         )
+
+
+def _resume(study: Study) -> str:
+    return f"go on with it: `experiments resume {study.folder.name}`"
 
 
 def states(study: Study) -> Iterator[Finding]:
@@ -161,9 +171,7 @@ def one_seed(study: Study) -> Iterator[Finding]:
     elif study.takes_options and not tested and not study.running and not study.completed.empty:
         advice = f"confirm the best trial on test: --confirm {confirm} --seeds {seeds}"
         if dig((dicts(study.record.get("sessions")) or [{}])[-1], "ended_by") == "deadline":
-            advice = (
-                f"the deadline came before: go on with `experiments resume {study.folder.name}`"
-            )
+            advice = f"the deadline came before: {_resume(study)}"
         yield Finding(
             PROBLEM,
             "no finalist was tested: the best validation score is the luckiest of many",
