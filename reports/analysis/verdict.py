@@ -16,7 +16,7 @@ from reports.analysis.recommended import recommended
 from reports.analysis.row_scores import estimate_over_examples
 from reports.analysis.task import task_of
 from reports.analysis.test_predictions import test_predictions
-from reports.statistics.estimates import Estimate, accuracy, mean
+from reports.statistics.estimates import Estimate, accuracy, bounded, mean
 from reports.study.metrics import reported_on_test
 from reports.study.study import Study
 
@@ -140,7 +140,7 @@ def estimate(
     """
     if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
         return accuracy(scores, num_images, is_correct)
-    return mean(scores)
+    return bounded(mean(scores), metric)
 
 
 def _has(finalist: dict[str, Any], metric: str) -> bool:
@@ -151,7 +151,8 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
     if task_of(study) in (Targets.LABELS, Targets.VALUES):
-        return estimate_over_examples(study, finalist, scores) or mean(scores)
+        found = estimate_over_examples(study, finalist, scores) or mean(scores)
+        return bounded(found, metric)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))

@@ -154,21 +154,20 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
 
 
 def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
+    """Returns the tile of the test score: a proportion as per cent, any other as a score."""
     if not answer.tests:
         return (words(study.objective), shown(answer.score), "not confirmed on test")
     test, metric = answer.tests[0][1], answer.test_metric
     seeds = plural(test.count, "seed")
-    interval = f"{_figure(test.low, metric)} to {_figure(test.high, metric)}, {seeds}"
+    is_share = is_proportion(metric) and 0 <= test.mean <= 1
+    low, mean, high = (
+        f"{value:.2%}" if is_share else shown(value) for value in (test.low, test.mean, test.high)
+    )
     return (
         f"test {words(metric)}",
-        _figure(test.mean, metric),
-        interval if test.has_interval else f"{seeds}: no interval",
+        mean,
+        f"{low} to {high}, {seeds}" if test.has_interval else f"{seeds}: no interval",
     )
-
-
-def _figure(value: float, metric: str) -> str:
-    """Returns a proportion as per cent, any other value as a score."""
-    return f"{value:.2%}" if is_proportion(metric) and 0 <= value <= 1 else shown(value)
 
 
 def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:

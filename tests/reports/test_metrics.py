@@ -136,6 +136,20 @@ def test_f1_is_what_was_asked_and_what_is_shown(tmp_path: Path) -> None:
     assert "a test f1 score of" in verdict_sentence(study, answer)
 
 
+def test_an_f1_score_has_no_interval_above_1(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(8, objective=F1, num_seeds=2))
+    path = folder / "artifacts" / "finalists.json"
+    records = json.loads(path.read_text())
+    for run, value in zip(records[0]["runs"], (0.96, 0.97), strict=True):
+        run["test"]["f1_score"] = value
+    path.write_text(json.dumps(records))
+    study = load_study(folder)
+    answer = verdict(study)
+    assert tiles(study, answer)[0][1:] == ("96.50%", "90.15% to 100.00%, 2 seeds")
+    assert "interval 0.9015 to 1" in verdict_sentence(study, answer)
+    assert "1.02" not in verdict_sentence(study, answer)
+
+
 def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(8, name="f1", objective=F1))
     runs = load_study(folder).finalists[0]["runs"]
