@@ -144,6 +144,15 @@ def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
         run["score"] = value
     path.write_text(json.dumps(records))
     assert "12 trials are as good as the best but for luck" in titles(folder)
+    study = json.loads((folder / "study.json").read_text())
+    study["config"]["seeds"] = 4
+    (folder / "study.json").write_text(json.dumps(study))
+    advised = [f.advice for f in health(load_study(folder)) if "but for luck" in f.title]
+    assert advised == ["confirm more of them over seeds: --confirm 5 --seeds 4"]
+    ranking = records[0]["runs"]
+    others = [{"trial_id": f"{i:02}", "runs": [], "ranking": ranking} for i in range(4)]
+    path.write_text(json.dumps([*records, *others]))  # five were confirmed
+    assert "but for luck (" not in titles(folder)
 
 
 def test_stopping_is_judged_from_twenty_trials_on(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from reports.study.study import Study
 _A_FEW = 3  # trials per hyperparameter; with fewer, a budget can't be judged
 _LUCK = 0.02  # level; the noise of seeds is itself estimated from few trainings
 _MANY = 200  # trials, beyond which more are not advised
+_MOST_CONFIRMED = 5  # trials that are advised to be confirmed
 _MOST_SEEN = 10  # best trials whose executions give the noise of seeds
 
 
@@ -186,9 +187,9 @@ def close(study: Study) -> Iterator[Finding]:
         return
     distance = noise.apart()
     equal = num_close(scores, distance)
+    wanted, seeds = min(equal, _MOST_CONFIRMED), max(3, option(study, "seeds"))
     confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
-    if equal > max(confirmed, 1):
-        wanted, seeds = min(equal, 5), max(3, option(study, "seeds"))
+    if wanted > max(confirmed, 1):
         rows = f"{noun_of(study)}s"
         luck = f"seeds and {rows}" if math.isfinite(noise.images) else "seeds"
         luck = luck if math.isfinite(noise.seeds) else f"{rows} alone, that of seeds not counted"
