@@ -134,6 +134,17 @@ def test_curves_that_an_earlier_limit_cut_were_not_ended_by_patience(tmp_path: P
     assert "had stopped improving" not in said
 
 
+def test_a_choice_that_always_fails_is_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(24, num_failed=6))
+    for number in range(24):
+        path = folder / f"trial_{number:02}" / "trial.json"
+        record = json.loads(path.read_text())
+        record["hyperparameters"]["values"]["batch_norm"] = number >= 18  # no other has ended well
+        path.write_text(json.dumps(record))
+    [advice] = [f.advice for f in health(load_study(folder)) if "failed with cause" in f.title]
+    assert advice.endswith("all of them have batch norm yes")
+
+
 def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
     plan = Synthetic(12, name="seeds", num_failed=0)
     folder = write_study(tmp_path, plan)

@@ -12,7 +12,7 @@ from experiments.record.reading import as_number, clean, dicts, dig
 from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.plain_advice import advised, untested
-from reports.analysis.shared import axes_of
+from reports.analysis.shared import axes_in
 from reports.statistics.spans import one_group_p, span_p
 from reports.study.study import Study
 
@@ -91,7 +91,7 @@ def _where_failures_are(study: Study, cause: str) -> str:
         axis.name: [text(v) for v in ended[axis.name]]
         if axis.labels
         else ended[axis.name].to_numpy(dtype=float)
-        for axis in axes_of(study)
+        for axis in axes_in(study, ended, study.searched)
     }
     found = where_all_are(columns, failed.to_numpy(dtype=bool))
     return "" if found is None else f"all of them have {words(found[0])} {found[1]}"
