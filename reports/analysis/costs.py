@@ -16,6 +16,7 @@ from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.task import noun_of
 from reports.statistics.estimates import Estimate, wilson
+from reports.study.metrics import is_share_of_images
 from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ class Costed:
 
     @property
     def is_share(self) -> bool:
-        """Whether scores are accuracies, whose differences are told in points."""
+        """Whether scores are accuracies of any kind, whose differences are told in points."""
         return self.metric.endswith("accuracy")
 
     def is_alike(self, first: int, second: int) -> bool:
@@ -155,9 +156,9 @@ def _arm_costs(arm: Arm) -> dict[str, float]:
 
 
 def _on_validation(study: Study, value: float) -> Estimate:
-    """Returns a validation score; an accuracy with Wilson's interval, of other images."""
+    """Returns a validation score; a share of images with Wilson's interval, of other images."""
     size = as_number(dig(study.record, "dataset", "counts", "validation"))
-    if not (study.objective.endswith("accuracy") and 0 <= value <= 1 and size >= 1):
+    if not (is_share_of_images(study.objective) and 0 <= value <= 1 and size >= 1):
         return Estimate(value, math.nan, math.nan, 1, "none")
     low, high = wilson(round(value * size), int(size))
     return Estimate(value, low, high, 1, "rows")

@@ -17,7 +17,7 @@ from reports.analysis.row_scores import estimate_over_examples
 from reports.analysis.task import task_of
 from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, bounded, mean
-from reports.study.metrics import reported_on_test
+from reports.study.metrics import base_name, is_share_of_images, reported_on_test
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ def estimate(
     metric: str = "accuracy",
     is_correct: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate:
-    """Estimates a test score from one score per seed; an accuracy as a share of the images.
+    """Estimates a test score from one score per seed; a share of the images as one.
 
     The spread of other metrics over images is not recorded: their interval is for these images.
     """
-    if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
+    if is_share_of_images(metric) and all(0 <= score <= 1 for score in scores):
         return accuracy(scores, num_images, is_correct)
     return bounded(mean(scores), metric)
 
@@ -158,6 +158,7 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
+    whole = whole and base_name(metric) in ("accuracy", "acc")  # top-k counts others as right too
     is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
     return estimate(scores, size, metric, is_correct)
 
