@@ -22,6 +22,7 @@ from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
 from reports.figures._render import picture, render
+from reports.page.embedded import trials_json
 from reports.page.report import environment
 from reports.page.sections import SECTIONS
 from search_spaces.mnist_cnn import MnistCnn
@@ -283,6 +284,14 @@ def test_an_interrupted_study_is_not_said_to_run(tmp_path: Path) -> None:
     text = write_report(folder).read_text(encoding="utf-8")
     assert "interrupted before it ended" in text
     assert "still running" not in text
+
+
+def test_trials_in_the_page_keep_small_numbers(synthetic: Study) -> None:
+    times = [1_700_000_009.25, *synthetic.trials["ended"][1:]]
+    trials = synthetic.trials.assign(score=3.456789e-8, ended=times)
+    embedded = json.loads(trials_json(replace(synthetic, trials=trials)))["trials"]
+    row = dict(zip(embedded["columns"], embedded["rows"][0], strict=True))
+    assert (row["score"], row["ended"]) == (3.456789e-8, times[0])
 
 
 def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:
