@@ -15,8 +15,10 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
+from experiments.record.formatting import duration
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
+from reports.analysis.facts import facts
 from reports.analysis.health import health
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
@@ -284,6 +286,22 @@ def test_an_interrupted_study_is_not_said_to_run(tmp_path: Path) -> None:
     text = write_report(folder).read_text(encoding="utf-8")
     assert "interrupted before it ended" in text
     assert "still running" not in text
+
+
+def test_a_pause_after_a_killed_session_is_no_time_spent(synthetic: Study) -> None:
+    ends = synthetic.trials["ended"]
+    start = ends.max() + 86_400
+    sessions = [{"started": ends.iloc[0] - 9}, {"started": start, "ended": start + 60}]
+
+    def took(sessions: list[dict[str, float]]) -> str:
+        record = synthetic.record | {"sessions": sessions}
+        return dict(facts(replace(synthetic, record=record)))["took"]
+
+    expected = duration(float(ends.max() - ends.iloc[0] + 69))
+    said = ", those that were killed up to the end of their last trial"
+    assert took(sessions) == f"{expected} in 2 sessions{said}"
+    sessions[0]["started"] = ends.max() + 1  # killed before a trial had ended
+    assert took(sessions) == "not known: of 2 sessions 1 had no end"
 
 
 def test_trials_in_the_page_keep_small_numbers(synthetic: Study) -> None:
