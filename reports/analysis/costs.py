@@ -22,7 +22,7 @@ from reports.study.study import Study, computed_once
 _Array = npt.NDArray[np.float64]
 PARAMETERS, FLOPS, LATENCY, FEATURES = "parameters", "FLOPs", "latency", "features"
 COSTS = (PARAMETERS, FLOPS, LATENCY, FEATURES)
-_PHONE = (LATENCY, FLOPS, PARAMETERS)  # the first that is known is what a phone has little of
+_PHONE = (LATENCY, FLOPS, PARAMETERS)  # what a phone has little of, the least first
 _NONE = Estimate(math.nan, math.nan, math.nan, 0, "none")
 
 
@@ -196,9 +196,15 @@ def _costed(
 def phone_sentence(costed: Costed) -> str:
     """Says which network to take where little can be spent: the knee, and what it loses.
 
-    Of networks that a test can't tell from the best, the cheapest is named too.
+    It goes by the first cost that all networks have; else by the first that is known, and names
+    those without it. Of networks that a test can't tell from the best, the cheapest is named too.
     """
-    cost = next(cost for cost in (*_PHONE, FEATURES) if cost in costed.costs)
+    known = [cost for cost in (*_PHONE, FEATURES) if cost in costed.costs]
+    cost = next((c for c in known if np.isfinite(costed.costs[c]).all()), known[0])
+    lacking = [costed.names[i] for i in np.flatnonzero(np.isnan(costed.costs[cost]))]
+    without = (
+        f" Left out without a recorded {_less(cost)}: {listed(lacking, 8)}." if lacking else ""
+    )
     front = costed.fronts[cost]
     best, knee = int(front.members[0]), front.knee
     if len(front.members) == 1:
@@ -216,7 +222,7 @@ def phone_sentence(costed: Costed) -> str:
         )
     else:
         answer = f"{_against(costed, cost, knee, best)}: the knee"
-    return f"On a phone: {answer}.{_equal_but_cheaper(costed, cost, best, knee)}"
+    return f"On a phone: {answer}.{_equal_but_cheaper(costed, cost, best, knee)}{without}"
 
 
 def _against(costed: Costed, cost: str, place: int, best: int) -> str:
