@@ -30,7 +30,8 @@ class Gain:
 
     Args:
         estimate: Best minus default; positive is better.
-        split: `test` (both trained again over seeds) or `validation` (one trial each).
+        split: `test` (both trained again over seeds) or `validation` (one trial each;
+            `estimate.count` trainings).
         default: The default's own score.
     """
 
@@ -192,7 +193,8 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
         return None
     sign = 1 if study.direction == "max" else -1
     gap_value = sign * float(best["score"] - row["score"])
-    return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
+    count = max(1, min(len(best["scores"]), len(row["scores"])))
+    return Gain(Estimate(gap_value, math.nan, math.nan, count, "none"), "validation", row["score"])
 
 
 def _gain_on_test(study: Study, best: Any) -> Gain | None:

@@ -184,7 +184,8 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
         gained = shown(gap.mean, signed=True)
         if study.direction == "min" and split != "test":  # a gain is a fall there
             gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
-        return label, gained, f"{on}, one training each: no interval"
+        each = "one training" if gap.count == 1 else plural(gap.count, "training")
+        return label, gained, f"{on}, {each} each: no interval"
     interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
     return label, shown(gap.mean, signed=True), f"{interval} {on}"
 
