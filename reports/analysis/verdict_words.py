@@ -31,7 +31,7 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     front = study_front(study)
     asides = (
         (answer.num_pruned, "stopped early"),
-        (_num_ahead(study, answer), "of fewer epochs ahead"),
+        (_num_ahead(study, answer), "of fewer epochs scored better"),
     )
     aside = ", ".join(f"{count:,} {what}" for count, what in asides if count)
     aside = f" ({aside})" if aside else ""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 
 from experiments.record import trial_index as index
+from experiments.record.objective import Objective
 from experiments.studies.status import status_text
 from reports import load_study
+from reports.analysis.study_front import study_front
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.page.listing import full_summary, quick_summary, studies_table
@@ -203,10 +206,15 @@ def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
     shorten(folder, fewer, 0.98)
     study = load_study(folder)
     assert study.ranked["trial_id"].tolist()[0::5] == [best, early]
-    assert "(2 of fewer epochs ahead)" in verdict_sentence(study, verdict(study))
+    assert "(2 of fewer epochs scored better)" in verdict_sentence(study, verdict(study))
     quick = quick_summary(folder, read_record(folder), index.scan(folder))
     assert quick is not None
     assert quick.trial == full_summary(folder).trial == best
+    several = replace(study, objectives=(*study.objectives, Objective("params", "min")))
+    front = study_front(several)
+    assert front is not None
+    assert front.ids[0] == fewer  # and none of an early round, as for finalists
+    assert early not in front.ids
 
 
 _LOADED = """
