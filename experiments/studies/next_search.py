@@ -82,7 +82,7 @@ def _toml(name: str, options: dict[str, Any], findings: list[Finding]) -> str:
         fix |= {k: v for k, v in finding.fix.items() if k not in fix}
     lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]
     wanted = {k: v for finding in findings for k, v in finding.ranges.items()}
-    ranges |= {k: v for k, v in wanted.items() if k not in fix}
+    ranges = {k: v for k, v in (ranges | wanted).items() if k not in fix}
     for title, table in (("fix", fix), ("ranges", ranges), ("settings", settings)):
         if table:
             lines += ["", f"[{title}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]

@@ -16,12 +16,13 @@ from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.task import noun_of
 from reports.statistics.estimates import Estimate, wilson
+from reports.study.metrics import is_share_of_images
 from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
 PARAMETERS, FLOPS, LATENCY, FEATURES = "parameters", "FLOPs", "latency", "features"
 COSTS = (PARAMETERS, FLOPS, LATENCY, FEATURES)
-_PHONE = (LATENCY, FLOPS, PARAMETERS)  # the first that is known is what a phone has little of
+_PHONE = (LATENCY, FLOPS, PARAMETERS)  # what a phone has little of, the least first
 _NONE = Estimate(math.nan, math.nan, math.nan, 0, "none")
 
 
@@ -55,7 +56,7 @@ class Costed:
 
     @property
     def is_share(self) -> bool:
-        """Whether scores are accuracies, whose differences are told in points."""
+        """Whether scores are accuracies of any kind, whose differences are told in points."""
         return self.metric.endswith("accuracy")
 
     def is_alike(self, first: int, second: int) -> bool:
@@ -88,7 +89,7 @@ def trial_costs(trials: pd.DataFrame) -> dict[str, _Array]:
 @computed_once
 def best_by_base(study: Study) -> pd.DataFrame:
     """Returns the best completed trial of each base, best first, with its `base_label`."""
-    done = study.completed
+    done = study.ranked
     labels = [base_label(row) for row in done.to_dict("records")]
     labelled = done.assign(base_label=pd.Series(labels, index=done.index, dtype=object))
     return labelled[labelled["base_label"].notna()].drop_duplicates("base_label")
@@ -136,10 +137,10 @@ def costs_of_arms(comparison: Comparison) -> Costed | None:
 
 
 def _searched(arm: Arm) -> Estimate:
-    """Returns an arm's best validation score, with the interval of other images."""
+    """Returns the validation score of an arm's network, with the interval of other images."""
     if arm.searches:
         return _NONE
-    scores = arm.completed["score"]
+    scores = arm.completed.loc[arm.completed["trial_id"] == arm.trial_id, "score"]
     return _on_validation(arm.study, float(scores.iloc[0])) if len(scores) else _NONE
 
 
@@ -155,9 +156,9 @@ def _arm_costs(arm: Arm) -> dict[str, float]:
 
 
 def _on_validation(study: Study, value: float) -> Estimate:
-    """Returns a validation score; an accuracy with Wilson's interval, of other images."""
+    """Returns a validation score; a share of images with Wilson's interval, of other images."""
     size = as_number(dig(study.record, "dataset", "counts", "validation"))
-    if not (study.objective.endswith("accuracy") and 0 <= value <= 1 and size >= 1):
+    if not (is_share_of_images(study.objective) and 0 <= value <= 1 and size >= 1):
         return Estimate(value, math.nan, math.nan, 1, "none")
     low, high = wilson(round(value * size), int(size))
     return Estimate(value, low, high, 1, "rows")
@@ -195,9 +196,15 @@ def _costed(
 def phone_sentence(costed: Costed) -> str:
     """Says which network to take where little can be spent: the knee, and what it loses.
 
-    Of networks that a test can't tell from the best, the cheapest is named too.
+    It goes by the first cost that all networks have; else by the first that is known, and names
+    those without it. Of networks that a test can't tell from the best, the cheapest is named too.
     """
-    cost = next(cost for cost in (*_PHONE, FEATURES) if cost in costed.costs)
+    known = [cost for cost in (*_PHONE, FEATURES) if cost in costed.costs]
+    cost = next((c for c in known if np.isfinite(costed.costs[c]).all()), known[0])
+    lacking = [costed.names[i] for i in np.flatnonzero(np.isnan(costed.costs[cost]))]
+    without = (
+        f" Left out without a recorded {_less(cost)}: {listed(lacking, 8)}." if lacking else ""
+    )
     front = costed.fronts[cost]
     best, knee = int(front.members[0]), front.knee
     if len(front.members) == 1:
@@ -215,7 +222,7 @@ def phone_sentence(costed: Costed) -> str:
         )
     else:
         answer = f"{_against(costed, cost, knee, best)}: the knee"
-    return f"On a phone: {answer}.{_equal_but_cheaper(costed, cost, best, knee)}"
+    return f"On a phone: {answer}.{_equal_but_cheaper(costed, cost, best, knee)}{without}"
 
 
 def _against(costed: Costed, cost: str, place: int, best: int) -> str:

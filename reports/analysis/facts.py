@@ -32,7 +32,7 @@ YES, PARTLY, NO = "yes", "partly", "no"
 def facts(study: Study) -> list[tuple[str, str]]:
     """Returns how a study was run: `(label, text)` of each recorded fact."""
     told = [
-        *_facts(study.record, noun_of(study)),
+        *_facts(study, noun_of(study)),
         ("test split", opened_words(study)),
         ("looks", _looks(study)),
     ]
@@ -44,7 +44,8 @@ def _looks(study: Study) -> str:
     return f"{plural(found, 'comparison')} looked at tested trainings" if found else ""
 
 
-def _facts(record: dict[str, Any], noun: str) -> Iterator[tuple[str, str]]:
+def _facts(study: Study, noun: str) -> Iterator[tuple[str, str]]:
+    record = study.record
     config, dataset = as_dict(record.get("config")), as_dict(record.get("dataset"))
     environment = as_dict(record.get("environment"))
     yield "space", f"{config.get('space', '')} on {dataset.get('name', '')}" if config else ""
@@ -53,7 +54,7 @@ def _facts(record: dict[str, Any], noun: str) -> Iterator[tuple[str, str]]:
     label = "objectives" if len(stated) > 1 else "objective"
     yield label, "; ".join(", ".join(str(v) for v in o.values()) for o in stated)
     yield "budget", _budget(config)
-    yield "took", _took(record)
+    yield "took", _took(study)
     yield "seed", _said(config.get("seed"))
     yield f"{noun}s", split_sizes(dataset)
     yield "splits", _splits(config, dataset, noun)
@@ -126,16 +127,30 @@ def _counted(count: object, noun: str) -> str:
     return plural(known, noun) if known >= 0 else f"{clean(count)} {noun}s"
 
 
-def _took(record: dict[str, Any]) -> str:
-    sessions = dicts(record.get("sessions"))
-    stretches = [
-        as_number(s.get("ended", s.get("stopped"))) - as_number(s.get("started")) for s in sessions
-    ]
-    if len(sessions) < 2 or math.isnan(sum(stretches)):  # a killed session has no end
-        stretches = [as_number(record.get("ended")) - as_number(record.get("started"))]
-    seconds = sum(stretches)
-    over = f" in {plural(len(sessions), 'session')}" if len(stretches) > 1 else ""
-    return duration(seconds) + over if seconds >= 0 else ""
+def _took(study: Study) -> str:
+    """Adds up the sessions; a pause between two does not count, even if the first was killed."""
+    record, sessions = study.record, dicts(study.record.get("sessions"))
+    whole = as_number(record.get("ended")) - as_number(record.get("started"))
+    starts = [as_number(session.get("started")) for session in sessions]
+    ends = [as_number(session.get("ended", session.get("stopped"))) for session in sessions]
+    killed = [i for i, end in enumerate(ends) if math.isnan(end)]
+    if len(sessions) < 2 or math.isnan(sum(starts)):
+        return duration(whole) if whole >= 0 else ""
+    if study.running and not study.interrupted:
+        return ""
+    for i in killed:
+        ends[i] = _last_end(study, starts[i], [*starts, math.inf][i + 1])
+    seconds = sum(ends) - sum(starts)
+    if math.isnan(seconds):
+        return f"not known: of {len(sessions)} sessions {len(killed)} had no end"
+    counted = ", those that were killed up to the end of their last trial" if killed else ""
+    return f"{duration(seconds)} in {len(sessions)} sessions{counted}" if seconds >= 0 else ""
+
+
+def _last_end(study: Study, start: float, following: float) -> float:
+    """Returns when the last trial of a session ended; NaN where none did."""
+    ended = study.trials["ended"]
+    return float(ended[(ended > start) & (ended < following)].max())
 
 
 def class_weights(record: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from experiments.record.front import Front, arrivals, front_of
 from experiments.record.objective import Objective, described
+from reports.study.fidelity import EARLY
 from reports.study.study import Study, computed_once
 
 # objective -> columns of `Study.trials` that add up to it; others are columns themselves
@@ -20,7 +21,8 @@ class StudyFront:
 
     Args:
         objectives: Of the study; the first ranks trials.
-        trials: Completed trials, best first by the first objective.
+        trials: Completed trials, best first by the first objective, without those of early rounds
+            of Hyperband.
         values: `(num_completed, num_objectives)`.
         front: Positions among them.
     """
@@ -62,7 +64,8 @@ def study_front(study: Study) -> StudyFront | None:
     """Returns the front of a study, computed once; `None` for one objective or without trials."""
     if len(study.objectives) < 2 or study.completed.empty:
         return None
-    done = study.completed
+    is_early = study.completed["trial_id"].map(study.handicaps) == EARLY
+    done = study.completed[~is_early]
     values = np.column_stack([value_of_trials(study, done, o.name) for o in study.objectives])
     front = front_of(values.tolist(), study.objectives)
     return StudyFront(study.objectives, done, values, front) if len(front.members) else None

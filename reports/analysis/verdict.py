@@ -16,8 +16,8 @@ from reports.analysis.recommended import recommended
 from reports.analysis.row_scores import estimate_over_examples
 from reports.analysis.task import task_of
 from reports.analysis.test_predictions import test_predictions
-from reports.statistics.estimates import Estimate, accuracy, mean
-from reports.study.metrics import reported_on_test
+from reports.statistics.estimates import Estimate, accuracy, bounded, mean
+from reports.study.metrics import base_name, is_share_of_images, reported_on_test
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Gain:
 
     Args:
         estimate: Best minus default; positive is better.
-        split: `test` (both trained again over seeds) or `validation` (one trial each).
+        split: `test` (both trained again over seeds) or `validation` (one trial each;
+            `estimate.count` trainings).
         default: The default's own score.
     """
 
@@ -134,13 +135,13 @@ def estimate(
     metric: str = "accuracy",
     is_correct: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate:
-    """Estimates a test score from one score per seed; an accuracy as a share of the images.
+    """Estimates a test score from one score per seed; a share of the images as one.
 
     The spread of other metrics over images is not recorded: their interval is for these images.
     """
-    if metric.endswith("accuracy") and all(0 <= score <= 1 for score in scores):
+    if is_share_of_images(metric) and all(0 <= score <= 1 for score in scores):
         return accuracy(scores, num_images, is_correct)
-    return mean(scores)
+    return bounded(mean(scores), metric)
 
 
 def _has(finalist: dict[str, Any], metric: str) -> bool:
@@ -151,12 +152,14 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
     if task_of(study) in (Targets.LABELS, Targets.VALUES):
-        return estimate_over_examples(study, finalist, scores) or mean(scores)
+        found = estimate_over_examples(study, finalist, scores) or mean(scores)
+        return bounded(found, metric)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
+    whole = whole and base_name(metric) in ("accuracy", "acc")  # top-k counts others as right too
     is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
     return estimate(scores, size, metric, is_correct)
 
@@ -175,8 +178,8 @@ def _is_objective(study: Study, name: str) -> bool:
 
 
 def _is_exported(study: Study, best: Any) -> bool:
-    """Whether the exported model is the recommended trial's; with one objective it always is."""
-    return len(study.objectives) < 2 or [best["trial_id"]] == [
+    """Whether the exported model, of the first finalist, is the recommended trial's."""
+    return (len(study.objectives) < 2 and not study.finalists) or [best["trial_id"]] == [
         finalist["trial_id"] for finalist in study.finalists[:1]
     ]
 
@@ -190,7 +193,8 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
         return None
     sign = 1 if study.direction == "max" else -1
     gap_value = sign * float(best["score"] - row["score"])
-    return Gain(Estimate(gap_value, math.nan, math.nan, 1, "none"), "validation", row["score"])
+    count = max(1, min(len(best["scores"]), len(row["scores"])))
+    return Gain(Estimate(gap_value, math.nan, math.nan, count, "none"), "validation", row["score"])
 
 
 def _gain_on_test(study: Study, best: Any) -> Gain | None:

@@ -29,13 +29,18 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
     if study.is_plain and is_unusual(study.objective, study.direction):
         return either_way(study)
     front = study_front(study)
-    stopped = f" ({answer.num_pruned:,} stopped early)" if answer.num_pruned else ""
+    asides = (
+        (answer.num_pruned, "stopped early"),
+        (_num_ahead(study, answer), "of fewer epochs scored better"),
+    )
+    aside = ", ".join(f"{count:,} {what}" for count, what in asides if count)
+    aside = f" ({aside})" if aside else ""
     text = (
         front_sentence(front)
         if front is not None
         else (
             f"Train the network of trial {answer.trial_id}, {_chosen(study, answer)} "
-            f"{plural(answer.num_completed, 'completed trial')}{stopped} with "
+            f"{plural(answer.num_completed, 'completed trial')}{aside} with "
             f"{article(words(study.objective))} of {shown(answer.score)}"
         )
     )
@@ -55,6 +60,14 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
         f"{shown(test.mean)} ({covered(test, answer.test_size, noun_of(study))}){_baseline(study)}."
     )
+
+
+def _num_ahead(study: Study, answer: Verdict) -> int:
+    """Counts trials that had fewer epochs than the recommended one and a better score."""
+    scores = study.completed.set_index("trial_id")["score"]
+    fewer = scores[scores.index.isin(list(study.handicaps))]
+    gains = (fewer - answer.score) * (1 if study.direction == "max" else -1)
+    return int((gains > 0).sum())
 
 
 def _replaces_knee(study: Study, tested: str) -> bool:
@@ -141,21 +154,20 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
 
 
 def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
+    """Returns the tile of the test score: a proportion as per cent, any other as a score."""
     if not answer.tests:
         return (words(study.objective), shown(answer.score), "not confirmed on test")
     test, metric = answer.tests[0][1], answer.test_metric
     seeds = plural(test.count, "seed")
-    interval = f"{_figure(test.low, metric)} to {_figure(test.high, metric)}, {seeds}"
+    is_share = is_proportion(metric) and 0 <= test.mean <= 1
+    low, mean, high = (
+        f"{value:.2%}" if is_share else shown(value) for value in (test.low, test.mean, test.high)
+    )
     return (
         f"test {words(metric)}",
-        _figure(test.mean, metric),
-        interval if test.has_interval else f"{seeds}: no interval",
+        mean,
+        f"{low} to {high}, {seeds}" if test.has_interval else f"{seeds}: no interval",
     )
-
-
-def _figure(value: float, metric: str) -> str:
-    """Returns a proportion as per cent, any other value as a score."""
-    return f"{value:.2%}" if is_proportion(metric) and 0 <= value <= 1 else shown(value)
 
 
 def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
@@ -172,7 +184,8 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
         gained = shown(gap.mean, signed=True)
         if study.direction == "min" and split != "test":  # a gain is a fall there
             gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
-        return label, gained, f"{on}, one training each: no interval"
+        each = "one training" if gap.count == 1 else plural(gap.count, "training")
+        return label, gained, f"{on}, {each} each: no interval"
     interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
     return label, shown(gap.mean, signed=True), f"{interval} {on}"
 

@@ -16,7 +16,7 @@ from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
 from reports.statistics.effects import LEVEL, Effect, effects
-from reports.statistics.estimates import mean
+from reports.statistics.estimates import bounded, mean
 from reports.statistics.wide import far_worse, is_wide
 from reports.study.study import Study
 
@@ -219,7 +219,9 @@ def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
                     ax, numbers[which].tolist(), (index + spread)[which], scores[which], color
                 )
         if drawn.any():
-            _mean(ax, index + 0.28, _near(group.drawn_scores, limit, info.direction))
+            _mean(
+                ax, index + 0.28, _near(group.drawn_scores, limit, info.direction), info.objective
+            )
     size = 7.0 if len(groups) > 3 else 8.5
     limit = 6 if len(groups) > 4 else 12
     ax.set_xticks(range(len(groups)), [_label(g, limit) for g in groups], fontsize=size)
@@ -228,8 +230,8 @@ def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
     ax.set_title(style.label(name), loc="left")
 
 
-def _mean(ax: Axes, x: float, scores: tuple[float, ...]) -> None:
-    estimate = mean(scores)
+def _mean(ax: Axes, x: float, scores: tuple[float, ...], metric: str) -> None:
+    estimate = bounded(mean(scores), metric)
     half = [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
     bars = half if estimate.has_interval else None
     ax.errorbar(x, estimate.mean, yerr=bars, fmt="D", color=style.ORANGE, ms=5, capsize=3)

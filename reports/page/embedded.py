@@ -60,5 +60,7 @@ def _plain(value: object) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
-        return int(value) if value.is_integer() and abs(value) < 1e15 else round(value, 6)
+        if value.is_integer() and abs(value) < 1e15:
+            return int(value)
+        return float(f"{value:.10g}") if abs(value) < 1 else round(value, 6)
     return value

@@ -12,6 +12,7 @@ from experiments.record.formatting import score, without_folder
 from experiments.record.reading import as_dict, as_number, clean, dig
 from experiments.record.trial_index import Scan, Trial, read_compact, scan, status_of
 from reports.analysis.race import winner_of
+from reports.study.fidelity import handicaps, score_of
 from reports.study.load import check_space, damage_refused, load_study, read_finalists, read_record
 from reports.study.metrics import reported_on_test
 
@@ -142,7 +143,8 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     scores = {i: s for i, s in map(_score, sorted(trials, key=_order)) if not math.isnan(s)}
     chosen = winner_of(record, finalists) or ""
     if chosen not in scores:  # the first of equals, as in frames
-        chosen = (max if direction == "max" else min)(scores, key=lambda i: scores[i], default="")
+        last, sign = handicaps(trials), -1 if direction == "max" else 1
+        chosen = min(scores, key=lambda i: (last.get(i, 0), sign * scores[i]), default="")
     starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
@@ -163,9 +165,7 @@ def _order(trial: Trial) -> tuple[float, str]:
 
 
 def _score(trial: Trial) -> tuple[str, float]:
-    trial_id, state, result = trial
-    value = as_number(result.get("score", state.get("score")))
-    return trial_id, value if status_of(trial) == "completed" else math.nan
+    return trial[0], score_of(trial) if status_of(trial) == "completed" else math.nan
 
 
 def _test(objective: str, finalists: list[dict[str, Any]]) -> float:

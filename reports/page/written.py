@@ -1,6 +1,7 @@
 """Reads title and verdict back from a page that was written, of this version or an earlier one."""
 
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,4 +41,5 @@ def read_page(path: Path) -> Written:
 
 def _between(text: str, begin: str, end: str) -> str:
     inside, found, _ = text.partition(begin)[2].partition(end)
-    return clean(" ".join(html.unescape(inside).split()), _MOST_TEXT) if found else ""
+    plain = re.sub(r"</?code>", "`", inside)  # as the sentence was before the page was made
+    return clean(" ".join(html.unescape(plain).split()), _MOST_TEXT) if found else ""

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import scipy  # whose parts are loaded when they are used
+
+from reports.study.metrics import is_proportion
 
 CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
@@ -141,6 +143,14 @@ def mean(scores: Scores) -> Estimate:
         return Estimate(centre, math.nan, math.nan, len(values), "none")
     half = float(values.std(ddof=1)) / math.sqrt(len(values)) * t_quantile(len(values) - 1)
     return Estimate(centre, centre - half, centre + half, len(values), "seeds")
+
+
+def bounded(estimate: Estimate, metric: str) -> Estimate:
+    """Returns the estimate of a metric: a proportion has no interval beyond 0..1."""
+    if not is_proportion(metric) or not 0 <= estimate.mean <= 1:
+        return estimate
+    low, high = (float(np.clip(end, 0.0, 1.0)) for end in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
 
 
 def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:

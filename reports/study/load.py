@@ -23,6 +23,7 @@ from experiments.record.trial_index import (
     scan,
     trial_id_of,
 )
+from reports.study.fidelity import handicaps
 from reports.study.frames import RESERVED, epochs_frame, trials_frame, value_of
 from reports.study.metrics import is_proportion
 from reports.study.study import Study
@@ -124,6 +125,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind
         notes=() if plain is None else plain.notes,
         is_ordered=plain is None or plain.is_ordered,
         end_order=() if plain is None else plain.end_order,
+        handicaps=handicaps(states),
     )
 
 

@@ -11,6 +11,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.notes import Note
 from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, read_json
+from experiments.record.state import INTERRUPTED, state_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ class Study:
         is_ordered: Whether the order in which trials were started is known.
         end_order: Ids of trials in order of their end, where that order is recorded and times are
             not.
+        handicaps: Trials that had fewer epochs than others; see `fidelity.handicaps`.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Study:
     notes: tuple[Note, ...] = ()
     is_ordered: bool = True
     end_order: tuple[str, ...] = ()
+    handicaps: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> StudyFolder:
@@ -107,6 +110,15 @@ class Study:
         """Trials with a score, best first; of equal ones the earlier is first."""
         done = self.trials[(self.trials["status"] == "completed") & self.trials["score"].notna()]
         return done.sort_values("score", ascending=self.direction == "min", kind="stable")
+
+    @cached_property
+    def ranked(self) -> "pd.DataFrame":
+        """Completed trials, best first, but those with fewer epochs after all others.
+
+        Their scores are not comparable with the others'. Finalists are chosen in this order.
+        """
+        place = self.completed["trial_id"].map(lambda trial_id: self.handicaps.get(trial_id, 0))
+        return self.completed.loc[place.sort_values(kind="stable").index]
 
     @cached_property
     def by_end(self) -> "pd.DataFrame":
@@ -153,6 +165,11 @@ class Study:
             return False
         sessions = dicts(self.record.get("sessions"))  # the last one may be an extension
         return "ended" not in (sessions[-1] if sessions else self.record)
+
+    @cached_property
+    def interrupted(self) -> bool:
+        """Whether the search had not ended, and no process goes on with it."""
+        return self.running and state_of(self.folder, self.record).name == INTERRUPTED
 
     @cached_property
     def model(self) -> dict[str, Any] | None:

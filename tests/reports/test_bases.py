@@ -111,6 +111,17 @@ def test_a_front_without_a_knee_is_told_as_it_is(
     assert words in phone_sentence(found)
 
 
+def test_a_network_without_a_cost_is_not_left_out_unnamed(tmp_path: Path) -> None:
+    costs = COSTS | {"Large": (0.95, 900_000, None, None)}
+    found = costs_of_bases(load_study(study_of_bases(tmp_path / "one", costs)))
+    assert found is not None
+    assert "Large, at 1/4.5 of its parameters" in phone_sentence(found)
+    costs |= {"Medium": (0.94, None, 2.0, 5.0), "Small": (0.8, 100_000, 1.0, 2.0)}
+    found = costs_of_bases(load_study(study_of_bases(tmp_path / "two", costs)))
+    assert found is not None
+    assert phone_sentence(found).endswith(" Left out without a recorded latency: Large.")
+
+
 def test_what_nobody_recorded_is_left_out(tmp_path: Path) -> None:
     bare = {name: (*COSTS[name][:2], None, None) for name in NAMES}
     study = load_study(study_of_bases(tmp_path, bare))

@@ -121,6 +121,30 @@ def test_flat_curves_and_scores_say_nothing(tmp_path: Path) -> None:
     assert spoken <= 5  # of 48 chances at 5 % each
 
 
+def test_curves_that_an_earlier_limit_cut_were_not_ended_by_patience(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(12, name="cut", num_epochs=5))
+    assert "still improving at their last epoch" in titles(folder)
+    rewrite(folder, lambda record: record.update(asked={"epochs": 5}))
+    path = folder / "study.json"
+    record = json.loads(path.read_text())
+    record["config"]["max_epochs"] = 20  # by `resume`, without another trial
+    path.write_text(json.dumps(record))
+    said = titles(folder)
+    assert "still improving at their last epoch" in said
+    assert "had stopped improving" not in said
+
+
+def test_a_choice_that_always_fails_is_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(24, num_failed=6))
+    for number in range(24):
+        path = folder / f"trial_{number:02}" / "trial.json"
+        record = json.loads(path.read_text())
+        record["hyperparameters"]["values"]["batch_norm"] = number >= 18  # no other has ended well
+        path.write_text(json.dumps(record))
+    [advice] = [f.advice for f in health(load_study(folder)) if "failed with cause" in f.title]
+    assert advice.endswith("all of them have batch norm yes")
+
+
 def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
     plan = Synthetic(12, name="seeds", num_failed=0)
     folder = write_study(tmp_path, plan)
@@ -131,6 +155,15 @@ def test_close_knows_the_luck_of_seeds(tmp_path: Path) -> None:
         run["score"] = value
     path.write_text(json.dumps(records))
     assert "12 trials are as good as the best but for luck" in titles(folder)
+    study = json.loads((folder / "study.json").read_text())
+    study["config"]["seeds"] = 4
+    (folder / "study.json").write_text(json.dumps(study))
+    advised = [f.advice for f in health(load_study(folder)) if "but for luck" in f.title]
+    assert advised == ["confirm more of them over seeds: --confirm 5 --seeds 4"]
+    ranking = records[0]["runs"]
+    others = [{"trial_id": f"{i:02}", "runs": [], "ranking": ranking} for i in range(4)]
+    path.write_text(json.dumps([*records, *others]))  # five were confirmed
+    assert "but for luck (" not in titles(folder)
 
 
 def test_stopping_is_judged_from_twenty_trials_on(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import pandas as pd
 import pytest
 
 from experiments.record import trial_index as index
+from experiments.record.objective import Objective
 from experiments.studies.status import status_text
 from reports import load_study
+from reports.analysis.study_front import study_front
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import verdict_sentence
 from reports.page.listing import full_summary, quick_summary, studies_table
 from reports.study.load import read_record
 from tests.reports.synthetic import Synthetic, write_study
@@ -180,6 +185,36 @@ def test_the_list_says_what_verdicts_say(tmp_path: Path) -> None:
         "study", "size", "what", "method", "trials", "objective", "best", "test", "started",
     ]  # fmt: skip
     assert "0 + 4 failed" in next(line for line in lines if line.startswith("failed"))
+
+
+def shorten(folder: Path, trial_id: str, score: float, **values: int) -> None:
+    """Gives a trial a score and fewer epochs: by an earlier limit, or a round of Hyperband."""
+    path = folder / f"trial_{trial_id}"
+    state = json.loads((path / "trial.json").read_text())
+    state["hyperparameters"]["values"] |= {f"tuner/{name}": v for name, v in values.items()}
+    change(path / "trial.json", hyperparameters=state["hyperparameters"], score=score)
+    change(path / "result.json", score=score, asked={"epochs": 2})
+
+
+def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(6, num_failed=0, num_seeds=0))
+    for path in folder.glob("trial_*/result.json"):
+        change(path, asked={"epochs": 5})
+    best = str(load_study(folder).completed["trial_id"].iloc[0])
+    early, fewer = [i for i in ("0", "1", "2") if i != best][:2]
+    shorten(folder, early, 0.99, round=0, bracket=1)
+    shorten(folder, fewer, 0.98)
+    study = load_study(folder)
+    assert study.ranked["trial_id"].tolist()[0::5] == [best, early]
+    assert "(2 of fewer epochs scored better)" in verdict_sentence(study, verdict(study))
+    quick = quick_summary(folder, read_record(folder), index.scan(folder))
+    assert quick is not None
+    assert quick.trial == full_summary(folder).trial == best
+    several = replace(study, objectives=(*study.objectives, Objective("params", "min")))
+    front = study_front(several)
+    assert front is not None
+    assert front.ids[0] == fewer  # and none of an early round, as for finalists
+    assert early not in front.ids
 
 
 _LOADED = """

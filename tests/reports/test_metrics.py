@@ -11,7 +11,7 @@ from experiments.record.formatting import article, compact, score
 from reports import Study, load_study
 from reports.analysis.facts import checklist
 from reports.analysis.health import health
-from reports.analysis.verdict import verdict
+from reports.analysis.verdict import estimate, estimate_of, verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence, winner_on_test_words
 from reports.figures import figures
 from reports.figures._style import distinct
@@ -134,6 +134,35 @@ def test_f1_is_what_was_asked_and_what_is_shown(tmp_path: Path) -> None:
     assert tiles(study, answer)[0][0] == "test f1 score"
     assert tiles(study, answer)[0][1].endswith("%")
     assert "a test f1 score of" in verdict_sentence(study, answer)
+
+
+def test_only_what_counts_images_has_an_interval_over_images(tmp_path: Path) -> None:
+    scores, is_right = (0.95, 0.96), np.ones((2, 200), dtype=bool)
+    assert estimate(scores, 200, "balanced_accuracy", is_right).kind == "seeds"
+    assert estimate(scores, 200, "sparse_top_k_categorical_accuracy").kind == "both"
+    folder = write_study(tmp_path, Synthetic(8, num_seeds=2))
+    path = folder / "artifacts" / "finalists.json"
+    records = json.loads(path.read_text())
+    for run, value in zip(records[0]["runs"], scores, strict=True):
+        run["test"]["balanced_accuracy"] = value
+    path.write_text(json.dumps(records))
+    [finalist] = (study := load_study(folder)).finalists
+    assert estimate_of(study, finalist, "balanced_accuracy").kind == "seeds"
+    assert estimate_of(study, finalist, "accuracy").kind == "both"
+
+
+def test_an_f1_score_has_no_interval_above_1(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(8, objective=F1, num_seeds=2))
+    path = folder / "artifacts" / "finalists.json"
+    records = json.loads(path.read_text())
+    for run, value in zip(records[0]["runs"], (0.96, 0.97), strict=True):
+        run["test"]["f1_score"] = value
+    path.write_text(json.dumps(records))
+    study = load_study(folder)
+    answer = verdict(study)
+    assert tiles(study, answer)[0][1:] == ("96.50%", "90.15% to 100.00%, 2 seeds")
+    assert "interval 0.9015 to 1" in verdict_sentence(study, answer)
+    assert "1.02" not in verdict_sentence(study, answer)
 
 
 def test_the_end_of_a_search_names_the_metric_that_was_asked_for(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.page import following, overview
 from reports.page.report import write_report
+from reports.page.written import read_page
 from tests.reports.synthetic import Synthetic, write_study
 from tests.reports.test_browser import CHROMIUM, HOSTILE, browse
 
@@ -129,6 +130,11 @@ def test_comparisons_are_linked_with_their_verdict(tmp_path: Path) -> None:
         assert f'<a href="{place}/compare-first-vs-second.html"><bdi>first against second' in page
     assert "2 comparisons on test images" in page
     assert page.partition('id="comparisons"')[2].count("Not separable") == 2
+    said = tmp_path / "pages" / "compare-first-vs-second.html"
+    code = "Run <code>experiments &lt;search&gt;</code>: Not separable"
+    said.write_text(said.read_text().replace("Not separable", code))
+    assert read_page(said).verdict.startswith("Run `experiments <search>`: Not separable")
+    assert code in written(tmp_path)
 
 
 def test_an_empty_folder_says_how_to_begin_and_none_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,10 @@ def test_a_trial_of_defaults_is_recognised(tmp_path: Path) -> None:
     gain = verdict(study).gain
     assert gain is not None
     assert (gain.default, gain.estimate.mean) == (2.0, 1.0)
+    assert tiles(study, verdict(study))[1][2].endswith("one training each: no interval")
+    several = study.trials.assign(scores=[(1.0, 1.0, 1.0)] * len(study.trials))
+    study = replace(study, trials=several)
+    assert tiles(study, verdict(study))[1][2].endswith("3 trainings each: no interval")
     assert study.hyperparameters["units"]["default"] == 8
 
 

@@ -15,17 +15,21 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
+from experiments.record.formatting import duration
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
+from reports.analysis.facts import facts
 from reports.analysis.health import health
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
 from reports.figures._render import picture, render
+from reports.page.embedded import trials_json
 from reports.page.report import environment
 from reports.page.sections import SECTIONS
 from search_spaces.mnist_cnn import MnistCnn
 from tests.reports.synthetic import Synthetic, write_study
+from tests.reports.test_overview import begin
 
 
 @pytest.fixture(scope="module")
@@ -264,11 +268,48 @@ def test_a_study_that_still_runs_is_reported(tmp_path: Path) -> None:
     (folder / "trial_7" / "result.json").unlink()
     state = json.loads((folder / "trial_7" / "trial.json").read_text()) | {"status": "RUNNING"}
     (folder / "trial_7" / "trial.json").write_text(json.dumps(state))
+    begin(folder)
     study = load_study(folder)
     assert study.running
     text = study.report().read_text(encoding="utf-8")
     assert "still running when this was written" in text
     assert "1 not ended" in text
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_an_interrupted_study_is_not_said_to_run(tmp_path: Path) -> None:
+    session = {"started": 1.0, "stopped": 2.0, "ended_by": "interrupted"}
+    folder = write_study(tmp_path, Synthetic(8, changes={"sessions": [session]}))
+    found = {f.title: f.advice for f in health(load_study(folder))}
+    advice = found["the search was interrupted (0 trials not ended)"]
+    assert advice == "go on with it: `experiments resume synthetic`"
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "interrupted before it ended" in text
+    assert "still running" not in text
+
+
+def test_a_pause_after_a_killed_session_is_no_time_spent(synthetic: Study) -> None:
+    ends = synthetic.trials["ended"]
+    start = ends.max() + 86_400
+    sessions = [{"started": ends.iloc[0] - 9}, {"started": start, "ended": start + 60}]
+
+    def took(sessions: list[dict[str, float]]) -> str:
+        record = synthetic.record | {"sessions": sessions}
+        return dict(facts(replace(synthetic, record=record)))["took"]
+
+    expected = duration(float(ends.max() - ends.iloc[0] + 69))
+    said = ", those that were killed up to the end of their last trial"
+    assert took(sessions) == f"{expected} in 2 sessions{said}"
+    sessions[0]["started"] = ends.max() + 1  # killed before a trial had ended
+    assert took(sessions) == "not known: of 2 sessions 1 had no end"
+
+
+def test_trials_in_the_page_keep_small_numbers(synthetic: Study) -> None:
+    times = [1_700_000_009.25, *synthetic.trials["ended"][1:]]
+    trials = synthetic.trials.assign(score=3.456789e-8, ended=times)
+    embedded = json.loads(trials_json(replace(synthetic, trials=trials)))["trials"]
+    row = dict(zip(embedded["columns"], embedded["rows"][0], strict=True))
+    assert (row["score"], row["ended"]) == (3.456789e-8, times[0])
 
 
 def test_a_study_shows_itself_in_a_notebook(synthetic: Study) -> None:

@@ -201,7 +201,7 @@ def arms_by(study: Study, name: str) -> list[Arm]:
     arms = []
     for value in groups:
         trials = study.trials[values == value]
-        done = study.completed[study.completed["trial_id"].isin(set(trials["trial_id"]))]
+        done = study.ranked[study.ranked["trial_id"].isin(set(trials["trial_id"]))]
         label = f"{name} {short(value, 40)}"
         best = str(done.iloc[0]["trial_id"]) if len(done) else _longest(study, trials)
         arm = _arm(label, study, trials, best, f"the best network with {label}")

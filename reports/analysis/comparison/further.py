@@ -14,7 +14,7 @@ from experiments.record.reading import as_dict, as_number
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.study_front import value_of_trials
 from reports.analysis.test_predictions import tested_runs
-from reports.statistics.estimates import Estimate, mean
+from reports.statistics.estimates import Estimate, bounded, mean
 from reports.study.metrics import name_on_test
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ def _value(arm: Arm, objective: Objective) -> Estimate:
     """Returns an arm's value; its `count` is the number of tested trainings or searches."""
     if arm.searches:
         each = [_value(part, objective).mean for part in arm.searches]
-        return mean(each) if all(map(math.isfinite, each)) else _plain(math.nan)
+        known = all(map(math.isfinite, each))
+        return bounded(mean(each), objective.name) if known else _plain(math.nan)
     if not objective.is_cost and (tests := _tests(arm, objective)):
-        return mean(tests)
+        return bounded(mean(tests), objective.name)
     return _plain(_searched(arm, objective))
 
 

@@ -10,6 +10,7 @@ from experiments.record.formatting import listed, plural, score, text, words
 from experiments.record.notes import DOUBT, GOOD
 from experiments.record.reading import as_number, dicts, dig
 from reports.analysis.health.finding import LEVEL, Finding
+from reports.analysis.health.recorded import option
 from reports.analysis.networks import networks, num_stopped, population
 from reports.analysis.plain_advice import advised
 from reports.analysis.shared import axes_in, drawn_scores, draws_of, scores_of
@@ -25,6 +26,7 @@ from reports.study.study import Study
 _A_FEW = 3  # trials per hyperparameter; with fewer, a budget can't be judged
 _LUCK = 0.02  # level; the noise of seeds is itself estimated from few trainings
 _MANY = 200  # trials, beyond which more are not advised
+_MOST_CONFIRMED = 5  # trials that are advised to be confirmed
 _MOST_SEEN = 10  # best trials whose executions give the noise of seeds
 
 
@@ -185,9 +187,9 @@ def close(study: Study) -> Iterator[Finding]:
         return
     distance = noise.apart()
     equal = num_close(scores, distance)
+    wanted, seeds = min(equal, _MOST_CONFIRMED), max(3, option(study, "seeds"))
     confirmed = len([f for f in study.finalists if f["runs"] or f.get("ranking")])
-    if equal > max(confirmed, 1):
-        wanted = min(equal, 5)
+    if wanted > max(confirmed, 1):
         rows = f"{noun_of(study)}s"
         luck = f"seeds and {rows}" if math.isfinite(noise.images) else "seeds"
         luck = luck if math.isfinite(noise.seeds) else f"{rows} alone, that of seeds not counted"
@@ -197,21 +199,16 @@ def close(study: Study) -> Iterator[Finding]:
             f"the luck of {luck}): which of them is first says little",
             advised(
                 study,
-                f"confirm more of them over seeds: --confirm {wanted} --seeds 3",
+                f"confirm more of them over seeds: --confirm {wanted} --seeds {seeds}",
                 f"train the best {wanted} again with three seeds each, and compare the means",
             ),
-            {"confirm": wanted, "seeds": max(3, _seeds(study))},
+            {"confirm": max(wanted, option(study, "confirm")), "seeds": seeds},
         )
 
 
 def num_close(scores: npt.NDArray[np.float64], distance: float) -> int:
     """Returns how many scores, best first, are within a distance of the best, the best included."""
     return int((np.abs(scores - scores[0]) <= distance).sum())
-
-
-def _seeds(study: Study) -> int:
-    seeds = as_number(dig(study.record, "config", "seeds"))
-    return 1 if math.isnan(seeds) else int(seeds)
 
 
 def unimportant(study: Study) -> Iterator[Finding]:
@@ -223,7 +220,7 @@ def unimportant(study: Study) -> Iterator[Finding]:
     """
     if study.completed.empty:
         return
-    best, drawn = study.completed.iloc[0], population(study).drawn
+    best, drawn = study.ranked.iloc[0], population(study).drawn
     scores = drawn["score"].to_numpy(dtype=float)
     axes = axes_in(study, drawn, study.searched) if len(drawn) else []
     idle = [a.name for a in axes if explains_little(a, scores)]

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from experiments.record.formatting import listed, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
-from experiments.record.reading import clean
+from experiments.record.reading import as_number, clean, dicts, dig
 from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
-from reports.analysis.plain_advice import untested
-from reports.analysis.shared import axes_of
+from reports.analysis.plain_advice import advised, untested
+from reports.analysis.shared import axes_in
 from reports.statistics.spans import one_group_p, span_p
 from reports.study.study import Study
 
@@ -41,14 +41,24 @@ def notes(study: Study) -> Iterator[Finding]:
 
 
 def running(study: Study) -> Iterator[Finding]:
-    """Says that the search had not ended: a fact."""
-    if study.running:
-        count = int((study.trials["status"] == "running").sum())
+    """Says that the search had not ended, or was interrupted: a fact."""
+    count = int((study.trials["status"] == "running").sum())
+    if study.interrupted:
+        yield Finding(
+            DOUBT,
+            f"the search was interrupted ({plural(count, 'trial')} not ended)",
+            advised(study, _resume(study), "go on with it: run its script again"),
+        )
+    elif study.running:
         yield Finding(
             DOUBT,
             f"the search had not ended when this was written ({plural(count, 'trial')} running)",
             "write the report again when it has",
         )
+
+
+def _resume(study: Study) -> str:
+    return f"go on with it: `experiments resume {study.folder.name}`"
 
 
 def states(study: Study) -> Iterator[Finding]:
@@ -81,7 +91,7 @@ def _where_failures_are(study: Study, cause: str) -> str:
         axis.name: [text(v) for v in ended[axis.name]]
         if axis.labels
         else ended[axis.name].to_numpy(dtype=float)
-        for axis in axes_of(study)
+        for axis in axes_in(study, ended, study.searched)
     }
     found = where_all_are(columns, failed.to_numpy(dtype=bool))
     return "" if found is None else f"all of them have {words(found[0])} {found[1]}"
@@ -150,17 +160,27 @@ def widened(study: Study) -> Iterator[Finding]:
 def one_seed(study: Study) -> Iterator[Finding]:
     """Reports that the winner was tested with one training, or nothing was tested: a fact."""
     tested = [f for f in study.finalists if f["runs"]]
+    confirm, seeds = option(study, "confirm"), max(3, option(study, "seeds"))
     if tested and len(tested[0]["runs"]) < 2:
         yield Finding(
             DOUBT,
             "the winner was tested with one training: what another seed would give is unknown",
-            "confirm with more seeds: --seeds 3",
-            {"seeds": 3},
+            f"confirm with more seeds: --seeds {seeds}",
+            {"seeds": seeds},
         )
     elif study.takes_options and not tested and not study.running and not study.completed.empty:
+        advice = f"confirm the best trial on test: --confirm {confirm} --seeds {seeds}"
+        if dig((dicts(study.record.get("sessions")) or [{}])[-1], "ended_by") == "deadline":
+            advice = f"the deadline came before: {_resume(study)}"
         yield Finding(
             PROBLEM,
             "no finalist was tested: the best validation score is the luckiest of many",
-            "confirm the best trial on test: --confirm 1 --seeds 3",
-            {"confirm": 1, "seeds": 3},
+            advice,
+            {"confirm": confirm, "seeds": seeds},
         )
+
+
+def option(study: Study, name: str) -> int:
+    """Returns the recorded option, a count; 1 where it is less or not recorded."""
+    count = as_number(dig(study.record, "config", name))
+    return int(count) if count >= 1 else 1

@@ -31,7 +31,7 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     epoch as epochs scatter are found in at least 80 %. Below three trials or epochs nothing is
     reported; that trials had stopped improving is reported from six trials on.
     """
-    limit = as_number(dig(study.record, "config", "max_epochs"))
+    limit = _limit(study)
     sign = 1.0 if study.direction == "max" else -1.0
     curves = [sign * c for c in curves_of(study, study.objective)]
     found = still_improving(curves, limit)
@@ -56,6 +56,16 @@ def last_epoch(study: Study) -> Iterator[Finding]:
         f"train longer{option}",
         change,
     )
+
+
+def _limit(study: Study) -> float:
+    """Returns the most epochs that the networks were to have; NaN where unknown.
+
+    The option may have been raised since. It counts where trials do not record what they were for.
+    """
+    is_whole = study.trials["trial_id"].isin(finished(study)["trial_id"])
+    planned = float(study.trials.loc[is_whole, "planned_epochs"].max())
+    return as_number(dig(study.record, "config", "max_epochs")) if math.isnan(planned) else planned
 
 
 def curves_of(study: Study, metric: str) -> list[_Array]:
@@ -182,7 +192,7 @@ def _gap(study: Study) -> tuple[float, float, str] | None:
     counts = [as_number(dig(study.record, "dataset", "counts", s)) for s in ("train", "validation")]
     if study.completed.empty or not min(counts) >= 1:
         return None
-    trial = study.completed["trial_id"].iloc[0]
+    trial = study.ranked["trial_id"].iloc[0]
     first = study.epochs[(study.epochs["execution"] == 0) & (study.epochs["trial_id"] == trial)]
     names = [study.objective.removeprefix("val_"), "accuracy"]
     for name in names:

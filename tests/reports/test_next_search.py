@@ -1,0 +1,72 @@
+"""The search that a report advises next is one that begins."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.config import SearchConfig, load_toml
+from experiments.studies import next_search
+from experiments.studies.next_search import write_next
+from reports import load_study
+from reports.analysis.health import Finding, health
+from reports.study.study import Study
+from tests.reports.synthetic import Synthetic, write_study
+
+
+def study_of(runs: Path, plan: Synthetic, config: dict[str, Any], **changes: Any) -> Study:
+    """Writes a study, with options other than usual, and loads it."""
+    folder = write_study(runs, plan)
+    record = json.loads((folder / "study.json").read_text())
+    record["config"] |= config
+    (folder / "study.json").write_text(json.dumps(record | changes))
+    return load_study(folder)
+
+
+def next_of(study: Study) -> SearchConfig:
+    """Returns the next search, which `experiments search --config` checks as this does."""
+    return SearchConfig(**load_toml(write_next(study, study.folder / "next.toml")))
+
+
+def advice(study: Study, title: str) -> str:
+    return next(finding.advice for finding in health(study) if title in finding.title)
+
+
+def test_a_race_that_the_deadline_left_out_stays_a_race(tmp_path: Path) -> None:
+    sessions = [{"started": 1.0, "ended": 2.0, "ended_by": "deadline"}]
+    options = {"race": True, "confirm": 6, "seeds": 5}
+    study = study_of(tmp_path, Synthetic(8, num_seeds=0), options, sessions=sessions)
+    config = next_of(study)
+    assert (config.race, config.confirm, config.seeds) == (True, 6, 5)
+    assert "`experiments resume synthetic`" in advice(study, "no finalist was tested")
+    other = study_of(tmp_path, Synthetic(8, name="none", num_seeds=0), {"confirm": 0, "seeds": 1})
+    assert "--confirm 1 --seeds 3" in advice(other, "no finalist was tested")
+
+
+def test_what_is_held_has_no_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranges = {"dropout": "0.1:0.4", "filters_0": "16:64"}
+    study = study_of(tmp_path, Synthetic(6), {"ranges": ranges})
+    idle = Finding("good", "dropout made no difference", fix={"dropout": 0.2})
+    monkeypatch.setattr(next_search, "health", lambda study: [idle])
+    config = next_of(study)
+    assert (config.fix, config.ranges) == ({"dropout": 0.2}, {"filters_0": "16:64"})
+
+
+def test_f1_is_advised_where_it_would_be_reported(tmp_path: Path) -> None:
+    rare = {"per_class": {"train": [950, 30, 20]}}
+    own, title = {"space": "/code/model.py:build"}, "are of class"
+    found = []
+    for name, config, objective in (
+        ("shipped", {}, "val_accuracy"), ("own", own, "val_accuracy"), ("has", own, "val_f1_score")
+    ):  # fmt: skip
+        plan = Synthetic(6, name=name, objective=(objective, "max"), num_seeds=0)
+        study = study_of(tmp_path, plan, config)
+        study.record["dataset"] |= rare
+        study = replace(study, objective="val_accuracy")
+        found.append([f.change for f in health(study) if title in f.title])
+        if name == "own":
+            assert "compile the model with" in advice(study, title)
+    asked = {"objective": "val_f1_score"}
+    assert found == [[asked], [{}], [asked]]
