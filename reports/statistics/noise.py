@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.special import stdtrit
 
+from reports.statistics.estimates import t_quantile
 from reports.statistics.expected import expected_best
 
 _DRAWS, _MOST = 1000, 2000
@@ -43,7 +43,7 @@ class Noise:
 
     def apart(self, level: float = 0.05) -> float:
         """Returns the distance of two equal networks' scores, exceeded in `level` of cases."""
-        return float(stdtrit(self.total_degrees, 1 - level)) * math.sqrt(2) * self.deviation
+        return t_quantile(self.total_degrees, 1 - level) * math.sqrt(2) * self.deviation
 
     def gain(self, num_trials: int, level: float = 0.05) -> float:
         """Returns the gain of all equal trials over half of them, exceeded in `level` of cases."""

@@ -62,9 +62,10 @@ def test_noise_is_pooled_within_networks() -> None:
     both = Noise(0.03, 0.04, 5.0)
     assert both.deviation == pytest.approx(0.05)
     assert both.total_degrees == pytest.approx(5 * (5 / 4) ** 4)
-    assert Noise(0.01, math.nan, 0.0).apart() == pytest.approx(
-        1.645 * math.sqrt(2) * 0.01, rel=0.01
-    )
+    assert Noise(0.01, math.nan, 0.0).apart() == pytest.approx(1.96 * math.sqrt(2) * 0.01, rel=0.01)
+    rng = np.random.default_rng(3)
+    gaps = np.abs(np.diff(rng.normal(0, 0.01, (20_000, 2)), axis=1))
+    assert np.mean(gaps > Noise(0.01, math.nan, 0.0).apart()) == pytest.approx(0.05, abs=0.005)
 
 
 def rewrite(folder: Path, change: object) -> None:

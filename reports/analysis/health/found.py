@@ -177,7 +177,7 @@ def close(study: Study) -> Iterator[Finding]:
 
     These are within a distance of the best that two equal networks exceed in 5 % of cases, by the
     noise of seeds and images. Two equal best trials are counted as equal in 95 %. Where the best is
-    truly ahead of all others by 4.7 standard deviations of that noise, others are counted in at
+    truly ahead of all others by 5.1 standard deviations of that noise, others are counted in at
     most 5 %. Where the noise of seeds is not known, the smaller noise of images alone is used, and
     the finding says so.
     """
