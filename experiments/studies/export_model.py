@@ -63,7 +63,8 @@ def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: 
     write, add = _FORMATS[to]
     rng = np.random.default_rng(0)
     shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))
-    images = rng.integers(0, 256 if metadata is not None else 2, shape).astype(np.float32)
+    is_of_images = metadata is not None and metadata.of_images
+    images = rng.integers(0, 256 if is_of_images else 2, shape).astype(np.float32)
     expected = np.asarray(model(images, training=False))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:

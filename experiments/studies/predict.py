@@ -15,7 +15,6 @@ from experiments.data.sources.walk import iterate_files, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
-from experiments.record.reading import dig
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import Runner, kind_of, metadata_of, open_model, run_keras
 from reports.study.load import load_study
@@ -87,26 +86,35 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
         space: Where the study's own model is, if not at its recorded place.
 
     Raises:
-        UserError: There is no such thing, or the study has no exported model.
+        UserError: There is no such thing, the study has no exported model, or it takes no images.
     """
     path = Path(named).expanduser()
     kind = kind_of(path)
     if kind is not None:
         if not path.exists():
             raise UserError(f"there is no model {named!r}")
-        return Model(path, kind, metadata_of(path, kind))
+        return _of_images(Model(path, kind, metadata_of(path, kind)))
     if path.is_file():
         raise UserError(
             f"{named!r} is no model: expected a study, a SavedModel folder, or a file that ends "
             f"with {', '.join(_MODEL_SUFFIXES)}"
         )
     study = load_study(named, runs_dir)
-    if dig(study.record, "dataset", "inputs") == "arrays":
+    return _of_images(Model(best_file(study), "keras", best_metadata(study), study, space))
+
+
+def _of_images(model: Model) -> Model:
+    """Returns the model.
+
+    Raises:
+        UserError: It says that it takes no images.
+    """
+    if model.metadata is not None and not model.metadata.of_images:
         raise UserError(
-            f"study {study.name!r} was trained on arrays as they are, not on images: load "
-            f"{str(best_file(study))!r} with keras.models.load_model and give it such arrays"
+            f"{str(model.path)!r} was trained on arrays as they are, not on images: load it in a "
+            "program of your own and give it such arrays"
         )
-    return Model(best_file(study), "keras", best_metadata(study), study, space)
+    return model
 
 
 def read_images(paths: Sequence[Path], unusable: Unusable) -> Iterator[tuple[Path, Image]]:

@@ -263,7 +263,7 @@ def _use(study: Study) -> Iterator[str]:
         )
     else:
         yield f"It takes {input_words(study)}."
-    if task_of(study) is Targets.CLASSES:
+    if has_images(study) and task_of(study) is Targets.CLASSES:
         yield "Its class names travel in its file; `experiments predict` reads them there."
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from experiments.cli.main import main
 from experiments.studies.reopen import open_study
 from reports import load_study
+from tests.reports.synthetic import Synthetic, write_study
 
 NUMBER = 40  # images: more than a batch
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -222,6 +223,41 @@ def test_a_model_that_classifies_no_images_is_one_line(
     assert words in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("L", (8, 8), 100).save(path)
+    return path
+
+
+def refused(*arguments: object) -> str:
+    """Returns the one line that a prediction is refused in."""
+    answer = predict(*arguments)
+    assert answer.exit_code == 2, answer.output
+    (line,) = answer.stderr.splitlines()
+    return str(line)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"), [({"inputs": "arrays"}, "arrays as they are, not on images")]
+)
+def test_a_study_of_another_task_and_its_exports_predict_no_classes(
+    facts: dict[str, str], words: str, photo: Path, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(4, shape=(6, 5, 1)))
+    record = json.loads((folder / "study.json").read_text())
+    record["dataset"] |= facts
+    (folder / "study.json").write_text(json.dumps(record))
+    layers = keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")
+    saved(folder / "best_model.keras", *layers, shape=(6, 5, 1))
+    out = tmp_path / "exported"
+    export = ["export", str(folder), "--model", "saved_model", "--out", str(out)]
+    assert CliRunner().invoke(main, export).exit_code == 0
+    assert words in refused(folder, photo)
+    assert words in refused(out, photo)
+    assert "0 to 255" not in (out / "assets.extra" / "experiments.json").read_text()
 
 
 @pytest.mark.parametrize("damage", ["{", '{"shape": [8, 8, 99999999]}', '{"format": 99}'])
