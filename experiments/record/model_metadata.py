@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_dict, clean
 
 KEY = "experiments"
@@ -36,11 +37,13 @@ class ModelMetadata:
         shape: `(height, width, channels)` of an image, with 1 or 3 channels; of arrays that of a
             row, empty where unknown.
         inputs: `images`, or `arrays`, which are given as they are.
+        targets: What the outputs are, see `Targets`.
     """
 
     class_names: tuple[str, ...]
     shape: tuple[int, ...]
     inputs: str = _IMAGES
+    targets: str = Targets.CLASSES
 
     @property
     def of_images(self) -> bool:
@@ -54,7 +57,8 @@ class ModelMetadata:
             "class_names": list(self.class_names),
             "shape": list(self.shape),
         }
-        return json.dumps(facts | self._how_prepared(), indent=1)
+        targets = {} if self.targets == Targets.CLASSES else {"targets": self.targets}
+        return json.dumps(facts | targets | self._how_prepared(), indent=1)
 
     def _how_prepared(self) -> dict[str, str]:
         if not self.of_images:
@@ -76,7 +80,7 @@ def recorded_metadata(class_names: object, facts: Mapping[str, Any]) -> ModelMet
 
     Args:
         class_names: One a class.
-        facts: What is recorded under `shape` and `inputs`, see `ModelMetadata`.
+        facts: What is recorded under `shape`, `inputs` and `targets`, see `ModelMetadata`.
 
     Returns:
         `None` if no shape of images is recorded.
@@ -87,6 +91,7 @@ def recorded_metadata(class_names: object, facts: Mapping[str, Any]) -> ModelMet
         tuple(clean(name, _LONGEST_NAME) for name in names),
         shape if all(isinstance(n, int) for n in shape) else (),
         clean(facts.get("inputs", _IMAGES), _LONGEST_NAME),
+        clean(facts.get("targets", Targets.CLASSES), _LONGEST_NAME),
     )
     return None if found.of_images and not is_image_shape(found.shape) else found
 

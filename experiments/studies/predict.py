@@ -15,12 +15,14 @@ from experiments.data.sources.walk import iterate_files, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
+from experiments.record.predictions import Targets
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import Runner, kind_of, metadata_of, open_model, run_keras
 from reports.study.load import load_study
 from reports.study.study import Study
 
 _BATCH = 32
+_PREDICTED = {Targets.VALUES.value: "numbers", Targets.LABELS.value: "several labels an image"}
 _MODEL_SUFFIXES = (".keras", ".tflite", ".onnx")
 Unusable = Callable[[Path, str], None]
 
@@ -86,33 +88,40 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
         space: Where the study's own model is, if not at its recorded place.
 
     Raises:
-        UserError: There is no such thing, the study has no exported model, or it takes no images.
+        UserError: There is no such thing, the study has no exported model, or it classifies no
+            images.
     """
     path = Path(named).expanduser()
     kind = kind_of(path)
     if kind is not None:
         if not path.exists():
             raise UserError(f"there is no model {named!r}")
-        return _of_images(Model(path, kind, metadata_of(path, kind)))
+        return _checked(Model(path, kind, metadata_of(path, kind)))
     if path.is_file():
         raise UserError(
             f"{named!r} is no model: expected a study, a SavedModel folder, or a file that ends "
             f"with {', '.join(_MODEL_SUFFIXES)}"
         )
     study = load_study(named, runs_dir)
-    return _of_images(Model(best_file(study), "keras", best_metadata(study), study, space))
+    return _checked(Model(best_file(study), "keras", best_metadata(study), study, space))
 
 
-def _of_images(model: Model) -> Model:
+def _checked(model: Model) -> Model:
     """Returns the model.
 
     Raises:
-        UserError: It says that it takes no images.
+        UserError: It says that it takes no images, or predicts no classes.
     """
-    if model.metadata is not None and not model.metadata.of_images:
+    known = model.metadata
+    if known is not None and not known.of_images:
         raise UserError(
             f"{str(model.path)!r} was trained on arrays as they are, not on images: load it in a "
             "program of your own and give it such arrays"
+        )
+    if known is not None and known.targets != Targets.CLASSES:
+        raise UserError(
+            f"{str(model.path)!r} predicts {_PREDICTED.get(known.targets, known.targets)}, not one "
+            "of several classes: load it in a program of your own"
         )
     return model
 

@@ -241,7 +241,12 @@ def refused(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("facts", "words"), [({"inputs": "arrays"}, "arrays as they are, not on images")]
+    ("facts", "words"),
+    [
+        ({"inputs": "arrays"}, "arrays as they are, not on images"),
+        ({"inputs": "images", "targets": "values"}, "predicts numbers, not one of several classes"),
+        ({"inputs": "images", "targets": "labels"}, "predicts several labels an image, not one"),
+    ],
 )
 def test_a_study_of_another_task_and_its_exports_predict_no_classes(
     facts: dict[str, str], words: str, photo: Path, tmp_path: Path
@@ -257,7 +262,9 @@ def test_a_study_of_another_task_and_its_exports_predict_no_classes(
     assert CliRunner().invoke(main, export).exit_code == 0
     assert words in refused(folder, photo)
     assert words in refused(out, photo)
-    assert "0 to 255" not in (out / "assets.extra" / "experiments.json").read_text()
+    stated = json.loads((out / "assets.extra" / "experiments.json").read_text())
+    assert stated.items() >= {n: v for n, v in facts.items() if v != "images"}.items()
+    assert ("values" in stated) == (facts["inputs"] == "images")
 
 
 @pytest.mark.parametrize("damage", ["{", '{"shape": [8, 8, 99999999]}', '{"format": 99}'])

@@ -43,10 +43,11 @@ def test_it_says_what_its_users_should_know(folder: Path) -> None:
     assert "private" not in card
 
 
-def test_only_a_model_of_images_is_for_predict(tmp_path: Path) -> None:
-    made = write_study(tmp_path, Synthetic(4, name="card", with_model=True))
+@pytest.mark.parametrize(("inputs", "task"), [("arrays", "classes"), ("images", "labels")])
+def test_only_a_classifier_of_images_is_for_predict(inputs: str, task: str, tmp_path: Path) -> None:
+    made = write_study(tmp_path, Synthetic(4, name="card", with_model=True, task=task))
     record = json.loads((made / "study.json").read_text())
-    record["dataset"]["inputs"] = "arrays"
+    record["dataset"]["inputs"] = inputs
     (made / "study.json").write_text(json.dumps(record))
     assert "experiments predict" not in card_text(load_study(made))
 
