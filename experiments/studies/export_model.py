@@ -20,7 +20,7 @@ from reports.study.study import Study
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
+TOLERANCE = 1e-3  # of the largest output, or of 1: other runtimes add in another order
 _NUM_IMAGES = 8
 
 
@@ -36,7 +36,7 @@ def export_model(study: Study, to: str, out: Path, space: str | None = None) -> 
         space: Where the study's own model is, if not at its recorded place.
 
     Returns:
-        The largest difference of a probability between Keras and the exported file.
+        The largest difference of an output between Keras and the exported file.
 
     Raises:
         UserError: There is no model, it can't be loaded, the format is unknown or can't be written
@@ -73,9 +73,10 @@ def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: 
         if metadata is not None:
             add(made, metadata)
         largest = float(np.abs(RUNNERS[to](made).predict(images) - expected).max())
-        if not largest <= TOLERANCE:
+        scale = max(1.0, float(np.abs(expected).max()))
+        if not largest / scale <= TOLERANCE:
             raise UserError(
-                f"the exported {to} file does not predict as Keras does (a probability differs by "
+                f"the exported {to} file does not predict as Keras does (an output differs by "
                 f"{largest:.2g}): it was not kept"
             )
         shutil.move(made, out)
