@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -195,6 +196,7 @@ def predict(model: Model, images: Iterator[tuple[Path, Image]]) -> Predictions:
         UserError: The model can't be loaded, or classifies no images.
     """
     runner = _open(model)
+    _check_type(model, runner.input_type)
     shape = _image_shape(model, runner)
     rows = _predicted(model, runner, shape, images)
     first = next(rows)
@@ -206,6 +208,13 @@ def _open(model: Model) -> Runner:
     if model.study is None:
         return open_model(model.path, model.kind)
     return run_keras(load_best(model.study, model.space))
+
+
+def _check_type(model: Model, takes: np.dtype[Any]) -> None:
+    if takes.kind not in "iuf" or not np.can_cast(np.uint8, takes):
+        raise UserError(
+            f"{str(model.path)!r} takes {takes}, expected a type that holds 0 to 255, as float32"
+        )
 
 
 def _image_shape(model: Model, runner: Runner) -> tuple[int, int, int]:
