@@ -90,8 +90,8 @@ def recorded_metadata(class_names: object, facts: Mapping[str, Any]) -> ModelMet
     found = ModelMetadata(
         tuple(clean(name, _LONGEST_NAME) for name in names),
         shape if all(isinstance(n, int) for n in shape) else (),
-        clean(facts.get("inputs", _IMAGES), _LONGEST_NAME),
-        clean(facts.get("targets", Targets.CLASSES), _LONGEST_NAME),
+        clean(facts.get("inputs") or _IMAGES, _LONGEST_NAME),
+        clean(facts.get("targets") or Targets.CLASSES, _LONGEST_NAME),
     )
     return None if found.of_images and not is_image_shape(found.shape) else found
 

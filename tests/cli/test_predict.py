@@ -63,7 +63,7 @@ def old(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old") / "old"
     shutil.copytree(study_folder, folder)
     record = json.loads((folder / "study.json").read_text())
-    record["dataset"]["class_names"] = NAMES
+    record["dataset"] |= {"class_names": NAMES, "inputs": None, "targets": None}
     (folder / "study.json").write_text(json.dumps(record))
     with (
         zipfile.ZipFile(study_folder / "best_model.keras") as whole,
