@@ -180,24 +180,37 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
 
 def _confirm_each(arms: Sequence[Any], options: dict[str, Any]) -> None:
     import_keras_quietly()
-    from experiments.studies.reopen import open_study
     from experiments.studies.retrain import confirm_trial
+
+    opened = _opened(arms, options)
+    for arm in _single(arms):
+        if arm.note:
+            echo(arm.note)
+        if arm.trial_id is not None:
+            confirm_trial(opened[arm.study.folder], arm.trial_id, options["seeds"], echo)
+    for folder, study in opened.items():
+        _measure(study, [a.trial_id for a in _single(arms) if a.study.folder == folder])
+
+
+def _opened(arms: Sequence[Any], options: dict[str, Any]) -> dict[Path, Any]:
+    """Opens every study that is trained, by folder, before the first is.
+
+    Raises:
+        UserError: One can't be opened, or has no classes to compare by.
+    """
+    from experiments.studies.reopen import open_study
+    from experiments.studies.retrain import check_classes
 
     places = {name: options[name] for name in ("data_dir", "cache_dir", "dataset")}
     places["accept_changed_source"] = options["accept_changed_source"]
     spaces = _spaces(options["spaces"], [arm.study for arm in _single(arms)])
     opened: dict[Path, Any] = {}
     for arm in _single(arms):
-        if arm.note:
-            echo(arm.note)
-        if arm.trial_id is None:
-            continue
-        folder = arm.study.folder
-        if folder not in opened:
-            opened[folder] = open_study(arm.study, space=spaces.get(arm.study.name), **places)
-        confirm_trial(opened[folder], arm.trial_id, options["seeds"], echo)
-    for folder, study in opened.items():
-        _measure(study, [a.trial_id for a in _single(arms) if a.study.folder == folder])
+        study = arm.study
+        if arm.trial_id is not None and study.folder not in opened:
+            opened[study.folder] = open_study(study, space=spaces.get(study.name), **places)
+            check_classes(opened[study.folder])
+    return opened
 
 
 def _measure(opened: Any, trial_ids: Sequence[str | None]) -> None:

@@ -23,6 +23,7 @@ from experiments.data.cache_use import begun, publish, touch
 from experiments.data.health import Census, health_of, health_of_values
 from experiments.data.sources.argument import is_code
 from experiments.data.sources.base import IMAGES_ALONE, Inputs, Progress, RawDataset, Row, Wanted
+from experiments.data.sources.given import hold_given
 from experiments.data.sources.pixels import on_white
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
@@ -235,6 +236,9 @@ def prepare(
         recorded: The fingerprint of the splits that a study was begun with.
         wanted: What the space takes of arrays.
 
+    Returns:
+        The dataset; while it lives, arrays that were given are not pruned.
+
     Raises:
         UserError: The dataset can't be had, or is too small to be split.
     """
@@ -251,7 +255,7 @@ def prepare(
             shutil.rmtree(folder, ignore_errors=True)
             _write(raw, indices, shape, folder, progress)
     former = raw.former_identity
-    return PreparedData(
+    prepared = PreparedData(
         folder=str(folder),
         name=name,
         class_names=raw.class_names,
@@ -268,6 +272,8 @@ def prepare(
         targets=raw.targets,
         target_shape=target_shape,
     )
+    hold_given(prepared, name, cache_dir)
+    return prepared
 
 
 def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData | None:

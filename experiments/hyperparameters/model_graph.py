@@ -31,6 +31,11 @@ def input_shape(model: keras.Model) -> Shape:
     return tuple(model.get_build_config()["input_shape"][1:])
 
 
+def input_type(model: keras.Model) -> str:
+    """Returns the type of the rows that a built model takes, as Keras names it."""
+    return str(model.inputs[0].dtype) if is_functional(model) else "float32"
+
+
 def output_shape(model: keras.Model) -> Shape:
     """Returns the shape of what a built model gives for a row."""
     if is_functional(model):

@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from experiments.process.deferred import deferred
 from experiments.process.inherited import before_imports, own_keras
@@ -32,18 +34,33 @@ def _import() -> None:
     for name in ("tensorflow", "absl"):
         # A filter, because TensorFlow resets the level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with without_notes(unless_failed=True):
         _import_all()
+
+
+@contextmanager
+def without_notes(*, unless_failed: bool = False) -> Iterator[None]:
+    """Keeps what TensorFlow writes to file descriptor 2 out of the terminal.
+
+    If the user has set `TF_CPP_MIN_LOG_LEVEL` to 0 or 1, everything is shown.
+
+    Args:
+        unless_failed: Whether it is shown if an error ends the context.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+        yield
         return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            _import_all()
+            yield
         except BaseException:
-            notes.seek(0)
-            os.write(kept, notes.read())
+            if unless_failed:
+                notes.seek(0)
+                os.write(kept, notes.read())
             raise
         finally:
             os.dup2(kept, 2)

@@ -8,11 +8,13 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
+from experiments.record.predictions import Targets
 from experiments.record.reading import as_dict, clean
 
 KEY = "experiments"
@@ -20,6 +22,7 @@ _FORMAT = 1
 _MEMBER, _LABELS = "experiments.json", "labels.txt"
 _EXTRA = "assets.extra"
 _RESIZE = "bilinear"
+_IMAGES = "images"
 _MOST_BYTES = 2**24
 _LARGEST_SIDE = 16_384  # pixels
 _LONGEST_NAME = 80
@@ -31,25 +34,40 @@ class ModelMetadata:
 
     Args:
         class_names: One a class, in the order of the outputs; empty where unknown.
-        shape: `(height, width, channels)` of an image, with 1 or 3 channels.
+        shape: `(height, width, channels)` of an image, with 1 or 3 channels; of arrays that of a
+            row, empty where unknown.
+        inputs: `images`, or `arrays`, which are given as they are.
+        targets: What the outputs are, see `Targets`.
     """
 
     class_names: tuple[str, ...]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
+    inputs: str = _IMAGES
+    targets: str = Targets.CLASSES
+
+    @property
+    def of_images(self) -> bool:
+        """Whether the model takes images."""
+        return self.inputs == _IMAGES
 
     def as_json(self) -> str:
         """Returns the text that is kept with a model."""
-        return json.dumps(
-            {
-                "format": _FORMAT,
-                "class_names": list(self.class_names),
-                "shape": list(self.shape),
-                "colour": "grey" if self.shape[-1] == 1 else "RGB",
-                "resize": _RESIZE,
-                "values": "0 to 255, float32",
-            },
-            indent=1,
-        )
+        facts = {
+            "format": _FORMAT,
+            "class_names": list(self.class_names),
+            "shape": list(self.shape),
+        }
+        targets = {} if self.targets == Targets.CLASSES else {"targets": self.targets}
+        return json.dumps(facts | targets | self._how_prepared(), indent=1)
+
+    def _how_prepared(self) -> dict[str, str]:
+        if not self.of_images:
+            return {"inputs": self.inputs}
+        return {
+            "colour": "grey" if self.shape[-1] == 1 else "RGB",
+            "resize": _RESIZE,
+            "values": "0 to 255, float32",
+        }
 
     @property
     def labels(self) -> str:
@@ -57,14 +75,25 @@ class ModelMetadata:
         return "".join(f"{' '.join(name.split())}\n" for name in self.class_names)
 
 
-def recorded_metadata(class_names: object, shape: object) -> ModelMetadata | None:
-    """Returns metadata of recorded facts, which may be damaged; `None` if no shape is recorded."""
-    if not isinstance(shape, list | tuple) or not is_image_shape(tuple(shape)):
-        return None
-    names = class_names if isinstance(class_names, list | tuple) else ()
-    return ModelMetadata(
-        tuple(clean(name, _LONGEST_NAME) for name in names), (shape[0], shape[1], shape[2])
+def recorded_metadata(class_names: object, facts: Mapping[str, Any]) -> ModelMetadata | None:
+    """Returns metadata of recorded facts, which may be damaged.
+
+    Args:
+        class_names: One a class.
+        facts: What is recorded under `shape`, `inputs` and `targets`, see `ModelMetadata`.
+
+    Returns:
+        `None` if no shape of images is recorded.
+    """
+    stated, names = facts.get("shape"), class_names if isinstance(class_names, list | tuple) else ()
+    shape = tuple(stated) if isinstance(stated, list | tuple) else ()
+    found = ModelMetadata(
+        tuple(clean(name, _LONGEST_NAME) for name in names),
+        shape if all(isinstance(n, int) for n in shape) else (),
+        clean(facts.get("inputs") or _IMAGES, _LONGEST_NAME),
+        clean(facts.get("targets") or Targets.CLASSES, _LONGEST_NAME),
     )
+    return None if found.of_images and not is_image_shape(found.shape) else found
 
 
 def is_image_shape(shape: tuple[Any, ...]) -> bool:
@@ -87,7 +116,7 @@ def parse_metadata(text: str | bytes, path: Path) -> ModelMetadata:
         content = as_dict(json.loads(text))
     except (ValueError, RecursionError):
         content = {}
-    found = recorded_metadata(content.get("class_names"), content.get("shape"))
+    found = recorded_metadata(content.get("class_names"), content)
     if content.get("format", _FORMAT) != _FORMAT or content.get("resize", _RESIZE) != _RESIZE:
         raise UserError(
             f"{str(path)!r} says how its images are prepared in a way that this version does not "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
-from experiments.record.reading import dig
+from experiments.record.reading import as_dict
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def best_metadata(study: Study) -> ModelMetadata | None:
     Raises:
         UserError: The file's metadata is damaged.
     """
-    shape = dig(study.record, "dataset", "shape")
-    return read_metadata(best_file(study)) or recorded_metadata(study.class_names, shape)
+    dataset = as_dict(study.record.get("dataset"))
+    return read_metadata(best_file(study)) or recorded_metadata(study.class_names, dataset)
 
 
 def load_best(study: Study, space: str | None = None) -> "keras.Model":

@@ -1,5 +1,6 @@
 """Exports a study's best model to other runtimes, and checks that its predictions agree."""
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -9,19 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from experiments.process.quiet import without_notes
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import KEY, ModelMetadata, add_to_archive, add_to_folder
+from experiments.record.reading import clean
 from experiments.studies.best_model import best_file, best_metadata, load_best
-from experiments.studies.run_model import RUNNERS
+from experiments.studies.run_model import RUNNERS, tried
 from reports.page.model_card import write_card
 from reports.study.study import Study
 
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-3  # of a probability: other runtimes add in another order
+TOLERANCE = 1e-3  # of the largest output, or of 1: other runtimes add in another order
 _NUM_IMAGES = 8
+_LACKING = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 
 
 def export_model(study: Study, to: str, out: Path, space: str | None = None) -> float:
@@ -36,7 +41,7 @@ def export_model(study: Study, to: str, out: Path, space: str | None = None) -> 
         space: Where the study's own model is, if not at its recorded place.
 
     Returns:
-        The largest difference of a probability between Keras and the exported file.
+        The largest difference of an output between Keras and the exported file.
 
     Raises:
         UserError: There is no model, it can't be loaded, the format is unknown or can't be written
@@ -52,33 +57,41 @@ def export_model(study: Study, to: str, out: Path, space: str | None = None) -> 
         raise UserError(
             f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
         )
-    difference = _export(load_best(study, space), best_metadata(study), to, out)
+    model, metadata = load_best(study, space), best_metadata(study)
+    failure = f"the model can't be exported as {to}"
+    difference = tried(failure, lambda: _export(model, metadata, to, out))
     write_card(study, out.with_name(f"{out.stem}_card.md"))
     return difference
 
 
 def _export(model: "keras.Model", metadata: ModelMetadata | None, to: str, out: Path) -> float:
-    from experiments.hyperparameters.model_graph import input_shape
-
     write, add = _FORMATS[to]
-    rng = np.random.default_rng(0)
-    shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))
-    images = rng.integers(0, 256 if metadata is not None else 2, shape).astype(np.float32)
-    expected = np.asarray(model(images, training=False))
+    rows = _rows_for(model, 256 if metadata is not None and metadata.of_images else 2)
+    expected = np.asarray(model(rows, training=False))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         made = Path(folder) / "exported"
         write(model, made)
         if metadata is not None:
             add(made, metadata)
-        largest = float(np.abs(RUNNERS[to](made).predict(images) - expected).max())
-        if not largest <= TOLERANCE:
+        largest = float(np.abs(RUNNERS[to](made).predict(rows) - expected).max())
+        scale = max(1.0, float(np.abs(expected).max()))
+        if not largest / scale <= TOLERANCE:
             raise UserError(
-                f"the exported {to} file does not predict as Keras does (a probability differs by "
+                f"the exported {to} file does not predict as Keras does (an output differs by "
                 f"{largest:.2g}): it was not kept"
             )
         shutil.move(made, out)
     return largest
+
+
+def _rows_for(model: "keras.Model", end: int) -> npt.NDArray[Any]:
+    """Draws rows of the shape and the type that a model takes: numbers below `end`, or texts."""
+    from experiments.hyperparameters.model_graph import input_shape, input_type
+
+    shape = (_NUM_IMAGES, *(size or 1 for size in input_shape(model)))
+    numbers, takes = np.random.default_rng(0).integers(0, end, shape), input_type(model)
+    return numbers.astype(str).astype(object) if takes == "string" else numbers.astype(takes)
 
 
 def _write_saved_model(model: "keras.Model", path: Path) -> None:
@@ -91,7 +104,22 @@ def _write_tflite(model: "keras.Model", path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _write_saved_model(model, Path(folder) / "saved")
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "saved"))
-        path.write_bytes(converter.convert())
+        path.write_bytes(_converted(converter))
+
+
+def _converted(converter: Any) -> bytes:
+    try:
+        with without_notes():
+            found: bytes = converter.convert()
+            return found
+    except Exception as error:
+        lacking = _LACKING.search(str(error))
+        if lacking is None:
+            raise
+        raise UserError(
+            f"the model can't be exported as tflite: it needs {clean(lacking[1], 200)}, which "
+            "TFLite does not have"
+        ) from None
 
 
 def _write_onnx(model: "keras.Model", path: Path) -> None:

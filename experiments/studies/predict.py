@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,14 @@ from experiments.record.errors import UserError
 from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
-from experiments.record.reading import dig
+from experiments.record.predictions import Targets
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import Runner, kind_of, metadata_of, open_model, run_keras
 from reports.study.load import load_study
 from reports.study.study import Study
 
 _BATCH = 32
+_PREDICTED = {Targets.VALUES.value: "numbers", Targets.LABELS.value: "several labels an image"}
 _MODEL_SUFFIXES = (".keras", ".tflite", ".onnx")
 Unusable = Callable[[Path, str], None]
 
@@ -88,7 +90,8 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
         space: Where the study's own model is, if not at its recorded place.
 
     Raises:
-        UserError: There is no such thing, or the study has no exported model.
+        UserError: There is no such thing, the study has no exported model, or it classifies no
+            images.
     """
     path = Path(named).expanduser()
     is_study = StudyFolder(Path(runs_dir) / named).record.is_file()
@@ -96,19 +99,34 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
     if kind is not None:
         if not path.exists():
             raise UserError(f"there is no model {named!r}")
-        return Model(path, kind, metadata_of(path, kind))
+        return _checked(Model(path, kind, metadata_of(path, kind)))
     if path.is_file() and not is_study:
         raise UserError(
             f"{named!r} is no model: expected a study, a SavedModel folder, or a file that ends "
             f"with {', '.join(_MODEL_SUFFIXES)}"
         )
     study = load_study(named, runs_dir)
-    if dig(study.record, "dataset", "inputs") == "arrays":
+    return _checked(Model(best_file(study), "keras", best_metadata(study), study, space))
+
+
+def _checked(model: Model) -> Model:
+    """Returns the model.
+
+    Raises:
+        UserError: It says that it takes no images, or predicts no classes.
+    """
+    known = model.metadata
+    if known is not None and not known.of_images:
         raise UserError(
-            f"study {study.name!r} was trained on arrays as they are, not on images: load "
-            f"{str(best_file(study))!r} with keras.models.load_model and give it such arrays"
+            f"{str(model.path)!r} was trained on arrays as they are, not on images: load it in a "
+            "program of your own and give it such arrays"
         )
-    return Model(best_file(study), "keras", best_metadata(study), study, space)
+    if known is not None and known.targets != Targets.CLASSES:
+        raise UserError(
+            f"{str(model.path)!r} predicts {_PREDICTED.get(known.targets, known.targets)}, not one "
+            "of several classes: load it in a program of your own"
+        )
+    return model
 
 
 def read_images(paths: Sequence[Path], unusable: Unusable) -> Iterator[tuple[Path, Image]]:
@@ -180,6 +198,7 @@ def predict(model: Model, images: Iterator[tuple[Path, Image]]) -> Predictions:
         UserError: The model can't be loaded, or classifies no images.
     """
     runner = _open(model)
+    _check_type(model, runner.input_type)
     shape = _image_shape(model, runner)
     rows = _predicted(model, runner, shape, images)
     first = next(rows)
@@ -191,6 +210,13 @@ def _open(model: Model) -> Runner:
     if model.study is None:
         return open_model(model.path, model.kind)
     return run_keras(load_best(model.study, model.space))
+
+
+def _check_type(model: Model, takes: np.dtype[Any]) -> None:
+    if takes.kind not in "iuf" or not np.can_cast(np.uint8, takes):
+        raise UserError(
+            f"{str(model.path)!r} takes {takes}, expected a type that holds 0 to 255, as float32"
+        )
 
 
 def _image_shape(model: Model, runner: Runner) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import FIELDS, SearchConfig
 from experiments.data.cache import cache_folder
+from experiments.data.cache_use import hold_for
 from experiments.data.prepare import PreparedData, described
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
@@ -153,7 +154,9 @@ def open_study(
     space: str | None = None,
     accept_changed_source: bool = True,
 ) -> Opened:
-    """Opens a study's configuration and its data; a slow preparation is shown on standard error.
+    """Opens a study's configuration and its data, which are not pruned while what it returns lives.
+
+    A slow preparation is shown on standard error.
 
     Args:
         study: A study of this suite.
@@ -193,4 +196,6 @@ def open_study(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
             f"{data.fingerprint}, then {wanted}): {data.why_changed(wanted)}"
         )
-    return Opened(study, config, data)
+    opened = Opened(study, config, data)
+    hold_for(opened, Path(data.folder))
+    return opened

@@ -37,7 +37,7 @@ def confirm_trial(
     `confirmed/earlier/`. A trial that was ranked among finalists gets the finalists' fresh seeds:
     the trainings that ranked it would bias its test. `artifacts/confirmed/<trial>.json` holds
     scores in the form of `finalists.json`, and `<trial>.npz` each training's predictions on the
-    test images. The caller holds the study's lock.
+    test images. The caller holds the study's lock, and has called `check_classes`.
 
     Args:
         opened: The study.
@@ -46,10 +46,9 @@ def confirm_trial(
         say: Called with a line of progress.
 
     Raises:
-        UserError: A training failed, or the study has no classes to compare by.
+        UserError: A training failed.
         InterruptedSearchError: It was interrupted; finished trainings are kept for the next call.
     """
-    _check_classes(opened)
     path = opened.study.files.confirmed_trial(trial_id)
     say = say or (lambda line: None)
     is_default = trial_id == DEFAULT
@@ -77,8 +76,12 @@ def confirm_trial(
         say(f"trial {trial_id}: {unequal}")
 
 
-def _check_classes(opened: Opened) -> None:
-    """Checks that trials can be compared, which is done by the classes they predict."""
+def check_classes(opened: Opened) -> None:
+    """Checks that trials can be compared, which is done by the classes they predict.
+
+    Raises:
+        UserError: The study has none.
+    """
     if opened.data.targets != Targets.CLASSES:
         raise UserError(
             f"study {opened.study.name!r} has no classes: arms are compared by test accuracy, "

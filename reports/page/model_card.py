@@ -255,21 +255,27 @@ def _use(study: Study) -> Iterator[str]:
     own = [clean(str(line), 200) for line in needs] if isinstance(needs, list) else []
     yield f"It needs Keras{made}{f', and {listed(own)}' if own else ' and nothing of this suite'}."
     shape = dig(study.record, "dataset", "shape")
+    is_for_predict = _is_for_predict(study)
     if has_images(study) and isinstance(shape, list):
         colour = "grey" if shape[-1] == 1 else "RGB"
+        brings = "; `experiments predict` brings any image to that, bilinearly"
         yield (
             f"It takes raw {colour} images of {shape[0]} x {shape[1]} pixels (height, width), "
-            "values 0 to 255; `experiments predict` brings any image to that, bilinearly."
+            f"values 0 to 255{brings if is_for_predict else ''}."
         )
     else:
         yield f"It takes {input_words(study)}."
-    if task_of(study) is Targets.CLASSES:
+    if is_for_predict:
         yield "Its class names travel in its file; `experiments predict` reads them there."
+
+
+def _is_for_predict(study: Study) -> bool:
+    return has_images(study) and task_of(study) is Targets.CLASSES
 
 
 def _code(study: Study) -> str:
     name = study.files.model.name
     lines = ["import keras", f'model = keras.models.load_model("{name}")']
-    if has_images(study) and task_of(study) is Targets.CLASSES:
+    if _is_for_predict(study):
         lines += ["", f"experiments predict {name} IMAGE|FOLDER ..."]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -17,8 +18,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from experiments.cli.main import main
+from experiments.record.errors import UserError
+from experiments.studies import run_model
 from experiments.studies.reopen import open_study
 from reports import load_study
+from tests.reports.synthetic import Synthetic, write_study
 
 NUMBER = 40  # images: more than a batch
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -59,7 +63,7 @@ def old(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old") / "old"
     shutil.copytree(study_folder, folder)
     record = json.loads((folder / "study.json").read_text())
-    record["dataset"]["class_names"] = NAMES
+    record["dataset"] |= {"class_names": NAMES, "inputs": None, "targets": None}
     (folder / "study.json").write_text(json.dumps(record))
     with (
         zipfile.ZipFile(study_folder / "best_model.keras") as whole,
@@ -234,6 +238,127 @@ def test_a_model_that_classifies_no_images_is_one_line(
     assert words in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("L", (8, 8), 100).save(path)
+    return path
+
+
+def refused(*arguments: object) -> str:
+    """Returns the one line that a prediction is refused in."""
+    answer = predict(*arguments)
+    assert answer.exit_code == 2, answer.output
+    (line,) = answer.stderr.splitlines()
+    return str(line)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"inputs": "arrays"}, "arrays as they are, not on images"),
+        ({"inputs": "images", "targets": "values"}, "predicts numbers, not one of several classes"),
+        ({"inputs": "images", "targets": "labels"}, "predicts several labels an image, not one"),
+    ],
+)
+def test_a_study_of_another_task_and_its_exports_predict_no_classes(
+    facts: dict[str, str], words: str, photo: Path, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(4, shape=(6, 5, 1)))
+    record = json.loads((folder / "study.json").read_text())
+    record["dataset"] |= facts
+    (folder / "study.json").write_text(json.dumps(record))
+    layers = keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")
+    saved(folder / "best_model.keras", *layers, shape=(6, 5, 1))
+    out = tmp_path / "exported"
+    export = ["export", str(folder), "--model", "saved_model", "--out", str(out)]
+    assert CliRunner().invoke(main, export).exit_code == 0
+    assert words in refused(folder, photo)
+    assert words in refused(out, photo)
+    stated = json.loads((out / "assets.extra" / "experiments.json").read_text())
+    assert stated.items() >= {n: v for n, v in facts.items() if v != "images"}.items()
+    assert ("values" in stated) == (facts["inputs"] == "images")
+
+
+def foreign(path: Path, takes: str = "uint8", outputs: int = 1, multiple: int = 1) -> Path:
+    """A SavedModel of another program: how bright an image is, and how dark."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 6, 5, 1), takes)])
+    def serve(images: Any) -> dict[str, Any]:
+        several = tf.reshape(images, (-1, multiple, 6, 5, 1))  # fails for other numbers of images
+        bright = tf.reduce_mean(tf.cast(several, tf.float32), (2, 3, 4)) / 255
+        bright = tf.reshape(bright, (-1,))
+        return {f"output_{n}": tf.stack([bright, 1 - bright], 1) for n in range(outputs)}
+
+    module = tf.Module()
+    module.serve = serve
+    tf.saved_model.save(module, str(path), signatures=serve)
+    return path
+
+
+@pytest.mark.parametrize("takes", ["uint8", "int64", "float16"])
+def test_a_foreign_model_gets_images_of_its_type(takes: str, photo: Path, tmp_path: Path) -> None:
+    _, (row,), _ = rows_of(foreign(tmp_path / "model", takes), photo)
+    assert row["probabilities"] == pytest.approx([100 / 255, 155 / 255], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"takes": "int8"}, "takes int8, expected a type that holds 0 to 255"),
+        ({"outputs": 2}, "has 2 outputs, expected one"),
+        ({"multiple": 2}, "can't be run ("),
+    ],
+)
+def test_a_foreign_model_that_can_not_be_used_is_one_line(
+    made: dict[str, Any], words: str, photo: Path, tmp_path: Path
+) -> None:
+    assert words in refused(foreign(tmp_path / "model", **made), photo)
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_whole_numbers_of_a_tflite_file_are_pixels_unless_quantized(
+    quantized: bool, photo: Path, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    path = tmp_path / "model.tflite"
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(foreign(tmp_path / "made")))
+    if quantized:
+        model = foreign(tmp_path / "floats", "float32")
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(model))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: [[np.ones((1, 6, 5, 1), np.float32)]]
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    path.write_bytes(converter.convert())
+    if quantized:
+        assert "is quantized to uint8, expected float32" in refused(path, photo)
+    else:
+        _, (row,), _ = rows_of(path, photo)
+        assert row["probabilities"] == pytest.approx([100 / 255, 155 / 255], abs=1e-3)
+
+
+def test_an_onnx_file_gets_images_of_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    entry = SimpleNamespace(name="images", shape=["n", 2, 2, 1], type="tensor(uint8)")
+    outputs = [SimpleNamespace(name="classes")]
+    session = SimpleNamespace(
+        get_inputs=lambda: [entry],
+        get_outputs=lambda: outputs,
+        run=lambda names, fed: given.append(fed["images"]) or [fed["images"]],
+    )
+    monkeypatch.setattr(run_model, "_onnx_session", lambda path: session)
+    runner = run_model.open_model(tmp_path, "onnx")
+    runner.predict(np.full((3, 2, 2, 1), 200, np.float32))
+    assert (runner.input_type, given[0].dtype) == (np.uint8, np.uint8)
+    outputs *= 2
+    with pytest.raises(UserError, match="has 2 outputs, expected one"):
+        run_model.open_model(tmp_path, "onnx")
 
 
 @pytest.mark.parametrize("damage", ["{", '{"shape": [8, 8, 99999999]}', '{"format": 99}'])

@@ -22,11 +22,14 @@ from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.cache_use import begun, held
 from experiments.data.prepare import MissingDataError, PreparedData, prepare
+from experiments.data.sources.base import Wanted
+from experiments.data.sources.given import keep_given
 from experiments.executors.attempt_log import AttemptLog
 from experiments.executors.attempts import STOPPING
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
+from experiments.record.errors import UserError
 from experiments.record.layout import TrialFolder
 from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
@@ -34,6 +37,7 @@ from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify
 from experiments.training.task import TrialResult
 from search_spaces.frozen import FrozenPart, LayerSplit
+from tests.reports.synthetic import Synthetic, write_study
 
 COUNT = 6
 
@@ -202,6 +206,45 @@ def test_what_is_used_is_not_pruned(part: FrozenPart, data: PreparedData, tmp_pa
     del array
     assert prune(tmp_path) == "removed 2 entries"
     assert list((tmp_path / "features").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        (("reproduce", "0"), "reproduce.reproduce"),
+        (("measure",), "measure.measure"),
+        (("compare", "--default", "--seeds", "2"), "retrain.confirm_trial"),
+    ],
+)
+def test_what_a_command_trains_with_is_not_pruned(
+    command: tuple[str, ...],
+    work: str,
+    data: PreparedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = write_study(tmp_path / "runs", Synthetic(4, fingerprint=data.fingerprint))
+    said: list[str] = []
+
+    def working(opened: Any, *arguments: Any) -> None:
+        said.append(prune(tmp_path))
+        raise UserError("it ends here")
+
+    monkeypatch.setattr("experiments.studies.reopen.prepare_data", lambda *arguments: data)
+    monkeypatch.setattr(f"experiments.studies.{work}", working)
+    name, *options = command
+    result = CliRunner().invoke(main, [name, str(folder), *options])
+    assert (result.exit_code, said) == (2, ["removed 0 entries; kept 1 that is in use"])
+
+
+def test_given_arrays_are_not_pruned_while_their_dataset_is_used(tmp_path: Path) -> None:
+    given = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
+    name, wanted = keep_given(given, tmp_path), Wanted(images=False, arrays=True)
+    data: Any = prepare(name, lambda channels: (1, 1, 1), tmp_path, wanted=wanted)
+    with held(Path(data.folder)):  # as a search does
+        assert prune(tmp_path) == "removed 0 entries; kept 2 that are in use"
+    data = None
+    assert prune(tmp_path) == "removed 2 entries"
 
 
 def test_where_nothing_can_be_held_what_was_used_of_late_stays(

@@ -43,6 +43,15 @@ def test_it_says_what_its_users_should_know(folder: Path) -> None:
     assert "private" not in card
 
 
+@pytest.mark.parametrize(("inputs", "task"), [("arrays", "classes"), ("images", "labels")])
+def test_only_a_classifier_of_images_is_for_predict(inputs: str, task: str, tmp_path: Path) -> None:
+    made = write_study(tmp_path, Synthetic(4, name="card", with_model=True, task=task))
+    record = json.loads((made / "study.json").read_text())
+    record["dataset"]["inputs"] = inputs
+    (made / "study.json").write_text(json.dumps(record))
+    assert "experiments predict" not in card_text(load_study(made))
+
+
 def test_names_are_no_markup(folder: Path) -> None:
     card = card_text(load_study(folder))
     assert "<b>" not in card.replace("\\<b>", "")

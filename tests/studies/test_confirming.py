@@ -14,6 +14,7 @@ from experiments.cli.main import main
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.finalists.trainings import Training
+from experiments.record.errors import UserError
 from experiments.record.lock import COMPARED, is_running, locked
 from experiments.record.test_uses import read_uses
 from experiments.studies.reopen import Opened
@@ -229,6 +230,34 @@ def test_a_study_without_completed_trial_has_nothing_to_train(tmp_path: Path) ->
     assert "experiments resume failing" in answer.stderr
 
 
+def as_if_opened(study: Any, targets: str = "classes", **options: Any) -> Any:
+    return SimpleNamespace(study=study, data=SimpleNamespace(targets=targets))
+
+
+@pytest.mark.parametrize("words", ["b: its dataset is gone", "study 'b' has no classes"])
+def test_all_studies_are_opened_before_one_is_trained(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_study(tmp_path, Synthetic(3, num_epochs=2, num_seeds=0, name=name))
+
+    def open_study(study: Any, **options: Any) -> Any:
+        if study.name == "b" and "gone" in words:
+            raise UserError(words)
+        return as_if_opened(study, "values" if study.name == "b" else "classes")
+
+    trained: list[None] = []
+    monkeypatch.setattr("experiments.studies.reopen.open_study", open_study)
+    monkeypatch.setattr(
+        "experiments.studies.retrain.confirm_trial", lambda *_: trained.append(None)
+    )
+    arguments = ["compare", "a", "b", "--seeds", "1", "--runs-dir", str(tmp_path)]
+    answer = CliRunner().invoke(main, arguments)
+    assert (answer.exit_code, trained) == (2, [])
+    assert words in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
 def test_a_comparison_holds_the_lock_while_it_trains(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +269,7 @@ def test_a_comparison_holds_the_lock_while_it_trains(
         seen.append(trial_id)
 
     monkeypatch.setattr("experiments.studies.retrain.confirm_trial", confirm)
-    monkeypatch.setattr("experiments.studies.reopen.open_study", lambda *arguments, **options: None)
+    monkeypatch.setattr("experiments.studies.reopen.open_study", as_if_opened)
     monkeypatch.setattr("experiments.cli.compare_command._measure", lambda *arguments: None)
     arguments = ["compare", folder.name, "--default", "--seeds", "2"]
     answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.data.cache_use import begun, publish, touch
+from experiments.data.cache_use import begun, hold_for, publish, touch
 from experiments.data.sources.arrays import KNOWN, check_pairs, dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.data.sources.npz import read_npz
@@ -78,6 +78,19 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
         )
     touch(folder)
     return dataset_of_arrays(name, read_npz(name, folder / _FILE), wanted=access.wanted)
+
+
+def hold_given(owner: object, name: str, cache_dir: Path) -> None:
+    """Keeps arrays that were given from being pruned as long as `owner` lives.
+
+    Args:
+        owner: What needs them.
+        name: A dataset's name; nothing is done for one of another kind.
+        cache_dir: The cache folder.
+    """
+    kind, _, argument = name.partition(":")
+    if kind == KIND:
+        hold_for(owner, cache_dir / KIND / argument)
 
 
 def _by_name(data: object) -> dict[str, object]:
