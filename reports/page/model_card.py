@@ -256,7 +256,7 @@ def _use(study: Study) -> Iterator[str]:
     yield f"It needs Keras{made}{f', and {listed(own)}' if own else ' and nothing of this suite'}."
     shape = dig(study.record, "dataset", "shape")
     is_for_predict = _is_for_predict(study)
-    if has_images(study) and isinstance(shape, list):
+    if has_images(study) and isinstance(shape, list) and len(shape) == 3:
         colour = "grey" if shape[-1] == 1 else "RGB"
         brings = "; `experiments predict` brings any image to that, bilinearly"
         yield (

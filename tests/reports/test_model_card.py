@@ -52,6 +52,13 @@ def test_only_a_classifier_of_images_is_for_predict(inputs: str, task: str, tmp_
     assert "experiments predict" not in card_text(load_study(made))
 
 
+@pytest.mark.parametrize("shape", [[5], [], ["a", 2], None])
+def test_a_damaged_shape_is_passed_over(shape: object, folder: Path) -> None:
+    study = load_study(folder)
+    study.record["dataset"]["shape"] = shape
+    assert "It takes" in card_text(study)
+
+
 def test_names_are_no_markup(folder: Path) -> None:
     card = card_text(load_study(folder))
     assert "<b>" not in card.replace("\\<b>", "")
