@@ -73,11 +73,13 @@ class FrozenPart:
         model: From raw images, `(batch, height, width, channels)`, 0..255, to a dict of features
             by name, each `(batch, ...)`.
         backbone: Parts that cut the same backbone at different places say the same here.
+        edition: Raised where features that were kept before are wrong.
     """
 
     name: str
     model: keras.Model
     backbone: str = ""
+    edition: int = 0
 
 
 @dataclass(frozen=True)

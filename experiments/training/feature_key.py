@@ -21,6 +21,8 @@ def identity(part: FrozenPart) -> str:
     digest = hashlib.sha256(topology(part.model).encode())
     for weight in part.model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
+    if part.edition:
+        digest.update(f"edition {part.edition}".encode())
     return digest.hexdigest()
 
 
