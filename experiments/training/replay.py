@@ -124,12 +124,16 @@ def build(model: keras.Model, snapshot: Snapshot) -> None:
 
 
 def restore(model: keras.Model, snapshot: Snapshot) -> None:
-    """Sets a model and its optimizer to the state that a snapshot holds."""
+    """Sets a model to the state that a snapshot holds.
+
+    Its optimizer too, unless it is of other variables: a `fit` of the user's own may compile anew.
+    """
     assign(model.variables, snapshot.variables)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and snapshot.optimizer:
         optimizer.build(model.trainable_variables)
-        assign(optimizer.variables, snapshot.optimizer)
+        if _same_shapes(optimizer.variables, snapshot.optimizer):
+            assign(optimizer.variables, snapshot.optimizer)
 
 
 def _fits(model: keras.Model, snapshot: Snapshot) -> bool:

@@ -410,7 +410,21 @@ def unbuilt(hp: Any) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("model", [build_model, unbuilt])
+class _Unfrozen(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Is built with a frozen layer, which its `fit` trains with an optimizer of its own."""
+
+    def build(self, hp: Any) -> keras.Model:
+        model = build_model(hp)
+        model.layers[0].trainable = False
+        return model
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        model.layers[0].trainable = True
+        model.compile(keras.optimizers.Adam(hp.get("rate")), "mse", run_eagerly=True)
+        return model.fit(*args, **kwargs)
+
+
+@pytest.mark.parametrize("model", [build_model, unbuilt, _Unfrozen])
 def test_promoted_trials_continue_the_networks_that_they_come_from(
     model: Any, tmp_path: Path
 ) -> None:
@@ -419,6 +433,7 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
     )
     searched(tuner)
     trials = tuner.oracle.trials
+    assert {trial.status for trial in trials.values()} == {"COMPLETED"}
     promoted = [t for t in trials.values() if "tuner/trial_id" in t.hyperparameters.values]
     assert promoted
     epochs = load_study(tuner.folder).epochs
