@@ -352,7 +352,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self, config: SearchConfig, record: TrialRecord, session: SessionRecord, display: Display
     ) -> HookedDriver:
         self.on_search_begin()
-        retention = make_retention(self.folder, config)
+        retention = make_retention(self.folder, config, by_score=True)
         executor = self._executor(config)
         driver = HookedDriver(
             FitTasks(self, config, retention),

@@ -446,6 +446,30 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
         assert own["loss"].iloc[0] < before["loss"].iloc[0]
 
 
+class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains nothing; a promoted trial scores worse than the one that it continues."""
+
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> float:
+        score = hp.get("rate") + kwargs["initial_epoch"]
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(0, {"val_loss": score})
+        return float(score)
+
+
+def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
+    tuner = experiments.Hyperband(
+        _Worse(), "val_loss", 3, directory=tmp_path, project_name="mine", seed=1, keep=1
+    )
+    searched(tuner)
+    assert "tuner/trial_id" in list(tuner.oracle.trials.values())[3].hyperparameters.values
+    assert tuner.oracle.get_best_trials()[0].hyperparameters.values["tuner/bracket"] == 1
+    assert len(tuner.get_best_models()) == 1
+
+
 def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
     tuner = searched(make(tmp_path, method="tpe", pruner="asha", max_trials=4), epochs=3)
     statuses = load_study(tuner.folder).trials.set_index("trial_id")["status"]
