@@ -74,6 +74,7 @@ from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask
 
 _EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
+_DATA = 2  # positions of `x` and `y`
 _HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
 
 
@@ -262,7 +263,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             KeyboardInterrupt: It was interrupted; the same script resumes it.
         """
         refuse_shared_trials()
-        self._fit = (fit_args, fit_kwargs)
+        self._fit = fit_args, fit_kwargs = self._named(fit_args, fit_kwargs)
         verbose = fit_kwargs.get("verbose")
         self.oracle.verbose = 0
         loud = verbose not in (None, 0, "auto")
@@ -271,11 +272,23 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             with locked(made(self.folder)):
                 self._search(config, notices, display)
 
+    def _named(
+        self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Names what comes after `x` and `y`, where it is Keras' own `fit` that gets it."""
+        if self._has_own_fit:
+            return fit_args, fit_kwargs
+        bound = inspect.signature(keras.Model.fit).bind_partial(None, *fit_args).arguments
+        named = dict(list(bound.items())[1 + _DATA :])
+        return fit_args[:_DATA], dict(**named, **fit_kwargs)
+
     def _planned(
         self, fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
     ) -> tuple[SearchConfig, list[str]]:
         """Returns the search with its epochs, its data and its method, and lines to show."""
-        given = fit_kwargs.get("epochs", fit_args[_EPOCHS] if len(fit_args) > _EPOCHS else 1)
+        # Of a `run_trial` of one's own nothing is known but what has a name.
+        fourth = () if self._has_own_run else fit_args[_EPOCHS : _EPOCHS + 1]
+        given = fit_kwargs.get("epochs", next((n for n in fourth if isinstance(n, int)), 1))
         config = replace(
             self._config,
             max_epochs=self._max_epochs or int(given),

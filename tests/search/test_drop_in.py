@@ -370,16 +370,18 @@ def test_models_of_scikit_learn_are_searched(tmp_path: Path) -> None:
     from sklearn.datasets import load_wine
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import accuracy_score
+    from sklearn.model_selection import GroupKFold
 
     x, y = load_wine(return_X_y=True)
     tuner = experiments.tuners.SklearnTuner(
         keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("score", "max"), 2),
         lambda hp: RidgeClassifier(alpha=hp.Float("alpha", 1e-3, 1, sampling="log")),
         metrics=accuracy_score,
+        cv=GroupKFold(3),
         directory=tmp_path,
         project_name="mine",
     )
-    tuner.search(x, y)
+    tuner.search(x, y, None, np.arange(len(y)) % 5)
     trials = load_study(tuner.folder).trials
     assert list(trials["status"]) == ["completed"] * 2
     (model,) = tuner.get_best_models()
@@ -471,9 +473,10 @@ def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
 
 
 def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
-    tuner = searched(make(tmp_path, method="tpe", pruner="asha", max_trials=4), epochs=3)
+    tuner = make(tmp_path, method="tpe", pruner="asha", max_trials=4)
+    tuner.search(X, Y, 32, 3, 0, validation_data=(X[:16], Y[:16]))  # as `fit` takes them
     statuses = load_study(tuner.folder).trials.set_index("trial_id")["status"]
-    assert "pruned" in set(statuses)
+    assert set(statuses) == {"completed", "pruned"}
     epochs = load_study(tuner.folder).epochs.groupby("trial_id").size()
     assert all(epochs[t] < 3 for t in statuses.index if statuses[t] == "pruned")
 
