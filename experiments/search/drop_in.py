@@ -57,6 +57,7 @@ from experiments.search.repair import restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
+    changed_ranges,
     describe_data,
     fingerprint_of_data,
     name_of_model,
@@ -535,6 +536,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
                 "trials from now on may be of other networks"
+            )
+        ranges = changed_ranges(study["space"], describe_space(self.oracle.hyperparameters))
+        if ranges:
+            notices.append(
+                f"other ranges than in the session before: {', '.join(ranges)}; earlier trials "
+                "count as they were drawn"
             )
         if data:
             notices.append("the arrays are others than in the first session: so are the scores")

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from keras_tuner.src.engine import objective as objective_module
 
 from experiments.hyperparameters.source import fingerprint_of_text
 from experiments.record.errors import UserError
+from experiments.record.files import finite
 from experiments.record.objective import Objective, parse_objective
 
 _OWN = "experiments."  # modules of the suite, whose tuners are no one's own
@@ -50,6 +51,20 @@ def source_of_script(tuner: keras_tuner.Tuner) -> dict[str, str]:
             text = inspect.getsource(part)
             found[f"{part.__module__}.{part.__qualname__}"] = fingerprint_of_text(text)
     return found
+
+
+def changed_ranges(
+    then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Names the hyperparameters whose range is another one than was recorded.
+
+    Args:
+        then: The recorded space, see `describe_space`.
+        now: The space of this session.
+    """
+    was = {(hp["name"], str(hp["conditions"])): hp for hp in then}
+    found = [hp for hp in now if was.get((hp["name"], str(hp["conditions"])), hp) != finite(hp)]
+    return list(dict.fromkeys(str(hp["name"]) for hp in found))
 
 
 def _arguments(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:

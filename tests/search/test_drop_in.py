@@ -406,6 +406,33 @@ def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: P
     assert len(load_study(tmp_path / "mine").record["sessions"]) == 2
 
 
+class _Largest(experiments.BayesianOptimization):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        return -float(trial.hyperparameters.get("units") + trial.hyperparameters.get("x"))
+
+
+def test_a_choice_that_was_narrowed_is_said_and_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def search(units: list[int], max_trials: int) -> Any:
+        known = keras_tuner.HyperParameters()
+        known.Choice("units", units)
+        known.Float("x", 0, 1)
+        tuner = _Largest(
+            max_trials=max_trials, num_initial_points=2, seed=0, hyperparameters=known,
+            directory=tmp_path, project_name="mine",
+        )  # fmt: skip
+        tuner.search()
+        return [trial.hyperparameters.values["units"] for trial in tuner.oracle.trials.values()]
+
+    assert 32 in search([8, 16, 32], 5)
+    assert "other ranges" not in capsys.readouterr().out
+    assert set(search([8, 16], 7)[5:]) <= {8, 16}
+    assert "other ranges than in the session before: units; " in capsys.readouterr().out
+    search([8, 16], 8)
+    assert "other ranges" not in capsys.readouterr().out
+
+
 def unbuilt(hp: Any) -> keras.Model:
     model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 12)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse")
