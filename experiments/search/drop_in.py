@@ -124,6 +124,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     """
 
     oracle: Any
+    _seed_of_oracle: int | None  # of a given one
 
     @in_keywords()
     @takes_oracle
@@ -165,6 +166,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
+        drawn = self._seed_of_oracle or int.from_bytes(os.urandom(3), "big")
         sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
             space=name_of_model(hypermodel, type(self)),
@@ -173,7 +175,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             max_trials=NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
             objective=[objective_text(one) for one in given],
-            seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
+            seed=drawn if seed is None else seed,
             name=folder.name,
             runs_dir=str(folder.parent),
             patience=None,

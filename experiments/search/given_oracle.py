@@ -32,6 +32,9 @@ def takes_oracle(init: Callable[_P, None]) -> Callable[_P, None]:
         if len(args) > 1 and isinstance(args[1], keras_tuner.Oracle):
             given, args = args[1], (args[0], *args[2:])
         asked = {} if given is None else _asked_by(given)
+        tuner: Any = args[0]
+        # Drawn by it where the script gives none: another one in each session, so no argument.
+        tuner._seed_of_oracle = getattr(given, "seed", None)
         init(*args, **{**asked, **kwargs})
 
     return initialise

@@ -312,6 +312,10 @@ def test_an_oracle_of_keras_tuner_says_the_method(tmp_path: Path) -> None:
         "bayesian", "val_loss:min", 2,
     )  # fmt: skip
     assert record["method_settings"] == {"num_initial_points": 1, "alpha": 1e-3, "beta": 2.6}
+    assert record["seed"] == oracle.seed
+    other = keras_tuner.oracles.BayesianOptimizationOracle("val_loss", 2, seed=oracle.seed + 1)
+    again = experiments.Tuner(other, build_model, directory=tmp_path, project_name="mine")
+    assert again._config.seed == oracle.seed  # as the study has it
     banded = keras_tuner.oracles.HyperbandOracle("val_loss", max_epochs=4, factor=2, seed=1)
     halving = experiments.Tuner(
         oracle=banded, hypermodel=build_model, directory=tmp_path, project_name="other"
