@@ -147,6 +147,8 @@ class LayerSplit:
         self._model = model
         self._part = FrozenPart(name, keras.Model(model.input, {"features": features}))
         self._features = features
+        for inner in self._part.model.layers:
+            inner.trainable = False
         settle_drawn(self._part.model)
 
     def cuts(self, epochs: int) -> list[Cut]:

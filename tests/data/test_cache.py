@@ -162,6 +162,7 @@ def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: Prepared
     assert np.array_equal(kernels[0][0], kernels[1][0])
     assert kernels[0][0].std() > 0
     assert not np.array_equal(kernels[0][2], kernels[1][2])  # the trained layer is drawn anew
+    assert [tuple(weight.shape) for weight in one.join().trainable_weights] == [(27, 1), (1,)]
     # Weights that were given are not touched.
     seeded = keras.initializers.GlorotUniform(seed=3)
     given, _ = split_of(1, kernel_initializer=seeded)
