@@ -22,6 +22,7 @@ from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
+from experiments.training.feed import Feed
 from experiments.training.forecast import forecast
 from experiments.training.network import Network
 from experiments.training.run import run_trial
@@ -291,6 +292,16 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     before = sorted(p.name for p in (tmp_path / "features").iterdir())
     run(replace(task_of(data, foreign_space, units=16), cache_dir=str(tmp_path)))
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
+
+
+def test_a_view_that_does_not_fit_half_precision_stays_as_it_is() -> None:
+    views = [
+        lambda places: np.ones((len(places), 2), "float16"),
+        lambda places: np.full((len(places), 2), 7e4, "float32"),
+    ]
+    feed = Feed(views, np.zeros(64, "int64"), 32, seed=1)
+    assert set(feed.batch(0)[0].ravel()) == {1.0, 7e4}
+    assert feed.epoch_bytes == 64 * 2 * 4
 
 
 def test_seconds_are_recorded_by_phase(small: PreparedData, tmp_path: Path) -> None:
