@@ -163,6 +163,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
             hypermodel = hypermodel()
         self._declared = declared_points(hypermodel)
+        self._entries = {
+            "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
+        }  # fmt: skip
+        for name in [name for name, new in self._entries.items() if not new]:
+            if hyperparameters is None:
+                raise UserError(f"{name}=False needs the space: give it as hyperparameters")
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
@@ -195,9 +201,6 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._retries = max_retries_per_trial
         self._attempt: FitAttempt | None = None
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        self._entries = {
-            "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
-        }  # fmt: skip
         if not overwrite and (study := record_of(folder)) is not None:
             self._config = as_before(self._config, study, self._seed_given)
         plain = replace(
@@ -229,6 +232,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def folder(self) -> Path:
         """The study folder."""
         return Path(self.project_dir)
+
+    @property
+    def remaining_trials(self) -> int | None:
+        """Trials that are left; `None` where no number limits them."""
+        return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search."""
@@ -601,11 +609,12 @@ class Hyperband(Tuner):
         objective: Any = None,
         max_epochs: int = 100,
         factor: int = 3,
-        hyperband_iterations: int = 1,
+        hyperband_iterations: int | None = 1,
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        num_trials = hyperband_iterations * Plan(max_epochs, factor).num_trials
+        sweep = Plan(max_epochs, factor).num_trials
+        num_trials = hyperband_iterations * sweep if hyperband_iterations else None
         own = {
             "method": "hyperband", "max_epochs": max_epochs, "method_settings": {"factor": factor},
         }  # fmt: skip

@@ -1,5 +1,6 @@
 """What an oracle of Keras Tuner asks of a search: `Tuner(oracle=HyperbandOracle(...))`."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -62,6 +63,7 @@ def _asked_by(oracle: Any) -> dict[str, Any]:
 
         sweep = Plan(oracle.max_epochs, oracle.factor).num_trials
         asked["max_epochs"] = oracle.max_epochs
-        asked["max_trials"] = int(oracle.hyperband_iterations) * sweep
+        sweeps = oracle.hyperband_iterations
+        asked["max_trials"] = int(sweeps) * sweep if math.isfinite(sweeps) else None
     known_settings = {name: value for name, value in settings.items() if value is not None}
     return asked | {"method": method, "method_settings": known_settings}

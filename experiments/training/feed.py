@@ -80,7 +80,7 @@ class Feed:
     def epoch_bytes(self) -> int:
         """Bytes of the inputs of an epoch."""
         one = self._views[0](np.zeros(1, np.int64))
-        return one.size * self._kind.itemsize * len(self._labels)
+        return int(one.size * self._kind.itemsize) * len(self._labels)
 
     def _rows(self, chosen: slice, number: int) -> tuple[Array, ...]:
         order, views = self._draw()

@@ -321,6 +321,13 @@ def test_an_oracle_of_keras_tuner_says_the_method(tmp_path: Path) -> None:
         oracle=banded, hypermodel=build_model, directory=tmp_path, project_name="other"
     )
     assert (halving._config.method, halving._config.max_trials) == ("hyperband", 15)
+    endless = keras_tuner.oracles.HyperbandOracle("val_loss", hyperband_iterations=None)
+    for kind, given in (
+        (experiments.Tuner, {"oracle": endless}),
+        (experiments.Hyperband, {"objective": "val_loss", "hyperband_iterations": None}),
+    ):
+        made = kind(hypermodel=build_model, directory=tmp_path, project_name=kind.__name__, **given)
+        assert made.remaining_trials is None
     with pytest.raises(experiments.UserError, match="oracle is a _Own; RandomSearchOracle, "):
         experiments.Tuner(oracle=_Own("val_loss"), hypermodel=build_model, directory=tmp_path)
 
@@ -354,12 +361,19 @@ def test_of_several_objectives_the_first_ranks(kind: str, tmp_path: Path) -> Non
 
 
 def test_a_grid_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[int] = []  # trials that there were when another one was asked for
+
     class Square(experiments.GridSearch):
+        def pre_create_trial(self) -> None:
+            asked.append(len(self.oracle.trials))
+
         def run_trial(self, trial: Any) -> float:
             return float(trial.hyperparameters.Int("x", 1, 2) ** 2)
 
     tuner = Square(directory=tmp_path, project_name="mine")
     tuner.search()
+    assert asked == [0, 1, 2]
+    assert tuner.remaining_trials is None
     said = capsys.readouterr().out
     assert "grid, all combinations, each of 1 epoch" in said
     assert "trial 0001 (2)  4" in said
@@ -568,6 +582,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("workers should be auto or 0 or more; got -1", workers=-1)
     refused("^deadline='soon': expected a duration", deadline="soon")
     refused("^max_trials should be a whole number, 1 or more; got 0", max_trials=0)
+    refused("tune_new_entries=False needs the space", tune_new_entries=False)
+    refused("allow_new_entries=False needs the space", allow_new_entries=False)
     refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
