@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,31 +35,38 @@ def topology(model: "keras.Model") -> str:
     """
     operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
     positions = {id(operation): position for position, operation in enumerate(operations)}
-    rows = [_described(operation, positions) for operation in operations]
+    rows = [_described(operation, _nodes(operation, model), positions) for operation in operations]
     outputs = model.output if isinstance(model.output, dict) else {"": model.output}
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
     return "\n".join(rows)
 
 
-def _described(operation: "keras.Operation", positions: dict[int, int]) -> str:
-    inputs = sorted(
-        {tuple(_origins(node.input_tensors, positions)) for node in operation._inbound_nodes}
-    )
+def _nodes(operation: "keras.Operation", model: "keras.Model") -> list[Any]:
+    """Returns the calls of an operation, those in `model` alone where Keras knows them."""
+    by_depth = getattr(model, "_nodes_by_depth", {0: operation._inbound_nodes})
+    own = {id(node) for nodes in by_depth.values() for node in nodes}
+    return [node for node in operation._inbound_nodes if id(node) in own]
+
+
+def _described(
+    operation: "keras.Operation", nodes: Sequence[Any], positions: dict[int, int]
+) -> str:
+    inputs = sorted({tuple(_origins(node.input_tensors, positions)) for node in nodes})
     if hasattr(operation, "layers"):
         return f"({topology(operation)}) {inputs}"
     if not hasattr(operation, "dtype_policy"):
-        return f"{type(operation).__name__} {_given(operation)} {inputs}"
+        return f"{type(operation).__name__} {_given(operation, nodes)} {inputs}"
     config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
     facts = json.dumps(config, sort_keys=True, default=repr)
     return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
 
 
-def _given(operation: "keras.Operation") -> str:
+def _given(operation: "keras.Operation", nodes: Sequence[Any]) -> str:
     """Describes what an operation that is no layer was made and called with, besides tensors."""
     made = {k: v for k, v in vars(operation).items() if k[:1] != "_" and k not in _NAMES}
     called = [
         [_constant(value) for value in (*node.arguments.args, *node.arguments.kwargs.values())]
-        for node in operation._inbound_nodes
+        for node in nodes
     ]
     return json.dumps([made, called], sort_keys=True, default=repr)
 

@@ -145,6 +145,17 @@ def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> No
     assert len({key(0), key(1), key(0, "float16")}) == 3
 
 
+def test_a_part_that_was_joined_to_another_model_is_the_same_part(data: PreparedData) -> None:
+    image = keras.Input((4, 4, 1))
+    base = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 2)])
+    part = FrozenPart("p", keras.Model(image, {"map": base(image * 2.0)}))
+    key = Entry(part, data, "train").key
+    other = keras.Input((4, 4, 1))
+    keras.Model(other, base(keras.layers.ReLU()(other)))
+    again = FrozenPart("p", part.model)
+    assert Entry(again, data, "train").key == key
+
+
 def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: PreparedData) -> None:
     def split_of(seed: int, **options: Any) -> tuple[LayerSplit, str]:
         keras.utils.set_random_seed(seed)
