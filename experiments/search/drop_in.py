@@ -60,6 +60,7 @@ from experiments.search.script_facts import (
     changed_ranges,
     describe_data,
     fingerprint_of_data,
+    is_same_data,
     name_of_model,
     objective_text,
     source_of_script,
@@ -541,7 +542,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         A training of other code or other data does not go on from its last epoch.
         """
         facts, names = new_source(study, source_of_script(self))
-        data = fingerprint_of_data(self._fit) != dig(study, "dataset", "fingerprint")
+        data = not is_same_data(dig(study, "dataset", "fingerprint"), self._fit)
         if names:
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "

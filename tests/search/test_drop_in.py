@@ -11,11 +11,13 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+import pandas
 import pytest
 
 import experiments
 from experiments.cli.main import main
 from experiments.record.layout import StudyFolder
+from experiments.search.script_facts import is_same_data
 from reports import load_study
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks/drop_in_scripts"
@@ -422,6 +424,28 @@ def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: P
     waiting.search(verbose=0)
     assert len(waiting.oracle.trials) == 4
     assert len(load_study(tmp_path / "mine").record["sessions"]) == 2
+
+
+def test_other_data_is_noticed_wherever_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pandas.DataFrame({"a": X[:, 0], "when": pandas.to_datetime(range(64)), "b": ["b"] * 64})
+    given: dict[str, Any] = {
+        "x": {"left": X, "right": [X, Y]}, "X": table, "sample_weight": X[:, 0],
+        "class_weight": {0: 1.0, 1: 2.0},
+    }  # fmt: skip
+    others: dict[str, Any] = {
+        "x": {"left": X, "right": [X, Y * 2]}, "X": table.assign(a=1.0), "sample_weight": X[:, 1],
+        "class_weight": {0: 1.0, 1: 3.0},
+    }  # fmt: skip
+    for name, other in others.items():
+        for value, said in ((given[name], False), (given[name], False), (other, True)):
+            tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name=name * 2)
+            tuner.search(**{name: value}, y=Y)
+            assert ("the arrays are others" in capsys.readouterr().out) == said, name
+    # As earlier versions recorded them, the second by its targets alone.
+    assert is_same_data("b5eaf66c0cf27c46", ((X,), {"y": Y}))
+    assert is_same_data("cba46ac2c79879b3", (({"left": X},), {"y": Y}))
 
 
 class _Largest(experiments.BayesianOptimization):
