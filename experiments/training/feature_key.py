@@ -13,6 +13,7 @@ from search_spaces.frozen import FrozenPart
 if TYPE_CHECKING:
     import keras
 
+_Calls = dict[int, list[Any]]  # id of an operation -> its calls, in order
 _NAMES = ("name", "built", "input", "output")
 
 
@@ -35,17 +36,29 @@ def topology(model: "keras.Model") -> str:
     """
     operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
     positions = {id(operation): position for position, operation in enumerate(operations)}
-    rows = [_described(operation, _nodes(operation, model), positions) for operation in operations]
-    outputs = model.output if isinstance(model.output, dict) else {"": model.output}
+    calls, rows = _calls_of(model, operations), []
+    for operation in operations:
+        nodes = calls[id(operation)]
+        rows.append(_described(operation, nodes, positions) + _further(nodes, calls, positions))
+    outputs = _named(model.output)
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
-    return "\n".join(rows)
+    taken = {name: _output(tensor, calls) for name, tensor in sorted(outputs.items())}
+    return "\n".join(rows) + (f" {taken}" if any(map(any, taken.values())) else "")
 
 
-def _nodes(operation: "keras.Operation", model: "keras.Model") -> list[Any]:
-    """Returns the calls of an operation, those in `model` alone where Keras knows them."""
-    by_depth = getattr(model, "_nodes_by_depth", {0: operation._inbound_nodes})
+def _named(outputs: Any) -> dict[str, Any]:
+    if isinstance(outputs, list | tuple):  # of a model within a part
+        return {str(number): tensor for number, tensor in enumerate(outputs)}
+    return outputs if isinstance(outputs, dict) else {"": outputs}
+
+
+def _calls_of(model: "keras.Model", operations: Sequence[Any]) -> _Calls:
+    """Returns the calls of each operation: those in `model` alone, where Keras knows them."""
+    by_depth = getattr(
+        model, "_nodes_by_depth", {0: [n for o in operations for n in o._inbound_nodes]}
+    )
     own = {id(node) for nodes in by_depth.values() for node in nodes}
-    return [node for node in operation._inbound_nodes if id(node) in own]
+    return {id(o): [node for node in o._inbound_nodes if id(node) in own] for o in operations}
 
 
 def _described(
@@ -59,6 +72,32 @@ def _described(
     config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
     facts = json.dumps(config, sort_keys=True, default=repr)
     return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
+
+
+def _further(nodes: Sequence[Any], calls: _Calls, positions: dict[int, int]) -> str:
+    """Describes calls that are not one call with the first outputs of first calls: else `""`."""
+    taken = [[_output(tensor, calls) for tensor in node.input_tensors] for node in nodes]
+    options = [_options(node) for node in nodes]
+    is_plain = not any(any(output) for row in taken for output in row) and not any(options)
+    if is_plain and len(nodes) < 2:
+        return ""
+    return f" {[_origins(node.input_tensors, positions) for node in nodes]} {taken} {options}"
+
+
+def _output(tensor: "keras.KerasTensor", calls: _Calls) -> tuple[int, int]:
+    """Returns which call of its operation made a tensor, and as which output."""
+    operation, number, index = tensor._keras_history
+    known = [id(node) for node in calls.get(id(operation), ())]
+    made = id(operation._inbound_nodes[number]) if known else 0
+    return (known.index(made) if made in known else 0), int(index)
+
+
+def _options(node: Any) -> dict[str, Any]:
+    """Returns what else a layer was called with, without what is off."""
+    if not hasattr(node.operation, "dtype_policy"):
+        return {}  # see `_given`
+    given = node.arguments.kwargs.items()
+    return {n: value for n, value in given if isinstance(value, bool | int | float | str) and value}
 
 
 def _given(operation: "keras.Operation", nodes: Sequence[Any]) -> str:

@@ -145,6 +145,20 @@ def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> No
     assert len({key(0), key(1), key(0, "float16")}) == 3
 
 
+def test_outputs_and_calls_of_a_layer_are_told_apart(data: PreparedData) -> None:
+    def key(output: int = 0, call: int = 0, **options: Any) -> str:
+        image = keras.Input((4, 4))
+        layer = keras.layers.ReLU()
+        calls = [layer(image), layer(image * 2.0)]
+        both = keras.Model(image, [keras.layers.Rescaling(n)(calls[call]) for n in (1.0, 2.0)])
+        attend = keras.layers.MultiHeadAttention(1, 2, kernel_initializer="ones")
+        kept = attend(calls[1], both(image)[output], **options)
+        return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+    assert key() == key()
+    assert len({key(), key(output=1), key(call=1), key(use_causal_mask=True)}) == 4
+
+
 def test_a_part_that_was_joined_to_another_model_is_the_same_part(data: PreparedData) -> None:
     image = keras.Input((4, 4, 1))
     base = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 2)])
