@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from search_spaces._bases import Base, load_base, sized
+from search_spaces._bases import Base, copy_weights, load_base, sized
 from search_spaces._cuts import joined, layers_before, parted, tensors_before
 from search_spaces._recipe import make_optimizer
 from search_spaces.frozen import CORNERS, FLIPPED, ORIGINAL, Cut, FrozenPart
@@ -40,6 +40,12 @@ class BaseKey:
 
     def __str__(self) -> str:
         return f"{self.base.name} {self.alpha:g}" if self.base.alphas else self.base.name
+
+    @property
+    def edition(self) -> int:
+        """See `FrozenPart`: the `Normalization` of a file's base was lost at first."""
+        layers = shared_base(self)._flatten_layers() if self.base.path else ()
+        return int(any(isinstance(layer, keras.layers.Normalization) for layer in layers))
 
     def build(self) -> keras.Model:
         """Builds the base; twice the same key is twice the same weights."""
@@ -90,7 +96,7 @@ def own_base(key: BaseKey) -> keras.Model:
     shared = shared_base(key)
     with _seeded():
         base = keras.models.clone_model(shared)
-    base.set_weights(shared.get_weights())
+    copy_weights(base, shared)
     base.trainable = False
     return base
 
@@ -103,7 +109,8 @@ def pooled_part(key: BaseKey) -> FrozenPart:
     pooled = {
         kind: pooling_layer(kind, len(x.shape), f"{kind}_pooling")(x) for kind in ("average", "max")
     }
-    return FrozenPart(f"{key}, pooled", keras.Model(inputs, pooled), str(key))
+    model = keras.Model(inputs, pooled)
+    return FrozenPart(f"{key}, pooled", model, str(key), key.edition)
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +120,8 @@ def part_before(key: BaseKey, cut: str) -> FrozenPart:
     base = shared_base(key)
     front = keras.Model(base.input, joined(tensors_before(base, cut, key.base.streams)))
     features = front(key.base.preprocess(inputs), training=False)
-    return FrozenPart(f"{key} before {cut}", keras.Model(inputs, {"map": features}), str(key))
+    model = keras.Model(inputs, {"map": features})
+    return FrozenPart(f"{key} before {cut}", model, str(key), key.edition)
 
 
 def pooling_layer(kind: str, rank: int = 4, name: str = "head_pooling") -> keras.layers.Layer:

@@ -205,13 +205,21 @@ def sized(path: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.M
     inputs = keras.Input(shape)
     try:
         copied = keras.models.clone_model(model, input_tensors=inputs)
-        copied.set_weights(model.get_weights())
+        copy_weights(copied, model)
     except Exception as error:  # of a layer whose config does not make it again, say
         size = f"{shape[0]}x{shape[1]}"
         raise ValueError(
             f"base {path!r} can't be copied for images of {size}: {first_line(error)}"
         ) from error
     return keras.Model(inputs, copied.outputs[0], name=model.name)
+
+
+def copy_weights(copied: keras.Model, model: keras.Model) -> None:
+    """Gives a clone the weights of `model`, and the constants that layers make of them."""
+    copied.set_weights(model.get_weights())
+    for layer in copied._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # `Normalization` computes with constants
+            layer.finalize_state()
 
 
 def load_base(path: str) -> keras.Model:

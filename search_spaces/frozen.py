@@ -73,11 +73,13 @@ class FrozenPart:
         model: From raw images, `(batch, height, width, channels)`, 0..255, to a dict of features
             by name, each `(batch, ...)`.
         backbone: Parts that cut the same backbone at different places say the same here.
+        edition: Raised where features that were kept before are wrong.
     """
 
     name: str
     model: keras.Model
     backbone: str = ""
+    edition: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ class LayerSplit:
         self._model = model
         self._part = FrozenPart(name, keras.Model(model.input, {"features": features}))
         self._features = features
+        for inner in self._part.model.layers:
+            inner.trainable = False
         settle_drawn(self._part.model)
 
     def cuts(self, epochs: int) -> list[Cut]:

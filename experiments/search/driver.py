@@ -129,11 +129,14 @@ class Driver(JobListener):
                 if not self._queue.running:
                     self.ended_by = "deadline"
                 return False
-            trial = self._oracle.create_trial(self._free_slot())
+            trial = self._created()
             if trial.status != Status.RUNNING:
                 return bool(trial.status == Status.STOPPED)
             self._begin(trial)
         return False
+
+    def _created(self) -> Any:
+        return self._oracle.create_trial(self._free_slot())
 
     def _free_slot(self) -> str:
         taken = self._oracle.ongoing_trials

@@ -57,8 +57,10 @@ from experiments.search.repair import forget_states, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
+    changed_ranges,
     describe_data,
     fingerprint_of_data,
+    is_same_data,
     name_of_model,
     objective_text,
     source_of_script,
@@ -74,6 +76,7 @@ from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask
 
 _EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
+_DATA = 2  # positions of `x` and `y`
 _HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
 
 
@@ -122,6 +125,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     """
 
     oracle: Any
+    _seed_of_oracle: int | None  # of a given one
 
     @in_keywords()
     @takes_oracle
@@ -160,9 +164,16 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if inspect.isclass(hypermodel) and issubclass(hypermodel, keras_tuner.HyperModel):
             hypermodel = hypermodel()
         self._declared = declared_points(hypermodel)
+        self._entries = {
+            "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
+        }  # fmt: skip
+        for name in [name for name, new in self._entries.items() if not new]:
+            if hyperparameters is None:
+                raise UserError(f"{name}=False needs the space: give it as hyperparameters")
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
+        drawn = self._seed_of_oracle or int.from_bytes(os.urandom(3), "big")
         sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
             space=name_of_model(hypermodel, type(self)),
@@ -171,7 +182,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             max_trials=NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
             objective=[objective_text(one) for one in given],
-            seed=int.from_bytes(os.urandom(3), "big") if seed is None else seed,
+            seed=drawn if seed is None else seed,
             name=folder.name,
             runs_dir=str(folder.parent),
             patience=None,
@@ -191,9 +202,6 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._retries = max_retries_per_trial
         self._attempt: FitAttempt | None = None
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        self._entries = {
-            "tune_new_entries": tune_new_entries, "allow_new_entries": allow_new_entries,
-        }  # fmt: skip
         if not overwrite and (study := record_of(folder)) is not None:
             self._config = as_before(self._config, study, self._seed_given)
         plain = replace(
@@ -225,6 +233,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def folder(self) -> Path:
         """The study folder."""
         return Path(self.project_dir)
+
+    @property
+    def remaining_trials(self) -> int | None:
+        """Trials that are left; `None` where no number limits them."""
+        return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search."""
@@ -262,7 +275,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             KeyboardInterrupt: It was interrupted; the same script resumes it.
         """
         refuse_shared_trials()
-        self._fit = (fit_args, fit_kwargs)
+        self._fit = fit_args, fit_kwargs = self._named(fit_args, fit_kwargs)
         verbose = fit_kwargs.get("verbose")
         self.oracle.verbose = 0
         loud = verbose not in (None, 0, "auto")
@@ -271,11 +284,23 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             with locked(made(self.folder)):
                 self._search(config, notices, display)
 
+    def _named(
+        self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Names what comes after `x` and `y`, where it is Keras' own `fit` that gets it."""
+        if self._has_own_fit:
+            return fit_args, fit_kwargs
+        bound = inspect.signature(keras.Model.fit).bind_partial(None, *fit_args).arguments
+        named = dict(list(bound.items())[1 + _DATA :])
+        return fit_args[:_DATA], dict(**named, **fit_kwargs)
+
     def _planned(
         self, fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
     ) -> tuple[SearchConfig, list[str]]:
         """Returns the search with its epochs, its data and its method, and lines to show."""
-        given = fit_kwargs.get("epochs", fit_args[_EPOCHS] if len(fit_args) > _EPOCHS else 1)
+        # Of a `run_trial` of one's own nothing is known but what has a name.
+        fourth = () if self._has_own_run else fit_args[_EPOCHS : _EPOCHS + 1]
+        given = fit_kwargs.get("epochs", next((n for n in fourth if isinstance(n, int)), 1))
         config = replace(
             self._config,
             max_epochs=self._max_epochs or int(given),
@@ -352,7 +377,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self, config: SearchConfig, record: TrialRecord, session: SessionRecord, display: Display
     ) -> HookedDriver:
         self.on_search_begin()
-        retention = make_retention(self.folder, config)
+        retention = make_retention(self.folder, config, by_score=True)
         executor = self._executor(config)
         driver = HookedDriver(
             FitTasks(self, config, retention),
@@ -517,11 +542,17 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         A training of other code or other data does not go on from its last epoch.
         """
         facts, names = new_source(study, source_of_script(self))
-        data = fingerprint_of_data(self._fit) != dig(study, "dataset", "fingerprint")
+        data = not is_same_data(dig(study, "dataset", "fingerprint"), self._fit)
         if names:
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
                 "trials from now on may be of other networks"
+            )
+        ranges = changed_ranges(study["space"], describe_space(self.oracle.hyperparameters))
+        if ranges:
+            notices.append(
+                f"other ranges than in the session before: {', '.join(ranges)}; earlier trials "
+                "count as they were drawn"
             )
         if data:
             notices.append("the arrays are others than in the first session: so are the scores")
@@ -576,11 +607,12 @@ class Hyperband(Tuner):
         objective: Any = None,
         max_epochs: int = 100,
         factor: int = 3,
-        hyperband_iterations: int = 1,
+        hyperband_iterations: int | None = 1,
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        num_trials = hyperband_iterations * Plan(max_epochs, factor).num_trials
+        sweep = Plan(max_epochs, factor).num_trials
+        num_trials = hyperband_iterations * sweep if hyperband_iterations else None
         own = {
             "method": "hyperband", "max_epochs": max_epochs, "method_settings": {"factor": factor},
         }  # fmt: skip

@@ -1,5 +1,6 @@
 """What an oracle of Keras Tuner asks of a search: `Tuner(oracle=HyperbandOracle(...))`."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -32,6 +33,9 @@ def takes_oracle(init: Callable[_P, None]) -> Callable[_P, None]:
         if len(args) > 1 and isinstance(args[1], keras_tuner.Oracle):
             given, args = args[1], (args[0], *args[2:])
         asked = {} if given is None else _asked_by(given)
+        tuner: Any = args[0]
+        # Drawn by it where the script gives none: another one in each session, so no argument.
+        tuner._seed_of_oracle = getattr(given, "seed", None)
         init(*args, **{**asked, **kwargs})
 
     return initialise
@@ -59,6 +63,7 @@ def _asked_by(oracle: Any) -> dict[str, Any]:
 
         sweep = Plan(oracle.max_epochs, oracle.factor).num_trials
         asked["max_epochs"] = oracle.max_epochs
-        asked["max_trials"] = int(oracle.hyperband_iterations) * sweep
+        sweeps = oracle.hyperband_iterations
+        asked["max_trials"] = int(sweeps) * sweep if math.isfinite(sweeps) else None
     known_settings = {name: value for name, value in settings.items() if value is not None}
     return asked | {"method": method, "method_settings": known_settings}

@@ -21,12 +21,16 @@ class Retention:
         folder: The study folder.
         objective: Ranks trials.
         num_kept: Trials whose best epoch's weights are kept.
+        by_score: Whether trials that were stopped early are ranked with all others.
     """
 
-    def __init__(self, folder: Path, objective: Objective, num_kept: int) -> None:
+    def __init__(
+        self, folder: Path, objective: Objective, num_kept: int, by_score: bool = False
+    ) -> None:
         self._study = StudyFolder(folder)
         self._objective = objective
         self._num_kept = num_kept
+        self._by_score = by_score
         # (whether it was stopped early, score, trial id), best first
         self._best: list[tuple[bool, float, str]] = []
         self._with_weights: set[str] = set()
@@ -36,7 +40,7 @@ class Retention:
     def score_to_beat(self) -> float | None:
         """The score that a trial's weights need to be kept; `None` while there is room.
 
-        Trials that were stopped early give way to every other one.
+        Trials that were stopped early give way to every other one, unless scores alone rank.
         """
         if not len(self._best) >= self._num_kept > 0:
             return None
@@ -70,7 +74,7 @@ class Retention:
         if self._has_weights(trial_id):
             self._with_weights.add(trial_id)
         if score is not None:
-            self._rank(trial_id, score, values is None)
+            self._rank(trial_id, score, values is None and not self._by_score)
             del self._best[self._num_kept :]
 
     def _tidy(self) -> None:
@@ -120,10 +124,13 @@ class FrontRetention(Retention):
         folder: The study folder.
         objectives: Of the search; the first ranks trials.
         num_kept: Best trials whose weights are kept besides.
+        by_score: As of `Retention`.
     """
 
-    def __init__(self, folder: Path, objectives: Sequence[Objective], num_kept: int) -> None:
-        super().__init__(folder, objectives[0], num_kept)
+    def __init__(
+        self, folder: Path, objectives: Sequence[Objective], num_kept: int, by_score: bool = False
+    ) -> None:
+        super().__init__(folder, objectives[0], num_kept, by_score)
         self._objectives = objectives
         self._values: dict[str, Sequence[float]] = {}  # trial id -> values, if it may be kept
 
@@ -161,9 +168,15 @@ def _crowding(losses: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return total
 
 
-def make_retention(folder: Path, config: SearchConfig) -> Retention:
-    """Returns what decides whose weights stay in a search."""
+def make_retention(folder: Path, config: SearchConfig, by_score: bool = False) -> Retention:
+    """Returns what decides whose weights stay in a search.
+
+    Args:
+        folder: The study folder.
+        config: The search.
+        by_score: As of `Retention`: a script takes its best models as Keras Tuner ranks them.
+    """
     num_kept = max(config.keep, config.confirm, 1)
     if len(config.objectives) == 1:
-        return Retention(folder, config.parsed_objective, num_kept)
-    return FrontRetention(folder, config.objectives, num_kept)
+        return Retention(folder, config.parsed_objective, num_kept, by_score)
+    return FrontRetention(folder, config.objectives, num_kept, by_score)

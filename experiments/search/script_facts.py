@@ -2,20 +2,25 @@
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import keras_tuner
 import numpy as np
+import numpy.typing as npt
 from keras_tuner.src.engine import objective as objective_module
 
 from experiments.hyperparameters.source import fingerprint_of_text
 from experiments.record.errors import UserError
+from experiments.record.files import finite
 from experiments.record.objective import Objective, parse_objective
 
 _OWN = "experiments."  # modules of the suite, whose tuners are no one's own
 _MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
+_DATA_AT_FIRST = ("x", "y", "validation_data")
+_DATA = ("X", *_DATA_AT_FIRST, "sample_weight", "groups")
+_Fit = tuple[tuple[Any, ...], Mapping[str, Any]]  # the arguments of `search`
 
 
 def objective_text(given: Any) -> str:
@@ -52,9 +57,23 @@ def source_of_script(tuner: keras_tuner.Tuner) -> dict[str, str]:
     return found
 
 
-def _arguments(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
+def changed_ranges(
+    then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Names the hyperparameters whose range is another one than was recorded.
+
+    Args:
+        then: The recorded space, see `describe_space`.
+        now: The space of this session.
+    """
+    was = {(hp["name"], str(hp["conditions"])): hp for hp in then}
+    found = [hp for hp in now if was.get((hp["name"], str(hp["conditions"])), hp) != finite(hp)]
+    return list(dict.fromkeys(str(hp["name"]) for hp in found))
+
+
+def _arguments(fit: _Fit, names: Sequence[str] = _DATA) -> list[Any]:
     args, kwargs = fit
-    data = [*args, *(kwargs[name] for name in ("x", "y", "validation_data") if name in kwargs)]
+    data = [*args, *(kwargs[name] for name in names if name in kwargs)]
     return [one for part in data for one in (part if isinstance(part, list | tuple) else [part])]
 
 
@@ -67,14 +86,41 @@ def describe_data(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     return f"{type(first).__name__}{f' {tuple(shape)}' if shape is not None else ''}"
 
 
-def fingerprint_of_data(fit: tuple[tuple[Any, ...], Mapping[str, Any]]) -> str | None:
+def fingerprint_of_data(fit: _Fit) -> str | None:
     """Returns the fingerprint of the arrays that are trained on; `None` if there is none."""
-    arrays = [a for a in _arguments(fit) if isinstance(a, np.ndarray) and a.dtype != object]
-    if not arrays:
+    weights = fit[1].get("class_weight")
+    own = [np.array([*weights.items()])] if isinstance(weights, Mapping) else []
+    return _digest([*_arrays(_arguments(fit)), *own])
+
+
+def is_same_data(recorded: object, fit: _Fit) -> bool:
+    """Whether a fingerprint is of these arrays; once, it was of arguments that are arrays alone."""
+    alone = [a for a in _arguments(fit, _DATA_AT_FIRST) if isinstance(a, np.ndarray)]
+    return recorded in (fingerprint_of_data(fit), _digest(_arrays(alone)))
+
+
+def _arrays(part: Any) -> Iterator[npt.NDArray[Any]]:
+    """Yields the arrays in dictionaries, lists and tables, column by column."""
+    if isinstance(part, Mapping):
+        part = list(part.values())
+    elif hasattr(part, "columns"):
+        part = [part[name].to_numpy() for name in part.columns]
+    elif hasattr(part, "to_numpy"):
+        part = part.to_numpy()
+    if isinstance(part, list | tuple):
+        for one in part:
+            yield from _arrays(one)
+    elif isinstance(part, np.ndarray) and part.dtype != object:
+        yield part
+
+
+def _digest(arrays: Iterable[npt.NDArray[Any]]) -> str | None:
+    found = list(arrays)
+    if not found:
         return None
     digest = hashlib.sha256()
-    for array in arrays:
+    for array in found:
         digest.update(f"{array.dtype} {array.shape}".encode())
         if array.nbytes <= _MOST_HASHED:
-            digest.update(np.ascontiguousarray(array).data)
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # dates too
     return digest.hexdigest()[:16]

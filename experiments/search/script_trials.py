@@ -19,6 +19,10 @@ class HookedDriver(Driver):
 
     _source: "FitTasks"
 
+    def _created(self) -> Any:
+        self._source.tuner.pre_create_trial()
+        return super()._created()
+
     def _begin(self, trial: Any) -> None:
         self._source.tuner.on_trial_begin(trial)
         super()._begin(trial)

@@ -48,7 +48,8 @@ def _best_trials(folder: Path, number: int) -> set[str]:
             trial: dict[str, Any] = read_json(found.state)
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
                 worth = float(trial["score"]) * (1 if direction == "max" else -1)
-                stopped = was_pruned(trial["status"], trial.get("message"))
+                pruned = was_pruned(trial["status"], trial.get("message"))
+                stopped = pruned and "script" not in study  # which ranks as Keras Tuner does
                 kept = found.checkpoint.is_file()
                 scores.append((not stopped, worth, kept, found.path.name))
         # Best first. Trials that were stopped early come last: finalists are fully trained ones.

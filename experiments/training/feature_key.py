@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from search_spaces.frozen import FrozenPart
 if TYPE_CHECKING:
     import keras
 
+_Calls = dict[int, list[Any]]  # id of an operation -> its calls, in order
 _NAMES = ("name", "built", "input", "output")
 
 
@@ -21,6 +23,8 @@ def identity(part: FrozenPart) -> str:
     digest = hashlib.sha256(topology(part.model).encode())
     for weight in part.model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
+    if part.edition:
+        digest.update(f"edition {part.edition}".encode())
     return digest.hexdigest()
 
 
@@ -32,31 +36,76 @@ def topology(model: "keras.Model") -> str:
     """
     operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
     positions = {id(operation): position for position, operation in enumerate(operations)}
-    rows = [_described(operation, positions) for operation in operations]
-    outputs = model.output if isinstance(model.output, dict) else {"": model.output}
+    calls, rows = _calls_of(model, operations), []
+    for operation in operations:
+        nodes = calls[id(operation)]
+        rows.append(_described(operation, nodes, positions) + _further(nodes, calls, positions))
+    outputs = _named(model.output)
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
-    return "\n".join(rows)
+    taken = {name: _output(tensor, calls) for name, tensor in sorted(outputs.items())}
+    return "\n".join(rows) + (f" {taken}" if any(map(any, taken.values())) else "")
 
 
-def _described(operation: "keras.Operation", positions: dict[int, int]) -> str:
-    inputs = sorted(
-        {tuple(_origins(node.input_tensors, positions)) for node in operation._inbound_nodes}
+def _named(outputs: Any) -> dict[str, Any]:
+    if isinstance(outputs, list | tuple):  # of a model within a part
+        return {str(number): tensor for number, tensor in enumerate(outputs)}
+    return outputs if isinstance(outputs, dict) else {"": outputs}
+
+
+def _calls_of(model: "keras.Model", operations: Sequence[Any]) -> _Calls:
+    """Returns the calls of each operation: those in `model` alone, where Keras knows them."""
+    by_depth = getattr(
+        model, "_nodes_by_depth", {0: [n for o in operations for n in o._inbound_nodes]}
     )
+    own = {id(node) for nodes in by_depth.values() for node in nodes}
+    return {id(o): [node for node in o._inbound_nodes if id(node) in own] for o in operations}
+
+
+def _described(
+    operation: "keras.Operation", nodes: Sequence[Any], positions: dict[int, int]
+) -> str:
+    inputs = sorted({tuple(_origins(node.input_tensors, positions)) for node in nodes})
     if hasattr(operation, "layers"):
         return f"({topology(operation)}) {inputs}"
     if not hasattr(operation, "dtype_policy"):
-        return f"{type(operation).__name__} {_given(operation)} {inputs}"
+        return f"{type(operation).__name__} {_given(operation, nodes)} {inputs}"
     config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
     facts = json.dumps(config, sort_keys=True, default=repr)
     return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
 
 
-def _given(operation: "keras.Operation") -> str:
+def _further(nodes: Sequence[Any], calls: _Calls, positions: dict[int, int]) -> str:
+    """Describes calls that are not one call with the first outputs of first calls: else `""`."""
+    taken = [[_output(tensor, calls) for tensor in node.input_tensors] for node in nodes]
+    options = [_options(node) for node in nodes]
+    is_plain = not any(any(output) for row in taken for output in row) and not any(options)
+    if is_plain and len(nodes) < 2:
+        return ""
+    return f" {[_origins(node.input_tensors, positions) for node in nodes]} {taken} {options}"
+
+
+def _output(tensor: "keras.KerasTensor", calls: _Calls) -> tuple[int, int]:
+    """Returns which call of its operation made a tensor, and as which output."""
+    operation, number, index = tensor._keras_history
+    known = [id(node) for node in calls.get(id(operation), ())]
+    made = id(operation._inbound_nodes[number]) if known else 0
+    return (known.index(made) if made in known else 0), int(index)
+
+
+def _options(node: Any) -> dict[str, Any]:
+    """Returns what else a layer was called with, without what is off."""
+    if not hasattr(node.operation, "dtype_policy"):
+        return {}  # see `_given`
+    given = node.arguments.kwargs.items()
+    return {n: value for n, value in given if isinstance(value, bool | int | float | str) and value}
+
+
+def _given(operation: "keras.Operation", nodes: Sequence[Any]) -> str:
     """Describes what an operation that is no layer was made and called with, besides tensors."""
     made = {k: v for k, v in vars(operation).items() if k[:1] != "_" and k not in _NAMES}
     called = [
         [_constant(value) for value in (*node.arguments.args, *node.arguments.kwargs.values())]
-        for node in operation._inbound_nodes
+        for node in nodes
     ]
     return json.dumps([made, called], sort_keys=True, default=repr)
 

@@ -44,6 +44,10 @@ class Feed:
         self.epoch = 0
         self.num_batches = -(-len(labels) // batch_size)
         self._views = views
+        # Kept features have one precision for each view: what fits half a float in one may not in
+        # another.
+        kinds = [view(np.arange(min(len(labels), 1))).dtype for view in views]
+        self._kind = np.result_type(*kinds)
         self._labels = labels
         self.batch_size = batch_size
         self._seed = seed
@@ -76,12 +80,12 @@ class Feed:
     def epoch_bytes(self) -> int:
         """Bytes of the inputs of an epoch."""
         one = self._views[0](np.zeros(1, np.int64))
-        return int(one.nbytes) * len(self._labels)
+        return int(one.size * self._kind.itemsize) * len(self._labels)
 
     def _rows(self, chosen: slice, number: int) -> tuple[Array, ...]:
         order, views = self._draw()
         positions, drawn = order[chosen], views[chosen]
-        inputs = self._views[0](positions)
+        inputs = self._views[0](positions).astype(self._kind, copy=False)
         for view in range(1, len(self._views)):
             shown = np.flatnonzero(drawn == view)
             if len(shown):

@@ -82,7 +82,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if origin is None:
             raise ValueError(f"the state of {self._task.origin} is missing, which is continued")
         if model.built:
-            restore(model, origin)
+            restore(model, origin, or_afresh=True)
             self._is_continued = True
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

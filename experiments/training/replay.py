@@ -123,8 +123,14 @@ def build(model: keras.Model, snapshot: Snapshot) -> None:
         model.build_from_config(snapshot.build)
 
 
-def restore(model: keras.Model, snapshot: Snapshot) -> None:
+def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> None:
     """Sets a model and its optimizer to the state that a snapshot holds.
+
+    Args:
+        model: A built model.
+        snapshot: The state.
+        or_afresh: Whether an optimizer of other variables begins afresh: a `fit` of the user's own
+            may have compiled anew.
 
     Raises:
         UnfitError: It is of another network, and nothing of the model was set: networks of several
@@ -133,7 +139,8 @@ def restore(model: keras.Model, snapshot: Snapshot) -> None:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and snapshot.optimizer:
         optimizer.build(model.trainable_variables)
-        assign(optimizer.variables, snapshot.optimizer)
+        if not or_afresh or same_shapes(optimizer.variables, snapshot.optimizer):
+            assign(optimizer.variables, snapshot.optimizer)
     assign(model.variables, snapshot.variables)
 
 

@@ -149,6 +149,31 @@ def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> No
     assert len({key(0), key(1), key(0, "float16")}) == 3
 
 
+def test_outputs_and_calls_of_a_layer_are_told_apart(data: PreparedData) -> None:
+    def key(output: int = 0, call: int = 0, **options: Any) -> str:
+        image = keras.Input((4, 4))
+        layer = keras.layers.ReLU()
+        calls = [layer(image), layer(image * 2.0)]
+        both = keras.Model(image, [keras.layers.Rescaling(n)(calls[call]) for n in (1.0, 2.0)])
+        attend = keras.layers.MultiHeadAttention(1, 2, kernel_initializer="ones")
+        kept = attend(calls[1], both(image)[output], **options)
+        return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+    assert key() == key()
+    assert len({key(), key(output=1), key(call=1), key(use_causal_mask=True)}) == 4
+
+
+def test_a_part_that_was_joined_to_another_model_is_the_same_part(data: PreparedData) -> None:
+    image = keras.Input((4, 4, 1))
+    base = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 2)])
+    part = FrozenPart("p", keras.Model(image, {"map": base(image * 2.0)}))
+    key = Entry(part, data, "train").key
+    other = keras.Input((4, 4, 1))
+    keras.Model(other, base(keras.layers.ReLU()(other)))
+    again = FrozenPart("p", part.model)
+    assert Entry(again, data, "train").key == key
+
+
 def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: PreparedData) -> None:
     def split_of(seed: int, **options: Any) -> tuple[LayerSplit, str]:
         keras.utils.set_random_seed(seed)
@@ -166,6 +191,7 @@ def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: Prepared
     assert np.array_equal(kernels[0][0], kernels[1][0])
     assert kernels[0][0].std() > 0
     assert not np.array_equal(kernels[0][2], kernels[1][2])  # the trained layer is drawn anew
+    assert [tuple(weight.shape) for weight in one.join().trainable_weights] == [(27, 1), (1,)]
     # Weights that were given are not touched.
     seeded = keras.initializers.GlorotUniform(seed=3)
     given, _ = split_of(1, kernel_initializer=seeded)

@@ -12,12 +12,14 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+import pandas
 import pytest
 
 import experiments
 from experiments.cli.main import main
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
+from experiments.search.script_facts import is_same_data
 from experiments.search.script_trials import FitTasks
 from reports import load_study
 
@@ -318,11 +320,22 @@ def test_an_oracle_of_keras_tuner_says_the_method(tmp_path: Path) -> None:
         "bayesian", "val_loss:min", 2,
     )  # fmt: skip
     assert record["method_settings"] == {"num_initial_points": 1, "alpha": 1e-3, "beta": 2.6}
+    assert record["seed"] == oracle.seed
+    other = keras_tuner.oracles.BayesianOptimizationOracle("val_loss", 2, seed=oracle.seed + 1)
+    again = experiments.Tuner(other, build_model, directory=tmp_path, project_name="mine")
+    assert again._config.seed == oracle.seed  # as the study has it
     banded = keras_tuner.oracles.HyperbandOracle("val_loss", max_epochs=4, factor=2, seed=1)
     halving = experiments.Tuner(
         oracle=banded, hypermodel=build_model, directory=tmp_path, project_name="other"
     )
     assert (halving._config.method, halving._config.max_trials) == ("hyperband", 15)
+    endless = keras_tuner.oracles.HyperbandOracle("val_loss", hyperband_iterations=None)
+    for kind, given in (
+        (experiments.Tuner, {"oracle": endless}),
+        (experiments.Hyperband, {"objective": "val_loss", "hyperband_iterations": None}),
+    ):
+        made = kind(hypermodel=build_model, directory=tmp_path, project_name=kind.__name__, **given)
+        assert made.remaining_trials is None
     with pytest.raises(experiments.UserError, match="oracle is a _Own; RandomSearchOracle, "):
         experiments.Tuner(oracle=_Own("val_loss"), hypermodel=build_model, directory=tmp_path)
 
@@ -356,12 +369,19 @@ def test_of_several_objectives_the_first_ranks(kind: str, tmp_path: Path) -> Non
 
 
 def test_a_grid_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[int] = []  # trials that there were when another one was asked for
+
     class Square(experiments.GridSearch):
+        def pre_create_trial(self) -> None:
+            asked.append(len(self.oracle.trials))
+
         def run_trial(self, trial: Any) -> float:
             return float(trial.hyperparameters.Int("x", 1, 2) ** 2)
 
     tuner = Square(directory=tmp_path, project_name="mine")
     tuner.search()
+    assert asked == [0, 1, 2]
+    assert tuner.remaining_trials is None
     said = capsys.readouterr().out
     assert "grid, all combinations, each of 1 epoch" in said
     assert "trial 0001 (2)  4" in said
@@ -376,16 +396,18 @@ def test_models_of_scikit_learn_are_searched(tmp_path: Path) -> None:
     from sklearn.datasets import load_wine
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import accuracy_score
+    from sklearn.model_selection import GroupKFold
 
     x, y = load_wine(return_X_y=True)
     tuner = experiments.tuners.SklearnTuner(
         keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("score", "max"), 2),
         lambda hp: RidgeClassifier(alpha=hp.Float("alpha", 1e-3, 1, sampling="log")),
         metrics=accuracy_score,
+        cv=GroupKFold(3),
         directory=tmp_path,
         project_name="mine",
     )
-    tuner.search(x, y)
+    tuner.search(x, y, None, np.arange(len(y)) % 5)
     trials = load_study(tuner.folder).trials
     assert list(trials["status"]) == ["completed"] * 2
     (model,) = tuner.get_best_models()
@@ -410,13 +432,76 @@ def test_a_search_knows_what_another_process_did_since_it_was_set_up(tmp_path: P
     assert len(load_study(tmp_path / "mine").record["sessions"]) == 2
 
 
+def test_other_data_is_noticed_wherever_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pandas.DataFrame({"a": X[:, 0], "when": pandas.to_datetime(range(64)), "b": ["b"] * 64})
+    given: dict[str, Any] = {
+        "x": {"left": X, "right": [X, Y]}, "X": table, "sample_weight": X[:, 0],
+        "class_weight": {0: 1.0, 1: 2.0},
+    }  # fmt: skip
+    others: dict[str, Any] = {
+        "x": {"left": X, "right": [X, Y * 2]}, "X": table.assign(a=1.0), "sample_weight": X[:, 1],
+        "class_weight": {0: 1.0, 1: 3.0},
+    }  # fmt: skip
+    for name, other in others.items():
+        for value, said in ((given[name], False), (given[name], False), (other, True)):
+            tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name=name * 2)
+            tuner.search(**{name: value}, y=Y)
+            assert ("the arrays are others" in capsys.readouterr().out) == said, name
+    # As earlier versions recorded them, the second by its targets alone.
+    assert is_same_data("b5eaf66c0cf27c46", ((X,), {"y": Y}))
+    assert is_same_data("cba46ac2c79879b3", (({"left": X},), {"y": Y}))
+
+
+class _Largest(experiments.BayesianOptimization):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        return -float(trial.hyperparameters.get("units") + trial.hyperparameters.get("x"))
+
+
+def test_a_choice_that_was_narrowed_is_said_and_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def search(units: list[int], max_trials: int) -> Any:
+        known = keras_tuner.HyperParameters()
+        known.Choice("units", units)
+        known.Float("x", 0, 1)
+        tuner = _Largest(
+            max_trials=max_trials, num_initial_points=2, seed=0, hyperparameters=known,
+            directory=tmp_path, project_name="mine",
+        )  # fmt: skip
+        tuner.search()
+        return [trial.hyperparameters.values["units"] for trial in tuner.oracle.trials.values()]
+
+    assert 32 in search([8, 16, 32], 5)
+    assert "other ranges" not in capsys.readouterr().out
+    assert set(search([8, 16], 7)[5:]) <= {8, 16}
+    assert "other ranges than in the session before: units; " in capsys.readouterr().out
+    search([8, 16], 8)
+    assert "other ranges" not in capsys.readouterr().out
+
+
 def unbuilt(hp: Any) -> keras.Model:
     model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 12)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse")
     return model
 
 
-@pytest.mark.parametrize("model", [build_model, unbuilt])
+class _Unfrozen(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Is built with a frozen layer, which its `fit` trains with an optimizer of its own."""
+
+    def build(self, hp: Any) -> keras.Model:
+        model = build_model(hp)
+        model.layers[0].trainable = False
+        return model
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        model.layers[0].trainable = True
+        model.compile(keras.optimizers.Adam(hp.get("rate")), "mse", run_eagerly=True)
+        return model.fit(*args, **kwargs)
+
+
+@pytest.mark.parametrize("model", [build_model, unbuilt, _Unfrozen])
 def test_promoted_trials_continue_the_networks_that_they_come_from(
     model: Any, tmp_path: Path
 ) -> None:
@@ -425,6 +510,7 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
     )
     searched(tuner)
     trials = tuner.oracle.trials
+    assert {trial.status for trial in trials.values()} == {"COMPLETED"}
     promoted = [t for t in trials.values() if "tuner/trial_id" in t.hyperparameters.values]
     assert promoted
     epochs = load_study(tuner.folder).epochs
@@ -437,10 +523,35 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
         assert own["loss"].iloc[0] < before["loss"].iloc[0]
 
 
+class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains nothing; a promoted trial scores worse than the one that it continues."""
+
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> float:
+        score = hp.get("rate") + kwargs["initial_epoch"]
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(0, {"val_loss": score})
+        return float(score)
+
+
+def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
+    tuner = experiments.Hyperband(
+        _Worse(), "val_loss", 3, directory=tmp_path, project_name="mine", seed=1, keep=1
+    )
+    searched(tuner)
+    assert "tuner/trial_id" in list(tuner.oracle.trials.values())[3].hyperparameters.values
+    assert tuner.oracle.get_best_trials()[0].hyperparameters.values["tuner/bracket"] == 1
+    assert len(tuner.get_best_models()) == 1
+
+
 def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
-    tuner = searched(make(tmp_path, method="tpe", pruner="asha", max_trials=4), epochs=3)
+    tuner = make(tmp_path, method="tpe", pruner="asha", max_trials=4)
+    tuner.search(X, Y, 32, 3, 0, validation_data=(X[:16], Y[:16]))  # as `fit` takes them
     statuses = load_study(tuner.folder).trials.set_index("trial_id")["status"]
-    assert "pruned" in set(statuses)
+    assert set(statuses) == {"completed", "pruned"}
     epochs = load_study(tuner.folder).epochs.groupby("trial_id").size()
     assert all(epochs[t] < 3 for t in statuses.index if statuses[t] == "pruned")
 
@@ -501,6 +612,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("workers should be auto or 0 or more; got -1", workers=-1)
     refused("^deadline='soon': expected a duration", deadline="soon")
     refused("^max_trials should be a whole number, 1 or more; got 0", max_trials=0)
+    refused("tune_new_entries=False needs the space", tune_new_entries=False)
+    refused("allow_new_entries=False needs the space", allow_new_entries=False)
     refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()

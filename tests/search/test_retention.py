@@ -66,6 +66,13 @@ def test_prune_keeps_the_best_of_the_whole_trials(study: Path) -> None:
     assert kept(study) == ["1"]
 
 
+def test_prune_keeps_what_a_script_asks_for(study: Path) -> None:
+    path = study / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"script": {"file": None}}))
+    free_disk(study, 1)
+    assert kept(study) == ["2"]
+
+
 def test_prune_keeps_of_equal_trials_one_that_has_weights(study: Path) -> None:
     path = study / "trial_0" / "trial.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.9}))

@@ -22,6 +22,7 @@ from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
+from experiments.training.feed import Feed
 from experiments.training.forecast import forecast
 from experiments.training.network import Network
 from experiments.training.run import run_trial
@@ -315,6 +316,16 @@ def test_a_model_that_runs_eagerly_trains_on_kept_vectors_by_batch_and_goes_on(
     assert run_trial(task, lambda *_: Answer.PAUSE).status == "paused"
     for name, values in run(task).executions[0].history.items():
         assert usual[name] == pytest.approx(values, abs=METRIC_TOLERANCE), name
+
+
+def test_a_view_that_does_not_fit_half_precision_stays_as_it_is() -> None:
+    views = [
+        lambda places: np.ones((len(places), 2), "float16"),
+        lambda places: np.full((len(places), 2), 7e4, "float32"),
+    ]
+    feed = Feed(views, np.zeros(64, "int64"), 32, seed=1)
+    assert set(feed.batch(0)[0].ravel()) == {1.0, 7e4}
+    assert feed.epoch_bytes == 64 * 2 * 4
 
 
 def test_seconds_are_recorded_by_phase(small: PreparedData, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Bayesian optimisation that repeats no point and resumes."""
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import keras_tuner
@@ -50,8 +51,9 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
     def _bound(self, completed: list[Any], candidates: list[Vector], seed: int) -> Vector:
         """Returns the lower confidence bound of each candidate; lower is more promising."""
         sign = -1.0 if self.objective.direction == "max" else 1.0
-        points = np.array([self._encode(t.hyperparameters.values) for t in completed])
-        scores = sign * np.array([t.score for t in completed])
+        known = self._encoded(completed)
+        points = np.array([point for _, point in known])
+        scores = sign * np.array([trial.score for trial, _ in known])
         self.gpr = GaussianProcessRegressor(
             kernel=Matern(nu=2.5),
             n_restarts_optimizer=_NUM_RESTARTS,
@@ -62,7 +64,7 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound
             self.gpr.fit(points, scores)
-        running = [self._encode(t.hyperparameters.values) for t in self.ongoing_trials.values()]
+        running = [point for _, point in self._encoded(list(self.ongoing_trials.values()))]
         if running:
             scores = np.concatenate([scores, self.gpr.predict(np.array(running))])
             self.gpr.set_params(kernel=self.gpr.kernel_, optimizer=None)
@@ -72,11 +74,13 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
 
     def _candidates(self, completed: list[Any], rng: np.random.Generator) -> list[dict[str, Any]]:
         most = self.objective.direction == "max"
-        best = sorted(completed, key=lambda t: t.score, reverse=most)[:_NUM_BEST]
+        known = self._encoded(completed)
+        if not known:
+            return []
+        best = sorted(known, key=lambda found: found[0].score, reverse=most)[:_NUM_BEST]
         dimensions = len(self._nonfixed_space())
         vectors = [rng.uniform(size=(_NUM_RANDOM, dimensions))]
-        for trial in best:
-            centre = self._encode(trial.hyperparameters.values)
+        for _, centre in best:
             moved = rng.uniform(size=(_NUM_NEAR, dimensions)) < max(0.3, 1 / dimensions)
             steps = rng.normal(scale=_SPREAD, size=(_NUM_NEAR, dimensions))
             vectors.append(np.clip(centre + moved * steps, 0.0, 1.0))
@@ -86,6 +90,14 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
             if not self._duplicate(values):
                 found.setdefault(self._compute_values_hash(values), values)
         return list(found.values())
+
+    def _encoded(self, trials: list[Any]) -> list[tuple[Any, Vector]]:
+        """Returns trials with their points, without those of choices that a script has no more."""
+        found = []
+        for trial in trials:
+            with suppress(ValueError):
+                found.append((trial, self._encode(trial.hyperparameters.values)))
+        return found
 
     def _encode(self, values: dict[str, Any]) -> Vector:
         """Returns `values` in the unit cube, one dimension a hyperparameter that is not fixed."""
