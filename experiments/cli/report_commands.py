@@ -206,7 +206,7 @@ def measure(study: str, top: int, runs_dir: str, **places: Any) -> None:
     from experiments.studies.measure import measure as run
     from experiments.studies.reopen import open_study
 
-    best = [str(trial_id) for trial_id in loaded.completed["trial_id"].head(top)]
+    best = [str(trial_id) for trial_id in loaded.ranked["trial_id"].head(top)]
     run(open_study(loaded, **places), best, echo)
     total = len(loaded.completed)
     if top < total and LATENCY in [objective.name for objective in loaded.objectives]:

@@ -64,10 +64,10 @@ class Deadline:
 
     def learn(self, cost: Cost) -> None:
         """Records what a trial that has ended took."""
-        self._besides.append(cost.besides)
-        self._features.append(cost.features)
-        if cost.epochs:
+        if cost.epochs:  # else it failed before: what it took says nothing of others
             self._an_epoch.append(cost.training / cost.epochs)
+            self._besides.append(cost.besides)
+            self._features.append(cost.features)
 
     def epoch_ended(self, trial_id: str) -> None:
         """Takes the time of an epoch: before a trial has ended, nothing else tells the pace."""

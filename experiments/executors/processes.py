@@ -17,7 +17,7 @@ from experiments.executors.copies import ForkServer, current_server, is_gone
 from experiments.executors.starting import interrupts_held, remedy, script_hidden
 from experiments.executors.worker import run_trial_quietly, unpacked, work
 from experiments.process.hardware import gpu_memory_shared, gpus, out_of_memory_kills
-from experiments.process.numerics import INTER, INTRA, onednn_taken, threads_of
+from experiments.process.numerics import INTER, INTRA, onednn_taken, says_threads, threads_of
 from experiments.process.replaced import replaced
 from experiments.record.errors import UserError
 
@@ -181,6 +181,8 @@ class ProcessExecutor:
         """Divides the cores, unless the user has, and pins a GPU where there are some."""
         names = ("OMP_NUM_THREADS", INTRA, INTER)
         environment = {name: str(threads_of(self._num_workers, name)) for name in names}
+        if says_threads(names[0]):  # OpenMP takes lists, too
+            environment[names[0]] = os.environ[names[0]]
         environment |= {n: v for n, v in onednn_taken().items() if n not in os.environ}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]

@@ -47,6 +47,8 @@ def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
     That is the step's own value: 0.1 + 0.2 instead of 0.3, lest both be tried.
     """
     values = tuple(hp.values)
+    if getattr(hp, "step", None) is None:
+        return (hp.default, *(value for value in values if value != hp.default))
     default = next((v for v in values if is_same_value(v, hp.default)), hp.default)
     return (default, *(v for v in values if not is_same_value(v, default)))
 

@@ -7,6 +7,7 @@ bit-identical numbers, another one does not. Sums are split among threads, and
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -67,6 +68,11 @@ def intra_op_threads() -> int:
     import tensorflow as tf
 
     return tf.config.threading.get_intra_op_parallelism_threads() or threads_of(1)
+
+
+def says_threads(name: str) -> bool:
+    """Whether the user has set a variable to a number of threads, or to a list that begins so."""
+    return re.match(r"\s*0*[1-9]", os.environ.get(name, "")) is not None
 
 
 def threads_of(num_workers: int, name: str = INTRA) -> int:

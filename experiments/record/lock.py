@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,20 +57,21 @@ def _myself() -> dict[str, Any]:
         "host": platform.node(),
         "pid": os.getpid(),
         "created": process.create_time(),
-        "after_boot": _after_boot(process),
+        "started": _started(process.pid),
         "since": time.time(),
     }
 
 
-def _after_boot(process: psutil.Process) -> float | None:
-    """Returns when a process was created, in seconds since the machine was started.
+def _started(pid: int) -> int | None:
+    """Returns when a process was started, in ticks since the machine was: on Linux, else `None`.
 
-    On Linux the time of creation moves with the clock of the wall, and this does not.
+    The time of creation that psutil computes there moves with the clock of the wall.
     """
-    if not sys.platform.startswith("linux"):
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
         return None
-    boot = psutil.boot_time()
-    return float(round(process.create_time() - boot, 2))
+    return int(text.rpartition(")")[2].split()[19])  # its name may hold spaces and brackets
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
@@ -91,10 +91,9 @@ def is_running(folder: Path) -> bool | None:
     if found.get("host") != platform.node():
         return None
     try:
-        process = psutil.Process(int(found["pid"]))
-        if found.get("after_boot") is not None:
-            return bool(_after_boot(process) == found["after_boot"])
-        return bool(process.create_time() == found.get("created"))
+        if found.get("started") is not None:
+            return bool(_started(int(found["pid"])) == found["started"])
+        return bool(psutil.Process(int(found["pid"])).create_time() == found.get("created"))
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from experiments.record.reading import as_dict, as_number, clean, dicts, read_di
 from experiments.record.schema import check_format
 from experiments.record.state import ENDED, RUNNING, state_of
 from experiments.record.status_file import read_status
-from experiments.record.trial_index import read_compact
+from experiments.record.trial_index import Trial, read_compact
 
 
 def status_text(folder: Path) -> str:
@@ -42,7 +42,7 @@ def status_text(folder: Path) -> str:
     lines = [
         f"study {folder.name}: {_state(folder, study)}",
         f"trials: {counts}{_limit(config)}",
-        *_best(study, trials, [result for _, _, result in found]),
+        *_best(study, found),
         *_running(folder, config),
     ]
     return "\n".join(lines)
@@ -97,23 +97,24 @@ def _since(seconds: object) -> str:
         return ""
 
 
-def _best(
-    study: dict[str, Any], trials: list[dict[str, Any]], results: list[dict[str, Any]]
-) -> list[str]:
+def _best(study: dict[str, Any], found: Sequence[Trial]) -> list[str]:
     objective = as_dict(study.get("objective"))
-    ended = [t for t in trials if t.get("status") == "COMPLETED"]
+    ended = [t for _, t, _ in found if t.get("status") == "COMPLETED"]
     scored = [t for t in ended if not math.isnan(as_number(t.get("score")))]
     done = [t for t in scored if _status(t) != PRUNED] or scored
     if not done:
         return []
-    choose = min if objective.get("direction") == "min" else max
     from experiments.record.formatting import score
+    from reports.study.fidelity import EARLY, handicaps
 
-    best = choose(done, key=lambda t: as_number(t["score"]))
+    last, sign = handicaps(found, study), 1 if objective.get("direction") == "min" else -1
+    best = min(
+        done, key=lambda t: (last.get(str(t.get("trial_id")), 0), sign * as_number(t["score"]))
+    )
     name = _text(objective.get("name", "score"))
     return [
         f"best: trial {_text(best.get('trial_id'))}, {name} {score(as_number(best['score']))}",
-        *_front(study, results),
+        *_front(study, [result for trial_id, _, result in found if last.get(trial_id) != EARLY]),
     ]
 
 

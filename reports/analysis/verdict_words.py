@@ -65,7 +65,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
 def _num_ahead(study: Study, answer: Verdict) -> int:
     """Counts trials that had fewer epochs than the recommended one and a better score."""
     scores = study.completed.set_index("trial_id")["score"]
-    fewer = scores[scores.index.isin(list(study.handicaps))]
+    own = study.handicaps.get(str(answer.trial_id), 0)
+    fewer = scores[scores.index.isin([t for t, last in study.handicaps.items() if last > own])]
     gains = (fewer - answer.score) * (1 if study.direction == "max" else -1)
     return int((gains > 0).sum())
 

@@ -59,7 +59,7 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Collects the curves of the best and the worst completed trials, and of pruned ones."""
-    done = study.completed
+    done = study.ranked
     first = study.epochs[study.epochs["execution"] == 0] if len(study.epochs) else study.epochs
     recorded = done[done["trial_id"].isin(set(first["trial_id"]))]
     if recorded.empty:

@@ -143,7 +143,7 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     scores = {i: s for i, s in map(_score, sorted(trials, key=_order)) if not math.isnan(s)}
     chosen = winner_of(record, finalists) or ""
     if chosen not in scores:  # the first of equals, as in frames
-        last, sign = handicaps(trials), -1 if direction == "max" else 1
+        last, sign = handicaps(trials, record), -1 if direction == "max" else 1
         chosen = min(scores, key=lambda i: (last.get(i, 0), sign * scores[i]), default="")
     starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(

@@ -24,7 +24,7 @@ NUM_WORST = 12
 
 def best_trials(study: Study) -> pd.DataFrame:
     """The best trials with their score, cost and varied hyperparameters."""
-    return readable(study, study.completed.head(NUM_BEST))
+    return readable(study, study.ranked.head(NUM_BEST))
 
 
 def front(study: Study) -> pd.DataFrame:

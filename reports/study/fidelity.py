@@ -1,7 +1,8 @@
 """Which completed trials had fewer epochs than others, and so are ranked after them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from experiments.record.fidelity import epochs_asked, is_of_early_round
 from experiments.record.reading import as_dict, as_number, dig
@@ -10,11 +11,18 @@ from experiments.record.trial_index import Trial, status_of
 FEWER, EARLY = 1, 2  # was to have fewer epochs than others; is of an early round of Hyperband
 
 
-def handicaps(trials: Iterable[Trial]) -> dict[str, int]:
+def handicaps(trials: Iterable[Trial], record: Mapping[str, Any]) -> dict[str, int]:
     """Returns `FEWER` or `EARLY` of the completed trials that are ranked after the others.
 
-    Finalists are chosen so, too. Where all are of early rounds, none comes after another.
+    Finalists are chosen so, too. Where all are of early rounds, none comes after another. A script
+    and plain Keras Tuner have no finalists: they take their best models by score alone.
+
+    Args:
+        trials: All there are.
+        record: The content of `study.json`; empty for a project of plain Keras Tuner.
     """
+    if not record or "script" in record:
+        return {}
     done = [t for t in trials if status_of(t) == "completed" and not math.isnan(score_of(t))]
     early = {
         t[0] for t in done if is_of_early_round(as_dict(dig(t[1], "hyperparameters", "values")))

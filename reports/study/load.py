@@ -125,7 +125,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind
         notes=() if plain is None else plain.notes,
         is_ordered=plain is None or plain.is_ordered,
         end_order=() if plain is None else plain.end_order,
-        handicaps=handicaps(states),
+        handicaps=handicaps(states, record),
     )
 
 

@@ -228,6 +228,12 @@ def test_a_default_that_a_step_misses_by_a_bit_is_tried_once(cls: Any, tmp_path:
     assert sorted(tried) == list(hp.space[0].values)
 
 
+def test_choices_that_are_nearly_equal_are_all_tried(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("x", [1e-12, 1e-13, 0.0])
+    assert len(run(make(GridOracle, tmp_path, hp, max_trials=20))) == 3
+
+
 @both(BayesianOracle, KerasTuners.BayesianOptimizationOracle)
 def test_an_inactive_hyperparameter_is_encoded_alike(cls: Any, tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()

@@ -37,6 +37,9 @@ def test_cores_are_divided_unless_the_user_says_how_many_threads(
         assert ProcessExecutor(run_there, workers)._variables(0)[INTRA] == "3"
     for nothing in ("0", ""):
         monkeypatch.setenv(INTRA, nothing)
+        monkeypatch.setenv("OMP_NUM_THREADS", "4,2" if nothing else "0")  # OpenMP takes lists
+        openmp = ProcessExecutor(run_there, 2)._variables(0)["OMP_NUM_THREADS"]
+        assert openmp == ("4,2" if nothing else "4")
         assert ProcessExecutor(run_there, 2)._variables(0)[INTRA] == "4"
 
 

@@ -19,6 +19,7 @@ from reports.analysis.study_front import study_front
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.page.listing import full_summary, quick_summary, studies_table
+from reports.page.tables import best_trials
 from reports.study.load import read_record
 from tests.reports.synthetic import Synthetic, write_study
 
@@ -210,6 +211,12 @@ def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
     quick = quick_summary(folder, read_record(folder), index.scan(folder))
     assert quick is not None
     assert quick.trial == full_summary(folder).trial == best
+    assert best_trials(study)["trial"].tolist()[0::5] == [best, early]
+    assert f"best: trial {best}," in status_text(folder)
+    change(folder / "study.json", script={"file": "mine.py"})  # it takes them by score alone
+    script = load_study(folder)
+    assert script.ranked["trial_id"].tolist()[:2] == [early, fewer]
+    assert f"best: trial {early}," in status_text(folder)
     several = replace(study, objectives=(*study.objectives, Objective("params", "min")))
     front = study_front(several)
     assert front is not None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.config import SearchConfig, load_toml
+from experiments.record.formatting import NO_END
 from experiments.studies import next_search
 from experiments.studies.next_search import write_next
 from reports import load_study
@@ -41,6 +42,10 @@ def test_a_race_that_the_deadline_left_out_stays_a_race(tmp_path: Path) -> None:
     config = next_of(study)
     assert (config.race, config.confirm, config.seeds) == (True, 6, 5)
     assert "`experiments resume synthetic`" in advice(study, "no finalist was tested")
+    options |= {"max_trials": NO_END, "method": "tpe", "deadline": "30m"}
+    timed = study_of(tmp_path / "t", Synthetic(8, num_seeds=0), options, sessions=sessions)
+    again = advice(timed, "no finalist was tested")
+    assert "`experiments resume synthetic --deadline 30m`" in again
     other = study_of(tmp_path, Synthetic(8, name="none", num_seeds=0), {"confirm": 0, "seeds": 1})
     assert "--confirm 1 --seeds 3" in advice(other, "no finalist was tested")
 

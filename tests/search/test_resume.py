@@ -138,9 +138,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(
         assert f"is being searched already by process {os.getpid()}" in result.stderr
         assert f"experiments status study --runs-dir {study.parent} --watch" in result.stderr
         assert is_running(study)
-        boot = psutil.boot_time()  # the clock of the wall is set anew; Linux computes with it
-        created = psutil.Process.create_time
-        monkeypatch.setattr(psutil, "boot_time", lambda: boot + 5)
+        created = psutil.Process.create_time  # the clock of the wall is set anew
         monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 5)
         assert is_running(study)
         status = call("status", study).stdout

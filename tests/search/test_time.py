@@ -217,6 +217,7 @@ def test_a_deadline_comes_while_the_machine_sleeps_and_a_trial_does_not_count_it
 def test_what_a_trial_costs_once_is_not_its_pace(clock: Clock) -> None:
     """Features took ten minutes; the trials after it find them."""
     deadline = Deadline(1_800, 10, 10, clock)
+    deadline.learn(Cost(0, 0.0, besides=900.0))  # one that failed says nothing
     deadline.learn(Cost(10, 5.0, features=600.0, besides=2.0))
     clock.now += 607
     assert deadline.reserve == 5 + 2 + REPORT_SECONDS

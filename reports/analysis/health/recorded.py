@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import listed, plural, text, words
+from experiments.record.formatting import ends_by_time, listed, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
-from experiments.record.reading import as_number, clean, dicts, dig
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.plain_advice import advised, untested
@@ -58,7 +58,10 @@ def running(study: Study) -> Iterator[Finding]:
 
 
 def _resume(study: Study) -> str:
-    return f"go on with it: `experiments resume {study.folder.name}`"
+    config, until = as_dict(study.record.get("config")), ""
+    if ends_by_time(as_number(config.get("max_trials")), config.get("method")):
+        until = f" --deadline {config.get('deadline') or '30m'}"
+    return f"go on with it: `experiments resume {study.folder.name}{until}`"
 
 
 def states(study: Study) -> Iterator[Finding]:
