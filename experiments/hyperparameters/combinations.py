@@ -46,7 +46,9 @@ def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
 
     That is the step's own value: 0.1 + 0.2 instead of 0.3, lest both be tried.
     """
-    values = tuple(hp.values)
+    whole = isinstance(hp.default, int) and not isinstance(hp.default, bool | str)
+    # Keras Tuner has 16.0 for an `Int` of doubling steps.
+    values = tuple(round(v) if whole and isinstance(v, float) else v for v in hp.values)
     if getattr(hp, "step", None) is None:
         return (hp.default, *(value for value in values if value != hp.default))
     default = next((v for v in values if is_same_value(v, hp.default)), hp.default)

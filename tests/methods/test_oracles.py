@@ -228,6 +228,14 @@ def test_a_default_that_a_step_misses_by_a_bit_is_tried_once(cls: Any, tmp_path:
     assert sorted(tried) == list(hp.space[0].values)
 
 
+def test_whole_numbers_of_doubling_steps_are_whole(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Int("x", 16, 64, step=2, sampling="log", default=32)
+    tried = [values["x"] for values in run(make(GridOracle, tmp_path, hp, max_trials=20))]
+    assert tried == [32, 16, 64]
+    assert all(type(value) is int for value in tried)
+
+
 def test_choices_that_are_nearly_equal_are_all_tried(tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()
     hp.Choice("x", [1e-12, 1e-13, 0.0])

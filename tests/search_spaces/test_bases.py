@@ -44,7 +44,7 @@ def draw_through(model: keras.Model) -> None:
             fan_in = np.prod(weight.shape[: 2 if "depthwise" in weight.path else -1])
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape))
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
             layer.adapt_mean.assign([0.4, 0.5, 0.6])
             layer.adapt_variance.assign([0.04, 0.06, 0.05])
             layer.finalize_state()
