@@ -71,8 +71,10 @@ class Deadline:
 
     def epoch_ended(self, trial_id: str) -> None:
         """Takes the time of an epoch: before a trial has ended, nothing else tells the pace."""
+        if self._an_epoch or not self.is_set:
+            return
         now = self._clock()
-        if self.is_set and trial_id in self._reported:
+        if trial_id in self._reported:
             self._longest = max(self._longest, now - self._reported[trial_id])
         self._reported[trial_id] = now
 

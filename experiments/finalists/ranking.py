@@ -58,6 +58,11 @@ def mean_score(outcomes: Iterable[Outcome]) -> float:
     return math.fsum(scores) / len(scores) if scores else math.nan
 
 
+def num_failed(outcomes: Iterable[Outcome]) -> int:
+    """Returns how many trainings have no score."""
+    return sum(outcome.score is None for outcome in outcomes)
+
+
 def ranked(names: Sequence[str], means: Sequence[float], direction: str) -> list[str]:
     """Returns names by their mean scores, the best first.
 
@@ -121,9 +126,8 @@ class Ranking:
 
     def _by_mean(self, names: Sequence[str], runs: dict[str, list[Outcome]]) -> list[str]:
         """Returns names by mean score; those of which more trainings failed come after others."""
-        failed = {name: sum(run.score is None for run in runs[name]) for name in names}
         order = ranked(names, [mean_score(runs[name]) for name in names], self._direction)
-        return sorted(order, key=failed.__getitem__)
+        return sorted(order, key=lambda name: num_failed(runs[name]))
 
     def _over_seeds(self, names: Sequence[str], to_test: bool) -> dict[str, list[Outcome]]:
         """Trains each with seeds of its own."""
@@ -140,7 +144,7 @@ class Ranking:
         runs = self._over_seeds(names, to_test=False)
         order = self._by_mean(names, runs)
         means = [mean_score(runs[name]) for name in order]
-        failed = [sum(run.score is None for run in runs[name]) for name in order]
+        failed = [num_failed(runs[name]) for name in order]
         self._say(ranking_line(self._config.parsed_objective.name, order, means, failed))
         return [Finalist(name, ranking=runs[name]) for name in order]
 

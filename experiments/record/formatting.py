@@ -158,6 +158,18 @@ def ends_by_time(count: float, method: object) -> bool:
     return count >= NO_END and method != "grid"
 
 
+def deadline_anew(config: Mapping[str, Any]) -> str:
+    """Returns the option without which a search that only its deadline limited does not resume.
+
+    Args:
+        config: Its recorded options, which may be damaged.
+    """
+    most, deadline = config.get("max_trials"), config.get("deadline")
+    if not isinstance(most, int) or not ends_by_time(most, config.get("method")):
+        return ""
+    return f" --deadline {quote(deadline) if isinstance(deadline, str) else '30m'}"
+
+
 def trials_at_most(count: float, method: object) -> str:
     """Describes the number of trials that a search by `method` was limited to."""
     if count < NO_END:

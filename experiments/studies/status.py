@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import NO_END, named, trials_at_most
+from experiments.record.formatting import NO_END, deadline_anew, named, trials_at_most
 from experiments.record.layout import PRUNED, StudyFolder, was_pruned
 from experiments.record.lock import holder, is_running
 from experiments.record.objective import Objective, described
@@ -87,7 +87,8 @@ def _state(folder: Path, study: dict[str, Any]) -> str:
         return f"{state.detail}{_since(who.get('since'))}, {process}"
     if state.name == ENDED:
         return f"ended by {state.detail}" if state.detail else "ended"
-    return f"interrupted; resume with `experiments resume {named(folder)}`"
+    until = deadline_anew(as_dict(study.get("config")))
+    return f"interrupted; resume with `experiments resume {named(folder)}{until}`"
 
 
 def _since(seconds: object) -> str:

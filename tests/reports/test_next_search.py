@@ -11,6 +11,7 @@ from experiments.config import SearchConfig, load_toml
 from experiments.record.formatting import NO_END
 from experiments.studies import next_search
 from experiments.studies.next_search import write_next
+from experiments.studies.status import status_text
 from reports import load_study
 from reports.analysis.health import Finding, health
 from reports.study.study import Study
@@ -45,6 +46,9 @@ def test_a_race_that_the_deadline_left_out_stays_a_race(tmp_path: Path) -> None:
     options |= {"max_trials": NO_END, "method": "tpe", "deadline": "30m"}
     timed = study_of(tmp_path / "t", Synthetic(8, num_seeds=0), options, sessions=sessions)
     again = advice(timed, "no finalist was tested")
+    change = json.loads((timed.folder / "study.json").read_text())
+    (timed.folder / "study.json").write_text(json.dumps(change | {"sessions": [{"started": 1.0}]}))
+    assert " --deadline 30m`" in status_text(timed.folder)
     assert "`experiments resume synthetic --deadline 30m`" in again
     other = study_of(tmp_path, Synthetic(8, name="none", num_seeds=0), {"confirm": 0, "seeds": 1})
     assert "--confirm 1 --seeds 3" in advice(other, "no finalist was tested")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import ends_by_time, listed, plural, text, words
+from experiments.record.formatting import deadline_anew, listed, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
@@ -58,9 +58,7 @@ def running(study: Study) -> Iterator[Finding]:
 
 
 def _resume(study: Study) -> str:
-    config, until = as_dict(study.record.get("config")), ""
-    if ends_by_time(as_number(config.get("max_trials")), config.get("method")):
-        until = f" --deadline {config.get('deadline') or '30m'}"
+    until = deadline_anew(as_dict(study.record.get("config")))
     return f"go on with it: `experiments resume {study.folder.name}{until}`"
 
 
