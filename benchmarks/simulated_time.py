@@ -2,8 +2,9 @@
 
 Trials are predicted from recorded ones (see surrogate.py): what they reach after each epoch, to
 which noise is added that the search sees and the figures do not, and the seconds of an epoch, if
-they were recorded (else one). The suite's own oracles and pruners run, Keras Tuner's own, and
-Optuna's sampler with its own pruner, on workers in simulated time.
+they were recorded (else one). The suite's own oracles and pruners run, Keras Tuner's own, Optuna's
+sampler with its own pruner, and other tuners that are installed (see peers.py), on workers in
+simulated time.
 
 A search answers with the trial of the best score that it has seen. It is there when the score of
 that trial without noise, after the epochs that it was trained, is within `--within` points of the
@@ -29,6 +30,7 @@ import numpy as np
 import optuna
 from contenders import OBJECTIVE, keras_tuner_seed, suggest
 from events import Incumbents, simulate
+from peers import PEERS
 from quick import Quick
 from surrogate import RECORDED, Surrogate, surrogate_of
 from threadpoolctl import threadpool_limits
@@ -52,7 +54,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--within", type=float, default=0.3, help="points of accuracy")
-    parser.add_argument("--noise", type=float, default=0.3, help="points, standard deviation")
+    parser.add_argument(
+        "--noise", type=float, help="points, standard deviation; as recorded, else 0.3"
+    )
     parser.add_argument("--full-trials", type=int, default=80, help="budget, in full trials")
     parser.add_argument("--methods", help="some of them, separated by |")
     given = parser.parse_args()
@@ -61,6 +65,8 @@ def main() -> None:
     methods = given.methods.split("|") if given.methods else list(METHODS)
     surrogate = surrogate_of(given.recorded)
     best = surrogate.best_known()
+    if given.noise is None:
+        given.noise = 0.3 if surrogate.noise is None else surrogate.noise
     unit = "s" if surrogate.has_seconds else "epochs"
     print(
         f"{given.recorded}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
@@ -260,6 +266,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     ),
     "Optuna TPE + median": partial(_optuna, optuna.pruners.MedianPruner),
     "Optuna TPE + Hyperband": partial(_optuna, optuna.pruners.HyperbandPruner),
+    **PEERS,
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 `recorded/<space>[-<dataset>].csv` holds real trials of random searches by this suite, one a row:
 values as JSON, validation accuracy after each epoch and, where they were recorded, the seconds of
-each epoch. `python benchmarks/surrogate.py NAME STUDY...` makes such a file of studies. Without
+each epoch. `python benchmarks/surrogate.py NAME STUDY...` makes such a file of studies. A training
+of a trial is a row: trials that were trained several times say what noise there is. Without
 arguments it says of each file how wrong the predictions are for trials that they were not fitted
 to. Where the trials came from:
 
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from experiments.hyperparameters.combinations import in_unit, is_active
 from experiments.hyperparameters.space import explore
@@ -36,6 +37,7 @@ from search_spaces import space_class
 _FOLDER = Path(__file__).parent / "recorded"
 _INACTIVE = -1.0
 _LEAST_ERROR = 1e-3
+_SHAPES = {"": (28, 28, 1), "digits": (8, 8, 1)}
 RECORDED = tuple(sorted(path.stem for path in _FOLDER.glob("*.csv")))
 
 
@@ -43,7 +45,7 @@ def hypermodel(name: str) -> Any:
     """Returns a space for the dataset that was recorded."""
     space, _, dataset = name.partition("-")
     if space == "mnist_cnn":
-        return space_class(space)((28, 28, 3 if dataset == "cifar10" else 1), 10)
+        return space_class(space)(_SHAPES[dataset], 10)
     return space_class(space)((224, 224, 3), 2, weights="none")
 
 
@@ -65,8 +67,10 @@ class Surrogate:
         self.space = explore(self.hypermodel)
         rows = list(csv.DictReader((_FOLDER / f"{name}.csv").open(encoding="utf-8")))
         self._points = np.array([self._encode(json.loads(row["values"])) for row in rows])
+        # number of the trial of each row
+        self._trials = np.unique(self._points, axis=0, return_inverse=True)[1]
         curves = np.array([json.loads(row["val_accuracy"]) for row in rows])
-        self.num_recorded, self.epochs = curves.shape
+        self.num_recorded, self.epochs = self._trials.max() + 1, curves.shape[1]
         self._errors = np.log(np.maximum(1 - curves, _LEAST_ERROR))
         self._forest = _forest().fit(self._points, self._errors)
         self._seen: dict[str, Any] = {}
@@ -82,7 +86,7 @@ class Surrogate:
 
         In the best quarter, where searches are decided, as well as in all of them.
         """
-        predicted = cross_val_predict(_forest(), self._points, self._errors, cv=10)
+        predicted = self._held_out(self._errors)
         real, predicted = (1 - np.exp(e).min(axis=1) for e in (self._errors, predicted))
         wrong, good = 100 * np.abs(predicted - real), real >= np.quantile(real, 0.75)
         order = spearmanr(real, predicted).statistic
@@ -91,10 +95,31 @@ class Surrogate:
             f"{np.median(wrong[good]):.2f} of the best quarter; rank correlation {order:.2f}"
         )
         if self.has_seconds:
-            logs = cross_val_predict(_forest(), self._points, np.log(self._seconds), cv=10)
+            logs = self._held_out(np.log(self._seconds))
             share = np.abs(np.exp(logs) / self._seconds - 1)
             said += f"; seconds by {np.median(share):.0%}"
+        if self.noise is not None:
+            said += f"; another seed: {self.noise:.2f} points of the better half"
         return said
+
+    def _held_out(self, wanted: Any) -> Any:
+        """Returns predictions by forests that were fitted to other trials."""
+        folds = GroupKFold(10, shuffle=True, random_state=0)
+        return cross_val_predict(_forest(), self._points, wanted, groups=self._trials, cv=folds)
+
+    @property
+    def noise(self) -> float | None:
+        """Standard deviation of the best score between seeds, in points of accuracy.
+
+        Of the better half of the trials that were recorded several times; `None` if none was.
+        """
+        best = 1 - np.exp(self._errors.min(axis=1))
+        seeds = [best[self._trials == trial] for trial in range(self._trials.max() + 1)]
+        repeated = sorted((s for s in seeds if len(s) > 1), key=np.mean)
+        better = repeated[len(repeated) // 2 :]
+        if not better:
+            return None
+        return float(100 * np.sqrt(np.mean([np.var(scores, ddof=1) for scores in better])))
 
     def _encode(self, values: Mapping[str, Any]) -> list[float]:
         return [
@@ -160,10 +185,10 @@ def write_recorded(name: str, studies: Sequence[Path]) -> Path:
     for path in (path for study in studies for path in sorted(study.glob("trial_*/result.json"))):
         result = json.loads(path.read_text(encoding="utf-8"))
         if result["status"] == "completed":
-            training = result["executions"][0]
-            curve = [round(v, 5) for v in training["history"]["val_accuracy"]]
-            seconds = [round(v, 3) for v in training["epoch_seconds"]]
-            rows.append((json.dumps(result["hyperparameters"]), curve, seconds))
+            for training in result["executions"]:
+                curve = [round(v, 5) for v in training["history"]["val_accuracy"]]
+                seconds = [round(v, 3) for v in training["epoch_seconds"]]
+                rows.append((json.dumps(result["hyperparameters"]), curve, seconds))
     epochs = max(len(curve) for _, curve, _ in rows)  # one that was interrupted has fewer
     table = [(v, json.dumps(c), json.dumps(s)) for v, c, s in rows if len(c) == epochs]
     target = _FOLDER / f"{name}.csv"

@@ -28,7 +28,7 @@ from experiments.record.durations import clock
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
-from experiments.record.formatting import ends_by_time, named
+from experiments.record.formatting import deadline_anew, named
 from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
@@ -140,9 +140,7 @@ class Session:
             how += f" --ray {shlex.quote(str(self.config.ray))}"
         if is_inside(self.config.space, self.folder):  # nor is code that came with the study
             how += f" --space {shlex.quote(self.config.space)}"
-        if ends_by_time(self.config.max_trials, self.config.method):
-            how += f" --max-trials {max(1, len(StudyFolder(self.folder).begun()))}"
-        return how
+        return how + deadline_anew(vars(self.config))
 
     def run(self) -> Confirmed:
         """Runs trials, then the finalists.

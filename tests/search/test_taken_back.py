@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 import experiments.search.run as search_module
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
+from experiments.record.formatting import NO_END
 from experiments.search.resume import changed_config
 
 
@@ -145,6 +146,17 @@ def test_an_interrupt_before_the_first_session_is_no_crash(tmp_path: Path, cache
     with pytest.raises(KeyboardInterrupt, match="resume with: experiments resume study"):
         run_search(small(tmp_path / "runs", cache_dir))
     assert "sessions" not in record_of(tmp_path / "runs" / "study")
+
+
+@pytest.mark.usefixtures("interrupted_restoring")
+def test_an_interrupted_search_by_deadline_goes_on_by_deadline(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    timed = small(tmp_path / "runs", cache_dir, method="tpe", max_trials=NO_END, deadline="7m")
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        run_search(timed)
+    assert str(stopped.value).endswith(" --deadline 7m")
+    assert " --deadline 7m" in call("status", tmp_path / "runs" / "study").output
 
 
 class BegunError(Exception):
