@@ -42,6 +42,7 @@ from experiments.methods.make import make_oracle
 from experiments.process.hardware import num_cores
 
 _SHARES = (0.125, 0.25, 0.5, 1.0)  # of the budget, at which regret is shown
+_NOISE = 0.2  # where no trial was recorded with several seeds; as of digits
 Make = Callable[[Surrogate, int, int, str], Any]
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--within", type=float, default=0.3, help="points of accuracy")
     parser.add_argument(
-        "--noise", type=float, help="points, standard deviation; as recorded, else 0.3"
+        "--noise", type=float, help="standard deviation, a share of the error; as recorded"
     )
     parser.add_argument("--full-trials", type=int, default=80, help="budget, in full trials")
     parser.add_argument("--methods", help="some of them, separated by |")
@@ -66,11 +67,11 @@ def main() -> None:
     surrogate = surrogate_of(given.recorded)
     best = surrogate.best_known()
     if given.noise is None:
-        given.noise = 0.3 if surrogate.noise is None else surrogate.noise
+        given.noise = _NOISE if surrogate.noise is None else surrogate.noise
     unit = "s" if surrogate.has_seconds else "epochs"
     print(
         f"{given.recorded}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
-        f"best {best:.4f}; {given.workers} workers, noise {given.noise:g} points, seeds "
+        f"best {best:.4f}; {given.workers} workers, noise {given.noise:.0%} of the error, seeds "
         f"{given.first_seed} to {given.first_seed + given.seeds - 1}"
     )
     context = multiprocessing.get_context("spawn")
@@ -139,8 +140,8 @@ def run(name: str, method: str, seed: int, workers: int, noise: float, full_tria
         values = own(trial.hyperparameters.values)
         # A network that is trained on has no other luck: noise is the trial's, by epoch.
         key = zlib.crc32(repr((sorted(values.items()), epoch, seed)).encode())
-        shift = np.random.default_rng(key).normal(0.0, noise / 100)
-        return float(np.clip(surrogate.curve(values)[epoch] + shift, 0.0, 1.0))
+        factor = np.exp(np.random.default_rng(key).normal(0.0, noise))
+        return float(max(0.0, 1 - factor * (1 - surrogate.curve(values)[epoch])))
 
     incumbents = Incumbents()
     with tempfile.TemporaryDirectory() as folder:

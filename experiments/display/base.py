@@ -43,8 +43,8 @@ class Display:
     def measured(self, trial_id: str, values: Sequence[float]) -> None:
         """A trial reached these values, one for each of several objectives."""
 
-    def confirming(self, trial_id: str, seed: int) -> None:
-        """A finalist's training begins."""
+    def confirming(self, trial_id: str, seed: int, number: int) -> None:
+        """A finalist's training begins; `number` counts those of earlier sessions, from 1."""
 
     def confirmed(self, trial_id: str, seed: int, score: float | None) -> None:
         """A finalist's training ended, with its score on validation; `None` if it failed."""

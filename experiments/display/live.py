@@ -78,7 +78,6 @@ class LiveDisplay(Display):
         self._trials: Any = None
         self._preparing: dict[str, Any] = {}  # step of the preparation -> its bar
         self._num_recalled = 0
-        self._num_confirmed = 0
         self._values: dict[str, Sequence[float]] = {}  # trial id -> its values by objective
         self._computing: dict[str, Any] = {}  # name of the computation -> its bar
 
@@ -176,13 +175,12 @@ class LiveDisplay(Display):
             return ""
         return f"about {_duration((left / beside + trainings) * mean)} left"
 
-    def confirming(self, trial_id: str, seed: int) -> None:
+    def confirming(self, trial_id: str, seed: int, number: int) -> None:
         """Starts the bar of a finalist's training."""
         assert self._config is not None
-        self._num_confirmed += 1
         total = num_trainings(self._config)
         self._progress.update(self._trials, note="")
-        name = f"confirming {trial_id} ({self._num_confirmed}/{total})"
+        name = f"confirming {trial_id} ({number}/{total})"
         epochs = self._config.max_epochs
         bar = self._progress.add_task(f"  {name}", total=epochs, note="")
         key = f"{trial_id}-{seed}"

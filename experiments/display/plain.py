@@ -110,7 +110,7 @@ class PlainDisplay(PatientDisplay):
         others = zip(objectives[1:], values[1:], strict=True)
         return "".join(f"  {o.name} {shown_value(v, o)}" for o, v in others)
 
-    def confirming(self, trial_id: str, seed: int) -> None:
+    def confirming(self, trial_id: str, seed: int, number: int) -> None:
         """Prints which finalist is trained again."""
         say(f"confirming trial {trial_id} with seed {seed}")
 

@@ -123,6 +123,7 @@ class Trainings(JobListener):
         self._folder = StudyFolder(study).artifacts / place
         self._attempts = AttemptLog(self._place)
         self._trainings: dict[str, Training] = {}
+        self._counted: set[str] = set()  # keys of those that are done or have begun
         super().__init__(study, "confirming", executor, self._attempts, display)
 
     def run(self, wanted: Sequence[Training], to_test: bool = False) -> list[Outcome]:
@@ -142,6 +143,7 @@ class Trainings(JobListener):
         """
         self._trainings |= {training.key: training for training in wanted}
         waiting = [training for training in wanted if self.outcome(training, to_test) is None]
+        self._counted |= {training.key for training in wanted if training not in waiting}
         with self._interruption:
             while (waiting or not self._queue.is_empty) and not self._is_over():
                 self._fill(waiting)
@@ -220,7 +222,8 @@ class Trainings(JobListener):
                 leftover.unlink()
             write_json(folder.facts, training.facts)
         task = replace(training.task, snapshots=str(folder.path), checkpoint=str(folder.checkpoint))
-        self._display.confirming(training.trial_id, training.seed)
+        self._counted.add(training.key)
+        self._display.confirming(training.trial_id, training.seed, len(self._counted))
         self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:

@@ -37,11 +37,13 @@ class Watching(Display):
 
     def __init__(self, interrupt_at: int = 0) -> None:
         self.trained: list[tuple[str, int]] = []
+        self.numbers: list[int] = []
         self.lines: list[str] = []
         self._interrupt_at = interrupt_at
 
-    def confirming(self, trial_id: str, seed: int) -> None:
+    def confirming(self, trial_id: str, seed: int, number: int) -> None:
         self.trained.append((trial_id, seed))
+        self.numbers.append(number)
 
     def epoch_ended(self, *args: Any, **kwargs: Any) -> None:
         if self.trained and len(self.trained) == self._interrupt_at:
@@ -133,6 +135,8 @@ def test_an_interrupted_confirmation_goes_on_and_repeats_nothing(study: Path) ->
     result = go_on(study, second)
     assert first.trained == whole.trained[:3]
     assert second.trained == whole.trained[2:]
+    assert first.numbers + second.numbers == [1, 2, 3, *range(3, len(whole.numbers) + 1)]
+    assert whole.numbers == [*range(1, len(whole.numbers) + 1)]
     assert result.test_scores == expected.test_scores
     records = finalists(study)
     assert what_matters(finalists(undisturbed)) == what_matters(finalists(study))
