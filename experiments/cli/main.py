@@ -35,6 +35,7 @@ _BAD_INPUT = 2
 _NO_TRIAL_COMPLETED = 1
 _OUTPUT_CLOSED = 1
 _INTERRUPTED = 130
+_OWN = {"experiments", "reports", "search_spaces"}
 _LONGEST_WORD, _LONGEST_LINE = 400, 1800  # characters of an error message
 
 
@@ -60,6 +61,10 @@ class _Refusing(click.Command):
         except (click.Abort, KeyboardInterrupt) as error:
             # click has turned it into an Abort
             self._interrupted(error.__cause__ or "")
+        except ImportError as error:
+            if _package(error) in _OWN:
+                raise
+            self._refuse(_not_imported(error))
         except OSError as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # click could not print it
                 self._interrupted(error.__context__)
@@ -81,6 +86,27 @@ class _Refusing(click.Command):
     def _refuse(message: str) -> None:
         complain(f"error: {_brief(message)}")
         sys.exit(_BAD_INPUT)
+
+
+def _package(error: ImportError) -> str:
+    """Returns the package that can't be imported: the one that is named, or the one that fails."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    failing = place.tb_frame.f_globals.get("__name__", "") if place else ""
+    return str(error.name or failing).partition(".")[0]
+
+
+def _not_imported(error: ImportError) -> str:
+    from experiments.record.errors import named_line
+
+    cause: BaseException = error
+    while (before := cause.__cause__ or cause.__context__) is not None:
+        cause = before  # TensorFlow's own message begins with a traceback
+    return (
+        f"{_package(error)} can't be imported ({named_line(cause)}): install the suite anew, in an "
+        "environment of its own"
+    )
 
 
 def _brief(message: str) -> str:

@@ -1,5 +1,6 @@
 """The result of a search."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def begin_report() -> None:
     """Begins to import what draws the report, in a thread: it takes more than a second."""
-    Thread(target=import_module, args=("reports.page.report",), daemon=True).start()
+    Thread(target=_import_report, daemon=True).start()
+
+
+def _import_report() -> None:
+    with suppress(Exception):  # who writes the report meets it again, and says so
+        import_module("reports.page.report")
 
 
 @dataclass(frozen=True)

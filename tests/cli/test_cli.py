@@ -248,6 +248,29 @@ def test_modules_run_as_commands(tmp_path: Path) -> None:
         assert said in answer.stdout
 
 
+@pytest.mark.parametrize("package", ["tensorflow", "keras_tuner"])
+def test_a_package_that_cannot_be_imported_is_one_line(package: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / package
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text(
+        "try:\n    raise ImportError('lib.so.2: cannot open')\n"
+        "except ImportError:\n    raise ImportError('Traceback:\\n  of many lines')\n"
+    )
+    paths = os.pathsep.join([str(broken.parent), str(Path(__file__).parents[2])])
+    answer = subprocess.run(
+        [sys.executable, "-m", "experiments", "search", "mnist_cnn", "--dataset", "digits"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1:] == [
+        f"error: {package} can't be imported (ImportError: lib.so.2: cannot open): install the "
+        "suite anew, in an environment of its own"
+    ]
+    assert "Traceback (most" not in answer.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
 def test_the_command_of_reports_says_how_it_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
