@@ -4,13 +4,21 @@ Both search the whole of `mnist_cnn` with the same images, epochs and number of 
 driver and executor; only what is proposed differs. A seed counts as not worse if the best network
 of `auto` scores at least as high on validation as that of `random`. The best networks are trained
 again from scratch with one fresh seed; that test accuracy, which no choice looked at, is compared
-too.
+too. With `--recorded` nothing is trained: trials are predicted (see surrogate.py), and what stands
+for the test is the network's score without noise.
 """
+
+import tempfile
 
 import numpy as np
 from common import parser, search_config, workplace
+from events import Incumbents, simulate
+from simulated_time import noise_of, noisy, own
+from surrogate import RECORDED, surrogate_of
 
-from experiments import run_search
+from experiments import SearchConfig, run_search
+from experiments.methods.guidance import chosen_method, given_points
+from experiments.methods.make import make_oracle
 from reports.study.load import load_study
 
 _METHODS = ("auto", "random")
@@ -23,6 +31,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=50)
     arguments.add_argument("--trials", type=int, default=8)
     arguments.add_argument("--epochs", type=int, default=5)
+    arguments.add_argument("--recorded", choices=RECORDED, help="predict the trials by these")
     given = arguments.parse_args()
     if given.quick:
         given.seeds, given.epochs = 2, 2
@@ -30,12 +39,16 @@ def main() -> None:
     tests: dict[str, list[float]] = {name: [] for name in _METHODS}
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for method in _METHODS:
-            score, test = searched(method, seed, given.trials, given.epochs)
+            if given.recorded:
+                score, test = predicted(given.recorded, method, seed, given.trials)
+            else:
+                score, test = searched(method, seed, given.trials, given.epochs)
             scores[method].append(score)
             tests[method].append(test)
         shown = ", ".join(f"{m} {scores[m][-1]:.4f} (test {tests[m][-1]:.4f})" for m in _METHODS)
         print(f"seed {seed}: {shown}", flush=True)
-    print(f"digits, {given.trials} trials of {given.epochs} epochs, {given.seeds} seeds")
+    what = given.recorded or f"digits, {given.epochs} epochs"
+    print(f"{what}: {given.trials} trials, {given.seeds} seeds")
     for what, found in (("validation", scores), ("test", tests)):
         ours, random = (np.array(found[method]) for method in _METHODS)
         print(
@@ -57,6 +70,28 @@ def searched(method: str, seed: int, trials: int, epochs: int) -> tuple[float, f
         (finalist,) = study.finalists
         (run,) = finalist["runs"]
         return float(study.completed["score"].max()), float(run["test"]["accuracy"])
+
+
+def predicted(name: str, method: str, seed: int, trials: int) -> tuple[float, float]:
+    """Returns the best score that a search would have seen, and that trial's without noise."""
+    surrogate = surrogate_of(name)
+    asked = SearchConfig(
+        surrogate.space_name,
+        method=method,
+        max_trials=trials,
+        max_epochs=surrogate.epochs,
+        seed=seed,
+    )
+    config, _ = chosen_method(asked, surrogate.space)
+    points = given_points({}, config, surrogate.space, surrogate.hypermodel.starting_points())
+    best = Incumbents()
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = make_oracle(config, surrogate.space.copy(), points=points)
+        oracle._set_project_dir(folder, "project")
+        score = noisy(surrogate, seed, noise_of(surrogate))
+        simulate(oracle, 1, surrogate.epochs, score, lambda _: 1.0, trials, incumbents=best)
+    values, epoch = best.trials[-1]
+    return best.best, surrogate.curve(own(values))[epoch]
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main() -> None:
     surrogate = surrogate_of(given.recorded)
     best = surrogate.best_known()
     if given.noise is None:
-        given.noise = _NOISE if surrogate.noise is None else surrogate.noise
+        given.noise = noise_of(surrogate)
     unit = "s" if surrogate.has_seconds else "epochs"
     print(
         f"{given.recorded}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
@@ -103,6 +103,29 @@ def main() -> None:
         )
 
 
+def own(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns hyperparameters without what an oracle notes beside them."""
+    return {name: value for name, value in values.items() if "/" not in name}
+
+
+def noise_of(surrogate: Surrogate) -> float:
+    """Returns the noise that was recorded, a share of the error."""
+    return _NOISE if surrogate.noise is None else surrogate.noise
+
+
+def noisy(surrogate: Surrogate, seed: int, noise: float) -> Callable[[Any, int], float]:
+    """Returns the score of a trial after an epoch, counted from 0, as a search would see it."""
+
+    def score(trial: Any, epoch: int) -> float:
+        values = own(trial.hyperparameters.values)
+        # A network that is trained on has no other luck: noise is the trial's, by epoch.
+        key = zlib.crc32(repr((sorted(values.items()), epoch, seed)).encode())
+        factor = np.exp(np.random.default_rng(key).normal(0.0, noise))
+        return float(max(0.0, 1 - factor * (1 - surrogate.curve(values)[epoch])))
+
+    return score
+
+
 Steps = list[tuple[float, float]]  # seconds, and the true score of the answer from then on
 
 
@@ -132,17 +155,6 @@ def budget_of(surrogate: Surrogate, full_trials: int, workers: int) -> float:
 def run(name: str, method: str, seed: int, workers: int, noise: float, full_trials: int) -> Steps:
     """Runs one search; returns what it would have answered, and when."""
     surrogate = surrogate_of(name)
-
-    def own(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if "/" not in name}
-
-    def score(trial: Any, epoch: int) -> float:
-        values = own(trial.hyperparameters.values)
-        # A network that is trained on has no other luck: noise is the trial's, by epoch.
-        key = zlib.crc32(repr((sorted(values.items()), epoch, seed)).encode())
-        factor = np.exp(np.random.default_rng(key).normal(0.0, noise))
-        return float(max(0.0, 1 - factor * (1 - surrogate.curve(values)[epoch])))
-
     incumbents = Incumbents()
     with tempfile.TemporaryDirectory() as folder:
         oracle = METHODS[method](surrogate, seed, full_trials, folder)
@@ -150,7 +162,7 @@ def run(name: str, method: str, seed: int, workers: int, noise: float, full_tria
             oracle,
             workers,
             surrogate.epochs,
-            score,
+            noisy(surrogate, seed, noise),
             lambda trial: surrogate.seconds(own(trial.hyperparameters.values)),
             10**6,
             budget_of(surrogate, full_trials, workers),
