@@ -9,8 +9,6 @@ to. Where the trials came from:
 
 - `mnist_cnn-digits`: digits at their 8x8 pixels, 9 epochs, no early stopping, two workers on two
   cores; 36 trials with 3 seeds;
-- `mnist_cnn`: mnist, 2,500 images (`--sample 2500`), 5 epochs, no early stopping, when batch norm
-  still had a momentum of 0.99;
 - `transfer_head`: cats_vs_dogs, 3,000 images, MobileNetV2 0.35 at 224, 4 epochs, no early stopping.
 
 Small networks (5 of them, each fitted to nine tenths of the trials) predict the logarithm of the
