@@ -100,8 +100,8 @@ def _package(error: ImportError) -> str:
 def _not_imported(error: ImportError) -> str:
     from experiments.record.errors import named_line
 
-    cause: BaseException = error
-    while (before := cause.__cause__ or cause.__context__) is not None:
+    cause = error
+    while isinstance(before := cause.__cause__ or cause.__context__, ImportError):
         cause = before  # TensorFlow's own message begins with a traceback
     return (
         f"{_package(error)} can't be imported ({named_line(cause)}): install the suite anew, in an "
