@@ -1,7 +1,8 @@
 """Names and numbers as a reader writes them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -55,6 +56,32 @@ def plain(value: object) -> str:
 def short(value: str, limit: int = 22) -> str:
     """Shortens a text for a place where it can't wrap."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
+
+
+def shortened(values: Sequence[str], limit: int = 22) -> list[str]:
+    """Shortens texts that stand side by side, and keeps different ones different where it can.
+
+    What is left of a text is its beginning, else both ends, else what the others don't have too.
+    """
+    ends = (limit - 1) // 2
+    ways = (
+        [short(value, limit) for value in values],
+        [v if len(v) <= limit else f"{v[: limit - 1 - ends]}…{v[-ends:]}" for v in values],
+        [short(value, limit) for value in _own_parts(values)],
+    )
+    return next((way for way in ways if len(set(way)) == len(set(values))), ways[0])
+
+
+def _own_parts(values: Sequence[str]) -> list[str]:
+    start = _num_shared(values)
+    end = _num_shared([value[start:][::-1] for value in values])
+    before, after = "…" * bool(start), "…" * bool(end)
+    return [f"{before}{value[start : len(value) - end]}{after}" for value in values]
+
+
+def _num_shared(values: Sequence[str]) -> int:
+    columns = zip(*values, strict=False)
+    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
 
 
 def format_number(value: Any, digits: int = 0) -> str:

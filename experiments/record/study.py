@@ -47,8 +47,22 @@ def environment() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "packages": versions(_PACKAGES),
         "git": _git(),
-        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command_line": command_line(),
     }
+
+
+def command_line() -> list[str]:
+    """Returns the command that started this process, as a shell takes it.
+
+    Empty where none did that could be given again: in a notebook, at a prompt, of a script that
+    was piped in.
+    """
+    started = Path(sys.argv[0])
+    if hasattr(sys, "ps1") or started.name in ("", "-"):
+        return []
+    if started.suffix == ".py" or started.name == "-c":
+        return ["python", *sys.orig_argv[1:]]
+    return [started.name, *sys.argv[1:]]
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The record of a session in `study.json`: start, facts, end."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from experiments.config import SearchConfig
 from experiments.process.hardware import suitable_workers
 from experiments.process.numerics import INTRA, threads_of
-from experiments.record.study import write_study
+from experiments.record.study import command_line, write_study
 
 _ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
 
@@ -28,8 +27,7 @@ class SessionRecord:
 
     def begin(self, **facts: object) -> None:
         """Adds the session; until it has ended, the study has not."""
-        command_line = [Path(sys.argv[0]).name, *sys.argv[1:]]
-        session = {"started": time.time(), "command_line": command_line} | facts
+        session = {"started": time.time(), "command_line": command_line()} | facts
         self._ended_before = {n: self._study.pop(n) for n in _ENDS if n in self._study}
         self._study.setdefault("sessions", []).append(session)
         self.is_begun = True

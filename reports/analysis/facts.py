@@ -24,6 +24,7 @@ from reports.analysis.test_looks import opened_words
 from reports.analysis.verdict import metric_on_test
 from reports.study.study import Study
 
+_NO_COMMANDS = ("", "-", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")
 _MOST_COMMANDS = 20
 _MOST_WEIGHTS = 12  # classes whose weights are all shown
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -215,10 +216,22 @@ def command_line(study: Study) -> str:
     sessions = dicts(study.record.get("sessions"))[1:]
     stated = [dig(study.record, "environment", "command_line")]
     stated += [session.get("command_line") for session in sessions]
-    lines = [hidden(shlex.join(map(str, parts))) for parts in stated if isinstance(parts, list)]
-    python = "python " if study.is_scripted else ""
+    called = [_called([str(part) for part in parts]) for parts in stated if isinstance(parts, list)]
+    lines = [hidden(shlex.join(parts)) for parts in called if parts]
     different = list(dict.fromkeys(lines))[:_MOST_COMMANDS]
-    return "\n".join(python + clean(line, 2000) for line in different)
+    return "\n".join(clean(line, 2000) for line in different)
+
+
+def _called(parts: list[str]) -> list[str]:
+    """Returns a command as a shell takes it; earlier commits recorded Python's `sys.argv`.
+
+    Empty where that was of a notebook or a prompt.
+    """
+    if not parts or parts[0] in _NO_COMMANDS:
+        return []
+    if parts[0] == "__main__.py" and parts[1:2] in (["search"], ["resume"]):
+        return ["python", "-m", "experiments", *parts[1:]]
+    return ["python", *parts] if parts[0].endswith(".py") else parts
 
 
 def checklist(study: Study) -> list[tuple[str, str, str]]:

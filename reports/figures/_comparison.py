@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from experiments.record.formatting import between, compact, listed, plural, score, short, words
+from experiments.record.formatting import between, compact, listed, plural, score, shortened, words
 from experiments.record.front import find_front
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
@@ -67,7 +67,8 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
         ax.plot(tests, [row - 0.14] * len(tests), "o", color=color, alpha=0.65, ms=6)
         half = [[max(estimate.mean - estimate.low, 0)], [max(estimate.high - estimate.mean, 0)]]
         ax.errorbar(estimate.mean, row + 0.16, xerr=half, fmt="D", color=color, capsize=4, ms=6)
-    labels = [f"{short(n, 30)}  n = {len(t)}" for n, t in zip(info.names, info.tests, strict=True)]
+    names = shortened(info.names, 30)
+    labels = [f"{name}  n = {len(tests)}" for name, tests in zip(names, info.tests, strict=True)]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
@@ -140,10 +141,11 @@ def expected_curves_finding(info: Curves) -> str:
 
 def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
     """Draws a curve with its band for each arm."""
-    for curve, name, position in zip(info.curves, info.names, info.arms, strict=True):
+    names = shortened(info.names, 30)
+    for curve, name, position in zip(info.curves, names, info.arms, strict=True):
         color = _COLORS[position % len(_COLORS)]
         ax.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
-        label = f"{short(name, 30)} (n = {curve.count})"
+        label = f"{name} (n = {curve.count})"
         ax.plot(curve.trials, curve.mean, color=color, lw=2, label=label)
     style.whole_numbers(ax)
     ax.set_xlabel("random trials")
@@ -197,9 +199,10 @@ def pareto_fronts_finding(info: Fronts) -> str:
 
 def draw_pareto_fronts(info: Fronts, ax: Axes) -> Axes:
     """Draws trials and fronts, a colour an arm."""
-    for (name, x, y, best), color in zip(info.arms, _COLORS, strict=False):
+    names = shortened([arm[0] for arm in info.arms], 30)
+    for (_, x, y, best), name, color in zip(info.arms, names, _COLORS, strict=False):
         ax.scatter(x, y, color=color, s=14, alpha=0.35, linewidths=0, rasterized=len(x) > 600)
-        label = f"{short(name, 30)} (n = {len(x)})"
+        label = f"{name} (n = {len(x)})"
         ax.step(x[best], y[best], where="post", color=color, lw=2, marker="o", ms=4, label=label)
     costs = np.concatenate([x for _, x, _, _ in info.arms])
     if costs.max() / costs.min() > 5:

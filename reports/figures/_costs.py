@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from experiments.record.formatting import short
+from experiments.record.formatting import shortened
 from reports.analysis.costs import Costed, cost_title
 from reports.figures import _style as style
 
@@ -51,7 +51,8 @@ def _panel(info: Costed, cost: str, ax: Axes) -> None:
         costs[members], scores[members], where="post", color=style.SOFT, lw=1.5, zorder=1,
         label="Pareto front",
     )  # fmt: skip
-    for row, (name, estimate) in enumerate(zip(info.names, info.scores, strict=True)):
+    names = shortened(info.names, 30)
+    for row, (name, estimate) in enumerate(zip(names, info.scores, strict=True)):
         if not math.isfinite(costs[row]):
             continue
         color = COLORS[info.positions[row] % len(COLORS)]
@@ -60,7 +61,7 @@ def _panel(info: Costed, cost: str, ax: Axes) -> None:
             half = [[max(estimate.mean - estimate.low, 0)], [max(estimate.high - estimate.mean, 0)]]
         ax.errorbar(
             costs[row], estimate.mean, yerr=half, fmt=marker, color=color, ms=6, capsize=3,
-            elinewidth=1, label=short(name, 30), zorder=3,
+            elinewidth=1, label=name, zorder=3,
         )  # fmt: skip
     if front.knee is not None:
         ax.plot(

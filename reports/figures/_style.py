@@ -39,7 +39,9 @@ _RC = {
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
     "legend.fontsize": 8.5,
-    "legend.frameon": False,
+    "legend.facecolor": PAPER,  # readable on top of points, too
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
     "axes.edgecolor": EDGE,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -166,7 +168,8 @@ def scale_x(ax: Axes, hp: dict[str, Any], values: npt.ArrayLike) -> None:
         whole = hp.get("kind") == "Int"
         ax.set_xscale("log", base=2 if whole and narrow else 10)
         if narrow and not whole:
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            few = float(np.max(values)) / float(np.min(values)) < 8
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0, 3.0)))
         ax.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:g}" if narrow or whole else f"{value:.0e}")
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import are, listed, plural, score, short, words
+from experiments.record.formatting import are, listed, plural, score, shortened, words
 from experiments.record.methods import METHODS
 from experiments.record.predictions import Targets
 from reports.analysis.networks import population
@@ -23,6 +23,7 @@ from reports.study.study import Study
 SECTION, ORDER = "architectures", 20
 TITLE = "Score by choice of architecture"
 _COLUMNS = 3
+_LETTERS = 36  # of all labels side by side
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,9 @@ def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
                 ax, index + 0.28, _near(group.drawn_scores, limit, info.direction), info.objective
             )
     size = 7.0 if len(groups) > 3 else 8.5
-    limit = 6 if len(groups) > 4 else 12
-    ax.set_xticks(range(len(groups)), [_label(g, limit) for g in groups], fontsize=size)
+    values = shortened([group.value for group in groups], _LETTERS // len(groups))
+    labels = [_label(value, group) for value, group in zip(values, groups, strict=True)]
+    ax.set_xticks(range(len(groups)), labels, fontsize=size)
     ax.set_xlim(-0.5, len(groups) - 0.5)
     ax.grid(visible=False, axis="x")
     ax.set_title(style.label(name), loc="left")
@@ -237,6 +239,6 @@ def _mean(ax: Axes, x: float, scores: tuple[float, ...], metric: str) -> None:
     ax.errorbar(x, estimate.mean, yerr=bars, fmt="D", color=style.ORANGE, ms=5, capsize=3)
 
 
-def _label(group: Group, limit: int) -> str:
+def _label(value: str, group: Group) -> str:
     stopped = f"\nstopped {group.stopped}" if group.stopped else ""
-    return f"{short(group.value, limit)}\nn = {group.tried}{stopped}"
+    return f"{value}\nn = {group.tried}{stopped}"

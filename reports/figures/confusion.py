@@ -7,7 +7,7 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import format_number, plural, short
+from experiments.record.formatting import format_number, plural, shortened
 from reports.analysis.predictions import class_names, confusion_counts, predictions
 from reports.analysis.task import noun_of
 from reports.figures import _style as style
@@ -66,7 +66,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     left, right = style.panels(ax, 1, 2, width_ratios=(3, 2))[0]
     size = len(info.class_names)
     shares = info.counts / np.maximum(info.counts.sum(axis=1, keepdims=True), 1)
-    names = [short(name, 16) for name in info.class_names]
+    names = shortened(info.class_names, 16)
     sns.heatmap(
         shares, annot=info.counts if size <= 20 else False, fmt="d", cmap="Blues", vmin=0, vmax=1,
         linewidths=0.5, annot_kws={"fontsize": 8}, xticklabels=names, yticklabels=names,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import short, text, words
+from experiments.record.formatting import shortened, words
 from reports.analysis.networks import place_of_best, population
 from reports.analysis.shared import by_importance, compared_axes, surrogate_of
 from reports.figures import _style as style
@@ -33,7 +33,6 @@ class Info:
     direction: str
     predicted: str
     axes: tuple[Axis, Axis]
-    logs: tuple[bool, bool]
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     surface: npt.NDArray[np.float64]
@@ -62,10 +61,6 @@ def info(study: Study) -> Info | str:
         direction="max" if wide else study.direction,
         predicted="share of trials beaten" if wide else words(study.objective),
         axes=(first, second),
-        logs=(
-            style.is_log(study.hyperparameters[first.name]),
-            style.is_log(study.hyperparameters[second.name]),
-        ),
         x=x,
         y=y,
         surface=surface,
@@ -80,22 +75,14 @@ def finding(info: Info) -> str:
     """Says where the surface is best, and how far to trust it."""
     pick = (np.argmax if info.direction == "max" else np.argmin)(info.surface)
     row, column = np.unravel_index(int(pick), info.surface.shape)
-    places = (_shown(info, 0, info.x[column]), _shown(info, 1, info.y[row]))
+    places = (info.axes[0].text_of(info.x[column]), info.axes[1].text_of(info.y[row]))
     trust = "a poor fit, so take it as a hint" if info.fit < 0.3 else "a fair fit"
     trust = "a good fit" if info.fit > 0.7 else trust
     return (
         f"A random forest predicts the best scores{info.after} near "
-        f"{words(info.axes[0].name)} {places[0]} and "
-        f"{words(info.axes[1].name)} {places[1]} (R² {info.fit:.2f} on unseen networks: {trust})."
+        f"{words(info.axes[0].name)} = {places[0]} and "
+        f"{words(info.axes[1].name)} = {places[1]} (R² {info.fit:.2f} on unseen networks: {trust})."
     )
-
-
-def _shown(info: Info, which: int, unit: float) -> str:
-    axis = info.axes[which]
-    value = axis.low + unit * (axis.high - axis.low)
-    if axis.labels:
-        return axis.labels[min(round(value), len(axis.labels) - 1)]
-    return text(float(10**value if info.logs[which] else value))
 
 
 def height(info: Info) -> float:
@@ -105,20 +92,19 @@ def height(info: Info) -> float:
 
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws the surface and the trials."""
-    # A width for choices, which have no in-between.
     colors = "viridis" if info.direction == "max" else "viridis_r"
     mesh = ax.pcolormesh(
         info.x, info.y, info.surface, cmap=colors, shading="nearest", rasterized=True
     )
-    if not any(axis.labels for axis in info.axes):
+    if all(axis.levels is None for axis in info.axes):  # few values have no in-between
         ax.contour(info.x, info.y, info.surface, 6, colors="white", linewidths=0.6, alpha=0.7)
     places = [axis.unit for axis in info.axes]
     style.scatter(
         ax, info.numbers, places[0], places[1], "white", edgecolors="black", linewidths=0.6
     )
     style.circle(ax, places[0][info.best], places[1][info.best])
-    _ticks(ax.xaxis, ax.set_xlabel, info, 0)
-    _ticks(ax.yaxis, ax.set_ylabel, info, 1)
+    _ticks(ax.xaxis, ax.set_xlabel, info.axes[0])
+    _ticks(ax.yaxis, ax.set_ylabel, info.axes[1])
     ax.grid(visible=False)
     meaning = f"predicted {info.predicted}{info.after}"
     style.color_bar(ax, mesh, meaning, fraction=0.05, pad=0.02)
@@ -126,8 +112,9 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _ticks(ruler: Any, set_label: Callable[[str], object], info: Info, which: int) -> None:
-    axis = info.axes[which]
-    units = np.linspace(0, 1, len(axis.labels) if 1 < len(axis.labels) <= 12 else 5)
-    ruler.set_ticks(units, [short(_shown(info, which, unit), 12) for unit in units])
+def _ticks(ruler: Any, set_label: Callable[[str], object], axis: Axis) -> None:
+    levels = axis.levels
+    if levels is None or len(levels) > 12:
+        levels = np.unique([axis.nearest(unit) for unit in np.linspace(0, 1, 5)])
+    ruler.set_ticks(levels, shortened([axis.text_of(unit) for unit in levels], 12))
     set_label(style.label(axis.name))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import between, plural, score, short, words
+from experiments.record.formatting import between, plural, score, shortened, words
 from reports.analysis.networks import population
 from reports.figures import _style as style
 from reports.figures._choices import choices, grouped
@@ -80,11 +80,12 @@ def draw(info: Info, ax: Axes) -> Axes:
     """Draws a curve with its 90 % band for each value."""
     axes = style.grid(ax, len(info.choices), max(2, len(info.choices)))[0]
     for panel, (name, curves) in zip(axes, info.choices, strict=False):
-        for (value, curve), color in zip(curves, style.PALETTE, strict=False):
+        values = shortened([value for value, _ in curves], 18)
+        for (_, curve), value, color in zip(curves, values, style.PALETTE, strict=False):
             panel.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             panel.plot(
                 curve.trials, curve.mean, color=color, lw=2, marker="o", ms=3,
-                label=f"{short(value, 18)} (n = {curve.count})",
+                label=f"{value} (n = {curve.count})",
             )  # fmt: skip
         panel.set_title(style.label(name), loc="left")
         panel.set_xlabel("random trials")

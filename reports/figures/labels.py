@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import plural, short
+from experiments.record.formatting import plural, shortened
 from reports.analysis.label_scores import LabelScore, LabelScores, label_scores
 from reports.figures import _style as style
 from reports.statistics.estimates import wilson
@@ -63,7 +63,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     left.set_xlabel("precision: right of those said to have it")
     _shares(right, info.shown, lambda label: (label.num_right, label.num_true))
     right.set_xlabel("recall: found of those that have it")
-    left.set_yticks(range(len(info.shown)), [short(label.name, 18) for label in info.shown])
+    left.set_yticks(range(len(info.shown)), shortened([s.name for s in info.shown], 18))
     left.set_ylim(len(info.shown) - 0.5, -0.5)
     style.note(right, f"n = {info.scores.num_rows:,} test {info.scores.noun}s; 95 % intervals")
     return ax

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
-from experiments.record.formatting import plural, short, text, words
+from experiments.record.formatting import plural, short, shortened, words
 from reports.analysis.networks import finished
 from reports.analysis.shared import axes_of, by_importance, scores_of
 from reports.figures import _style as style
@@ -57,10 +57,7 @@ def info(study: Study) -> Info | str:
     return Info(
         study.objective,
         study.direction,
-        tuple(
-            (axis.name, _ticks(axis, style.is_log(study.hyperparameters[axis.name])))
-            for axis in chosen
-        ),
+        tuple((axis.name, _ticks(axis)) for axis in chosen),
         lines[::-1],
         scores_of(study)[::-1],
         tuple(int(n) for n in done["number"])[::-1],
@@ -68,12 +65,11 @@ def info(study: Study) -> Info | str:
     )
 
 
-def _ticks(axis: Axis, is_log: bool) -> tuple[tuple[float, str], ...]:
+def _ticks(axis: Axis) -> tuple[tuple[float, str], ...]:
     if axis.labels:
         step = 1 / max(len(axis.labels) - 1, 1)
         return tuple((i * step, label) for i, label in enumerate(axis.labels[:10]))
-    ends = (10**axis.low, 10**axis.high) if is_log else (axis.low, axis.high)
-    return tuple((float(i), text(float(end))) for i, end in enumerate(ends))
+    return tuple((end, axis.text_of(end)) for end in (0.0, 1.0))
 
 
 def finding(info: Info) -> str:
@@ -125,9 +121,10 @@ def draw(info: Info, ax: Axes) -> Axes:
 def _rulers(ax: Axes, info: Info) -> None:
     for position, (_, ticks) in enumerate(info.axes):
         ax.axvline(position, color=style.EDGE, linewidth=1, zorder=0)
-        for height, label in ticks:
+        labels = shortened([label for _, label in ticks], 14)
+        for (height, _), label in zip(ticks, labels, strict=True):
             ax.annotate(
-                short(label, 14), (position, height), xytext=(4, 3), textcoords="offset points",
+                label, (position, height), xytext=(4, 3), textcoords="offset points",
                 fontsize=7.5, color=style.INK,
                 bbox={"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip

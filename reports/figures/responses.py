@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import plural, text, words
+from experiments.record.formatting import plural, shortened, text, words
 from reports.analysis.networks import finished, networks, num_stopped
 from reports.analysis.shared import by_importance
 from reports.figures import _style as style
@@ -72,8 +72,7 @@ def _panel(study: Study, name: str) -> Panel:
         for status in ("failed", "stopped")
     )
     column = axis(hp | {"name": name}, [*done[name], *failed[name], *pruned[name]])
-    is_log = style.is_log(hp) and not column.labels
-    places = 10**column.values if is_log else column.values
+    places = 10**column.values if column.is_log else column.values
     ended = len(done) + len(failed)
     scores = done["score"].to_numpy(dtype=float)
     best_x, best_y = _isolated(column, len(done), scores, study.direction)
@@ -86,7 +85,7 @@ def _panel(study: Study, name: str) -> Panel:
         numbers=tuple(int(n) for n in done["number"]),
         failed=places[len(done) : ended],
         pruned=places[ended:],
-        best_x=tuple(10**v if is_log else v for v in best_x),
+        best_x=tuple(10**v if column.is_log else v for v in best_x),
         best_y=best_y,
     )
 
@@ -114,7 +113,7 @@ def finding(info: Info) -> str:
     for panel in info.panels[:3]:
         value = panel.x[0]
         shown = panel.labels[int(value)] if panel.labels else text(float(value))
-        said.append(f"{words(panel.name)} {shown}")
+        said.append(f"{words(panel.name)} = {shown}")
     found = (
         f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
     )
@@ -143,8 +142,8 @@ def draw(info: Info, ax: Axes) -> Axes:
 
 def _response(ax: Axes, panel: Panel, low: float) -> None:
     if panel.labels:
-        crowded = len(panel.labels) > 4 or len(max(panel.labels, key=len)) > 9
-        names = [label if len(label) < 14 else f"{label[:12]}…" for label in panel.labels]
+        names = shortened(panel.labels, 13)
+        crowded = len(names) > 4 or len(max(names, key=len)) > 9
         if len(names) <= 20:
             ax.set_xticks(range(len(names)), names, rotation=30 if crowded else 0)
         ax.set_xlim(-0.5, len(names) - 0.5)

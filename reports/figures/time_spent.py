@@ -123,9 +123,9 @@ def draw(info: Info, ax: Axes) -> Axes:
     """Draws a bar a step."""
     names, whole = list(info.seconds), sum(info.seconds.values()) or 1.0
     values = list(info.seconds.values())
-    ax.barh(range(len(names)), values, color=[_COLORS.get(n, style.ORANGE) for n in names])
-    for row, value in enumerate(values):
-        ax.text(value, row, f"  {duration(value)}, {value / whole:.0%}", va="center", fontsize=8)
+    bars = ax.barh(range(len(names)), values, color=[_COLORS.get(n, style.ORANGE) for n in names])
+    shown = [f"{duration(value)}, {value / whole:.0%}" for value in values]
+    ax.bar_label(bars, shown, padding=4, fontsize=8)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set_xlim(0, max(values) * 1.25 or 1.0)

@@ -174,14 +174,17 @@ def _verdict(study: Study) -> dict[str, Any]:
     answer = verdict(study)
     space, dataset = dig(study.record, "config", "space"), dig(study.record, "dataset", "name")
     method = method_words(as_dict(study.record.get("config")))
+    place = clean(study_path(study))
+    again = answer.trial_id is not None and study.takes_options
     return {
         "verdict": answer,
         "what": clean(f"{without_folder(space)} on {dataset}, method {method}") if space else "",
         "tiles": tiles(study, answer),
         "model_path": model_path(study),
         "own_code": _own_code(study),
-        "study_path": clean(study_path(study)),
+        "study_path": place,
         "command": command_line(study),
+        "again": f"experiments reproduce {place} {answer.trial_id}" if again else "",
         "facts": facts(study),
         "checklist": checklist(study),
     }

@@ -31,6 +31,7 @@ class Axis:
         active: `(num_trials,)`, whether the hyperparameter was used.
         conditions: Names of hyperparameters, each with the values at which this one is used.
         is_log: Whether the values are logarithms.
+        is_whole: Whether there is nothing between whole numbers.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Axis:
     active: npt.NDArray[np.bool_]
     conditions: tuple[tuple[str, frozenset[str]], ...] = ()
     is_log: bool = False
+    is_whole: bool = False
 
     @property
     def unit(self) -> npt.NDArray[np.float64]:
@@ -56,12 +58,24 @@ class Axis:
         found = np.unique(self.unit[self.active])
         return found if 0 < len(found) <= _FEW_VALUES else None
 
+    def nearest(self, unit: float) -> float:
+        """Returns the position of a value that there is, the nearest to a position within 0..1."""
+        if not self.is_whole:
+            return unit
+        value = round(self._value_at(unit))
+        place = math.log10(value) if self.is_log else value
+        return (place - self.low) / ((self.high - self.low) or 1.0)
+
     def text_of(self, unit: float) -> str:
         """Returns the value at a position within 0..1 as text."""
-        value = self.low + unit * (self.high - self.low)
+        value = self._value_at(unit)
         if self.labels:
             return self.labels[min(round(value), len(self.labels) - 1)]
-        return text(float(f"{10**value if self.is_log else value:.10g}"))
+        return text(float(round(value) if self.is_whole else f"{value:.10g}"))
+
+    def _value_at(self, unit: float) -> float:
+        value = self.low + unit * (self.high - self.low)
+        return float(10**value) if self.is_log else value
 
 
 def axis(hp: dict[str, Any], values: Sequence[Any]) -> Axis:
@@ -135,7 +149,7 @@ def _number_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[
     ]
     return Axis(
         hp["name"], np.array(column), scale(low), scale(high), (), scale(start), active,
-        is_log=is_log,
+        is_log=is_log, is_whole=hp.get("kind") == "Int",
     )  # fmt: skip
 
 
@@ -151,4 +165,6 @@ def _choice_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[
         for v, used in zip(values, active, strict=True)
     ]
     high = float(max(len(labels) - 1, 1))
-    return Axis(hp["name"], np.array(column), 0.0, high, tuple(labels), start, active)
+    return Axis(
+        hp["name"], np.array(column), 0.0, high, tuple(labels), start, active, is_whole=True
+    )

@@ -58,7 +58,7 @@ class Surrogate:
 
 
 def _points(axis: Axis) -> npt.NDArray[np.float64]:
-    return np.linspace(0, 1, len(axis.labels) if len(axis.labels) > 1 else _GRID)
+    return np.linspace(0, 1, _GRID) if axis.levels is None else axis.levels
 
 
 def fit_surrogate(

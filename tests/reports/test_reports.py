@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
-from experiments.record.formatting import duration
+from experiments.record.formatting import duration, shortened
 from experiments.studies.next_search import write_next
 from reports import Study, load_study, write_report
 from reports.analysis.facts import facts
@@ -166,6 +166,32 @@ def test_what_matters_comes_first(synthetic: Study) -> None:
     assert figures()["parallel_coordinates"].info(synthetic).axes[0][0] == "learning_rate"
     contour = figures()["contour"].info(synthetic)
     assert contour.axes[0].name == "learning_rate"
+
+
+def test_there_is_nothing_between_whole_numbers(synthetic: Study) -> None:
+    # Scores follow the step size and, less, the number of blocks: 1, 2 or 3.
+    blocks = synthetic.trials["conv_blocks"]
+    scores = np.log10(synthetic.trials["learning_rate"]) + 0.3 * blocks
+    module = figures()["contour"]
+    contour = module.info(replace(synthetic, trials=synthetic.trials.assign(score=scores)))
+    assert {axis.name for axis in contour.axes} == {"learning_rate", "conv_blocks"}
+    assert contour.axes[1].name == "conv_blocks"
+    assert contour.surface.shape[0] == 3
+    assert [contour.axes[1].text_of(unit) for unit in contour.y] == ["1", "2", "3"]
+    assert "and conv blocks = 3 (" in module.finding(contour)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["max", "average"], ["max", "average"]),
+        (["block_16_expand", "block_6_expand"], ["block_16_…", "block_6_e…"]),
+        (["Solanum_tuberosum_blight", "Solanum_tuberosum_healthy"], ["Solan…ight", "Solan…lthy"]),
+        (["expanded_conv_11_expand", "expanded_conv_3_expand"], ["…11…", "…3…"]),
+    ],
+)
+def test_short_names_can_be_told_apart(names: list[str], shown: list[str]) -> None:
+    assert shortened(names, 10) == shown
 
 
 def test_isolation_is_the_best_at_each_value(synthetic: Study) -> None:

@@ -1,7 +1,10 @@
 """Study folders that others wrote: hostile ones, those of newer versions, those of other code."""
 
 import json
+import os
 import subprocess
+import sys
+from ast import literal_eval
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,6 +30,7 @@ from reports.analysis.facts import command_line, facts
 from tests.reports.synthetic import Synthetic
 from tests.reports.synthetic import write_study as write_synthetic
 
+ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "postgresql://me:s3cret@host/db"
 
 
@@ -259,6 +263,51 @@ def test_commands_of_every_session_are_on_the_page(study: Path) -> None:
     )
     assert dict(facts(loaded))["took"] == "3.0 min in 3 sessions"
     assert not loaded.running
+
+
+@pytest.mark.parametrize(
+    ("arguments", "recorded"),
+    [
+        (["-m", "told", "a b"], ["python", "-m", "told", "a b"]),
+        (["-B", "told.py", "--epochs", "3"], ["python", "-B", "told.py", "--epochs", "3"]),
+        (["told", "search"], ["told", "search"]),  # as an installed script begins
+        (["-c", "import told"], ["python", "-c", "import told"]),
+        (["-"], []),
+    ],
+)
+def test_the_command_is_recorded_as_it_was_given(
+    arguments: list[str], recorded: list[str], tmp_path: Path
+) -> None:
+    text = "from experiments.record.study import command_line\nprint(command_line())\n"
+    for name in ("told", "told.py"):
+        (tmp_path / name).write_text(text)
+    asked = subprocess.run(
+        [sys.executable, *arguments], input=text, cwd=tmp_path, check=True, capture_output=True,
+        text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert literal_eval(asked.stdout) == recorded
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        (["experiments", "search", "mnist_cnn"], "experiments search mnist_cnn"),
+        (["python", "-m", "experiments", "search", "a b"], "python -m experiments search 'a b'"),
+        # As earlier commits recorded them.
+        (["__main__.py", "search", "mnist_cnn"], "python -m experiments search mnist_cnn"),
+        (["__main__.py", "--epochs", "3"], "python __main__.py --epochs 3"),
+        (["train.py", "--epochs", "3"], "python train.py --epochs 3"),
+        (["ipykernel_launcher.py", "-f", "kernel.json"], ""),
+        (["-c"], ""),
+        ([""], ""),
+        ([], ""),
+    ],
+)
+def test_the_command_on_the_page_can_be_given_again(
+    recorded: list[str], shown: str, study: Path
+) -> None:
+    edit(study / "study.json", environment={"command_line": recorded}, sessions=[{}])
+    assert command_line(load_study(study)) == shown
 
 
 def test_a_study_runs_while_its_last_session_has_not_ended(study: Path) -> None:
