@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from experiments.record.formatting import shortened
 from reports.analysis.costs import Costed, cost_title
@@ -29,15 +29,11 @@ def draw_costs(info: Costed, ax: Axes) -> Axes:
         _panel(info, cost, panel)
     for row in axes:
         row[0].set_ylabel(info.metric)
-    handles = {
-        label: handle
-        for panel in axes.flat[: len(info.costs)]
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    marks = style.marks(axes.flat)
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8,
+        marks.values(), marks.keys(), loc="outside lower center", ncols=3, fontsize=8,
         frameon=False,
     )  # fmt: skip
     return ax
@@ -80,4 +76,6 @@ def scale_costs(ax: Axes, costs: npt.NDArray[np.float64]) -> None:
         wide = costs.max() / costs.min() > 300
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5))  # room for `116.2 M`
     style.compact_ticks(ax.xaxis)

@@ -1,7 +1,7 @@
 """What all figures share: a colour-blind-safe look, axes in their scale, marks to highlight."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +125,12 @@ def grid(ax: Axes, count: int, columns: int) -> Any:
     for beyond in axes.flat[count:]:
         beyond.set_visible(False)
     return axes
+
+
+def marks(axes: Iterable[Axes]) -> dict[str, Any]:
+    """Returns what is named on any of several axes, each name once, for a legend of them all."""
+    known = [ax.get_legend_handles_labels() for ax in axes]
+    return {name: mark for marks, names in known for mark, name in zip(marks, names, strict=True)}
 
 
 def color_bar(ax: Axes, colors: ScalarMappable, text: str, **options: Any) -> None:

@@ -100,7 +100,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     ax.plot(scores[-1], len(scores) - 1, "D", color=style.ORANGE)
     ax.set_yticks(rows, ["default", *info.changes])
     ax.invert_yaxis()
-    ax.margins(x=0.08)
+    ax.use_sticky_edges = False  # else bars end where the axis does, and cut off its marks
+    ax.margins(x=0.04)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(f"predicted {words(info.objective)}{info.after}")
     style.count_note(ax, info.path.count, "networks")

@@ -1,6 +1,7 @@
 """Every trial as one line through the most important hyperparameters."""
 
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +129,7 @@ def _rulers(ax: Axes, info: Info) -> None:
                 fontsize=7.5, color=style.INK,
                 bbox={"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip
-    names = [short(words(name), 30).replace(" ", "\n", 1) for name, _ in info.axes]
+    names = ["\n".join(wrap(short(words(name), 30), 14)) for name, _ in info.axes]
     ax.set_xticks(range(len(names)), names, color=style.INK)
     ax.set_yticks([])
     ax.grid(visible=False)

@@ -180,7 +180,8 @@ def draw(info: Info, ax: Axes) -> Axes:
         row[0].set_ylabel(words(info.objective))
     scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
     place = "lower right" if info.exchange is None and info.direction == "max" else "best"
-    axes[0][0].legend(loc=place, fontsize=7.5)
+    marks = style.marks(axes.flat)
+    axes[0][0].legend(marks.values(), marks.keys(), loc=place, fontsize=7.5)
     return ax
 
 
