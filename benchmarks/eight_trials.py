@@ -89,7 +89,9 @@ def predicted(name: str, method: str, seed: int, trials: int) -> tuple[float, fl
         oracle = make_oracle(config, surrogate.space.copy(), points=points)
         oracle._set_project_dir(folder, "project")
         score = noisy(surrogate, seed, noise_of(surrogate))
-        simulate(oracle, 1, surrogate.epochs, score, lambda _: 1.0, trials, incumbents=best)
+        simulate(
+            oracle, 1, surrogate.epochs, score, lambda trial, epoch: 1.0, trials, incumbents=best
+        )
     values, epoch = best.trials[-1]
     return best.best, surrogate.curve(own(values))[epoch]
 

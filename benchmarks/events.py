@@ -51,7 +51,7 @@ def simulate(
     num_workers: int,
     num_epochs: int,
     score: Callable[[Any, int], float],
-    seconds: Callable[[Any], float],
+    seconds: Callable[[Any, int], float],
     most_trials: int,
     most_seconds: float = float("inf"),
     incumbents: Incumbents | None = None,
@@ -63,7 +63,7 @@ def simulate(
         num_workers: Number of workers.
         num_epochs: Epochs of a trial, where the oracle does not say.
         score: Returns what a trial reaches after an epoch, counted from 0.
-        seconds: Returns the seconds of an epoch of a trial.
+        seconds: Returns the seconds of an epoch of a trial, counted from 0.
         most_trials: Trials that are begun at most.
         most_seconds: Time at which the search is cut off.
         incumbents: Receives each better score.
@@ -79,7 +79,7 @@ def simulate(
             begun, at_last_begin = begun + 1, (busy, now)
             idle.remove(worker)
             first = int(trial.hyperparameters.values.get("tuner/initial_epoch", 0))
-            heapq.heappush(events, (now + seconds(trial), worker, trial, first))
+            heapq.heappush(events, (now + seconds(trial, first), worker, trial, first))
         if not events or events[0][0] > most_seconds:
             spans = (at_last_begin, (busy, now))
             shares = [worked / (span * num_workers) if span else 0.0 for worked, span in spans]
@@ -91,7 +91,7 @@ def simulate(
         if incumbents is not None:
             incumbents.note(now, reached, dict(trial.hyperparameters.values), epoch)
         if _goes_on(oracle, trial, epoch, reached, num_epochs):
-            heapq.heappush(events, (now + seconds(trial), worker, trial, epoch + 1))
+            heapq.heappush(events, (now + seconds(trial, epoch + 1), worker, trial, epoch + 1))
         else:
             idle.append(worker)
 

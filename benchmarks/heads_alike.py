@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     rng = np.random.default_rng(parser.parse_args().seed)
-    space = surrogate_of("transfer_head")
+    space = surrogate_of("transfer_head-cats_vs_dogs")
     print("frozen trials that wait: share of trainings saved at best")
     for waiting in (2, 4, 8, 16, 32):
         shares = []

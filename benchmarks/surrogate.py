@@ -1,6 +1,6 @@
 """Searches without training: a trial's score is predicted from recorded trials.
 
-`recorded/<space>[-<dataset>].csv` holds real trials of random searches by this suite, one a row:
+`recorded/<space>-<dataset>.csv` holds real trials of random searches by this suite, one a row:
 values as JSON, validation accuracy after each epoch and, where they were recorded, the seconds of
 each epoch. `python benchmarks/surrogate.py NAME STUDY...` makes such a file of studies. A training
 of a trial is a row: trials that were trained several times say what noise there is. Without
@@ -22,7 +22,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,19 @@ from search_spaces import space_class
 
 _FOLDER = Path(__file__).parent / "recorded"
 _LEAST_ERROR = 1e-3
-_SHAPES = {"": (28, 28, 1), "digits": (8, 8, 1)}
+_DATASETS: dict[str, tuple[tuple[int, int, int], int]] = {  # shape, classes
+    "digits": ((8, 8, 1), 10),
+    "cats_vs_dogs": ((224, 224, 3), 2),
+    "cifar10": ((224, 224, 3), 10),
+}
 RECORDED = tuple(sorted(path.stem for path in _FOLDER.glob("*.csv")))
 
 
 def hypermodel(name: str) -> Any:
     """Returns a space for the dataset that was recorded."""
     space, _, dataset = name.partition("-")
-    if space == "mnist_cnn":
-        return space_class(space)(_SHAPES[dataset], 10)
-    return space_class(space)((224, 224, 3), 2, weights="none")
+    settings = {"weights": "none"} if space == "transfer_head" else {}
+    return space_class(space)(*_DATASETS[dataset], **settings)
 
 
 def full_space(name: str) -> Any:
@@ -72,7 +75,7 @@ class Surrogate:
         self.hypermodel = hypermodel(name)
         self.space = explore(self.hypermodel)
         rows = list(csv.DictReader((_FOLDER / f"{name}.csv").open(encoding="utf-8")))
-        self._points = np.array([self._encode(json.loads(row["values"])) for row in rows])
+        self._points = np.array([self._encode(_values(row)) for row in rows])
         # number of the trial of each row
         self._trials = np.unique(self._points, axis=0, return_inverse=True)[1]
         curves = np.array([json.loads(row["val_accuracy"]) for row in rows])
@@ -82,9 +85,9 @@ class Surrogate:
         self._seen: dict[str, Any] = {}
         self._times: Any = None
         self._seconds = np.empty(0)
-        self._seconds_seen: dict[str, float] = {}
+        self._seconds_seen: dict[str, Any] = {}
         if all(row.get("seconds") for row in rows):
-            self._seconds = np.array([np.median(json.loads(row["seconds"])) for row in rows])
+            self._seconds = self._by_phase(rows)
             self._times = _fitted(self._points, np.log(self._seconds))
 
     def held_out(self) -> str:
@@ -115,6 +118,26 @@ class Surrogate:
             return cross_val_predict(
                 _networks(), self._points, wanted, groups=self._trials, cv=folds
             )
+
+    def _phases(self, values: Mapping[str, Any]) -> Any:
+        """Returns the phase of training of each epoch, `(epochs,)`."""
+        hp = self.space.copy()
+        hp.values = dict(values)
+        lengths = [phase.epochs for phase in self.hypermodel.phases(hp, self.epochs)]
+        return np.repeat(np.arange(len(lengths)), lengths)
+
+    def _by_phase(self, rows: Sequence[Mapping[str, str]]) -> Any:
+        """Returns the median seconds of an epoch in each phase, `(rows, most phases)`.
+
+        `(rows,)` where no trial has several phases.
+        """
+        found = []
+        for row in rows:
+            seconds, phases = np.array(json.loads(row["seconds"])), self._phases(_values(row))
+            found.append([np.median(seconds[phases == phase]) for phase in np.unique(phases)])
+        most = max(map(len, found))
+        whole = [[*medians, *[medians[-1]] * (most - len(medians))] for medians in found]
+        return np.squeeze(whole)
 
     @property
     def noise(self) -> float | None:
@@ -166,24 +189,34 @@ class Surrogate:
         """Whether seconds were recorded."""
         return self._times is not None
 
-    def seconds(self, values: Mapping[str, Any]) -> float:
-        """Returns the seconds of an epoch; 1 where they were not recorded."""
+    def seconds(self, values: Mapping[str, Any]) -> Any:
+        """Returns the seconds of each epoch, `(epochs,)`; 1 where they were not recorded."""
         if self._times is None:
-            return 1.0
+            return np.ones(self.epochs)
         key = json.dumps(dict(values), sort_keys=True)
         if key not in self._seconds_seen:
-            self._seconds_seen[key] = math.exp(self._times.predict([self._encode(values)])[0])
+            of_phases = np.ravel(np.exp(self._times.predict([self._encode(values)])))
+            self._seconds_seen[key] = of_phases[self._phases(values)]
         return self._seconds_seen[key]
 
     def score(self, values: Mapping[str, Any]) -> float:
         """Returns the best validation accuracy of its epochs."""
         return max(self.curve(values))
 
-    def best_known(self, num_draws: int = 20_000) -> float:
-        """Returns the best score among as many points drawn at random."""
+    @cached_property
+    def drawn_scores(self) -> Any:
+        """Scores of 20,000 points drawn at random."""
         rng = np.random.default_rng(0)
-        points = [self._encode(self.random(rng)) for _ in range(num_draws)]
-        return float(1 - np.exp(self._curves.predict(points).min()))
+        points = [self._encode(self.random(rng)) for _ in range(20_000)]
+        return 1 - np.exp(self._curves.predict(points).min(axis=1))
+
+    def best_known(self) -> float:
+        """Returns the best score among many points drawn at random."""
+        return float(self.drawn_scores.max())
+
+
+def _values(row: Mapping[str, str]) -> dict[str, Any]:
+    return dict(json.loads(row["values"]))
 
 
 @cache
