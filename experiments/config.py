@@ -4,7 +4,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -356,13 +356,25 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"config file {str(path)!r} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"config file {str(path)!r} is no valid TOML: {error}") from None
-    unknown = sorted(set(options) - FIELDS)
+    check_fields(options, f"config file {str(path)!r}")
+    return options
+
+
+def check_fields(given: Iterable[str], where: str) -> None:
+    """Checks names of options.
+
+    Args:
+        given: The names.
+        where: Where they were given, for the message.
+
+    Raises:
+        UserError: There is no such option.
+    """
+    unknown = sorted(set(given) - FIELDS)
     if unknown:
         raise UserError(
-            f"config file {str(path)!r}: unknown key {unknown[0]!r}; "
-            f"there are {', '.join(sorted(FIELDS))}"
+            f"{where}: unknown key {unknown[0]!r}; there are {', '.join(sorted(FIELDS))}"
         )
-    return options
 
 
 def _is_list_of(given: object, kind: type) -> bool:

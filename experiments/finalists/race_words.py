@@ -64,7 +64,7 @@ def ranking_line(
 ) -> str:
     """Says how finalists stand after they were trained again, the best first."""
     stand = ", ".join(
-        f"{name} {'failed' if mean != mean else format(mean, '.4f')}"
+        f"{name} {score(mean) or 'failed'}"
         + (f" ({plural(count, 'training')} failed)" if count and mean == mean else "")
         for name, mean, count in zip(names, means, failed, strict=True)
     )

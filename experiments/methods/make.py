@@ -107,6 +107,26 @@ def plan_of(config: SearchConfig, first_trial: int = 0) -> Plan:
     return Plan(max(config.max_epochs, 2), _factor(config), first_trial)
 
 
+def plans_of(
+    config: SearchConfig, sessions: Sequence[Mapping[str, Any]], num_begun: int
+) -> list[Plan]:
+    """Returns Hyperband's plans in a study, one per session that changed it.
+
+    Args:
+        config: The search as it is now.
+        sessions: The earlier `sessions` of `study.json`.
+        num_begun: Trials that were begun in them.
+    """
+    begun = [s for s in sessions if "max_epochs" in s and "factor" in s]
+    stated = [Plan(s["max_epochs"], s["factor"], s.get("first_trial", 0)) for s in begun]
+    plans: list[Plan] = []
+    for plan in (*stated, plan_of(config, num_begun)):
+        before = plans[-1] if plans else None
+        if not before or (before.max_epochs, before.factor) != (plan.max_epochs, plan.factor):
+            plans.append(plan)
+    return plans
+
+
 def _own_arguments(config: SearchConfig, plans: Sequence[Plan]) -> dict[str, Any]:
     """Returns the arguments of an oracle that not every oracle has."""
     method, factor = METHODS[config.method], _factor(config)

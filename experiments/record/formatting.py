@@ -150,6 +150,11 @@ def plural(count: float, noun: str) -> str:
     return f"{count:,.0f} {noun}{'' if count == 1 else 's'}"
 
 
+def part_of(count: float, whole: float, noun: str) -> str:
+    """`3 trials` where they are all, else `2 of 3 trials`."""
+    return plural(whole, noun) if count == whole else f"{count:,.0f} of {plural(whole, noun)}"
+
+
 def are(count: float) -> str:
     """`is` for one, else `are`."""
     return "is" if count == 1 else "are"

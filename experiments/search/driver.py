@@ -116,9 +116,12 @@ class Driver(JobListener):
     def _ending(self) -> bool:
         if self._interruption.requested:
             self.ended_by = "interrupted"
-        elif self.ended_by is None and self._deadline.is_due():
+        elif self.ended_by is None and self._deadline.is_due() and not self._is_done():
             self.ended_by = "deadline"
         return self.ended_by is not None
+
+    def _is_done(self) -> bool:
+        return not self._queue.running and bool(self._oracle.is_done())
 
     def _fill(self) -> bool:
         """Starts as many trials as there is room for; returns whether the oracle has no more."""
@@ -126,6 +129,8 @@ class Driver(JobListener):
             if not self._deadline.fits() and not self._exhausted:
                 self._is_full = True
             if self._is_full:
+                if self._oracle.is_done():
+                    return True
                 if not self._queue.running:
                     self.ended_by = "deadline"
                 return False

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import FIELDS, OPTIONS, SearchConfig
+from experiments.config import FIELDS, OPTIONS, SearchConfig, check_fields
 from experiments.data.prepare import PreparedData
 from experiments.data.sources.argument import is_path
 from experiments.finalists.plan import check_race
@@ -48,6 +48,7 @@ def changed_config(
         "name": folder.name,
         "runs_dir": str(folder.parent),
     }
+    check_fields(changes, "changes")
     changes = dict(changes) | whole(changes)
     _check_ray(folder, recorded.get("ray"), changes)
     if "space" in changes:
@@ -140,7 +141,9 @@ def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """Returns old and new points; a file's list may begin with the old ones."""
 
     def plain(points: Sequence[Any]) -> list[Any]:
-        return [{n: str(v) for n, v in dict(point).items()} for point in points]
+        if not all(isinstance(point, Mapping) for point in points):
+            return list(points)  # SearchConfig refuses them
+        return [{n: str(v) for n, v in point.items()} for point in points]
 
     same = plain(given[: len(before)]) == plain(before)
     return list(given) if same else [*before, *given]

@@ -35,6 +35,21 @@ def objective_text(given: Any) -> str:
     return str(Objective(found.name, found.direction))
 
 
+def of_metric(objective: str) -> str:
+    """Returns an objective that a training reports.
+
+    Raises:
+        UserError: It is a cost of the network, which a script's tuner does not measure.
+    """
+    if parse_objective(objective).is_cost:
+        raise UserError(
+            f"objective {objective.partition(':')[0]}: experiments.Tuner ranks by what a training "
+            "reports, which costs are not; search a model's file with `experiments search "
+            "FILE.py`, or with run_search"
+        )
+    return objective
+
+
 def name_of_model(hypermodel: Any, tuner: type) -> str:
     """Returns the name of a model's function or class; the tuner's where there is none."""
     if hypermodel is None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from experiments.config import SearchConfig
 from experiments.record.errors import UserError
+from experiments.record.formatting import listed
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
+from experiments.record.passwords import all_hidden
 from experiments.record.study import is_unbegun, read_study
 from experiments.search.new_study import not_made
 
@@ -63,7 +65,7 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
     """Returns the search with the method and the seed that its study has.
 
     Raises:
-        UserError: Another objective or method is asked for.
+        UserError: Another objective, method, pruner, seed or earlier study is asked for.
     """
     then = study["config"]
     recorded = then["objective"]
@@ -73,6 +75,12 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
         raise _other(study, "objective", ", ".join(texts), ", ".join(asked))
     if config.method not in ("auto", then["method"]):
         raise _other(study, "method", then["method"], config.method)
+    if config.pruner not in (None, then["pruner"]):
+        raise _other(study, "pruner", then["pruner"], config.pruner)
+    sources = all_hidden(list(config.sources))
+    if sources and sources != list(then["sources"]):
+        earlier = listed(list(then["sources"])) or "none"
+        raise _other(study, "warm_start", earlier, listed(sources))
     if seed_given and config.seed != then["seed"]:
         raise _other(study, "seed", then["seed"], config.seed)
     return replace(

@@ -20,8 +20,7 @@ from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
 from experiments.hyperparameters.source import keep_text, new_source, space_source
 from experiments.methods.guidance import GivenPoints, given_points
-from experiments.methods.make import make_oracle, plan_of
-from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
@@ -102,9 +101,9 @@ class Session:
         if self.config.method in optuna_methods():
             declared = plan.hypermodel.starting_points()
             self._points = given_points(study, self.config, plan.space, declared)
-        self._oracle = make_oracle(
-            self.config, plan.space, self._plans(), from_record(study), self._points
-        )
+        begun = len(StudyFolder(folder).begun())
+        plans = plans_of(self.config, study.get("sessions", []), begun)
+        self._oracle = make_oracle(self.config, plan.space, plans, from_record(study), self._points)
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(
             self.config,
@@ -118,19 +117,6 @@ class Session:
         )
         self._record = TrialRecord(folder, self._oracle)
         self._session = SessionRecord(folder, study)
-
-    def _plans(self) -> list[Plan]:
-        """Returns Hyperband's plans in this study, one per session that changed it."""
-        sessions = self.study.get("sessions", [])
-        begun = [s for s in sessions if "max_epochs" in s and "factor" in s]
-        stated = [Plan(s["max_epochs"], s["factor"], s.get("first_trial", 0)) for s in begun]
-        now = plan_of(self.config, len(StudyFolder(self.folder).begun()))
-        plans: list[Plan] = []
-        for plan in (*stated, now):
-            before = plans[-1] if plans else None
-            if not before or (before.max_epochs, before.factor) != (plan.max_epochs, plan.factor):
-                plans.append(plan)
-        return plans
 
     @property
     def _how(self) -> str:

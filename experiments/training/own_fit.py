@@ -15,7 +15,6 @@ import keras_tuner
 import numpy as np
 
 from experiments.record.errors import named_line
-from experiments.record.formatting import listed
 from experiments.record.objective import Objective
 from experiments.training.fit_attempt import (
     FitAttempt,
@@ -25,7 +24,7 @@ from experiments.training.fit_attempt import (
     is_scalar,
 )
 from experiments.training.replay import NotReplayedError
-from experiments.training.run import classify
+from experiments.training.run import classify, unreported
 from experiments.training.task import Execution, NotANumberError, TrialResult
 
 
@@ -98,10 +97,7 @@ def _unscored(execution: Execution, name: str) -> Exception:
     """Returns why a training has no score: its objective was never finite, or never reported."""
     if name in execution.history:
         return NotANumberError(f"{name} is not finite in any epoch")
-    there = listed(sorted(execution.history)) or "none"
-    return ValueError(
-        f"{name} was not reported: compile the model with that metric; there are {there}"
-    )
+    return unreported(name, execution)
 
 
 def _fail(result: TrialResult, error: BaseException) -> None:

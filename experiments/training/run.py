@@ -4,6 +4,7 @@
 """
 
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ import numpy as np
 from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.record.errors import named_line
 from experiments.record.files import atomic, is_disk_full
+from experiments.record.formatting import listed
 from experiments.record.objective import LATENCY
 from experiments.training.task import (
     Answer,
     BuildError,
+    Execution,
     NotANumberError,
     Note,
     Report,
@@ -69,6 +72,7 @@ def _run_executions(
         result.features, result.initial_epoch = trained.features, trained.initial_epoch
         result.feature_seconds = trained.feature_seconds
         count_parameters(model, result)
+        _check_further(task.further, execution, result)
         if trained.answer == Answer.PAUSE:
             result.status = "paused"
             return
@@ -82,6 +86,28 @@ def _run_executions(
             best = execution.score
             with timed(execution, "save"), atomic(Path(str(task.checkpoint))) as temporary:
                 save_weights(model, temporary)
+
+
+def _check_further(names: Sequence[str], execution: Execution, result: TrialResult) -> None:
+    """Checks that a training has each further objective; latency is measured when it has ended.
+
+    Raises:
+        ValueError: One of them is missing.
+    """
+    counted = {"params": result.trainable_parameters, "flops": result.flops}
+    for name in names:
+        if name in counted and counted[name] is None:
+            raise ValueError(f"{name} of this network can't be counted")
+        if name not in (*counted, LATENCY, *execution.history):
+            raise unreported(name, execution)
+
+
+def unreported(name: str, execution: Execution) -> ValueError:
+    """Returns the error of a training that did not report a metric."""
+    there = listed(sorted(execution.history)) or "none"
+    return ValueError(
+        f"{name} was not reported: compile the model with that metric; there are {there}"
+    )
 
 
 def classify(error: BaseException) -> str:

@@ -58,6 +58,11 @@ def task_of(study: Study) -> Targets | None:
     return Targets(stated) if stated in list(Targets) else Targets.CLASSES
 
 
+def can_compare(study: Study) -> bool:
+    """Whether `experiments compare` can train and judge its networks: by test accuracy."""
+    return study.takes_options and task_of(study) is Targets.CLASSES
+
+
 def has_images(study: Study) -> bool:
     """Whether the rows of a study are images; where that is not recorded, they are of all but
     scripts."""

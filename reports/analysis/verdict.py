@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import text
+from experiments.record.formatting import named, text
 from experiments.record.layout import DEFAULT
 from experiments.record.predictions import Targets
 from experiments.record.reading import as_number, clean, dig
@@ -235,6 +237,12 @@ def study_path(study: Study) -> str:
     runs = dig(study.record, "config", "runs_dir")
     name = study.folder.name
     return f"{runs.rstrip('/')}/{name}" if isinstance(runs, str) and runs else name
+
+
+def study_argument(study: Study) -> str:
+    """Returns what names the study in a command."""
+    folder = Path(study_path(study))
+    return clean(named(folder) if folder.name != str(folder) else quote(folder.name))
 
 
 def model_path(study: Study) -> str | None:

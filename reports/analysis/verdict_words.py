@@ -5,7 +5,6 @@ import math
 from experiments.record.formatting import article, between, compact, plural, words
 from experiments.record.formatting import score as shown
 from experiments.record.plain_objective import is_unusual
-from experiments.record.predictions import Targets
 from experiments.record.reading import dig
 from reports.analysis.baseline import no_better
 from reports.analysis.facts import NO, PARTLY, checklist
@@ -14,7 +13,7 @@ from reports.analysis.numbers import no_better_than_constant
 from reports.analysis.plain_advice import either_way
 from reports.analysis.race import contenders, winner
 from reports.analysis.study_front import study_front
-from reports.analysis.task import noun_of, task_of
+from reports.analysis.task import can_compare, noun_of
 from reports.analysis.verdict import Verdict, winner_on_test
 from reports.statistics.estimates import Estimate
 from reports.study.metrics import is_proportion, name_on_test
@@ -174,9 +173,8 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
 def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
-        how = ": experiments compare STUDY --default"  # by accuracy, which other tasks lack
-        has_classes = task_of(study) not in (Targets.LABELS, Targets.VALUES)
-        return label, "unknown", f"the default was not trained{how if has_classes else ''}"
+        how = ": experiments compare STUDY --default --seeds 5"
+        return label, "unknown", f"the default was not trained{how if can_compare(study) else ''}"
     gap, split = answer.gain.estimate, answer.gain.split
     # On test the two are compared by accuracy, whatever ranked the trials.
     metric = "accuracy" if split == "test" else name_on_test(study.objective)

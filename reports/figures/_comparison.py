@@ -1,22 +1,22 @@
 """Figures of a comparison; each keeps the contract of `reports.figures`."""
 
 from dataclasses import dataclass
+from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from experiments.record.formatting import between, compact, listed, plural, score, shortened, words
+from experiments.record.formatting import between, listed, plural, score, shortened, words
 from experiments.record.front import find_front
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
 from reports.analysis.networks import population
 from reports.figures import _style as style
 from reports.figures._costs import COLORS as _COLORS
-from reports.figures._costs import costs_height, draw_costs
+from reports.figures._costs import costs_height, draw_costs, scale_costs
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 
@@ -25,8 +25,12 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Points:
-    """Test accuracy of every training, by arm, best first; `arms` are positions, for colours."""
+    """Test accuracy of every training, or of every search, by arm, best first.
 
+    `arms` are positions, for colours; `unit` is what one test is of.
+    """
+
+    unit: str
     arms: tuple[int, ...]
     names: tuple[str, ...]
     tests: tuple[tuple[float, ...], ...]
@@ -39,6 +43,7 @@ def seed_points(comparison: Comparison) -> Points | str:
     if not chosen:
         return "No arm was tested."
     return Points(
+        comparison.arms[chosen[0]].unit,
         tuple(chosen),
         tuple(comparison.arms[i].name for i in chosen),
         tuple(comparison.arms[i].tests for i in chosen),
@@ -72,9 +77,10 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
+    points, what = ("searches", "search") if info.unit == "search" else ("trainings", "training")
     ax.set_xlabel(
-        "test accuracy (points: trainings; diamond: mean; bar: 95 % interval,\n"
-        "of another training on other images)"
+        f"test accuracy (points: {points}; diamond: mean; bar: 95 % interval,\n"
+        f"of another {what} on other images)"
     )
     return ax
 
@@ -129,7 +135,7 @@ def expected_curves_finding(info: Curves) -> str:
     """Compares the arms at their largest budget."""
     budget = int(info.curves[0].trials[-1])
     said = [
-        f"{name} {c.mean[-1]:.4f} ({c.low[-1]:.4f} to {c.high[-1]:.4f})"
+        f"{name} {score(c.mean[-1])} ({between(c.low[-1], c.high[-1])})"
         for name, c in zip(info.names, info.curves, strict=True)
     ]
     lacking = f" Can't be said of: {listed(list(info.left_out), 8)}." if info.left_out else ""
@@ -200,15 +206,11 @@ def pareto_fronts_finding(info: Fronts) -> str:
 def draw_pareto_fronts(info: Fronts, ax: Axes) -> Axes:
     """Draws trials and fronts, a colour an arm."""
     names = shortened([arm[0] for arm in info.arms], 30)
-    for (_, x, y, best), name, color in zip(info.arms, names, _COLORS, strict=False):
+    for (_, x, y, best), name, color in zip(info.arms, names, cycle(_COLORS), strict=False):
         ax.scatter(x, y, color=color, s=14, alpha=0.35, linewidths=0, rasterized=len(x) > 600)
         label = f"{name} (n = {len(x)})"
         ax.step(x[best], y[best], where="post", color=color, lw=2, marker="o", ms=4, label=label)
-    costs = np.concatenate([x for _, x, _, _ in info.arms])
-    if costs.max() / costs.min() > 5:
-        ax.set_xscale("log")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    scale_costs(ax, np.concatenate([x for _, x, _, _ in info.arms]))
     ax.set_xlabel("parameters")
     ax.set_ylabel(words(info.objective))
     ax.legend(loc="lower right", fontsize=8)

@@ -13,7 +13,9 @@ from reports.figures import _style as style
 
 COLORS = (*style.PALETTE, style.RED, style.GREY)
 _COLUMNS = 2
-_MARKERS = "os^vPXp*"  # colours alone do not tell networks apart for everybody
+# Colours alone do not tell networks apart for everybody. As many markers as colours would repeat
+# both at once.
+_MARKERS = "os^vPXp"
 
 
 def costs_height(info: Costed) -> float:

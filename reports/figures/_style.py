@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecBase
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from experiments.record.formatting import compact, format_number, short, words
+from experiments.record.formatting import compact, format_number, shortened, words
 
 WIDTH = 8.4  # inches
 # Colours that the page replaces by its own in dark mode; see page.css.
@@ -226,6 +226,6 @@ def count_note(ax: Axes, count: int, what: str = "trials") -> None:
     note(ax, f"n = {format_number(count)} {what}")
 
 
-def label(name: str, limit: int = 26) -> str:
-    """A hyperparameter's name for an axis."""
-    return short(words(name), limit)
+def labels(names: Sequence[str], limit: int = 26) -> list[str]:
+    """Names of hyperparameters for axes that are drawn together."""
+    return shortened([words(name) for name in names], limit)

@@ -40,7 +40,8 @@ def scale_scores(ax: Axes, values: object, metric: str, direction: str) -> bool:
 def _logarithmic(ax: Axes, values: npt.NDArray[np.float64]) -> None:
     if values.min() > 0:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator())
+        narrow = float(values.max()) < 300 * float(values.min())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
     else:
         middle = float(np.median(np.abs(values[values != 0])))
         ax.set_yscale("symlog", linthresh=middle)

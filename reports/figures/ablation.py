@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import score, short, text, words
+from experiments.record.formatting import score, shortened, text, words
 from reports.analysis.networks import place_of_best, population
 from reports.analysis.shared import compared_axes, surrogate_of
 from reports.figures import _style as style
@@ -49,10 +49,10 @@ def info(study: Study) -> Info | str:
         return "The best trial is the space's default."
     best = found.frame.iloc[place]
     changes = []
-    for name in path.names:
+    for name, label in zip(path.names, style.labels(path.names, 22), strict=True):
         default = text(study.hyperparameters[name].get("default"))
         after = text(best[name]) or "not used"
-        changes.append(f"{style.label(name, 22)}: {short(default, 12)} to {short(after, 12)}")
+        changes.append(f"{label}: {' to '.join(shortened([default, after], 12))}")
     return Info(predicted, direction, path, tuple(changes), found.after)
 
 

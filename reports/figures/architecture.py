@@ -2,20 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from shlex import quote
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import are, listed, plural, score, shortened, words
+from experiments.record.formatting import are, listed, part_of, plural, score, shortened, words
 from experiments.record.methods import METHODS
-from experiments.record.predictions import Targets
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
-from reports.analysis.task import task_of
+from reports.analysis.task import can_compare
+from reports.analysis.verdict import study_argument
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
-from reports.statistics.effects import LEVEL, Effect, effects
+from reports.statistics.effects import LEVEL, MOST_DRAWS, Effect, effects
 from reports.statistics.estimates import bounded, mean
 from reports.statistics.wide import far_worse, is_wide
 from reports.study.study import Study
@@ -92,10 +94,9 @@ def _tests(study: Study, names: list[str]) -> list[Effect]:
 
 
 def _how_to_test(study: Study, name: str) -> str:
-    has_accuracy = task_of(study) not in (Targets.LABELS, Targets.VALUES)
-    if not study.record or not has_accuracy:
+    if not can_compare(study):
         return "a search that draws at random"
-    return f"experiments compare {study.name} --by {name} --seeds 5"
+    return f"experiments compare {study_argument(study)} --by {quote(name)} --seeds 5"
 
 
 def finding(info: Info) -> str:
@@ -109,7 +110,8 @@ def _tested(info: Info) -> str:
     if not known:
         return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
     best = min(known, key=_nearness)
-    count, drawn = plural(len(known), "choice"), plural(info.num_drawn, "network")
+    count = plural(len(known), "choice")
+    drawn = part_of(min(info.num_drawn, MOST_DRAWS), info.num_drawn, "network")
     how = f"Kruskal-Wallis by permutation of {drawn}, corrected for {count}"
     said = _ends(info, best.name)
     if best.corrected > LEVEL:
@@ -194,8 +196,10 @@ def draw(info: Info, ax: Axes) -> Axes:
     Means leave out what is far worse than all others, which lies beyond the axis.
     """
     axes = style.grid(ax, len(info.choices), _COLUMNS)
-    for panel, (name, groups) in zip(axes.flat, info.choices, strict=False):
-        _strip(panel, name, groups, info)
+    titles = style.labels([name for name, _ in info.choices])
+    for panel, (_, groups), title in zip(axes.flat, info.choices, titles, strict=False):
+        _strip(panel, groups, info)
+        panel.set_title(title, loc="left")
     for row in axes:
         row[0].set_ylabel(f"{words(info.objective)}{info.after}")
     # Intervals of two or three trials would dwarf the trials themselves.
@@ -207,7 +211,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
+def _strip(ax: Axes, groups: tuple[Group, ...], info: Info) -> None:
     limit = _worst_near(info)
     for index, group in enumerate(groups):
         count = len(group.scores)
@@ -223,13 +227,9 @@ def _strip(ax: Axes, name: str, groups: tuple[Group, ...], info: Info) -> None:
             _mean(
                 ax, index + 0.28, _near(group.drawn_scores, limit, info.direction), info.objective
             )
-    size = 7.0 if len(groups) > 3 else 8.5
-    values = shortened([group.value for group in groups], _LETTERS // len(groups))
-    labels = [_label(value, group) for value, group in zip(values, groups, strict=True)]
-    ax.set_xticks(range(len(groups)), labels, fontsize=size)
+    _name(ax, groups)
     ax.set_xlim(-0.5, len(groups) - 0.5)
     ax.grid(visible=False, axis="x")
-    ax.set_title(style.label(name), loc="left")
 
 
 def _mean(ax: Axes, x: float, scores: tuple[float, ...], metric: str) -> None:
@@ -239,6 +239,17 @@ def _mean(ax: Axes, x: float, scores: tuple[float, ...], metric: str) -> None:
     ax.errorbar(x, estimate.mean, yerr=bars, fmt="D", color=style.ORANGE, ms=5, capsize=3)
 
 
-def _label(value: str, group: Group) -> str:
-    stopped = f"\nstopped {group.stopped}" if group.stopped else ""
-    return f"{value}\nn = {group.tried}{stopped}"
+def _name(ax: Axes, groups: tuple[Group, ...]) -> None:
+    """Names the values below their points, at a slant where there is no room to tell them apart."""
+    whole = [group.value for group in groups]
+    values = shortened(whole, max(4, _LETTERS // len(groups)))
+    counts = [
+        f"n = {group.tried}" + (f"\nstopped {group.stopped}" if group.stopped else "")
+        for group in groups
+    ]
+    look: dict[str, Any] = {"fontsize": 7.0 if len(groups) > 3 else 8.5}
+    if len(set(values)) < len(set(whole)):
+        values, counts = shortened(whole, 20), [count.replace("\n", ", ") for count in counts]
+        look |= {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    labels = [f"{value}\n{count}" for value, count in zip(values, counts, strict=True)]
+    ax.set_xticks(range(len(groups)), labels, **look)

@@ -1,6 +1,5 @@
 """Predicted score over the two most important hyperparameters."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +102,11 @@ def draw(info: Info, ax: Axes) -> Axes:
         ax, info.numbers, places[0], places[1], "white", edgecolors="black", linewidths=0.6
     )
     style.circle(ax, places[0][info.best], places[1][info.best])
-    _ticks(ax.xaxis, ax.set_xlabel, info.axes[0])
-    _ticks(ax.yaxis, ax.set_ylabel, info.axes[1])
+    titles = style.labels([axis.name for axis in info.axes])
+    _ticks(ax.xaxis, info.axes[0])
+    _ticks(ax.yaxis, info.axes[1])
+    ax.set_xlabel(titles[0])
+    ax.set_ylabel(titles[1])
     ax.grid(visible=False)
     meaning = f"predicted {info.predicted}{info.after}"
     style.color_bar(ax, mesh, meaning, fraction=0.05, pad=0.02)
@@ -112,9 +114,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
-def _ticks(ruler: Any, set_label: Callable[[str], object], axis: Axis) -> None:
+def _ticks(ruler: Any, axis: Axis) -> None:
     levels = axis.levels
     if levels is None or len(levels) > 12:
         levels = np.unique([axis.nearest(unit) for unit in np.linspace(0, 1, 5)])
     ruler.set_ticks(levels, shortened([axis.text_of(unit) for unit in levels], 12))
-    set_label(style.label(axis.name))

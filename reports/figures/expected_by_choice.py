@@ -1,6 +1,7 @@
 """The expected best score of n trials for each choice of architecture."""
 
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,15 +80,16 @@ def height(info: Info) -> float:
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws a curve with its 90 % band for each value."""
     axes = style.grid(ax, len(info.choices), max(2, len(info.choices)))[0]
-    for panel, (name, curves) in zip(axes, info.choices, strict=False):
+    titles = style.labels([name for name, _ in info.choices])
+    for panel, (_, curves), title in zip(axes, info.choices, titles, strict=False):
         values = shortened([value for value, _ in curves], 18)
-        for (_, curve), value, color in zip(curves, values, style.PALETTE, strict=False):
+        for (_, curve), value, color in zip(curves, values, cycle(style.PALETTE), strict=False):
             panel.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             panel.plot(
                 curve.trials, curve.mean, color=color, lw=2, marker="o", ms=3,
                 label=f"{value} (n = {curve.count})",
             )  # fmt: skip
-        panel.set_title(style.label(name), loc="left")
+        panel.set_title(title, loc="left")
         panel.set_xlabel("random trials")
         style.whole_numbers(panel)
         panel.legend(loc="best", fontsize=7.5)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import listed, plural, words
+from experiments.record.formatting import listed, part_of, plural, words
 from reports.analysis.networks import population
 from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
-from reports.statistics.effects import LEVEL, Effect
+from reports.statistics.effects import LEVEL, MOST_DRAWS, Effect
 from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
 from reports.statistics.wide import is_wide
 from reports.study.study import Study
@@ -28,6 +28,7 @@ class Info:
         tests: Hyperparameter -> its test, on networks that were drawn independently of results.
         fit: R² of the model behind the shares, on networks it was not fitted to.
         count: Networks the model was fitted to.
+        whole: Networks that there are: of many, a sample is taken.
         num_drawn: Networks that were tested.
         method: The method that proposed the others.
         hidden: Hyperparameters left out.
@@ -39,6 +40,7 @@ class Info:
     tests: dict[str, Effect]
     fit: float
     count: int
+    whole: int
     num_drawn: int
     method: str
     hidden: int
@@ -48,7 +50,7 @@ class Info:
     @property
     def is_sample(self) -> bool:
         """Whether all networks were drawn independently of results, or all but given ones."""
-        return self.num_drawn > self.count / 2
+        return self.num_drawn > self.whole / 2
 
     @property
     def real(self) -> list[str]:
@@ -78,6 +80,7 @@ def info(study: Study) -> Info | str:
         tests={effect.name: effect for effect in effects_of(study)},
         fit=shares.fit,
         count=shares.count,
+        whole=len(compared.frame),
         num_drawn=len(compared.drawn),
         method=draws_of(study).method,
         hidden=max(len(found) - _MOST, 0),
@@ -93,7 +96,7 @@ def finding(info: Info) -> str:
 
 def _tested(info: Info) -> str:
     known = [test for test in info.tests.values() if math.isfinite(test.p)]
-    drawn = plural(info.num_drawn, "network")
+    drawn = part_of(min(info.num_drawn, MOST_DRAWS), info.num_drawn, "network")
     if not known:
         return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
     how = f"permutations of {drawn} drawn independently of results, level {LEVEL:.0%} over all"
@@ -110,9 +113,11 @@ def _explained(info: Info) -> str:
             f"hardly better than their mean (R² {info.fit:.2f})."
         )
     first = info.importances[0]
+    every = "all " if info.count == info.whole else ""
+    of_networks = f"{every}{part_of(info.count, info.whole, 'network')}{info.after}"
     text = (
-        f"By a model of all {plural(info.count, 'network')}{info.after} (R² {info.fit:.2f} on "
-        f"unseen ones), {words(first.name)} explains most: {first.mean:.0%} of the "
+        f"By a model of {of_networks} (R² {info.fit:.2f} on unseen ones), "
+        f"{words(first.name)} explains most: {first.mean:.0%} of the "
         f"variance{_of_ranks(info)} over the space alone"
     )
     if not info.is_sample:
@@ -140,7 +145,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         [max(i.high - i.mean, 0) for i in shown],
     )
     ax.errorbar(means, range(len(shown)), xerr=errors, fmt="none", ecolor=style.INK, capsize=2.5)
-    ax.set_yticks(range(len(shown)), [style.label(i.name, 34) for i in shown])
+    ax.set_yticks(range(len(shown)), style.labels([i.name for i in shown], 34))
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel(

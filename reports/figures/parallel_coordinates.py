@@ -76,7 +76,8 @@ def _ticks(axis: Axis) -> tuple[tuple[float, str], ...]:
 def finding(info: Info) -> str:
     """Says on which axis the best tenth agrees most."""
     best = info.lines[-max(len(info.lines) // 10, 3) :]
-    spread = [float(np.nanstd(column)) if np.isfinite(column).any() else 1.0 for column in best.T]
+    # What some of them don't use, they can't agree in.
+    spread = [float(column.std()) if np.isfinite(column).all() else 1.0 for column in best.T]
     tightest = int(np.argmin(spread))
     return (
         f"The best {plural(len(best), 'trial')} agree most in {words(info.axes[tightest][0])}"

@@ -83,10 +83,11 @@ def draw(info: Info, ax: Axes) -> Axes:
     shown = min(len(info.fits), MOST_TARGETS)
     rows = 1 if shown <= 2 else 2
     axes = style.panels(ax, rows, 2).ravel()
+    names = style.labels([fit.name for fit in info.fits], 40)
     for column, panel in enumerate(axes[:shown]):
         _against(panel, info.numbers, column)
         if len(info.fits) > 1:
-            panel.set_title(style.label(info.fits[column].name, 40), loc="left")
+            panel.set_title(names[column], loc="left")
     if shown == 1:
         _within(axes[1], info)
     for panel in axes[max(shown, 2) :]:

@@ -128,9 +128,10 @@ def draw(info: Info, ax: Axes) -> Axes:
     """Draws, for each target, the distribution of residuals and residuals by prediction."""
     shown = min(len(info.fits), MOST_TARGETS)
     axes = style.panels(ax, shown, 2)
+    names = style.labels([fit.name for fit in info.fits], 20)
     for column, (left, right) in enumerate(axes):
         errors, said = info.numbers.errors[:, column], info.numbers.outputs[:, column]
-        name = f"{style.label(info.fits[column].name, 20)}: " if len(info.fits) > 1 else ""
+        name = f"{names[column]}: " if len(info.fits) > 1 else ""
         beyond = _distribution(left, errors)
         left.set_xlabel(f"{name}predicted - true")
         left.set_ylabel(f"test {info.numbers.noun}s")

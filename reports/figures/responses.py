@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import plural, shortened, text, words
+from experiments.record.formatting import plural, shortened, words
 from reports.analysis.networks import finished, networks, num_stopped
 from reports.analysis.shared import by_importance
 from reports.figures import _style as style
@@ -25,12 +25,14 @@ _COLUMNS, _MOST, _BINS = 3, 12, 6
 class Panel:
     """One hyperparameter: values of networks that ended (best first), scores, values of the others.
 
+    `best` is its value in the best network of all as text; empty where that does not use it.
     `best_x` and `best_y` are its isolation plot: the best score in each stretch of its range,
     whatever the other hyperparameters were.
     """
 
     hp: dict[str, Any]
     name: str
+    best: str
     labels: tuple[str, ...]
     x: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
@@ -50,6 +52,7 @@ class Info:
     panels: tuple[Panel, ...]
     hidden: int
     num_pruned: int
+    num_failed: int
 
 
 def info(study: Study) -> Info | str:
@@ -59,14 +62,20 @@ def info(study: Study) -> Info | str:
     panels = [_panel(study, name) for name in names[:_MOST]]
     if not panels:
         return "No hyperparameter took more than one value among the completed trials."
-    hidden = max(len(names) - _MOST, 0)
-    return Info(study.objective, study.direction, tuple(panels), hidden, num_stopped(study))
+    return Info(
+        study.objective,
+        study.direction,
+        tuple(panels),
+        max(len(names) - _MOST, 0),
+        num_stopped(study),
+        int((networks(study)["status"] == "failed").sum()),
+    )
 
 
 def _panel(study: Study, name: str) -> Panel:
     hp = study.hyperparameters[name]
     done, states = finished(study), networks(study)
-    done = done[done[name].notna()]
+    best, done = done.iloc[0]["number"], done[done[name].notna()]
     failed, pruned = (
         states[(states["status"] == status) & states[name].notna()]
         for status in ("failed", "stopped")
@@ -79,6 +88,7 @@ def _panel(study: Study, name: str) -> Panel:
     return Panel(
         hp=hp,
         name=name,
+        best=column.text_of(column.unit[0]) if done.iloc[0]["number"] == best else "",
         labels=column.labels,
         x=places[: len(done)],
         scores=scores,
@@ -109,17 +119,14 @@ def _isolated(
 
 def finding(info: Info) -> str:
     """Says where the best trial lies on the first axes."""
-    said = []
-    for panel in info.panels[:3]:
-        value = panel.x[0]
-        shown = panel.labels[int(value)] if panel.labels else text(float(value))
-        said.append(f"{words(panel.name)} = {shown}")
-    found = (
-        f"The best trial has {', '.join(said)}; the orange line is the best score at each value."
-    )
+    used = [f"{words(panel.name)} = {panel.best}" for panel in info.panels if panel.best]
+    said = f"has {', '.join(used[:3])}" if used else "uses none of them"
+    found = f"The best trial {said}; the orange line is the best score at each value."
     if info.num_pruned:
         stopped = f"{plural(info.num_pruned, 'network')} stopped early"
         found += f" Ticks at the bottom are the values of {stopped}."
+    if info.num_failed:
+        found += f" Crosses there are those of {plural(info.num_failed, 'failed network')}."
     return found
 
 
@@ -131,16 +138,17 @@ def height(info: Info) -> float:
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws one small plot a hyperparameter, all with one score axis."""
     axes = style.grid(ax, len(info.panels), _COLUMNS)
-    low = min(float(panel.scores.min()) for panel in info.panels)
     scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
-    for panel, content in zip(axes.flat, info.panels, strict=False):
-        _response(panel, content, low)
+    titles = style.labels([panel.name for panel in info.panels])
+    for panel, content, title in zip(axes.flat, info.panels, titles, strict=False):
+        _response(panel, content)
+        panel.set_xlabel(title)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
     return ax
 
 
-def _response(ax: Axes, panel: Panel, low: float) -> None:
+def _response(ax: Axes, panel: Panel) -> None:
     if panel.labels:
         names = shortened(panel.labels, 13)
         crowded = len(names) > 4 or len(max(names, key=len)) > 9
@@ -149,12 +157,11 @@ def _response(ax: Axes, panel: Panel, low: float) -> None:
         ax.set_xlim(-0.5, len(names) - 0.5)
     style.scatter(ax, panel.numbers, panel.x, panel.scores)
     ax.plot(panel.best_x, panel.best_y, color=style.ORANGE, lw=1.5, marker=".", zorder=3)
-    style.circle(ax, panel.x[0], panel.scores[0])
+    if panel.best:
+        style.circle(ax, panel.x[0], panel.scores[0])
     bottom = ax.get_xaxis_transform()
-    rug = [0.03] * len(panel.pruned)
-    ax.plot(panel.pruned, rug, "|", color=style.GREY, markersize=7, transform=bottom)
-    ax.scatter(panel.failed, [low] * len(panel.failed), marker="x", color=style.RED, s=22)
+    for values, mark, color in ((panel.pruned, "|", style.GREY), (panel.failed, "x", style.RED)):
+        ax.plot(values, [0.03] * len(values), mark, color=color, markersize=6, transform=bottom)
     if not panel.labels:
         style.scale_x(ax, panel.hp, panel.x)
-    ax.set_xlabel(style.label(panel.name))
     style.count_note(ax, len(panel.x))

@@ -135,7 +135,7 @@ def _front_finding(info: Info) -> str:
     trial = info.ids[panel.numbers[panel.knee]]
     if not info.exchange:
         return f"{count}; its knee is trial {trial}, the best by {words(info.objective)} too."
-    return f"{count}; its knee, trial {trial}, loses {info.exchange}."
+    return f"{count}; its knee, trial {trial}, {info.exchange}."
 
 
 def finding(info: Info) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import are, plural, score, words
+from experiments.record.formatting import are, deadline_anew, named, plural, score, words
 from experiments.record.layout import StudyFolder
 from experiments.record.reading import as_dict, clean
 from experiments.record.stamps import is_current, newest, stamp_of
@@ -160,7 +161,7 @@ def _row(listed: Listed) -> Row:
         common["space"] = "plain Keras Tuner"
     return Row(
         status=state.name,
-        detail=_detail(state, common["name"]),
+        detail=_detail(state, folder, config),
         verdict=_verdict(listed, page if is_new and state.name != RUNNING else None),
         is_current=is_new,
         **_results(listed.summary),
@@ -181,11 +182,11 @@ def _results(summary: Summary) -> dict[str, str]:
     }
 
 
-def _detail(state: State, name: str) -> str:
+def _detail(state: State, folder: Path, config: dict[str, Any]) -> str:
     if state.name == RUNNING:
         return f"on {state.elsewhere}, as its folder says" if state.elsewhere else state.detail
     if state.name == INTERRUPTED:
-        return f"experiments resume {name}"
+        return clean(f"experiments resume {named(folder)}{deadline_anew(config)}")
     return f"by {state.detail}" if state.detail else ""
 
 

@@ -16,7 +16,7 @@ from reports.analysis.health import health
 from reports.analysis.health import sentence as health_sentence
 from reports.analysis.metrics_table import metrics_of_best
 from reports.analysis.race import is_of_front, race_sentence, race_table, was_chosen
-from reports.analysis.verdict import model_path, study_path, verdict
+from reports.analysis.verdict import model_path, study_argument, verdict
 from reports.analysis.verdict_words import run_sentence, tiles, trials_sentence, verdict_sentence
 from reports.figures import figures
 from reports.figures._render import Picture, picture
@@ -174,7 +174,7 @@ def _verdict(study: Study) -> dict[str, Any]:
     answer = verdict(study)
     space, dataset = dig(study.record, "config", "space"), dig(study.record, "dataset", "name")
     method = method_words(as_dict(study.record.get("config")))
-    place = clean(study_path(study))
+    place = study_argument(study)
     again = answer.trial_id is not None and study.takes_options
     return {
         "verdict": answer,
@@ -182,7 +182,7 @@ def _verdict(study: Study) -> dict[str, Any]:
         "tiles": tiles(study, answer),
         "model_path": model_path(study),
         "own_code": _own_code(study),
-        "study_path": place,
+        "study_argument": place,
         "command": command_line(study),
         "again": f"experiments reproduce {place} {answer.trial_id}" if again else "",
         "facts": facts(study),

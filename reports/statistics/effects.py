@@ -13,7 +13,7 @@ from reports.statistics.space import Axis
 
 LEVEL = 0.04  # of the test; measured, any without effect is named in at most 5 % of studies
 _PERMUTATIONS = 999
-_MOST_DRAWS = 600  # networks; a larger study is sampled
+MOST_DRAWS = 600  # networks; a larger study is sampled
 _FEW_VALUES = 5  # values; a number with no more is compared value by value, like a choice
 _LEAST_USED = 6  # networks that use a hyperparameter, to test it
 _Array = npt.NDArray[np.float64]
@@ -60,7 +60,7 @@ def effects(axes: Sequence[Axis], scores: _Array, seed: int) -> list[Effect]:
     """
     rng = np.random.default_rng([seed, 0xEF])
     scores = np.asarray(scores, dtype=float)
-    chosen = rng.permutation(len(scores))[:_MOST_DRAWS]
+    chosen = rng.permutation(len(scores))[:MOST_DRAWS]
     permuted = [rng.permutation(scores[chosen]) for _ in range(_PERMUTATIONS)]
     shuffled = np.vstack([scores[chosen], *permuted])
     found = [_explained(axis.unit[chosen], axis, axis.active[chosen], shuffled) for axis in axes]

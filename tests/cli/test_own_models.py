@@ -460,3 +460,57 @@ def test_code_of_a_study_folder_is_not_run_unless_named(
         assert result.exit_code == 2
         assert "which is not run unless it is named" in result.stderr
     assert log.read_text() == times
+
+
+MIXED = """\
+import keras
+
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.layer = keras.layers.Dense(10, activation="softmax")
+
+    def call(self, images):
+        return self.layer(keras.ops.reshape(images, (-1, 64)))
+
+
+def build_model(hp):
+    kind = hp.Choice("kind", ["graph", "own", "plain"])
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(inputs))
+    model = Own() if kind == "own" else keras.Model(inputs, outputs)
+    top = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top")
+    metrics = ["accuracy"] if kind == "plain" else ["accuracy", top]
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=metrics)
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind", "words"),
+    [
+        ("flops", "own", "ValueError: flops of this network can't be counted"),
+        ("val_top:max", "plain", "ValueError: val_top was not reported: compile the model "
+         "with that metric; there are accuracy, loss, val_accuracy and val_loss"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("without_report")
+def test_a_network_that_lacks_a_further_objective_fails_alone(
+    objective: str, kind: str, words: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    (tmp_path / "mixed.py").write_text(MIXED)
+    more = ["--objective", "val_accuracy", "--objective", objective, "--method", "tpe"]
+    more += ["--max-trials", "3", "--try", f"kind={kind}", "--confirm", "0"]
+    result = search(str(tmp_path / "mixed.py"), tmp_path, cache_dir, *more)
+    assert result.exit_code == 0, result.output
+    records = [
+        json.loads(p.read_text()) for p in (tmp_path / "runs/own").glob("trial_*/result.json")
+    ]
+    assert len(records) == 3
+    failed = [r for r in records if r["status"] == "failed"]
+    assert {r["hyperparameters"]["kind"] for r in failed} == {kind}
+    assert {r["message"] for r in failed} == {words}
+    places = ("--runs-dir", str(tmp_path / "runs"))
+    again = run("resume", "own", "--max-trials", "4", "--workers", "0", *places)
+    assert again.exit_code == 0, again.output

@@ -125,6 +125,25 @@ def test_what_was_stopped_at_other_rungs_is_promoted_from_where_it_is(
     assert best.trial_id in origins
 
 
+@pytest.mark.parametrize("max_epochs", [9, 5])
+def test_what_has_gone_on_to_where_trials_end_now_is_not_promoted(
+    max_epochs: int, tmp_path: Path
+) -> None:
+    made = oracle(tmp_path, pruner="asha", max_epochs=27, factor=3)
+    feed(made, [0.1] * 8 + [1.0] * 19)
+    for level in (0.5, 0.6, 0.7, 0.8, 0.3):
+        feed(made, [level] * 27)
+    again = oracle(tmp_path, pruner="asha", max_epochs=max_epochs, factor=3)
+    again.reload()
+    reached = {t: len(trial.metrics.get_history("score")) for t, trial in again.trials.items()}
+    assert 9 in reached.values()
+    for _ in range(20):
+        values = again.create_trial("one").hyperparameters.values
+        assert reached.get(values.get("tuner/trial_id"), 0) < max_epochs
+        feed(again, [0.0] * (max_epochs - values.get("tuner/initial_epoch", 0)),
+             begin=values.get("tuner/initial_epoch", 0))  # fmt: skip
+
+
 def test_names_of_a_scope_are_promoted_too(tmp_path: Path) -> None:
     hp = keras_tuner.HyperParameters()
     with hp.name_scope("head"):

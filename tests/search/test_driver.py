@@ -18,6 +18,7 @@ from experiments.display.base import Display
 from experiments.executors.base import Job, Listener, WorkerLost
 from experiments.executors.deadline import Cost, Deadline
 from experiments.executors.inline import InlineExecutor
+from experiments.hyperparameters.combinations import combinations
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.durations import parse_deadline
 from experiments.record.errors import UserError
@@ -485,6 +486,26 @@ def test_no_trial_is_started_that_cannot_end_in_time(simulation: Simulation) -> 
     driver, _ = simulation.run(takes_ten_seconds, deadline=deadline, clock=clock)
     assert driver.ended_by == "deadline"
     assert len(simulation.table()) == 4
+
+
+@pytest.mark.parametrize(("method", "max_trials"), [("random", 4), ("grid", 200)])
+def test_a_search_that_did_all_its_trials_was_not_ended_by_its_deadline(
+    method: str, max_trials: int, simulation: Simulation
+) -> None:
+    clock = Clock()
+
+    def takes_ten_seconds(task: Any, report: Any, note: Any) -> TrialResult:
+        clock.now += 10
+        return simulated.train(task, report, note)
+
+    # Time for the finalist and the report is left after the last trial, none for one more.
+    done = replace(simulation, method=method, max_trials=max_trials)
+    size = 4 if method == "random" else len(list(combinations(simulated.space().space)))
+    deadline = Deadline(10 * size + 30, simulation.epochs, simulation.epochs, clock)
+    driver, _ = done.run(takes_ten_seconds, deadline=deadline, clock=clock)
+    assert len(done.table()) == size
+    assert not deadline.fits()
+    assert driver.ended_by is None
 
 
 def test_what_a_failed_training_reported_does_not_count_for_the_one_after_it(

@@ -523,6 +523,30 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
         assert own["loss"].iloc[0] < before["loss"].iloc[0]
 
 
+def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None:
+    def tuner(max_epochs: int, max_trials: int) -> Any:
+        made = experiments.Hyperband(
+            build_model, "val_loss", max_epochs, directory=tmp_path, project_name="mine", seed=1
+        )
+        made.oracle.max_trials = max_trials
+        return made
+
+    first = tuner(3, 10)
+    searched(first)
+    before = {i: dict(t.hyperparameters.values) for i, t in first.oracle.trials.items()}
+    assert {values["tuner/epochs"] for values in before.values()} == {1, 3}
+    again = tuner(9, 10)
+    searched(again)
+    epochs = load_study(again.folder).epochs.groupby("trial_id")["epoch"].max()
+    for trial_id, trial in again.oracle.trials.items():
+        values = trial.hyperparameters.values
+        # What is recorded as so many epochs was trained for them: of its origin and its own.
+        assert epochs[trial_id] == values["tuner/epochs"]
+        if trial_id not in before and "tuner/trial_id" in values:
+            assert epochs[values["tuner/trial_id"]] == values["tuner/initial_epoch"]
+    assert max(v.hyperparameters.values["tuner/epochs"] for v in again.oracle.trials.values()) == 9
+
+
 class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
     """Trains nothing; a promoted trial scores worse than the one that it continues."""
 
@@ -614,6 +638,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("^max_trials should be a whole number, 1 or more; got 0", max_trials=0)
     refused("tune_new_entries=False needs the space", tune_new_entries=False)
     refused("allow_new_entries=False needs the space", allow_new_entries=False)
+    refused("objective params: experiments.Tuner ranks by", objective=["val_loss", "params"])
+    refused("objective latency_ms: experiments.Tuner ranks by", objective="latency_ms")
     refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
@@ -625,9 +651,16 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
 
 def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     searched(make(tmp_path, max_trials=1))
-    for name, value in (("objective", "loss"), ("method", "qmc"), ("seed", 2)):
+    for name, changed in (
+        ("objective", {"objective": "loss"}),
+        ("method", {"method": "qmc"}),
+        ("seed", {"seed": 2}),
+        ("pruner", {"pruner": "asha"}),
+        ("warm_start", {"method": "auto", "warm_start": "other"}),
+    ):
         with pytest.raises(experiments.UserError, match=f"study 'mine' has {name} "):
-            make(tmp_path, **{name: value})
+            make(tmp_path, **changed)
+    make(tmp_path)
     with locked(tmp_path / "mine"), pytest.raises(experiments.UserError, match="being searched"):
         make(tmp_path, overwrite=True, seed=2)
     assert len(table(searched(make(tmp_path, overwrite=True, seed=2, max_trials=2)))) == 2

@@ -91,6 +91,17 @@ def test_what_can_not_change_is_refused_and_named(
     assert files_of(study) == before
 
 
+def test_points_and_options_that_are_none_are_refused_by_their_own_names(study: Path) -> None:
+    def begun_with_a_point(record: dict[str, Any]) -> None:
+        record["config"] |= {"tries": [{"kernel_size": "3"}], "method": "tpe"}
+
+    edit(study, begun_with_a_point)
+    with pytest.raises(UserError, match=r"^tries should be a list of tables"):
+        resume_search(study, changes={"tries": ["conv_blocks=1"]})
+    with pytest.raises(UserError, match=r"^changes: unknown key 'max_trial'; there are cache_dir"):
+        resume_search(study, changes={"max_trial": 40})
+
+
 def edit(study: Path, change: Any) -> None:
     path = study / "study.json"
     record = json.loads(path.read_text())

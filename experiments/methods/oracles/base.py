@@ -66,6 +66,10 @@ class DurableOracle(keras_tuner.Oracle):
             self.flush()
         return trial
 
+    def is_done(self) -> bool:
+        """Whether there are as many trials as there may be, and none is to run again."""
+        return not self._retry_queue and 0 < (self.max_trials or 0) <= len(self.trials)
+
     def _free_id(self) -> str:
         number = len(self.trials)
         if f"{number:0{_DIGITS}d}" in self.trials:  # a folder before it was lost: fill the gap

@@ -30,6 +30,17 @@ class GridOracle(Halved, keras_tuner.oracles.GridSearchOracle):
         # A running trial may yet bring new hyperparameters.
         return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
 
+    def is_done(self) -> bool:
+        """Whether all of the grid was begun, or as many trials as there may be."""
+        if super().is_done():
+            return True
+        space = combinations(self.hyperparameters.space)
+        return (
+            not self._retry_queue
+            and self.promoted() is None
+            and all(self._duplicate(values) for values in space)
+        )
+
     def rebuild(self, trials: Any) -> None:
         """Sets the state to what it was after `trials`."""
         super().rebuild(trials)

@@ -185,11 +185,13 @@ class Halving:
         """Whether a trial was stopped at a rung: the last of its bracket that it has reached.
 
         It may have gone on for some epochs from there, to where there was a rung before `factor`
-        was changed.
+        was changed. One that has gone on to where trials end now has nothing left to train.
         """
         trial = trials[trial_id]
         last = self._last(trial, trials)
-        return is_paused(trial) and max((r for r in rungs if r <= last), default=0) == epochs
+        if not is_paused(trial) or last >= self.fidelities[-1]:
+            return False
+        return max((r for r in rungs if r <= last), default=0) == epochs
 
     def _last(self, trial: Any, trials: Mapping[str, Any]) -> int:
         """Returns the epochs that were reported of a trial, those before a promotion included."""

@@ -6,6 +6,7 @@ interval on these images. Where nothing was tested, they are values of its searc
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from experiments.record.formatting import listed, words
@@ -77,9 +78,13 @@ def _shown(arm: Arm, objective: Objective) -> str:
 def _value(arm: Arm, objective: Objective) -> Estimate:
     """Returns an arm's value; its `count` is the number of tested trainings or searches."""
     if arm.searches:
-        each = [_value(part, objective).mean for part in arm.searches]
-        known = all(map(math.isfinite, each))
-        return bounded(mean(each), objective.name) if known else _plain(math.nan)
+        parts = [_value(part, objective) for part in arm.searches]
+        each = [part.mean for part in parts]
+        if not all(map(math.isfinite, each)):
+            return _plain(math.nan)
+        are_tested = all(part.count for part in parts)
+        found = bounded(mean(each), objective.name)
+        return found if are_tested else replace(found, count=0)
     if not objective.is_cost and (tests := _tests(arm, objective)):
         return bounded(mean(tests), objective.name)
     return _plain(_searched(arm, objective))

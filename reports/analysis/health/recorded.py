@@ -13,6 +13,7 @@ from reports.analysis.facts import widenings
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.plain_advice import advised, untested
 from reports.analysis.shared import axes_in
+from reports.analysis.verdict import study_argument
 from reports.statistics.spans import one_group_p, span_p
 from reports.study.study import Study
 
@@ -59,7 +60,7 @@ def running(study: Study) -> Iterator[Finding]:
 
 def _resume(study: Study) -> str:
     until = deadline_anew(as_dict(study.record.get("config")))
-    return f"go on with it: `experiments resume {study.folder.name}{until}`"
+    return f"go on with it: `experiments resume {study_argument(study)}{until}`"
 
 
 def states(study: Study) -> Iterator[Finding]:

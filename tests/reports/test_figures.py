@@ -1,0 +1,199 @@
+"""What figures say and show in cases that one study alone does not have."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from reports import Study, load_study
+from reports.analysis.comparison.arms import arms_of_searches
+from reports.analysis.comparison.decide import compare
+from reports.analysis.comparison.words import verdict
+from reports.analysis.front_words import exchange
+from reports.analysis.study_front import study_front
+from reports.analysis.verdict import study_argument
+from reports.analysis.verdict import verdict as verdict_of
+from reports.analysis.verdict_words import tiles
+from reports.figures import figures
+from reports.figures._choices import Group
+from reports.figures._comparison import seed_points
+from reports.figures._costs import scale_costs
+from reports.figures._render import render
+from reports.figures._style import labels
+from reports.figures._wide import scale_scores
+from reports.statistics.expected import Expected
+from reports.statistics.space import axis
+from tests.reports.synthetic import Synthetic, write_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return load_study(write_study(tmp_path_factory.mktemp("runs"), Synthetic(40, num_failed=3)))
+
+
+def without(study: Study, *names: str) -> Study:
+    """Returns the study as if its best trial had not used some of its hyperparameters."""
+    trials = study.trials.copy()
+    trials.loc[trials["score"].idxmax(), list(names)] = np.nan
+    return replace(study, trials=trials)
+
+
+def test_the_best_trial_is_not_said_to_have_what_it_does_not_use(study: Study) -> None:
+    module = figures()["responses"]
+    panels = module.info(study).panels
+    best = study.completed.iloc[0]
+    assert panels[0].name == "learning_rate"
+    assert panels[0].best == f"{best['learning_rate']:.3g}"
+    found = module.info(without(study, "learning_rate"))
+    panel = next(panel for panel in found.panels if panel.name == "learning_rate")
+    assert panel.best == ""
+    said = module.finding(found)
+    assert said.startswith("The best trial has ")
+    assert "learning rate" not in said
+    assert said.endswith("Crosses there are those of 3 failed networks.")
+
+
+def test_a_large_whole_number_is_written_out() -> None:
+    hp = {"name": "n", "kind": "Int", "min_value": 32, "max_value": 2048, "sampling": "log"}
+    column = axis(hp, [32, 1024, 2048])
+    assert [column.text_of(unit) for unit in column.unit] == ["32", "1024", "2048"]
+
+
+def test_trials_do_not_agree_in_what_they_do_not_use(study: Study) -> None:
+    module = figures()["parallel_coordinates"]
+    info = module.info(study)
+    lines = info.lines.copy()
+    lines[-4:-1, 1] = np.nan
+    said = module.finding(replace(info, lines=lines))
+    assert "(in all of them the same)" not in said
+    assert info.axes[1][0].replace("_", " ") not in said
+
+
+def test_untested_searches_are_not_said_to_be_tested(tmp_path: Path) -> None:
+    plan: dict[str, Any] = {"further": (("val_f1_score", "max"),), "num_seeds": 0}
+    names = ("one", "two", "three", "four")
+    made = [
+        load_study(write_study(tmp_path, Synthetic(6, name=name, seed=i, **plan)))
+        for i, name in enumerate(names)
+    ]
+    said = verdict(compare(arms_of_searches({"a": made[:2], "b": made[2:]})))
+    assert "f1 score" in said
+    assert "on test" not in said
+
+
+def test_points_of_searches_are_called_so(tmp_path: Path) -> None:
+    made = [
+        load_study(write_study(tmp_path, Synthetic(6, name=f"s{i}", seed=i, num_test=300)))
+        for i in range(4)
+    ]
+    found = seed_points(compare(arms_of_searches({"a": made[:2], "b": made[2:]})))
+    assert not isinstance(found, str)
+    assert found.unit == "search"
+
+
+@pytest.mark.parametrize(
+    ("runs", "shown"),
+    [
+        ("runs", "synthetic"),
+        ("My Runs", "synthetic --runs-dir 'My Runs'"),
+        (None, "synthetic"),
+    ],
+)
+def test_commands_name_the_study_as_a_shell_takes_it(
+    runs: str | None, shown: str, study: Study
+) -> None:
+    record = study.record | {"config": study.record["config"] | {"runs_dir": runs}}
+    assert study_argument(replace(study, record=record)) == shown
+
+
+def test_what_trains_the_default_is_said_in_full(study: Study) -> None:
+    def gain(of: Study) -> str:
+        return next(t for t in tiles(of, verdict_of(of)) if t[0].startswith("gain"))[2]
+
+    assert gain(study).endswith("experiments compare STUDY --default --seeds 5")
+    script = replace(study, record=study.record | {"script": {"file": "train.py"}})
+    assert gain(script) == "the default was not trained"
+
+
+def test_names_of_axes_can_be_told_apart() -> None:
+    names = [f"unfreeze_from_EfficientNetB{i}" for i in range(3)]
+    assert len(set(labels(names, 22))) == 3
+
+
+def test_many_long_values_can_be_told_apart(study: Study) -> None:
+    names = [
+        "MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0",
+        "EfficientNetV2B0",
+    ]  # fmt: skip
+    groups = tuple(Group(n, (0.9, 0.8), (2 * i, 2 * i + 1), (True, True), 2, 0)
+                   for i, n in enumerate(names))  # fmt: skip
+    module = figures()["architecture"]
+    info = replace(module.info(study), choices=(("base", groups),))
+    svg, _ = render("architecture", module, info)
+    assert all(f"{name}<" in svg for name in names)
+
+
+def test_every_curve_is_drawn(study: Study) -> None:
+    numbers = np.arange(1, 5)
+    flat = np.full(4, 0.5)
+    curve = Expected(numbers, flat, flat, flat, 30)
+    module = figures()["expected_by_choice"]
+    values = tuple((f"v{i}", curve) for i in range(8))
+    svg, _ = render(
+        "expected", module, module.Info("val_accuracy", "max", (("choice", values),), "")
+    )
+    assert all(f"v{i} (n = 30)" in svg for i in range(8))
+
+
+def ticks(ruler: Any) -> list[str]:
+    """Returns the labels that a ruler shows within its limits."""
+    low, high = sorted(ruler.get_view_interval())
+    places = ruler.get_majorticklocs()
+    texts = ruler.get_major_formatter().format_ticks(places)
+    return [t for t, place in zip(texts, places, strict=True) if low <= place <= high and t]
+
+
+@pytest.mark.parametrize("costs", [[1.3e6, 8e6], [2_257_984.0, 2_259_300.0], [1e3, 1e6]])
+def test_an_axis_of_costs_has_numbers_that_differ(costs: list[float]) -> None:
+    figure, ax = plt.subplots()
+    ax.plot(costs, [0, 1])
+    scale_costs(ax, np.array(costs))
+    shown = ticks(ax.xaxis)
+    plt.close(figure)
+    assert 2 <= len(shown) == len(set(shown)) <= 8
+
+
+@pytest.mark.parametrize("best", [0.02, 0.2])
+def test_an_axis_of_wide_scores_has_numbers(best: float) -> None:
+    figure, ax = plt.subplots()
+    values = [*np.linspace(0.693, 0.694, 30), best]
+    assert scale_scores(ax, values, "val_loss", "min")
+    shown = ticks(ax.yaxis)
+    plt.close(figure)
+    assert 2 <= len(shown) == len(set(shown))
+
+
+def test_a_sample_is_not_called_all(study: Study) -> None:
+    module = figures()["importance"]
+    info = replace(module.info(study), count=150, whole=2000, num_drawn=2000, fit=0.9)
+    said = module.finding(info)
+    assert "permutations of 600 of 2,000 networks" in said
+    assert "By a model of 150 of 2,000 networks" in said
+    few = replace(info, num_drawn=80)
+    assert "most networks were proposed by" in module.finding(few)
+    assert "By a model of all 37 networks" in module.finding(
+        replace(info, count=37, whole=37, num_drawn=37)
+    )
+
+
+def test_a_network_with_more_loss_does_not_lose_loss(tmp_path: Path) -> None:
+    plan = Synthetic(40, objective=("val_loss", "min"), further=(("params", "min"),))
+    loaded = load_study(write_study(tmp_path, plan))
+    found = study_front(loaded)
+    best, small = found.front.members[0], found.front.members[-1]
+    said = exchange(found, int(small), int(best))
+    assert re.match(r"has [\d.]+ more validation loss for [\d.]+ times fewer parameters", said)
