@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from experiments.record.ended_trials import EndedTrials
 
 
+_begun: list[Thread] = []  # imports of what draws the report
+
+
 def begin_report() -> None:
     """Begins to import what draws the report, in a thread: it takes more than a second."""
-    Thread(target=_import_report, daemon=True).start()
+    thread = Thread(target=_import_report, daemon=True)
+    thread.start()
+    _begun.append(thread)
 
 
 def _import_report() -> None:
@@ -76,6 +81,8 @@ def result_of(
         ended_by: What ended the search, if not the method.
         report: The page, if it is up to date.
     """
+    while _begun:  # of an import that fails in another thread, half a module would be left
+        _begun.pop().join()
     from reports import load_study, write_report
     from reports.analysis.verdict_words import winner_on_test_words
 

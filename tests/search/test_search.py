@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import keras_tuner
@@ -13,6 +15,8 @@ import pytest
 import search_spaces.mnist_cnn as mnist_cnn
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import kept
+from experiments.finalists.record import Confirmed
+from experiments.search import search_result
 from experiments.search.run import SearchResult
 from reports import load_study
 from search_spaces.mnist_cnn import MnistCnn
@@ -186,6 +190,24 @@ def test_a_search_whose_every_trial_fails_still_reports(
 
 
 @pytest.mark.usefixtures("without_report")
+def test_the_report_waits_for_its_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = threading.Event()
+
+    def slow(name: str) -> None:
+        time.sleep(0.3)
+        imported.set()
+
+    monkeypatch.setattr(search_result, "import_module", slow)
+
+    def load(folder: Path) -> None:
+        raise RuntimeError(f"imported: {imported.is_set()}")
+
+    monkeypatch.setattr("reports.load_study", load, raising=False)
+    search_result.begin_report()
+    with pytest.raises(RuntimeError, match="imported: True"):
+        search_result.result_of(tmp_path, cast(Any, None), Confirmed())
+
+
 def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir: Path) -> None:
     result = run(tmp_path, cache_dir, "loss", objective="val_loss", confirm=0, sample=100)
     study = load_study(result.folder)
