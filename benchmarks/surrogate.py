@@ -9,7 +9,8 @@ to. Where the trials came from:
 
 - `mnist_cnn-digits`: digits at their 8x8 pixels, 9 epochs, no early stopping, two workers on two
   cores; 36 trials with 3 seeds;
-- `transfer_head`: cats_vs_dogs, 3,000 images, MobileNetV2 0.35 at 224, 4 epochs, no early stopping.
+- `transfer_head-cats_vs_dogs`: 3,000 images, MobileNetV2 0.35 at 224, 9 epochs, no early stopping,
+  two workers on two cores.
 
 Small networks (5 of them, each fitted to nine tenths of the trials) predict the logarithm of the
 error of every epoch, others that of the seconds: predictions are cheap, and favour none of the
