@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import types
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -523,28 +524,44 @@ def test_promoted_trials_continue_the_networks_that_they_come_from(
         assert own["loss"].iloc[0] < before["loss"].iloc[0]
 
 
-def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None:
-    def tuner(max_epochs: int, max_trials: int) -> Any:
-        made = experiments.Hyperband(
-            build_model, "val_loss", max_epochs, directory=tmp_path, project_name="mine", seed=1
-        )
-        made.oracle.max_trials = max_trials
-        return made
+class _Told(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains nothing, and reports a score of each epoch that it is asked for.
 
-    first = tuner(3, 10)
-    searched(first)
-    before = {i: dict(t.hyperparameters.values) for i, t in first.oracle.trials.items()}
-    assert {values["tuner/epochs"] for values in before.values()} == {1, 3}
-    again = tuner(9, 10)
-    searched(again)
-    epochs = load_study(again.folder).epochs.groupby("trial_id")["epoch"].max()
-    for trial_id, trial in again.oracle.trials.items():
-        values = trial.hyperparameters.values
-        # What is recorded as so many epochs was trained for them: of its origin and its own.
-        assert epochs[trial_id] == values["tuner/epochs"]
-        if trial_id not in before and "tuner/trial_id" in values:
-            assert epochs[values["tuner/trial_id"]] == values["tuner/initial_epoch"]
-    assert max(v.hyperparameters.values["tuner/epochs"] for v in again.oracle.trials.values()) == 9
+    Scores are `worse` or more. After `enough` trials, the search is interrupted.
+    """
+
+    def __init__(self, enough: int, worse: float) -> None:
+        super().__init__()
+        self.left, self.worse = enough, worse
+
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> float:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        score = self.worse + hp.get("rate")
+        for callback in callbacks:
+            callback.set_model(model)
+            for epoch in range(kwargs["initial_epoch"], kwargs["epochs"]):
+                callback.on_epoch_end(epoch, {"val_loss": score})
+        return float(score)
+
+
+def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"directory": tmp_path, "project_name": "mine", "seed": 1}
+    with pytest.raises(KeyboardInterrupt):  # all of the first bracket's first round is there
+        searched(experiments.Hyperband(_Told(3, 0.0), "val_loss", 3, **options))
+    tuner = experiments.Hyperband(_Told(30, 1.0), "val_loss", 9, **options)
+    with suppress(KeyboardInterrupt):
+        searched(tuner)
+    own = {i: t.hyperparameters.values for i, t in tuner.oracle.trials.items()}
+    continued = [values for values in own.values() if "tuner/trial_id" in values]
+    assert continued
+    for values in continued:
+        # What is continued was trained for as many epochs as it is continued from.
+        assert own[values["tuner/trial_id"]]["tuner/epochs"] == values["tuner/initial_epoch"]
 
 
 class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
