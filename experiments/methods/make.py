@@ -1,6 +1,7 @@
 """Search methods by name: each maps a config and a space to a mended Keras Tuner oracle."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -12,6 +13,7 @@ from experiments.methods.guidance import GivenPoints, parse_tries
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.prior_trials import PriorTrial
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
 from experiments.record.methods import FACTOR, Setting
 from experiments.record.seeds import Stream, derive_seed
 
@@ -107,20 +109,18 @@ def plan_of(config: SearchConfig, first_trial: int = 0) -> Plan:
     return Plan(max(config.max_epochs, 2), _factor(config), first_trial)
 
 
-def plans_of(
-    config: SearchConfig, sessions: Sequence[Mapping[str, Any]], num_begun: int
-) -> list[Plan]:
+def plans_of(config: SearchConfig, study: Mapping[str, Any], folder: Path) -> list[Plan]:
     """Returns Hyperband's plans in a study, one per session that changed it.
 
     Args:
         config: The search as it is now.
-        sessions: The earlier `sessions` of `study.json`.
-        num_begun: Trials that were begun in them.
+        study: The content of `study.json`.
+        folder: The study folder, in which trials were begun.
     """
-    begun = [s for s in sessions if "max_epochs" in s and "factor" in s]
+    begun = [s for s in study.get("sessions", []) if "max_epochs" in s and "factor" in s]
     stated = [Plan(s["max_epochs"], s["factor"], s.get("first_trial", 0)) for s in begun]
     plans: list[Plan] = []
-    for plan in (*stated, plan_of(config, num_begun)):
+    for plan in (*stated, plan_of(config, len(StudyFolder(folder).begun()))):
         before = plans[-1] if plans else None
         if not before or (before.max_epochs, before.factor) != (plan.max_epochs, plan.factor):
             plans.append(plan)

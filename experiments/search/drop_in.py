@@ -44,7 +44,7 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import NO_END, plural
-from experiments.record.layout import StudyFolder, TrialFolder
+from experiments.record.layout import TrialFolder
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
@@ -63,7 +63,6 @@ from experiments.search.script_facts import (
     is_same_data,
     name_of_model,
     objective_text,
-    of_metric,
     source_of_script,
 )
 from experiments.search.script_folder import as_before, check_folder, made, record_of
@@ -182,7 +181,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             method=method,
             max_trials=NO_END if max_trials is None else max_trials,
             max_epochs=max_epochs or 1,
-            objective=[of_metric(objective_text(one)) for one in given],
+            objective=[objective_text(one) for one in given],
             seed=drawn if seed is None else seed,
             name=folder.name,
             runs_dir=str(folder.parent),
@@ -330,8 +329,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         points: GivenPoints | None = None
         if config.method in optuna_methods():
             points = given_points(study, config, self.oracle.hyperparameters, self._declared)
-        begun = len(StudyFolder(self.folder).begun())
-        plans = plans_of(config, study.get("sessions", []), begun)
+        plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
         self._config = config
         write_study(self.folder, study)

@@ -24,30 +24,30 @@ _Fit = tuple[tuple[Any, ...], Mapping[str, Any]]  # the arguments of `search`
 
 
 def objective_text(given: Any) -> str:
-    """Returns an objective of Keras Tuner as `NAME:DIRECTION`."""
+    """Returns an objective of Keras Tuner as `NAME:DIRECTION`.
+
+    Raises:
+        UserError: It is none, or a cost of the network, which a script's tuner does not measure.
+    """
+    objective = _objective(given)
+    if objective.is_cost:
+        raise UserError(
+            f"objective {objective.name}: experiments.Tuner ranks by what a training reports, "
+            "which costs are not; search a model's file with `experiments search FILE.py`, or "
+            "with run_search"
+        )
+    return str(objective)
+
+
+def _objective(given: Any) -> Objective:
     if isinstance(given, str):
         with suppress(UserError):
-            return str(parse_objective(given))
+            return parse_objective(given)
     try:
         found = objective_module.create_objective(given)
     except ValueError as error:
         raise UserError(f"objective {given!r}: {error}") from None
-    return str(Objective(found.name, found.direction))
-
-
-def of_metric(objective: str) -> str:
-    """Returns an objective that a training reports.
-
-    Raises:
-        UserError: It is a cost of the network, which a script's tuner does not measure.
-    """
-    if parse_objective(objective).is_cost:
-        raise UserError(
-            f"objective {objective.partition(':')[0]}: experiments.Tuner ranks by what a training "
-            "reports, which costs are not; search a model's file with `experiments search "
-            "FILE.py`, or with run_search"
-        )
-    return objective
+    return Objective(found.name, found.direction)
 
 
 def name_of_model(hypermodel: Any, tuner: type) -> str:

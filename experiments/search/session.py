@@ -28,7 +28,6 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.files import is_disk_full
 from experiments.record.formatting import deadline_anew, named
-from experiments.record.layout import StudyFolder
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
 from experiments.search.places import is_inside
@@ -101,8 +100,7 @@ class Session:
         if self.config.method in optuna_methods():
             declared = plan.hypermodel.starting_points()
             self._points = given_points(study, self.config, plan.space, declared)
-        begun = len(StudyFolder(folder).begun())
-        plans = plans_of(self.config, study.get("sessions", []), begun)
+        plans = plans_of(self.config, study, folder)
         self._oracle = make_oracle(self.config, plan.space, plans, from_record(study), self._points)
         self._retention = make_retention(folder, self.config)
         self.tuner = SuiteTuner(

@@ -14,7 +14,7 @@ from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.record.errors import named_line
 from experiments.record.files import atomic, is_disk_full
 from experiments.record.formatting import listed
-from experiments.record.objective import LATENCY
+from experiments.record.objective import COSTS, LATENCY
 from experiments.training.task import (
     Answer,
     BuildError,
@@ -89,16 +89,15 @@ def _run_executions(
 
 
 def _check_further(names: Sequence[str], execution: Execution, result: TrialResult) -> None:
-    """Checks that a training has each further objective; latency is measured when it has ended.
+    """Checks that a training has each further objective; any network has parameters and latency.
 
     Raises:
         ValueError: One of them is missing.
     """
-    counted = {"params": result.trainable_parameters, "flops": result.flops}
+    if "flops" in names and result.flops is None:
+        raise ValueError("flops of this network can't be counted")
     for name in names:
-        if name in counted and counted[name] is None:
-            raise ValueError(f"{name} of this network can't be counted")
-        if name not in (*counted, LATENCY, *execution.history):
+        if name not in COSTS and name not in execution.history:
             raise unreported(name, execution)
 
 

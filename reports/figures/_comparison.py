@@ -27,10 +27,10 @@ _Floats = npt.NDArray[np.float64]
 class Points:
     """Test accuracy of every training, or of every search, by arm, best first.
 
-    `arms` are positions, for colours; `unit` is what one test is of.
+    `arms` are positions, for colours; `units` says what the tests are of.
     """
 
-    unit: str
+    units: str
     arms: tuple[int, ...]
     names: tuple[str, ...]
     tests: tuple[tuple[float, ...], ...]
@@ -43,7 +43,7 @@ def seed_points(comparison: Comparison) -> Points | str:
     if not chosen:
         return "No arm was tested."
     return Points(
-        comparison.arms[chosen[0]].unit,
+        comparison.arms[chosen[0]].units,
         tuple(chosen),
         tuple(comparison.arms[i].name for i in chosen),
         tuple(comparison.arms[i].tests for i in chosen),
@@ -77,10 +77,10 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
-    points, what = ("searches", "search") if info.unit == "search" else ("trainings", "training")
+    one = "search" if info.units == "searches" else "training"
     ax.set_xlabel(
-        f"test accuracy (points: {points}; diamond: mean; bar: 95 % interval,\n"
-        f"of another {what} on other images)"
+        f"test accuracy (points: {info.units}; diamond: mean; bar: 95 % interval,\n"
+        f"of another {one} on other images)"
     )
     return ax
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from experiments.record.formatting import shortened
 from reports.analysis.costs import Costed, cost_title
@@ -75,8 +75,7 @@ def scale_costs(ax: Axes, costs: npt.NDArray[np.float64]) -> None:
     """Scales the x axis to costs, `(n,)`: by ratio where they differ much."""
     if costs.min() > 0 and costs.max() / costs.min() > 5:
         ax.set_xscale("log")
-        wide = costs.max() / costs.min() > 300
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_locator(style.log_ticks(costs))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5))  # room for `116.2 M`

@@ -184,6 +184,12 @@ def scale_x(ax: Axes, hp: dict[str, Any], values: npt.ArrayLike) -> None:
         whole_numbers(ax)
 
 
+def log_ticks(values: npt.NDArray[np.float64]) -> LogLocator:
+    """Returns a logarithmic axis's ticks: 1, 2 and 5 of each decade, unless there are many."""
+    wide = float(values.max()) > 300 * float(values.min())
+    return LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0))
+
+
 def whole_numbers(ax: Axes) -> None:
     """Keeps fractions off the x axis."""
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

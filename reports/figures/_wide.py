@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, SymmetricalLogLocator
 
+from reports.figures import _style as style
 from reports.statistics.wide import far_worse, is_wide
 
 
@@ -40,8 +41,7 @@ def scale_scores(ax: Axes, values: object, metric: str, direction: str) -> bool:
 def _logarithmic(ax: Axes, values: npt.NDArray[np.float64]) -> None:
     if values.min() > 0:
         ax.set_yscale("log")
-        narrow = float(values.max()) < 300 * float(values.min())
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+        ax.yaxis.set_major_locator(style.log_ticks(values))
     else:
         middle = float(np.median(np.abs(values[values != 0])))
         ax.set_yscale("symlog", linthresh=middle)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import are, listed, part_of, plural, score, shortened, words
+from experiments.record.formatting import are, listed, plural, score, shortened, words
 from experiments.record.methods import METHODS
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
@@ -17,7 +17,7 @@ from reports.analysis.verdict import study_argument
 from reports.figures import _style as style
 from reports.figures._choices import Group, choices, grouped
 from reports.figures._wide import scale_scores
-from reports.statistics.effects import LEVEL, MOST_DRAWS, Effect, effects
+from reports.statistics.effects import LEVEL, Effect, effects, tested_words
 from reports.statistics.estimates import bounded, mean
 from reports.statistics.wide import far_worse, is_wide
 from reports.study.study import Study
@@ -111,7 +111,7 @@ def _tested(info: Info) -> str:
         return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
     best = min(known, key=_nearness)
     count = plural(len(known), "choice")
-    drawn = part_of(min(info.num_drawn, MOST_DRAWS), info.num_drawn, "network")
+    drawn = tested_words(info.num_drawn)
     how = f"Kruskal-Wallis by permutation of {drawn}, corrected for {count}"
     said = _ends(info, best.name)
     if best.corrected > LEVEL:

@@ -9,7 +9,7 @@ from experiments.record.formatting import listed, part_of, plural, words
 from reports.analysis.networks import population
 from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
-from reports.statistics.effects import LEVEL, MOST_DRAWS, Effect
+from reports.statistics.effects import LEVEL, Effect, tested_words
 from reports.statistics.importance import LEAST_FIT, LEAST_TRIALS, Importance
 from reports.statistics.wide import is_wide
 from reports.study.study import Study
@@ -96,7 +96,7 @@ def finding(info: Info) -> str:
 
 def _tested(info: Info) -> str:
     known = [test for test in info.tests.values() if math.isfinite(test.p)]
-    drawn = part_of(min(info.num_drawn, MOST_DRAWS), info.num_drawn, "network")
+    drawn = tested_words(info.num_drawn)
     if not known:
         return f"No test: too few networks were drawn independently of results ({info.num_drawn})."
     how = f"permutations of {drawn} drawn independently of results, level {LEVEL:.0%} over all"

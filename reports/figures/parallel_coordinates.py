@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
-from experiments.record.formatting import plural, short, shortened, words
+from experiments.record.formatting import plural, shortened, words
 from reports.analysis.networks import finished
 from reports.analysis.shared import axes_of, by_importance, scores_of
 from reports.figures import _style as style
@@ -130,7 +130,7 @@ def _rulers(ax: Axes, info: Info) -> None:
                 fontsize=7.5, color=style.INK,
                 bbox={"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip
-    names = ["\n".join(wrap(short(words(name), 30), 14)) for name, _ in info.axes]
+    names = ["\n".join(wrap(name, 14)) for name in style.labels([n for n, _ in info.axes], 30)]
     ax.set_xticks(range(len(names)), names, color=style.INK)
     ax.set_yticks([])
     ax.grid(visible=False)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from scipy import special
 from scipy.stats import rankdata
 
+from experiments.record.formatting import part_of
 from reports.statistics.space import Axis
 
 LEVEL = 0.04  # of the test; measured, any without effect is named in at most 5 % of studies
 _PERMUTATIONS = 999
-MOST_DRAWS = 600  # networks; a larger study is sampled
+_MOST_DRAWS = 600  # networks; a larger study is sampled
 _FEW_VALUES = 5  # values; a number with no more is compared value by value, like a choice
 _LEAST_USED = 6  # networks that use a hyperparameter, to test it
 _Array = npt.NDArray[np.float64]
@@ -43,6 +44,11 @@ class Effect:
         return self.corrected <= LEVEL
 
 
+def tested_words(num_drawn: int) -> str:
+    """Says how many of the networks that were drawn independently of results are tested."""
+    return part_of(min(num_drawn, _MOST_DRAWS), num_drawn, "network")
+
+
 def effects(axes: Sequence[Axis], scores: _Array, seed: int) -> list[Effect]:
     """Tests whether each hyperparameter has an effect on scores, in the order of `axes`.
 
@@ -60,7 +66,7 @@ def effects(axes: Sequence[Axis], scores: _Array, seed: int) -> list[Effect]:
     """
     rng = np.random.default_rng([seed, 0xEF])
     scores = np.asarray(scores, dtype=float)
-    chosen = rng.permutation(len(scores))[:MOST_DRAWS]
+    chosen = rng.permutation(len(scores))[:_MOST_DRAWS]
     permuted = [rng.permutation(scores[chosen]) for _ in range(_PERMUTATIONS)]
     shuffled = np.vstack([scores[chosen], *permuted])
     found = [_explained(axis.unit[chosen], axis, axis.active[chosen], shuffled) for axis in axes]

@@ -92,7 +92,7 @@ def test_points_of_searches_are_called_so(tmp_path: Path) -> None:
     ]
     found = seed_points(compare(arms_of_searches({"a": made[:2], "b": made[2:]})))
     assert not isinstance(found, str)
-    assert found.unit == "search"
+    assert found.units == "searches"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,13 @@ class DurableOracle(keras_tuner.Oracle):
 
     def _untried_values(self) -> dict[str, Any] | None:
         """Draws from what is left of a finite space; `None` if nothing is."""
-        space = combinations(self.hyperparameters.space)
-        untried = list(islice((v for v in space if not self._duplicate(v)), _MOST_UNTRIED))
+        untried = list(islice(self._left(), _MOST_UNTRIED))
         return untried[self._seed_state % len(untried)] if untried else None
+
+    def _left(self) -> Iterator[dict[str, Any]]:
+        """Yields the combinations that no trial has."""
+        space = combinations(self.hyperparameters.space)
+        return (values for values in space if not self._duplicate(values))
 
     def clear_metrics(self, trial_id: str) -> None:
         """Forgets what was reported of a trial."""

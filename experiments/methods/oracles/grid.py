@@ -5,7 +5,6 @@ from typing import Any
 
 import keras_tuner
 
-from experiments.hyperparameters.combinations import combinations
 from experiments.methods.oracles.base import Status
 from experiments.methods.oracles.halved import Halved
 
@@ -23,10 +22,10 @@ class GridOracle(Halved, keras_tuner.oracles.GridSearchOracle):
             return promoted
         if self._untried is None or len(self.hyperparameters.space) != self._size_of_space:
             self._size_of_space = len(self.hyperparameters.space)
-            self._untried = combinations(self.hyperparameters.space)
-        for values in self._untried:
-            if not self._duplicate(values):
-                return {"status": Status.RUNNING, "values": values}
+            self._untried = self._left()
+        values = next(self._untried, None)
+        if values is not None:
+            return {"status": Status.RUNNING, "values": values}
         # A running trial may yet bring new hyperparameters.
         return {"status": Status.IDLE if self.ongoing_trials else Status.STOPPED}
 
@@ -34,12 +33,8 @@ class GridOracle(Halved, keras_tuner.oracles.GridSearchOracle):
         """Whether all of the grid was begun, or as many trials as there may be."""
         if super().is_done():
             return True
-        space = combinations(self.hyperparameters.space)
-        return (
-            not self._retry_queue
-            and self.promoted() is None
-            and all(self._duplicate(values) for values in space)
-        )
+        is_begun = next(self._left(), None) is None
+        return is_begun and not self._retry_queue and self.promoted() is None
 
     def rebuild(self, trials: Any) -> None:
         """Sets the state to what it was after `trials`."""

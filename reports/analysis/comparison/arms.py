@@ -63,6 +63,11 @@ class Arm:
         return "search" if self.searches else "seed"
 
     @property
+    def units(self) -> str:
+        """What varies between its `tests`: `trainings` or `searches`."""
+        return "searches" if self.searches else "trainings"
+
+    @property
     def tested(self) -> str:
         """The number of its test scores as text: `3 seeds`, `2 searches`."""
         count = len(self.tests)

@@ -90,7 +90,7 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
         names = (f"{names[0]} (the same as {names[1]}, trained with other seeds)", names[1])
     told = f"p {pair.p:.3g}; {look}a winner needs less than {pair.level:.3g}"
     ends = f"{score(low, True)} to {score(high, True)}"
-    interval = f"95 % interval {ends}, of other {_units(arms)} and other images"
+    interval = f"95 % interval {ends}, of other {arms[0].units} and other images"
     if sign * gap.mean == 0:
         return f"{names[0]} and {names[1]} are level on test ({interval}; {told})"
     return (
@@ -107,10 +107,6 @@ def _same_network(first: Arm, second: Arm) -> bool:
     if first.searches or second.searches or any(len(row) != 1 for row in rows):
         return False
     return all(text(rows[0].iloc[0][n]) == text(rows[1].iloc[0][n]) for n in names)
-
-
-def _units(arms: Sequence[Arm]) -> str:
-    return "searches" if arms[0].unit == "search" else "trainings"
 
 
 def _grouped(comparison: Comparison) -> str:
