@@ -50,6 +50,11 @@ class Objective:
             return True
         return value > than if self.direction == "max" else value < than
 
+    @property
+    def unbeatable(self) -> float:
+        """The value that no other beats."""
+        return math.inf if self.direction == "max" else -math.inf
+
     def __str__(self) -> str:
         return f"{self.name}:{self.direction}"
 

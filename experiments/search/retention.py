@@ -36,16 +36,20 @@ class Retention:
         self._with_weights: set[str] = set()
         self._held: set[str] = set()  # trials whose training may be resumed
 
-    @property
-    def score_to_beat(self) -> float | None:
-        """The score that a trial's weights need to be kept; `None` while there is room.
+    def score_to_beat(self, stopped: bool = False) -> float | None:
+        """Returns the score that a trial's weights need to be kept; `None` while there is room.
 
         Trials that were stopped early give way to every other one, unless scores alone rank.
+
+        Args:
+            stopped: Of a trial that is stopped early.
         """
         if not len(self._best) >= self._num_kept > 0:
             return None
-        was_stopped, score, _ = self._best[-1]
-        return None if was_stopped else score
+        last_was_stopped, score, _ = self._best[-1]
+        if last_was_stopped == (stopped and not self._by_score):
+            return score
+        return None if last_was_stopped else self._objective.unbeatable
 
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
         """Registers the trials of earlier sessions: id, score and values by objective.
@@ -134,9 +138,8 @@ class FrontRetention(Retention):
         self._objectives = objectives
         self._values: dict[str, Sequence[float]] = {}  # trial id -> values, if it may be kept
 
-    @property
-    def score_to_beat(self) -> float | None:
-        """`None`: whether a trial is on the front is known only when its costs are."""
+    def score_to_beat(self, stopped: bool = False) -> float | None:
+        """Returns `None`: whether a trial is on the front is known only when its costs are."""
         return None
 
     def _note(self, trial_id: str, score: float | None, values: Sequence[float] | None) -> None:

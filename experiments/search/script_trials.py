@@ -59,7 +59,7 @@ class FitTasks:
             ),
             folder=Path(self.tuner.get_trial_dir(trial.trial_id)),
             origin=Path(self.tuner.get_trial_dir(origin)) if origin else None,
-            to_beat=self._retention.score_to_beat,
+            to_beat=self._retention.score_to_beat(),
             keeps_state="tuner/round" in values or getattr(self.oracle, "pauses", False),
             retries=self.tuner._retries,
             further=tuple(objective.name for objective in config.objectives[1:]),

@@ -95,7 +95,8 @@ class SuiteTuner(keras_tuner.Tuner):
             start_snapshots=self.get_trial_dir(earlier) if earlier else None,
             keep_snapshots="tuner/round" in values or getattr(self.oracle, "pauses", False),
             checkpoint=self._get_checkpoint_fname(trial.trial_id),
-            checkpoint_above=self.retention.score_to_beat,
+            checkpoint_above=self.retention.score_to_beat(),
+            checkpoint_above_stopped=self.retention.score_to_beat(stopped=True),
             cache_dir=str(cache_folder(self.config.cache_dir))
             if self.config.cache_features
             else None,

@@ -82,7 +82,7 @@ def _run_executions(
             with timed(execution, "latency"):
                 measure_latency(model, task.data, result)
         assert execution.score is not None
-        if task.keeps(execution.score, best):
+        if task.keeps(execution.score, best, stopped=trained.answer == Answer.STOP):
             best = execution.score
             with timed(execution, "save"), atomic(Path(str(task.checkpoint))) as temporary:
                 save_weights(model, temporary)

@@ -50,6 +50,7 @@ class TrialTask:
         checkpoint: Path for the best epoch's weights, or `None`.
         checkpoint_above: Score that a trial must beat for its checkpoint to be written; always
             written if `None`.
+        checkpoint_above_stopped: The same if it is stopped early.
         cache_dir: Cache folder for the features of frozen parts; not kept if `None`.
         further: Names of the search's further objectives, metrics and costs.
         class_weight: `balanced` if rare classes weigh more in the loss; `None` if all weigh the
@@ -70,18 +71,26 @@ class TrialTask:
     keep_snapshots: bool = False
     checkpoint: str | None = None
     checkpoint_above: float | None = None
+    checkpoint_above_stopped: float | None = None
     cache_dir: str | None = None
     further: tuple[str, ...] = ()
     counts_before: bool = True
     class_weight: str | None = None
     source: str | None = None
 
-    def keeps(self, score: float, best: float | None) -> bool:
-        """Whether to keep the weights of a training with `score`, after one with `best`."""
+    def keeps(self, score: float, best: float | None, stopped: bool) -> bool:
+        """Whether to keep the weights of a training.
+
+        Args:
+            score: Its score.
+            best: Best score of the trial's trainings before it, if there was one.
+            stopped: Whether the trial is stopped early.
+        """
+        above = self.checkpoint_above_stopped if stopped else self.checkpoint_above
         return (
             self.checkpoint is not None
             and self.objective.better(score, best)
-            and self.objective.better(score, self.checkpoint_above)
+            and self.objective.better(score, above)
         )
 
 

@@ -687,7 +687,7 @@ def test_what_continues_a_trial_without_a_state_begins_at_its_first_epoch(tmp_pa
     tuner = make(tmp_path)
     promoted = {"tuner/trial_id": "0000", "tuner/initial_epoch": 3, "tuner/epochs": 9}
     trial = SimpleNamespace(trial_id="0001", hyperparameters=SimpleNamespace(values=promoted))
-    tasks = FitTasks(tuner, tuner._config, SimpleNamespace(score_to_beat=None))
+    tasks = FitTasks(tuner, tuner._config, SimpleNamespace(score_to_beat=lambda: None))
     assert (tasks.task(trial).origin, tasks.task(trial).initial_epoch) == (None, 0)
     origin = Path(tuner.get_trial_dir("0000"))
     (origin / "snapshot-0.npz").touch()

@@ -1,6 +1,7 @@
 """Which weights stay: among equal trials existing ones, and full trainings before stopped ones."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,13 @@ def test_a_trial_that_was_stopped_early_gives_way(tmp_path: Path) -> None:
     made = retention(tmp_path, 1)
     weights(tmp_path, "0")
     made.ended("0", 0.95, None)
-    assert made.score_to_beat is None
+    assert made.score_to_beat() is None
+    assert made.score_to_beat(stopped=True) == 0.95
     weights(tmp_path, "1")
     made.ended("1", 0.7, [0.7])
     assert kept(tmp_path) == ["1"]
-    assert made.score_to_beat == 0.7
+    assert made.score_to_beat() == 0.7
+    assert made.score_to_beat(stopped=True) == math.inf
     weights(tmp_path, "2")
     made.ended("2", 0.99, None)
     assert kept(tmp_path) == ["1"]

@@ -225,7 +225,7 @@ def test_weights_of_the_front_stay_and_no_others(tmp_path: Path) -> None:
     for trial in (("0", 0.9, 100.0), ("1", 0.8, 200.0), ("2", 0.7, 10.0), ("3", 0.95, 90.0)):
         end(retention, tmp_path, *trial)
     assert kept(tmp_path) == {"2", "3"}
-    assert retention.score_to_beat is None
+    assert retention.score_to_beat() is None
 
 
 def test_of_a_long_front_the_ends_stay_and_the_crowded_go(tmp_path: Path) -> None:

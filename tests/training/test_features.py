@@ -1,6 +1,7 @@
 """Kept features: same results as without, whole on the disk or not at all, shared, pruned."""
 
 import json
+import math
 import os
 import time
 from dataclasses import replace
@@ -338,13 +339,20 @@ def test_seconds_are_recorded_by_phase(small: PreparedData, tmp_path: Path) -> N
     assert (tmp_path / "c.weights.h5").is_file()
 
 
-@pytest.mark.parametrize(("above", "written"), [(1e9, True), (0.0, False)])
+@pytest.mark.parametrize("answer", [Answer.GO, Answer.STOP])
+@pytest.mark.parametrize("written", [True, False])
 def test_a_checkpoint_is_written_only_where_it_may_be_kept(
-    above: float, written: bool, small: PreparedData, tmp_path: Path
+    answer: Answer, written: bool, small: PreparedData, tmp_path: Path
 ) -> None:
     path = tmp_path / "c.weights.h5"
-    task = replace(task_of(small), epochs=1, cache_dir=str(tmp_path), checkpoint=str(path))
-    run(replace(task, checkpoint_above=above))  # val_loss: less is better
+    task = replace(task_of(small), epochs=2, cache_dir=str(tmp_path), checkpoint=str(path))
+    beaten, unbeaten = 1e9, -math.inf  # val_loss: less is better
+    above = {Answer.GO: unbeaten, Answer.STOP: unbeaten} | ({answer: beaten} if written else {})
+    task = replace(
+        task, checkpoint_above=above[Answer.GO], checkpoint_above_stopped=above[Answer.STOP]
+    )
+    result = run_trial(task, lambda *_: answer)
+    assert result.status == ("completed" if answer == Answer.GO else "pruned"), result.traceback
     assert path.exists() == written
 
 
