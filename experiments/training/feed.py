@@ -105,12 +105,13 @@ class Feed:
         Args:
             by_epoch: Whether its one element is all rows of the epoch instead, see `epoch_rows`.
         """
+        if by_epoch:
+            return _ByEpoch(self)
         example, *_ = first = self.batch(0)
         kinds = [tf.as_dtype(part.dtype) for part in first]
-        count = 1 if by_epoch else self.num_batches
 
         def rows(index: np.int64) -> tuple[Array, ...]:
-            return self.epoch_rows() if by_epoch else self.batch(int(index))
+            return self.batch(int(index))
 
         def load(index: tf.Tensor) -> tuple[Any, ...]:
             inputs, *others = tf.numpy_function(rows, [index], kinds, stateful=True)
@@ -119,14 +120,45 @@ class Feed:
                 other.set_shape((None, *known.shape[1:]))
             return inputs, *others
 
-        dataset = tf.data.Dataset.range(count).map(load)
-        dataset = dataset if by_epoch else dataset.prefetch(2)
-        # There is nothing to tune. A discarded iterator waits for the tuner to wake up: it sleeps
-        # for 10 ms at first, then twice as long each time, for up to a minute.
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        dataset = dataset.with_options(options)
-        return dataset.apply(tf.data.experimental.assert_cardinality(count))
+        dataset = _untuned(tf.data.Dataset.range(self.num_batches).map(load).prefetch(2))
+        return dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
+
+
+class _ByEpoch(tf.data.Dataset):  # type: ignore[misc]
+    """All rows of a feed's epoch as the one element, gathered when an iteration begins.
+
+    Without a function of its own: TensorFlow makes one anew for each iterator, which takes as long
+    as an epoch of a small head.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._example = tf.data.Dataset.from_tensors(feed.batch(0))
+        super().__init__(self._example._variant_tensor)
+
+    @property
+    def element_spec(self) -> Any:
+        """Kinds and shapes; the number of rows is that of the epoch."""
+        return tuple(
+            tf.TensorSpec((None, *spec.shape[1:]), spec.dtype) for spec in self._example.element_spec
+        )
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return []
+
+    def __iter__(self) -> Any:
+        return iter(_untuned(tf.data.Dataset.from_tensors(self._feed.epoch_rows())))
+
+
+def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns tf.data's tuner off: there is nothing to tune.
+
+    A discarded iterator waits for the tuner to wake up: it sleeps for 10 ms at first, then twice as
+    long each time, for up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def rows_of(array: Array, view: str | None = None) -> Rows:
