@@ -11,7 +11,7 @@ from reports.analysis.facts import NO, PARTLY, checklist
 from reports.analysis.front_words import front_sentence
 from reports.analysis.numbers import no_better_than_constant
 from reports.analysis.plain_advice import either_way
-from reports.analysis.race import contenders, winner
+from reports.analysis.race import contenders, replacement, winner
 from reports.analysis.study_front import study_front
 from reports.analysis.task import can_compare, noun_of
 from reports.analysis.verdict import Verdict, winner_on_test
@@ -48,12 +48,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
             f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
             f"there{_baseline(study)}."
         )
-    # With several objectives, the knee may have changed: trials were added, or measured again.
     tested, test = answer.tests[0]
-    which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
-    if _replaces_knee(study, tested):
-        which = f"in the race of the finalists trial {tested} did better than it at no more cost: "
-        which += "train that one; "
+    which = _instead(study, answer, tested)
     again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
@@ -70,12 +66,24 @@ def _num_ahead(study: Study, answer: Verdict) -> int:
     return int((gains > 0).sum())
 
 
-def _replaces_knee(study: Study, tested: str) -> bool:
-    """Whether a race of several objectives has replaced the knee by another network."""
+def _instead(study: Study, answer: Verdict, tested: str) -> str:
+    """Says that another trial was confirmed than the search recommends; empty if none was.
+
+    Trials were added, or measured again; or a race of several objectives replaced the knee.
+    """
     front = study_front(study)
-    if front is None or front.recommended is None or winner(study) != tested:
-        return False
-    return str(front.trials.iloc[front.recommended]["trial_id"]) != tested
+    named = answer.trial_id
+    if front is not None and front.recommended is not None:
+        named = str(front.trials.iloc[front.recommended]["trial_id"])
+    if named is None or tested == named:
+        return ""
+    if front is None or winner(study) != tested:
+        return f"trial {tested} was confirmed instead: "
+    if replacement(study, named) == tested:
+        did = f"in the race of the finalists trial {tested} did better than it at no more cost"
+    else:  # its training failed
+        did = f"the race of the finalists left trial {tested} instead"
+    return f"{did}: train that one; "
 
 
 def _baseline(study: Study) -> str:
