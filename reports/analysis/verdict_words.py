@@ -165,8 +165,9 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     """Returns the tile of the test score: a proportion as per cent, any other as a score."""
     if not answer.tests:
         return (words(study.objective), shown(answer.score), "not confirmed on test")
-    test, metric = answer.tests[0][1], answer.test_metric
-    seeds = plural(test.count, "seed")
+    (tested, test), metric = answer.tests[0], answer.test_metric
+    other = "" if tested == answer.trial_id else f", of trial {tested}"
+    seeds = plural(test.count, "seed") + other
     is_share = is_proportion(metric) and 0 <= test.mean <= 1
     low, mean, high = (
         f"{value:.2%}" if is_share else shown(value) for value in (test.low, test.mean, test.high)
