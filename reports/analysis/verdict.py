@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import named, text
+from experiments.record.formatting import named, plural, text
 from experiments.record.layout import DEFAULT
 from experiments.record.predictions import Targets
 from experiments.record.reading import as_number, clean, dig
@@ -195,9 +195,13 @@ def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None
     tested = _gain_on_test(study, best)
     if winner is not None and tested is not None:
         return tested
-    row = default_trial(study)
-    if row is None or best is None:
+    if best is None:
         return None
+    done, asked = _of_default(study, study.completed), _asked(study)
+    done = done[asked[done.index] == asked[best.name]]
+    if done.empty:
+        return None
+    row = done.iloc[0]
     sign = 1 if study.direction == "max" else -1
     gap_value = sign * float(best["score"] - row["score"])
     count = max(1, min(len(best["scores"]), len(row["scores"])))
@@ -223,15 +227,31 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
 
 
-def default_trial(study: Study) -> "pd.Series[Any] | None":
-    """Returns the completed trial whose every hyperparameter has its default, or `None`."""
+def why_no_gain(study: Study, trial_id: str | None) -> str:
+    """Says why the gain of a trial over the space's default is not known."""
+    done = _of_default(study, study.completed)
+    best = study.completed[study.completed["trial_id"] == trial_id]
+    if len(done) and len(best):
+        own, other = (int(_asked(study)[rows.index[0]]) for rows in (done, best))
+        return f"the default was to have {plural(own, 'epoch')}, the best trial {other:,}"
+    tried = _of_default(study, study.trials)["status"]
+    did = {"failed": "failed", "pruned": "was stopped early", "running": "has not ended"}
+    return f"the default {did.get(next(iter(tried), ''), 'was not trained')}"
+
+
+def _of_default(study: Study, trials: "pd.DataFrame") -> "pd.DataFrame":
+    """Returns those of `trials` whose every hyperparameter has its default."""
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
-    if not known:
-        return None
-    alike = study.completed
+    alike = trials if known else trials[:0]
     for name, hp in known.items():  # each leaves fewer trials to check
         alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
-    return None if alike.empty else alike.iloc[0]
+    return alike
+
+
+def _asked(study: Study) -> "pd.Series[float]":
+    """Returns the epochs that each trial was to have, by row; 0 where that is not recorded."""
+    planned = study.trials["planned_epochs"]
+    return planned.fillna(planned.max()).fillna(0.0)
 
 
 def study_path(study: Study) -> str:
