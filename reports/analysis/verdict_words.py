@@ -90,7 +90,11 @@ def _baseline(study: Study) -> str:
     constant = no_better_than_constant(study)
     if constant is not None:
         claim = "not shown to be better" if constant.is_less else "no better"
-        return f"; {claim} than always saying the median"
+        unit = f", {constant.unit}" if constant.unit else ""
+        return (
+            f"; {claim} than always saying the median by mean absolute error "
+            f"({shown(constant.error)} against {shown(constant.constant)}{unit})"
+        )
     found = no_better(study)
     if found is None:
         return ""
