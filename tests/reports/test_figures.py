@@ -174,6 +174,11 @@ def test_every_curve_is_drawn(study: Study) -> None:
         "expected", module, module.Info("val_accuracy", "max", (("choice", values),), "")
     )
     assert all(f"v{i} (n = 30)" in svg for i in range(8))
+    figure, ax = plt.subplots()
+    module.draw(module.Info("val_accuracy", "max", (("choice", values),), ""), ax)
+    lines = [line for each in figure.axes for line in each.get_lines()]
+    plt.close(figure)
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(lines) == 8
 
 
 def ticks(ruler: Any) -> list[str]:
