@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.formatting import format_number as shown
@@ -120,14 +119,15 @@ def winner(study: Study) -> str | None:
 
 
 def winner_of(
-    record: dict[str, Any], finalists: Sequence[dict[str, Any]], ranked: Iterable[str]
+    record: dict[str, Any], finalists: Sequence[dict[str, Any]], ranked: Iterable[tuple[Any, str]]
 ) -> str | None:
     """Returns the `winner` of a study by its record and its finalists.
 
     Args:
         record: The content of `study.json`.
         finalists: They, as recorded.
-        ranked: Ids of trials in the order in which finalists are chosen, one a network.
+        ranked: Rank and id of one trial a network; finalists are those of the first ranks. Which of
+            equal ones were chosen depends on more than the record has.
     """
     sessions = dicts(record.get("sessions"))
     if sessions and "ended" not in sessions[-1]:
@@ -137,17 +137,21 @@ def winner_of(
         return None
     asked = as_number(dig(record, "config", "confirm"))
     count = int(min(len(finalists), asked)) if asked >= 1 else len(finalists)
-    is_current = {str(f["trial_id"]) for f in finalists}.issuperset(islice(ranked, count))
-    return str(first["trial_id"]) if is_current else None
+    names = {str(finalist["trial_id"]) for finalist in finalists}
+    due = sorted((rank, trial_id not in names) for rank, trial_id in ranked)[:count]
+    return None if any(is_other for _, is_other in due) else str(first["trial_id"])
 
 
-def _as_finalists(study: Study) -> Iterator[str]:
-    """Yields one trial a network, in the order in which finalists are chosen."""
+def _as_finalists(study: Study) -> Iterator[tuple[Any, str]]:
+    """Yields rank and id of one trial a network, as finalists are chosen."""
     from reports.analysis.study_front import study_front  # `list` reads folders without pandas
 
-    front = study_front(study)
+    front, sign = study_front(study), -1 if study.direction == "max" else 1
     trials = study.ranked if front is None else front.trials.iloc[front.front.ranked()]
-    yield from trials.drop_duplicates([*study.hyperparameters] or ["trial_id"])["trial_id"].map(str)
+    distinct = trials.drop_duplicates([*study.hyperparameters] or ["trial_id"])
+    found = zip(distinct["trial_id"], distinct["score"], strict=True)
+    for place, (name, value) in enumerate(found):
+        yield (study.handicaps.get(name, 0), sign * value) if front is None else place, str(name)
 
 
 def replacement(study: Study, trial_id: str) -> str:

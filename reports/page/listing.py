@@ -143,9 +143,10 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     trials = read_compact(folder, problems, found)
     scores = {i: s for i, s in map(_score, sorted(trials, key=_order)) if not math.isnan(s)}
     last, sign = handicaps(trials, record), -1 if direction == "max" else 1
-    # The first of equals is first, as in frames.
-    ranked = sorted(scores, key=lambda i: (last.get(i, 0), sign * scores[i]))
-    chosen = winner_of(record, finalists, _one_a_network(ranked, trials))
+    ranks = {i: (last.get(i, 0), sign * value) for i, value in scores.items()}
+    ranked = sorted(ranks, key=lambda i: ranks[i])  # the first of equals is first, as in frames
+    distinct = ((ranks[i], i) for i in _one_a_network(ranked, trials))
+    chosen = winner_of(record, finalists, distinct)
     if chosen not in scores:
         chosen = next(iter(ranked), "")
     starts = [as_number(result.get("started")) for _, _, result in trials]

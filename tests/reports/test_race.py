@@ -134,6 +134,17 @@ def test_another_trial_of_a_finalists_network_is_no_further_finalist(raced: Path
     assert quick.trial == full_summary(raced).trial == won
 
 
+def test_an_equal_of_the_last_finalist_does_not_count_as_added(raced: Path) -> None:
+    study = load_study(raced)
+    edited(raced / "study.json", config=study.record["config"] | {"confirm": 0})
+    won, equal = (str(study.completed.iloc[i]["trial_id"]) for i in (2, 5))
+    scored(raced, equal, float(study.completed.iloc[2]["score"]))
+    edited(raced / f"trial_{equal}" / "result.json", started=1.0)  # so it is before the finalist
+    quick = quick_summary(raced, read_record(raced), scan(raced))
+    assert quick is not None
+    assert quick.trial == full_summary(raced).trial == won
+
+
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
