@@ -130,7 +130,7 @@ def costs_of_arms(comparison: Comparison) -> Costed | None:
         {cost: np.array([costs[cost] for costs in each], dtype=float) for cost in COSTS},
         study,
         "test accuracy" if tested else words(study.objective),
-        groups if tested and any(pair.spread is not None for pair in comparison.pairs) else (),
+        groups if tested and all(pair.spread is not None for pair in comparison.pairs) else (),
         places,
         "max" if tested else study.direction,
     )

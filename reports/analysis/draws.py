@@ -16,6 +16,7 @@ from reports.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
+UNKNOWN = "unknown method"
 _METHOD = re.compile(r"--method (\w+)")
 _GRID_POINTS = 10  # values of a range without steps in Keras Tuner's grid
 # State that every oracle of Keras Tuner keeps; one that keeps more is no random search.
@@ -32,13 +33,30 @@ class Draws:
 
     Args:
         trial_ids: Their ids. Promoted trials are not among them: their networks were drawn before.
-        method: The method that proposed the others, or `unknown method`.
+        method: The method that proposed the others, or `UNKNOWN`.
         whole: Whether the method uses no results at all.
     """
 
     trial_ids: frozenset[str]
     method: str
     whole: bool
+
+    @property
+    def is_whole_grid(self) -> bool:
+        """Whether a grid was run to its end: there are no other points."""
+        return self.whole and self.method == "grid"
+
+
+def proposed(what: str, method: str) -> str:
+    """Says what proposed trials that were not drawn at random.
+
+    Args:
+        what: The trials, such as `most networks`.
+        method: As in `Draws`.
+    """
+    if method == UNKNOWN:
+        return f"how {what} were proposed is not recorded"
+    return f"{what} were proposed by {method}"
 
 
 def independent(study: Study) -> Draws:
@@ -148,7 +166,7 @@ def _plain(study: Study) -> tuple[str, int | None]:
         return "bayesian", _plain_startup(study, state)
     if state and set(state) <= _PLAIN_STATE and _beyond_grid(study):
         return "random", None
-    return "unknown method", 0
+    return UNKNOWN, 0
 
 
 def _plain_startup(study: Study, state: dict[str, Any]) -> int:

@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.analysis.draws import independent
+from experiments.record.formatting import plural
+from reports.analysis.draws import Draws, independent
+from reports.study.fidelity import FEWER
 from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
+SHORT = ("stopped", "fewer")  # statuses of networks whose scores are not those of a whole training
 _COLUMNS = ("trial_id", "number", "trial_ids", "status", "score", "total_epochs", "drawn")
 
 
@@ -59,13 +62,14 @@ def networks(study: Study) -> pd.DataFrame:
     """Returns one row a network, in order of the start of its first trial.
 
     Columns: `trial_id` and `number` of its last trial, `trial_ids` (all, in order), `status`
-    (`completed`: it ended by itself; `stopped`; `failed`; `running`), `score` (the best of its
-    trials'), `total_epochs`, `drawn` (independently of results), and one a hyperparameter.
+    (`completed`: it ended by itself; `stopped`; `fewer`: it ended by itself, but was to have fewer
+    epochs than others; `failed`; `running`), `score` (the best of its trials'), `total_epochs`,
+    `drawn` (independently of results), and one a hyperparameter.
     """
     trials = study.trials.set_index("trial_id", drop=False)
     if not trials.index.is_unique:
         trials = trials[~trials.index.duplicated()]
-    drawn, most = independent(study).trial_ids, trials["planned_epochs"].max()
+    draws, most = independent(study), trials["planned_epochs"].max()
     records = trials.to_dict("index")
     rows = []
     for chain in _chains(trials):
@@ -76,10 +80,10 @@ def networks(study: Study) -> pd.DataFrame:
             links[-1]
             | {
                 "trial_ids": tuple(chain),
-                "status": _status(links[-1], most),
+                "status": _status(study, draws, links[-1], most),
                 "score": best(known, default=math.nan),
                 "total_epochs": max(link["total_epochs"] for link in links),
-                "drawn": chain[0] in drawn,
+                "drawn": chain[0] in draws.trial_ids,
             }
         )
     found = pd.DataFrame(rows, columns=[*_COLUMNS, *study.hyperparameters])
@@ -92,22 +96,27 @@ def networks(study: Study) -> pd.DataFrame:
 def population(study: Study) -> Population:
     """Returns the networks of a study with scores that can be compared, best first."""
     found = networks(study)
-    if not (found["status"] == "stopped").any():
+    if not found["status"].isin(SHORT).any():
         return Population(finished(study), None)
     scored = _after_common_epoch(study, found) or _of_first_rounds(study, found)
     if scored is None:
         problem = (
-            "Some networks were stopped early, and their scores by epoch are not recorded: "
-            "those that are left are no sample of what was tried."
+            "Some networks had fewer epochs than others, and their scores by epoch are not "
+            "recorded: those that are left are no sample of what was tried."
         )
         return Population(finished(study)[:0], None, problem)
     frame, epoch = scored
     return Population(_best_first(study, frame[frame["score"].notna()]), epoch)
 
 
-def num_stopped(study: Study) -> int:
-    """Returns the number of networks that were stopped before their last epoch."""
-    return int((networks(study)["status"] == "stopped").sum())
+def cut_short(study: Study) -> str:
+    """Counts the networks that had fewer epochs than others, as a clause; empty without any."""
+    counts = networks(study)["status"].value_counts()
+    stopped, fewer = (int(counts.get(status, 0)) for status in SHORT)
+    were = "was" if stopped == 1 else "were"
+    said = [f"{plural(stopped, 'network')} {were} stopped early"] if stopped else []
+    said += [f"{plural(fewer, 'network')} had fewer epochs"] if fewer else []
+    return " and ".join(said)
 
 
 def finished(study: Study) -> pd.DataFrame:
@@ -146,12 +155,12 @@ def _chains(trials: pd.DataFrame) -> list[list[str]]:
     return chains
 
 
-def _status(last: Mapping[Hashable, Any], most: float) -> str:
-    if last["status"] == "pruned" or (
-        last["status"] == "completed" and last["planned_epochs"] < most
-    ):
-        return "stopped"
-    return str(last["status"])
+def _status(study: Study, draws: Draws, last: Mapping[Hashable, Any], most: float) -> str:
+    if last["status"] == "completed" and last["planned_epochs"] < most:
+        # Of Hyperband, it was not promoted; else the limit was raised since.
+        is_earlier = draws.method != "hyperband" or study.handicaps.get(last["trial_id"]) == FEWER
+        return "fewer" if is_earlier else "stopped"
+    return "stopped" if last["status"] == "pruned" else str(last["status"])
 
 
 def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame, int] | None:
@@ -161,7 +170,7 @@ def _after_common_epoch(study: Study, found: pd.DataFrame) -> tuple[pd.DataFrame
     """
     curves = best_so_far(study, list(found["trial_ids"]))
     known = np.array([bool(np.isfinite(curve).any()) for curve in curves])
-    stopped = (found["status"] == "stopped").to_numpy()
+    stopped = found["status"].isin(SHORT).to_numpy()
     if not known[stopped].all():
         return None
     lengths = np.array([len(curve) for curve in curves])

@@ -1,12 +1,12 @@
 """How finalists were ranked by the record: by mean or in a race; which one won, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.formatting import format_number as shown
 from experiments.record.formatting import plural, score, words
-from experiments.record.reading import as_dict, as_number, clean, dicts
+from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -112,19 +112,59 @@ def was_chosen(study: Study) -> bool:
 def winner(study: Study) -> str | None:
     """Returns the finalist that trainings chose: the first by mean, or the winner of a race.
 
-    `None` where they chose nothing (one finalist, or several objectives without a race), or if
-    trials were added since.
+    `None` where they chose nothing (one finalist, or several objectives without a race). Likewise
+    if trials were added since, or measured again, so that others would be finalists now.
     """
-    return winner_of(study.record, study.finalists)
+    return winner_of(study.record, study.finalists, _as_finalists(study))
 
 
-def winner_of(record: dict[str, Any], finalists: Sequence[dict[str, Any]]) -> str | None:
-    """Returns the `winner` of a study by its record and its finalists alone."""
+def winner_of(
+    record: dict[str, Any], finalists: Sequence[dict[str, Any]], ranked: Iterable[tuple[Any, str]]
+) -> str | None:
+    """Returns the `winner` of a study by its record and its finalists.
+
+    Args:
+        record: The content of `study.json`.
+        finalists: They, as recorded.
+        ranked: Rank and id of one trial a network; finalists are those of the first ranks. Which of
+            equal ones were chosen depends on more than the record has.
+    """
     sessions = dicts(record.get("sessions"))
     if sessions and "ended" not in sessions[-1]:
         return None
     first = next(iter(finalists), {})
-    return str(first["trial_id"]) if first and ranking_runs(first) else None
+    if not first or not ranking_runs(first):
+        return None
+    asked = as_number(dig(record, "config", "confirm"))
+    count = int(min(len(finalists), asked)) if asked >= 1 else len(finalists)
+    names = {str(finalist["trial_id"]) for finalist in finalists}
+    due = sorted((rank, trial_id not in names) for rank, trial_id in ranked)[:count]
+    return None if any(is_other for _, is_other in due) else str(first["trial_id"])
+
+
+def _as_finalists(study: Study) -> Iterator[tuple[Any, str]]:
+    """Yields rank and id of one trial a network, as finalists are chosen."""
+    from reports.analysis.study_front import study_front  # `list` reads folders without pandas
+
+    front, sign = study_front(study), -1 if study.direction == "max" else 1
+    trials = study.ranked if front is None else front.trials.iloc[front.front.ranked()]
+    distinct = trials.drop_duplicates([*study.hyperparameters] or ["trial_id"])
+    found = zip(distinct["trial_id"], distinct["score"], strict=True)
+    for place, (name, value) in enumerate(found):
+        yield (study.handicaps.get(name, 0), sign * value) if front is None else place, str(name)
+
+
+def replacement(study: Study, trial_id: str) -> str:
+    """Returns the contender that a race put in a trial's place; the trial itself if none."""
+    races = {str(f["trial_id"]): as_dict(f.get("race")) for f in study.finalists}
+    dropped_by = {
+        name: str(race.get("against"))
+        for name, race in races.items()
+        if race.get("outcome") == "dropped"
+    }
+    while trial_id in dropped_by:
+        trial_id = dropped_by.pop(trial_id)  # a damaged record may lead around in circles
+    return trial_id
 
 
 def race_sentence(study: Study) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import named, text
+from experiments.record.formatting import named, plural, text
 from experiments.record.layout import DEFAULT
 from experiments.record.predictions import Targets
 from experiments.record.reading import as_number, clean, dig
@@ -24,6 +24,8 @@ from reports.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+COSTS = ("trainable_parameters", "frozen_parameters", "flops", "latency_ms")
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ class Verdict:
         tests: One `(trial_id, Estimate)` a finalist, in the order of the search.
         test_metric: The metric of `tests`: the objective's own, where it was recorded on test.
         test_size: Rows of the test split; `None` where nothing was tested.
-        gain: Over the space's default; `None` where the default was not trained.
-        trainable_parameters: Of the exported model, or of the trial where none was exported.
+        gain: Over the space's default; `None` where there is none, see `why_no_gain`.
+        trainable_parameters: Of the trial; of the exported model, where that is the trial's.
         frozen_parameters: Likewise.
         flops: Floating-point operations of one row.
         latency_ms: Median milliseconds of one row, alone.
-        model_bytes: Size of the exported file.
+        model_bytes: Size of the exported file; NaN where that is another trial's.
         num_completed: Trials with a score.
         num_failed: Trials that failed.
         num_pruned: Trials that were stopped as hopeless.
@@ -90,6 +92,9 @@ def verdict(study: Study) -> Verdict:
     tested = [finalist for finalist in study.finalists if finalist["runs"]]
     metric = metric_on_test(study)
     model = study.files.model
+    is_other = best is not None and str(best["trial_id"]) != exported_trial(study)
+    other = best if is_other else None  # than the exported one
+    costs = {n: cost_of_exported(study, n) if other is None else float(other[n]) for n in COSTS}
     return Verdict(
         trial_id=None if best is None else str(best["trial_id"]),
         score=math.nan if best is None else float(best["score"]),
@@ -99,11 +104,8 @@ def verdict(study: Study) -> Verdict:
         test_metric=metric,
         test_size=int(tested[0]["runs"][0]["test_size"]) if tested else None,
         gain=_gain(study, best, tested[0] if tested else None),
-        trainable_parameters=_known(study, best, "trainable_parameters"),
-        frozen_parameters=_known(study, best, "frozen_parameters"),
-        flops=_known(study, best, "flops"),
-        latency_ms=_known(study, best, "latency_ms"),
-        model_bytes=float(model.stat().st_size) if model.is_file() else math.nan,
+        **costs,
+        model_bytes=float(model.stat().st_size) if other is None and model.is_file() else math.nan,
         num_completed=len(completed),
         num_failed=len(study.failed),
         num_pruned=len(study.pruned),
@@ -166,33 +168,40 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     return estimate(scores, size, metric, is_correct)
 
 
-def _known(study: Study, best: Any, name: str) -> float:
-    if best is not None and (_is_objective(study, name) or not _is_exported(study, best)):
-        return float(best[name])
+def exported_finalist(study: Study) -> dict[str, Any] | None:
+    """Returns the finalist of which a training was exported, if there is one."""
+    return next((f for f in study.finalists if f.get("exported_run") is not None), None)
+
+
+def exported_trial(study: Study) -> str | None:
+    """Returns the trial whose network was exported; the recommended one if no finalist was."""
+    finalist = exported_finalist(study) or next(iter(study.finalists), None)
+    if finalist is not None:
+        return str(finalist["trial_id"])
+    return recommended(study) if len(study.objectives) < 2 else None
+
+
+def cost_of_exported(study: Study, name: str) -> float:
+    """Returns a cost of the exported model; an objective as the search knew it."""
+    own = study.trials.loc[study.trials["trial_id"] == exported_trial(study), name]
     value = as_number(dig(study.model, name))
-    if math.isfinite(value) or best is None:
-        return value
-    return float(best[name])
-
-
-def _is_objective(study: Study, name: str) -> bool:
-    return name in {objective.name for objective in study.objectives[1:]}
-
-
-def _is_exported(study: Study, best: Any) -> bool:
-    """Whether the exported model, of the first finalist, is the recommended trial's."""
-    return (len(study.objectives) < 2 and not study.finalists) or [best["trial_id"]] == [
-        finalist["trial_id"] for finalist in study.finalists[:1]
-    ]
+    is_objective = name in {objective.name for objective in study.objectives[1:]}
+    if len(own) and (is_objective or not math.isfinite(value)):
+        return float(own.iloc[0])
+    return value
 
 
 def _gain(study: Study, best: Any, winner: dict[str, Any] | None) -> Gain | None:
     tested = _gain_on_test(study, best)
     if winner is not None and tested is not None:
         return tested
-    row = default_trial(study)
-    if row is None or best is None:
+    if best is None:
         return None
+    done, asked = _of_default(study, study.completed), _asked(study)
+    done = done[asked[done.index] == asked[best.name]]
+    if done.empty:
+        return None
+    row = done.iloc[0]
     sign = 1 if study.direction == "max" else -1
     gap_value = sign * float(best["score"] - row["score"])
     count = max(1, min(len(best["scores"]), len(row["scores"])))
@@ -218,15 +227,31 @@ def _gain_on_test(study: Study, best: Any) -> Gain | None:
     return Gain(comparison.pairs[0].difference, "test", default.mean if default else math.nan)
 
 
-def default_trial(study: Study) -> "pd.Series[Any] | None":
-    """Returns the completed trial whose every hyperparameter has its default, or `None`."""
+def why_no_gain(study: Study, trial_id: str | None) -> str:
+    """Says why the gain of a trial over the space's default is not known."""
+    done = _of_default(study, study.completed)
+    best = study.completed[study.completed["trial_id"] == trial_id]
+    if len(done) and len(best):
+        own, other = (int(_asked(study)[rows.index[0]]) for rows in (done, best))
+        return f"the default was to have {plural(own, 'epoch')}, the best trial {other:,}"
+    tried = _of_default(study, study.trials)["status"]
+    did = {"failed": "failed", "pruned": "was stopped early", "running": "has not ended"}
+    return f"the default {did.get(next(iter(tried), ''), 'was not trained')}"
+
+
+def _of_default(study: Study, trials: "pd.DataFrame") -> "pd.DataFrame":
+    """Returns those of `trials` whose every hyperparameter has its default."""
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
-    if not known:
-        return None
-    alike = study.completed
+    alike = trials if known else trials[:0]
     for name, hp in known.items():  # each leaves fewer trials to check
         alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
-    return None if alike.empty else alike.iloc[0]
+    return alike
+
+
+def _asked(study: Study) -> "pd.Series[float]":
+    """Returns the epochs that each trial was to have, by row; 0 where that is not recorded."""
+    planned = study.trials["planned_epochs"]
+    return planned.fillna(planned.max()).fillna(0.0)
 
 
 def study_path(study: Study) -> str:

@@ -11,10 +11,10 @@ from reports.analysis.facts import NO, PARTLY, checklist
 from reports.analysis.front_words import front_sentence
 from reports.analysis.numbers import no_better_than_constant
 from reports.analysis.plain_advice import either_way
-from reports.analysis.race import contenders, winner
+from reports.analysis.race import contenders, replacement, winner
 from reports.analysis.study_front import study_front
 from reports.analysis.task import can_compare, noun_of
-from reports.analysis.verdict import Verdict, winner_on_test
+from reports.analysis.verdict import Verdict, why_no_gain, winner_on_test
 from reports.statistics.estimates import Estimate
 from reports.study.metrics import is_proportion, name_on_test
 from reports.study.study import Study
@@ -48,12 +48,8 @@ def verdict_sentence(study: Study, answer: Verdict) -> str:
             f"{text}; it was not confirmed on test, so expect a {_worse(study)} one "
             f"there{_baseline(study)}."
         )
-    # With several objectives, the knee may have changed: trials were added, or measured again.
     tested, test = answer.tests[0]
-    which = "" if tested == answer.trial_id else f"trial {tested} was confirmed instead: "
-    if _replaces_knee(study, tested):
-        which = f"in the race of the finalists trial {tested} did better than it at no more cost: "
-        which += "train that one; "
+    which = _instead(study, answer, tested)
     again = f"trained again from scratch with {plural(test.count, 'seed')}"
     return (
         f"{text}; {which}{again}, it reaches {article(f'test {words(answer.test_metric)}')} of "
@@ -70,19 +66,35 @@ def _num_ahead(study: Study, answer: Verdict) -> int:
     return int((gains > 0).sum())
 
 
-def _replaces_knee(study: Study, tested: str) -> bool:
-    """Whether a race of several objectives has replaced the knee by another network."""
+def _instead(study: Study, answer: Verdict, tested: str) -> str:
+    """Says that another trial was confirmed than the search recommends; empty if none was.
+
+    Trials were added, or measured again; or a race of several objectives replaced the knee.
+    """
     front = study_front(study)
-    if front is None or front.recommended is None or winner(study) != tested:
-        return False
-    return str(front.trials.iloc[front.recommended]["trial_id"]) != tested
+    named = answer.trial_id
+    if front is not None and front.recommended is not None:
+        named = str(front.trials.iloc[front.recommended]["trial_id"])
+    if named is None or tested == named:
+        return ""
+    if front is None or winner(study) != tested:
+        return f"trial {tested} was confirmed instead: "
+    if replacement(study, named) == tested:
+        did = f"in the race of the finalists trial {tested} did better than it at no more cost"
+    else:  # its training failed
+        did = f"the race of the finalists left trial {tested} instead"
+    return f"{did}: train that one; "
 
 
 def _baseline(study: Study) -> str:
     constant = no_better_than_constant(study)
     if constant is not None:
         claim = "not shown to be better" if constant.is_less else "no better"
-        return f"; {claim} than always saying the median"
+        unit = f", {constant.unit}" if constant.unit else ""
+        return (
+            f"; {claim} than always saying the median by mean absolute error "
+            f"({shown(constant.error)} against {shown(constant.constant)}{unit})"
+        )
     found = no_better(study)
     if found is None:
         return ""
@@ -157,8 +169,9 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     """Returns the tile of the test score: a proportion as per cent, any other as a score."""
     if not answer.tests:
         return (words(study.objective), shown(answer.score), "not confirmed on test")
-    test, metric = answer.tests[0][1], answer.test_metric
-    seeds = plural(test.count, "seed")
+    (tested, test), metric = answer.tests[0], answer.test_metric
+    other = "" if tested == answer.trial_id else f", of trial {tested}"
+    seeds = plural(test.count, "seed") + other
     is_share = is_proportion(metric) and 0 <= test.mean <= 1
     low, mean, high = (
         f"{value:.2%}" if is_share else shown(value) for value in (test.low, test.mean, test.high)
@@ -174,7 +187,8 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
         how = ": experiments compare STUDY --default --seeds 5"
-        return label, "unknown", f"the default was not trained{how if can_compare(study) else ''}"
+        why = why_no_gain(study, answer.trial_id)
+        return label, "unknown", f"{why}{how if can_compare(study) else ''}"
     gap, split = answer.gain.estimate, answer.gain.split
     # On test the two are compared by accuracy, whatever ranked the trials.
     metric = "accuracy" if split == "test" else name_on_test(study.objective)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.record.formatting import text
-from reports.analysis.networks import networks, population
+from reports.analysis.networks import SHORT, networks, population
 from reports.figures import _style as style
 from reports.study.study import Study
 
@@ -24,6 +24,7 @@ class Group:
         drawn: Which of them were drawn independently of results.
         tried: Networks that were tried, including those that failed or still run.
         stopped: Networks that were stopped early.
+        fewer: Networks that were to have fewer epochs than others.
     """
 
     value: str
@@ -32,6 +33,7 @@ class Group:
     drawn: tuple[bool, ...]
     tried: int
     stopped: int
+    fewer: int = 0
 
     @property
     def drawn_scores(self) -> tuple[float, ...]:
@@ -68,7 +70,7 @@ def _groups(
             tuple(int(n) for n in rows["number"]),
             tuple(bool(d) for d in rows["drawn"]),
             len(own),
-            int((own["status"] == "stopped").sum()),
+            *(int((own["status"] == status).sum()) for status in SHORT),
         )
 
 

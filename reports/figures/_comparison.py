@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import between, listed, plural, score, shortened, words
 from experiments.record.front import find_front
+from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
 from reports.analysis.networks import population
@@ -104,11 +105,10 @@ def expected_curves(comparison: Comparison) -> Curves | str:
     left_out = []
     epoch = population(comparison.arms[0].study).epoch
     for position, arm in enumerate(comparison.arms):
-        compared = population(arm.study)
-        own = compared.drawn["trial_ids"].map(set(arm.trials["trial_id"]).issuperset)
-        scores = compared.drawn["score"][own.astype(bool)].to_numpy(dtype=float)
+        compared = [population(part.study) for part in arm.searches or (arm,)]
+        scores = np.concatenate([_drawn_scores(part) for part in arm.searches or (arm,)])
         curve = expected_performance(scores, arm.study.direction)
-        if compared.problem or compared.epoch != epoch:
+        if any(part.problem or part.epoch != epoch for part in compared):
             left_out.append(f"{arm.name} (networks stopped at other epochs)")
         elif curve is None:
             left_out.append(f"{arm.name} ({len(scores)} drawn independently of results)")
@@ -129,6 +129,13 @@ def expected_curves(comparison: Comparison) -> Curves | str:
         population(study).after,
         tuple(left_out),
     )
+
+
+def _drawn_scores(arm: Arm) -> _Floats:
+    """Returns the scores of an arm's networks of one study that were drawn independently."""
+    drawn = population(arm.study).drawn
+    own = drawn["trial_ids"].map(set(arm.trials["trial_id"]).issuperset)
+    return drawn["score"][own.astype(bool)].to_numpy(dtype=float)
 
 
 def expected_curves_finding(info: Curves) -> str:

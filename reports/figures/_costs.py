@@ -13,9 +13,6 @@ from reports.figures import _style as style
 
 COLORS = (*style.PALETTE, style.RED, style.GREY)
 _COLUMNS = 2
-# Colours alone do not tell networks apart for everybody. As many markers as colours would repeat
-# both at once.
-_MARKERS = "os^vPXp"
 
 
 def costs_height(info: Costed) -> float:
@@ -54,7 +51,7 @@ def _panel(info: Costed, cost: str, ax: Axes) -> None:
         if not math.isfinite(costs[row]):
             continue
         color = COLORS[info.positions[row] % len(COLORS)]
-        marker, half = _MARKERS[info.positions[row] % len(_MARKERS)], None
+        marker, half = style.MARKERS[info.positions[row] % len(style.MARKERS)], None
         if estimate.has_interval:
             half = [[max(estimate.mean - estimate.low, 0)], [max(estimate.high - estimate.mean, 0)]]
         ax.errorbar(

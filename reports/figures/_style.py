@@ -27,6 +27,9 @@ INK, SOFT, EDGE, GRID, PAPER = "#1c2430", "#5b6675", "#b6bec8", "#e4e8ed", "#fdf
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"
 GREY = "#949aa3"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, "#ca9161", "#56b4e9")  # seaborn's colorblind, no red
+# Colours alone do not tell curves apart for everybody. As many markers as colours would repeat both
+# at once.
+MARKERS = "os^vPXp"
 MANY = 600  # points; as many or more are drawn as pixels
 
 _RC = {

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import are, listed, plural, score, shortened, words
 from experiments.record.methods import METHODS
+from reports.analysis.draws import proposed
 from reports.analysis.networks import population
 from reports.analysis.shared import axes_in, draws_of
 from reports.analysis.task import can_compare
@@ -65,8 +66,7 @@ def info(study: Study) -> Info | str:
         return "No choice of architecture was varied."
     compared = population(study)
     if compared.problem:
-        stopped = _all_stopped(tuple(found))
-        return f"{compared.problem} {stopped}".strip()
+        return f"{compared.problem} {_all_short(tuple(found))}".strip()
     tests = _tests(study, [name for name, _ in found])
     nearest = min((t for t in tests if math.isfinite(t.p)), key=_nearness, default=None)
     return Info(
@@ -101,7 +101,7 @@ def _how_to_test(study: Study, name: str) -> str:
 
 def finding(info: Info) -> str:
     """Names the choice that separates most, tested and corrected for the number of choices."""
-    parts = [_tested(info), _not_drawn(info), _all_stopped(info.choices)]
+    parts = [_tested(info), _not_drawn(info), _all_short(info.choices)]
     return " ".join(part for part in parts if part)
 
 
@@ -167,22 +167,25 @@ def _not_drawn(info: Info) -> str:
     learns = info.method not in METHODS or METHODS[info.method].learns
     if info.num_drawn and others < info.num_drawn and not learns:
         return ""  # given initial points
+    what = f"the other {others:,} of {plural(info.num_compared, 'network')}"
+    said = proposed(what, info.method)
     return (
-        f"The other {others:,} of {plural(info.num_compared, 'network')} were proposed by "
-        f"{info.method}, where an inert choice may look as if it mattered: they are shown, not "
-        f"tested. What tests a choice: {info.how_to_test}."
+        f"{said[0].upper()}{said[1:]}, so an inert choice may look as if it mattered: they are "
+        f"shown, not tested. What tests a choice: {info.how_to_test}."
     )
 
 
-def _all_stopped(choices: tuple[tuple[str, tuple[Group, ...]], ...]) -> str:
-    """Names the values whose networks were all stopped."""
-    said = [
-        f"{words(name)} {group.value} ({group.stopped} of {group.tried})"
+def _all_short(choices: tuple[tuple[str, tuple[Group, ...]], ...]) -> str:
+    """Names the values whose networks all had fewer epochs than others."""
+    found = [
+        (words(name), group)
         for name, groups in choices
         for group in groups
-        if group.stopped and group.stopped == group.tried
+        if 0 < group.tried == group.stopped + group.fewer
     ]
-    return f"Stopped early whenever tried: {listed(said)}." if said else ""
+    said = [f"{name} {group.value} ({group.tried} of {group.tried})" for name, group in found]
+    what = "Fewer epochs" if any(group.fewer for _, group in found) else "Stopped early"
+    return f"{what} whenever tried: {listed(said)}." if said else ""
 
 
 def height(info: Info) -> float:
@@ -244,7 +247,9 @@ def _name(ax: Axes, groups: tuple[Group, ...]) -> None:
     whole = [group.value for group in groups]
     values = shortened(whole, max(4, _LETTERS // len(groups)))
     counts = [
-        f"n = {group.tried}" + (f"\nstopped {group.stopped}" if group.stopped else "")
+        f"n = {group.tried}"
+        + (f"\nstopped {group.stopped}" if group.stopped else "")
+        + (f"\nfewer epochs {group.fewer}" if group.fewer else "")
         for group in groups
     ]
     look: dict[str, Any] = {"fontsize": 7.0 if len(groups) > 3 else 8.5}

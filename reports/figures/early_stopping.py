@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import format_number, plural
-from reports.analysis.networks import num_stopped
+from reports.analysis.networks import cut_short
 from reports.figures import _style as style
 from reports.statistics.estimates import t_quantile, wilson
 from reports.study.study import Study
@@ -45,8 +45,8 @@ class Info:
 
 def info(study: Study) -> Info | str:
     """Compares the best score up to each epoch with the final one."""
-    if num_stopped(study):
-        return "Trials were stopped early: those that are left can't say what that has cost."
+    if short := cut_short(study):
+        return f"{short}: the others alone can't say what stopping early costs."
     table = _best_so_far(study)
     if table is None:
         return "The objective was not recorded epoch by epoch."

@@ -83,10 +83,11 @@ def draw(info: Info, ax: Axes) -> Axes:
     titles = style.labels([name for name, _ in info.choices])
     for panel, (_, curves), title in zip(axes, info.choices, titles, strict=False):
         values = shortened([value for value, _ in curves], 18)
-        for (_, curve), value, color in zip(curves, values, cycle(style.PALETTE), strict=False):
+        looks = zip(cycle(style.PALETTE), cycle(style.MARKERS), strict=False)
+        for (_, curve), value, (color, marker) in zip(curves, values, looks, strict=False):
             panel.fill_between(curve.trials, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             panel.plot(
-                curve.trials, curve.mean, color=color, lw=2, marker="o", ms=3,
+                curve.trials, curve.mean, color=color, lw=2, marker=marker, ms=4,
                 label=f"{value} (n = {curve.count})",
             )  # fmt: skip
         panel.set_title(title, loc="left")

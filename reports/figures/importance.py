@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import listed, part_of, plural, words
+from reports.analysis.draws import proposed
 from reports.analysis.networks import population
 from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
 from reports.figures import _style as style
@@ -121,7 +122,8 @@ def _explained(info: Info) -> str:
         f"variance{_of_ranks(info)} over the space alone"
     )
     if not info.is_sample:
-        text += f"; most networks were proposed by {info.method}, so the model rests on few others"
+        most = proposed("most networks", info.method)
+        text += f"; {most}, so the model may rest on few that were drawn at random"
     return f"{text}."
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import plural, shortened, words
-from reports.analysis.networks import finished, networks, num_stopped
+from reports.analysis.networks import SHORT, cut_short, finished, networks
 from reports.analysis.shared import by_importance
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
@@ -51,7 +51,7 @@ class Info:
     direction: str
     panels: tuple[Panel, ...]
     hidden: int
-    num_pruned: int
+    cut_short: str
     num_failed: int
 
 
@@ -67,7 +67,7 @@ def info(study: Study) -> Info | str:
         study.direction,
         tuple(panels),
         max(len(names) - _MOST, 0),
-        num_stopped(study),
+        cut_short(study),
         int((networks(study)["status"] == "failed").sum()),
     )
 
@@ -77,8 +77,8 @@ def _panel(study: Study, name: str) -> Panel:
     done, states = finished(study), networks(study)
     best, done = done.iloc[0]["number"], done[done[name].notna()]
     failed, pruned = (
-        states[(states["status"] == status) & states[name].notna()]
-        for status in ("failed", "stopped")
+        states[states["status"].isin(statuses) & states[name].notna()]
+        for statuses in (("failed",), SHORT)
     )
     column = axis(hp | {"name": name}, [*done[name], *failed[name], *pruned[name]])
     places = 10**column.values if column.is_log else column.values
@@ -122,9 +122,8 @@ def finding(info: Info) -> str:
     used = [f"{words(panel.name)} = {panel.best}" for panel in info.panels if panel.best]
     said = f"has {', '.join(used[:3])}" if used else "uses none of them"
     found = f"The best trial {said}; the orange line is the best score at each value."
-    if info.num_pruned:
-        stopped = f"{plural(info.num_pruned, 'network')} stopped early"
-        found += f" Ticks at the bottom are the values of {stopped}."
+    if info.cut_short:
+        found += f" Ticks at the bottom are the values of others: {info.cut_short}."
     if info.num_failed:
         found += f" Crosses there are those of {plural(info.num_failed, 'failed network')}."
     return found

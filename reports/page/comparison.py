@@ -139,7 +139,7 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "p": _p(pair.p),
                 "variance from": _sources(pair),
                 "to show a difference": _needed(pair),
-                "can be told apart": "yes" if pair.separable else "no",
+                "can be told apart": _apart(pair),
             }
             for pair in comparison.pairs
         ]
@@ -160,6 +160,12 @@ def _p(value: float) -> str:
     if math.isnan(value):
         return "unknown"
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _apart(pair: Pair) -> str:
+    if math.isnan(pair.p):
+        return "unknown"
+    return "yes" if pair.separable else "no"
 
 
 def _sources(pair: Pair) -> str:

@@ -1,12 +1,13 @@
 """`experiments list`: one line a study, read quickly; frames only where they decide."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from experiments.record.bookkeeping import own_values
 from experiments.record.errors import UserError
 from experiments.record.formatting import score, without_folder
 from experiments.record.reading import as_dict, as_number, clean, dig
@@ -141,10 +142,13 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
     finalists = read_finalists(folder, problems)
     trials = read_compact(folder, problems, found)
     scores = {i: s for i, s in map(_score, sorted(trials, key=_order)) if not math.isnan(s)}
-    chosen = winner_of(record, finalists) or ""
-    if chosen not in scores:  # the first of equals, as in frames
-        last, sign = handicaps(trials, record), -1 if direction == "max" else 1
-        chosen = min(scores, key=lambda i: (last.get(i, 0), sign * scores[i]), default="")
+    last, sign = handicaps(trials, record), -1 if direction == "max" else 1
+    ranks = {i: (last.get(i, 0), sign * value) for i, value in scores.items()}
+    ranked = sorted(ranks, key=lambda i: ranks[i])  # the first of equals is first, as in frames
+    distinct = ((ranks[i], i) for i in _one_a_network(ranked, trials))
+    chosen = winner_of(record, finalists, distinct)
+    if chosen not in scores:
+        chosen = next(iter(ranked), "")
     starts = [as_number(result.get("started")) for _, _, result in trials]
     return Summary(
         objectives=(clean(name),),
@@ -156,6 +160,17 @@ def quick_summary(folder: Path, record: dict[str, Any], found: Scan) -> Summary 
         test=_test(clean(name), finalists),
         started=as_number(record.get("started", min(starts, default=None))),
     )
+
+
+def _one_a_network(ranked: Sequence[str], trials: Iterable[Trial]) -> Iterator[str]:
+    """Yields the first trial of each network: a promoted one has the values of its origin."""
+    values = {t[0]: own_values(as_dict(dig(t[1], "hyperparameters", "values"))) for t in trials}
+    known = set()
+    for trial_id in ranked:
+        network = repr(sorted(values[trial_id].items()))
+        if network not in known:
+            known.add(network)
+            yield trial_id
 
 
 def _order(trial: Trial) -> tuple[float, str]:

@@ -31,7 +31,14 @@ from reports.analysis.health import OF_MODEL
 from reports.analysis.label_scores import label_scores
 from reports.analysis.numbers import numbers
 from reports.analysis.task import has_images, noun_of, output_names, task_of
-from reports.analysis.verdict import model_path, verdict
+from reports.analysis.verdict import (
+    COSTS,
+    cost_of_exported,
+    exported_finalist,
+    exported_trial,
+    model_path,
+    verdict,
+)
 from reports.analysis.verdict_words import trials_sentence, verdict_sentence
 from reports.figures import calibration
 from reports.page.card_part import MOST_ROWS, Part, Table, few_rows, markdown
@@ -110,12 +117,12 @@ def layers_sentence(study: Study) -> str:
 
 def _model(study: Study) -> Iterator[str]:
     answer, noun = verdict(study), noun_of(study)
-    finalist = next((f for f in study.finalists if f.get("exported_run") is not None), None)
+    finalist = exported_finalist(study)
     run = finalist["runs"][0] if finalist and finalist["runs"] else {}
     chosen = finalist.get("exported_run") if finalist else None
     if finalist and isinstance(chosen, int) and 0 <= chosen < len(finalist["runs"]):
         run = finalist["runs"][chosen]
-    trial = finalist["trial_id"] if finalist else answer.trial_id
+    trial = exported_trial(study) or answer.trial_id
     seed = (
         f", trained with seed {clean(str(run['seed']), 40)}" if run.get("seed") is not None else ""
     )
@@ -206,24 +213,22 @@ def _values(study: Study) -> Table:
 
 
 def _costs(study: Study) -> Iterator[str]:
-    answer = verdict(study)
-    total = answer.trainable_parameters + answer.frozen_parameters
-    if np.isfinite(total):
-        trainable = shown(answer.trainable_parameters) if answer.frozen_parameters else "all"
-        yield f"{shown(total)} parameters, {trainable} of them trainable."
-    if np.isfinite(answer.model_bytes):
-        yield f"The file has {answer.model_bytes / 1e6:.2g} MB."
+    trainable, frozen, flops, latency = (cost_of_exported(study, name) for name in COSTS)
+    if np.isfinite(trainable + frozen):
+        of_them = shown(trainable) if frozen else "all"
+        yield f"{shown(trainable + frozen)} parameters, {of_them} of them trainable."
+    yield f"The file has {study.files.model.stat().st_size / 1e6:.2g} MB."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
-    if np.isfinite(answer.flops):
-        yield f"{compact(answer.flops)} floating-point operations of one {noun}."
-    if np.isfinite(answer.latency_ms):
+    if np.isfinite(flops):
+        yield f"{compact(flops)} floating-point operations of one {noun}."
+    if np.isfinite(latency):
         where = f" on {cores} cores" if isinstance(cores, int) else ""
-        yield f"{answer.latency_ms:.2f} ms of one {noun}, alone{where} (median)."
-    row = study.trials[study.trials["trial_id"] == answer.trial_id]
+        yield f"{latency:.2f} ms of one {noun}, alone{where} (median)."
+    row = study.trials[study.trials["trial_id"] == exported_trial(study)]
     if len(row) and np.isfinite(as_number(row.iloc[0]["seconds"])):
         seconds = float(row.iloc[0]["seconds"])
         together = duration(float(study.trials["seconds"].sum()))
-        yield f"A training took {duration(seconds)}, all trials together {together}."
+        yield f"Its trial took {duration(seconds)}, all trials together {together}."
 
 
 def _limits(study: Study) -> Iterator[str]:

@@ -16,7 +16,7 @@ from reports.analysis.health import health
 from reports.analysis.health import sentence as health_sentence
 from reports.analysis.metrics_table import metrics_of_best
 from reports.analysis.race import is_of_front, race_sentence, race_table, was_chosen
-from reports.analysis.verdict import model_path, study_argument, verdict
+from reports.analysis.verdict import cost_of_exported, model_path, study_argument, verdict
 from reports.analysis.verdict_words import run_sentence, tiles, trials_sentence, verdict_sentence
 from reports.figures import figures
 from reports.figures._render import Picture, picture
@@ -147,6 +147,10 @@ def _render(
         of_front=is_of_front(study),
         chosen=was_chosen(study),
         finalists_note=finalists_note(study),
+        exported={
+            name: cost_of_exported(study, name)
+            for name in ("trainable_parameters", "frozen_parameters")
+        },
         outer_layers=[row for row in layers.to_numpy().tolist() if row[-1] == 0],
         all=tables.all_trials(study).to_dict("split"),
         numbers=dict(zip(study.trials["trial_id"], study.trials["number"], strict=True)),

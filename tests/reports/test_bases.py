@@ -25,6 +25,7 @@ from reports.analysis.costs import (
 )
 from reports.figures import bases as figure
 from reports.figures import what_bases_see
+from reports.page.comparison import pairs_table
 from tests.reports.synthetic import SPACE, Synthetic, write_study
 
 NAMES = ["Small", "Medium", "Large"]
@@ -189,6 +190,14 @@ def test_a_comparison_by_base_has_costs_of_tested_arms_with_their_groups(tmp_pat
     page = Path(said.stdout.rsplit("comparison: ")[1].strip()).read_text(encoding="utf-8")
     assert 'id="figure-arm_costs"' in page
     assert "Which would I take on a phone?" in page
+    path = folder / "artifacts" / "confirmed" / "1.json"  # no test is possible of one training
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps([records[0] | {"runs": records[0]["runs"][:1]}]))
+    single = compare(arms_by(load_study(folder), "base"))
+    costed = costs_of_arms(single)
+    assert costed is not None
+    assert "tell" not in phone_sentence(costed)
+    assert pairs_table(single)["can be told apart"].tolist() == ["unknown", "yes", "unknown"]
 
 
 def test_a_base_whose_trials_were_all_stopped_is_stood_for_by_its_longest(tmp_path: Path) -> None:

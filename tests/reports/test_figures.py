@@ -1,5 +1,6 @@
 """What figures say and show in cases that one study alone does not have."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from reports.figures._style import labels
 from reports.figures._wide import scale_scores
 from reports.statistics.expected import Expected
 from reports.statistics.space import axis
-from tests.reports.synthetic import Synthetic, write_study
+from tests.reports.synthetic import SPACE, Synthetic, write_study
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,32 @@ def test_what_trains_the_default_is_said_in_full(study: Study) -> None:
     assert gain(script) == "the default was not trained"
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"asked": {"epochs": 2}}, "the default was to have 2 epochs, the best trial 5"),
+        ({"status": "failed", "score": None, "executions": []}, "the default failed"),
+        ({"status": "pruned"}, "the default was stopped early"),
+    ],
+)
+def test_a_default_without_a_comparable_score_is_said_to_be_one(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(8, num_failed=0, num_seeds=0))
+    default = str(load_study(folder).completed["trial_id"].iloc[-1])
+    for path in folder.glob("trial_*/result.json"):
+        asked: dict[str, Any] = {"asked": {"epochs": 5}}
+        asked |= change if path.parent.name == f"trial_{default}" else {}
+        path.write_text(json.dumps(json.loads(path.read_text()) | asked))
+    path = folder / f"trial_{default}" / "trial.json"
+    state = json.loads(path.read_text())
+    state["hyperparameters"]["values"] = {hp["name"]: hp["default"] for hp in SPACE}
+    path.write_text(json.dumps(state))
+    found = load_study(folder)
+    gain = next(t for t in tiles(found, verdict_of(found)) if t[0].startswith("gain"))
+    assert gain[1:] == ("unknown", f"{words}: experiments compare STUDY --default --seeds 5")
+
+
 def test_names_of_axes_can_be_told_apart() -> None:
     names = [f"unfreeze_from_EfficientNetB{i}" for i in range(3)]
     assert len(set(labels(names, 22))) == 3
@@ -147,6 +174,11 @@ def test_every_curve_is_drawn(study: Study) -> None:
         "expected", module, module.Info("val_accuracy", "max", (("choice", values),), "")
     )
     assert all(f"v{i} (n = 30)" in svg for i in range(8))
+    figure, ax = plt.subplots()
+    module.draw(module.Info("val_accuracy", "max", (("choice", values),), ""), ax)
+    lines = [line for each in figure.axes for line in each.get_lines()]
+    plt.close(figure)
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(lines) == 8
 
 
 def ticks(ruler: Any) -> list[str]:

@@ -209,3 +209,45 @@ def test_trials_that_continue_each_other_leave_no_best_to_measure(tmp_path: Path
     assert (len(study.completed), len(scores_of(study))) == (2, 0)
     assert math.isnan(noise_of(study).images)
     assert health(study)
+
+
+def ended_by_patience(folder: Path, count: int, slope: float) -> str:
+    """Lets patience end `count` of the best eight trials; the others rise by `slope` an epoch."""
+    best = [str(i) for i in load_study(folder).completed["trial_id"]][:8]
+    rng = np.random.default_rng(0)
+    for place, trial_id in enumerate(best):
+        path = folder / f"trial_{trial_id}" / "result.json"
+        record = json.loads(path.read_text())
+        execution = record["executions"][0]
+        epochs = 8 if place < count else 20
+        curve = 0.5 + slope * np.arange(epochs) + 0.001 * rng.standard_normal(epochs)
+        execution["history"] = {"val_accuracy": curve.tolist()}
+        execution["epoch_seconds"] = [1.0] * epochs
+        path.write_text(json.dumps(record))
+    return titles(folder)
+
+
+def test_trials_that_ran_to_the_limit_are_tested_whatever_patience_ended(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(9, name="some", num_epochs=20))
+    said = ended_by_patience(folder, 4, 0.01)
+    assert "4 of the best 8 trials were still improving at their last epoch" in said
+    assert "had stopped improving" not in said
+    said = ended_by_patience(folder, 5, 0.0)
+    assert "patience ended 5 of the best 8 trials: they had stopped improving" in said
+    assert "show no gain" not in said
+    said = ended_by_patience(folder, 2, 0.0)
+    assert "6 of the best 8 trials show no gain above the noise, and patience ended 2" in said
+
+
+def test_no_gap_is_no_points_and_not_less(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(12, name="below"))
+
+    def below(record: dict) -> None:  # type: ignore[type-arg]
+        history = record["executions"][0]["history"]
+        history["accuracy"] = [value - 0.2 for value in history["val_accuracy"]]
+
+    rewrite(folder, below)
+    said = titles(folder)
+    assert "the validation losses of the best trials did not turn up, and the best of them" in said
+    assert "is no better on training images than on validation: no overfitting" in said
+    assert "points better" not in said

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments.record.formatting import duration
 from experiments.record.layout import StudyFolder
 from experiments.studies import export_model
 from reports import load_study, write_report
+from reports.analysis.verdict import verdict
+from reports.analysis.verdict_words import tiles
 from reports.page.model_card import card_text, model_card, write_card
 from tests.reports.synthetic import Synthetic, write_study
 
@@ -112,3 +115,28 @@ def test_an_exported_model_has_its_card_beside_it(
         monkeypatch.setattr(export_model, name, lambda *_, result=result: result)
     assert export_model.export_model(study, "tflite", tmp_path / "pets.tflite") == 1e-7
     assert (tmp_path / "pets_card.md").read_text() == card_text(study)
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_its_costs_are_those_of_the_exported_model(tmp_path: Path) -> None:
+    made = write_study(tmp_path, Synthetic(6, name="older", with_model=True))
+    exported, *_, leads = load_study(made).completed["trial_id"]
+    for name in ("trial.json", "result.json"):  # a trial that was added since
+        path = made / f"trial_{leads}" / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.999}))
+    path = made / f"trial_{exported}" / "result.json"
+    result = json.loads(path.read_text())
+    result["executions"] *= 3
+    path.write_text(json.dumps(result))
+    study = load_study(made)
+    assert verdict(study).trial_id == leads
+    costs = next(part for part in model_card(study) if part.title == "Costs").lines
+    assert costs[0] == "1,010 parameters, 1,000 of them trainable."
+    assert "2 M floating-point operations of one image." in costs
+    assert "3.20 ms of one image, alone on 2 cores (median)." in costs
+    seconds = float(study.trial(exported)["seconds"])
+    assert costs[-1].startswith(f"Its trial took {duration(seconds)}, ")
+    page = write_report(study).read_text()
+    assert "1,000 trainable and 10 frozen parameters" in page
+    (parameters,) = [tile for tile in tiles(study, verdict(study)) if tile[0] == "parameters"]
+    assert "file" not in parameters[2]  # it is of another network

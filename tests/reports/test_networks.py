@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import Study, load_study
-from reports.analysis.comparison.arms import arms_of_studies
+from reports.analysis.comparison.arms import arms_of_searches, arms_of_studies
 from reports.analysis.comparison.decide import compare
 from reports.analysis.draws import independent
 from reports.analysis.health import health
@@ -109,7 +109,7 @@ def test_statistics_of_a_halved_search_are_not_of_its_survivors(halved: Study) -
     assert "after epoch 2" in figures()["ablation"].finding(figures()["ablation"].info(halved))
     assert figures()["progress"].info(halved).expected is None
     responses = figures()["responses"].info(halved)
-    assert responses.num_pruned == 19
+    assert responses.cut_short == "19 networks were stopped early"
     assert all(len(p.x) + len(p.pruned) <= 23 for p in responses.panels)
     said = " | ".join(f.title for f in health(halved))
     assert "can't be said, because 19 networks were stopped early" in said
@@ -319,3 +319,63 @@ def test_a_damaged_record_does_not_claim_a_billion_epochs(tmp_path: Path) -> Non
     study = load_study(folder)
     curves = best_so_far(study, [(t,) for t in study.trials["trial_id"]])
     assert [len(curve) for curve in curves] == [3, 3, 12, 3]
+
+
+def test_trials_of_an_earlier_limit_were_not_stopped(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(24, num_epochs=EPOCHS, num_failed=0))
+    for number in range(24):
+        if is_short := number < 10:
+            _stop(folder, f"{number:02}", 3)
+        asked = {"asked": {"epochs": 3 if is_short else EPOCHS}, "status": "completed"}
+        _change(folder, f"{number:02}", "result.json", lambda r, asked=asked: r.update(asked))
+        pooling = {"pooling": "average" if is_short else "max"}
+        _change(folder, f"{number:02}", "trial.json",
+                lambda t, p=pooling: t["hyperparameters"]["values"].update(p))  # fmt: skip
+    study = load_study(folder)
+    assert population(study).epoch == 3
+    assert "because 10 networks had fewer epochs" in " | ".join(f.title for f in health(study))
+    said = {name: figures()[name].info(study) for name in ("responses", "architecture")}
+    texts = [figures()[name].finding(found) for name, found in said.items()]
+    texts.append(figures()["early_stopping"].info(study))
+    assert "values of others: 10 networks had fewer epochs." in texts[0]
+    assert "Fewer epochs whenever tried: pooling average (10 of 10)" in texts[1]
+    assert "10 networks had fewer epochs: " in texts[2]
+    figure = Figure()
+    axes = figures()["architecture"].draw(said["architecture"], figure.subplots()).figure.axes
+    texts += [label.get_text() for ax in axes for label in ax.get_xticklabels()]
+    assert "average\nn = 10\nfewer epochs 10" in texts
+    assert not any("topped" in text for text in texts)
+
+
+def test_a_method_that_is_not_recorded_is_not_said_to_have_learned(tmp_path: Path) -> None:
+    study = _plain(tmp_path / "own", {"greedy": 1}, _values(12))
+    assert "can't be said, because how trials were proposed is not recorded" in (
+        " | ".join(f.title for f in health(study))
+    )
+    texts = []
+    for name in ("architecture", "importance"):
+        found = figures()[name].info(study)
+        found = replace(found, fit=0.9) if name == "importance" else found
+        texts.append(figures()[name].finding(found))
+    assert "How the other 12 of 12 networks were proposed is not recorded" in texts[0]
+    assert "how most networks were proposed is not recorded" in texts[1]
+    assert not any("unknown method" in text for text in texts)
+
+
+def test_what_made_no_difference_after_few_epochs_is_not_held(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(200, num_epochs=4, num_failed=0, name="early"))
+    for number in range(100):
+        _stop(folder, f"{number:03}", 2)
+    (finding,) = unimportant(load_study(folder))
+    assert "made next to no difference after epoch 2 (alone" in finding.title
+    assert (finding.advice, finding.fix) == ("", {})
+
+
+def test_an_arm_of_several_searches_has_the_draws_of_all(tmp_path: Path) -> None:
+    studies = [
+        load_study(write_study(tmp_path, Synthetic(20, num_failed=0, seed=seed, name=f"of{seed}")))
+        for seed in range(4)
+    ]
+    curves = expected_curves(compare(arms_of_searches({"a": studies[:2], "b": studies[2:]})))
+    assert not isinstance(curves, str), curves
+    assert [curve.count for curve in curves.curves] == [40, 40]

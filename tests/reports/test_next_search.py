@@ -79,3 +79,14 @@ def test_f1_is_advised_where_it_would_be_reported(tmp_path: Path) -> None:
             assert "compile the model with" in advice(study, title)
     asked = {"objective": "val_f1_score"}
     assert found == [[asked], [{}], [asked]]
+
+
+def test_a_grid_that_was_tried_to_its_end_has_no_more_trials(tmp_path: Path) -> None:
+    grid = {"method": "grid", "max_trials": 99}
+    study = study_of(tmp_path, Synthetic(4, num_failed=0), grid)
+    seen = [f for f in health(study) if "all combinations of the grid were tried" in f.title]
+    assert [f.title for f in seen] == [
+        "all combinations of the grid were tried (4 networks): there are no others"
+    ]
+    assert not any("drawn at random" in f.title for f in health(study))
+    assert not any("max_trials" in f.change for f in health(study))

@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from experiments.record.trial_index import scan
 from reports import load_study, write_report
 from reports.analysis.race import contenders, race_sentence, race_table, winner
+from reports.analysis.study_front import study_front
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
+from reports.page.listing import full_summary, quick_summary
 from reports.page.terminal import study_text
+from reports.study.load import read_record
 from tests.reports.synthetic import Synthetic, write_study
 
 
@@ -90,3 +94,95 @@ def test_a_damaged_race_costs_itself_alone(raced: Path, race: Any) -> None:
     path.write_text(json.dumps(records))
     page = write_report(load_study(raced)).read_text()
     assert "can't be made of this record" not in page
+
+
+def edited(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def scored(folder: Path, trial_id: str, value: float) -> None:
+    """Gives a trial another score, as if it had been added after the finalists were chosen."""
+    for name in ("trial.json", "result.json"):
+        edited(folder / f"trial_{trial_id}" / name, score=value)
+
+
+@pytest.mark.parametrize("confirm", [0, 3])  # `resume --confirm 0`; a deadline that was missed
+def test_finalists_that_new_trials_were_not_among_recommend_none(raced: Path, confirm: int) -> None:
+    study = load_study(raced)
+    won, late = study.finalists[0]["trial_id"], str(study.completed.iloc[5]["trial_id"])
+    edited(raced / "study.json", config=study.record["config"] | {"confirm": confirm})
+    assert verdict(load_study(raced)).trial_id == won
+    scored(raced, late, 0.99)
+    study = load_study(raced)
+    said = verdict_sentence(study, verdict(study))
+    assert f"Train the network of trial {late}, the best of 8 completed trials" in said
+    assert f"trial {won} was confirmed instead" in said
+    quick = quick_summary(raced, read_record(raced), scan(raced))
+    assert quick is not None
+    assert quick.trial == full_summary(raced).trial == late
+
+
+def test_another_trial_of_a_finalists_network_is_no_further_finalist(raced: Path) -> None:
+    study = load_study(raced)
+    edited(raced / "study.json", config=study.record["config"] | {"confirm": 0})
+    won, first, again = (str(study.completed.iloc[i]["trial_id"]) for i in (2, 0, 5))
+    state = json.loads((raced / f"trial_{first}" / "trial.json").read_text())
+    edited(raced / f"trial_{again}" / "trial.json", hyperparameters=state["hyperparameters"])
+    scored(raced, again, float(study.completed.iloc[0]["score"]))
+    quick = quick_summary(raced, read_record(raced), scan(raced))
+    assert quick is not None
+    assert quick.trial == full_summary(raced).trial == won
+
+
+def test_an_equal_of_the_last_finalist_does_not_count_as_added(raced: Path) -> None:
+    study = load_study(raced)
+    edited(raced / "study.json", config=study.record["config"] | {"confirm": 0})
+    won, equal = (str(study.completed.iloc[i]["trial_id"]) for i in (2, 5))
+    scored(raced, equal, float(study.completed.iloc[2]["score"]))
+    edited(raced / f"trial_{equal}" / "result.json", started=1.0)  # so it is before the finalist
+    quick = quick_summary(raced, read_record(raced), scan(raced))
+    assert quick is not None
+    assert quick.trial == full_summary(raced).trial == won
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ({"outcome": "dropped"}, "in the race of the finalists trial {} did better than it at no "
+         "more cost: train that one"),
+        ({"outcome": "failed"}, "the race of the finalists left trial {} instead: train that one"),
+        (None, "trial {} was confirmed instead"),  # trials were added, or measured again
+    ],
+)  # fmt: skip
+def test_a_knee_is_replaced_only_by_what_raced_against_it(
+    outcome: dict[str, Any] | None, words: str, tmp_path: Path
+) -> None:
+    plan = Synthetic(40, further=(("params", "min"), ("flops", "min")))
+    folder = write_study(tmp_path, plan)
+    front = study_front(load_study(folder))
+    assert front is not None
+    knee, other, third = (
+        str(front.trials.iloc[place]["trial_id"]) for place in front.front.ranked()[:3]
+    )
+    facts = {"budget": 9, "spent": 9, "rounds": 3, "ended_by": "front", "mean": 0.9}
+    places: dict[str, Any] = {
+        other: {"outcome": "left", "standing": "cheapest"},
+        third: {"outcome": "left", "standing": "worth"},
+    }
+    if outcome is not None:
+        against = {"against": other} if outcome["outcome"] == "dropped" else {}
+        places[knee] = outcome | against | {"round": 3}
+    records = [
+        {"trial_id": name, "runs": runs(0.9, 0.9) if name == other else [], "exported_run": None,
+         "ranking": [{"seed": 1, "score": 0.9}], "race": facts | place}
+        for name, place in places.items()
+    ]  # fmt: skip
+    (folder / "artifacts" / "finalists.json").write_text(json.dumps(records))
+    config = load_study(folder).record["config"]
+    edited(folder / "study.json", config=config | {"confirm": 3})
+    study = load_study(folder)
+    answer = verdict(study)
+    said = verdict_sentence(study, answer)
+    assert f"Train the network of trial {knee}, the front's knee" in said
+    assert words.format(other) in said
+    assert answer.trial_id == (knee if outcome is None else other)

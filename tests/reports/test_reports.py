@@ -127,7 +127,7 @@ def test_trials_stopped_early_are_shown(synthetic: Study) -> None:
     module, figure = figures()["responses"], Figure()
     info = module.info(pruned)
     module.draw(info, figure.subplots())
-    assert "4 networks stopped early" in module.finding(info)
+    assert "4 networks were stopped early" in module.finding(info)
     rate = next(panel for panel in info.panels if panel.name == "learning_rate")
     assert list(rate.pruned) == pytest.approx(list(trials.loc[stopped, "learning_rate"]))
     low, high = figure.axes[1].get_ylim()  # ticks at the bottom leave the scale as it is

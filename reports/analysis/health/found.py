@@ -9,9 +9,10 @@ import numpy.typing as npt
 from experiments.record.formatting import listed, plural, score, text, words
 from experiments.record.notes import DOUBT, GOOD
 from experiments.record.reading import as_number, dicts, dig
+from reports.analysis.draws import UNKNOWN, proposed
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.health.recorded import option
-from reports.analysis.networks import networks, num_stopped, population
+from reports.analysis.networks import cut_short, networks, population
 from reports.analysis.plain_advice import advised
 from reports.analysis.shared import axes_in, drawn_scores, draws_of, scores_of
 from reports.analysis.task import noun_of
@@ -40,6 +41,11 @@ def too_few(study: Study) -> Iterator[Finding]:
     is found in at least 80 % of searches of 15 to 150 trials. It can't be decided below three
     trials per hyperparameter, or where no noise is known.
     """
+    if draws_of(study).is_whole_grid:
+        tried = plural(len(networks(study)), "network")
+        title = f"all combinations of the grid were tried ({tried}): there are no others"
+        yield Finding(GOOD, title, "to find better, search wider ranges or more values")
+        return
     if drawn_scores(study) is None:  # no sample of the space, so nothing is known of half of it
         yield from _unknown(study)
         return
@@ -72,14 +78,11 @@ def too_few(study: Study) -> Iterator[Finding]:
 
 def _unknown(study: Study) -> Iterator[Finding]:
     """Says why the benefit of more trials is unknown."""
-    tried, varied, stopped = len(networks(study)), len(study.searched), num_stopped(study)
+    tried, varied, method = len(networks(study)), len(study.searched), draws_of(study).method
     if not varied or not tried:
         return
-    why = (
-        f"{plural(stopped, 'network')} were stopped early"
-        if stopped
-        else f"trials were proposed by {draws_of(study).method}, not drawn at random"
-    )
+    at_random = "" if method == UNKNOWN else ", not drawn at random"
+    why = cut_short(study) or f"{proposed('trials', method)}{at_random}"
     if tried < _A_FEW * varied:
         title = f"{plural(tried, 'network')} are few for {plural(varied, 'hyperparameter')}"
         yield _more(study, title, tried, varied)
@@ -216,20 +219,29 @@ def unimportant(study: Study) -> Iterator[Finding]:
 
     A test of equivalence: one that explains a tenth of the differences in score is named in at most
     5 %. One without effect is named in at least 80 %. This takes 95 trials for a choice of two, 115
-    for a number; with fewer, none is named.
+    for a number; with fewer, none is named. Where networks are compared before their end, it is not
+    advised to hold any.
     """
     if study.completed.empty:
         return
-    best, drawn = study.ranked.iloc[0], population(study).drawn
+    best, found = study.ranked.iloc[0], population(study)
+    drawn = found.drawn
     scores = drawn["score"].to_numpy(dtype=float)
     axes = axes_in(study, drawn, study.searched) if len(drawn) else []
     idle = [a.name for a in axes if explains_little(a, scores)]
     held = {n: best[n] for n in idle if text(best[n])}
-    if held:
-        yield Finding(
-            GOOD,
-            f"{plural(len(held), 'hyperparameter')} made next to no difference (alone each "
-            f"explains less than {SHARE:.0%}): {listed([words(n) for n in held])}",
-            "hold them at the best trial's values, so that trials go to what matters",
-            fix={study.hyperparameters[n]["name"]: v for n, v in held.items()},
-        )
+    if not held:
+        return
+    title = (
+        f"{plural(len(held), 'hyperparameter')} made next to no difference{found.after} (alone "
+        f"each explains less than {SHARE:.0%}): {listed([words(n) for n in held])}"
+    )
+    if found.epoch is not None:  # what matters in the end may not matter yet
+        yield Finding(GOOD, title)
+        return
+    yield Finding(
+        GOOD,
+        title,
+        "hold them at the best trial's values, so that trials go to what matters",
+        fix={study.hyperparameters[n]["name"]: v for n, v in held.items()},
+    )

@@ -29,7 +29,8 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     It applies Student's t test to the slopes of their last quarter of epochs (three at least). On
     curves that are flat at the end it reports in at most 5 %. Six trials that gain as much per
     epoch as epochs scatter are found in at least 80 %. Below three trials or epochs nothing is
-    reported; that trials had stopped improving is reported from six trials on.
+    reported. That trials had stopped improving is reported of six or more, if six or more were
+    tested, or if patience ended half of them.
     """
     limit = _limit(study)
     sign = 1.0 if study.direction == "max" else -1.0
@@ -38,20 +39,22 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     if found is None:
         return
     is_rising, gain, window = found
-    what = plural(len(curves), "trial")
+    tested, what = len(_to_limit(curves, limit)), plural(len(curves), "trial")
+    ended = len(curves) - tested
+    of = f"{tested} of the best {what}" if ended else f"the best {what}"
     if not is_rising:
-        if len(curves) >= _SHOWS:
-            yield Finding(
-                GOOD,
-                f"the last {window} epochs of the best {what} show no gain above the noise: they "
-                "had stopped improving",
-            )
+        flat = f"the last {window} epochs of {of} show no gain above the noise"
+        seen = [flat] if tested >= _SHOWS else []
+        if ended and (seen or 2 * ended >= len(curves)):
+            seen.append(f"patience ended {ended} of the best {what}")
+        if seen and len(curves) >= _SHOWS:
+            yield Finding(GOOD, f"{', and '.join(seen)}: they had stopped improving")
         return
     change = {} if math.isnan(limit) else {"max_epochs": int(limit * 2)}
     option = f": --max-epochs {int(limit * 2)}" if change and study.takes_options else ""
     yield Finding(
         DOUBT,
-        f"the best {what} were still improving at their last epoch, by {score(gain)} an epoch over "
+        f"{of} were still improving at their last epoch, by {score(gain)} an epoch over "
         f"the last {window} on average",
         f"train longer{option}",
         change,
@@ -92,21 +95,24 @@ def still_improving(curves: Sequence[_Array], limit: float) -> tuple[bool, float
     Args:
         curves: Of the best trials, larger is better.
         limit: Most epochs of a trial; NaN where unknown. Trials that patience ended before it are
-            left out: they had stopped improving.
+            not tested: they had stopped improving.
 
     Returns:
         `None` where it can't be said.
     """
     if len(curves) < _LEAST:
         return None
-    full = [c for c in curves if math.isnan(limit) or len(c) >= limit]
+    full = _to_limit(curves, limit)
     window = max(3, math.ceil(min(map(len, full or curves)) / 4))
-    if 2 * len(full) <= len(curves):
-        return False, 0.0, window
     if len(full) < _LEAST or min(map(len, full)) < 3:
-        return None
+        return (False, 0.0, window) if 2 * len(full) <= len(curves) else None
     gains = slopes([c[-window:] for c in full])
     return mean_above_zero_p(gains) <= LEVEL, float(gains.mean()), window
+
+
+def _to_limit(curves: Sequence[_Array], limit: float) -> list[_Array]:
+    """Returns the curves of the trials that patience did not end."""
+    return [c for c in curves if math.isnan(limit) or len(c) >= limit]
 
 
 def overfitting(study: Study) -> Iterator[Finding]:
@@ -126,10 +132,11 @@ def overfitting(study: Study) -> Iterator[Finding]:
     if turned is True or (gap is not None and gap[0] > GAP):
         yield _overfits(turned is True, gap, has_images(study))
     elif turned is False and gap is not None and gap[1] < GAP:
+        better = "no" if gap[1] <= 0 else f"at most {100 * gap[1]:.1f} points"
         yield Finding(
             GOOD,
-            "the best trial does not overfit: its validation loss did not turn up, and on "
-            f"training {noun_of(study)}s it is at most {100 * gap[1]:.1f} points better",
+            "the validation losses of the best trials did not turn up, and the best of them is "
+            f"{better} better on training {noun_of(study)}s than on validation: no overfitting",
         )
     elif turned is False and gap is None:
         yield Finding(GOOD, "the validation losses of the best trials did not turn up")
