@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 HIDDEN = "***"
-_OF_USER = re.compile(r"(://[^\s:/@]*):[^\s/]*@")
-_OF_QUERY = re.compile(r"([?&](?:password|passwd|pwd|sslpassword)=)[^\s&#]*", re.IGNORECASE)
+# To the first `@`, as SQLAlchemy reads it, whatever is before it; and to a later one, unless that
+# is of a query or fragment, for a password that has such itself. Better too much than too little.
+_OF_USER = re.compile(r"(://[^\s:/]*):[^\s@]*@(?:(?:[^\s/@]*|[^\s?#@]*)@)*")
+_OF_QUERY = re.compile(
+    r"((?:[?&;]|%3B)(?:password|passwd|pwd|sslpassword)(?:=|%3D))(?:(?!%3B)[^\s&#])*", re.IGNORECASE
+)
 
 
 def hidden(text: str) -> str:
