@@ -28,7 +28,7 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
         place: Base folder of relative paths; the current folder if `None`.
     """
     found = {
-        name: _absolute(options[name], place)
+        name: argument.absolute(options[name], place)
         for name in _FOLDERS
         if isinstance(options.get(name), str | os.PathLike) and options[name]
     }
@@ -190,10 +190,6 @@ def check_code(dataset: str, folder: Path) -> None:
             "code of a study folder is not run unless it is named; name it with --dataset "
             f"{'file:' + str(path)!r}"
         )
-
-
-def _absolute(path: str | os.PathLike[str], place: Path | None) -> str:
-    return os.path.abspath(Path(place or ".") / Path(path).expanduser())
 
 
 def _place(options: Mapping[str, Any], folder: Path) -> Path | None:

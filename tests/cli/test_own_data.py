@@ -70,6 +70,10 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         (("--dataset", f"npz:{tmp_path / 'no.npz'}"), "No such file"),
         (("--dataset", "npz:"), "unknown dataset 'npz:'"),
         (("--dataset", f"file:{path}"), "fails: "),
+        (("--dataset", "folder:~no-user"), "/~no-user'"),
+        (("--dataset", "folder:~no-user?labels=~nor-this"), "/~no-user'"),
+        (("--dataset", "npz:~no-user.npz"), "/~no-user.npz' can't be read (No such file"),
+        (("--dataset", "file:~no-user.py"), "/~no-user.py' can't be read (No such file"),
     ):  # fmt: skip
         found = search(tmp_path, *options)
         assert found.exit_code == 2

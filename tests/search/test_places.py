@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from experiments import SearchConfig, UserError
+from experiments.cli.main import main
+from experiments.config import load_toml
 from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
@@ -64,6 +67,27 @@ def test_folders_are_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert config.dataset == f"folder:{tmp_path}/pets"
     assert (config.data_dir, config.cache_dir) == (f"{tmp_path}/tfds", str(Path.home() / "cache"))
     assert whole_config(SearchConfig("mnist_cnn", "digits")) == SearchConfig("mnist_cnn", "digits")
+
+
+def test_a_tilde_is_the_home_wherever_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    home, where = tmp_path / "home", "--runs-dir=~/runs"
+    folder = write_study(home / "runs", Synthetic(num_trials=1, num_failed=0, name="study"))
+    (tmp_path / "a.toml").write_text("".join(f'{n}_dir = "~/{n}"\n' for n in ("runs", "data")))
+    config = SearchConfig("mnist_cnn", **load_toml("a.toml"), cache_dir="~/cache")
+    folders = (config.runs_dir, config.data_dir, config.cache_dir)
+    assert folders == tuple(str(home / name) for name in ("runs", "data", "cache"))
+    assert find_study("study", "~/runs") == find_study("~/runs/study") == folder
+    run = CliRunner().invoke
+    assert "study" in run(main, ["list", where]).output
+    assert run(main, ["show", "study", where]).exit_code == 0
+    assert str(home / "cache") in run(main, ["cache", "--cache-dir=~/cache"]).output
+    taken = run(main, ["search", "mnist_cnn", "--config", "a.toml", "--name", "study"])
+    assert "study 'study' exists already" in taken.stderr
+    assert not (tmp_path / "~").exists()
 
 
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(

@@ -14,6 +14,7 @@ from experiments.data.sources.arrays import dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.record.errors import UserError
 from experiments.record.formatting import listed
+from experiments.record.layout import expanded
 
 _DEFAULT = "load"
 _MODULE = "experiments_own_data"  # the name that the file is imported by
@@ -33,7 +34,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
             takes.
     """
     place, wanted = split_function(argument)
-    path = Path(place).expanduser()
+    path = expanded(place)
     source = _source(name, path)
     with _running(name, path, source) as module:
         function = _function(name, path, module, wanted)
