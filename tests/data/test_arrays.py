@@ -268,6 +268,34 @@ def test_a_function_of_an_own_file_gives_arrays(
     assert str(tmp_path) not in sys.path
 
 
+CACHED = "import functools\n{name} = functools.cache({name})\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "end", "said"),
+    [
+        ("load", CACHED.format(name="load"), "", "load"),
+        ("make", CACHED.format(name="make"), "", "make"),
+        ("make", "from json import load\n", "", "make"),
+        ("make", "class load:\n    def __init__(self, path):\n        pass\n", "", "make"),
+        ("make", "class Helper:\n    pass\n", "", "make"),
+        ("_make", "from beside import load\ndef two():\n    pass\n", "", "load"),
+        ("make", "import functools\nown = functools.partial(make)\n", ":own", "own"),
+    ],
+)
+def test_whatever_can_be_called_gives_arrays(
+    tmp_path: Path, name: str, more: str, end: str, said: str
+) -> None:
+    path = own(tmp_path, name, more=more)
+    with (tmp_path / "beside.py").open("a") as file:
+        file.write(
+            "\ndef load():\n    from experiments_own_data import _make\n    return _make()\n"
+        )
+    data = prepared(tmp_path, f"file:{path}{end}")
+    assert sum(data.counts.values()) == 40
+    assert data.notes[0].startswith(f"arrays made by {said}() of my_data.py, source ")
+
+
 def test_the_source_is_told_apart_and_the_arrays_decide(tmp_path: Path) -> None:
     first = prepared(tmp_path, f"file:{own(tmp_path)}")
     second = prepared(tmp_path, f"file:{own(tmp_path, more='# more')}")
