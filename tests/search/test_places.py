@@ -132,6 +132,26 @@ def test_images_that_have_moved_can_be_named(study: Path, tmp_path: Path) -> Non
         changed_config(record, study, {"dataset": "mnist"})
 
 
+def test_a_study_is_opened_without_the_images_that_it_skipped(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets, cache = images(tmp_path / "pets"), str(tmp_path / "cache")
+    record = config_of(study, dataset="folder:pets", space="mnist_cnn")
+    config = changed_config(record, study, {"cache_dir": cache})
+    broken = pets / "cat" / "0.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no image")
+    data = prepare_data(config, {}, _Silent())
+    record["dataset"] |= {"fingerprint": data.fingerprint, "skipped": list(data.skipped)}
+    (study / "study.json").write_text(json.dumps(record))
+    broken.write_bytes(whole)
+    opened = open_study(load_study(study), None, cache)
+    assert opened.data.fingerprint == data.fingerprint
+    (pets / "cat" / "1.png").unlink()
+    with pytest.raises(UserError, match="is not what study 'study' saw"):
+        open_study(load_study(study), None, cache)
+
+
 def test_moved_images_are_taken_if_they_are_the_same(study: Path, tmp_path: Path) -> None:
     pets = images(tmp_path / "pets")
     record = config_of(study, dataset="folder:pets", space="mnist_cnn")
