@@ -192,6 +192,7 @@ def test_a_file_of_another_trial_is_set_aside(tmp_path: Path) -> None:
         ("sqlite:///C:/data/me@home:x@y.db", "sqlite:///C:/data/me@home:x@y.db"),
         ("sqlite:////data/optuna.db", "sqlite:////data/optuna.db"),
         ("ray://10.0.0.1:10001", "ray://10.0.0.1:10001"),
+        pytest.param("://a:" * 100_000, "://a:" * 100_000, id="hostile"),
         ("study", "study"),
     ],
 )  # fmt: skip
