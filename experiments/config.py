@@ -217,8 +217,8 @@ class SearchConfig:
             raise UserError(f"space should be a text; got {self.space!r}")
         for name, known in OPTIONS.items():
             value = getattr(self, name)
-            if known.kind == Kind.FOLDER and isinstance(value, os.PathLike):
-                object.__setattr__(self, name, value := os.fspath(value))
+            if known.kind == Kind.FOLDER and isinstance(value, str | os.PathLike):
+                object.__setattr__(self, name, value := os.path.expanduser(value))
             known.check(name, value)
 
     def _check_objectives(self) -> None:

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from experiments.record.errors import UserError
+from experiments.record.layout import expanded
 
 GROUP = "keras_tuner_experiments.spaces"  # of entry points
 WAYS = "a file FILE.py[:NAME] or an installed package.module:NAME"
@@ -65,7 +66,7 @@ def find_reference(space: str) -> SpaceReference | None:
                 f"{space}: {name!r} is no name of a function or class; write "
                 f"{Path(found['path']).name}:NAME, or leave the colon out"
             )
-        return SpaceReference(path=Path(found["path"]).expanduser(), name=name)
+        return SpaceReference(path=expanded(found["path"]), name=name)
     if found := _MODULE.fullmatch(space):
         return SpaceReference(module=found["module"], name=found["name"])
     from search_spaces import names

@@ -1,5 +1,6 @@
 """The options of a search on the command line, and their conversion to `SearchConfig` fields."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,12 @@ _OF_THE_PLACE = ("dataset", "runs_dir")  # data and studies may be elsewhere now
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
 runs_dir_option = click.option(
-    "--runs-dir", default="runs", type=click.Path(), show_default=True, help="folder of studies"
+    "--runs-dir",
+    default="runs",
+    type=click.Path(),
+    show_default=True,
+    help="folder of studies",
+    callback=lambda ctx, param, value: os.path.expanduser(value),
 )
 
 

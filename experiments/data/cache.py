@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from experiments.data.cache_use import GONE, INFO, OWN_NAME, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import are
+from experiments.record.layout import expanded
 
 KINDS = ("datasets", "features", "folders", "arrays")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -33,7 +34,7 @@ def cache_folder(cache_dir: str | None) -> Path:
     if cache_dir == "":
         raise UserError("--cache-dir is empty: name a folder, or leave the option away")
     if cache_dir is not None:
-        return Path(cache_dir)
+        return expanded(cache_dir)
     try:
         return platformdirs.user_cache_path("keras-tuner-experiments")
     except (RuntimeError, KeyError):

@@ -8,8 +8,8 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from experiments.data.sources.base import IMAGES_ALONE, Inputs, Progress, RawDat
 from experiments.data.sources.given import hold_given
 from experiments.data.sources.pixels import on_white
 from experiments.data.sources.registry import resolve
+from experiments.data.sources.scan import named
 from experiments.data.splits import Indices, as_recorded, fingerprint, notes_of, roles_of
 from experiments.record.errors import UserError
 from experiments.record.files import sync
@@ -67,6 +68,7 @@ class Recipe:
         split_seed: Seed of the subset and the splits.
         recorded: Fingerprint that a study has recorded.
         wanted: What the space takes of arrays.
+        skipped: What that study recorded as unusable.
     """
 
     data_dir: str | None = None
@@ -74,6 +76,7 @@ class Recipe:
     split_seed: int = 0
     recorded: str | None = None
     wanted: Wanted = IMAGES_ALONE
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,7 @@ def prepare(
     progress: Progress | None = None,
     recorded: str | None = None,
     wanted: Wanted = IMAGES_ALONE,
+    skipped: tuple[str, ...] = (),
 ) -> PreparedData:
     """Brings a dataset to a space's shape, or finds it done in the cache.
 
@@ -235,6 +239,7 @@ def prepare(
         progress: Receives the number of images done.
         recorded: The fingerprint of the splits that a study was begun with.
         wanted: What the space takes of arrays.
+        skipped: What that study recorded as unusable: it goes on without, if that is usable now.
 
     Returns:
         The dataset; while it lives, arrays that were given are not pruned.
@@ -242,10 +247,20 @@ def prepare(
     Raises:
         UserError: The dataset can't be had, or is too small to be split.
     """
-    raw = resolve(name, data_dir, cache_dir, progress, wanted)
+
+    def found(left_out: Set[str]) -> tuple[RawDataset, Indices, str]:
+        raw = resolve(name, data_dir, cache_dir, progress, wanted, left_out)
+        raw, indices = as_recorded(raw, sample, split_seed, recorded)
+        return raw, indices, fingerprint(raw, indices)
+
+    raw, indices, name_of_splits = found(frozenset())
+    usable_now = named(set(skipped) - set(raw.skipped))
+    if name_of_splits != recorded and usable_now:
+        with suppress(UserError):
+            without = found(usable_now)
+            if without[-1] == recorded:
+                raw, indices, name_of_splits = without
     shape = shape_for(raw.channels) if raw.inputs == Inputs.IMAGES else raw.shape
-    raw, indices = as_recorded(raw, sample, split_seed, recorded)
-    name_of_splits = fingerprint(raw, indices)
     folder = _entry(cache_dir, name_of_splits, shape)
     counts = {split: len(chosen) for split, (_, chosen) in indices.items()}
     touch(folder)
@@ -263,7 +278,7 @@ def prepare(
         counts=counts,
         fingerprint=name_of_splits,
         skipped=raw.skipped,
-        recipe=Recipe(data_dir, sample, split_seed, recorded, wanted),
+        recipe=Recipe(data_dir, sample, split_seed, recorded, wanted, skipped),
         roles=roles_of(raw, indices),
         notes=(*raw.notes, *notes_of(raw, indices)),
         health=_health(folder),

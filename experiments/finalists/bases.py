@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from experiments.data.prepare import PreparedData
 from experiments.finalists.artifacts import example_image, first_and_last
+from experiments.process.numerics import cpu_model
 from experiments.record.bases import base_label
 from experiments.record.fidelity import is_left_behind
 from experiments.record.files import write_arrays
 from experiments.record.layout import StudyFolder
-from experiments.record.measured import keep_measured
+from experiments.record.measured import keep_measured, timed_trials
 from experiments.record.reading import as_dict, read_arrays, read_dict
 from experiments.training.costs import flops, latency
 
@@ -80,7 +81,7 @@ def write_bases(
         if maps is not None:
             seen[label] = maps
     if costs:
-        keep_measured(study, costs)
+        keep_measured(study, costs, cpu_model())
     if len(seen) > 1:
         write_arrays(study.arrays("bases"), **_arrays(seen, ids, image))
 
@@ -91,7 +92,9 @@ def _is_there(study: StudyFolder, ids: Mapping[str, str], with_latency: bool) ->
         *ids.values()
     ]:
         return False
-    return not with_latency or {*ids.values()} <= {*as_dict(read_dict(study.latency).get("trials"))}
+    return not with_latency or {*ids.values()} <= timed_trials(
+        as_dict(read_dict(study.latency).get("trials"))
+    )
 
 
 def _arrays(

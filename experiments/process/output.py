@@ -42,9 +42,13 @@ def printable(text: str, *, one_line: bool = False) -> str:
 def echo(text: object = "", *, err: bool = False) -> None:
     """Prints `text` safely, in characters that the output can show."""
     stream = sys.stderr if err else sys.stdout
+    click.echo(_encodable(printable(str(text)), stream), err=err)
+
+
+def _encodable(text: str, stream: Any) -> str:
+    """Returns `text` with what the stream's encoding lacks shown as `\\u2026`."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    shown = printable(str(text)).encode(encoding, "backslashreplace").decode(encoding)
-    click.echo(shown, err=err)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say(line: str) -> None:
@@ -77,7 +81,7 @@ def _let_go(stream: Any) -> None:
 
 
 class Enduring:
-    """A stream that discards text once its terminal is closed.
+    """A stream that takes any character, and discards text once its terminal is closed.
 
     Args:
         stream: The stream to write to.
@@ -89,7 +93,7 @@ class Enduring:
     def write(self, text: str) -> int:
         """Writes `text`, unless the terminal is closed."""
         with self._going_on():
-            self._stream.write(text)
+            self._stream.write(_encodable(text, self._stream))
         return len(text)
 
     def flush(self) -> None:

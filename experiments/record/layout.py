@@ -1,5 +1,6 @@
 """Where each file of a study is: its folder is a Keras Tuner project with what the suite adds."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ LOCK_FILES = (".lock", ".holder.json")
 STATE, RESULT, RECORD = "trial.json", "result.json", "study.json"
 CHECKPOINT, SNAPSHOTS = "checkpoint.weights.h5", "snapshot-*.npz"
 _ORACLE = "oracle.json"
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Returns a path with the user's home for `~`; a `~name` that is no user's stays what it is."""
+    return Path(os.path.expanduser(path))
 
 
 def was_pruned(status: str, message: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
-from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, studies_in
+from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, expanded, studies_in
 from experiments.record.passwords import all_hidden
 from experiments.record.reading import clean, dicts, dig, read_json
 from experiments.record.schema import check_record
@@ -151,7 +151,8 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     Raises:
         UserError: There is none.
     """
-    named, path = Path(runs_dir) / study, Path(study)
+    runs_dir, path = expanded(runs_dir), expanded(study)
+    named = runs_dir / study
     # `.` and `..` are relative to the current folder, yet the folder has a name.
     for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
         if folder.is_dir():

@@ -44,7 +44,7 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import NO_END, plural
-from experiments.record.layout import TrialFolder
+from experiments.record.layout import TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
@@ -170,7 +170,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         for name in [name for name, new in self._entries.items() if not new]:
             if hyperparameters is None:
                 raise UserError(f"{name}=False needs the space: give it as hyperparameters")
-        folder = Path(directory or ".") / (project_name or "untitled_project")
+        folder = expanded(directory or ".") / (project_name or "untitled_project")
         check_folder(folder, overwrite)
         given = objective if isinstance(objective, list | tuple) else [objective]
         drawn = self._seed_of_oracle or int.from_bytes(os.urandom(3), "big")

@@ -182,5 +182,5 @@ def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> 
     data = kept(config.dataset, recorded, cache_folder(config.cache_dir))
     if data is not None and is_path(config.dataset) and not is_code(config.dataset):
         shape: Any = data.shape
-        data = prepared(config, lambda _: shape, display, data.fingerprint, data.wanted)
+        data = prepared(config, lambda _: shape, display, recorded, data.wanted)
     return data if data is not None and data.fingerprint == recorded["fingerprint"] else None

@@ -15,6 +15,7 @@ from experiments.data.sources.given import keep_given
 from experiments.display.base import Display
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
+from experiments.record.reading import dig
 from experiments.space_reference import find_reference, whole_space
 
 _FOLDERS = ("data_dir", "cache_dir")
@@ -28,7 +29,7 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
         place: Base folder of relative paths; the current folder if `None`.
     """
     found = {
-        name: _absolute(options[name], place)
+        name: argument.absolute(options[name], place)
         for name in _FOLDERS
         if isinstance(options.get(name), str | os.PathLike) and options[name]
     }
@@ -148,7 +149,7 @@ def prepared(
     config: SearchConfig,
     shape_for: Callable[[int], tuple[int, int, int]],
     display: Display,
-    fingerprint: str | None,
+    recorded: Mapping[str, Any] | None,
     wanted: Wanted = IMAGES_ALONE,
 ) -> PreparedData:
     """Prepares the dataset of a search, or finds it in the cache; see `prepare`.
@@ -157,9 +158,11 @@ def prepared(
         config: The search.
         shape_for: From the dataset's channels to the `(height, width, channels)` needed.
         display: Shows how it goes.
-        fingerprint: Of the splits that a study recorded, which may be of earlier rules.
+        recorded: What `study.json` holds under `dataset`, which may be of earlier rules; `None` for
+            a new study.
         wanted: What the space takes of arrays.
     """
+    skipped = dig(recorded, "skipped")
     return prepare(
         config.dataset,
         shape_for,
@@ -168,8 +171,9 @@ def prepared(
         sample=config.sample,
         split_seed=config.split_seed,
         progress=display.preparing,
-        recorded=fingerprint,
+        recorded=dig(recorded, "fingerprint"),
         wanted=wanted,
+        skipped=tuple(map(str, skipped)) if isinstance(skipped, list) else (),
     )
 
 
@@ -190,10 +194,6 @@ def check_code(dataset: str, folder: Path) -> None:
             "code of a study folder is not run unless it is named; name it with --dataset "
             f"{'file:' + str(path)!r}"
         )
-
-
-def _absolute(path: str | os.PathLike[str], place: Path | None) -> str:
-    return os.path.abspath(Path(place or ".") / Path(path).expanduser())
 
 
 def _place(options: Mapping[str, Any], folder: Path) -> Path | None:

@@ -174,7 +174,6 @@ def prepare_search(
     parse_method_settings(config)
     reference, source = find_reference(config.space), own_text(config.space)
     cls = class_of(config.space, source)
-    fingerprint = None if record is None else record["dataset"].get("fingerprint")
     hyperparameters = None if record is None else record["space"]
     is_open = _takes_arrays(config, source)  # arrays decide what the model is built for
     if not is_open:
@@ -185,7 +184,8 @@ def prepare_search(
             check_on_steps(explore(early), config.fix)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
-    data = prepare_data(config, settings, display, fingerprint)
+    recorded = None if record is None else record["dataset"]
+    data = prepare_data(config, settings, display, recorded)
     hypermodel = make_space(config.space, data, settings, source)
     if "image_size" in settings and data.inputs == Inputs.ARRAYS:
         raise UserError("--set image_size is of images, and this model takes rows: leave it out")
@@ -271,7 +271,10 @@ def _check_objectives(config: SearchConfig, reported: tuple[str, ...]) -> None:
 
 
 def prepare_data(
-    config: SearchConfig, settings: dict[str, Any], display: Display, recorded: str | None = None
+    config: SearchConfig,
+    settings: dict[str, Any],
+    display: Display,
+    recorded: Mapping[str, Any] | None = None,
 ) -> PreparedData:
     """Prepares the dataset of `config`, or finds it in the cache.
 
@@ -279,7 +282,7 @@ def prepare_data(
         config: The search.
         settings: Of the space.
         display: Shows how it goes.
-        recorded: The fingerprint that a study recorded, which may be of earlier rules.
+        recorded: What `study.json` holds under `dataset`; `None` for a new study.
     """
     cls = class_of(config.space)
     wanted = IMAGES_ALONE

@@ -78,8 +78,9 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
     if config.pruner not in (None, then["pruner"]):
         raise _other(study, "pruner", then["pruner"], config.pruner)
     sources = all_hidden(list(config.sources))
-    if sources and sources != list(then["sources"]):
-        earlier = listed(list(then["sources"])) or "none"
+    before = all_hidden(list(then["sources"]))  # earlier versions did not hide every password
+    if sources and sources != before:
+        earlier = listed(before) or "none"
         raise _other(study, "warm_start", earlier, listed(sources))
     if seed_given and config.seed != then["seed"]:
         raise _other(study, "seed", then["seed"], config.seed)

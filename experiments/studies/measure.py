@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.hyperparameters.space import class_of
+from experiments.process.numerics import cpu_model
 from experiments.record.measured import keep_measured
 from experiments.studies.reopen import Opened
 from experiments.training.costs import flops, latency
@@ -42,4 +43,4 @@ def measure(
                 f"trial {trial_id}: {measured.median:.2f} ms ({measured.low:.2f} to "
                 f"{measured.high:.2f}){operations}"
             )
-    return keep_measured(opened.study.files, found)
+    return keep_measured(opened.study.files, found, cpu_model())

@@ -15,7 +15,7 @@ from experiments.data.sources.pixels import UnusableImageError, decode
 from experiments.data.sources.walk import iterate_files, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
-from experiments.record.layout import StudyFolder
+from experiments.record.layout import StudyFolder, expanded
 from experiments.record.model_metadata import ModelMetadata, is_image_shape
 from experiments.record.predictions import Targets
 from experiments.studies.best_model import best_file, best_metadata, load_best
@@ -93,7 +93,7 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
         UserError: There is no such thing, the study has no exported model, or it classifies no
             images.
     """
-    path = Path(named).expanduser()
+    path = expanded(named)
     is_study = StudyFolder(Path(runs_dir) / named).record.is_file()
     kind = None if is_study else kind_of(path)
     if kind is not None:

@@ -189,8 +189,9 @@ def open_study(
         config = SearchConfig(**options)
     except TypeError as error:
         raise UserError(f"study {study.name!r} is damaged: its config lacks {error}") from None
-    wanted = dig(study.record, "dataset", "fingerprint")
-    data = prepare_data(config, parse_settings(config), PatientDisplay(), wanted)
+    dataset_then = as_dict(study.record.get("dataset"))
+    wanted = dataset_then.get("fingerprint")
+    data = prepare_data(config, parse_settings(config), PatientDisplay(), dataset_then)
     if wanted != data.fingerprint:
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.durations import trial_seconds
+from experiments.record.measured import timed_trials
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, scalar
 from experiments.record.trial_index import Trial, status_of
 
@@ -45,7 +46,7 @@ def trials_frame(
     # Latencies from the search and from later are not mixed: all are replaced, or none.
     whole = [row for row in rows if row["status"] == "completed"]
     timed = {row["trial_id"] for row in whole if not math.isnan(row["latency_ms"])}
-    costs = ("flops", "latency_ms") if timed <= set(measured) else ("flops",)
+    costs = ("flops", "latency_ms") if timed <= timed_trials(measured) else ("flops",)
     for row in rows:
         for cost in costs:
             found = as_number(dig(measured, row["trial_id"], cost))

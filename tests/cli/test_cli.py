@@ -92,6 +92,7 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
         (["report", "nothing"], ["no study 'nothing'"]),
         (["show", "nothing"], ["no study 'nothing'"]),
         (["list"], ["no runs folder 'runs'"]),
+        (["search", "~no-user.py"], ["~no-user.py: there is no such file"]),
         (["spaces", "nothing"], ["mnist_cnn"]),
     ],
 )

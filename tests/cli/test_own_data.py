@@ -64,12 +64,20 @@ def test_a_search_on_arrays_weighs_classes_and_ranks_by_auc(
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    path = arrays(tmp_path / "set.npz")
+    path, bright = arrays(tmp_path / "set.npz"), tmp_path / "bright.npz"
+    np.savez(
+        bright, x_train=np.linspace(0, 1.2, 4000).reshape(40, 10, 10), y_train=np.arange(40) % 2
+    )
     for options, message in (
         (("--class-weight", "h"), "--class-weight should be balanced, or left out; got 'h'"),
         (("--dataset", f"npz:{tmp_path / 'no.npz'}"), "No such file"),
         (("--dataset", "npz:"), "unknown dataset 'npz:'"),
         (("--dataset", f"file:{path}"), "fails: "),
+        (("--dataset", f"npz:{bright}"), "'x_train' has values from 0 to 1.2, not all whole"),
+        (("--dataset", "folder:~no-user"), "/~no-user'"),
+        (("--dataset", "folder:~no-user?labels=~nor-this"), "/~no-user'"),
+        (("--dataset", "npz:~no-user.npz"), "/~no-user.npz' can't be read (No such file"),
+        (("--dataset", "file:~no-user.py"), "/~no-user.py' can't be read (No such file"),
     ):  # fmt: skip
         found = search(tmp_path, *options)
         assert found.exit_code == 2

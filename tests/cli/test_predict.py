@@ -385,6 +385,7 @@ def test_bad_arguments_end_before_tensorflow_is_loaded(
         "is no model": [str(tmp_path / "model.h5"), picture],
         "there is no model": [str(tmp_path / "none.keras"), picture],
         "nowhere": [str(tmp_path / "nowhere"), picture],
+        "~no-user": ["~no-user.keras", picture],
         "choose one": [str(old), picture, "--csv", "-", "--json", "-"],
         "Missing argument": [str(old)],
     }

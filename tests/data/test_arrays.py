@@ -114,6 +114,14 @@ def test_the_same_pixels_are_the_same_dataset(
     assert second.notes == note
 
 
+def test_images_that_are_dark_are_taken_as_they_are_once_they_are_rounded(tmp_path: Path) -> None:
+    dark = npz(tmp_path, changed(x_train=IMAGES // 16))
+    floats = npz(tmp_path, changed(x_train=np.floor(IMAGES / 16)), "floats.npz")
+    assert floats.fingerprint == dark.fingerprint
+    brighter = npz(tmp_path, changed(x_train=IMAGES / 10), "brighter.npz")
+    assert brighter.open("train").images.max() == 26
+
+
 def test_a_moved_file_is_the_same_and_a_changed_one_is_not(tmp_path: Path) -> None:
     first = npz(tmp_path, arrays())
     shutil.move(tmp_path / "set.npz", tmp_path / "moved.npz")
@@ -157,6 +165,8 @@ WRONG: list[tuple[Arrays, str]] = [
     (changed(x_train=NAN), "'x_train' has values that are NaN"),
     (changed(x_train=IMAGES / 127.5 - 1), "values from -1 to 1: expected 0 to 255"),
     (changed(x_train=IMAGES.astype(int) * 9), "values from 0 to 2295"),
+    (changed(x_train=IMAGES / 200), r"from 0 to 1.275, not all whole: .* x / x.max\(\); .* round"),
+    (divided(x_val=(IMAGES[:9] / 16).astype(np.float16)), "'x_val' has values .* not all whole"),
     (
         divided(x_val=IMAGES[:9] / 255),
         "values of x_val are from 0 to 1, those of x_train and x_test",
@@ -256,6 +266,34 @@ def test_a_function_of_an_own_file_gives_arrays(
     assert data.notes[0].startswith(f"arrays made by {name}() of my_data.py, source ")
     assert not list(tmp_path.rglob("my_data*.pyc"))
     assert str(tmp_path) not in sys.path
+
+
+CACHED = "import functools\n{name} = functools.cache({name})\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "end", "said"),
+    [
+        ("load", CACHED.format(name="load"), "", "load"),
+        ("make", CACHED.format(name="make"), "", "make"),
+        ("make", "from json import load\n", "", "make"),
+        ("make", "class load:\n    def __init__(self, path):\n        pass\n", "", "make"),
+        ("make", "class Helper:\n    pass\n", "", "make"),
+        ("_make", "from beside import load\ndef two():\n    pass\n", "", "load"),
+        ("make", "import functools\nown = functools.partial(make)\n", ":own", "own"),
+    ],
+)
+def test_whatever_can_be_called_gives_arrays(
+    tmp_path: Path, name: str, more: str, end: str, said: str
+) -> None:
+    path = own(tmp_path, name, more=more)
+    with (tmp_path / "beside.py").open("a") as file:
+        file.write(
+            "\ndef load():\n    from experiments_own_data import _make\n    return _make()\n"
+        )
+    data = prepared(tmp_path, f"file:{path}{end}")
+    assert sum(data.counts.values()) == 40
+    assert data.notes[0].startswith(f"arrays made by {said}() of my_data.py, source ")
 
 
 def test_the_source_is_told_apart_and_the_arrays_decide(tmp_path: Path) -> None:

@@ -273,6 +273,34 @@ def test_given_arrays_are_not_pruned_while_their_dataset_is_used(tmp_path: Path)
     assert prune(tmp_path) == "removed 2 entries"
 
 
+@pytest.mark.parametrize("damage", ["a byte", "cut short", "gone", "without its facts", "emptied"])
+def test_given_arrays_that_are_damaged_are_replaced_when_they_are_given_again(
+    damage: str, tmp_path: Path
+) -> None:
+    given = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
+    name, wanted = keep_given(given, tmp_path), Wanted(images=False, arrays=True)
+    (path,) = tmp_path.rglob("arrays.npz")
+    content = path.read_bytes()
+    if damage == "a byte":
+        at = content.index(given[0].tobytes()) + 100
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    elif damage == "cut short":
+        os.truncate(path, len(content) // 2)
+    else:
+        path.unlink()
+    if damage in ("without its facts", "emptied"):
+        (path.parent / "info.json").unlink()
+    if damage == "emptied":
+        path.parent.rmdir()
+    with pytest.raises(UserError):
+        prepare(name, lambda c: (0, 0, c), tmp_path, wanted=wanted)
+    assert keep_given(given, tmp_path) == name
+    assert sum(prepare(name, lambda c: (0, 0, c), tmp_path, wanted=wanted).counts.values()) == 40
+    written = path.stat().st_ino, path.stat().st_mtime_ns
+    assert keep_given(given, tmp_path) == name
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == written  # what is whole stays
+
+
 def test_where_nothing_can_be_held_what_was_used_of_late_stays(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,6 +246,60 @@ def test_a_second_command_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert decoded == []
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(5, "Input/output error"), "input/output error"),
+        (PermissionError(13, "Permission denied"), "permission denied"),
+        (MemoryError(), "too large for the memory"),
+    ],
+)
+def test_an_error_of_the_system_excludes_no_image_for_good(
+    error: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
+    with monkeypatch.context() as at_first:
+        failing(at_first, root / "train" / "cat" / "1.png", error)
+        first = prepared(root)
+    assert first.skipped == (f"train/cat/1.png ({reason})",)
+    again = prepared(root)
+    assert again.skipped == ()
+    assert sum(again.counts.values()) == sum(first.counts.values()) + 1 == 24
+
+
+def failing(patch: pytest.MonkeyPatch, path: Path, error: Exception) -> None:
+    """Lets the system fail to open an image."""
+    open_ = Image.open
+
+    def opened(given: Path, **options: object) -> Image.Image:
+        if given == path:
+            raise error
+        return open_(given, **options)
+
+    patch.setattr("PIL.Image.open", opened)
+
+
+def test_a_study_goes_on_without_an_image_that_could_not_be_read_when_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = divided(tmp_path / "set", {"train": 5, "val": 3, "test": 4})
+    with monkeypatch.context() as at_first:
+        failing(at_first, root / "train" / "cat" / "1.png", OSError(5, "Input/output error"))
+        first = prepared(root)
+
+    def resumed() -> PreparedData:
+        return prepare(
+            f"folder:{root}", lambda c: (6, 7, c), tmp_path / "cache",
+            recorded=first.fingerprint, skipped=first.skipped,
+        )  # fmt: skip
+
+    assert resumed().fingerprint == first.fingerprint
+    assert resumed().skipped == ("train/cat/1.png (left out, as when the study was begun)",)
+    assert prepared(root).fingerprint != first.fingerprint
+    draw(root / "train" / "cat" / "3.png", 999)  # the rest is what it was, or the study is refused
+    assert resumed().fingerprint == prepared(root).fingerprint != first.fingerprint
+
+
 @pytest.mark.parametrize("damage", ["none", "cut short", "another kind", "another reader"])
 def test_a_changed_file_is_read_again(
     tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch

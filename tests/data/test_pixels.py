@@ -96,6 +96,20 @@ def test_images_are_upright(tmp_path: Path, mode: str) -> None:
     assert np.rint(upright).tolist() == [[0, 0], [60, 60], [255, 255]]
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_an_image_whose_exif_is_broken_is_an_image(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    whole = saved(Image.fromarray(noise), tmp_path / f"whole.{suffix}")
+    broken = saved(Image.fromarray(noise), tmp_path / f"a.{suffix}", exif=b"Exif\0\0no header")
+    expected, found = decode(whole), decode(broken)
+    assert expected is not None
+    assert found is not None
+    assert np.array_equal(found.pixels, expected.pixels)
+    broken.write_bytes(broken.read_bytes()[:-200])
+    with pytest.raises(UnusableImageError, match=r"damaged|truncated"):
+        decode(broken)
+
+
 def test_four_channels_of_a_dataset_are_laid_on_white() -> None:
     image = np.zeros((4, 4, 4), np.uint8)
     image[..., 3] = np.rint((1 - RAMP) * 255)

@@ -53,6 +53,20 @@ def test_a_search_goes_on_when_its_terminal_is_closed(
     sys.stdout.flush()
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("display", [PlainDisplay, LiveDisplay])
+def test_a_search_goes_on_where_the_terminal_lacks_a_character(
+    display: type[PlainDisplay | LiveDisplay], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with display() as shown:
+        shown.notice("class 漢…: 3 images")
+        shown.preparing(1, 2, "reading 漢")
+    assert b"class \\u6f22\\u2026: 3 images" in raw.getvalue()
+
+
 def hello(task: Any, report: Any, note: Any) -> TrialResult:
     report(0, 0, {})
     return TrialResult(message=f"hello, {task}")

@@ -221,6 +221,11 @@ def test_latencies_of_the_search_and_of_later_are_not_mixed(tmp_path: Path) -> N
     before = load_study(folder).trials["latency_ms"]
     write_costs(folder, {"0": {"latency_ms": 77.0}})
     assert load_study(folder).trials["latency_ms"].equals(before)
+    flops = {str(i): {"flops": 5.0 + i} for i in range(1, 6)}
+    write_costs(folder, {"0": {"latency_ms": 77.0, "flops": 5.0}} | flops)
+    trials = load_study(folder).trials
+    assert trials["latency_ms"].equals(before)
+    assert trials["flops"].tolist() == [5, 6, 7, 8, 9, 10]
     write_costs(folder, {str(i): {"latency_ms": 70.0 + i} for i in range(6)})
     assert load_study(folder).trials["latency_ms"].tolist() == [70, 71, 72, 73, 74, 75]
 

@@ -202,6 +202,8 @@ WRONG: dict[str, tuple[Any, Any, dict[str, str], str]] = {
                   "objective 'val_mae': no model .* report val_loss, loss.*compile .*mae"),
     "holes": (np.where(ROWS > 2, np.nan, ROWS), VALUES, {"compiled": MSE, "last": "1"},
               "'x_train' has values that are NaN"),
+    "far": (ROWS, VALUES.astype(float) * 1e39, {"compiled": MSE, "last": "1"},
+            "'y_train' has values .*: expected what 32-bit floats hold, -3.4e.38 to 3.4e.38"),
     "names": (ROWS, TEXTS[:, 0], {"compiled": SPARSE, "last": '3, activation="softmax"'},
               "dtype .U9: expected whole numbers, .*np.unique.y, return_inverse=True"),
     "words": (ROWS, TEXTS[:, 0], {"compiled": MSE, "last": "1"},
@@ -241,6 +243,7 @@ def test_arrays_are_given_in_any_form(form: str, tmp_path: Path) -> None:
     assert [entry.kind for entry in entries(tmp_path)].count("arrays") == 1
 
 
+WORDS = np.array([[1, 2**63], [1, 1], [2**64 - 1, 0]], np.uint64)
 BAD: list[tuple[Any, str]] = [
     (ROWS, r" is a ndarray: expected \(x, y\), \(\(x_train"),
     ((ROWS,), " has 1 array: expected"),
@@ -260,6 +263,15 @@ BAD: list[tuple[Any, str]] = [
     ({"x_train": ROWS}, "there is 'x_train' but no array 'y_train'"),
     ({"x_val": ROWS, "y_val": VALUES}, "there is no array 'x_train'"),
     ((ROWS[:0], VALUES[:0]), "'x_train'"),
+    ((ROWS.astype(float) * 1e39, VALUES), "'x_train' has values .*: expected what 32-bit floats"),
+    (
+        (WORDS, np.arange(3)),
+        "'x_train' has whole numbers up to 18446744073709551615: expected 9223",
+    ),
+    (
+        (np.array(["a", "b", "c\udc80"]), np.arange(3)),
+        r"'x_train' has text that is no Unicode, such as 'c\\udc80': .* mends it",
+    ),
 ]
 
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from experiments import SearchConfig, UserError
+from experiments.cli.main import main
+from experiments.config import load_toml
 from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
@@ -66,6 +69,27 @@ def test_folders_are_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert whole_config(SearchConfig("mnist_cnn", "digits")) == SearchConfig("mnist_cnn", "digits")
 
 
+def test_a_tilde_is_the_home_wherever_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    home, where = tmp_path / "home", "--runs-dir=~/runs"
+    folder = write_study(home / "runs", Synthetic(num_trials=1, num_failed=0, name="study"))
+    (tmp_path / "a.toml").write_text("".join(f'{n}_dir = "~/{n}"\n' for n in ("runs", "data")))
+    config = SearchConfig("mnist_cnn", **load_toml("a.toml"), cache_dir="~/cache")
+    folders = (config.runs_dir, config.data_dir, config.cache_dir)
+    assert folders == tuple(str(home / name) for name in ("runs", "data", "cache"))
+    assert find_study("study", "~/runs") == find_study("~/runs/study") == folder
+    run = CliRunner().invoke
+    assert "study" in run(main, ["list", where]).output
+    assert run(main, ["show", "study", where]).exit_code == 0
+    assert str(home / "cache") in run(main, ["cache", "--cache-dir=~/cache"]).output
+    taken = run(main, ["search", "mnist_cnn", "--config", "a.toml", "--name", "study"])
+    assert "study 'study' exists already" in taken.stderr
+    assert not (tmp_path / "~").exists()
+
+
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +130,26 @@ def test_images_that_have_moved_can_be_named(study: Path, tmp_path: Path) -> Non
     assert moved.dataset == f"folder:{tmp_path}/pets"
     with pytest.raises(UserError, match="can't become mnist"):
         changed_config(record, study, {"dataset": "mnist"})
+
+
+def test_a_study_is_opened_without_the_images_that_it_skipped(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets, cache = images(tmp_path / "pets"), str(tmp_path / "cache")
+    record = config_of(study, dataset="folder:pets", space="mnist_cnn")
+    config = changed_config(record, study, {"cache_dir": cache})
+    broken = pets / "cat" / "0.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no image")
+    data = prepare_data(config, {}, _Silent())
+    record["dataset"] |= {"fingerprint": data.fingerprint, "skipped": list(data.skipped)}
+    (study / "study.json").write_text(json.dumps(record))
+    broken.write_bytes(whole)
+    opened = open_study(load_study(study), None, cache)
+    assert opened.data.fingerprint == data.fingerprint
+    (pets / "cat" / "1.png").unlink()
+    with pytest.raises(UserError, match="is not what study 'study' saw"):
+        open_study(load_study(study), None, cache)
 
 
 def test_moved_images_are_taken_if_they_are_the_same(study: Path, tmp_path: Path) -> None:

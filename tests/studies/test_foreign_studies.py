@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from ast import literal_eval
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from experiments import SearchConfig, UserError
 from experiments.cli.main import main
+from experiments.config import ScriptConfig
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
@@ -23,6 +25,7 @@ from experiments.record.passwords import hidden
 from experiments.record.study import environment, read_study, write_study
 from experiments.search.repair import _read
 from experiments.search.resume import changed_config
+from experiments.search.script_folder import as_before
 from experiments.studies.reopen import Opened
 from experiments.studies.reproduce import Link, _chain, _differences
 from reports import load_study
@@ -172,13 +175,40 @@ def test_a_file_of_another_trial_is_set_aside(tmp_path: Path) -> None:
         ("postgresql://host/db?user=me&password=s3cret", "postgresql://host/db?user=me&password=***"),
         ("experiments search --from postgresql://u:p@h/d --seed 1",
          "experiments search --from postgresql://u:***@h/d --seed 1"),
+        ("postgresql://me:pa/ss@host/db", "postgresql://me:***@host/db"),
+        ("mysql+pymysql://user@server:pw@host/db", "mysql+pymysql://user@server:***@host/db"),
+        ("postgresql://me:p?a#s:s@host:5432/db#study", "postgresql://me:***@host:5432/db#study"),
+        ("postgresql://me:p/a?s#s@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:p@s/s@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:p@s#s@host/db#study", "postgresql://me:***@host/db#study"),
+        ("redis://:s3cret@host:6379/0", "redis://:***@host:6379/0"),
+        ("postgresql://me:pw@host/db?email=a@b#home@c",
+         "postgresql://me:***@host/db?email=a@b#home@c"),
+        ("--from mysql://a:b/c@d/e --from mysql://f:g/h@i/j",
+         "--from mysql://a:***@d/e --from mysql://f:***@i/j"),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dpw%3BServer%3Ds",
+         "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3D***%3BServer%3Ds"),
+        ("postgresql://host:5432/db#study", "postgresql://host:5432/db#study"),
+        ("sqlite:///C:/data/me@home:x@y.db", "sqlite:///C:/data/me@home:x@y.db"),
         ("sqlite:////data/optuna.db", "sqlite:////data/optuna.db"),
         ("ray://10.0.0.1:10001", "ray://10.0.0.1:10001"),
+        pytest.param("://a:" * 100_000, "://a:" * 100_000, id="hostile"),
         ("study", "study"),
     ],
 )  # fmt: skip
 def test_passwords_are_hidden(text: str, shown: str) -> None:
     assert hidden(text) == shown
+
+
+def test_a_password_that_was_recorded_is_neither_repeated_nor_in_the_way() -> None:
+    address = "postgresql://me:s3/cret@host/db"
+    metric = "val_accuracy:max"
+    config = ScriptConfig("model", "", "tpe", objective=metric, sources=(address,))
+    study = {"name": "study", "config": config.as_dict()}
+    assert as_before(config, study, seed_given=True).sources == (address,)
+    with pytest.raises(UserError) as refused:
+        as_before(replace(config, sources=("other",)), study, seed_given=True)
+    assert "me:***@host" in str(refused.value)
 
 
 def test_the_password_of_a_database_is_not_recorded(study: Path) -> None:

@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from experiments.record.layout import expanded
+
 _FOLDER, _CODE = "folder:", "file:"
 _GIVEN = "arrays:"  # what was given as `data=`, by its fingerprint
 _PATHS = (_FOLDER, "npz:", _CODE)
@@ -52,7 +54,7 @@ def labels_file(folder: Path, labels: str, base: Path | None = None) -> Path:
         labels: What was named.
         base: The current folder if `None`.
     """
-    named = Path(labels).expanduser()
+    named = expanded(labels)
     inside, beside = folder / named, Path(base or ".") / named
     return beside if not inside.is_file() and beside.is_file() else inside
 
@@ -71,22 +73,23 @@ def whole(dataset: str, base: Path | None = None) -> str:
         return dataset
     if dataset.startswith(_CODE):
         path, function = split_function(argument)
-        return f"{scheme}:{_absolute(path, base)}" + (f":{function}" if function else "")
+        return f"{scheme}:{absolute(path, base)}" + (f":{function}" if function else "")
     if not dataset.startswith(_FOLDER):
-        return f"{scheme}:{_absolute(argument, base)}"
+        return f"{scheme}:{absolute(argument, base)}"
     path, labels = split_labels(argument)
-    path = _absolute(path, base)
+    path = absolute(path, base)
     if labels is None:
         return f"{scheme}:{path}"
     if not (Path(path) / labels).is_file() and labels_file(Path(path), labels, base).is_file():
-        labels = _absolute(labels, base)
+        labels = absolute(labels, base)
     return f"{scheme}:{path}{_LABELS}{labels}"
 
 
 def file_of(dataset: str) -> Path:
     """Returns the file of a dataset that is made by code, for which `is_code` holds."""
-    return Path(split_function(dataset.removeprefix(_CODE))[0]).expanduser()
+    return expanded(split_function(dataset.removeprefix(_CODE))[0])
 
 
-def _absolute(path: str, base: Path | None) -> str:
-    return os.path.abspath(Path(base or ".") / Path(path).expanduser())
+def absolute(path: str | os.PathLike[str], base: Path | None = None) -> str:
+    """Returns an absolute path, from `base` on if it is relative; the current folder if `None`."""
+    return os.path.abspath(Path(base or ".") / expanded(path))

@@ -37,6 +37,7 @@ _NAMES = "class_names"
 KNOWN = frozenset({_NAMES, *(f"{a}_{e}" for a in "xy" for ends in _ENDINGS.values() for e in ends)})
 _WHITE = 255
 _ROUNDING = 1e-6  # by which a float may be above 1 or below 0
+_DARK = 16  # floats with fractions that end here, at the latest, are hardly images of 0 to 255
 _AT_ONCE = 1024  # images
 _MOST_CLASSES = 1_000_000
 _CHANNELS = (1, 3, 4)
@@ -222,14 +223,18 @@ def _scale(pairs: Mapping[str, Pair]) -> float:
     """Returns what brings pixels to 0..255: 255 if all are floats (or booleans) of 0..1, else 1."""
     of_one = {}
     for pair in pairs.values():
-        kind = pair.x_array.dtype.kind
-        low, high = range_of(pair.x, pair.x_array)
+        array, kind = pair.x_array, pair.x_array.dtype.kind
+        low, high = range_of(pair.x, array)
+        values, expected = f"values from {low:g} to {high:g}", f"0 to {_WHITE}, or 0 to 1 as floats"
         if low < -_ROUNDING or high > _WHITE + _ROUNDING:
+            raise WrongArraysError(f"{pair.x!r} has {values}: expected {expected}")
+        is_one = kind == "b" or (kind == "f" and high <= 1 + _ROUNDING)
+        if kind == "f" and not is_one and high <= _DARK and (array != np.rint(array)).any():
             raise WrongArraysError(
-                f"{pair.x!r} has values from {low:g} to {high:g}: expected 0 to {_WHITE}, or 0 to "
-                "1 as floats"
+                f"{pair.x!r} has {values}, not all whole: expected {expected}; scale all, "
+                f"x / x.max(); if these are of 0 to {_WHITE} and that dark, round them, np.rint(x)"
             )
-        of_one[pair.x] = kind == "b" or (kind == "f" and high <= 1 + _ROUNDING)
+        of_one[pair.x] = is_one
     if len(set(of_one.values())) > 1:
         small = listed([x for x, is_one in of_one.items() if is_one])
         large = listed([x for x, is_one in of_one.items() if not is_one])

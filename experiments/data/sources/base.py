@@ -1,6 +1,6 @@
 """What every dataset gives to the preparation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -55,12 +55,14 @@ class Access:
         cache_dir: The cache folder; nothing is remembered without.
         progress: Receives the number of images read.
         wanted: What the space takes of arrays.
+        left_out: Images of a folder, by their paths in it, that are not to be used.
     """
 
     data_dir: str | None = None
     cache_dir: Path | None = None
     progress: Progress | None = None
     wanted: Wanted = IMAGES_ALONE
+    left_out: Set[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from experiments.data.sources.scan import Scan, readable, shown
 from experiments.data.sources.walk import find_files, identity, with_parents
 from experiments.record.errors import UserError
 from experiments.record.formatting import plural
+from experiments.record.layout import expanded
 
 _CAUSES_NAMED = 3
 
@@ -31,7 +32,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
         UserError: There is no such folder, it can't be read, or it holds no images by class.
     """
     folder, labels = split_labels(argument)
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     try:
         if not root.is_dir():
             raise UserError(f"dataset {name!r}: there is no folder {str(root)!r}")

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from experiments.data.cache_use import begun, hold_for, publish, touch
+from experiments.data.cache_use import INFO, begun, hold_for, publish, touch
 from experiments.data.sources.arrays import KNOWN, check_pairs, dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.data.sources.npz import read_npz
 from experiments.data.sources.rows import Array, WrongArraysError, as_array
 from experiments.record.errors import UserError
+from experiments.record.files import sync
 from experiments.record.formatting import listed, plural
+from experiments.record.reading import DAMAGED_ARRAYS
 
 KIND = "arrays"  # the folder of the cache, and what the names of such datasets begin with
 _FILE = "arrays.npz"
@@ -27,7 +30,7 @@ _FORMS = (
 
 
 def keep_given(data: object, cache_dir: Path) -> str:
-    """Writes arrays into the cache, unless they are there.
+    """Writes arrays into the cache, unless they are there and whole.
 
     Args:
         data: `(x, y)`; `((x_train, y_train), (x_val, y_val))`, and a third pair for the test; or a
@@ -47,7 +50,7 @@ def keep_given(data: object, cache_dir: Path) -> str:
         raise UserError(f"data: {error}") from None
     fingerprint = _fingerprint(arrays)
     folder = cache_dir / KIND / fingerprint
-    if not (folder / _FILE).is_file():
+    if not _is_sound(folder / _FILE):
         try:
             _write(arrays, folder)
         except OSError as error:
@@ -154,7 +157,10 @@ def _fingerprint(arrays: Mapping[str, Array]) -> str:
 def _write(arrays: dict[str, Array], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with begun(folder.parent) as temporary:
-        np.savez(temporary / _FILE, **arrays)  # type: ignore[arg-type]
+        with (temporary / _FILE).open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            sync(file.fileno())
         train = arrays.get("x_train", np.zeros((0,)))
         info = {
             "name": "arrays of data=",
@@ -162,5 +168,19 @@ def _write(arrays: dict[str, Array], folder: Path) -> None:
             "shape": train.shape[1:],
             "num_images": sum(len(a) for name, a in arrays.items() if name.startswith("x_")),
         }
-        (temporary / "info.json").write_text(json.dumps(info), encoding="utf-8")
-        publish(temporary, folder)
+        (temporary / INFO).write_text(json.dumps(info), encoding="utf-8")
+        if not folder.is_dir():
+            publish(temporary, folder)
+            return
+        (temporary / _FILE).replace(folder / _FILE)
+        if not (folder / INFO).is_file():  # else another process may hold it
+            (temporary / INFO).replace(folder / INFO)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a file of arrays can be read and agrees with its checksums; none is loaded."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except DAMAGED_ARRAYS:
+        return False

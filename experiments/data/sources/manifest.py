@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.data.sources.base import Progress
-from experiments.data.sources.pixels import UnusableImageError, decode, reader
+from experiments.data.sources.pixels import UnusableImageError, decode, of_system, reader
 from experiments.record.files import write_json
 
 READING = "reading images"
@@ -30,11 +30,13 @@ class Examined:
         sha256: Hash of its bytes, in hex; empty for what is no usable image.
         problem: Why it can't be used; empty if it can, or is no image at all.
         rescued: Whether format 1 would have decoded it to other pixels.
+        passing: Whether the problem is the system's, so that it is not remembered.
     """
 
     sha256: str = ""
     problem: str = ""
     rescued: bool = False
+    passing: bool = False
 
 
 class Manifest:
@@ -64,15 +66,16 @@ class Manifest:
             try:
                 state = _state(path)
             except OSError as error:
-                yield path, Examined(problem=(error.strerror or str(error)).lower())
+                yield path, _of(of_system(error))
                 continue
             entry = self._known.get(name)
-            if entry is None or entry[0] != state:
-                found = _examine(path)
-                entry = [state, found.sha256, found.problem, found.rescued]
-                changed = True
-            self._current[name] = entry
-            yield path, Examined(*entry[1:])
+            if entry is not None and entry[0] == state:
+                found = Examined(*entry[1:])
+            else:
+                found, changed = _examine(path), True
+            if not found.passing:
+                self._current[name] = [state, found.sha256, found.problem, found.rescued]
+            yield path, found
             if progress is not None:
                 progress(done, len(files), READING)
             if changed and time.monotonic() - kept > _SAVE_SECONDS:
@@ -126,6 +129,10 @@ def _examine(path: Path) -> Examined:
         with path.open("rb") as file:
             return Examined(hashlib.file_digest(file, "sha256").hexdigest(), "", found.rescued)
     except UnusableImageError as error:
-        return Examined(problem=str(error))
+        return _of(error)
     except OSError as error:
-        return Examined(problem=(error.strerror or str(error)).lower())
+        return _of(of_system(error))
+
+
+def _of(error: UnusableImageError) -> Examined:
+    return Examined(problem=str(error), passing=error.passing)

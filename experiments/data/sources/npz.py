@@ -7,6 +7,7 @@ import numpy as np
 from experiments.data.sources.arrays import KNOWN, dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.record.errors import UserError
+from experiments.record.layout import expanded
 
 
 def load(name: str, argument: str, access: Access) -> RawDataset:
@@ -15,9 +16,7 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
     Raises:
         UserError: It can't be read, or holds nothing that the space takes.
     """
-    return dataset_of_arrays(
-        name, read_npz(name, Path(argument).expanduser()), wanted=access.wanted
-    )
+    return dataset_of_arrays(name, read_npz(name, expanded(argument)), wanted=access.wanted)
 
 
 def read_npz(name: str, path: Path) -> dict[str, object]:

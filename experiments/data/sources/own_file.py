@@ -14,6 +14,7 @@ from experiments.data.sources.arrays import dataset_of_arrays
 from experiments.data.sources.base import Access, RawDataset
 from experiments.record.errors import UserError
 from experiments.record.formatting import listed
+from experiments.record.layout import expanded
 
 _DEFAULT = "load"
 _MODULE = "experiments_own_data"  # the name that the file is imported by
@@ -33,12 +34,13 @@ def load(name: str, argument: str, access: Access) -> RawDataset:
             takes.
     """
     place, wanted = split_function(argument)
-    path = Path(place).expanduser()
+    path = expanded(place)
     source = _source(name, path)
     with _running(name, path, source) as module:
         function = _function(name, path, module, wanted)
-        given = _called(name, path, function)
-    called = f"{function.__name__}() of {path.name}"
+        said = f"{getattr(function, '__name__', wanted or _DEFAULT)}()"
+        given = _called(name, path, function, said)
+    called = f"{said} of {path.name}"
     if not isinstance(given, Mapping):
         raise UserError(
             f"dataset {name!r}: {called} returned {type(given).__name__}: expected a dict of "
@@ -79,12 +81,13 @@ def _function(name: str, path: Path, module: ModuleType, wanted: str) -> Callabl
     public = {
         key: value
         for key, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == _MODULE and not key.startswith("_")
+        if not key.startswith("_") and _is_own(value)
     }
-    found = getattr(module, wanted or _DEFAULT, None)
-    if found is None and not wanted and len(public) == 1:
-        found = next(iter(public.values()))
-    if inspect.isfunction(found):
+    found: object = getattr(module, wanted or _DEFAULT, None)
+    # A `load` that was imported, and takes arguments, as json's does, is not what is meant.
+    if not wanted and len(public) == 1 and (not callable(found) or _needed(found)):
+        (found,) = public.values()
+    if callable(found):
         return found
     there = f"its functions are {listed(sorted(public))}" if public else "it has no function"
     what = repr(wanted) if wanted else f"{_DEFAULT!r}, nor a single other one"
@@ -94,17 +97,28 @@ def _function(name: str, path: Path, module: ModuleType, wanted: str) -> Callabl
     )
 
 
-def _called(name: str, path: Path, function: Callable[..., object]) -> object:
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if needed:
+def _is_own(value: object) -> bool:
+    """Whether a value is a function of the file, decorated or not; classes are helpers."""
+    if not callable(value) or getattr(value, "__module__", None) != _MODULE:
+        return False
+    return inspect.isfunction(inspect.unwrap(value))
+
+
+def _needed(function: Callable[..., object]) -> list[str]:
+    """Returns the parameters that have no default; none of what does not tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in several]
+
+
+def _called(name: str, path: Path, function: Callable[..., object], said: str) -> object:
+    if needed := _needed(function):
         raise UserError(
-            f"dataset {name!r}: {function.__name__}() of {str(path)!r} needs the argument "
-            f"{needed[0]!r}: expected a function that is called without any"
+            f"dataset {name!r}: {said} of {str(path)!r} needs the argument {needed[0]!r}: expected "
+            "a function that is called without any"
         )
     with _errors(name, path):
         return function()

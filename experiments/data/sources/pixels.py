@@ -2,10 +2,12 @@
 
 import importlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +35,16 @@ _OPAQUE = 255
 
 
 class UnusableImageError(ValueError):
-    """A file that can't serve as an image; says why in a few words."""
+    """A file that can't serve as an image; says why in a few words.
+
+    Args:
+        why: The reason.
+        passing: Whether the system is the reason, so that the file may be usable later.
+    """
+
+    def __init__(self, why: str, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ def reader() -> str:
     """Names what reads images: where it changes, files may be readable that were not."""
     import PIL
 
-    return f"2/Pillow {PIL.__version__}/{'heif' if _register_heif() else ''}"
+    return f"3/Pillow {PIL.__version__}/{'heif' if _register_heif() else ''}"
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +130,9 @@ def decode(path: Path) -> Decoded | None:
         try:
             with PillowImage.open(path, formats=_formats()) as image:
                 declared = _declared_range(image)
-                ImageOps.exif_transpose(image, in_place=True)  # without a copy
+                image.load()
+                with _unreadable_exif_passed_over():
+                    ImageOps.exif_transpose(image, in_place=True)  # without a copy
                 return _to_rgb(image, declared)
         except UnidentifiedImageError:
             if path.suffix.lower() not in image_suffixes():
@@ -131,9 +144,33 @@ def decode(path: Path) -> Decoded | None:
         except UnusableImageError:
             raise
         except MemoryError:
-            raise UnusableImageError("too large for the memory") from None
+            raise UnusableImageError("too large for the memory", passing=True) from None
         except Exception as error:  # Pillow raises whatever a broken file leads it into
-            raise UnusableImageError(_words(error)) from None
+            if _is_of_system(error):
+                raise of_system(error) from None
+            raise UnusableImageError(f"damaged: {first_line(error, 100)}") from None
+
+
+def _is_of_system(error: Exception) -> TypeGuard[OSError]:
+    """Whether the system failed; of a damaged file, Pillow raises the same without a number."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def of_system(error: OSError) -> UnusableImageError:
+    """Returns the error for a file that the system did not give."""
+    return UnusableImageError((error.strerror or str(error)).lower(), passing=True)
+
+
+@contextmanager
+def _unreadable_exif_passed_over() -> Iterator[None]:
+    """Takes an image whose EXIF can't be read as one without."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if _is_of_system(error):
+            raise
 
 
 def _why_unidentified(path: Path) -> str:
@@ -143,12 +180,6 @@ def _why_unidentified(path: Path) -> str:
     if suffix in _CAMERA:
         return "camera raw is not read: convert it"
     return _PLUGINS.get(suffix, "no image that Pillow can read")
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return f"damaged: {first_line(error, 100)}"
 
 
 def _declared_range(image: "PIL.Image.Image") -> tuple[float, float] | None:

@@ -1,6 +1,7 @@
 """Maps a dataset's name to what loads it; loaders are imported when chosen."""
 
 import importlib
+from collections.abc import Set
 from pathlib import Path
 
 from experiments.catalogue import DATASETS, check_name
@@ -15,6 +16,7 @@ def resolve(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     wanted: Wanted = IMAGES_ALONE,
+    left_out: Set[str] = frozenset(),
 ) -> RawDataset:
     """Opens the dataset called `name`, downloading it where needed and possible.
 
@@ -24,13 +26,15 @@ def resolve(
         cache_dir: Where it is remembered what the files of a folder are.
         progress: Receives the number of images read.
         wanted: What the space takes of arrays.
+        left_out: Images of a folder, by their paths in it, that are not to be used.
 
     Raises:
         UserError: It is unknown, can't be had, or is no image classification.
     """
     key, argument = check_name(name)
     module = importlib.import_module(f"experiments.data.sources.{DATASETS[key].module}")
-    dataset = module.load(name, argument, Access(data_dir, cache_dir, progress, wanted))
+    access = Access(data_dir, cache_dir, progress, wanted, left_out)
+    dataset = module.load(name, argument, access)
     assert isinstance(dataset, RawDataset)
     if dataset.targets == Targets.CLASSES and len(dataset.class_names) < 2:
         raise UserError(

@@ -14,6 +14,8 @@ from experiments.record.predictions import Targets
 
 _NAMES = "class_names"
 _NUMBERS = "uifb"  # kinds of NumPy's types
+_MOST = float(np.finfo(np.float32).max)
+_MOST_WHOLE = np.iinfo(np.int64).max
 Array = npt.NDArray[Any]
 
 
@@ -60,12 +62,17 @@ def range_of(key: str, array: Array) -> tuple[float, float]:
     """Returns the lowest and the highest value.
 
     Raises:
-        WrongArraysError: Some are not finite.
+        WrongArraysError: Some are not finite, or would not be as 32-bit floats.
     """
     with np.errstate(invalid="ignore"):
         low, high = float(array.min()), float(array.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise WrongArraysError(f"{key!r} has values that are NaN or infinite")
+    if max(-low, high) > _MOST:
+        raise WrongArraysError(
+            f"{key!r} has values from {low:g} to {high:g}: expected what 32-bit floats hold, "
+            f"-{_MOST:.2g} to {_MOST:.2g}; scale them"
+        )
     return low, high
 
 
@@ -73,7 +80,8 @@ def check_rows(x: str, array: Array) -> None:
     """Checks inputs of any shape.
 
     Raises:
-        WrongArraysError: They are empty, neither numbers nor text, or not finite.
+        WrongArraysError: They are empty, neither numbers nor text, or nothing that float32, int64
+            and UTF-8 hold.
     """
     if array.dtype.kind not in f"{_NUMBERS}SU":
         raise WrongArraysError(f"{x!r} has dtype {array.dtype}: expected numbers, or text")
@@ -83,6 +91,23 @@ def check_rows(x: str, array: Array) -> None:
         )
     if array.dtype.kind == "f":
         range_of(x, array)
+    if array.dtype.kind == "u" and array.max() > _MOST_WHOLE:
+        raise WrongArraysError(
+            f"{x!r} has whole numbers up to {array.max()}: expected {_MOST_WHOLE} at most; number "
+            "them anew (np.unique(x, return_inverse=True)), or make them floats"
+        )
+    if array.dtype.kind == "U":
+        _encoded(x, array)
+
+
+def _encoded(x: str, array: Array) -> Array:
+    try:
+        return np.char.encode(array, "utf-8")
+    except UnicodeEncodeError as error:
+        raise WrongArraysError(
+            f"{x!r} has text that is no Unicode, such as {error.object[:40]!a}: expected no "
+            'halves of characters (surrogates); text.encode("utf-8", "replace").decode() mends it'
+        ) from None
 
 
 def inputs_of(pairs: Mapping[str, Pair]) -> dict[str, Array]:
@@ -94,7 +119,7 @@ def inputs_of(pairs: Mapping[str, Pair]) -> dict[str, Array]:
     train = pairs["train"]
     for pair in pairs.values():
         _check_alike(train.x, train.x_array, pair.x, pair.x_array)
-    return _of_one_type({role: _plain(pair.x_array) for role, pair in pairs.items()})
+    return _of_one_type({role: _plain(pair.x, pair.x_array) for role, pair in pairs.items()})
 
 
 def _check_alike(first: str, one: Array, second: str, other: Array) -> None:
@@ -109,9 +134,9 @@ def _check_alike(first: str, one: Array, second: str, other: Array) -> None:
         )
 
 
-def _plain(array: Array) -> Array:
+def _plain(x: str, array: Array) -> Array:
     if array.dtype.kind == "U":
-        return np.char.encode(array, "utf-8")
+        return _encoded(x, array)
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind == "f":

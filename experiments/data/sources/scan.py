@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +48,8 @@ class Scan:
         """
         problems = []
         for path, seen in Manifest(root, access.cache_dir).examine(list(place), access.progress):
+            if seen.sha256 and access.left_out and shown(path, root) in access.left_out:
+                seen = Examined(problem="left out, as when the study was begun")
             if seen.problem:
                 problems.append((path, seen.problem))
                 self.num_unreadable += 1
@@ -67,6 +71,11 @@ class Scan:
 def shown(path: Path, root: Path) -> str:
     """Returns a path within `root` as it is shown: in one line, and not too long."""
     return shortened(path.relative_to(root).as_posix())
+
+
+def named(skipped: Iterable[str]) -> Set[str]:
+    """Returns what may be the paths of lines that `Scan.skip` made: what is before a bracket."""
+    return {line[: at.start()] for line in skipped for at in re.finditer(r" \(", line)}
 
 
 def shortened(text: str) -> str:
