@@ -200,7 +200,9 @@ def prepare_search(
         raise UserError(f"space {config.space}: {error}") from None
     brought: list[str] = []
     if reference is not None:
-        checked = check_on_data(str(reference), hypermodel, space, data)
+        checked = check_on_data(
+            str(reference), hypermodel, space, data, bool(config.class_weight)
+        )
         _check_reported(config, checked)
         brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
