@@ -326,6 +326,67 @@ def test_a_fit_that_would_fail_in_every_trial_is_refused(
     assert re.search(expected, line), line
 
 
+SETTINGS = """
+from search_spaces.base import ImageSpace
+
+
+class Deep(ImageSpace):
+    settings = {"depth": "layers", "rate": "step size", "bias": "whether", "note": "any text"}
+
+    def __init__(self, input_shape, num_classes, depth: int = 2, rate=0.1, bias=True, note="a"):
+        super().__init__(input_shape, num_classes)
+        self.given = depth, rate, bias, note
+        assert [type(one) for one in self.given] == [int, float, bool, str], self.given
+
+    @classmethod
+    def required_shape(cls, channels, settings):
+        return (8, 8, channels)
+
+    def draw(self, hp):
+        return {"units": hp.Int("units", 4, 8)}
+
+    def build(self, hp):
+        depth, rate, bias, note = self.given
+        model = keras.Sequential([keras.Input(self.input_shape), keras.layers.Flatten()])
+        for _ in range(depth):
+            model.add(keras.layers.Dense(self.draw(hp)["units"], use_bias=bias))
+        model.add(self.output_layer())
+        model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy",
+                      metrics=["accuracy"], run_eagerly=True)
+        return model
+"""
+
+
+@pytest.mark.usefixtures("without_report")
+def test_trials_get_the_settings_that_were_checked(tmp_path: Path, cache_dir: Path) -> None:
+    path = write(tmp_path, SETTINGS)
+    given = ("depth=0", "rate=1e-3", "bias=false", "note=4")
+    more = [word for each in given for word in ("--set", each)]
+    result = search(path, tmp_path, cache_dir, *more, "--method", "random")
+    assert result.exit_code == 0, result.output
+    trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
+    assert trained["status"] == "completed", trained["traceback"]
+    assert trained["trainable_parameters"] == 64 * 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("depth=two", "a whole number"),
+        ("depth=2.5", "a whole number"),
+        ("rate=fast", "a number"),
+        ("rate=nan", "a number"),
+        ("bias=2", "true or false"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused(
+    given: str, expected: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    path = write(tmp_path, SETTINGS)
+    line = refused(search(path, tmp_path, cache_dir, "--set", given), tmp_path)
+    assert line == f"--set {given}: {expected} is expected"
+
+
 WRITTEN = {
     "own training step": """
 class Trained(keras.Model):

@@ -66,6 +66,29 @@ def test_folders_are_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert whole_config(SearchConfig("mnist_cnn", "digits")) == SearchConfig("mnist_cnn", "digits")
 
 
+def test_files_in_settings_are_recorded_whole(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.keras", "w.h5", "MobileNet"):
+        (tmp_path / name).touch()
+    base, weights = "MobileNet, own.keras,gone.keras", "MobileNet=w.h5,MobileNetV2=imagenet"
+    here = tmp_path
+    for settings, expected in (
+        ({"base": base, "weights": weights, "note": "w.h5"},
+         {"base": f"MobileNet,{here}/own.keras,gone.keras",
+          "weights": f"MobileNet={here}/w.h5,MobileNetV2=imagenet", "note": "w.h5"}),
+        ({"base": ["own.keras", "VGG16"], "weights": {"own": "w.h5"}, "alpha": 0.5},
+         {"base": [f"{here}/own.keras", "VGG16"], "weights": {"own": f"{here}/w.h5"},
+          "alpha": 0.5}),
+    ):  # fmt: skip
+        config = whole_config(SearchConfig("transfer_head", settings=settings))
+        assert config.settings == expected
+    record = config_of(study, settings={"base": "own.keras"}, runs_dir="runs")
+    monkeypatch.chdir("/")
+    assert changed_config(record, study, {}).settings == {"base": f"{here}/own.keras"}
+
+
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
