@@ -12,7 +12,9 @@ from experiments import SearchConfig, UserError
 from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
+from experiments.display.base import Display
 from experiments.record.study import find_study
+from experiments.search.finished import find_finished
 from experiments.search.places import recorded, whole_config
 from experiments.search.resume import changed_config
 from experiments.search.run import prepare_data
@@ -121,6 +123,16 @@ def test_options_of_now_start_from_where_one_stands(
     assert changed_config(record, study, {"cache_dir": "mine"}).cache_dir == str(
         tmp_path / "elsewhere" / "mine"
     )
+
+
+def test_a_model_that_has_moved_can_be_named(study: Path, tmp_path: Path) -> None:
+    record = config_of(study, space=str(tmp_path / "gone/model.py"))
+    moved = tmp_path / "model.py"
+    moved.write_text("def build_model(hp):\n    pass\n")
+    with pytest.raises(UserError, match=r"is not there any more: .* say where it is with --space"):
+        changed_config(record, study, {})
+    config = changed_config(record, study, {"space": str(moved)})
+    assert find_finished(record, study, config, Display()) is None  # which resumes it
 
 
 def test_images_that_have_moved_can_be_named(study: Path, tmp_path: Path) -> None:
