@@ -350,6 +350,12 @@ def test_a_file_that_was_renamed_or_moved_has_not_changed(tmp_path: Path) -> Non
     assert new_source(study, space_source(other))[1] == ["layers_of_test", "model", "other"]
 
 
+def test_settings_that_were_recorded_as_text_are_those_of_now() -> None:
+    now = {"settings": {"crop": 0.1, "image_size": 32}}
+    assert differing({"settings": {"crop": "0.1", "image_size": 32}}, now) == []
+    assert differing({"settings": {"crop": "0.2", "image_size": 32}}, now) == ["settings"]
+
+
 def test_a_file_may_be_called_like_a_module(tmp_path: Path) -> None:
     path = write(tmp_path, build(), name="keras.py")
     assert class_of(path).required_shape(3, {}) == (8, 8, 1)
