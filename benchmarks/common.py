@@ -20,10 +20,11 @@ from quick import Quick
 
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.settings import parse_settings
 from experiments.process.hardware import num_cores
 from experiments.process.numerics import cpu_model, numerics
 from experiments.record.formatting import plural
-from experiments.search.run import parse_settings, prepare_data
+from experiments.search.run import prepare_data
 from reports.study.load import Study, load_study
 
 # Real datasets that developers keep beside the checkout; elsewhere they are downloaded.

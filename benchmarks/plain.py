@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.settings import parse_settings
 from experiments.process.numerics import numerics
-from experiments.search.run import parse_settings
 from search_spaces import space_class
 
 

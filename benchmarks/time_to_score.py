@@ -24,9 +24,9 @@ from contenders import keras_tuner_seed
 from experiments import SearchConfig, run_search
 from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
+from experiments.hyperparameters.settings import parse_settings
 from experiments.process.hardware import num_cores
 from experiments.record.errors import InterruptedSearchError
-from experiments.search.run import parse_settings
 from search_spaces import space_class
 
 _PARTS = 10_000  # trials at most; time ends the search

@@ -2,8 +2,8 @@
 
 `Tuner` takes a model, data and calls of Keras Tuner's users; so do `RandomSearch`, `GridSearch`,
 `BayesianOptimization`, `Hyperband` and `SklearnTuner`. `HyperModel`, `HyperParameters`,
-`Objective`, `oracles`, `errors` and `applications` are Keras Tuner's own, so that `import
-experiments as keras_tuner` is the only line to change.
+`Objective`, `oracles`, `errors`, `applications`, `synchronized` and `__version__` are Keras Tuner's
+own, so that `import experiments as keras_tuner` is the only line to change.
 """
 
 import sys
@@ -39,6 +39,7 @@ _PLACES = {
     "SklearnTuner": "experiments.search.sklearn_tuner",
     **dict.fromkeys(("HyperModel", "HyperParameters", "Objective"), "keras_tuner"),
     **dict.fromkeys(("Oracle", "applications", "engine", "errors", "oracles"), "keras_tuner"),
+    **dict.fromkeys(("synchronized", "__version__"), "keras_tuner"),
 }
 
 

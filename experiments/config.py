@@ -266,8 +266,10 @@ class SearchConfig:
             what = (
                 "--try" if self.tries else "--from" if self.sources else f"--pruner {self.pruner}"
             )
+            of_pruner = [n for n, m in METHODS.items() if m.oracle and self.pruner in m.pruners]
+            takers = optuna_methods() if self.tries or self.sources else of_pruner
             raise UserError(
-                f"{what} goes with methods {', '.join(optuna_methods())} and auto; "
+                f"{what} goes with methods {', '.join(takers)} and auto; "
                 f"method {self.method!r} does not take it"
             )
         if self.sources and not method.learns:

@@ -71,6 +71,18 @@ def parse_weights(
     return {base.name: _weights_of(base, own.get(base.name), shared, alphas) for base in bases}
 
 
+def check_weights_used(given: Given, bases: Sequence[Base]) -> None:
+    """Checks that weights which were given are of use: bases from files come with theirs.
+
+    Raises:
+        ValueError: They are of none.
+    """
+    common, _ = _by_base("weights", given, bases)
+    if common and all(base.path is not None for base in bases):
+        names = ", ".join(base.name for base in bases)
+        raise ValueError(f"{names}: a base from a file has the weights of it: leave weights out")
+
+
 def _weights_of(
     base: Base, own: list[object] | None, shared: str, alphas: Mapping[str, tuple[float, ...]]
 ) -> str | None:

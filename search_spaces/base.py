@@ -118,6 +118,17 @@ class ImageSpace(keras_tuner.HyperModel):
         parameters = inspect.signature(cls.__init__).parameters
         return {name: parameters[name].default for name in cls.settings}
 
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Checks settings that a new search was given: none of them may be without effect.
+
+        Args:
+            settings: Those that were given, by name.
+
+        Raises:
+            ValueError: One is.
+        """
+
     def fetch(self) -> None:
         """Fetches what building needs from elsewhere, before anything depends on it.
 

@@ -20,7 +20,7 @@ from search_spaces._backbone import (
     views_of,
 )
 from search_spaces._bases import BASES, Base, first_line
-from search_spaces._by_base import parse_alphas, parse_bases, parse_weights
+from search_spaces._by_base import check_weights_used, parse_alphas, parse_bases, parse_weights
 from search_spaces._recipe import MEANINGS, RECIPE, learning_rate_at
 from search_spaces.base import ImageSpace, Phase, draw_sizes
 from search_spaces.frozen import FrozenPart
@@ -170,6 +170,12 @@ class TransferHead(ImageSpace):
     def required_shape(cls, channels: int, settings: Mapping[str, Any]) -> tuple[int, int, int]:
         size = settings.get("image_size") or _own_size(parse_bases(settings.get("base", _DEFAULT)))
         return (int(size), int(size), 3)
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        if "weights" in settings:
+            bases = parse_bases(settings.get("base", _DEFAULT))
+            check_weights_used(settings["weights"], bases)
 
     def fetch(self) -> None:
         """Loads the bases' weights once, downloading them where needed."""

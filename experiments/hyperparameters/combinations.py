@@ -46,7 +46,7 @@ def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
 
     That is the step's own value: 0.1 + 0.2 instead of 0.3, lest both be tried.
     """
-    whole = isinstance(hp.default, int) and not isinstance(hp.default, bool | str)
+    whole = isinstance(getattr(hp, "min_value", None), int)  # a `Float` may have a default of 0
     # Keras Tuner has 16.0 for an `Int` of doubling steps.
     values = tuple(round(v) if whole and isinstance(v, float) else v for v in hp.values)
     if getattr(hp, "step", None) is None:
@@ -57,8 +57,9 @@ def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
 
 def is_same_value(one: object, other: object) -> bool:
     """Whether two values are equal, but for what counting steps does to the last bits."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    are_numbers = isinstance(one, int | float) and isinstance(other, int | float)
+    if are_numbers and not (isinstance(one, int) and isinstance(other, int)):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)  # type: ignore[arg-type]
     return bool(one == other)
 
 

@@ -28,7 +28,10 @@ _EXPECTED = (
 _HP = ("hp", "hps", "hyperparameters")  # what a first parameter is called
 _BY_NAME = "import what lies beside the file by its name alone, as `from helpers import ...`"
 _LONGEST = 300  # characters of an error
+_PYTHONS = Path(inspect.__file__).parent  # modules
+_NOT_OWN = ("experiments", "reports", "search_spaces")  # packages of the suite
 _modules: dict[tuple[str, str], ModuleType] = {}  # (path, text) -> its module
+_aside: dict[Path, dict[str, ModuleType]] = {}  # folder -> modules that gave way to another's
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Loaded:
 def load(reference: SpaceReference, text: str | None = None) -> Loaded:
     """Runs the file or module of `reference`, once for each text.
 
+    What it imports by name, then and later, is what lies beside it, though a file of another folder
+    was run that has a neighbour of the same name. This holds until a file of another folder is
+    loaded; so a file is loaded each time that it is used.
+
     Args:
         reference: What names it.
         text: The text of the file, if it is not to be read.
@@ -61,9 +68,69 @@ def load(reference: SpaceReference, text: str | None = None) -> Loaded:
         return Loaded(reference, module, _text_of(module))
     text = read_text(reference.path) if text is None else text
     key = str(reference.path), text
+    _make_way(reference.path.parent)
     if key not in _modules:
         _modules[key] = _run(reference.path, text)
+    _search_first(reference.path.parent)
     return Loaded(reference, _modules[key], text)
+
+
+def own_place(module: object, folder: Path) -> Path | None:
+    """Returns where a user's own module lies in a folder, as a relative path.
+
+    Returns:
+        `None` if it lies elsewhere, or is an installed one or one of the suite.
+    """
+    path = Path(_file_of(module))
+    if path.suffix != ".py" or not path.is_relative_to(folder):
+        return None
+    is_installed = {"site-packages", "dist-packages"} & set(path.parts)
+    is_suites = str(vars(module).get("__name__")).partition(".")[0] in _NOT_OWN
+    is_pythons = path.is_relative_to(_PYTHONS)
+    return None if is_installed or is_suites or is_pythons else path.relative_to(folder)
+
+
+def _file_of(module: object) -> str:
+    """Returns the file of a module, without loading one that waits; empty if it has none."""
+    file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+    return file if isinstance(file, str) else ""
+
+
+def _make_way(folder: Path) -> None:
+    """Lets names stand for what lies in `folder`, not for what lies beside other loaded files."""
+    others = _other_folders(folder)
+    places = tuple(map(str, others))
+    for name, module in list(sys.modules.items()):
+        if name.startswith("__") or not _file_of(module).startswith(places):
+            continue
+        for other in others:
+            is_theirs = name in sys.modules and own_place(module, other) is not None
+            if is_theirs and own_place(module, folder) is None and _may_hold(folder, name):
+                _aside.setdefault(other, {})[name] = sys.modules.pop(name)
+    sys.modules.update(_aside.pop(folder, {}))
+
+
+def _other_folders(folder: Path) -> set[Path]:
+    return {Path(path).parent for path, _ in _modules} - {folder}
+
+
+def _may_hold(folder: Path, name: str) -> bool:
+    """Whether a module of that name may be meant for one in a folder, or in one that it holds."""
+    top = name.partition(".")[0]
+    return any(
+        found
+        for place in (top, f"{top}.py", f"*/{top}", f"*/{top}.py")
+        for found in folder.glob(place)
+    )
+
+
+def _search_first(folder: Path) -> None:
+    """Lets later imports look into a loaded file's folder before they do so in others'."""
+    here, others = str(folder), {*map(str, _other_folders(folder))}
+    first = next((place for place in sys.path if place == here or place in others), here)
+    if first != here:
+        sys.path.remove(here)
+        sys.path.insert(sys.path.index(first), here)
 
 
 def _run(path: Path, text: str) -> ModuleType:

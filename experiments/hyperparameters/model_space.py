@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 import numpy as np
+import numpy.typing as npt
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.data.prepare import PreparedData
 from experiments.data.sources.base import Inputs, Wanted
 from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.declared import declared_points
+from experiments.hyperparameters.fit_arguments import instead, on_batches, unneeded_by
 from experiments.hyperparameters.model_checks import (
     check_fits,
     check_inputs,
@@ -35,6 +37,11 @@ from search_spaces.base import ImageSpace
 _IMAGE_SIZE = 64  # side in pixels where a model takes any
 _MOST_BUILDS = 40  # to find hyperparameters that appear only with others' values
 _BATCH = 32  # images of the batch that is tried
+_UNFIT = (
+    "{label}: its fit fails: {error}; it is called as fit(hp, model, x, validation_data=..., "
+    "epochs=..., callbacks=...), and x and validation_data are each a tf.data.Dataset of batches: "
+    "leave them to *args and **kwargs, or take experiments.Tuner in a script, which gives arrays"
+)
 _classes: dict[tuple[str, str], type[ImageSpace]] = {}  # (reference, text) -> its class
 
 Shape = tuple[int | None, int | None, int | None]
@@ -278,36 +285,32 @@ class FittingModelSpace(ModelSpace):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Trains with the user's `fit`; batches come made, of hyperparameter `batch_size`."""
-        with _instead(model, _without_batch_size(model.fit)):
-            return self._maker.fit(hp, model, *args, **kwargs)
+        """Trains with the user's `fit`."""
+        return self._maker.fit(hp, model, *args, **unneeded_by(self._maker.fit) | kwargs)
 
     def _ask(self, hp: keras_tuner.HyperParameters) -> None:
         """Lets `fit` declare what it needs too, on a model that does not train."""
         model = self.build(hp)
-        images = np.zeros((2, *self.input_shape), dtype=np.uint8)
-        labels = np.zeros(2, dtype=np.int64)
+        rows = np.zeros((2, *self.input_shape), dtype=np.uint8)
         with (
-            _instead(model, lambda *args, **kwargs: keras.callbacks.History()),
+            instead(model, lambda *args, **kwargs: keras.callbacks.History()),
             suppress(Exception, SystemExit),  # a history without epochs may be missed
         ):
-            self._maker.fit(hp, model, images, labels, validation_data=(images, labels),
-                            epochs=1, callbacks=[], verbose=0)  # fmt: skip
+            _fit_once(self, hp, model, (rows, np.zeros(2, dtype=np.int64)))
 
 
-def _without_batch_size(fit: Any) -> Any:
-    return lambda *args, **kwargs: fit(*args, **{n: v for n, v in kwargs.items()
-                                                 if n != "batch_size"})  # fmt: skip
+def _fit_once(
+    space: ImageSpace,
+    hp: keras_tuner.HyperParameters,
+    model: keras.Model,
+    batch: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    **weighed: Any,
+) -> None:
+    """Calls a space's own `fit` as a trial does, with one batch of rows and targets."""
+    import tensorflow as tf
 
-
-@contextmanager
-def _instead(model: Any, fit: Any) -> Iterator[None]:
-    """Puts another `fit` on a model inside the block."""
-    model.fit = fit
-    try:
-        yield
-    finally:
-        del model.fit
+    data = tf.data.Dataset.from_tensors(batch)
+    space.fit(hp, model, data, validation_data=data, epochs=1, callbacks=[], **weighed)
 
 
 @contextmanager
@@ -410,7 +413,11 @@ def _check_callable(label: str, value: Any) -> None:
 
 
 def check_on_data(
-    label: str, hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData
+    label: str,
+    hypermodel: ImageSpace,
+    space: keras_tuner.HyperParameters,
+    data: PreparedData,
+    is_weighed: bool = False,
 ) -> Checked:
     """Builds a user's own model with default hyperparameters, and trains it on one batch.
 
@@ -419,6 +426,7 @@ def check_on_data(
         hypermodel: The space, for this dataset.
         space: What is searched.
         data: The prepared dataset.
+        is_weighed: Whether classes are weighed.
 
     Returns:
         What the model told.
@@ -428,8 +436,9 @@ def check_on_data(
     """
     label = getattr(hypermodel, "label", "") or label
     file = getattr(hypermodel, "file", None)
+    hp = space.copy()
     with _told(label, file):
-        model = hypermodel.build(space.copy())
+        model = hypermodel.build(hp)
     if data.inputs == Inputs.IMAGES:
         check_inputs(model, label)
     check_fits(model, label, data)
@@ -437,6 +446,11 @@ def check_on_data(
     chosen = np.linspace(0, len(train.labels) - 1, min(_BATCH, len(train.labels))).astype(int)
     rows, labels = np.asarray(train.images[chosen]), np.asarray(train.labels[chosen])
     metrics = tried(model, label, rows, labels, file, data.targets)
+    if type(hypermodel).fit is not ImageSpace.fit:
+        weights = {"class_weight": dict(enumerate(data.class_weights))} if is_weighed else {}
+        error = _error_of_fit(hypermodel, hp, model, (rows, labels), weights)
+        if isinstance(error, TypeError | AttributeError):  # others may be of so few rows
+            raise UserError(_UNFIT.format(label=label, error=said(error, file))) from error
     lines = _brought(label, data, model)
     if not space.space:
         lines.append(
@@ -446,6 +460,22 @@ def check_on_data(
     checked = Checked(lines, metrics, is_functional(model))
     keras.backend.clear_session()
     return checked
+
+
+def _error_of_fit(
+    space: ImageSpace,
+    hp: keras_tuner.HyperParameters,
+    model: keras.Model,
+    batch: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    weights: Mapping[str, Any],
+) -> BaseException | None:
+    """Returns what a space's own `fit` raises of one batch."""
+    try:
+        with on_batches(model, len(batch[0]), len(batch[0]), lambda shuffles: None):
+            _fit_once(space, hp, model, batch, **weights)
+    except (Exception, SystemExit) as error:
+        return error
+    return None
 
 
 def _brought(label: str, data: PreparedData, model: keras.Model) -> list[str]:

@@ -7,6 +7,7 @@ nothing else in the record would tell.
 import hashlib
 import inspect
 import linecache
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from experiments.record.alike import changed
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.layout import StudyFolder
@@ -22,6 +24,7 @@ from experiments.space_reference import find_reference, read_text
 from search_spaces import space_class
 
 Fingerprints = dict[str, str]  # module -> fingerprint of its text
+_FOLDER = re.compile(r"[\w -]+")  # or module: never a path out of where it is looked for
 
 
 def own_text(space: str) -> str | None:
@@ -46,39 +49,44 @@ def space_source(space: str, text: str | None = None) -> Fingerprints:
         text: The text of the user's file, if it is not to be read.
     """
     reference = find_reference(space)
-    folder: Path | None = None
     if reference is None:
-        first = space_class(space).__module__
+        module = sys.modules[space_class(space).__module__]
+        own = _fingerprint(module)
     else:
         from experiments.hyperparameters.model_file import load  # it imports Keras Tuner
 
-        first = load(reference, text).module.__name__
-        folder = None if reference.path is None else reference.path.parent
-    packages = {first.partition(".")[0], "search_spaces"}
-    found: Fingerprints = {}
-    waiting = [first]
+        loaded = load(reference, text)
+        module, own = loaded.module, fingerprint_of_text(loaded.text)
+    path = None if reference is None else reference.path
+    first = module.__name__
+    # Whatever its module was called here, a user's file is named after itself.
+    found = {first if path is None else path.stem: own}
+    packages = {"search_spaces", *([first.partition(".")[0]] if path is None else [])}
+    seen, waiting = {first}, [module]
     while waiting:
-        name = waiting.pop()
-        module = sys.modules.get(name)
-        if name in found or module is None:
-            continue
-        if name.partition(".")[0] not in packages and not _is_beside(module, folder):
-            continue
-        found[name] = _fingerprint(module)
-        waiting += _named_in(module)
-    if reference is not None and reference.path is not None:  # whatever its module was called here
-        found[reference.path.stem] = found.pop(first)
+        for name in _named_in(waiting.pop()):
+            other = None if name in seen else sys.modules.get(name)
+            seen.add(name)
+            is_of_package = name.partition(".")[0] in packages
+            key = name if is_of_package else _name_beside(other, path)
+            if other is not None and key is not None:
+                found[key] = _fingerprint(other)
+                waiting.append(other)
     return dict(sorted(found.items()))
 
 
-def _is_beside(module: ModuleType, folder: Path | None) -> bool:
-    """Whether a module lies in the folder of a user's file, and is the user's own."""
-    file = getattr(module, "__file__", None)
-    if folder is None or not isinstance(file, str):
-        return False
-    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
-    suite = module.__name__.partition(".")[0] in ("experiments", "reports")
-    return Path(file).is_relative_to(folder) and not installed and not suite
+def _name_beside(module: object, path: Path | None) -> str | None:
+    """Returns the name by which `_fingerprint_beside` finds a module: its place beside a file.
+
+    That is the module's own name, unless a sub-folder is on `sys.path`.
+    """
+    from experiments.hyperparameters.model_file import own_place
+
+    place = None if path is None else own_place(module, path.parent)
+    if place is None:
+        return None
+    named = place.parent if place.stem == "__init__" else place.with_suffix("")
+    return ".".join(named.parts) or "__init__"
 
 
 def _named_in(module: ModuleType) -> Iterator[str]:
@@ -216,7 +224,7 @@ def _fingerprint_beside(module: str, path: Path, recorded: str | None = None) ->
     first, *rest = module.split(".")
     if first == "search_spaces":
         return _fingerprint_of_file(module, first)
-    if not all(part.isidentifier() for part in (first, *rest)) and not is_first:
+    if not all(_FOLDER.fullmatch(part) for part in (first, *rest)) and not is_first:
         return None
     place = path if is_first else path.parent.joinpath(first, *rest).with_suffix(".py")
     package = path.parent.joinpath(first, *rest, "__init__.py")
@@ -238,10 +246,3 @@ def source_of(study: Mapping[str, Any], trial: int | None = None) -> Fingerprint
         if trial is None or as_number(session.get("first_trial")) <= trial:
             found = as_dict(session.get("space_source")) or found
     return found
-
-
-def changed(then: Fingerprints, now: Fingerprints) -> list[str]:
-    """Names the modules that differ; none where the source of then was not recorded."""
-    if not then:
-        return []
-    return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))

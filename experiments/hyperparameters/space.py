@@ -4,7 +4,7 @@ import copy
 import math
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -112,23 +112,50 @@ def fixed(
     values = {
         hp.name: parse_value(opened(hp, held), fix[hp.name]) for hp in space.space if hp.name in fix
     }
+    _check_used(space, values, values, "--fix")
     result = keras_tuner.HyperParameters()
     for hp in space.space:
         if hp.name in values:
-            _check_used(hp, values)
             hp = hp_module.Fixed(hp.name, values[hp.name], conditions=hp.conditions)
         result.merge([hp])
     return result
 
 
-def _check_used(hp: hp_module.HyperParameter, values: Mapping[str, Any]) -> None:
-    for condition in hp.conditions:
-        if values.get(condition.name, condition.values[0]) not in condition.values:
+def check_ranges_used(space: keras_tuner.HyperParameters, ranges: Collection[str]) -> None:
+    """Checks that what is held leaves a use to the hyperparameters that are given a range.
+
+    Args:
+        space: What is searched.
+        ranges: Names of hyperparameters.
+
+    Raises:
+        UserError: One is never active.
+    """
+    held = {hp.name: hp.value for hp in space.space if isinstance(hp, hp_module.Fixed)}
+    _check_used(space, ranges, held, "--range")
+
+
+def _check_used(
+    space: keras_tuner.HyperParameters,
+    names: Collection[str],
+    held: Mapping[str, Any],
+    option: str,
+) -> None:
+    for name in names:
+        unmet = [_unmet(hp, held) for hp in space.space if hp.name == name]
+        if unmet and all(unmet):  # it may be declared again under other conditions
+            condition: Any = unmet[0]
             raise UserError(
-                f"--fix {hp.name}: it is used only where {condition.name} is "
+                f"{option} {name}: it is used only where {condition.name} is "
                 f"{_values(condition.values)}, but {condition.name} is fixed at "
-                f"{_text(values[condition.name])}"
+                f"{_text(held[condition.name])}"
             )
+
+
+def _unmet(hp: hp_module.HyperParameter, held: Mapping[str, Any]) -> Any:
+    """Returns the first condition of `hp` that what is held does not meet, or `None`."""
+    conditions = (c for c in hp.conditions if c.name in held and held[c.name] not in c.values)
+    return next(conditions, None)
 
 
 def parse_value(hp: hp_module.HyperParameter, value: object, option: str = "--fix") -> Any:

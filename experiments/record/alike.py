@@ -24,7 +24,41 @@ def facts_of(record: Facts, run: Facts) -> dict[str, Any]:
 
 def differing(one: Facts, other: Facts) -> list[str]:
     """Returns the names of recorded facts that differ between the two."""
-    return [name for name in one if name in other and one[name] != other[name]]
+    return [name for name in one if name in other and not _is_same(name, one[name], other[name])]
+
+
+def _is_same(name: str, one: Any, other: Any) -> bool:
+    """Whether a fact is the same; where the file of a user's model lies does not count."""
+    if name == "space":
+        return str(one).rpartition(".py")[2] == str(other).rpartition(".py")[2]
+    if name == "space_source":
+        return not changed(as_dict(one), as_dict(other))
+    if name == "settings":  # some were recorded as text, as they were given
+        return _texts(one) == _texts(other)
+    return bool(one == other)
+
+
+def _texts(settings: object) -> dict[str, str]:
+    return {name: str(value) for name, value in as_dict(settings).items()}
+
+
+def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names the modules that differ; none where the source of then was not recorded.
+
+    A module that has another name now, and the same text, does not differ.
+
+    Args:
+        then: Fingerprints of a space's modules by name, see `hyperparameters.source`.
+        now: Those of now.
+    """
+    if not then:
+        return []
+    gone = {name: text for name, text in then.items() if name not in now}
+    new = {name: text for name, text in now.items() if name not in then}
+    other = [name for name in then if name in now and then[name] != now[name]]
+    other += [name for name, text in gone.items() if text not in new.values()]
+    other += [name for name, text in new.items() if text not in gone.values()]
+    return sorted(other)
 
 
 def why_unlike(facts: Facts, run: Facts, wanted: Facts) -> list[str]:

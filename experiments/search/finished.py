@@ -128,6 +128,8 @@ def find_finished(
 
 def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:
     """Whether the request and the search space are those of the record."""
+    if record["config"].get("space") != config.space:  # a model's file is somewhere else
+        return False
     before = changed_config(record, folder, {"ray": config.ray})
     same = all(getattr(before, n) == getattr(config, n) for n in FIELDS.difference(_HOW))
     # Of several objectives, what the front is of is asked of the oracle.

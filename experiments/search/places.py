@@ -19,16 +19,17 @@ from experiments.record.reading import dig
 from experiments.space_reference import find_reference, whole_space
 
 _FOLDERS = ("data_dir", "cache_dir")
+_FILES = ("base", "weights")  # settings that may hold paths
 
 
 def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, Any]:
-    """Returns the options that name folders, with absolute paths.
+    """Returns the options that name folders and files, with absolute paths.
 
     Args:
         options: Fields of `SearchConfig`.
         place: Base folder of relative paths; the current folder if `None`.
     """
-    found = {
+    found: dict[str, Any] = {
         name: argument.absolute(options[name], place)
         for name in _FOLDERS
         if isinstance(options.get(name), str | os.PathLike) and options[name]
@@ -38,14 +39,38 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
         found["dataset"] = argument.whole(str(dataset), place)
     if isinstance(space := options.get("space"), str):
         found["space"] = whole_space(space, place)
+    if isinstance(settings := options.get("settings"), Mapping):
+        found["settings"] = {
+            name: _whole_files(value, place) if name in _FILES else value
+            for name, value in settings.items()
+        }
     return found
 
 
+def _whole_files(value: object, place: Path | None) -> object:
+    """Returns a setting with absolute paths of the files in it: `PATH`, `NAME=PATH`, several."""
+    if isinstance(value, Mapping):
+        return {name: _whole_files(own, place) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_files(own, place) for own in value]
+    if not isinstance(value, str | os.PathLike):
+        return value
+    return ",".join(_whole_file(part.strip(), place) for part in str(value).split(","))
+
+
+def _whole_file(part: str, place: Path | None) -> str:
+    name, equals, file = part.rpartition("=")
+    for before, path in (("", part), (f"{name.strip()}{equals}", file.strip())):
+        whole = argument.absolute(path, place)
+        if Path(path).suffix and Path(whole).is_file() and "," not in whole:
+            return f"{before}{whole}"
+    return part
+
+
 def whole_config(config: SearchConfig) -> SearchConfig:
-    """Returns `config` with absolute paths of data, cache, images and the file of a model."""
-    return replace(
-        config, **whole({n: getattr(config, n) for n in (*_FOLDERS, "dataset", "space")})
-    )
+    """Returns `config` with absolute paths of data, cache, images, and files of models."""
+    names = (*_FOLDERS, "dataset", "space", "settings")
+    return replace(config, **whole({n: getattr(config, n) for n in names}))
 
 
 def with_given(config: SearchConfig, data: object) -> SearchConfig:

@@ -23,9 +23,11 @@ from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.model_space import Checked, ModelSpace, check_on_data
 from experiments.hyperparameters.ranges import check_buildable, searched_space
+from experiments.hyperparameters.settings import check_settings, parse_settings
 from experiments.hyperparameters.source import check_source, own_text, space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
+    check_ranges_used,
     class_of,
     explore,
     has_phases,
@@ -168,20 +170,22 @@ def prepare_search(
 
     end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
-    settings = parse_settings(config)
+    reference, source = find_reference(config.space), own_text(config.space)
+    settings = parse_settings(config, source)
     if begun is None:
         check_race(config)
+        check_settings(config, settings, source)
     parse_method_settings(config)
-    reference, source = find_reference(config.space), own_text(config.space)
     cls = class_of(config.space, source)
     hyperparameters = None if record is None else record["space"]
     is_open = _takes_arrays(config, source)  # arrays decide what the model is built for
     if not is_open:
         _check_objectives(config, cls.reported_metrics())
         early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
-        searched_space(early, config, hyperparameters)
+        searched = searched_space(early, config, hyperparameters)
         if begun is None:  # what older studies hold stays
             check_on_steps(explore(early), config.fix)
+            check_ranges_used(searched, config.ranges)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
     recorded = None if record is None else record["dataset"]
@@ -194,13 +198,14 @@ def prepare_search(
     space = searched_space(hypermodel, config, hyperparameters)
     if is_open and begun is None:
         check_on_steps(explore(hypermodel), config.fix)
+        check_ranges_used(space, config.ranges)
     try:
         hypermodel.fetch()
     except ValueError as error:
         raise UserError(f"space {config.space}: {error}") from None
     brought: list[str] = []
     if reference is not None:
-        checked = check_on_data(str(reference), hypermodel, space, data)
+        checked = check_on_data(str(reference), hypermodel, space, data, bool(config.class_weight))
         _check_reported(config, checked)
         brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
@@ -291,32 +296,6 @@ def prepare_data(
     return prepared(
         config, lambda channels: cls.required_shape(channels, settings), display, recorded, wanted
     )
-
-
-def parse_settings(config: SearchConfig) -> dict[str, Any]:
-    """Parses the settings of the space: text becomes what the default is.
-
-    Raises:
-        UserError: There is no such setting, or its value does not fit.
-    """
-    defaults = class_of(config.space).setting_defaults()
-    settings: dict[str, Any] = {}
-    for name, value in config.settings.items():
-        if name not in defaults:
-            raise UserError(
-                f"--set {name}: space {config.space} has no such setting; "
-                f"there are {', '.join(defaults)}"
-            )
-        is_size = isinstance(defaults[name], int) or name == "image_size"
-        settings[name] = _size(name, value) if is_size else value
-    return settings
-
-
-def _size(name: str, value: object) -> int:
-    text = str(value).strip()
-    if not text.isdecimal() or not 1 <= int(text) <= 4096:
-        raise UserError(f"--set {name}={value}: a whole number from 1 to 4096 is expected")
-    return int(text)
 
 
 def _name(config: SearchConfig, attempt: int) -> str:

@@ -11,6 +11,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.config import SearchConfig
 from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.settings import parse_settings
 from experiments.record.files import write_json
 from experiments.record.seeds import Stream, derive_seed
 from experiments.search.driver import Driver
@@ -38,6 +39,7 @@ class SuiteTuner(keras_tuner.Tuner):
         **kwargs: Any,
     ) -> None:
         self.source = source
+        self.settings = parse_settings(config, source)
         self.config = config
         self.data = data
         self.retention = retention
@@ -78,7 +80,7 @@ class SuiteTuner(keras_tuner.Tuner):
         number = int(trial.trial_id)
         return TrialTask(
             space=self.config.space,
-            settings=dict(self.config.settings),
+            settings=self.settings,
             source=self.source,
             hyperparameters=trial.hyperparameters.get_config(),
             data=self.data,

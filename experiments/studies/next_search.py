@@ -34,6 +34,8 @@ def write_next(study: Study, path: str | Path) -> Path:
         )
     known = FIELDS.difference(_OWN)
     options = {k: v for k, v in config.items() if k in known and v is not None}
+    if "patience" in config:
+        options.setdefault("patience", 0)  # it is recorded as `None`, which TOML has not
     findings = health(study)
     if any("objective" in finding.change for finding in findings):
         options.pop("sources", None)  # trials of another objective can't inform it
@@ -63,9 +65,10 @@ def _informed(study: Study, options: dict[str, Any]) -> dict[str, Any]:
     before = [s for s in sources if isinstance(s, str)] if isinstance(sources, list) else []
     own = str(study.folder.resolve())
     # Evenly spread points can't be informed, and now there are trials to learn from.
-    again = (
-        {"method": "auto"} if picks(study.record) or not METHODS[options["method"]].learns else {}
-    )
+    again = {}
+    if picks(study.record) or not METHODS[options["method"]].learns:
+        again = {"method": "auto"}
+        options.pop("method_settings", None)  # of the method that was
     known = {"tries": [], "try_default": False, "starting_points": False}
     return {"sources": [*before, own], **known, **again}
 

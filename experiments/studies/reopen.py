@@ -10,6 +10,7 @@ from experiments.data.cache_use import hold_for
 from experiments.data.prepare import PreparedData, described
 from experiments.display.plain import PatientDisplay
 from experiments.hyperparameters.ranges import searched_space
+from experiments.hyperparameters.settings import parse_settings
 from experiments.hyperparameters.source import check_source
 from experiments.hyperparameters.space import make_space
 from experiments.record.errors import UserError, named_line
@@ -19,7 +20,7 @@ from experiments.record.schema import check_hyperparameters
 from experiments.record.study import refuse_script
 from experiments.search.places import check_code, check_space_place, recorded, whole
 from experiments.search.resume import as_named
-from experiments.search.run import parse_settings, prepare_data
+from experiments.search.run import prepare_data
 from experiments.space_reference import whole_space
 from experiments.training.network import new_network
 from experiments.training.task import TrialTask

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from experiments.hyperparameters.source import space_source
+from experiments.space_reference import shown_space
 from experiments.training.task import TrialTask
 
 _OWN = "tuner/"  # Keras Tuner's own entries among hyperparameters
@@ -25,7 +26,7 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
         "max_epochs": task.epochs,
         "patience": task.patience,
         "objective": str(task.objective),
-        "space": task.space,
+        "space": shown_space(task.space),
         "space_source": space_source(task.space),
         "settings": task.settings,
         "hyperparameters": {n: v for n, v in values.items() if not n.startswith(_OWN)},

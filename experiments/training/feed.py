@@ -42,6 +42,7 @@ class Feed:
         augment: Augmentation | None = None,
     ) -> None:
         self.epoch = 0
+        self.num_rows = len(labels)
         self.num_batches = -(-len(labels) // batch_size)
         self._views = views
         # Kept features have one precision for each view: what fits half a float in one may not in
@@ -53,18 +54,25 @@ class Feed:
         self._seed = seed
         self._augment = augment
         self._weights = None if class_weights is None else np.array(class_weights, np.float32)
-        self._drawn: tuple[int, Array, Array] | None = None
+        self._shuffles = True
+        self._drawn: tuple[tuple[int, bool], Array, Array] | None = None
+
+    def shuffle(self, shuffles: bool) -> None:
+        """Says whether images are shuffled from now on, or come in order."""
+        self._shuffles = shuffles
 
     def _draw(self) -> tuple[Array, Array]:
         """Returns the order of images and the view of each in this epoch."""
-        if self._drawn is None or self._drawn[0] != self.epoch:
+        now = self.epoch, self._shuffles
+        if self._drawn is None or self._drawn[0] != now:
             count = len(self._labels)
             if self._seed is None:
                 order, views = np.arange(count), np.zeros(count, dtype=np.int64)
             else:
                 rng = np.random.default_rng([self._seed, self.epoch])
                 order, views = rng.permutation(count), rng.integers(0, len(self._views), count)
-            self._drawn = self.epoch, order, views
+                order = order if self._shuffles else np.arange(count)
+            self._drawn = now, order, views
         return self._drawn[1:]
 
     def batch(self, index: int) -> tuple[Array, ...]:
@@ -140,7 +148,8 @@ class _ByEpoch(tf.data.Dataset):  # type: ignore[misc]
     def element_spec(self) -> Any:
         """Kinds and shapes; the number of rows is that of the epoch."""
         return tuple(
-            tf.TensorSpec((None, *spec.shape[1:]), spec.dtype) for spec in self._example.element_spec
+            tf.TensorSpec((None, *spec.shape[1:]), spec.dtype)
+            for spec in self._example.element_spec
         )
 
     def _inputs(self) -> list[tf.data.Dataset]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from experiments.data.balance import balanced_weights
+from experiments.hyperparameters.fit_arguments import on_batches
 from experiments.training import loop
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
@@ -287,7 +288,8 @@ def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: Epoc
     train, validation = _feeds(network, phase_inputs, recorder.execution.seed)
     weights = _class_weights(network)
     weighed = {} if weights is None else {"class_weight": dict(enumerate(weights))}
-    with timed(recorder.execution, "fit"):
+    takes_arguments = on_batches(model, train.num_rows, train.batch_size, train.shuffle)
+    with timed(recorder.execution, "fit"), takes_arguments:
         network.space.fit(
             network.hp,
             model,
@@ -295,7 +297,5 @@ def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: Epoc
             validation_data=validation.dataset(),
             epochs=task.epochs,
             callbacks=[EpochClock(train), recorder],
-            shuffle=False,
-            verbose=0,
             **weighed,
         )

@@ -249,6 +249,144 @@ def test_two_classes_of_pictures_are_searched(
     assert own_study(tmp_path).model.is_file()
 
 
+FIT = """
+class Mine(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, activation="softmax"))
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"],
+                      run_eagerly=True)
+        return model
+
+    def fit(self, hp, model, {parameters}):
+        {body}
+"""
+SEEN = """import pathlib
+        count = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: pathlib.Path({log!r}).write_text(str(batch)))
+        kwargs["callbacks"] = [*kwargs["callbacks"], count]
+        return model.fit({passed}, **kwargs)"""
+FITS = {
+    "as in the guide": ("*args, **kwargs", "*args, verbose=0"),
+    "as in the guide, of its own batches": (
+        "*args, **kwargs",
+        '*args, batch_size=hp.Choice("size", [16]), shuffle=hp.Boolean("shuffle"), verbose=0',
+    ),
+    "of arrays": (
+        "x, y, validation_data, verbose, **kwargs",
+        "x, y, 16, validation_data=validation_data, shuffle=hp.Boolean('shuffle')",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FITS)
+@pytest.mark.usefixtures("without_report")
+def test_a_fit_of_keras_tuners_users_is_called_as_they_write_it(
+    kind: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    parameters, passed = FITS[kind]
+    log = tmp_path / "log"
+    body = SEEN.format(passed=passed, log=str(log))
+    path = write(tmp_path, FIT.format(parameters=parameters, body=body))
+    result = search(path, tmp_path, cache_dir, "--method", "random", "--confirm", "0")
+    assert result.exit_code == 0, result.output
+    trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
+    assert trained["status"] == "completed", trained["traceback"]
+    assert int(log.read_text()) + 1 == -(-70 // (16 if "16" in passed else 32))
+
+
+UNFIT = {
+    "epochs": (
+        "*args, **kwargs",
+        'return model.fit(*args, epochs=hp.Int("epochs", 1, 3), **kwargs)',
+        "got multiple values for keyword argument 'epochs' .*leave them to",
+    ),
+    "names": (
+        "x_train, y_train, **kwargs",
+        "pass",
+        "missing 1 required .* 'y_train'; it is called",
+    ),
+    "a loop over arrays": (
+        "x, y, validation_data, callbacks=None, **kwargs",
+        "return float(x[0:2].mean())",
+        "TypeError: .* not subscriptable .*my_model.py, line 15.; it is called as fit",
+    ),
+    "their shape": ("x, y, **kwargs", "return x.shape[0]", "AttributeError: .* 'shape'"),
+}
+
+
+@pytest.mark.parametrize("mistake", UNFIT)
+def test_a_fit_that_would_fail_in_every_trial_is_refused(
+    mistake: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    parameters, body, expected = UNFIT[mistake]
+    path = write(tmp_path, FIT.format(parameters=parameters, body=body))
+    line = refused(search(path, tmp_path, cache_dir), tmp_path)
+    assert re.search(r"my_model\.py:Mine: its fit fails: TypeError|AttributeError", line), line
+    assert re.search(expected, line), line
+
+
+SETTINGS = """
+from search_spaces.base import ImageSpace
+
+
+class Deep(ImageSpace):
+    settings = {"depth": "layers", "rate": "step size", "bias": "whether", "note": "any text"}
+
+    def __init__(self, input_shape, num_classes, depth: int = 2, rate=0.1, bias=True, note="a"):
+        super().__init__(input_shape, num_classes)
+        self.given = depth, rate, bias, note
+        assert [type(one) for one in self.given] == [int, float, bool, str], self.given
+
+    @classmethod
+    def required_shape(cls, channels, settings):
+        return (8, 8, channels)
+
+    def draw(self, hp):
+        return {"units": hp.Int("units", 4, 8)}
+
+    def build(self, hp):
+        depth, rate, bias, note = self.given
+        model = keras.Sequential([keras.Input(self.input_shape), keras.layers.Flatten()])
+        for _ in range(depth):
+            model.add(keras.layers.Dense(self.draw(hp)["units"], use_bias=bias))
+        model.add(self.output_layer())
+        model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy",
+                      metrics=["accuracy"], run_eagerly=True)
+        return model
+"""
+
+
+@pytest.mark.usefixtures("without_report")
+def test_trials_get_the_settings_that_were_checked(tmp_path: Path, cache_dir: Path) -> None:
+    path = write(tmp_path, SETTINGS)
+    given = ("depth=0", "rate=1e-3", "bias=false", "note=4")
+    more = [word for each in given for word in ("--set", each)]
+    result = search(path, tmp_path, cache_dir, *more, "--method", "random")
+    assert result.exit_code == 0, result.output
+    trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
+    assert trained["status"] == "completed", trained["traceback"]
+    assert trained["trainable_parameters"] == 64 * 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("depth=two", "a whole number"),
+        ("depth=2.5", "a whole number"),
+        ("rate=fast", "a number"),
+        ("rate=nan", "a number"),
+        ("bias=2", "true or false"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused(
+    given: str, expected: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    path = write(tmp_path, SETTINGS)
+    line = refused(search(path, tmp_path, cache_dir, "--set", given), tmp_path)
+    assert line == f"--set {given}: {expected} is expected"
+
+
 WRITTEN = {
     "own training step": """
 class Trained(keras.Model):

@@ -1,13 +1,15 @@
 """A user's own model: found in its file, explored, and brought to the shape of the images."""
 
 import pickle
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
+import keras_tuner
 import pytest
 
 from experiments import SearchConfig, UserError
@@ -17,13 +19,16 @@ from experiments.hyperparameters.source import (
     check_source,
     is_unchanged,
     keep_text,
+    new_source,
     own_text,
     space_source,
 )
 from experiments.hyperparameters.space import class_of, describe_space, explore, make_space
+from experiments.record.alike import differing
 from experiments.record.layout import StudyFolder
 from experiments.record.objective import parse_objective
 from experiments.space_reference import find_reference, installed_spaces, shown_space
+from experiments.studies.trained_how import how_trained, key_of
 from experiments.training.network import Network
 from experiments.training.task import TrialTask
 from search_spaces.base import ImageSpace
@@ -190,11 +195,6 @@ def test_a_hypermodel_brings_its_own_fit(tmp_path: Path) -> None:
     space = cls((8, 8, 1), 10)
     hp = explore(space)
     assert [one.name for one in hp.space] == ["units", "batch_size"]
-    import tensorflow as tf
-
-    batches = tf.data.Dataset.from_tensors((np.zeros((4, 8, 8, 1)), np.zeros(4)))
-    history = space.fit(hp, space.build(hp), batches, epochs=2, verbose=0, shuffle=False)
-    assert len(history.history["loss"]) == 2
 
 
 def test_the_text_that_was_read_is_run_whatever_becomes_of_the_file(tmp_path: Path) -> None:
@@ -262,6 +262,98 @@ def test_what_lies_beside_the_file_is_a_part_of_its_source(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"has changed since .* \(beside_of_test\): restore it"):
         check_source(study, str(moved), tmp_path)
     sys.modules.pop("beside_of_test")
+
+
+NEIGHBOURS = {
+    "beside": ("layers_of_test.py", "from layers_of_test import width\n"),
+    "later": ("layers_of_test.py", ""),
+    "in a sub-folder": (
+        "src/layers_of_test.py",
+        "import sys\nfrom pathlib import Path\n\n"
+        'sys.path.insert(0, str(Path(__file__).parent / "src"))\n'
+        "from layers_of_test import width\n",
+    ),
+    "in a package": (
+        "own_package/layers_of_test.py",
+        "from own_package.layers_of_test import width\n",
+    ),
+}
+
+
+def model_of_width(folder: Path, width: int, way: str) -> str:
+    """Writes a model whose width comes from a module near by, imported in one way or another."""
+    place, imported = NEIGHBOURS[way]
+    (folder / place).parent.mkdir(parents=True, exist_ok=True)
+    (folder / place).write_text(f"def width():\n    return {width}\n")
+    text = build().replace('hp.Int("units", 4, 8, step=4)', "width()")
+    if not imported:
+        text = text.replace("    units", "    from layers_of_test import width\n    units", 1)
+    return write(folder, imported, text, name="model.py")
+
+
+@pytest.mark.parametrize("way", NEIGHBOURS)
+def test_each_file_gets_what_lies_beside_it(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `compare --seeds`, which trains the models of several studies in one process."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    widths = {"v1": 3, "v2": 5, "v3": 7}
+    spaces = {name: model_of_width(tmp_path / name, width, way) for name, width in widths.items()}
+    data = PreparedData("", "", tuple("0123456789"), (8, 8, 1), {}, "")
+    sources = {}
+    for name in ("v1", "v2", "v1", "v3", "v2", "v1"):
+        model = make_space(spaces[name], data, {}).build(keras_tuner.HyperParameters())
+        assert model.layers[-2].units == widths[name]
+        source = space_source(spaces[name])
+        assert sources.setdefault(name, source) == source
+        assert is_unchanged({"config": {"space": spaces[name]}, "space_source": source})
+    assert len(sources["v1"]) == (1 if way == "later" else 2)
+    assert sources["v1"]["model"] == sources["v2"]["model"]
+    assert (sources["v1"] == sources["v2"]) == (way == "later")
+
+
+def test_an_edited_helper_in_a_sub_folder_is_refused_and_an_unchanged_one_is_not(
+    tmp_path: Path,
+) -> None:
+    path = model_of_width(tmp_path, 3, "in a sub-folder")
+    study = {"config": {"space": path}, "space_source": space_source(path)}
+    check_source(study, path, tmp_path)
+    (tmp_path / "src/layers_of_test.py").write_text("def width():\n    return 4\n")
+    with pytest.raises(UserError, match=r"has changed since .* \(src\.layers_of_test\): restore"):
+        check_source(study, path, tmp_path)
+
+
+def test_a_file_that_was_renamed_or_moved_has_not_changed(tmp_path: Path) -> None:
+    path = model_of_width(tmp_path / "one", 3, "beside")
+    study = {"config": {"space": path}, "space_source": space_source(path)}
+    data = PreparedData("", "", tuple("0123456789"), (8, 8, 1), {}, "")
+    objective = parse_objective("val_accuracy")
+    task = TrialTask(path, {}, {"values": {}}, data, objective, 1, (0,))
+    before = how_trained(task)
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    moved = str(tmp_path / "two/renamed.py")
+    Path(tmp_path / "two/model.py").rename(moved)
+    check_source(study, moved, tmp_path)
+    source = space_source(moved)
+    assert new_source(study, source) == ({"space_source": source}, [])
+    after = how_trained(replace(task, space=moved))
+    assert differing(before, after) == []
+    assert differing(before | {"space": path}, after) == []  # as earlier studies recorded it
+    kept = str(tmp_path / "two/model.py")
+    Path(moved).rename(kept)
+    assert key_of(how_trained(replace(task, space=kept))) == key_of(before)
+    (tmp_path / "two/layers_of_test.py").write_text("def width():\n    return 4\n")
+    sys.modules.pop("layers_of_test")
+    write(tmp_path / "two", "from layers_of_test import width\n", build(), name="other.py")
+    other = str(tmp_path / "two/other.py")
+    assert differing(before, how_trained(replace(task, space=other))) == ["space_source"]
+    assert new_source(study, space_source(other))[1] == ["layers_of_test", "model", "other"]
+
+
+def test_settings_that_were_recorded_as_text_are_those_of_now() -> None:
+    now = {"settings": {"crop": 0.1, "image_size": 32}}
+    assert differing({"settings": {"crop": "0.1", "image_size": 32}}, now) == []
+    assert differing({"settings": {"crop": "0.2", "image_size": 32}}, now) == ["settings"]
 
 
 def test_a_file_may_be_called_like_a_module(tmp_path: Path) -> None:

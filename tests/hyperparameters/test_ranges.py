@@ -13,7 +13,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.hyperparameters.ranges import check_buildable, ranged, searched_space, widened
-from experiments.hyperparameters.space import explore
+from experiments.hyperparameters.space import check_ranges_used, explore, fixed
 from experiments.methods.make import make_oracle
 from experiments.search.resuming import resume_search
 from experiments.search.run import describe_space
@@ -369,3 +369,40 @@ def test_every_method_draws_of_several_bases_what_the_drawn_one_has(
         own = {name for name in values if name.startswith("unfreeze_from")}
         assert own == ({f"unfreeze_from_{values['base']}"} if values["unfreeze"] else set())
         assert ("fine_tune_schedule" in values) == values["unfreeze"]
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ("0", "--range dense_units_0: it is used only where dense_layers is 1 or 2, but "
+         "dense_layers is fixed at 0"),
+        ("1", ""),
+    ],
+)  # fmt: skip
+def test_a_range_of_what_is_switched_off_is_refused(
+    held: str, words: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    given = ("--fix", f"dense_layers={held}", "--range", "dense_units_0=32:64")
+    folder = tmp_path / "runs"
+    arguments = ["search", "mnist_cnn", "--dataset", "digits", *given, "--runs-dir", str(folder)]
+    arguments += ["--cache-dir", str(cache_dir), "--sample", "100", "--workers", "0"]
+    arguments += ["--max-trials", "2", "--max-epochs", "1", "--confirm", "0"]
+    if not words:  # it goes on, to what is refused later
+        arguments += ["--try", "units=3", "--method", "tpe"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert not folder.exists()
+    assert (words or "--try units: no such hyperparameter") in result.stderr
+
+
+def test_what_is_declared_twice_is_in_use_if_one_of_them_is() -> None:
+    hp = keras_tuner.HyperParameters()
+    kind = hp.Choice("kind", ["a", "b", "c"])
+    for name in ("a", "b"):
+        with hp.conditional_scope("kind", [name]):
+            hp.Int("units", 1, 8)
+    assert kind == "a"
+    for name in ("a", "b"):
+        check_ranges_used(fixed(hp, {"kind": name, "units": 3}), ["units"])
+    with pytest.raises(UserError, match="--fix units: it is used only where kind is a, but kind"):
+        fixed(hp, {"kind": "c", "units": 3})

@@ -329,3 +329,26 @@ def test_plain_keras_tuner_opens_what_the_mended_oracles_leave(tmp_path: Path) -
         opened = make(theirs, tmp_path / str(number), wide(), reload=True, **options)
         assert opened.get_best_trials(1)[0].score == oracle.get_best_trials(1)[0].score
         assert opened.start_order == oracle.start_order
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"max_value": 0.45, "step": 0.1, "default": 0}, [0, 0.1, 0.2, 0.3, 0.4]),
+        ({"min_value": 0.7, "max_value": 1.3, "step": 0.1, "default": 1},
+         [1, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3]),
+        ({"min_value": 0.01, "max_value": 1, "step": 10, "sampling": "log", "default": 1},
+         [1, 0.01, 0.1]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cls", [GridOracle, RandomOracle])
+def test_a_number_whose_default_is_written_whole_keeps_its_values(
+    cls: Any, options: dict[str, Any], expected: list[float], tmp_path: Path
+) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", **({"min_value": 0} | options))
+    oracle = make(cls, tmp_path, hp, **({} if cls is GridOracle else {"max_trials": 20}))
+    tried = [values["x"] for values in run(oracle)]
+    if cls is RandomOracle:
+        tried, expected = sorted(tried), sorted(expected)
+    assert tried == pytest.approx(expected)

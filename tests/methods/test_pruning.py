@@ -442,7 +442,8 @@ def test_a_real_search_prunes_and_begins_with_given_points(
     ("options", "message"),
     [
         ({"method": "random", "pruner": "median"}, "--pruner median goes with methods tpe"),
-        ({"method": "bayesian", "pruner": "asha"}, "goes with methods tpe"),
+        ({"method": "bayesian", "pruner": "asha"}, "goes with methods random, grid, tpe, .*auto;"),
+        ({"method": "random", "pruner": "asha", "tries": [{}]}, "--try goes with methods tpe, gp"),
         ({"method": "tpe", "pruner": "best"}, "unknown pruner 'best': there are none, median"),
         ({"method": "tpe", "pruner": "asha", "executions_per_trial": 2}, "single trainings"),
         ({"method": "grid", "tries": [{}]}, "--try goes with methods tpe"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.config import SearchConfig, load_toml
+from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import NO_END
 from experiments.studies import next_search
 from experiments.studies.next_search import write_next
@@ -90,3 +91,18 @@ def test_a_grid_that_was_tried_to_its_end_has_no_more_trials(tmp_path: Path) -> 
     ]
     assert not any("drawn at random" in f.title for f in health(study))
     assert not any("max_trials" in f.change for f in health(study))
+
+
+@pytest.mark.parametrize("recorded", [None, 4])
+def test_training_to_the_end_stays_as_it_was(recorded: int | None, tmp_path: Path) -> None:
+    assert next_of(study_of(tmp_path, Synthetic(6), {"patience": recorded})).patience == recorded
+
+
+def test_a_method_that_is_picked_anew_gets_no_settings_of_the_old(tmp_path: Path) -> None:
+    config = {"method": "qmc", "pruner": "asha", "method_settings": {"factor": "4"}}
+    found = next_of(study_of(tmp_path, Synthetic(6), config))
+    parse_method_settings(found)
+    assert (found.method, found.pruner) == ("auto", "asha")
+    kept = {"method": "tpe", "method_settings": {"startup_trials": "5"}}
+    found = next_of(study_of(tmp_path, Synthetic(6, name="kept"), kept))
+    assert (found.method, found.method_settings) == ("tpe", {"startup_trials": "5"})

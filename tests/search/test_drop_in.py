@@ -782,3 +782,11 @@ def test_what_cannot_be_sent_to_workers_is_named(tmp_path: Path) -> None:
     batches = ((X, Y) for _ in range(3))
     with pytest.raises(experiments.UserError, match=r"argument 1 of search \(generator\) can't be"):
         tuner.search(batches, validation_data=(X, Y), verbose=0)
+
+
+def test_all_that_keras_tuner_has_is_there() -> None:
+    for name in vars(keras_tuner):
+        if not name.startswith("_") and name != "src":
+            assert hasattr(experiments, name), name
+    assert experiments.__version__ == keras_tuner.__version__  # type: ignore[attr-defined]
+    assert experiments.synchronized is keras_tuner.synchronized  # type: ignore[attr-defined]

@@ -15,7 +15,9 @@ from experiments.config import load_toml
 from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
+from experiments.display.base import Display
 from experiments.record.study import find_study
+from experiments.search.finished import find_finished
 from experiments.search.places import recorded, whole_config
 from experiments.search.resume import changed_config
 from experiments.search.run import prepare_data
@@ -90,6 +92,29 @@ def test_a_tilde_is_the_home_wherever_a_folder_is_named(
     assert not (tmp_path / "~").exists()
 
 
+def test_files_in_settings_are_recorded_whole(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.keras", "w.h5", "MobileNet"):
+        (tmp_path / name).touch()
+    base, weights = "MobileNet, own.keras,gone.keras", "MobileNet=w.h5,MobileNetV2=imagenet"
+    here = tmp_path
+    for settings, expected in (
+        ({"base": base, "weights": weights, "note": "w.h5"},
+         {"base": f"MobileNet,{here}/own.keras,gone.keras",
+          "weights": f"MobileNet={here}/w.h5,MobileNetV2=imagenet", "note": "w.h5"}),
+        ({"base": ["own.keras", "VGG16"], "weights": {"own": "w.h5"}, "alpha": 0.5},
+         {"base": [f"{here}/own.keras", "VGG16"], "weights": {"own": f"{here}/w.h5"},
+          "alpha": 0.5}),
+    ):  # fmt: skip
+        config = whole_config(SearchConfig("transfer_head", settings=settings))
+        assert config.settings == expected
+    record = config_of(study, settings={"base": "own.keras"}, runs_dir="runs")
+    monkeypatch.chdir("/")
+    assert changed_config(record, study, {}).settings == {"base": f"{here}/own.keras"}
+
+
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +147,16 @@ def test_options_of_now_start_from_where_one_stands(
     assert changed_config(record, study, {"cache_dir": "mine"}).cache_dir == str(
         tmp_path / "elsewhere" / "mine"
     )
+
+
+def test_a_model_that_has_moved_can_be_named(study: Path, tmp_path: Path) -> None:
+    record = config_of(study, space=str(tmp_path / "gone/model.py"))
+    moved = tmp_path / "model.py"
+    moved.write_text("def build_model(hp):\n    pass\n")
+    with pytest.raises(UserError, match=r"is not there any more: .* say where it is with --space"):
+        changed_config(record, study, {})
+    config = changed_config(record, study, {"space": str(moved)})
+    assert find_finished(record, study, config, Display()) is None  # which resumes it
 
 
 def test_images_that_have_moved_can_be_named(study: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from experiments.cli.main import main
 from search_spaces._backbone import (
     BaseKey,
     TransferNetwork,
@@ -258,6 +260,23 @@ def test_settings_of_bases_that_do_not_fit_are_refused(
     side = settings.pop("size", 224)
     with pytest.raises(ValueError, match=message):
         TransferHead((side, side, 3), 2, **settings)
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet", __file__])
+def test_weights_for_bases_that_come_with_theirs_are_refused(weights: str, tmp_path: Path) -> None:
+    own = without_cuts(tmp_path / "plain.keras")
+    places = ["--runs-dir", str(tmp_path / "runs"), "--cache-dir", str(tmp_path / "cache")]
+    given = ["--dataset", "digits", "--sample", "40", "--max-trials", "1", "--max-epochs", "1"]
+    given += ["--set", f"base={own}", "--set", f"weights={weights}", "--set", "image_size=32"]
+    result = CliRunner().invoke(main, ["search", "transfer_head", *given, *places])
+    assert result.exit_code == 2, result.output
+    assert result.stderr == (
+        "error: space transfer_head: plain: a base from a file has the weights of it: leave "
+        "weights out\n"
+    )
+    assert not (tmp_path / "runs").exists()
+    TransferHead.check_settings({"base": f"{own},MobileNet", "weights": weights})
+    TransferHead((32, 32, 3), 2, base=own, weights="none")  # recorded studies have it
 
 
 def test_choices_that_a_wider_range_brings_are_refused() -> None:

@@ -284,3 +284,17 @@ def test_few_are_kept_and_the_others_leave_no_graph(monkeypatch: pytest.MonkeyPa
 def num_graphs() -> int:
     keras.backend.clear_session()
     return sum(isinstance(o, FuncGraph) and o.name == "run" for o in gc.get_objects())
+
+
+def test_images_come_in_order_while_they_are_not_shuffled() -> None:
+    feed = Feed([rows_of(IMAGES)], np.arange(len(IMAGES)), 8, seed=1)
+    data = feed.dataset()
+
+    def order() -> list[int]:
+        return [int(label) for _, labels in data for label in labels]
+
+    shuffled = order()
+    feed.shuffle(False)
+    assert order() == list(range(len(IMAGES)))
+    feed.shuffle(True)
+    assert order() == shuffled != sorted(shuffled)
