@@ -16,7 +16,7 @@ from experiments.record.layout import TrialFolder
 from experiments.training.replay import Replay, build, is_finite, restore
 from experiments.training.run import count_weights
 from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, FitTask, Report, TrialResult
+from experiments.training.task import Answer, Execution, FitTask, Report, TrialResult, append
 from experiments.training.weights import save_whole
 
 
@@ -245,14 +245,6 @@ class FitAttempt:
 def is_scalar(value: Any) -> bool:
     """Whether a value is one number."""
     return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
-
-
-def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:
-    """Adds the metrics of an epoch; what is not measured in every epoch is `nan` in the others."""
-    for name in {*history, *metrics}:
-        values = history.setdefault(name, [])
-        values += [math.nan] * (num_epochs - 1 - len(values))
-        values.append(metrics.get(name, math.nan))
 
 
 def _build_config(model: keras.Model) -> dict[str, Any] | None:

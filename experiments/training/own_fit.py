@@ -20,12 +20,11 @@ from experiments.training.fit_attempt import (
     FitAttempt,
     StoppedError,
     SuspendedError,
-    append,
     is_scalar,
 )
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
-from experiments.training.task import Execution, NotANumberError, TrialResult
+from experiments.training.task import Execution, NotANumberError, TrialResult, append
 
 
 class FitResult(TrialResult):

@@ -10,7 +10,7 @@ import keras
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
 from experiments.training.snapshot import Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, NotANumberError
+from experiments.training.task import Answer, Execution, NotANumberError, append, measured_in
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -88,7 +88,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """
         history, count = self.execution.history, len(self.execution.epoch_seconds)
         for index in range(count):
-            metrics = {name: history[name][index] for name in history}
+            metrics = measured_in(history, index)
+            if self.objective.name not in metrics:
+                continue
             answer = self.report(self.initial_epoch + index, metrics)
             if answer == Answer.PAUSE or (index == count - 1 and not decided):
                 self.answer = answer
@@ -127,6 +129,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         own = self.execution.history.get(self.objective.name, [])
         before = self._before if self.counts_before else ()
         for score in [*before, *own[self.phase_start :]]:
+            if math.isnan(score):  # not measured in this epoch
+                continue
             better = self.objective.better(score, best)
             best, waited = (score, 0) if better else (best, waited + 1)
         return self.patience is not None and bool(own) and waited >= self.patience
@@ -150,23 +154,27 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        for name, value in metrics.items():
-            self.execution.history.setdefault(name, []).append(value)
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
+        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
         for name in ("loss", "val_loss", self.objective.name):
-            if not math.isfinite(metrics.get(name, math.nan)):
-                raise NotANumberError(f"{name} is {metrics.get(name)} after epoch {epoch + 1}")
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise NotANumberError(f"{name} is {metrics[name]} after epoch {epoch + 1}")
+        self.epochs = epoch + 1
+        if self.objective.name in metrics:
+            self._judge(epoch, metrics)
+        if self.answer == Answer.GO and self.snapshots.is_due():
+            self._keep(decided=True)
+        if self.stopped or self.is_exhausted():
+            self.model.stop_training = True
+
+    def _judge(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Keeps the weights of an epoch that is the best one; asks how to continue."""
         score = metrics[self.objective.name]
         if self.objective.better(score, self.execution.score):
             self.execution.score = score
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
             self._best |= {id(v): (v, trained.numpy()) for v, trained in self._pairs()}
-        self.epochs = epoch + 1
         self.answer = self.report(epoch, metrics)
-        if self.answer == Answer.GO and self.snapshots.is_due():
-            self._keep(decided=True)
-        if self.stopped or self.is_exhausted():
-            self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.answer == Answer.PAUSE or self.snapshots.keeps_last:
