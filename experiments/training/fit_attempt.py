@@ -16,16 +16,20 @@ from experiments.record.layout import TrialFolder
 from experiments.training.replay import Replay, build, is_finite, restore
 from experiments.training.run import count_weights
 from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, FitTask, Report, TrialResult, append
+from experiments.training.task import (
+    Answer,
+    Execution,
+    FitTask,
+    Report,
+    StoppedError,
+    TrialResult,
+    append,
+)
 from experiments.training.weights import save_whole
 
 
 class SuspendedError(BaseException):
     """The search was interrupted after an epoch; no `except Exception` of a model stops it."""
-
-
-class StoppedError(BaseException):
-    """A training that was stopped early continued."""
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]

@@ -18,13 +18,18 @@ from experiments.record.errors import named_line
 from experiments.record.objective import Objective
 from experiments.training.fit_attempt import (
     FitAttempt,
-    StoppedError,
     SuspendedError,
     is_scalar,
 )
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
-from experiments.training.task import Execution, NotANumberError, TrialResult, append
+from experiments.training.task import (
+    Execution,
+    NotANumberError,
+    StoppedError,
+    TrialResult,
+    append,
+)
 
 
 class FitResult(TrialResult):

@@ -10,7 +10,14 @@ import keras
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
 from experiments.training.snapshot import Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, NotANumberError, append, measured_in
+from experiments.training.task import (
+    Answer,
+    Execution,
+    NotANumberError,
+    StoppedError,
+    append,
+    measured_in,
+)
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -25,6 +32,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     Raises:
         NotANumberError: The loss or the objective of an epoch is not finite.
+        StoppedError: Another epoch begins after the training was told to end.
     """
 
     def __init__(
@@ -150,6 +158,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         seconds["evaluate"] = seconds.get("evaluate", 0.0) + spent
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.stopped:  # a second `fit` of a space's own has forgotten it
+            raise StoppedError
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -231,6 +231,10 @@ class NotANumberError(ArithmeticError):
     """The loss or the objective is not finite."""
 
 
+class StoppedError(BaseException):
+    """A training went on that was told to end; no `except Exception` of a model stops it."""
+
+
 class BuildError(RuntimeError):
     """The hyperparameters describe no model that can be built."""
 

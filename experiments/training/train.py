@@ -19,7 +19,7 @@ from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.replay import restore
 from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
-from experiments.training.task import Answer, Execution, Note, TrialTask, timed
+from experiments.training.task import Answer, Execution, Note, StoppedError, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
@@ -111,14 +111,20 @@ def _train(
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
-    if _has_its_own_fit(network.space):
-        _fit_its_own_way(network, inputs[0], recorder)
-    else:
-        _fit_phases(network, inputs, recorder, taken_up)
+    end, answer = task.epochs, Answer.GO
+    try:
+        if _has_its_own_fit(network.space):
+            _fit_its_own_way(network, inputs[0], recorder)
+            end = (recorder.params or {}).get("epochs", end)  # of the last of its calls
+        else:
+            _fit_phases(network, inputs, recorder, taken_up)
+        if recorder.epochs < end:
+            answer = recorder.answer
+    except StoppedError:
+        answer = recorder.answer
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
-    answer = Answer.GO if recorder.epochs >= task.epochs else recorder.answer
     return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
 
