@@ -230,6 +230,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return self._has_own_run or type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
 
     @property
+    def _fits_by_keras(self) -> bool:
+        """Whether a training is one call of the model's `fit`."""
+        builds = type(self)._build_and_fit_model is keras_tuner.Tuner._build_and_fit_model
+        return builds and not self._has_own_fit
+
+    @property
     def folder(self) -> Path:
         """The study folder."""
         return Path(self.project_dir)
@@ -468,7 +474,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         results = []
         for execution in range(self.executions_per_trial):
             own = self._callbacks(callbacks, trial, execution)
-            recorder = attempt.recorder(partial(self._resumes, own, attempt.task.objective))
+            resumes = partial(self._resumes, own, attempt.task.objective)
+            recorder = attempt.recorder(resumes, self._fits_by_keras)
             own = [*([recorder.replay] if recorder.replay else []), *own, recorder]
             results.append(
                 self._build_and_fit_model(trial, *fit_args, **{**fit_kwargs, "callbacks": own})
@@ -484,9 +491,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _resumes(self, callbacks: Sequence[Any], objective: Objective) -> bool:
         """Whether an interrupted training goes on: everything that acts in it is known."""
-        is_keras = not self._has_own_fit and self.distribution_strategy is None
-        builds = type(self)._build_and_fit_model is keras_tuner.Tuner._build_and_fit_model
-        return is_keras and builds and can_be_replayed(callbacks, objective)
+        is_known = self._fits_by_keras and self.distribution_strategy is None
+        return is_known and can_be_replayed(callbacks, objective)
 
     def _try_build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         model = super()._try_build(hp)

@@ -257,6 +257,60 @@ def test_an_interrupted_training_goes_on_from_its_last_epoch(
     assert epochs_of(resumed).equals(epochs_of(whole))
 
 
+class _Interrupts(keras.callbacks.Callback):  # type: ignore[misc]
+    """Interrupts the search at the end of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+def eager(hp: Any) -> keras.Model:
+    hp.Int("units", 2, 12)
+    model = _Counted([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize(("executions", "num_ended"), [(1, 1), (2, 0)])
+def test_an_interrupt_in_the_last_epoch_keeps_what_is_done(
+    executions: int, num_ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    monkeypatch.setattr(_Counted, "batches", 0)
+    options: dict[str, Any] = {"model": eager, "executions_per_trial": executions}
+    with pytest.raises(KeyboardInterrupt):  # in the last epoch of the first training
+        searched(make(tmp_path, **options), batch_size=16, callbacks=[_Interrupts(1)])
+    assert _Counted.batches == 2 * _PER_EPOCH
+    assert len(list((tmp_path / "mine").glob("trial_*/result.json"))) == num_ended
+    resumed = searched(make(tmp_path, max_trials=1, **options), batch_size=16)
+    assert [row[1] for row in table(resumed)] == ["COMPLETED"]
+    again = 0 if num_ended else executions
+    assert _Counted.batches == (2 + 2 * again) * _PER_EPOCH
+
+
+def test_a_retry_that_is_interrupted_is_no_failure(tmp_path: Path) -> None:
+    attempts = []
+
+    def fails_first(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        attempts.append(1)
+        if len(attempts) == 2:  # the first is Keras Tuner's, which asks for hyperparameters
+            raise MemoryError
+        return eager(hp)
+
+    options: dict[str, Any] = {"model": fails_first, "max_trials": 1, "max_retries_per_trial": 1}
+    with pytest.raises(KeyboardInterrupt):
+        searched(make(tmp_path, **options), callbacks=[_Interrupts(0)])
+    (attempt,) = json.loads((tmp_path / "mine/trial_0000/attempts.json").read_text())
+    assert (attempt["outcome"], attempt["message"]) == ("paused", None)
+    assert [row[1] for row in table(searched(make(tmp_path, **options)))] == ["COMPLETED"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
 def test_a_killed_training_of_other_data_begins_again(
@@ -486,6 +540,36 @@ def unbuilt(hp: Any) -> keras.Model:
     model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 12)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse")
     return model
+
+
+class _Folds(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains once a fold, and returns all histories."""
+
+    def build(self, hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        histories = []
+        for fold in range(3):
+            kwargs["validation_data"] = (X[fold::3], Y[fold::3] * (1 + fold))
+            histories.append(model.fit(*args, **kwargs))
+        self.best = [*getattr(self, "best", []), *(min(h.history["val_loss"]) for h in histories)]
+        return histories
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+def test_the_score_of_several_folds_is_their_mean(executions: int, tmp_path: Path) -> None:
+    model = _Folds()
+    tuner = make(tmp_path, model=model, max_trials=1, executions_per_trial=executions)
+    searched(tuner, batch_size=32)
+    assert len(model.best) == 3 * executions
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.score == pytest.approx(np.mean(model.best))
+    epochs = load_study(tuner.folder).epochs
+    assert list(epochs.groupby("execution").size()) == [2] * 3 * executions
 
 
 class _Unfrozen(keras_tuner.HyperModel):  # type: ignore[misc]

@@ -1,7 +1,6 @@
 """A `fit` of a space's own that trains in stages ends where it is told to."""
 
 from pathlib import Path
-from typing import Any
 
 import keras_tuner
 import pytest
