@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -26,7 +27,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         objective: Determines the best epoch.
         snapshots: Holds the record, which grows with each epoch, and writes it to the disk.
-        report: Called with the epoch and its metrics; returns whether to continue.
+        report: Called with the epoch and its metrics; returns whether to continue. Epochs are
+            counted as they are trained, as in the record: a phase that ends early leaves no gap.
         patience: Number of epochs without improvement that ends a phase; never if `None`.
         counts_before: Whether patience counts the epochs before a promotion.
 
@@ -166,12 +168,13 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
         append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        trained = self.initial_epoch + len(self.execution.epoch_seconds)
         for name in ("loss", "val_loss", self.objective.name):
             if not math.isfinite(metrics.get(name, 0.0)):
-                raise NotANumberError(f"{name} is {metrics[name]} after epoch {epoch + 1}")
+                raise NotANumberError(f"{name} is {metrics[name]} after epoch {trained}")
         self.epochs = epoch + 1
         if self.objective.name in metrics:
-            self._judge(epoch, metrics)
+            self._judge(trained - 1, metrics)
         if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
         if self.stopped or self.is_exhausted():
@@ -191,9 +194,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
+        seconds = {"fit": sum(self.execution.epoch_seconds)}  # they are added once `fit` has ended
         self.snapshots.keep(
             Snapshot(
-                execution=self.execution,
+                execution=replace(self.execution, seconds=self.execution.seconds | seconds),
                 initial_epoch=self.initial_epoch,
                 epochs=self.epochs,
                 phase=self.phase,

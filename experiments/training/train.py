@@ -106,7 +106,8 @@ def _train(
     bounds = [] if _has_its_own_fit(network.space) else _bounds(network)
     taken_up = snapshots.resume_point(bounds)
     seconds = snapshots.execution.seconds
-    seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
+    for step, spent in (("clear", cleared), ("build", built)):
+        seconds[step] = seconds.get(step, 0.0) + spent
     executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
