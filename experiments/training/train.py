@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -112,20 +113,18 @@ def _train(
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
-    end, answer = task.epochs, Answer.GO
-    try:
+    end, is_done = task.epochs, False
+    with suppress(StoppedError):
         if _has_its_own_fit(network.space):
             _fit_its_own_way(network, inputs[0], recorder)
             end = (recorder.params or {}).get("epochs", end)  # of the last of its calls
         else:
             _fit_phases(network, inputs, recorder, taken_up)
-        if recorder.epochs < end:
-            answer = recorder.answer
-    except StoppedError:
-        answer = recorder.answer
+        is_done = recorder.epochs >= end
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
+    answer = Answer.GO if is_done else recorder.answer
     return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
 

@@ -578,3 +578,24 @@ def test_a_fit_that_never_reports_the_objective_is_told_so(tmp_path: Path, cache
     record = fitted(UNVALIDATED, tmp_path, cache_dir)
     assert (record["status"], record["cause"]) == ("failed", "error")
     assert record["message"].startswith("ValueError: val_accuracy was not reported")
+
+
+UNKNOWN = """
+class Own(keras.layers.Layer):
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 10))
+
+    def call(self, rows):
+        return keras.ops.softmax(rows @ self.matrix)
+
+
+"""
+
+
+def test_operations_that_can_not_be_counted_are_no_objective(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    path = write(tmp_path, UNKNOWN + build(last="Own()"))
+    more = ("--objective", "val_accuracy", "--objective", "flops", "--method", "tpe")
+    message = refused(search(path, tmp_path, cache_dir, *more), tmp_path)
+    assert message.startswith("objective flops: operations of a subclass of keras.Model or Layer")
