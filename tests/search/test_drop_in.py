@@ -832,6 +832,39 @@ def test_worker_processes_get_model_and_data(tmp_path: Path) -> None:
     assert trials["worker"].str.startswith("worker ").all()
 
 
+_SETTINGS = """
+import sys
+import keras
+import experiments
+
+def note():
+    seen = (keras.config.image_data_format(), keras.config.floatx(),
+            keras.config.dtype_policy().name)
+    print(seen, file=open(sys.argv[1] + "/seen", "a"))
+
+class Mine(experiments.Tuner):
+    def run_trial(self, trial):
+        note()
+        return 0.5
+
+if __name__ == "__main__":
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("mixed_float16")
+    note()
+    Mine(max_trials=1, method="random", workers=1, directory=sys.argv[1]).search()
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_have_the_scripts_settings_of_keras(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_SETTINGS)
+    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True)
+    here, there = (tmp_path / "seen").read_text().splitlines()
+    assert there == here == "('channels_first', 'float64', 'mixed_float16')"
+
+
 @pytest.mark.slow
 def test_a_script_from_standard_input_has_workers(tmp_path: Path) -> None:
     command = [sys.executable, "-", tmp_path]
