@@ -18,6 +18,7 @@ import pytest
 
 import experiments
 from experiments.cli.main import main
+from experiments.executors.inline import InlineExecutor
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
 from experiments.search.script_facts import is_same_data
@@ -352,6 +353,19 @@ def test_the_folder_is_a_project_of_keras_tuner(tmp_path: Path) -> None:
 class _Parabola(experiments.Tuner):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
         return float((trial.hyperparameters.Float("x", -1, 1) - 0.5) ** 2)
+
+
+def test_the_threads_of_a_session_are_those_of_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seven(InlineExecutor):
+        threads = 7  # as many as when it was opened; what there is room for may change
+
+    monkeypatch.setattr(_Parabola, "_executor", lambda self, config: Seven(self._run))
+    tuner = _Parabola(max_trials=1, method="random", directory=tmp_path, project_name="mine")
+    tuner.search(verbose=0)
+    (session,) = json.loads((tmp_path / "mine/study.json").read_text())["sessions"]
+    assert session["threads"] == 7
 
 
 def test_a_function_of_known_hyperparameters_takes_the_automatic_method(tmp_path: Path) -> None:
