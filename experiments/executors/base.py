@@ -65,6 +65,10 @@ class Executor(Protocol):
     # Whether a trial that ran out of memory may fare better in a process of its own.
     isolates: bool
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of a trial's operations; `None` on a cluster, whose nodes decide."""
+
     def free(self) -> int:
         """Returns how many more jobs can be started at once."""
 

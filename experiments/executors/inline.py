@@ -3,6 +3,7 @@
 import time
 
 from experiments.executors.base import Job, Listener, Run
+from experiments.process.numerics import threads_of
 from experiments.training.task import Answer
 
 
@@ -14,6 +15,11 @@ class InlineExecutor:
     """
 
     isolates = False
+
+    @property
+    def threads(self) -> int:
+        """Threads of a trial's operations: those of this process."""
+        return threads_of(1)
 
     def __init__(self, run: Run) -> None:
         self._run = run

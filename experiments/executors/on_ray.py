@@ -95,6 +95,7 @@ class RayExecutor:
     """
 
     isolates = True
+    threads = None  # of a trial's operations: nodes decide
 
     def __init__(self, address: str, run: Run, cpus: float, gpus: float) -> None:
         self._cpus, self._gpus, self._run = cpus, gpus, run

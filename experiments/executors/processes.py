@@ -137,6 +137,11 @@ class ProcessExecutor:
         # Python would ask workers to end, which they don't hear, and wait for them.
         atexit.register(self.close, at_once=True)
 
+    @property
+    def threads(self) -> int:
+        """Threads of a trial's operations: a worker's share of the cores."""
+        return threads_of(self._num_workers)
+
     def begin(self) -> None:
         """Starts what workers are copies of, or a worker, before there is a job for it."""
         if self._context(self._variables(0)).get_start_method() == "spawn":

@@ -1,5 +1,6 @@
 """Runs trials of a caller's own model in a worker process, which is sent model and data once."""
 
+import pickle
 from functools import cache
 from typing import Any
 
@@ -26,10 +27,12 @@ def run_sent(path: str, task: FitTask, report: Any, note: Any) -> Any:
 
 @cache
 def _opened(path: str) -> Any:
+    from experiments.process.inherited import follow
     from experiments.process.quiet import import_keras_quietly
 
     import_keras_quietly()
     import cloudpickle
 
     with open(path, "rb") as file:
+        follow(pickle.load(file))
         return cloudpickle.load(file)

@@ -28,7 +28,7 @@ from experiments.hyperparameters.model_checks import (
     tried,
 )
 from experiments.hyperparameters.model_file import FACTS, Loaded, candidate, load, said
-from experiments.hyperparameters.model_graph import input_shape, is_functional
+from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.predictions import Targets
 from experiments.space_reference import SpaceReference
@@ -71,12 +71,10 @@ class Checked:
     Args:
         lines: What is to be said of it.
         metrics: Names of what it reports of each epoch.
-        has_graph: Whether its layers are known, so that its operations can be counted.
     """
 
     lines: list[str]
     metrics: tuple[str, ...]
-    has_graph: bool
 
 
 class ModelSpace(ImageSpace):
@@ -457,7 +455,7 @@ def check_on_data(
             f"{label} asks hp for nothing, so that all trials are alike: ask for "
             'hp.Int("units", 16, 64), say'
         )
-    checked = Checked(lines, metrics, is_functional(model))
+    checked = Checked(lines, metrics)
     keras.backend.clear_session()
     return checked
 

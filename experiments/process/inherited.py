@@ -3,7 +3,8 @@
 They are environment variables, the user's `keras.json`, and settings of Keras and of Python's
 warnings made by a caller's script. The command line and the worker processes belong to this suite:
 `before_imports`, `own_process` and `own_keras` set theirs for good. `run_search` runs in a
-caller's process: `settled` changes settings there and restores them.
+caller's process: `settled` changes settings there and restores them. Trials of `experiments.Tuner`
+follow the caller's Keras: worker processes are sent its settings.
 """
 
 import os
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from experiments.process.hardware import gpu_memory_shared
 from experiments.process.heap import short_collections
@@ -60,6 +62,24 @@ def own_keras() -> None:
     keras.config.set_image_data_format(_FORMAT)
     keras.config.set_floatx(_PRECISION)
     keras.config.set_dtype_policy(_PRECISION)
+
+
+def keras_settings() -> tuple[str, str, dict[str, Any]]:
+    """Returns what a caller's script has set of Keras, as plain data, for `follow`."""
+    import keras
+
+    policy = keras.dtype_policies.serialize(keras.config.dtype_policy())
+    return keras.config.image_data_format(), keras.config.floatx(), policy
+
+
+def follow(settings: tuple[str, str, dict[str, Any]]) -> None:
+    """Sets Keras as another process has it, which its trials are run for."""
+    import keras
+
+    layout, precision, policy = settings
+    keras.config.set_image_data_format(layout)
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(keras.dtype_policies.deserialize(policy))
 
 
 @contextmanager

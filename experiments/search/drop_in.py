@@ -27,6 +27,7 @@ from experiments.data.prepare import PreparedData
 from experiments.display import make_display
 from experiments.display.base import Display
 from experiments.display.plain import PlainDisplay
+from experiments.executors import opened
 from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
@@ -67,7 +68,7 @@ from experiments.search.script_facts import (
 )
 from experiments.search.script_folder import as_before, check_folder, made, record_of
 from experiments.search.script_trials import FitTasks, HookedDriver
-from experiments.search.session_record import SessionRecord, threads_in
+from experiments.search.session_record import SessionRecord
 from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
 from experiments.training.graphs import released_afterwards
@@ -230,6 +231,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return self._has_own_run or type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
 
     @property
+    def _fits_by_keras(self) -> bool:
+        """Whether a training is one call of the model's `fit`."""
+        builds = type(self)._build_and_fit_model is keras_tuner.Tuner._build_and_fit_model
+        return builds and not self._has_own_fit
+
+    @property
     def folder(self) -> Path:
         """The study folder."""
         return Path(self.project_dir)
@@ -341,23 +348,26 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self.save()
         plan = plan_of(config)
         facts = points.recorded if points else {}
-        session.begin(
-            first_trial=len(self.oracle.trials),
-            max_trials=config.max_trials,
-            max_epochs=plan.max_epochs,
-            factor=plan.factor,
-            restored=mended,
-            threads=threads_in(config),
-            **changed,
-            **facts,
-        )
         num_before = num_ended(self.oracle)
-        display.search_started(self.folder.name, config, _NO_DATA)
-        display.recalled(*so_far(self.oracle))
-        display.words = as_keywords
-        for line in [*notices, *([f"restored: {'; '.join(mended)}"] if mended else [])]:
-            display.notice(line)
-        driver = self._drive(config, record, session, display)
+        self.on_search_begin()
+        with opened(config, self._executor(config)) as executor:
+            session.begin(
+                first_trial=len(self.oracle.trials),
+                max_trials=config.max_trials,
+                max_epochs=plan.max_epochs,
+                factor=plan.factor,
+                restored=mended,
+                threads=executor.threads,
+                **changed,
+                **facts,
+            )
+            display.search_started(self.folder.name, config, _NO_DATA)
+            display.recalled(*so_far(self.oracle))
+            display.words = as_keywords
+            for line in [*notices, *([f"restored: {'; '.join(mended)}"] if mended else [])]:
+                display.notice(line)
+            driver = self._drive(config, executor, record, session, display)
+        self.on_search_end()
         display.words = str
         study["space"] = describe_space(self.oracle.get_space())
         session.note(
@@ -375,11 +385,14 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             )
 
     def _drive(
-        self, config: SearchConfig, record: TrialRecord, session: SessionRecord, display: Display
+        self,
+        config: SearchConfig,
+        executor: Executor,
+        record: TrialRecord,
+        session: SessionRecord,
+        display: Display,
     ) -> HookedDriver:
-        self.on_search_begin()
         retention = make_retention(self.folder, config, by_score=True)
-        executor = self._executor(config)
         driver = HookedDriver(
             FitTasks(self, config, retention),
             executor,
@@ -405,9 +418,6 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if interrupted:
                 display.notice("interrupted: run this again to resume the search")
             raise
-        finally:
-            executor.close(at_once=True)
-        self.on_search_end()
         return driver
 
     def _executor(self, config: SearchConfig) -> Executor:
@@ -468,7 +478,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         results = []
         for execution in range(self.executions_per_trial):
             own = self._callbacks(callbacks, trial, execution)
-            recorder = attempt.recorder(partial(self._resumes, own, attempt.task.objective))
+            resumes = partial(self._resumes, own, attempt.task.objective)
+            recorder = attempt.recorder(resumes, self._fits_by_keras)
             own = [*([recorder.replay] if recorder.replay else []), *own, recorder]
             results.append(
                 self._build_and_fit_model(trial, *fit_args, **{**fit_kwargs, "callbacks": own})
@@ -484,9 +495,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _resumes(self, callbacks: Sequence[Any], objective: Objective) -> bool:
         """Whether an interrupted training goes on: everything that acts in it is known."""
-        is_keras = not self._has_own_fit and self.distribution_strategy is None
-        builds = type(self)._build_and_fit_model is keras_tuner.Tuner._build_and_fit_model
-        return is_keras and builds and can_be_replayed(callbacks, objective)
+        is_known = self._fits_by_keras and self.distribution_strategy is None
+        return is_known and can_be_replayed(callbacks, objective)
 
     def _try_build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         model = super()._try_build(hp)

@@ -30,7 +30,7 @@ from experiments.record.trial_index import scan
 from experiments.search.places import prepared
 from experiments.search.resume import as_now, changed_config
 from experiments.search.search_result import SearchResult, result_of
-from experiments.search.session_record import SessionRecord, other_threads, threads_in
+from experiments.search.session_record import SessionRecord
 
 # Fields that do not affect the remaining work.
 _HOW = ("workers", "deadline", "max_failures")
@@ -71,14 +71,14 @@ class Finished:
             self._introduce(display, study)
             return result_of(self.folder, self.trials, self.confirmed, report=page)
         session = SessionRecord(self.folder, study)
-        facts = {name: study["sessions"][-1][name] for name in _PLAN}
+        last = study["sessions"][-1]
+        facts = {name: last[name] for name in _PLAN} | {"threads": last.get("threads")}
         if self.config.method in optuna_methods():
             facts["points"] = []  # to begin with: none was added
         with held(Path(self.data.folder)):
             session.begin(
                 first_trial=len(self.trials.trials),
                 restored=[],
-                threads=threads_in(self.config),
                 **facts,
             )
             self._introduce(display, study)
@@ -92,8 +92,6 @@ class Finished:
         display.search_started(self.folder.name, self.config, self.data)
         so_far = (best[0].trial_id, best[0].score) if best else None
         display.recalled(len(self.trials.trials), so_far)
-        for line in other_threads(study["sessions"]):
-            display.notice(line)
 
 
 def find_finished(

@@ -21,7 +21,7 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
-from experiments.hyperparameters.model_space import Checked, ModelSpace, check_on_data
+from experiments.hyperparameters.model_space import ModelSpace, check_on_data
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
 from experiments.hyperparameters.source import check_source, own_text, space_source
@@ -206,7 +206,8 @@ def prepare_search(
     brought: list[str] = []
     if reference is not None:
         checked = check_on_data(str(reference), hypermodel, space, data, bool(config.class_weight))
-        _check_reported(config, checked)
+        _check_objectives(config, checked.metrics)
+        _check_counted(config, hypermodel, space)
         brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
     phased = has_phases(hypermodel, space, config.max_epochs)
@@ -254,14 +255,18 @@ def _takes_arrays(config: SearchConfig, source: str | None = None) -> bool:
     return is_own and issubclass(class_of(config.space, source), ModelSpace)
 
 
-def _check_reported(config: SearchConfig, checked: Checked) -> None:
-    """Checks the objectives against what a user's own model reported and can be counted of it."""
-    _check_objectives(config, checked.metrics)
-    if not checked.has_graph and "flops" in [o.name for o in config.objectives]:
+def _check_counted(config: SearchConfig, hypermodel: Any, space: Any) -> None:
+    """Checks that the operations of a user's own model can be counted, if they are an objective."""
+    from experiments.training.costs import flops
+
+    if (
+        "flops" in [o.name for o in config.objectives]
+        and flops(hypermodel.build(space.copy())) is None
+    ):
         raise UserError(
-            "objective flops: operations of a subclass of keras.Model with its own call can't be "
-            "counted; take --objective latency_ms or params, or make it of keras.Model(inputs, "
-            "outputs)"
+            "objective flops: operations of a subclass of keras.Model or Layer with its own call, "
+            "or of inputs without a size, can't be counted; take --objective latency_ms or params, "
+            "or make it of keras.Model(inputs, outputs) and layers of Keras"
         )
 
 

@@ -34,7 +34,7 @@ from experiments.search.places import is_inside
 from experiments.search.repair import forget_states, restore
 from experiments.search.retention import make_retention
 from experiments.search.search_result import begin_report
-from experiments.search.session_record import SessionRecord, other_threads, threads_in
+from experiments.search.session_record import SessionRecord, other_threads
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
 from experiments.space_reference import shown_space
@@ -174,7 +174,7 @@ class Session:
             "max_epochs": plan.max_epochs,
             "factor": plan.factor,
             "restored": mended,
-            "threads": threads_in(self.config),
+            "threads": self._executor.threads,
         }
         if self._points is not None:
             session |= self._points.recorded

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.config import SearchConfig
-from experiments.process.hardware import suitable_workers
-from experiments.process.numerics import INTRA, threads_of
+from experiments.process.numerics import INTRA
 from experiments.record.study import command_line, write_study
 
 _ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
@@ -52,13 +50,6 @@ class SessionRecord:
         else:
             self._study["ended"] = time.time()
         self.note(ended=time.time(), **facts)
-
-
-def threads_in(config: SearchConfig) -> int | None:
-    """Returns the threads of a trial's operations; `None` on a cluster, whose nodes decide."""
-    if config.ray is not None:
-        return None
-    return threads_of(suitable_workers() if config.workers == "auto" else int(config.workers))
 
 
 def other_threads(sessions: list[dict[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ all workers map into memory.
 """
 
 import copy
+import pickle
 import shutil
 import tempfile
 from functools import partial
@@ -19,6 +20,7 @@ from experiments.config import SearchConfig
 from experiments.executors.processes import ProcessExecutor
 from experiments.executors.sent import run_sent
 from experiments.process.hardware import suitable_workers
+from experiments.process.inherited import keras_settings
 from experiments.record.errors import UserError, first_line
 from experiments.record.layout import TEMPORARY
 
@@ -90,6 +92,7 @@ class _Asked:
 def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:
     try:
         with path.open("wb") as file:
+            pickle.dump(keras_settings(), file)
             _Pickler(file, path.parent).dump(tuner)
     except OSError:
         raise

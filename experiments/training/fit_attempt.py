@@ -16,16 +16,20 @@ from experiments.record.layout import TrialFolder
 from experiments.training.replay import Replay, build, is_finite, restore
 from experiments.training.run import count_weights
 from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, FitTask, Report, TrialResult
+from experiments.training.task import (
+    Answer,
+    Execution,
+    FitTask,
+    Report,
+    StoppedError,
+    TrialResult,
+    append,
+)
 from experiments.training.weights import save_whole
 
 
 class SuspendedError(BaseException):
     """The search was interrupted after an epoch; no `except Exception` of a model stops it."""
-
-
-class StoppedError(BaseException):
-    """A training that was stopped early continued."""
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -41,12 +45,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         report: Receives every epoch that has the objective.
         resumes: Whether an interrupted training goes on from its last epoch that was kept; else it
             begins again.
+        is_keras: Whether the training is one call of Keras' own `fit`, whose end is known.
     """
 
     def __init__(
-        self, task: FitTask, index: int, seed: int, report: Report, resumes: bool = False
+        self,
+        task: FitTask,
+        index: int,
+        seed: int,
+        report: Report,
+        resumes: bool = False,
+        is_keras: bool = False,
     ) -> None:
         super().__init__()
+        self._is_keras = is_keras
         self._task, self._index, self._report, self._resumes = task, index, report, resumes
         self._store = SnapshotStore(task, index, seed)
         if not resumes:
@@ -96,11 +108,11 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._last = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Records the epoch; `epoch` is not used: custom loops count as they like."""
+        """Records the epoch; `epoch` tells where Keras' own `fit` ends, and nothing else."""
         if self.was_stopped:
             raise StoppedError
         if self.replay is not None and self.replay.is_active:
-            self._recall(self.replay)
+            self._recall(self.replay, self._ends(epoch))
             return
         now = time.perf_counter()
         self.execution.epoch_seconds.append(now - self._last)
@@ -116,7 +128,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         answer = self._report(self._index, self._epochs - 1, metrics)
         if self._resumes and is_finite(metrics):
             self._keep_if_due(answer)
-        self._obey(answer)
+        self._obey(answer, self._ends(epoch))
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the state of a training that others of the same trial follow."""
@@ -130,7 +142,14 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Finished epochs, with those of the trial that it continues."""
         return self._task.initial_epoch + len(self.execution.epoch_seconds)
 
-    def _recall(self, replay: Replay) -> None:
+    def _ends(self, epoch: int) -> bool:
+        """Whether nothing of the trial is left to train after an epoch, as far as is known."""
+        if not self._is_keras or self._index + 1 < len(self._task.seeds):
+            return False
+        is_last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
+        return bool(is_last) and type(self.model).fit is keras.Model.fit
+
+    def _recall(self, replay: Replay, ends: bool) -> None:
         """Reports a replayed epoch, because the driver has lost it.
 
         The attempt was told to continue after every epoch but the last, whose answer may be lost.
@@ -143,10 +162,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         answer = self._report(self._index, self._task.initial_epoch + epoch, metrics)
         decides = is_last and self._own is not None and not self._own.decided
         if answer == Answer.PAUSE or decides:
-            self._obey(answer)
+            self._obey(answer, ends)
 
-    def _obey(self, answer: int) -> None:
-        if answer == Answer.PAUSE:
+    def _obey(self, answer: int, ends: bool) -> None:
+        if answer == Answer.PAUSE and not ends:
             raise SuspendedError
         if answer == Answer.STOP:
             self.was_stopped = self.model.stop_training = True
@@ -188,15 +207,18 @@ class FitAttempt:
     report: Report
     recorders: list[EpochRecorder] = field(default_factory=list)
 
-    def recorder(self, resumes: Callable[[], bool] = lambda: False) -> EpochRecorder:
+    def recorder(
+        self, resumes: Callable[[], bool] = lambda: False, is_keras: bool = False
+    ) -> EpochRecorder:
         """Returns the callback of the next training, and sets its seed.
 
         Args:
             resumes: Says whether the training may go on from its last epoch that was kept.
+            is_keras: Whether the training is one call of Keras' own `fit`.
         """
         index = len(self.recorders)
         seed = self.seed(index)
-        recorder = EpochRecorder(self.task, index, seed, self.report, resumes())
+        recorder = EpochRecorder(self.task, index, seed, self.report, resumes(), is_keras)
         self.recorders.append(recorder)
         keras.utils.set_random_seed(seed % 2**32)
         return recorder
@@ -245,14 +267,6 @@ class FitAttempt:
 def is_scalar(value: Any) -> bool:
     """Whether a value is one number."""
     return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
-
-
-def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:
-    """Adds the metrics of an epoch; what is not measured in every epoch is `nan` in the others."""
-    for name in {*history, *metrics}:
-        values = history.setdefault(name, [])
-        values += [math.nan] * (num_epochs - 1 - len(values))
-        values.append(metrics.get(name, math.nan))
 
 
 def _build_config(model: keras.Model) -> dict[str, Any] | None:

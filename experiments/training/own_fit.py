@@ -18,14 +18,18 @@ from experiments.record.errors import named_line
 from experiments.record.objective import Objective
 from experiments.training.fit_attempt import (
     FitAttempt,
-    StoppedError,
     SuspendedError,
-    append,
     is_scalar,
 )
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
-from experiments.training.task import Execution, NotANumberError, TrialResult
+from experiments.training.task import (
+    Execution,
+    NotANumberError,
+    StoppedError,
+    TrialResult,
+    append,
+)
 
 
 class FitResult(TrialResult):
@@ -50,6 +54,7 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
     attempts_left = attempt.task.retries + 1
     while attempts_left:
         began = time.perf_counter()
+        result.cause = result.message = result.traceback = None  # of the attempt before
         try:
             returned = run_trial()
             results = returned if isinstance(returned, list) else [returned]
@@ -78,8 +83,7 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
 
 def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:
     stopped = any(recorder.was_stopped for recorder in attempt.recorders)
-    result.status, result.cause = "pruned" if stopped else "completed", None
-    result.message = result.traceback = None
+    result.status = "pruned" if stopped else "completed"
     scores = [e.score for e in result.executions]
     if None in scores:
         _fail(result, _unscored(result.executions[scores.index(None)], attempt.task.objective.name))
@@ -109,23 +113,38 @@ def _fail(result: TrialResult, error: BaseException) -> None:
 def _executions(attempt: FitAttempt, results: Sequence[Any], seconds: float) -> Iterator[Execution]:
     """Yields an execution for each result."""
     objective = attempt.task.objective
-    for number, result in enumerate(results):
-        if isinstance(result, list):  # of a `HyperModel.fit` that trains several times
-            yield from _executions(attempt, result, seconds / max(len(result), 1))
-            continue
+    for number, (result, spent_on, several) in enumerate(_single(results, seconds)):
         if number < len(attempt.recorders):
             recorded = _recorded(attempt, number)
-            told = _value_of(result, objective)
-            is_same = recorded.score is not None and math.isclose(
-                told, recorded.score, rel_tol=1e-6
-            )
-            if isinstance(result, keras.callbacks.History) or is_same:
+            if _is_of(recorded, result, several, objective):
                 yield recorded
                 continue
         history = {name: list(values) for name, values in _history(result, objective).items()}
         count = len(next(iter(history.values()), []))
-        spent = [seconds / count] * count if count else []
+        spent = [spent_on / count] * count if count else []
         yield _scored(Execution(attempt.seed(number), history, epoch_seconds=spent), objective)
+
+
+def _single(
+    results: Sequence[Any], seconds: float, several: bool = False
+) -> Iterator[tuple[Any, float, bool]]:
+    """Yields each result, its seconds, and whether its `HyperModel.fit` trained several times."""
+    for result in results:
+        if isinstance(result, list):
+            yield from _single(result, seconds / max(len(result), 1), len(result) > 1)
+        else:
+            yield result, seconds, several
+
+
+def _is_of(recorded: Execution, result: Any, several: bool, objective: Objective) -> bool:
+    """Whether the training of a result is what was recorded, and not one of several in it."""
+    is_history = isinstance(result, keras.callbacks.History)
+    if several:
+        curve = _history(result, objective).get(objective.name) if is_history else None
+        return curve is not None and curve == recorded.history.get(objective.name)
+    told = _value_of(result, objective)
+    is_same = recorded.score is not None and math.isclose(told, recorded.score, rel_tol=1e-6)
+    return is_history or is_same
 
 
 def _recorded(attempt: FitAttempt, number: int) -> Execution:

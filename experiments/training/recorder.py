@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,7 +11,14 @@ import keras
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
 from experiments.training.snapshot import Snapshot, SnapshotStore
-from experiments.training.task import Answer, Execution, NotANumberError
+from experiments.training.task import (
+    Answer,
+    Execution,
+    NotANumberError,
+    StoppedError,
+    append,
+    measured_in,
+)
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -19,12 +27,14 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         objective: Determines the best epoch.
         snapshots: Holds the record, which grows with each epoch, and writes it to the disk.
-        report: Called with the epoch and its metrics; returns whether to continue.
+        report: Called with the epoch and its metrics; returns whether to continue. Epochs are
+            counted as they are trained, as in the record: a phase that ends early leaves no gap.
         patience: Number of epochs without improvement that ends a phase; never if `None`.
         counts_before: Whether patience counts the epochs before a promotion.
 
     Raises:
         NotANumberError: The loss or the objective of an epoch is not finite.
+        StoppedError: Another epoch begins after the training was told to end.
     """
 
     def __init__(
@@ -88,7 +98,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """
         history, count = self.execution.history, len(self.execution.epoch_seconds)
         for index in range(count):
-            metrics = {name: history[name][index] for name in history}
+            metrics = measured_in(history, index)
+            if self.objective.name not in metrics:
+                continue
             answer = self.report(self.initial_epoch + index, metrics)
             if answer == Answer.PAUSE or (index == count - 1 and not decided):
                 self.answer = answer
@@ -127,6 +139,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         own = self.execution.history.get(self.objective.name, [])
         before = self._before if self.counts_before else ()
         for score in [*before, *own[self.phase_start :]]:
+            if math.isnan(score):  # not measured in this epoch
+                continue
             better = self.objective.better(score, best)
             best, waited = (score, 0) if better else (best, waited + 1)
         return self.patience is not None and bool(own) and waited >= self.patience
@@ -146,36 +160,44 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         seconds["evaluate"] = seconds.get("evaluate", 0.0) + spent
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.stopped:  # a second `fit` of a space's own has forgotten it
+            raise StoppedError
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        for name, value in metrics.items():
-            self.execution.history.setdefault(name, []).append(value)
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
+        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        trained = self.initial_epoch + len(self.execution.epoch_seconds)
         for name in ("loss", "val_loss", self.objective.name):
-            if not math.isfinite(metrics.get(name, math.nan)):
-                raise NotANumberError(f"{name} is {metrics.get(name)} after epoch {epoch + 1}")
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise NotANumberError(f"{name} is {metrics[name]} after epoch {trained}")
+        self.epochs = epoch + 1
+        if self.objective.name in metrics:
+            self._judge(trained - 1, metrics)
+        if self.answer == Answer.GO and self.snapshots.is_due():
+            self._keep(decided=True)
+        if self.stopped or self.is_exhausted():
+            self.model.stop_training = True
+
+    def _judge(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Keeps the weights of an epoch that is the best one; asks how to continue."""
         score = metrics[self.objective.name]
         if self.objective.better(score, self.execution.score):
             self.execution.score = score
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
             self._best |= {id(v): (v, trained.numpy()) for v, trained in self._pairs()}
-        self.epochs = epoch + 1
         self.answer = self.report(epoch, metrics)
-        if self.answer == Answer.GO and self.snapshots.is_due():
-            self._keep(decided=True)
-        if self.stopped or self.is_exhausted():
-            self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.answer == Answer.PAUSE or self.snapshots.keeps_last:
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
+        seconds = {"fit": sum(self.execution.epoch_seconds)}  # they are added once `fit` has ended
         self.snapshots.keep(
             Snapshot(
-                execution=self.execution,
+                execution=replace(self.execution, seconds=self.execution.seconds | seconds),
                 initial_epoch=self.initial_epoch,
                 epochs=self.epochs,
                 phase=self.phase,

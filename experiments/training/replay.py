@@ -12,6 +12,7 @@ import keras
 
 from experiments.record.objective import Objective
 from experiments.training.snapshot import Snapshot, assign, same_shapes
+from experiments.training.task import measured_in
 
 _OF_METRICS_ALONE = (
     keras.callbacks.LearningRateScheduler,
@@ -74,8 +75,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def metrics(self) -> dict[str, float]:
         """What the current epoch reported; `nan` is what was not measured in it."""
-        found = {name: values[self._done] for name, values in self._history.items()}
-        return {name: value for name, value in found.items() if not math.isnan(value)}
+        return measured_in(self._history, self._done)
 
     @property
     def epoch(self) -> int:

@@ -81,7 +81,8 @@ def _run_executions(
         if LATENCY in task.further and index == len(task.seeds) - 1:
             with timed(execution, "latency"):
                 measure_latency(model, task.data, result)
-        assert execution.score is not None
+        if execution.score is None:
+            raise unreported(task.objective.name, execution)
         if task.keeps(execution.score, best, stopped=trained.answer == Answer.STOP):
             best = execution.score
             with timed(execution, "save"), atomic(Path(str(task.checkpoint))) as temporary:

@@ -1,7 +1,8 @@
 """The task and the result of a trial, as plain data."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
@@ -150,7 +151,7 @@ class Execution:
 
     Args:
         seed: Its seed.
-        history: Every metric, one value per epoch.
+        history: Every metric, one value per epoch; `nan` in epochs that did not measure it.
         best_epoch: Index into `history` of the best epoch by the objective.
         score: The objective at that epoch.
         seconds: Seconds by step: `clear` (freeing the previous training), `build`, `features`
@@ -165,6 +166,20 @@ class Execution:
     score: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     epoch_seconds: list[float] = field(default_factory=list)
+
+
+def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:
+    """Adds the metrics of an epoch; what is not measured in every epoch is `nan` in the others."""
+    for name in {*history, *metrics}:
+        values = history.setdefault(name, [])
+        values += [math.nan] * (num_epochs - 1 - len(values))
+        values.append(metrics.get(name, math.nan))
+
+
+def measured_in(history: Mapping[str, list[float]], index: int) -> dict[str, float]:
+    """Returns what an epoch measured; `nan` stands for what it did not."""
+    found = {name: values[index] for name, values in history.items()}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 @dataclass
@@ -223,6 +238,10 @@ class TrialResult:
 
 class NotANumberError(ArithmeticError):
     """The loss or the objective is not finite."""
+
+
+class StoppedError(BaseException):
+    """A training went on that was told to end; no `except Exception` of a model stops it."""
 
 
 class BuildError(RuntimeError):

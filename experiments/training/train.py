@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -20,7 +21,7 @@ from experiments.training.network import Network
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.replay import restore
 from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
-from experiments.training.task import Answer, Execution, Note, TrialTask, timed
+from experiments.training.task import Answer, Execution, Note, StoppedError, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, Cut
@@ -107,19 +108,24 @@ def _train(
     bounds = [] if _has_its_own_fit(network.space) else _bounds(network)
     taken_up = snapshots.resume_point(bounds)
     seconds = snapshots.execution.seconds
-    seconds["clear"], seconds["build"] = cleared, built + seconds.get("build", 0.0)
+    for step, spent in (("clear", cleared), ("build", built)):
+        seconds[step] = seconds.get(step, 0.0) + spent
     executions.append(snapshots.execution)
     with timed(snapshots.execution, "features"):
         inputs, features, cost = open_inputs(network, note)
     recorder = EpochRecorder(task.objective, snapshots, report, task.patience, task.counts_before)
-    if _has_its_own_fit(network.space):
-        _fit_its_own_way(network, inputs[0], recorder)
-    else:
-        _fit_phases(network, inputs, recorder, taken_up)
+    end, is_done = task.epochs, False
+    with suppress(StoppedError):
+        if _has_its_own_fit(network.space):
+            _fit_its_own_way(network, inputs[0], recorder)
+            end = (recorder.params or {}).get("epochs", end)  # of the last of its calls
+        else:
+            _fit_phases(network, inputs, recorder, taken_up)
+        is_done = recorder.epochs >= end
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
-    answer = Answer.GO if recorder.epochs >= task.epochs else recorder.answer
+    answer = Answer.GO if is_done else recorder.answer
     return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
 

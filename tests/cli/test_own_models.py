@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -652,3 +653,87 @@ def test_a_network_that_lacks_a_further_objective_fails_alone(
     places = ("--runs-dir", str(tmp_path / "runs"))
     again = run("resume", "own", "--max-trials", "4", "--workers", "0", *places)
     assert again.exit_code == 0, again.output
+
+
+FIT = """
+class Mine(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, activation="softmax", use_bias=hp.Boolean("bias")))
+        self.compile(model)
+        return model
+
+    def compile(self, model, *more):
+        loss, metrics = "sparse_categorical_crossentropy", ["accuracy", *more]
+        model.compile(keras.optimizers.SGD(1e-4), loss, metrics=metrics, run_eagerly=True)
+
+    def fit(self, hp, model, *args, **kwargs):
+        {body}
+"""
+STAGES = """\
+kwargs["epochs"] = 1
+        model.fit(*args, **kwargs)
+        self.compile(model, keras.metrics.SparseTopKCategoricalAccuracy(2, name="top"))
+        return model.fit(*args, **kwargs)"""
+UNVALIDATED = 'kwargs.pop("validation_data", None)\n        return model.fit(*args, **kwargs)'
+
+
+def fitted(body: str, folder: Path, cache_dir: Path, *more: str) -> dict[str, Any]:
+    """Returns the record of a trial of two epochs that is trained by a `fit` of the model's own."""
+    path = write(folder, FIT.format(body=body))
+    more = ("--max-epochs", "2", "--confirm", "0", "--pruner", "none", *more)
+    search(path, folder, cache_dir, "--method", "random", *more)
+    record: dict[str, Any] = json.loads(own_study(folder).trial("0000").result.read_text())
+    return record
+
+
+@pytest.mark.parametrize(
+    ("body", "objective", "missing"),
+    [
+        (STAGES, "val_accuracy", {"top": [0], "val_top": [0]}),
+        ("return model.fit(*args, validation_freq=2, **kwargs)", "val_accuracy",
+         {"val_accuracy": [0], "val_loss": [0]}),
+        (UNVALIDATED, "accuracy", {}),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("without_report")
+def test_what_an_epoch_does_not_measure_is_missing_in_it_alone(
+    body: str, objective: str, missing: dict[str, list[int]], tmp_path: Path, cache_dir: Path
+) -> None:
+    record = fitted(body, tmp_path, cache_dir, "--objective", objective)
+    assert record["status"] == "completed", record["traceback"]
+    (execution,) = record["executions"]
+    assert {len(values) for values in execution["history"].values()} == {2}
+    found = {n: [i for i, v in enumerate(h) if v == "nan"] for n, h in execution["history"].items()}
+    assert {name: epochs for name, epochs in found.items() if epochs} == missing
+    again = run("resume", "own", "--max-trials", "2", "--workers", "0", "--runs-dir",
+                tmp_path / "runs")  # fmt: skip
+    assert (again.exit_code, "set aside" in again.output) == (0, False), again.output
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_fit_that_never_reports_the_objective_is_told_so(tmp_path: Path, cache_dir: Path) -> None:
+    record = fitted(UNVALIDATED, tmp_path, cache_dir)
+    assert (record["status"], record["cause"]) == ("failed", "error")
+    assert record["message"].startswith("ValueError: val_accuracy was not reported")
+
+
+UNKNOWN = """
+class Own(keras.layers.Layer):
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 10))
+
+    def call(self, rows):
+        return keras.ops.softmax(rows @ self.matrix)
+
+
+"""
+
+
+def test_operations_that_can_not_be_counted_are_no_objective(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    path = write(tmp_path, UNKNOWN + build(last="Own()"))
+    more = ("--objective", "val_accuracy", "--objective", "flops", "--method", "tpe")
+    message = refused(search(path, tmp_path, cache_dir, *more), tmp_path)
+    assert message.startswith("objective flops: operations of a subclass of keras.Model or Layer")

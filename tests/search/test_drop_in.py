@@ -18,6 +18,7 @@ import pytest
 
 import experiments
 from experiments.cli.main import main
+from experiments.executors.inline import InlineExecutor
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
 from experiments.search.script_facts import is_same_data
@@ -257,6 +258,60 @@ def test_an_interrupted_training_goes_on_from_its_last_epoch(
     assert epochs_of(resumed).equals(epochs_of(whole))
 
 
+class _Interrupts(keras.callbacks.Callback):  # type: ignore[misc]
+    """Interrupts the search at the end of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+def eager(hp: Any) -> keras.Model:
+    hp.Int("units", 2, 12)
+    model = _Counted([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize(("executions", "num_ended"), [(1, 1), (2, 0)])
+def test_an_interrupt_in_the_last_epoch_keeps_what_is_done(
+    executions: int, num_ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    monkeypatch.setattr(_Counted, "batches", 0)
+    options: dict[str, Any] = {"model": eager, "executions_per_trial": executions}
+    with pytest.raises(KeyboardInterrupt):  # in the last epoch of the first training
+        searched(make(tmp_path, **options), batch_size=16, callbacks=[_Interrupts(1)])
+    assert _Counted.batches == 2 * _PER_EPOCH
+    assert len(list((tmp_path / "mine").glob("trial_*/result.json"))) == num_ended
+    resumed = searched(make(tmp_path, max_trials=1, **options), batch_size=16)
+    assert [row[1] for row in table(resumed)] == ["COMPLETED"]
+    again = 0 if num_ended else executions
+    assert _Counted.batches == (2 + 2 * again) * _PER_EPOCH
+
+
+def test_a_retry_that_is_interrupted_is_no_failure(tmp_path: Path) -> None:
+    attempts = []
+
+    def fails_first(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        attempts.append(1)
+        if len(attempts) == 2:  # the first is Keras Tuner's, which asks for hyperparameters
+            raise MemoryError
+        return eager(hp)
+
+    options: dict[str, Any] = {"model": fails_first, "max_trials": 1, "max_retries_per_trial": 1}
+    with pytest.raises(KeyboardInterrupt):
+        searched(make(tmp_path, **options), callbacks=[_Interrupts(0)])
+    (attempt,) = json.loads((tmp_path / "mine/trial_0000/attempts.json").read_text())
+    assert (attempt["outcome"], attempt["message"]) == ("paused", None)
+    assert [row[1] for row in table(searched(make(tmp_path, **options)))] == ["COMPLETED"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
 def test_a_killed_training_of_other_data_begins_again(
@@ -298,6 +353,19 @@ def test_the_folder_is_a_project_of_keras_tuner(tmp_path: Path) -> None:
 class _Parabola(experiments.Tuner):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
         return float((trial.hyperparameters.Float("x", -1, 1) - 0.5) ** 2)
+
+
+def test_the_threads_of_a_session_are_those_of_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seven(InlineExecutor):
+        threads = 7  # as many as when it was opened; what there is room for may change
+
+    monkeypatch.setattr(_Parabola, "_executor", lambda self, config: Seven(self._run))
+    tuner = _Parabola(max_trials=1, method="random", directory=tmp_path, project_name="mine")
+    tuner.search(verbose=0)
+    (session,) = json.loads((tmp_path / "mine/study.json").read_text())["sessions"]
+    assert session["threads"] == 7
 
 
 def test_a_function_of_known_hyperparameters_takes_the_automatic_method(tmp_path: Path) -> None:
@@ -486,6 +554,36 @@ def unbuilt(hp: Any) -> keras.Model:
     model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 12)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse")
     return model
+
+
+class _Folds(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains once a fold, and returns all histories."""
+
+    def build(self, hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        histories = []
+        for fold in range(3):
+            kwargs["validation_data"] = (X[fold::3], Y[fold::3] * (1 + fold))
+            histories.append(model.fit(*args, **kwargs))
+        self.best = [*getattr(self, "best", []), *(min(h.history["val_loss"]) for h in histories)]
+        return histories
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+def test_the_score_of_several_folds_is_their_mean(executions: int, tmp_path: Path) -> None:
+    model = _Folds()
+    tuner = make(tmp_path, model=model, max_trials=1, executions_per_trial=executions)
+    searched(tuner, batch_size=32)
+    assert len(model.best) == 3 * executions
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.score == pytest.approx(np.mean(model.best))
+    epochs = load_study(tuner.folder).epochs
+    assert list(epochs.groupby("execution").size()) == [2] * 3 * executions
 
 
 class _Unfrozen(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -746,6 +844,39 @@ def test_worker_processes_get_model_and_data(tmp_path: Path) -> None:
     trials = load_study(tmp_path / "mine").trials
     assert list(trials["status"]) == ["completed"] * 3
     assert trials["worker"].str.startswith("worker ").all()
+
+
+_SETTINGS = """
+import sys
+import keras
+import experiments
+
+def note():
+    seen = (keras.config.image_data_format(), keras.config.floatx(),
+            keras.config.dtype_policy().name)
+    print(seen, file=open(sys.argv[1] + "/seen", "a"))
+
+class Mine(experiments.Tuner):
+    def run_trial(self, trial):
+        note()
+        return 0.5
+
+if __name__ == "__main__":
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("mixed_float16")
+    note()
+    Mine(max_trials=1, method="random", workers=1, directory=sys.argv[1]).search()
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_have_the_scripts_settings_of_keras(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_SETTINGS)
+    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True)
+    here, there = (tmp_path / "seen").read_text().splitlines()
+    assert there == here == "('channels_first', 'float64', 'mixed_float16')"
 
 
 @pytest.mark.slow

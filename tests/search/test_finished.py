@@ -67,6 +67,8 @@ def test_a_study_with_nothing_left_to_do_loads_no_tensorflow_and_stays_as_it_is(
     study: Path,
 ) -> None:
     before, files = record_of(study), files_of(study)
+    before["sessions"][-1]["threads"] = 7  # nothing is trained now that could have others
+    write_json(study / "study.json", before)
     done = resume(study)
     assert done.stderr.splitlines()[-1] == ""
     assert "best trial: " in done.stdout
@@ -74,6 +76,7 @@ def test_a_study_with_nothing_left_to_do_loads_no_tensorflow_and_stays_as_it_is(
     *sessions, last = after.pop("sessions")
     assert sessions == before.pop("sessions")
     assert last["first_trial"] == last["num_trials"] == 3
+    assert last["threads"] == 7
     before["config"]["runs_dir"] = str(study.parent)
     assert after == before  # it has ended when it had
     assert files_of(study) == files

@@ -70,3 +70,25 @@ def test_a_promoted_trial_is_trained_through_its_origins(
     path.write_text(json.dumps(record))
     with pytest.raises(UserError, match=f"trial {origin} was not completed"):
         reproduce(open_study(load_study(study)), last)
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_stopped_after_a_phase_ended_early_is_reproduced(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    config = SearchConfig(
+        "transfer_head", dataset="digits", sample=150, name="s", confirm=0, max_trials=1,
+        max_epochs=6, patience=1, method="random", runs_dir=str(tmp_path),
+        cache_dir=str(cache_dir), settings={"alpha": "0.35", "image_size": "32", "weights": "none"},
+        fix={"unfreeze": True, "unfreeze_from": "block_16_expand", "learning_rate": 1e-4},
+    )  # fmt: skip
+    study = run_search(config).folder
+    path = study / "trial_0000" / "result.json"
+    record = json.loads(path.read_text())
+    (execution,) = record["executions"]
+    assert 3 < len(execution["epoch_seconds"]) < 6  # else no phase ended early
+    # As if a pruner had stopped it after its last epoch.
+    record["status"] = "pruned"
+    path.write_text(json.dumps(record))
+    found = reproduce(open_study(load_study(study)), "0000")
+    assert found.agrees, found.text

@@ -120,6 +120,32 @@ def test_patience_counts_on(cache_dir: Path, tmp_path: Path) -> None:
     assert_same(undisturbed, run(second, (0, epochs - 2)))
 
 
+def test_epochs_are_counted_on_where_patience_ends_a_phase(cache_dir: Path, tmp_path: Path) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "learning_rate": 1e-4}
+    asked = task("transfer_head", cache_dir, tmp_path, values, epochs=6, patience=1)
+    reported: list[int] = []
+
+    def note(execution: int, epoch: int, metrics: Any) -> Answer:
+        reported.append(epoch)
+        return Answer.PAUSE if epoch == 2 and reported.count(2) == 1 else Answer.GO
+
+    assert run_trial(asked, note).status == "paused"
+    assert reported == [0, 1, 2]
+    result = run_trial(asked, note)
+    num_epochs = len(result.executions[0].epoch_seconds)
+    assert 3 < num_epochs < 6  # else no phase ended early
+    assert reported == [0, 1, 2, *range(num_epochs)]
+
+
+def test_the_seconds_of_a_resumed_training_are_those_of_all_its_epochs(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    asked = task("mnist_cnn", cache_dir, tmp_path, MNIST, epochs=3)
+    execution = run(asked, (0, 1)).executions[0]
+    assert execution.seconds["fit"] >= sum(execution.epoch_seconds)
+    assert execution.seconds["fit"] > execution.seconds["evaluate"]
+
+
 def test_a_promoted_trial_goes_on_with_the_optimizer(cache_dir: Path, tmp_path: Path) -> None:
     whole = task(
         "mnist_cnn", cache_dir, tmp_path / "whole", MNIST | {"learning_rate_schedule": "constant"}

@@ -1,0 +1,73 @@
+"""A `fit` of a space's own that trains in stages ends where it is told to."""
+
+from pathlib import Path
+
+import keras_tuner
+import pytest
+
+from experiments.data.prepare import prepare
+from experiments.hyperparameters.space import make_space
+from experiments.record.objective import Objective
+from experiments.training.run import run_trial
+from experiments.training.task import Answer, TrialResult, TrialTask
+from tests.hyperparameters.own_models import write
+
+MODEL = """
+class Mine(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, activation="softmax"))
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"],
+                      run_eagerly=True)
+        return model
+
+    def fit(self, hp, model, *args, epochs, **kwargs):
+        for stage in {stages}:
+            history = model.fit(*args, epochs=stage, **kwargs)
+        return history
+"""
+
+
+def trained(stages: list[int], told: dict[int, Answer], folder: Path, cache: Path) -> TrialResult:
+    """Trains for two epochs as asked, and stages as done; `told` after how many of them what."""
+    path = write(folder, MODEL.format(stages=stages))
+    data = prepare("digits", lambda channels: (8, 8, 1), cache, sample=100)
+    hp = keras_tuner.HyperParameters()
+    make_space(path, data, {}).declare_hyperparameters(hp)
+    count = iter(range(1, 99))
+    return run_trial(
+        TrialTask(
+            space=path,
+            settings={},
+            hyperparameters=hp.get_config(),
+            data=data,
+            objective=Objective("val_accuracy", "max"),
+            epochs=2,
+            seeds=(5,),
+        ),
+        lambda execution, epoch, metrics: told.get(next(count), Answer.GO),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stages", "told", "status", "num_epochs"),
+    [
+        ([1, 1], {1: Answer.STOP}, "pruned", 1),
+        ([1, 1], {1: Answer.PAUSE}, "paused", 1),
+        ([2, 2], {2: Answer.STOP}, "pruned", 2),  # as many epochs as asked, but not all
+        ([2, 2], {3: Answer.STOP}, "pruned", 3),
+        ([1, 1], {2: Answer.STOP}, "completed", 2),  # nothing is left
+        ([2], {2: Answer.PAUSE}, "completed", 2),
+    ],
+)
+def test_no_stage_begins_after_a_training_was_told_to_end(
+    stages: list[int],
+    told: dict[int, Answer],
+    status: str,
+    num_epochs: int,
+    tmp_path: Path,
+    cache_dir: Path,
+) -> None:
+    result = trained(stages, told, tmp_path, cache_dir)
+    assert result.status == status, result.traceback
+    assert len(result.executions[0].history["val_accuracy"]) == num_epochs
