@@ -655,7 +655,7 @@ def test_a_network_that_lacks_a_further_objective_fails_alone(
     assert again.exit_code == 0, again.output
 
 
-FIT = """
+FITTED = """
 class Mine(keras_tuner.HyperModel):
     def build(self, hp):
         model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
@@ -680,7 +680,7 @@ UNVALIDATED = 'kwargs.pop("validation_data", None)\n        return model.fit(*ar
 
 def fitted(body: str, folder: Path, cache_dir: Path, *more: str) -> dict[str, Any]:
     """Returns the record of a trial of two epochs that is trained by a `fit` of the model's own."""
-    path = write(folder, FIT.format(body=body))
+    path = write(folder, FITTED.format(body=body))
     more = ("--max-epochs", "2", "--confirm", "0", "--pruner", "none", *more)
     search(path, folder, cache_dir, "--method", "random", *more)
     record: dict[str, Any] = json.loads(own_study(folder).trial("0000").result.read_text())
