@@ -253,13 +253,23 @@ def prepare(
         raw, indices = as_recorded(raw, sample, split_seed, recorded)
         return raw, indices, fingerprint(raw, indices)
 
-    raw, indices, name_of_splits = found(frozenset())
-    usable_now = named(set(skipped) - set(raw.skipped))
-    if name_of_splits != recorded and usable_now:
-        with suppress(UserError):
-            without = found(usable_now)
-            if without[-1] == recorded:
-                raw, indices, name_of_splits = without
+    def without_skipped(now: Set[str]) -> tuple[RawDataset, Indices, str] | None:
+        usable_now = named(set(skipped) - now)
+        if recorded is not None and usable_now:
+            with suppress(UserError):
+                found_without = found(usable_now)
+                return found_without if found_without[-1] == recorded else None
+        return None
+
+    try:
+        raw, indices, name_of_splits = found(frozenset())
+    except UserError:  # a class that was skipped may be too small
+        instead = without_skipped(frozenset())
+        if instead is None:
+            raise
+    else:
+        instead = without_skipped(set(raw.skipped)) if name_of_splits != recorded else None
+    raw, indices, name_of_splits = instead or (raw, indices, name_of_splits)
     shape = shape_for(raw.channels) if raw.inputs == Inputs.IMAGES else raw.shape
     folder = _entry(cache_dir, name_of_splits, shape)
     counts = {split: len(chosen) for split, (_, chosen) in indices.items()}

@@ -27,6 +27,8 @@ def on_batches(
 ) -> Iterator[None]:
     """Lets `model.fit` in the block take `batch_size`, `shuffle` and `verbose` of batches.
 
+    A `fit` of the model's own takes what it takes, but for `batch_size`.
+
     Args:
         model: The model.
         num_rows: Rows of all batches.
@@ -37,6 +39,8 @@ def on_batches(
 
     @wraps(own)  # whose name an error says
     def fit(*args: Any, **kwargs: Any) -> Any:
+        if type(model).fit is not keras.Model.fit:
+            return own(*args, **{n: v for n, v in kwargs.items() if n != "batch_size"})
         given = dict(zip(_NAMES, args, strict=False)) | kwargs
         if isinstance(given.get("x"), tf.data.Dataset):
             shuffle(bool(given.get("shuffle", True)))

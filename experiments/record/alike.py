@@ -33,13 +33,28 @@ def _is_same(name: str, one: Any, other: Any) -> bool:
         return str(one).rpartition(".py")[2] == str(other).rpartition(".py")[2]
     if name == "space_source":
         return not changed(as_dict(one), as_dict(other))
-    if name == "settings":  # some were recorded as text, as they were given
-        return _texts(one) == _texts(other)
+    if name == "settings":
+        then, now = as_dict(one), as_dict(other)
+        return then.keys() == now.keys() and all(_is_same_setting(then[n], now[n]) for n in then)
     return bool(one == other)
 
 
-def _texts(settings: object) -> dict[str, str]:
-    return {name: str(value) for name, value in as_dict(settings).items()}
+def _is_same_setting(one: object, other: object) -> bool:
+    """Whether a setting is the same; some were recorded as given: text, relative paths."""
+    texts = [",".join(map(str, v)) if isinstance(v, list) else str(v) for v in (one, other)]
+    try:
+        return float(texts[0]) == float(texts[1])
+    except ValueError:
+        parts = [text.split(",") for text in texts]
+    return len(parts[0]) == len(parts[1]) and all(map(_is_same_part, *parts))
+
+
+def _is_same_part(one: str, other: str) -> bool:
+    """Whether two of `VALUE` or `NAME=VALUE` are the same; one may be the other's relative path."""
+    (name, _, short), (other_name, _, long) = (
+        part.strip().rpartition("=") for part in sorted((one, other), key=len)
+    )
+    return name == other_name and (short == long or long.endswith(f"/{short}"))
 
 
 def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Folders named in a search, as absolute paths whatever the current folder; its data in them."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,19 @@ def _whole_files(value: object, place: Path | None) -> object:
 def _whole_file(part: str, place: Path | None) -> str:
     name, equals, file = part.rpartition("=")
     for before, path in (("", part), (f"{name.strip()}{equals}", file.strip())):
-        whole = argument.absolute(path, place)
-        if Path(path).suffix and Path(whole).is_file() and "," not in whole:
-            return f"{before}{whole}"
+        if not Path(path).suffix:
+            continue
+        for whole in (argument.absolute(path, place), *_moved(path, place)):
+            if Path(whole).is_file() and "," not in whole:
+                return f"{before}{whole}"
     return part
+
+
+def _moved(path: str, place: Path | None) -> Iterator[str]:
+    """Yields where a file may be that was recorded whole, if the folder it was in has moved."""
+    if place is not None and Path(path).is_absolute():
+        _, *parts = Path(path).parts
+        yield from (str(place.joinpath(*parts[start:])) for start in range(len(parts)))
 
 
 def whole_config(config: SearchConfig) -> SearchConfig:

@@ -146,7 +146,7 @@ def _of_both_ways(layer: Any, shape: Shape, *states: Shape) -> int:
     return _of_layer(layer.forward_layer, shape) + _of_layer(layer.backward_layer, shape)
 
 
-def _of_each_step(layer: Any, shape: Shape) -> int:
+def _of_each_step(layer: Any, shape: Shape, *masks: Shape) -> int:
     return _product(shape[1:2]) * _of_layer(layer.layer, (shape[0], *shape[2:]))
 
 

@@ -133,22 +133,23 @@ class Feed:
 
 
 class _ByEpoch(tf.data.Dataset):  # type: ignore[misc]
-    """All rows of a feed's epoch as the one element, gathered when an iteration begins.
+    """All rows of a feed's epoch as the one element, gathered when its first iteration begins.
 
     Without a function of its own: TensorFlow makes one anew for each iterator, which takes as long
-    as an epoch of a small head.
+    as an epoch of a small head. Keras makes two iterators an epoch, and leaves one unused.
     """
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._example = tf.data.Dataset.from_tensors(feed.batch(0))
+        self._gathered: tuple[int, tf.data.Dataset] | None = None  # epoch, its rows
         super().__init__(self._example._variant_tensor)
 
     @property
     def element_spec(self) -> Any:
-        """Kinds and shapes; the number of rows is that of the epoch."""
+        """Kinds and shapes, those of an iterator."""
         return tuple(
-            tf.TensorSpec((None, *spec.shape[1:]), spec.dtype)
+            tf.TensorSpec((self._feed.num_rows, *spec.shape[1:]), spec.dtype)
             for spec in self._example.element_spec
         )
 
@@ -156,7 +157,12 @@ class _ByEpoch(tf.data.Dataset):  # type: ignore[misc]
         return []
 
     def __iter__(self) -> Any:
-        return iter(_untuned(tf.data.Dataset.from_tensors(self._feed.epoch_rows())))
+        epoch = self._feed.epoch
+        if self._gathered is None or self._gathered[0] != epoch:
+            self._gathered = None  # freed before the next is made
+            rows = tf.data.Dataset.from_tensors(self._feed.epoch_rows())
+            self._gathered = epoch, _untuned(rows)
+        return iter(self._gathered[1])
 
 
 def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -144,10 +144,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _ends(self, epoch: int) -> bool:
         """Whether nothing of the trial is left to train after an epoch, as far as is known."""
-        if not self._is_keras or self._index + 1 < len(self._task.seeds):
+        is_keras = self._is_keras and type(self.model).fit is keras.Model.fit
+        if not is_keras or self._index + 1 < len(self._task.seeds):
             return False
-        is_last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
-        return bool(is_last) and type(self.model).fit is keras.Model.fit
+        return bool(epoch + 1 >= self.params["epochs"] or self.model.stop_training)
 
     def _recall(self, replay: Replay, ends: bool) -> None:
         """Reports a replayed epoch, because the driver has lost it.

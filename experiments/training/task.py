@@ -170,7 +170,7 @@ class Execution:
 
 def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:
     """Adds the metrics of an epoch; what is not measured in every epoch is `nan` in the others."""
-    for name in {*history, *metrics}:
+    for name in dict.fromkeys([*history, *metrics]):
         values = history.setdefault(name, [])
         values += [math.nan] * (num_epochs - 1 - len(values))
         values.append(metrics.get(name, math.nan))

@@ -14,6 +14,7 @@ import pytest
 
 from experiments import SearchConfig, UserError
 from experiments.data.prepare import PreparedData
+from experiments.hyperparameters.fit_arguments import on_batches
 from experiments.hyperparameters.model_space import FittingModelSpace
 from experiments.hyperparameters.source import (
     check_source,
@@ -350,10 +351,29 @@ def test_a_file_that_was_renamed_or_moved_has_not_changed(tmp_path: Path) -> Non
     assert new_source(study, space_source(other))[1] == ["layers_of_test", "model", "other"]
 
 
+class _OwnFit(keras.Sequential):  # type: ignore[misc]
+    """Its `fit` takes other arguments than Keras'."""
+
+    def fit(self, x: Any, validation_data: Any, epochs: int) -> Any:
+        return x, validation_data, epochs
+
+
+def test_a_fit_of_a_models_own_is_given_what_it_is_called_with() -> None:
+    model = _OwnFit()
+    with on_batches(model, 10, 5, lambda shuffle: None):
+        assert model.fit("batches", "others", epochs=3, batch_size=2) == ("batches", "others", 3)
+
+
 def test_settings_that_were_recorded_as_text_are_those_of_now() -> None:
-    now = {"settings": {"crop": 0.1, "image_size": 32}}
-    assert differing({"settings": {"crop": "0.1", "image_size": 32}}, now) == []
-    assert differing({"settings": {"crop": "0.2", "image_size": 32}}, now) == ["settings"]
+    now = {"crop": 0.1, "image_size": 32, "base": "VGG16,/in/own.keras", "weights": "own=/in/w.h5"}
+    for name, value, changed in (
+        ("crop", ".10", False), ("crop", "0.2", True), ("base", "VGG16, own.keras", False),
+        ("base", "VGG16,in/own.keras", False), ("base", "VGG16,n/own.keras", True),
+        ("base", "own.keras", True), ("weights", "own=w.h5", False),
+        ("weights", "VGG16=w.h5", True),
+    ):  # fmt: skip
+        then = {"settings": now | {name: value}}
+        assert differing(then, {"settings": now}) == ["settings"] * changed, value
 
 
 def test_a_file_may_be_called_like_a_module(tmp_path: Path) -> None:

@@ -229,6 +229,9 @@ def ended_by_patience(folder: Path, count: int, slope: float) -> str:
 
 def test_trials_that_ran_to_the_limit_are_tested_whatever_patience_ended(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(9, name="some", num_epochs=20))
+    study = json.loads((folder / "study.json").read_text())
+    study["config"]["patience"] = 3
+    (folder / "study.json").write_text(json.dumps(study))
     said = ended_by_patience(folder, 4, 0.01)
     assert "4 of the best 8 trials were still improving at their last epoch" in said
     assert "had stopped improving" not in said
@@ -237,6 +240,9 @@ def test_trials_that_ran_to_the_limit_are_tested_whatever_patience_ended(tmp_pat
     assert "show no gain" not in said
     said = ended_by_patience(folder, 2, 0.0)
     assert "6 of the best 8 trials show no gain above the noise, and patience ended 2" in said
+    study["config"]["patience"] = None  # a fit of one's own may train fewer epochs, too
+    (folder / "study.json").write_text(json.dumps(study))
+    assert "had stopped improving" not in ended_by_patience(folder, 5, 0.0)
 
 
 def test_no_gap_is_no_points_and_not_less(tmp_path: Path) -> None:

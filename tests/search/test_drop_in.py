@@ -686,6 +686,30 @@ def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
     assert len(tuner.get_best_models()) == 1
 
 
+class _OwnLoop(keras.Sequential):  # type: ignore[misc]
+    """Trains in a loop of its own, which tells callbacks of its epochs alone."""
+
+    def fit(self, x: Any, y: Any, epochs: int, callbacks: Any, **kwargs: Any) -> float:
+        for callback in callbacks:
+            callback.set_model(self)
+        for epoch in range(epochs):
+            loss = float(self.train_on_batch(x, y))
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, {"val_loss": loss})
+        return loss
+
+
+def test_a_model_with_a_loop_of_its_own_is_searched(tmp_path: Path) -> None:
+    def looped(hp: Any) -> keras.Model:
+        model = _OwnLoop([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 3))])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    study = load_study(searched(make(tmp_path, model=looped, max_trials=2)).folder)
+    assert list(study.trials["status"]) == ["completed"] * 2
+    assert list(study.epochs.groupby("trial_id").size()) == [2, 2]
+
+
 def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
     tuner = make(tmp_path, method="tpe", pruner="asha", max_trials=4)
     tuner.search(X, Y, 32, 3, 0, validation_data=(X[:16], Y[:16]))  # as `fit` takes them

@@ -1,6 +1,7 @@
 """Studies, data and caches that have moved: found again by equal fingerprints."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,15 @@ def test_files_in_settings_are_recorded_whole(
     record = config_of(study, settings={"base": "own.keras"}, runs_dir="runs")
     monkeypatch.chdir("/")
     assert changed_config(record, study, {}).settings == {"base": f"{here}/own.keras"}
+    # A folder that holds both, the study and the files, has moved.
+    for gone, there in (("/gone/own.keras", "own.keras"), ("/gone/in/w.h5", "in/w.h5")):
+        (here / there).parent.mkdir(exist_ok=True)
+        (here / there).touch()
+        record = config_of(
+            study, settings={"base": gone, "weights": "/gone/no.h5"}, runs_dir="runs"
+        )
+        expected = {"base": f"{here}/{there}", "weights": "/gone/no.h5"}
+        assert changed_config(record, study, {}).settings == expected
 
 
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
@@ -184,6 +194,21 @@ def test_a_study_is_opened_without_the_images_that_it_skipped(
     assert opened.data.fingerprint == data.fingerprint
     (pets / "cat" / "1.png").unlink()
     with pytest.raises(UserError, match="is not what study 'study' saw"):
+        open_study(load_study(study), None, cache)
+
+
+def test_a_study_is_opened_without_a_class_that_it_skipped(study: Path, tmp_path: Path) -> None:
+    pets, cache = images(tmp_path / "pets"), str(tmp_path / "cache")
+    (pets / "fox").mkdir()
+    (pets / "fox" / "0.png").write_bytes(b"no image")
+    record = config_of(study, dataset="folder:pets", space="mnist_cnn")
+    data = prepare_data(changed_config(record, study, {"cache_dir": cache}), {}, _Silent())
+    record["dataset"] |= {"fingerprint": data.fingerprint, "skipped": list(data.skipped)}
+    (study / "study.json").write_text(json.dumps(record))
+    shutil.copy(pets / "cat" / "0.png", pets / "fox" / "0.png")  # too few to be split
+    assert open_study(load_study(study), None, cache).data.class_names == ("cat", "dog")
+    (pets / "cat" / "1.png").unlink()
+    with pytest.raises(UserError, match="no image of class 'fox'"):
         open_study(load_study(study), None, cache)
 
 

@@ -84,6 +84,13 @@ def test_operations_of_attention_by_hand() -> None:
     assert flops(keras.Model([query, value], heads)) == 2 * (projected + 5 * 7 * 2 * (3 + 3))
 
 
+def test_a_mask_is_no_input() -> None:
+    ids = keras.Input((6,), dtype="int64")
+    steps = layers.LSTM(4, return_sequences=True)(layers.Embedding(9, 3, mask_zero=True)(ids))
+    model = keras.Model(ids, layers.TimeDistributed(layers.Dense(2))(steps))
+    assert flops(model) == 2 * (6 * (3 + 4) * 4 * 4 + 6 * 4 * 2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "millions"),  # of multiplications, as their papers have it

@@ -84,6 +84,23 @@ def test_an_epoch_of_rows_is_its_batches() -> None:
     assert feed.epoch_bytes == images().nbytes
 
 
+def test_rows_of_an_epoch_are_gathered_once() -> None:
+    gathered: list[int] = []
+
+    def rows(positions: Any) -> Any:
+        gathered.append(len(positions))
+        return images()[positions]
+
+    feed = Feed([rows], LABELS, 8, seed=1)
+    dataset = feed.dataset(by_epoch=True)
+    gathered.clear()
+    for epoch in range(2):
+        feed.epoch = epoch
+        found = [next(iter(dataset)) for _ in range(2)]  # as Keras does
+        assert np.array_equal(found[1][1], feed.epoch_rows()[1])
+    assert gathered == [100] * 4  # twice by `epoch_rows` itself
+
+
 def test_an_epoch_is_the_same_whatever_ran_before() -> None:
     one = Feed([rows_of(images())], LABELS, 8, seed=3)
     one.epoch = 2

@@ -61,9 +61,12 @@ def network(
     return model
 
 
-def trained(store: TracedStore, model: keras.Model, size: int, by_epoch: bool) -> list[Any]:
-    """Trains through `store`; returns every metric and every variable."""
-    feeds = Feed([rows_of(IMAGES)], LABELS, size, seed=1), Feed([rows_of(IMAGES)], LABELS, 64)
+def trained(
+    store: TracedStore, model: keras.Model, size: int, by_epoch: bool, rows: int | None = None
+) -> list[Any]:
+    """Trains through `store`, on the first rows; returns every metric and every variable."""
+    images, labels = IMAGES[:rows], LABELS[:rows]
+    feeds = Feed([rows_of(images)], labels, size, seed=1), Feed([rows_of(images)], labels, 64)
     train, validation = (feed.dataset(by_epoch) for feed in feeds)
     traced = store.take(model, train, validation, 4, (size, 64) if by_epoch else None)
     values = fitted(traced.model, train, validation)
@@ -122,6 +125,13 @@ def test_a_second_training_has_the_numbers_of_one_that_is_traced_for_it_alone(
     assert len(store) == 1
     assert first.loss in ("sparse_categorical_crossentropy", FIRST.get(other, {}).get("loss"))
     assert first.optimizer.weight_decay == FIRST.get(other, {}).get("weight_decay")
+
+
+def test_a_training_after_one_on_fewer_rows_has_its_own_numbers() -> None:
+    alone = trained(TracedStore(), network(rate=0.6), 16, by_epoch=True)
+    store = TracedStore()
+    trained(store, network(rate=0.2), 16, by_epoch=True, rows=40)
+    assert trained(store, network(rate=0.6), 16, by_epoch=True) == alone
 
 
 def test_rates_of_dropout_as_variables_are_those_of_keras_bit_for_bit() -> None:

@@ -45,7 +45,8 @@ def last_epoch(study: Study) -> Iterator[Finding]:
     if not is_rising:
         flat = f"the last {window} epochs of {of} show no gain above the noise"
         seen = [flat] if tested >= _SHOWS else []
-        if ended and (seen or 2 * ended >= len(curves)):
+        has_patience = as_number(dig(study.record, "config", "patience")) > 0
+        if has_patience and ended and (seen or 2 * ended >= len(curves)):
             seen.append(f"patience ended {ended} of the best {what}")
         if seen and len(curves) >= _SHOWS:
             yield Finding(GOOD, f"{', and '.join(seen)}: they had stopped improving")
