@@ -58,7 +58,7 @@ def test_reports_compare_after_equal_epochs(tmp_path: Path) -> None:
     stated = {"objective": {"name": NAME, "direction": "max"}, "ended": 1.0}
     (before.folder / "study.json").write_text(json.dumps(stated))
     study = load_study(before.folder)
-    assert list(networks(study)["status"]) == ["stopped"] * 6 + ["completed"] * 3
+    assert list(networks(study)["status"]) == ["fewer"] * 6 + ["completed"] * 3
     assert population(study).epoch == 2
     assert len(population(study).frame) == 9
 

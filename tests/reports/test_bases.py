@@ -255,7 +255,7 @@ def test_a_search_of_two_bases_records_and_compares_them(tmp_path: Path, cache_d
         [
             "search", "transfer_head", "--dataset", "digits", "--sample", "300",
             "--no-try-default", "--try", "base=narrow", "--try", "base=wide",
-            "--set", f"base={','.join(names)}", "--set", "weights=none", "--set", "image_size=32",
+            "--set", f"base={','.join(names)}", "--set", "image_size=32",
             "--max-trials", "2", "--max-epochs", "2", "--seeds", "1", "--confirm", "1",
             "--workers", "0", "--name", "two", "--fix", "flip=false", *places, *kept,
         ],
