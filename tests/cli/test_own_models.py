@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments.cli.main import main
 from experiments.record.layout import StudyFolder
-from tests.hyperparameters.own_models import HEAD, LAST, build, pictures, write
+from tests.hyperparameters.own_models import FIT, HEAD, LAST, build, pictures, write
 
 CATEGORICAL = 'optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"]'
 BINARY = 'optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"]'
@@ -250,18 +250,6 @@ def test_two_classes_of_pictures_are_searched(
     assert own_study(tmp_path).model.is_file()
 
 
-FIT = """
-class Mine(keras_tuner.HyperModel):
-    def build(self, hp):
-        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
-        model.add(keras.layers.Dense(10, activation="softmax"))
-        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"],
-                      run_eagerly=True)
-        return model
-
-    def fit(self, hp, model, {parameters}):
-        {body}
-"""
 SEEN = """import pathlib
         count = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: pathlib.Path({log!r}).write_text(str(batch)))

@@ -54,3 +54,18 @@ def pictures(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int
             pixels = rng.integers(0, 120, (10, 12, 3)) + 100 * (number % 2)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{index}.png")
     return f"folder:{folder}"
+
+
+# of images of 8x8x1, with a `fit` of its own
+FIT = """
+class Mine(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, activation="softmax"))
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"],
+                      run_eagerly=True)
+        return model
+
+    def fit(self, hp, model, {parameters}):
+        {body}
+"""

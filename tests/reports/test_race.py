@@ -100,6 +100,13 @@ def edited(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def trial_of_list(folder: Path) -> str | None:
+    """Returns the trial that `experiments list` names, without reading all of the study."""
+    quick = quick_summary(folder, read_record(folder), scan(folder))
+    assert quick is not None
+    return quick.trial
+
+
 def scored(folder: Path, trial_id: str, value: float) -> None:
     """Gives a trial another score, as if it had been added after the finalists were chosen."""
     for name in ("trial.json", "result.json"):
@@ -117,9 +124,7 @@ def test_finalists_that_new_trials_were_not_among_recommend_none(raced: Path, co
     said = verdict_sentence(study, verdict(study))
     assert f"Train the network of trial {late}, the best of 8 completed trials" in said
     assert f"trial {won} was confirmed instead" in said
-    quick = quick_summary(raced, read_record(raced), scan(raced))
-    assert quick is not None
-    assert quick.trial == full_summary(raced).trial == late
+    assert trial_of_list(raced) == full_summary(raced).trial == late
 
 
 def test_another_trial_of_a_finalists_network_is_no_further_finalist(raced: Path) -> None:
@@ -129,9 +134,7 @@ def test_another_trial_of_a_finalists_network_is_no_further_finalist(raced: Path
     state = json.loads((raced / f"trial_{first}" / "trial.json").read_text())
     edited(raced / f"trial_{again}" / "trial.json", hyperparameters=state["hyperparameters"])
     scored(raced, again, float(study.completed.iloc[0]["score"]))
-    quick = quick_summary(raced, read_record(raced), scan(raced))
-    assert quick is not None
-    assert quick.trial == full_summary(raced).trial == won
+    assert trial_of_list(raced) == full_summary(raced).trial == won
 
 
 def test_an_equal_of_the_last_finalist_does_not_count_as_added(raced: Path) -> None:
@@ -140,9 +143,7 @@ def test_an_equal_of_the_last_finalist_does_not_count_as_added(raced: Path) -> N
     won, equal = (str(study.completed.iloc[i]["trial_id"]) for i in (2, 5))
     scored(raced, equal, float(study.completed.iloc[2]["score"]))
     edited(raced / f"trial_{equal}" / "result.json", started=1.0)  # so it is before the finalist
-    quick = quick_summary(raced, read_record(raced), scan(raced))
-    assert quick is not None
-    assert quick.trial == full_summary(raced).trial == won
+    assert trial_of_list(raced) == full_summary(raced).trial == won
 
 
 @pytest.mark.parametrize(

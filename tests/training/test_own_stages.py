@@ -10,27 +10,17 @@ from experiments.hyperparameters.space import make_space
 from experiments.record.objective import Objective
 from experiments.training.run import run_trial
 from experiments.training.task import Answer, TrialResult, TrialTask
-from tests.hyperparameters.own_models import write
+from tests.hyperparameters.own_models import FIT, write
 
-MODEL = """
-class Mine(keras_tuner.HyperModel):
-    def build(self, hp):
-        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
-        model.add(keras.layers.Dense(10, activation="softmax"))
-        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"],
-                      run_eagerly=True)
-        return model
-
-    def fit(self, hp, model, *args, epochs, **kwargs):
-        for stage in {stages}:
+STAGES = """for stage in {stages}:
             history = model.fit(*args, epochs=stage, **kwargs)
-        return history
-"""
+        return history"""
 
 
 def trained(stages: list[int], told: dict[int, Answer], folder: Path, cache: Path) -> TrialResult:
     """Trains for two epochs as asked, and stages as done; `told` after how many of them what."""
-    path = write(folder, MODEL.format(stages=stages))
+    body = STAGES.format(stages=stages)
+    path = write(folder, FIT.format(parameters="*args, epochs, **kwargs", body=body))
     data = prepare("digits", lambda channels: (8, 8, 1), cache, sample=100)
     hp = keras_tuner.HyperParameters()
     make_space(path, data, {}).declare_hyperparameters(hp)
