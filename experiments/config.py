@@ -54,7 +54,7 @@ class SearchConfig:
         ranges: Ranges in place of the space's own, by name: `LO:HI` for numbers, `a,b,c` or a list
             for choices.
         settings: Settings of the space, by name.
-        name: Name of the study; made of space, dataset and time if empty.
+        name: Name of the study; made of space and time if empty.
         runs_dir: Folder that holds studies.
         data_dir: Folder of tensorflow-datasets; its own default if `None`.
         cache_dir: Folder of prepared arrays; the user's cache folder if `None`.
@@ -80,7 +80,8 @@ class SearchConfig:
         keep: Best trials whose weights are kept; at least those that are confirmed.
         method_settings: Settings of the method, by name.
         pruner: What stops hopeless trials, with Optuna's methods: `none`, `median`, `asha`,
-            `hyperband` or `wilcoxon`. If `None`: none, but what `auto` chooses.
+            `hyperband` or `wilcoxon`; `asha` and `hyperband` with `random` and `grid` too. If
+            `None`: as `auto` chooses, else none.
         class_weight: `balanced` weighs each image in the training loss by the inverse of its
             class's share of the training images; all weigh the same if `None`.
         tries: Values that the first trials get, with Optuna's methods; defaults for what is left
@@ -105,7 +106,7 @@ class SearchConfig:
         metavar="METRIC[:max|min]",
     )
     seed: int = option(0, "seed of everything random")
-    split_seed: int = option(0, "seed of the splits; studies to compare share it", shown="")
+    split_seed: int = option(0, "seed of the splits; studies to compare share it")
     fix: Mapping[str, Any] = option({}, "hold a hyperparameter")
     ranges: Mapping[str, Any] = option(
         {},
@@ -147,7 +148,7 @@ class SearchConfig:
     deadline: str | None = changeable(
         None, "when finalists and report should be done", Kind.TEXT, metavar="30m|18:00"
     )
-    max_failures: int = changeable(10, "failures in a row that end the search", least=1, shown="")
+    max_failures: int = changeable(10, "failures in a row that end the search", least=1)
     keep: int = changeable(3, "best trials whose weights are kept")
     method_settings: Mapping[str, Any] = changeable(
         {}, "setting of the method, such as factor or startup_trials", flag="--method-set"
@@ -157,7 +158,7 @@ class SearchConfig:
         f"what stops hopeless trials: {', '.join(PRUNERS)}",
         Kind.OTHER,
         choices=PRUNERS,
-        shown="none",
+        shown="as auto chooses, else none",
     )
     class_weight: str | None = option(
         None,
