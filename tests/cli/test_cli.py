@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments.cli.main import main
+from search_spaces import names
 from tests.reports.synthetic import Synthetic, write_study
 
 SMALL = ("--dataset", "digits", "--sample", "100", "--cache-dir", "cache")
@@ -44,7 +45,7 @@ def quick(tmp_path: Path, cache_dir: Path) -> tuple[str, ...]:
     [
         (["search"], ["no search space"]),
         (["prune", "digits", "--keep", "1"], ["experiments free-disk"]),
-        (["search", "mnist_cn"], ["'mnist_cn'", "mnist_cnn, transfer_head"]),
+        (["search", "mnist_cn"], ["'mnist_cn'", ", ".join(names())]),
         (["search", "mnist_cnn", "--dataset", "mnits"], ["'mnits'", "cats_vs_dogs"]),
         (["search", "mnist_cnn", "--dataset", "folder:"], ["unknown dataset"]),
         (["search", "mnist_cnn", "--dataset", "folder:/no/such"], ["no folder '/no/such'"]),

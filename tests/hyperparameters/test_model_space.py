@@ -32,6 +32,7 @@ from experiments.space_reference import find_reference, installed_spaces, shown_
 from experiments.studies.trained_how import how_trained, key_of
 from experiments.training.network import Network
 from experiments.training.task import TrialTask
+from search_spaces import names
 from search_spaces.base import ImageSpace
 from tests.hyperparameters.own_models import build, write
 
@@ -111,7 +112,8 @@ def test_an_installed_space_is_searched_by_its_name(
     try:
         SearchConfig("thing")
         assert class_of("thing").required_shape(1, {}) == (8, 8, 1)
-        with pytest.raises(UserError, match="there are mnist_cnn, transfer_head, thing; or name"):
+        there = ", ".join([*names(), "thing"])
+        with pytest.raises(UserError, match=f"there are {there}; or name"):
             SearchConfig("thin")
     finally:
         installed_spaces.cache_clear()
