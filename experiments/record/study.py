@@ -140,8 +140,7 @@ def refuse_script(record: Mapping[str, Any], name: str) -> None:
         script = dig(record, "script", "file") or "a notebook"
         raise UserError(
             f"study {name!r} was searched by experiments.Tuner in {clean(script)}, which has its "
-            "model and data: run that again to resume the search; reports, comparisons and tables "
-            "need no model"
+            "model and data: run that again to resume the search; reports and tables need no model"
         )
 
 

@@ -55,7 +55,8 @@ def export_model(study: Study, to: str, out: Path, space: str | None = None) -> 
     missing = [name for name in _NEEDS.get(to, ()) if util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"--model {to} needs {', '.join(missing)}: pip install keras-tuner-experiments[export]"
+            f"--model {to} needs {', '.join(missing)}: "
+            "pip install 'keras-tuner-experiments[export]'"
         )
     model, metadata = load_best(study, space), best_metadata(study)
     failure = f"the model can't be exported as {to}"

@@ -59,7 +59,7 @@ def metadata_of(path: Path, kind: str) -> ModelMetadata | None:
     if kind != "onnx":
         return read_metadata(path)
     if util.find_spec("onnxruntime") is None:
-        raise UserError("ONNX needs onnxruntime: pip install keras-tuner-experiments[export]")
+        raise UserError("ONNX needs onnxruntime: pip install 'keras-tuner-experiments[export]'")
     session = tried(_unloadable(path), lambda: _onnx_session(path))
     found = session.get_modelmeta().custom_metadata_map
     return parse_metadata(found[KEY], path) if KEY in found else None
