@@ -9,6 +9,8 @@ to. Where the trials came from:
 
 - `mnist_cnn-digits`: digits at their 8x8 pixels, 9 epochs, no early stopping, two workers on two
   cores; 36 trials with 3 seeds;
+- `mnist_cnn-mnist`: 2,500 images of MNIST at 14x14 pixels, 9 epochs, no early stopping, two workers
+  on two cores;
 - `transfer_head-cats_vs_dogs`: 3,000 images, MobileNetV2 0.35 at 224, 9 epochs, no early stopping,
   two workers on two cores.
 
@@ -46,6 +48,7 @@ _FOLDER = Path(__file__).parent / "recorded"
 _LEAST_ERROR = 1e-3
 _DATASETS: dict[str, tuple[tuple[int, int, int], int]] = {  # shape, classes
     "digits": ((8, 8, 1), 10),
+    "mnist": ((14, 14, 1), 10),
     "cats_vs_dogs": ((224, 224, 3), 2),
     "cifar10": ((224, 224, 3), 10),
 }
@@ -76,7 +79,8 @@ class Surrogate:
         self.hypermodel = hypermodel(name)
         self.space = explore(self.hypermodel)
         rows = list(csv.DictReader((_FOLDER / f"{name}.csv").open(encoding="utf-8")))
-        self._points = np.array([self._encode(_values(row)) for row in rows])
+        self._values = [_values(row) for row in rows]
+        self._points = np.array([self._encode(values) for values in self._values])
         # number of the trial of each row
         self._trials = np.unique(self._points, axis=0, return_inverse=True)[1]
         curves = np.array([json.loads(row["val_accuracy"]) for row in rows])
@@ -146,13 +150,21 @@ class Surrogate:
 
         Of the better half of the trials that were recorded several times; `None` if none was.
         """
-        best = self._errors.min(axis=1)
-        seeds = [best[self._trials == trial] for trial in range(self._trials.max() + 1)]
-        repeated = sorted((s for s in seeds if len(s) > 1), key=np.mean)
+        repeated = sorted((s for s in self._by_trial() if len(s) > 1), key=np.mean)
         better = repeated[: -(len(repeated) // 2)]
         if not better:
             return None
         return float(np.sqrt(np.mean([np.var(errors, ddof=1) for errors in better])))
+
+    def _by_trial(self) -> list[Any]:
+        """Returns logarithms of the least error of each training, by trial."""
+        best = self._errors.min(axis=1)
+        return [best[self._trials == trial] for trial in range(self.num_recorded)]
+
+    def best_recorded(self) -> list[dict[str, Any]]:
+        """Returns the values of the recorded trials, best first."""
+        order = np.argsort([errors.mean() for errors in self._by_trial()])
+        return [self._values[np.argmax(self._trials == trial)] for trial in order]
 
     def _encode(self, values: Mapping[str, Any]) -> list[float]:
         """Returns numbers from 0 to 1: of what is active its place, of a choice one a value.
