@@ -47,8 +47,9 @@ def main() -> None:
         busy[name] = float(np.median(columns[1]))
         cells = [f"{np.median(c):.1%} ({min(c):.1%}..{max(c):.1%})" for c in columns]
         print(f"{name:38}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
-    print(f"busy to the end with {_OURS} over busy with {_KERAS_TUNER}")
-    print(f"ratio: {busy[_OURS] / busy[_KERAS_TUNER]:.2f}")
+    endless = f"{_KERAS_TUNER}, {_ENDLESS}"
+    print(f"busy to the end with {_OURS} over busy with {endless}: as many trials")
+    print(f"ratio: {busy[_OURS] / busy[endless]:.2f}")
 
 
 def make(name: str, folder: str, num_trials: int, seed: int) -> Any:

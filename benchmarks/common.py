@@ -54,7 +54,7 @@ def workplace() -> Iterator[Path]:
 
 
 def search_config(folder: Path, given_dir: str | None, **options: Any) -> SearchConfig:
-    """Returns a search whose every trial trains to its end and whose finalists are not confirmed.
+    """Returns a search that stops no trial, if no pruner is named, and confirms no finalist.
 
     Args:
         folder: Where its studies and its cache go.
@@ -63,6 +63,7 @@ def search_config(folder: Path, given_dir: str | None, **options: Any) -> Search
     """
     fields: dict[str, Any] = {
         "data_dir": data_dir(given_dir),
+        "pruner": "none",  # else `auto` takes `asha` for many trials
         "patience": 0,
         "confirm": 0,
         "name": "suite",

@@ -13,10 +13,11 @@ import tempfile
 import numpy as np
 from common import parser, search_config, workplace
 from events import Incumbents, simulate
-from simulated_time import noise_of, noisy, own
-from surrogate import RECORDED, surrogate_of
+from simulated_time import noisy, own
+from surrogate import RECORDED, noise_of, surrogate_of
 
 from experiments import SearchConfig, run_search
+from experiments.hyperparameters.space import has_phases
 from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle
 from reports.study.load import load_study
@@ -64,7 +65,7 @@ def searched(method: str, seed: int, trials: int, epochs: int) -> tuple[float, f
     with workplace() as folder:
         config = search_config(
             folder, None, space="mnist_cnn", dataset="digits", method=method, seed=seed,
-            max_trials=trials, max_epochs=epochs, confirm=1, workers=0,
+            max_trials=trials, max_epochs=epochs, confirm=1, workers=0, pruner=None,
         )  # fmt: skip
         study = load_study(run_search(config).folder)
         (finalist,) = study.finalists
@@ -82,13 +83,14 @@ def predicted(name: str, method: str, seed: int, trials: int) -> tuple[float, fl
         max_epochs=surrogate.epochs,
         seed=seed,
     )
-    config, _ = chosen_method(asked, surrogate.space)
+    in_phases = has_phases(surrogate.hypermodel, surrogate.space, surrogate.epochs)
+    config, _ = chosen_method(asked, surrogate.space, has_phases=in_phases)
     points = given_points({}, config, surrogate.space, surrogate.hypermodel.starting_points())
     best = Incumbents()
     with tempfile.TemporaryDirectory() as folder:
         oracle = make_oracle(config, surrogate.space.copy(), points=points)
         oracle._set_project_dir(folder, "project")
-        score = noisy(surrogate, seed, noise_of(surrogate))
+        score = noisy(surrogate, seed, noise_of(name))
         simulate(
             oracle, 1, surrogate.epochs, score, lambda trial, epoch: 1.0, trials, incumbents=best
         )

@@ -148,12 +148,15 @@ def run_command(
             if isinstance(error, KeyboardInterrupt):
                 raise
             return Ending(WRONG, f"{type(error).__name__}: {error}\n{_where(error)}")
-    harm = [
-        w for w in outside if not (command in _OF_STUDIES_WITH_DATA and w.startswith("socket."))
-    ]
+    harm = [w for w in outside if not (command in _OF_STUDIES_WITH_DATA and _fetches(w))]
     if harm:
         return Ending(WRONG, f"outside: {'; '.join(harm[:3])}")
     return Ending(GOES_ON) if result is None else _judged(result)
+
+
+def _fetches(event: str) -> bool:
+    """Whether it may be for the data: the hosts that a spoilt study names are all this machine."""
+    return event.startswith("socket.") and "127.0.0.1" not in event and "localhost" not in event
 
 
 def _judged(result: Any) -> Ending:

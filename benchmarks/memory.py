@@ -111,7 +111,9 @@ def apart(run: Callable[..., Any], *arguments: Any) -> Any:
 
 def main() -> None:
     made = parser(__doc__)
-    num_trials = 6 if made.parse_args().quick else 300
+    made.add_argument("--trials", type=int, default=300)
+    given = made.parse_args()
+    num_trials = 6 if given.quick else given.trials
     rows: dict[str, list[int]] = {}
     with TemporaryDirectory(dir="/var/tmp") as folder:
         gauge = apart(suite, num_trials, Path(folder), 1)

@@ -62,7 +62,7 @@ def measure(
     """Returns regrets, (seeds, checkpoints), by method, and prints them."""
     best_so_far = run(name, methods, checkpoints, seeds)
     surrogate = surrogate_of(name)
-    optimum = max(surrogate.best_known(), *(scores.max() for scores in best_so_far.values()))
+    optimum = surrogate.best_known
     print(f"\n{name}: {surrogate.num_recorded} recorded trials, best {optimum:.4f};")
     print(f"regret in points of accuracy: median of {len(seeds)} seeds (range)")
     print(f"{'method':22}" + "".join(f"{f'{n} trials':>22}" for n in checkpoints))

@@ -1,10 +1,10 @@
 """Simulated time until a search knows a network that is nearly the best there is.
 
 Trials are predicted from recorded ones (see surrogate.py): what they reach after each epoch, to
-which noise is added that the search sees and the figures do not, and the seconds of an epoch, if
-they were recorded (else one). The suite's own oracles and pruners run, Keras Tuner's own, Optuna's
-sampler with its own pruner, and other tuners that are installed (see peers.py), on workers in
-simulated time.
+which noise is added that the search sees and the figures do not, and the seconds that they take, to
+begin or continue a trial as well. The suite's own oracles and pruners run, Keras Tuner's own,
+Optuna's sampler with its own pruner, and other tuners that are installed (see peers.py), on workers
+in simulated time.
 
 A search answers with the trial of the best score that it has seen. It is there when the score of
 that trial without noise, after the epochs that it was trained, is within `--within` points of the
@@ -32,7 +32,7 @@ from contenders import OBJECTIVE, keras_tuner_seed, suggest
 from events import Incumbents, simulate
 from peers import PEERS
 from quick import Quick
-from surrogate import RECORDED, Surrogate, surrogate_of
+from surrogate import RECORDED, Noise, Surrogate, noise_of, surrogate_of
 from threadpoolctl import threadpool_limits
 
 from experiments.config import SearchConfig
@@ -42,7 +42,7 @@ from experiments.methods.make import make_oracle
 from experiments.process.hardware import num_cores
 
 _SHARES = (0.125, 0.25, 0.5, 1.0)  # of the budget, at which regret is shown
-_NOISE = 0.2  # where no trial was recorded with several seeds; as of digits
+_DEFAULT = "mnist_cnn-digits"
 Make = Callable[[Surrogate, int, int, str], Any]
 
 
@@ -50,14 +50,11 @@ def main() -> None:
     """Runs the searches, and prints times and regrets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
-    parser.add_argument("--recorded", choices=RECORDED, default=RECORDED[0])
+    parser.add_argument("--recorded", choices=RECORDED, default=_DEFAULT)
     parser.add_argument("--first-seed", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--within", type=float, default=0.3, help="points of accuracy")
-    parser.add_argument(
-        "--noise", type=float, help="standard deviation, a share of the error; as recorded"
-    )
     parser.add_argument("--full-trials", type=int, default=80, help="budget, in full trials")
     parser.add_argument("--methods", help="some of them, separated by |")
     given = parser.parse_args()
@@ -65,14 +62,12 @@ def main() -> None:
         given.seeds, given.full_trials = 3, 20
     methods = given.methods.split("|") if given.methods else list(METHODS)
     surrogate = surrogate_of(given.recorded)
-    best = surrogate.best_known()
-    if given.noise is None:
-        given.noise = noise_of(surrogate)
-    unit = "s" if surrogate.has_seconds else "epochs"
+    best, noise = surrogate.best_known, noise_of(given.recorded)
     print(
         f"{given.recorded}: {surrogate.num_recorded} recorded trials of {surrogate.epochs} epochs, "
-        f"best {best:.4f}; {given.workers} workers, noise {given.noise:.0%} of the error, seeds "
-        f"{given.first_seed} to {given.first_seed + given.seeds - 1}"
+        f"best {best:.4f}; {given.workers} workers, noise {noise.trial:.0%} of the error and "
+        f"{noise.epoch:.0%} an epoch, seeds {given.first_seed} to "
+        f"{given.first_seed + given.seeds - 1}"
     )
     share = np.mean(100 * (best - surrogate.drawn_scores) <= given.within)
     lucky = np.log(0.5) / (given.seeds * np.log1p(-share))
@@ -84,16 +79,14 @@ def main() -> None:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     with ProcessPoolExecutor(num_cores(), context, partial(threadpool_limits, 1)) as pool:
         futures = {
-            (m, s): pool.submit(
-                run, given.recorded, m, s, given.workers, given.noise, given.full_trials
-            )
+            (m, s): pool.submit(run, given.recorded, m, s, given.workers, given.full_trials)
             for m, s in product(methods, seeds)
         }
         found = {m: [futures[m, s].result() for s in seeds] for m in methods}
     budget = budget_of(surrogate, given.full_trials, given.workers)
     times = {m: [reached(r, best, given.within) for r in runs] for m, runs in found.items()}
     ours = np.array(times[methods[0]])
-    print(f"budget {budget:.0f} {unit}; regret in points after each share, median / worst")
+    print(f"budget {budget:.0f} s; regret in points after each share, median / worst")
     print(f"{'method':34}" + "".join(f"{f'{s:.0%}':>15}" for s in _SHARES) + f"{'there':>24}")
     for method, runs in found.items():
         columns = [[100 * (best - true_at(r, share * budget)) for r in runs] for share in _SHARES]
@@ -114,22 +107,33 @@ def own(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if "/" not in name}
 
 
-def noise_of(surrogate: Surrogate) -> float:
-    """Returns the noise that was recorded, a share of the error."""
-    return _NOISE if surrogate.noise is None else surrogate.noise
-
-
-def noisy(surrogate: Surrogate, seed: int, noise: float) -> Callable[[Any, int], float]:
+def noisy(surrogate: Surrogate, seed: int, noise: Noise) -> Callable[[Any, int], float]:
     """Returns the score of a trial after an epoch, counted from 0, as a search would see it."""
 
     def score(trial: Any, epoch: int) -> float:
         values = own(trial.hyperparameters.values)
-        # A network that is trained on has no other luck: noise is the trial's, by epoch.
-        key = zlib.crc32(repr((sorted(values.items()), epoch, seed)).encode())
-        factor = np.exp(np.random.default_rng(key).normal(0.0, noise))
-        return float(max(0.0, 1 - factor * (1 - surrogate.curve(values)[epoch])))
+        # A network that is trained on has no other luck: it is that of its values.
+        key = sorted(values.items())
+        luck = noise.trial * _drawn(key, seed) + noise.epoch * _drawn(key, seed, epoch)
+        return float(max(0.0, 1 - np.exp(luck) * (1 - surrogate.curve(values)[epoch])))
 
     return score
+
+
+def _drawn(*key: Any) -> float:
+    """Returns a draw from the standard normal distribution, always the same for a key."""
+    return float(np.random.default_rng(zlib.crc32(repr(key).encode())).normal())
+
+
+def seconds_of(surrogate: Surrogate) -> Callable[[Any, int], float]:
+    """Returns the seconds of an epoch of a trial, with what it takes to begin or continue it."""
+
+    def seconds(trial: Any, epoch: int) -> float:
+        values = trial.hyperparameters.values
+        first = int(values.get("tuner/initial_epoch", 0))
+        return float(surrogate.seconds(own(values), first)[epoch])
+
+    return seconds
 
 
 Steps = list[tuple[float, float]]  # seconds, and the true score of the answer from then on
@@ -158,7 +162,7 @@ def budget_of(surrogate: Surrogate, full_trials: int, workers: int) -> float:
     return float(np.mean(drawn)) * full_trials / workers
 
 
-def run(name: str, method: str, seed: int, workers: int, noise: float, full_trials: int) -> Steps:
+def run(name: str, method: str, seed: int, workers: int, full_trials: int) -> Steps:
     """Runs one search; returns what it would have answered, and when."""
     surrogate = surrogate_of(name)
     incumbents = Incumbents()
@@ -168,8 +172,8 @@ def run(name: str, method: str, seed: int, workers: int, noise: float, full_tria
             oracle,
             workers,
             surrogate.epochs,
-            noisy(surrogate, seed, noise),
-            lambda trial, epoch: surrogate.seconds(own(trial.hyperparameters.values))[epoch],
+            noisy(surrogate, seed, noise_of(name)),
+            seconds_of(surrogate),
             10**6,
             budget_of(surrogate, full_trials, workers),
             incumbents,
