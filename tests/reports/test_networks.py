@@ -16,6 +16,7 @@ from reports.analysis.draws import independent
 from reports.analysis.health import health
 from reports.analysis.health.found import unimportant
 from reports.analysis.networks import best_so_far, finished, networks, population
+from reports.analysis.shared import effects_of
 from reports.figures import figures
 from reports.figures._comparison import (
     draw_expected_curves,
@@ -250,7 +251,7 @@ def _by_method(study: Study, method: str) -> Study:
 
 @pytest.mark.slow
 def test_architectures_of_a_search_that_learned_are_shown_not_tested(tmp_path: Path) -> None:
-    plan = Synthetic(40, num_failed=0, pooling_effect=0.0)
+    plan = Synthetic(40, num_failed=0, pooling_effect=0.015)
     study = _by_method(load_study(write_study(tmp_path, plan)), "tpe")
     importance = figures()["importance"]
     assert "most networks were proposed by tpe" in importance.finding(importance.info(study))
@@ -310,6 +311,19 @@ def test_no_difference_is_claimed_of_what_was_shown_to_make_little(tmp_path: Pat
     assert len(idle[0]) >= 3
     few = load_study(write_study(tmp_path, Synthetic(40, num_failed=0, name="few")))
     assert not list(unimportant(few))  # 40 networks can't show that
+
+
+def test_what_was_shown_to_matter_a_little_is_not_said_to_make_no_difference(
+    tmp_path: Path,
+) -> None:
+    plan = Synthetic(400, num_failed=0, num_seeds=0, pooling_effect=0.015)
+    study = load_study(write_study(tmp_path, plan))
+    (pooling,) = [effect for effect in effects_of(study) if effect.name == "pooling"]
+    assert pooling.is_real
+    assert pooling.most < 0.1
+    (finding,) = unimportant(study)
+    assert "pooling" not in finding.fix
+    assert len(finding.fix) >= 3
 
 
 def test_a_damaged_record_does_not_claim_a_billion_epochs(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.health.recorded import option
 from reports.analysis.networks import cut_short, networks, population
 from reports.analysis.plain_advice import advised
-from reports.analysis.shared import axes_in, drawn_scores, draws_of, scores_of
+from reports.analysis.shared import axes_in, drawn_scores, draws_of, effects_of, scores_of
 from reports.analysis.task import noun_of
 from reports.statistics.expected import expected_best
 from reports.statistics.noise import Noise, pooled
@@ -217,10 +217,11 @@ def num_close(scores: npt.NDArray[np.float64], distance: float) -> int:
 def unimportant(study: Study) -> Iterator[Finding]:
     """Names hyperparameters that alone explain next to nothing, by networks drawn at random.
 
-    A test of equivalence: one that explains a tenth of the differences in score is named in at most
-    5 %. One without effect is named in at least 80 %. This takes 95 trials for a choice of two, 115
-    for a number; with fewer, none is named. Where networks are compared before their end, it is not
-    advised to hold any.
+    None that is shown to matter, however little: a report would say both. A test of equivalence:
+    one that explains a tenth of the differences in score is named in at most 5 %. One without
+    effect is named in at least 80 %. This takes 95 trials for a choice of two, 115 for a number;
+    with fewer, none is named. Where networks are compared before their end, it is not advised to
+    hold any.
     """
     if study.completed.empty:
         return
@@ -228,7 +229,8 @@ def unimportant(study: Study) -> Iterator[Finding]:
     drawn = found.drawn
     scores = drawn["score"].to_numpy(dtype=float)
     axes = axes_in(study, drawn, study.searched) if len(drawn) else []
-    idle = [a.name for a in axes if explains_little(a, scores)]
+    shown = {effect.name for effect in effects_of(study) if effect.is_real} if axes else set()
+    idle = [a.name for a in axes if a.name not in shown and explains_little(a, scores)]
     held = {n: best[n] for n in idle if text(best[n])}
     if not held:
         return
