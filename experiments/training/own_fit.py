@@ -107,7 +107,7 @@ def _unscored(execution: Execution, name: str) -> Exception:
 def _fail(result: TrialResult, error: BaseException) -> None:
     result.status, result.cause = "failed", classify(error)
     result.message = named_line(error)
-    result.traceback = traceback.format_exc()
+    result.traceback = "".join(traceback.format_exception(error))
 
 
 def _executions(attempt: FitAttempt, results: Sequence[Any], seconds: float) -> Iterator[Execution]:

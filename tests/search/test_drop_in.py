@@ -945,3 +945,9 @@ def test_all_that_keras_tuner_has_is_there() -> None:
             assert hasattr(experiments, name), name
     assert experiments.__version__ == keras_tuner.__version__  # type: ignore[attr-defined]
     assert experiments.synchronized is keras_tuner.synchronized  # type: ignore[attr-defined]
+
+
+def test_the_last_failure_is_told_by_its_error(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"objective": "val_accuracy", "max_consecutive_failed_trials": 1}
+    with pytest.raises(RuntimeError, match="the last one: ValueError: val_accuracy was not"):
+        searched(make(tmp_path, model=eager, **options))
