@@ -24,6 +24,7 @@ from experiments.training.fit_attempt import (
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
 from experiments.training.task import (
+    STOPPING,
     Execution,
     NotANumberError,
     StoppedError,
@@ -72,7 +73,8 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
             raise
         except (Exception, SystemExit) as error:  # any error of a model fails this trial only
             _fail(result, error)
-            if isinstance(error, keras_tuner.errors.FailedTrialError):
+            is_final = isinstance(error, keras_tuner.errors.FailedTrialError)
+            if is_final or result.cause in STOPPING:  # its snapshots stay
                 return result
             attempt.begin_again()
             attempts_left -= 1

@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from experiments.data.prepare import PreparedData
+from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.record.objective import Objective
 
 
@@ -246,6 +246,17 @@ class StoppedError(BaseException):
 
 class BuildError(RuntimeError):
     """The hyperparameters describe no model that can be built."""
+
+
+class DiskFullError(OSError):
+    """There is no room for the record; the search can be resumed once there is."""
+
+
+# Causes that are not a property of the trial end the search, which can be resumed: cause -> error.
+STOPPING: dict[str | None, type[OSError]] = {
+    "disk_full": DiskFullError,
+    "data_missing": MissingDataError,
+}
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """`experiments.Tuner`: scripts of Keras Tuner's users, with one import changed."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
 from experiments.search.script_facts import is_same_data
 from experiments.search.script_trials import FitTasks
+from experiments.training.snapshot import write_snapshot
 from reports import load_study
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks/drop_in_scripts"
@@ -951,3 +954,26 @@ def test_the_last_failure_is_told_by_its_error(tmp_path: Path) -> None:
     options: dict[str, Any] = {"objective": "val_accuracy", "max_consecutive_failed_trials": 1}
     with pytest.raises(RuntimeError, match="the last one: ValueError: val_accuracy was not"):
         searched(make(tmp_path, model=eager, **options))
+
+
+@pytest.mark.usefixtures("every_epoch_is_kept")
+def test_a_full_disk_costs_an_interrupted_trial_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def full_after_one(path: Path, snapshot: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(path)
+        write_snapshot(path, snapshot)
+
+    options: dict[str, Any] = {"model": eager, "max_trials": 1, "max_retries_per_trial": 1}
+    monkeypatch.setattr(_Counted, "batches", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.training.snapshot.write_snapshot", full_after_one)
+        with pytest.raises(OSError, match="No space left"):
+            searched(make(tmp_path, **options), batch_size=16, epochs=4)
+    assert _Counted.batches == 2 * _PER_EPOCH
+    searched(make(tmp_path, **options), batch_size=16, epochs=4)
+    assert _Counted.batches == (2 + 3) * _PER_EPOCH
