@@ -54,21 +54,16 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
     result = FitResult(initial_epoch=attempt.task.initial_epoch)
     attempts_left = attempt.task.retries + 1
     while attempts_left:
-        began = time.perf_counter()
         result.cause = result.message = result.traceback = None  # of the attempt before
+        result.executions = []
         try:
-            returned = run_trial()
-            results = returned if isinstance(returned, list) else [returned]
-            seconds = (time.perf_counter() - began) / max(len(results), 1)
-            result.executions = list(_executions(attempt, results, seconds))
+            result.executions = _trained(attempt, run_trial)
+            return _checked(result, attempt)
         except SuspendedError:
             result.status = "paused"
             return result
-        except StoppedError:
-            result.executions = [_recorded(attempt, n) for n in range(len(attempt.recorders))]
         except NotReplayedError:
             attempt.begin_again()
-            continue
         except keras_tuner.errors.FatalError:
             raise
         except (Exception, SystemExit) as error:  # any error of a model fails this trial only
@@ -78,9 +73,18 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
                 return result
             attempt.begin_again()
             attempts_left -= 1
-            continue
-        return _checked(result, attempt)
     return result
+
+
+def _trained(attempt: FitAttempt, run_trial: Callable[[], Any]) -> list[Execution]:
+    began = time.perf_counter()
+    try:
+        returned = run_trial()
+    except StoppedError:
+        return [_recorded(attempt, number) for number in range(len(attempt.recorders))]
+    results = returned if isinstance(returned, list) else [returned]
+    seconds = (time.perf_counter() - began) / max(len(results), 1)
+    return list(_executions(attempt, results, seconds))
 
 
 def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:

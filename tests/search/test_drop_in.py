@@ -977,3 +977,49 @@ def test_a_full_disk_costs_an_interrupted_trial_nothing(
     assert _Counted.batches == 2 * _PER_EPOCH
     searched(make(tmp_path, **options), batch_size=16, epochs=4)
     assert _Counted.batches == (2 + 3) * _PER_EPOCH
+
+
+class _Fits(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Is trained as a function says, and notes what that returned."""
+
+    def __init__(self, how: Any) -> None:
+        super().__init__()
+        self.how = how
+        self.returned: list[Any] = []
+
+    def build(self, hp: Any) -> keras.Model:
+        return eager(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        self.returned.append(self.how(model, *args, **kwargs))
+        return self.returned[-1]
+
+
+def test_weights_are_those_of_the_model_that_had_the_best_epoch(tmp_path: Path) -> None:
+    def fit(model: Any, x: Any, y: Any, **kwargs: Any) -> Any:
+        history = model.fit(x, y, **kwargs)
+        other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+        other.compile("sgd", "mse", run_eagerly=True)
+        other.fit(x, y + 100, **kwargs)  # which is much worse
+        return history
+
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=1))
+    (best,) = tuner.get_best_models()
+    (trial,) = tuner.oracle.trials.values()
+    assert best.evaluate(X[:16], Y[:16], verbose=0) == pytest.approx(trial.score)
+
+
+def test_a_model_whose_weights_cannot_be_kept_fails_its_trial_alone(tmp_path: Path) -> None:
+    class Unsaved(keras.Sequential):  # type: ignore[misc]
+        def save_weights(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError("these can't be saved")
+
+    def sometimes(hp: Any) -> keras.Model:
+        kind = Unsaved if hp.Choice("units", [1, 2]) == 1 else keras.Sequential
+        model = kind([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    trials = load_study(searched(make(tmp_path, model=sometimes, max_trials=2)).folder).trials
+    assert sorted(trials["status"]) == ["completed", "failed"]
+    assert "these can't be saved" in "".join(trials["message"].dropna())
