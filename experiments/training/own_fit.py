@@ -144,13 +144,17 @@ def _single(
 
 def _is_of(recorded: Execution, result: Any, several: bool, objective: Objective) -> bool:
     """Whether the training of a result is what was recorded, and not one of several in it."""
-    is_history = isinstance(result, keras.callbacks.History)
-    if several:
-        curve = _history(result, objective).get(objective.name) if is_history else None
-        return curve is not None and curve == recorded.history.get(objective.name)
-    told = _value_of(result, objective)
-    is_same = recorded.score is not None and math.isclose(told, recorded.score, rel_tol=1e-6)
-    return is_history or is_same
+    if isinstance(result, keras.callbacks.History):
+        told = _measured(_history(result, objective), objective)
+        return bool(recorded.history) and told == _measured(recorded.history, objective)
+    if several or recorded.score is None:
+        return False
+    return math.isclose(_value_of(result, objective), recorded.score, rel_tol=1e-6)
+
+
+def _measured(history: Mapping[str, Sequence[float]], objective: Objective) -> list[float]:
+    """Returns what was measured of the objective: a `History` leaves out what is a gap here."""
+    return [value for value in history.get(objective.name, ()) if math.isfinite(value)]
 
 
 def _recorded(attempt: FitAttempt, number: int) -> Execution:

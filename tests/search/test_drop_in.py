@@ -1023,3 +1023,29 @@ def test_a_model_whose_weights_cannot_be_kept_fails_its_trial_alone(tmp_path: Pa
     trials = load_study(searched(make(tmp_path, model=sometimes, max_trials=2)).folder).trials
     assert sorted(trials["status"]) == ["completed", "failed"]
     assert "these can't be saved" in "".join(trials["message"].dropna())
+
+
+def _drops_callbacks(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+    return model.fit(*args, **kwargs)
+
+
+def _adds_a_metric(model: Any, *args: Any, **kwargs: Any) -> Any:
+    history = model.fit(*args, **kwargs)
+    history.history["val_f1"] = [0.25, 0.75]
+    return history
+
+
+def _trains_for_a_pretext(model: Any, x: Any, y: Any, **kwargs: Any) -> Any:
+    model.fit(x * 0, y * 0, **kwargs | {"validation_data": (x * 0, y * 0)})  # whose loss is 0
+    return model.fit(x, y, **kwargs)
+
+
+@pytest.mark.parametrize("fit", [_drops_callbacks, _adds_a_metric, _trains_for_a_pretext])
+def test_the_score_is_that_of_the_history_that_is_returned(fit: Any, tmp_path: Path) -> None:
+    name, best = ("val_f1", max) if fit is _adds_a_metric else ("val_loss", min)
+    model, objective = _Fits(fit), keras_tuner.Objective(name, best.__name__)
+    tuner = searched(make(tmp_path, model=model, max_trials=1, objective=objective))
+    (trial,) = tuner.oracle.trials.values()
+    (history,) = model.returned
+    assert trial.score == best(history.history[name])
+    assert list(load_study(tuner.folder).epochs[name]) == history.history[name]
