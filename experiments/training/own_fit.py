@@ -123,7 +123,7 @@ def _executions(attempt: FitAttempt, results: Sequence[Any], seconds: float) -> 
         if number < len(attempt.recorders):
             recorded = _recorded(attempt, number)
             if _is_of(recorded, result, several, objective):
-                yield recorded
+                yield _completed(recorded, _history(result, objective))
                 continue
         history = {name: list(values) for name, values in _history(result, objective).items()}
         count = len(next(iter(history.values()), []))
@@ -155,6 +155,17 @@ def _is_of(recorded: Execution, result: Any, several: bool, objective: Objective
 def _measured(history: Mapping[str, Sequence[float]], objective: Objective) -> list[float]:
     """Returns what was measured of the objective: a `History` leaves out what is a gap here."""
     return [value for value in history.get(objective.name, ()) if math.isfinite(value)]
+
+
+def _completed(recorded: Execution, told: Mapping[str, Sequence[float]]) -> Execution:
+    """Adds metrics that callbacks were not told; those of a dictionary are of the best epoch."""
+    count = len(recorded.epoch_seconds)
+    for name, values in told.items():
+        if name not in recorded.history:
+            first = recorded.best_epoch if len(values) < count else 0
+            known = dict(enumerate(values, first))
+            recorded.history[name] = [known.get(epoch, math.nan) for epoch in range(count)]
+    return recorded
 
 
 def _recorded(attempt: FitAttempt, number: int) -> Execution:

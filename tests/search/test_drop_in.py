@@ -1049,3 +1049,15 @@ def test_the_score_is_that_of_the_history_that_is_returned(fit: Any, tmp_path: P
     (history,) = model.returned
     assert trial.score == best(history.history[name])
     assert list(load_study(tuner.folder).epochs[name]) == history.history[name]
+
+
+def test_a_dictionary_that_is_returned_is_recorded_whole(tmp_path: Path) -> None:
+    def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
+        history = model.fit(*args, **kwargs).history
+        return {"val_loss": min(history["val_loss"]), "f1": 0.75}
+
+    objective = ["val_loss", keras_tuner.Objective("f1", "max")]
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=1, objective=objective))
+    (trial,) = tuner.oracle.trials.values()
+    assert (trial.status, tuner.oracle.values_of(trial)) == ("COMPLETED", [trial.score, 0.75])
+    assert len(load_study(tuner.folder).epochs) == 2
