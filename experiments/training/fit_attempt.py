@@ -257,9 +257,9 @@ class FitAttempt:
         if self.task.keeps_state:
             for recorder in begun:
                 recorder.keep_state()
+        if result.score is None or not self.task.objective.better(result.score, self.task.to_beat):
+            return  # another trial's weights are better
         if best is not None:
-            if not self.task.objective.better(best.execution.score or 0.0, self.task.to_beat):
-                return  # another trial's weights are better
             model.set_weights(best.best)
         with atomic(TrialFolder(self.task.folder).checkpoint) as temporary:
             save_whole(model, temporary)

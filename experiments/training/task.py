@@ -224,6 +224,14 @@ class TrialResult:
     features: dict[str, Any] = field(default_factory=dict)
     numerics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def score(self) -> float | None:
+        """The mean score over executions; `None` for a trial without one."""
+        scores = [e.score for e in self.executions if e.score is not None]
+        if self.status == "failed" or not scores:
+            return None
+        return sum(scores) / len(scores)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
         return asdict(self)

@@ -1061,3 +1061,17 @@ def test_a_dictionary_that_is_returned_is_recorded_whole(tmp_path: Path) -> None
     (trial,) = tuner.oracle.trials.values()
     assert (trial.status, tuner.oracle.values_of(trial)) == ("COMPLETED", [trial.score, 0.75])
     assert len(load_study(tuner.folder).epochs) == 2
+
+
+def test_weights_are_kept_by_the_score_of_the_trial(tmp_path: Path) -> None:
+    recorded, scores = [5.0, 9.0], [1.0, 0.5]
+
+    def fit(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(0, {"val_loss": recorded.pop(0)})
+        return scores.pop(0)
+
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=2, keep=1))
+    assert tuner.oracle.get_best_trials()[0].score == 0.5
+    assert len(tuner.get_best_models()) == 1
