@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -505,13 +507,27 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def on_trial_end(self, trial: trial_module.Trial) -> None:
         """Is called when a trial is recorded; does nothing, for subclasses."""
 
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Returns the models of the best trials; of equal ones first those whose weights are kept.
+
+        Args:
+            num_models: How many; fewer are returned where there are fewer.
+        """
+        ranked = self.oracle.get_best_trials(len(self.oracle.trials))
+        equals = groupby(ranked, attrgetter("score"))
+        trials = chain.from_iterable(sorted(e, key=self._lacks_weights) for _, e in equals)
+        return [self.load_model(trial) for trial in islice(trials, num_models)]
+
+    def _lacks_weights(self, trial: trial_module.Trial) -> bool:
+        return not TrialFolder(self.get_trial_dir(trial.trial_id)).checkpoint.is_file()
+
     def load_model(self, trial: trial_module.Trial) -> keras.Model:
         """Returns a trial's model with the weights of its best epoch.
 
         Raises:
             UserError: Its weights are not kept.
         """
-        if not TrialFolder(self.get_trial_dir(trial.trial_id)).checkpoint.is_file():
+        if self._lacks_weights(trial):
             raise UserError(
                 f"the weights of trial {trial.trial_id} are not kept: weights of the best "
                 f"{plural(self._config.keep, 'trial')} are, as Tuner(keep={self._config.keep}) "

@@ -1075,3 +1075,17 @@ def test_weights_are_kept_by_the_score_of_the_trial(tmp_path: Path) -> None:
     tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=2, keep=1))
     assert tuner.oracle.get_best_trials()[0].score == 0.5
     assert len(tuner.get_best_models()) == 1
+
+
+def test_of_equal_trials_the_models_are_those_that_have_weights(tmp_path: Path) -> None:
+    tuner = searched(make(tmp_path, model=_Fits(_same_for_all), max_trials=3, keep=1))
+    first, second, _ = StudyFolder(tuner.folder).trials()
+    first.checkpoint.rename(second.checkpoint)  # as an earlier version kept those of two workers
+    assert len(tuner.get_best_models()) == 1
+
+
+def _same_for_all(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> float:
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_epoch_end(0, {"val_loss": 1.0})
+    return 1.0
