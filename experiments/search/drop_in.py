@@ -5,6 +5,7 @@ processes that get model and data once (`search.shipped`).
 """
 
 import inspect
+import math
 import os
 import shlex
 import sys
@@ -39,6 +40,7 @@ from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.oracles.reported import epochs_of
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.heap import short_collections
 from experiments.process.inherited import refuse_shared_trials
@@ -448,11 +450,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self, trial: trial_module.Trial, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         returned = self.run_trial(trial, *args, **kwargs)
-        metrics = trial.metrics
-        if returned is None and metrics.exists(self.oracle.objective.name):
-            # Deprecated in Keras Tuner: `run_trial` reported by `oracle.update_trial`.
-            reported = {n: m.get_history() for n, m in metrics.metrics.items()}
-            return {n: h[-1].value[-1] for n, h in reported.items() if h}
+        if returned is None and trial.metrics.exists(self.oracle.objective.name):
+            return _reported(trial)
         tuner_utils.validate_trial_results(returned, self.oracle.objective, "Tuner.run_trial()")
         return returned
 
@@ -586,6 +585,15 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if names or data:
             forget_states(self.folder)
         return facts
+
+
+def _reported(trial: trial_module.Trial) -> keras.callbacks.History:
+    """Returns what a `run_trial` reported by `oracle.update_trial`, as was once done, by step."""
+    curves = {name: epochs_of(trial, name) for name in trial.metrics.metrics}
+    steps = sorted({step for curve in curves.values() for step in curve})
+    history = keras.callbacks.History()
+    history.history = {n: [c.get(step, math.nan) for step in steps] for n, c in curves.items()}
+    return history
 
 
 class RandomSearch(Tuner):

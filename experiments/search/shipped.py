@@ -8,6 +8,7 @@ import copy
 import pickle
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,6 +88,13 @@ class _Asked:
 
     def __init__(self, objective: Any) -> None:
         self.objective = objective
+        self.trials: dict[str, Any] = {}  # the one that runs
+
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
+        """Records a step of a trial, as a `run_trial` may do."""
+        for name, value in metrics.items():
+            self.trials[trial_id].metrics.update(name, value, step)
+        return self.trials[trial_id]
 
 
 def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:

@@ -1089,3 +1089,21 @@ def _same_for_all(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> floa
         callback.set_model(model)
         callback.on_epoch_end(0, {"val_loss": 1.0})
     return 1.0
+
+
+class _Reports(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        trial.hyperparameters.Int("units", 1, 3)
+        for step, score in enumerate([3.0, 1.0, 2.0]):
+            self.oracle.update_trial(trial.trial_id, {"val_loss": score, "n": step}, step=step)
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path: Path) -> None:
+    tuner = _Reports(
+        objective="val_loss", max_trials=1, method="random", workers=workers, directory=tmp_path
+    )
+    tuner.search(verbose=0)
+    assert [t.score for t in tuner.oracle.get_best_trials()] == [1.0]
+    epochs = load_study(tuner.folder).epochs
+    assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
