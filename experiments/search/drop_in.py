@@ -58,7 +58,7 @@ from experiments.record.study import write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
-from experiments.search.repair import forget_states, restore
+from experiments.search.repair import forget_states, readable, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
@@ -251,8 +251,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
     def reload(self) -> None:
-        """Sets the state from the trial files of an earlier search."""
-        self.oracle.reload()
+        """Sets the state from the trial files of an earlier search; `search` mends damaged ones."""
+        self.oracle.rebuild(readable(self.folder, self.oracle))
         self._populate_initial_space()
         for trial in self.oracle.trials.values():
             self.oracle.update_space(trial.hyperparameters)

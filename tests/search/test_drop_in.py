@@ -1107,3 +1107,17 @@ def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path:
     assert [t.score for t in tuner.oracle.get_best_trials()] == [1.0]
     epochs = load_study(tuner.folder).epochs
     assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
+
+
+@pytest.mark.parametrize("damage", ["{", '{"trial_id": "0000", "status": "COMPLETED"}'])
+def test_a_damaged_trial_is_mended_by_the_next_search(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"seed": 0, "directory": tmp_path, "project_name": "mine"}
+    whole = _Parabola(max_trials=2, method="random", **options)
+    whole.search()
+    StudyFolder(whole.folder).trial("0000").state.write_text(damage)
+    tuner = _Parabola(max_trials=2, method="random", **options)
+    tuner.search()
+    assert "trial 0000 was restored from its result" in capsys.readouterr().out
+    assert table(tuner) == table(whole)
