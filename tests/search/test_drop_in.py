@@ -17,6 +17,7 @@ import keras_tuner
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 
 import experiments
 from experiments.cli.main import main
@@ -1121,3 +1122,31 @@ def test_a_damaged_trial_is_mended_by_the_next_search(
     tuner.search()
     assert "trial 0000 was restored from its result" in capsys.readouterr().out
     assert table(tuner) == table(whole)
+
+
+class _HoldsMore(_Counted):
+    """Has state that is none of Keras' variables of a model and its optimizer."""
+
+    def __init__(self, layers: Any, more: Any) -> None:
+        super().__init__(layers)
+        self.more = [more]
+
+
+@pytest.mark.usefixtures("every_epoch_is_kept")
+@pytest.mark.parametrize("more", [keras.optimizers.Adam, lambda: tf.Variable(0.0), None])
+def test_a_training_of_which_not_all_is_kept_begins_again(
+    more: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = _HoldsMore([keras.Input((4,)), keras.layers.Dense(1)], more and more())
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    monkeypatch.setattr(_Counted, "batches", 0)
+    monkeypatch.setattr(_Counted, "killed_at", 2 * _PER_EPOCH + 1)
+    with pytest.raises(_KilledError):
+        searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
+    searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
+    trained = 1 if more is None else 3  # epochs after the resume
+    assert _Counted.batches == (2 + trained) * _PER_EPOCH + 1
