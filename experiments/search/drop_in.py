@@ -53,7 +53,6 @@ from experiments.record.layout import TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.reading import dig
 from experiments.record.study import write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
@@ -66,6 +65,7 @@ from experiments.search.script_facts import (
     describe_data,
     fingerprint_of_data,
     is_same_data,
+    last_fingerprint,
     name_of_model,
     objective_text,
     source_of_script,
@@ -563,12 +563,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return study | {"started": time.time(), "earlier": as_record(earlier)}
 
     def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
-        """Returns the fingerprint of the model's code if it has changed since last session.
+        """Returns the fingerprints of the model's code and of the data that have changed.
 
         A training of other code or other data does not go on from its last epoch.
         """
         facts, names = new_source(study, source_of_script(self))
-        data = not is_same_data(dig(study, "dataset", "fingerprint"), self._fit)
+        data = not is_same_data(last_fingerprint(study), self._fit)
         if names:
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
@@ -581,7 +581,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
                 "count as they were drawn"
             )
         if data:
-            notices.append("the arrays are others than in the first session: so are the scores")
+            facts["fingerprint"] = fingerprint_of_data(self._fit)
+            notices.append("the arrays are others than in the session before: so are the scores")
         if names or data:
             forget_states(self.folder)
         return facts

@@ -330,7 +330,7 @@ def test_a_killed_training_of_other_data_begins_again(
     tuner = make(tmp_path, model=counted, max_trials=1)
     tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=16)
     assert _Counted.batches == 4 * _PER_EPOCH
-    assert "the arrays are others than in the first session" in capsys.readouterr().out
+    assert "the arrays are others than in the session before" in capsys.readouterr().out
 
 
 def test_a_search_is_extended_and_its_answers_are_there_before_it(tmp_path: Path) -> None:
@@ -1150,3 +1150,10 @@ def test_a_training_of_which_not_all_is_kept_begins_again(
     searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
     trained = 1 if more is None else 3  # epochs after the resume
     assert _Counted.batches == (2 + trained) * _PER_EPOCH + 1
+
+
+def test_other_data_is_noticed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for targets, said in ((Y, False), (Y * 2, True), (Y * 2, False), (Y, True)):
+        tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name="mine")
+        tuner.search(X, targets)
+        assert ("the arrays are others than in the session" in capsys.readouterr().out) == said
