@@ -1157,3 +1157,18 @@ def test_other_data_is_noticed_once(tmp_path: Path, capsys: pytest.CaptureFixtur
         tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name="mine")
         tuner.search(X, targets)
         assert ("the arrays are others than in the session" in capsys.readouterr().out) == said
+
+
+def test_values_to_try_are_added_to_those_of_earlier_sessions(tmp_path: Path) -> None:
+    known = keras_tuner.HyperParameters()
+    known.Float("x", -1, 1)
+    options: dict[str, Any] = {"method": "tpe", "pruner": "none", "hyperparameters": known}
+    for tried, max_trials in ((0.25, 2), (0.75, 3), (0.75, 4)):
+        tuner = _Parabola(
+            max_trials=max_trials, tries=[{"x": tried}], seed=0, directory=tmp_path,
+            project_name="mine", **options,
+        )  # fmt: skip
+        tuner.search(verbose=0)
+    values = [t.hyperparameters.values["x"] for t in tuner.oracle.trials.values()]
+    assert (values[1:3], len(values)) == ([0.25, 0.75], 4)
+    assert load_study(tuner.folder).record["config"]["tries"] == [{"x": 0.25}, {"x": 0.75}]
