@@ -109,6 +109,7 @@ def _check_origins(values: Mapping[str, Mapping[str, Any]]) -> None:
 def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     with suppress(ValueError):
         oracle._retry_queue.remove(trial.trial_id)
+    trial.hyperparameters.values |= result["hyperparameters"]  # some were declared while it ran
     oracle.ongoing_trials["restored"] = trial
     tell(oracle, trial, result)
 

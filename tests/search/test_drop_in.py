@@ -1172,3 +1172,20 @@ def test_values_to_try_are_added_to_those_of_earlier_sessions(tmp_path: Path) ->
     values = [t.hyperparameters.values["x"] for t in tuner.oracle.trials.values()]
     assert (values[1:3], len(values)) == ([0.25, 0.75], 4)
     assert load_study(tuner.folder).record["config"]["tries"] == [{"x": 0.25}, {"x": 0.75}]
+
+
+def test_hyperparameters_of_a_trial_that_was_killed_at_its_end_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> None:
+        raise _KilledError
+
+    options: dict[str, Any] = {"seed": 0, "directory": tmp_path, "project_name": "mine"}
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.search.trial_record.tell", killed)
+        with pytest.raises(_KilledError):
+            _Parabola(max_trials=1, method="random", **options).search()
+    tuner = _Parabola(max_trials=1, method="random", **options)
+    tuner.search()
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.score == (trial.hyperparameters.values["x"] - 0.5) ** 2
