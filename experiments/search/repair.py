@@ -1,6 +1,7 @@
 """Restores an oracle from the trial files, the only source of truth, and reports repairs."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         What was repaired, and which trials are resumed.
     """
     remove_left_over(folder)
+    shutil.rmtree(StudyFolder(folder).sent, ignore_errors=True)
     reader = TrialReader()
     found = [_read(there, oracle, reader) for there in StudyFolder(folder).trials()]
     trials = [f for f in found if f.trial is not None]

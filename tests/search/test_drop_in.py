@@ -26,6 +26,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
 from experiments.search.script_facts import is_same_data
 from experiments.search.script_trials import FitTasks
+from experiments.search.shipped import shipping
 from experiments.training.snapshot import write_snapshot
 from reports import load_study
 
@@ -1189,3 +1190,15 @@ def test_hyperparameters_of_a_trial_that_was_killed_at_its_end_are_known(
     tuner.search()
     (trial,) = tuner.oracle.trials.values()
     assert trial.score == (trial.hyperparameters.values["x"] - 0.5) ** 2
+
+
+def test_what_a_killed_search_sent_to_workers_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    tuner = _Parabola(max_trials=1, method="random", directory=tmp_path, project_name="mine")
+    shipping(tuner, ((X, Y), {}), tuner._config)  # what closes it is not called
+    assert list(tmp_path.rglob("sent.pkl"))
+    tuner.search(verbose=0)
+    assert not list(tmp_path.rglob("sent.pkl"))
