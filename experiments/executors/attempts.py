@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from experiments.data.prepare import MissingDataError
-
 MOST_LOSSES = 3
 
 
@@ -66,14 +64,3 @@ def after_attempt(attempts: Sequence[Attempt], isolates: bool) -> Fate:
     if outcomes[-1] == "out_of_memory" and isolates and not any(a.alone for a in attempts):
         return Fate.ALONE
     return Fate.ENDED
-
-
-class DiskFullError(OSError):
-    """There is no room for the record; the search can be resumed once there is."""
-
-
-# Causes that are not a property of the trial end the search, which can be resumed: cause -> error.
-STOPPING: dict[str | None, type[OSError]] = {
-    "disk_full": DiskFullError,
-    "data_missing": MissingDataError,
-}

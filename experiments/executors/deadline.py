@@ -55,19 +55,27 @@ class Deadline:
     ) -> None:
         self._clock = clock
         self._end = None if seconds is None else clock() + seconds
-        self._trial_epochs, self._final_epochs = trial_epochs, final_epochs
+        self._trial_epochs = trial_epochs
+        self._final_trials = final_epochs / trial_epochs  # as many take what finalists take
         self._an_epoch, self._besides, self._features = (
             deque[float](maxlen=NUM_REMEMBERED) for _ in range(3)
         )
         self._reported: dict[str, float] = {}  # running trial -> when its last epoch ended
         self._longest = 0.0  # epoch of a trial that runs or ran
 
-    def learn(self, cost: Cost) -> None:
-        """Records what a trial that has ended took."""
+    def learn(self, cost: Cost, earlier: bool = False) -> None:
+        """Records what a trial that has ended took.
+
+        Args:
+            cost: What it took. A `fit` of the user's own may train more than it is asked for.
+            earlier: Whether it is of an earlier session, which may have asked for more.
+        """
         if cost.epochs:  # else it failed before: what it took says nothing of others
             self._an_epoch.append(cost.training / cost.epochs)
             self._besides.append(cost.besides)
             self._features.append(cost.features)
+            if not earlier:
+                self._trial_epochs = max(self._trial_epochs, cost.epochs)
 
     def epoch_ended(self, trial_id: str) -> None:
         """Takes the time of an epoch: before a trial has ended, nothing else tells the pace."""
@@ -95,9 +103,8 @@ class Deadline:
         """
         if not self._an_epoch:
             return REPORT_SECONDS
-        trials = self._final_epochs / self._trial_epochs
-        training = self._final_epochs * self._epoch_seconds
-        return training + trials * _cautious(self._besides) + REPORT_SECONDS
+        seconds = self._trial_epochs * self._epoch_seconds + _cautious(self._besides)
+        return self._final_trials * seconds + REPORT_SECONDS
 
     def fits(self) -> bool:
         """Whether a trial can be expected to end in time, if it takes all its epochs."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.executors.attempt_log import AttemptLog
-from experiments.executors.attempts import STOPPING, Fate, after_attempt
+from experiments.executors.attempts import Fate, after_attempt
 from experiments.executors.base import Executor, Job, WorkerLost
-from experiments.training.task import TrialResult
+from experiments.training.task import STOPPING, TrialResult
 
 
 class Queue:

@@ -20,6 +20,7 @@ def run_sent(path: str, task: FitTask, report: Any, note: Any) -> Any:
     from keras_tuner.engine import trial as trial_module
 
     trial = trial_module.Trial.from_state(task.trial)
+    tuner.oracle.trials = {trial.trial_id: trial}
     result = tuner._run_task(trial, task, report)
     result.found = trial.hyperparameters.get_config()
     return result

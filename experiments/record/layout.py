@@ -83,6 +83,7 @@ class StudyFolder(_Folder):
     status = _Place("status.json")  # what a running search is at
     lock = _Place(LOCK_FILES[0])
     holder = _Place(LOCK_FILES[1])  # the process that holds the lock
+    sent = _Place(f"{TEMPORARY}sent")  # model and data of a script, for worker processes
     index = _Place(".index.json")  # results in brief, for quick reading
     model = _Place("best_model.keras")
     report = _Place("report")

@@ -135,6 +135,7 @@ SESSION_KEYS = {
     "starting_points": Key(OBJECTS, always=False),  # that the space declared, in the first session
     "picked": Key(TEXT, always=False),  # where `auto` picked a method
     "space_source": Key(OBJECT, always=False),  # where the code of the space had changed
+    "fingerprint": Key(_or_null(TEXT), always=False),  # of a script's arrays that had changed
     "widened": Key(OBJECTS, always=False),  # where ranges had become wider
     "search_ended": Key(NUMBER, always=False),
     "ended_by": Key(_or_null(TEXT), always=False),

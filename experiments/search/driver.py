@@ -96,7 +96,7 @@ class Driver(JobListener):
         self._retention.release(wanted_states(self._oracle))
         if self._deadline.is_set:
             for cost in self._record.earlier_costs(NUM_REMEMBERED):
-                self._deadline.learn(cost)
+                self._deadline.learn(cost, earlier=True)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was fully trained."""

@@ -5,6 +5,7 @@ processes that get model and data once (`search.shipped`).
 """
 
 import inspect
+import math
 import os
 import shlex
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.oracles.hyperband_brackets import Plan
+from experiments.methods.oracles.reported import epochs_of
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.heap import short_collections
 from experiments.process.inherited import refuse_shared_trials
@@ -49,12 +53,11 @@ from experiments.record.layout import TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.reading import dig
 from experiments.record.study import write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
-from experiments.search.repair import forget_states, restore
+from experiments.search.repair import forget_states, readable, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
@@ -62,6 +65,7 @@ from experiments.search.script_facts import (
     describe_data,
     fingerprint_of_data,
     is_same_data,
+    last_fingerprint,
     name_of_model,
     objective_text,
     source_of_script,
@@ -247,8 +251,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
     def reload(self) -> None:
-        """Sets the state from the trial files of an earlier search."""
-        self.oracle.reload()
+        """Sets the state from the trial files of an earlier search; `search` mends damaged ones."""
+        self.oracle.rebuild(readable(self.folder, self.oracle))
         self._populate_initial_space()
         for trial in self.oracle.trials.values():
             self.oracle.update_space(trial.hyperparameters)
@@ -446,11 +450,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self, trial: trial_module.Trial, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         returned = self.run_trial(trial, *args, **kwargs)
-        metrics = trial.metrics
-        if returned is None and metrics.exists(self.oracle.objective.name):
-            # Deprecated in Keras Tuner: `run_trial` reported by `oracle.update_trial`.
-            reported = {n: m.get_history() for n, m in metrics.metrics.items()}
-            return {n: h[-1].value[-1] for n, h in reported.items() if h}
+        if returned is None and trial.metrics.exists(self.oracle.objective.name):
+            return _reported(trial)
         tuner_utils.validate_trial_results(returned, self.oracle.objective, "Tuner.run_trial()")
         return returned
 
@@ -505,13 +506,27 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def on_trial_end(self, trial: trial_module.Trial) -> None:
         """Is called when a trial is recorded; does nothing, for subclasses."""
 
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Returns the models of the best trials; of equal ones first those whose weights are kept.
+
+        Args:
+            num_models: How many; fewer are returned where there are fewer.
+        """
+        ranked = self.oracle.get_best_trials(len(self.oracle.trials))
+        equals = groupby(ranked, attrgetter("score"))
+        trials = chain.from_iterable(sorted(e, key=self._lacks_weights) for _, e in equals)
+        return [self.load_model(trial) for trial in islice(trials, num_models)]
+
+    def _lacks_weights(self, trial: trial_module.Trial) -> bool:
+        return not TrialFolder(self.get_trial_dir(trial.trial_id)).checkpoint.is_file()
+
     def load_model(self, trial: trial_module.Trial) -> keras.Model:
         """Returns a trial's model with the weights of its best epoch.
 
         Raises:
             UserError: Its weights are not kept.
         """
-        if not TrialFolder(self.get_trial_dir(trial.trial_id)).checkpoint.is_file():
+        if self._lacks_weights(trial):
             raise UserError(
                 f"the weights of trial {trial.trial_id} are not kept: weights of the best "
                 f"{plural(self._config.keep, 'trial')} are, as Tuner(keep={self._config.keep}) "
@@ -548,12 +563,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         return study | {"started": time.time(), "earlier": as_record(earlier)}
 
     def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
-        """Returns the fingerprint of the model's code if it has changed since last session.
+        """Returns the fingerprints of the model's code and of the data that have changed.
 
         A training of other code or other data does not go on from its last epoch.
         """
         facts, names = new_source(study, source_of_script(self))
-        data = not is_same_data(dig(study, "dataset", "fingerprint"), self._fit)
+        data = not is_same_data(last_fingerprint(study), self._fit)
         if names:
             notices.append(
                 f"the code of the model has changed since the session before ({', '.join(names)}): "
@@ -566,10 +581,20 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
                 "count as they were drawn"
             )
         if data:
-            notices.append("the arrays are others than in the first session: so are the scores")
+            facts["fingerprint"] = fingerprint_of_data(self._fit)
+            notices.append("the arrays are others than in the session before: so are the scores")
         if names or data:
             forget_states(self.folder)
         return facts
+
+
+def _reported(trial: trial_module.Trial) -> keras.callbacks.History:
+    """Returns what a `run_trial` reported by `oracle.update_trial`, as was once done, by step."""
+    curves = {name: epochs_of(trial, name) for name in trial.metrics.metrics}
+    steps = sorted({step for curve in curves.values() for step in curve})
+    history = keras.callbacks.History()
+    history.history = {n: [c.get(step, math.nan) for step in steps] for n, c in curves.items()}
+    return history
 
 
 class RandomSearch(Tuner):

@@ -1,7 +1,8 @@
 """Restores an oracle from the trial files, the only source of truth, and reports repairs."""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from experiments.search.trial_record import TrialRecord, check_reports, note_ask
 
 Status = trial_module.TrialStatus
 _ENDED = (Status.COMPLETED, Status.FAILED)
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 
 
 @dataclass
@@ -50,6 +52,7 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         What was repaired, and which trials are resumed.
     """
     remove_left_over(folder)
+    shutil.rmtree(StudyFolder(folder).sent, ignore_errors=True)
     reader = TrialReader()
     found = [_read(there, oracle, reader) for there in StudyFolder(folder).trials()]
     trials = [f for f in found if f.trial is not None]
@@ -71,6 +74,14 @@ def restore(folder: Path, record: TrialRecord, oracle: Any) -> list[str]:
         mended.append(f"trial {trial.trial_id} is resumed")
     oracle.flush()
     return mended
+
+
+def readable(folder: Path, oracle: Any) -> Iterator[Any]:
+    """Yields the trials whose files can be read; nothing is mended."""
+    reader = TrialReader()
+    for there in StudyFolder(folder).begun():
+        with suppress(*_DAMAGED):
+            yield _trial(_content(there.state), there.state, oracle, reader)
 
 
 def _check_origins(values: Mapping[str, Mapping[str, Any]]) -> None:
@@ -100,6 +111,7 @@ def _check_origins(values: Mapping[str, Mapping[str, Any]]) -> None:
 def _end(oracle: Any, trial: Any, result: dict[str, Any]) -> None:
     with suppress(ValueError):
         oracle._retry_queue.remove(trial.trial_id)
+    trial.hyperparameters.values |= result["hyperparameters"]  # some were declared while it ran
     oracle.ongoing_trials["restored"] = trial
     tell(oracle, trial, result)
 
@@ -166,16 +178,20 @@ def _load(found: Found, path: Path, parse: Any) -> Any:
     if not os.path.lexists(path):
         return None
     try:
-        content = read_json(path)
-        if f"{TRIAL}{content['trial_id']}" != path.parent.name:
-            raise ValueError("it is of another trial")
-        return parse(content)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
+        return parse(_content(path))
+    except _DAMAGED:
         aside = path.replace(set_aside(path))
         found.mended.append(
             f"{path.parent.name}/{path.name} can't be read, set aside as {aside.name}"
         )
         return None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(path)
+    if f"{TRIAL}{content['trial_id']}" != path.parent.name:
+        raise ValueError("it is of another trial")
+    return content
 
 
 def _trial_of(result: dict[str, Any], oracle: Any) -> Any:

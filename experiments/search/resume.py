@@ -139,14 +139,21 @@ def may_be_picked_again(record: Mapping[str, Any], config: SearchConfig) -> bool
 
 def _with_added(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """Returns old and new points; a file's list may begin with the old ones."""
-
-    def plain(points: Sequence[Any]) -> list[Any]:
-        if not all(isinstance(point, Mapping) for point in points):
-            return list(points)  # SearchConfig refuses them
-        return [{n: str(v) for n, v in point.items()} for point in points]
-
-    same = plain(given[: len(before)]) == plain(before)
+    same = _plain_points(given[: len(before)]) == _plain_points(before)
     return list(given) if same else [*before, *given]
+
+
+def with_lacking(before: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """Returns old points and those given that are not among them: a script names all of its own."""
+    known = _plain_points(before)
+    plain = zip(given, _plain_points(given), strict=True)
+    return [*before, *(point for point, same in plain if same not in known)]
+
+
+def _plain_points(points: Sequence[Any]) -> list[Any]:
+    if not all(isinstance(point, Mapping) for point in points):
+        return list(points)  # SearchConfig refuses them
+    return [{n: str(v) for n, v in point.items()} for point in points]
 
 
 def _check_room(folder: Path, config: SearchConfig, before: int, num_new: int) -> None:

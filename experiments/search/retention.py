@@ -31,8 +31,8 @@ class Retention:
         self._objective = objective
         self._num_kept = num_kept
         self._by_score = by_score
-        # (whether it was stopped early, score, trial id), best first
-        self._best: list[tuple[bool, float, str]] = []
+        # (whether it was stopped early, score, whether it has no weights, trial id), best first
+        self._best: list[tuple[bool, float, bool, str]] = []
         self._with_weights: set[str] = set()
         self._held: set[str] = set()  # trials whose training may be resumed
 
@@ -46,7 +46,7 @@ class Retention:
         """
         if not len(self._best) >= self._num_kept > 0:
             return None
-        last_was_stopped, score, _ = self._best[-1]
+        last_was_stopped, score, *_ = self._best[-1]
         if last_was_stopped == (stopped and not self._by_score):
             return score
         return None if last_was_stopped else self._objective.unbeatable
@@ -54,7 +54,7 @@ class Retention:
     def recall(self, trials: Sequence[tuple[str, float | None, Sequence[float] | None]]) -> None:
         """Registers the trials of earlier sessions: id, score and values by objective.
 
-        Of equal ones those stay that have weights: they were the first to end then.
+        Of equal ones those stay that have weights.
         """
         for trial in sorted(trials, key=lambda trial: not self._has_weights(trial[0])):
             self._note(*trial)
@@ -91,13 +91,10 @@ class Retention:
         return {trial_id for *_, trial_id in self._best}
 
     def _rank(self, trial_id: str, score: float, was_stopped: bool) -> None:
-        def is_before(other: tuple[bool, float, str]) -> bool:
-            if was_stopped != other[0]:
-                return other[0]
-            return self._objective.better(score, other[1])
-
-        places = (place for place, other in enumerate(self._best) if is_before(other))
-        self._best.insert(next(places, len(self._best)), (was_stopped, score, trial_id))
+        """Ranks a trial: of equal ones first what has weights, then as `best_trials` does."""
+        self._best.append((was_stopped, score, trial_id not in self._with_weights, trial_id))
+        sign = -1 if self._objective.direction == "max" else 1
+        self._best.sort(key=lambda of: (of[0], sign * of[1], of[2], int(of[3])))
 
     def _has_weights(self, trial_id: str) -> bool:
         return self._study.trial(trial_id).checkpoint.is_file()

@@ -15,6 +15,7 @@ from experiments.hyperparameters.source import fingerprint_of_text
 from experiments.record.errors import UserError
 from experiments.record.files import finite
 from experiments.record.objective import Objective, parse_objective
+from experiments.record.reading import dicts, dig
 
 _OWN = "experiments."  # modules of the suite, whose tuners are no one's own
 _MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
@@ -106,6 +107,14 @@ def fingerprint_of_data(fit: _Fit) -> str | None:
     weights = fit[1].get("class_weight")
     own = [np.array([*weights.items()])] if isinstance(weights, Mapping) else []
     return _digest([*_arrays(_arguments(fit)), *own])
+
+
+def last_fingerprint(study: Mapping[str, Any]) -> object:
+    """Returns the fingerprint of the arrays that the last session had."""
+    found: object = dig(study, "dataset", "fingerprint")
+    for session in dicts(study.get("sessions")):
+        found = session.get("fingerprint", found)
+    return found
 
 
 def is_same_data(recorded: object, fit: _Fit) -> bool:

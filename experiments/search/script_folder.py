@@ -13,6 +13,7 @@ from experiments.record.lock import locked
 from experiments.record.passwords import all_hidden
 from experiments.record.study import is_unbegun, read_study
 from experiments.search.new_study import not_made
+from experiments.search.resume import with_lacking
 
 
 def made(folder: Path) -> Path:
@@ -62,7 +63,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) -> SearchConfig:
-    """Returns the search with the method and the seed that its study has.
+    """Returns the search with the method and the seed that its study has, and with its points.
 
     Raises:
         UserError: Another objective, method, pruner, seed or earlier study is asked for.
@@ -86,7 +87,7 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
         raise _other(study, "seed", then["seed"], config.seed)
     return replace(
         config, method=then["method"], pruner=then["pruner"], seed=then["seed"],
-        sources=tuple(then["sources"]),
+        sources=tuple(then["sources"]), tries=with_lacking(then.get("tries", ()), config.tries),
     )  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """Sends a caller's model and data to worker processes, once for all trials.
 
-They are written with cloudpickle into a temporary folder. Large arrays are files beside it, which
-all workers map into memory.
+They are written with cloudpickle into a temporary folder of the study. Large arrays are files of
+their own, which all workers map into memory. What a killed search left, the next one removes.
 """
 
 import copy
 import pickle
 import shutil
-import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +22,7 @@ from experiments.executors.sent import run_sent
 from experiments.process.hardware import suitable_workers
 from experiments.process.inherited import keras_settings
 from experiments.record.errors import UserError, first_line
-from experiments.record.layout import TEMPORARY
+from experiments.record.layout import StudyFolder
 
 _LARGE = 2**20  # bytes of an array from which on it is a file of its own
 Fit = tuple[tuple[Any, ...], dict[str, Any]]
@@ -67,7 +67,8 @@ def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> Proces
     Raises:
         UserError: Something can't be sent.
     """
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    folder = StudyFolder(tuner.folder.absolute()).sent
+    folder.mkdir(mode=0o700)
     try:
         sent = copy.copy(tuner)
         sent.oracle = _Asked(tuner.oracle.objective)
@@ -87,6 +88,13 @@ class _Asked:
 
     def __init__(self, objective: Any) -> None:
         self.objective = objective
+        self.trials: dict[str, Any] = {}  # the one that runs
+
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
+        """Records a step of a trial, as a `run_trial` may do."""
+        for name, value in metrics.items():
+            self.trials[trial_id].metrics.update(name, value, step)
+        return self.trials[trial_id]
 
 
 def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:

@@ -63,7 +63,7 @@ class TrialRecord:
         """Writes the result, tells the oracle, and returns the score."""
         trial = self._oracle.trials[job.trial_id]
         attempts = self.attempts.of(job.trial_id)
-        score = score_of(result)
+        score = result.score
         record = result.as_dict() | {
             "trial_id": job.trial_id,
             "hyperparameters": dict(trial.hyperparameters.values),
@@ -98,14 +98,6 @@ def _cost(record: dict[str, Any]) -> Cost:
     features = sum(s for s in map(as_number, computed) if s >= 0)
     besides = max(0.0, whole - training - features) if whole >= 0 else 0.0
     return Cost(num_epochs(record), training, features, besides)
-
-
-def score_of(result: TrialResult) -> float | None:
-    """Returns the mean score over executions; `None` for a trial without one."""
-    scores = [e.score for e in result.executions if e.score is not None]
-    if result.status == "failed" or not scores:
-        return None
-    return sum(scores) / len(scores)
 
 
 def tell(oracle: Any, trial: Any, record: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.replay = None if own is None else Replay(own)
         self._own = own
         self.best: Arrays | None = None  # weights after the best epoch
+        self._best_model: keras.Model | None = None  # theirs, once there was one in this process
         self.was_stopped = False
         self._is_continued = task.origin is None
         self._last = time.perf_counter()
@@ -78,6 +79,11 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def execution(self) -> Execution:
         """The record of the training."""
         return self._store.execution
+
+    @property
+    def best_model(self) -> keras.Model:
+        """The model of the best epoch: one `fit` may train several."""
+        return self.model if self._best_model is None else self._best_model
 
     def continued(self, model: keras.Model) -> None:
         """Sets a model to where the trial that it continues ended.
@@ -124,6 +130,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             return
         if math.isfinite(value) and self._task.objective.better(value, self.execution.score):
             self.execution.score, self.best = value, self.model.get_weights()
+            self._best_model = self.model
             self.execution.best_epoch = len(self.execution.epoch_seconds) - 1
         answer = self._report(self._index, self._epochs - 1, metrics)
         if self._resumes and is_finite(metrics):
@@ -244,15 +251,15 @@ class FitAttempt:
         begun = [r for r in self.recorders if r.model is not None]
         if not begun:
             return
-        model = begun[-1].model
+        best = self._best()
+        model = begun[-1].model if best is None else best.best_model
         count_weights(model, result)
         if self.task.keeps_state:
             for recorder in begun:
                 recorder.keep_state()
-        best = self._best()
+        if result.score is None or not self.task.objective.better(result.score, self.task.to_beat):
+            return  # another trial's weights are better
         if best is not None:
-            if not self.task.objective.better(best.execution.score or 0.0, self.task.to_beat):
-                return  # another trial's weights are better
             model.set_weights(best.best)
         with atomic(TrialFolder(self.task.folder).checkpoint) as temporary:
             save_whole(model, temporary)

@@ -24,6 +24,7 @@ from experiments.training.fit_attempt import (
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
 from experiments.training.task import (
+    STOPPING,
     Execution,
     NotANumberError,
     StoppedError,
@@ -53,32 +54,37 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
     result = FitResult(initial_epoch=attempt.task.initial_epoch)
     attempts_left = attempt.task.retries + 1
     while attempts_left:
-        began = time.perf_counter()
         result.cause = result.message = result.traceback = None  # of the attempt before
+        result.executions = []
         try:
-            returned = run_trial()
-            results = returned if isinstance(returned, list) else [returned]
-            seconds = (time.perf_counter() - began) / max(len(results), 1)
-            result.executions = list(_executions(attempt, results, seconds))
+            result.executions = _trained(attempt, run_trial)
+            return _checked(result, attempt)
         except SuspendedError:
             result.status = "paused"
             return result
-        except StoppedError:
-            result.executions = [_recorded(attempt, n) for n in range(len(attempt.recorders))]
         except NotReplayedError:
             attempt.begin_again()
-            continue
         except keras_tuner.errors.FatalError:
             raise
         except (Exception, SystemExit) as error:  # any error of a model fails this trial only
             _fail(result, error)
-            if isinstance(error, keras_tuner.errors.FailedTrialError):
+            is_final = isinstance(error, keras_tuner.errors.FailedTrialError)
+            if is_final or result.cause in STOPPING:  # its snapshots stay
                 return result
             attempt.begin_again()
             attempts_left -= 1
-            continue
-        return _checked(result, attempt)
     return result
+
+
+def _trained(attempt: FitAttempt, run_trial: Callable[[], Any]) -> list[Execution]:
+    began = time.perf_counter()
+    try:
+        returned = run_trial()
+    except StoppedError:
+        return [_recorded(attempt, number) for number in range(len(attempt.recorders))]
+    results = returned if isinstance(returned, list) else [returned]
+    seconds = (time.perf_counter() - began) / max(len(results), 1)
+    return list(_executions(attempt, results, seconds))
 
 
 def _checked(result: FitResult, attempt: FitAttempt) -> FitResult:
@@ -107,7 +113,7 @@ def _unscored(execution: Execution, name: str) -> Exception:
 def _fail(result: TrialResult, error: BaseException) -> None:
     result.status, result.cause = "failed", classify(error)
     result.message = named_line(error)
-    result.traceback = traceback.format_exc()
+    result.traceback = "".join(traceback.format_exception(error))
 
 
 def _executions(attempt: FitAttempt, results: Sequence[Any], seconds: float) -> Iterator[Execution]:
@@ -117,7 +123,7 @@ def _executions(attempt: FitAttempt, results: Sequence[Any], seconds: float) -> 
         if number < len(attempt.recorders):
             recorded = _recorded(attempt, number)
             if _is_of(recorded, result, several, objective):
-                yield recorded
+                yield _completed(recorded, _history(result, objective))
                 continue
         history = {name: list(values) for name, values in _history(result, objective).items()}
         count = len(next(iter(history.values()), []))
@@ -138,13 +144,28 @@ def _single(
 
 def _is_of(recorded: Execution, result: Any, several: bool, objective: Objective) -> bool:
     """Whether the training of a result is what was recorded, and not one of several in it."""
-    is_history = isinstance(result, keras.callbacks.History)
-    if several:
-        curve = _history(result, objective).get(objective.name) if is_history else None
-        return curve is not None and curve == recorded.history.get(objective.name)
-    told = _value_of(result, objective)
-    is_same = recorded.score is not None and math.isclose(told, recorded.score, rel_tol=1e-6)
-    return is_history or is_same
+    if isinstance(result, keras.callbacks.History):
+        told = _measured(_history(result, objective), objective)
+        return bool(recorded.history) and told == _measured(recorded.history, objective)
+    if several or recorded.score is None:
+        return False
+    return math.isclose(_value_of(result, objective), recorded.score, rel_tol=1e-6)
+
+
+def _measured(history: Mapping[str, Sequence[float]], objective: Objective) -> list[float]:
+    """Returns what was measured of the objective: a `History` leaves out what is a gap here."""
+    return [value for value in history.get(objective.name, ()) if math.isfinite(value)]
+
+
+def _completed(recorded: Execution, told: Mapping[str, Sequence[float]]) -> Execution:
+    """Adds metrics that callbacks were not told; those of a dictionary are of the best epoch."""
+    count = len(recorded.epoch_seconds)
+    for name, values in told.items():
+        if name not in recorded.history:
+            first = recorded.best_epoch if len(values) < count else 0
+            known = dict(enumerate(values, first))
+            recorded.history[name] = [known.get(epoch, math.nan) for epoch in range(count)]
+    return recorded
 
 
 def _recorded(attempt: FitAttempt, number: int) -> Execution:

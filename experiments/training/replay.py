@@ -5,10 +5,11 @@ Callbacks see the metrics that were recorded, so that those which count epochs h
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from experiments.record.objective import Objective
 from experiments.training.snapshot import Snapshot, assign, same_shapes
@@ -150,10 +151,36 @@ def _fits(model: keras.Model, snapshot: Snapshot) -> bool:
     own = ("fit", "evaluate", "make_train_function", "make_test_function")
     if any(getattr(kind, name) is not getattr(keras.Model, name) for name in own):
         return False
+    if _holds_more(model):
+        return False
     if not model.built or not same_shapes(model.variables, snapshot.variables):
         return False
     model.optimizer.build(model.trainable_variables)
     return same_shapes(model.optimizer.variables, snapshot.optimizer)
+
+
+def _holds_more(model: keras.Model) -> bool:
+    """Whether training may change what no snapshot holds.
+
+    That is a variable of TensorFlow itself, or a second optimizer of a step of one's own.
+    """
+    has_own_step = type(model).train_step is not keras.Model.train_step
+    held = [one for layer in model._flatten_layers() for one in _within(vars(layer))]
+    optimizers = [one for one in held if isinstance(one, keras.optimizers.Optimizer)]
+    if has_own_step and any(one is not model.optimizer for one in optimizers):
+        return True
+    return any(isinstance(one, tf.Variable) for one in held)
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """Yields what a value holds, if it is a list or a dictionary, else the value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, list | tuple | set):
+        yield value
+        return
+    for one in value:
+        yield from _within(one)
 
 
 def _drawing(model: keras.Model) -> Callable[[Any], dict[str, float]]:

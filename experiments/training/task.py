@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from experiments.data.prepare import PreparedData
+from experiments.data.prepare import MissingDataError, PreparedData
 from experiments.record.objective import Objective
 
 
@@ -224,6 +224,14 @@ class TrialResult:
     features: dict[str, Any] = field(default_factory=dict)
     numerics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def score(self) -> float | None:
+        """The mean score over executions; `None` for a trial without one."""
+        scores = [e.score for e in self.executions if e.score is not None]
+        if self.status == "failed" or not scores:
+            return None
+        return sum(scores) / len(scores)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data that JSON can hold."""
         return asdict(self)
@@ -246,6 +254,17 @@ class StoppedError(BaseException):
 
 class BuildError(RuntimeError):
     """The hyperparameters describe no model that can be built."""
+
+
+class DiskFullError(OSError):
+    """There is no room for the record; the search can be resumed once there is."""
+
+
+# Causes that are not a property of the trial end the search, which can be resumed: cause -> error.
+STOPPING: dict[str | None, type[OSError]] = {
+    "disk_full": DiskFullError,
+    "data_missing": MissingDataError,
+}
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from experiments.data.prepare import MissingDataError, PreparedData, prepare
 from experiments.data.sources.base import Wanted
 from experiments.data.sources.given import keep_given
 from experiments.executors.attempt_log import AttemptLog
-from experiments.executors.attempts import STOPPING
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
@@ -35,7 +34,7 @@ from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.run import classify
-from experiments.training.task import TrialResult
+from experiments.training.task import STOPPING, TrialResult
 from search_spaces.frozen import FrozenPart, LayerSplit
 from tests.reports.synthetic import Synthetic, write_study
 

@@ -1,6 +1,8 @@
 """`experiments.Tuner`: scripts of Keras Tuner's users, with one import changed."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import keras_tuner
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 
 import experiments
 from experiments.cli.main import main
@@ -23,6 +26,8 @@ from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
 from experiments.search.script_facts import is_same_data
 from experiments.search.script_trials import FitTasks
+from experiments.search.shipped import shipping
+from experiments.training.snapshot import write_snapshot
 from reports import load_study
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks/drop_in_scripts"
@@ -326,7 +331,7 @@ def test_a_killed_training_of_other_data_begins_again(
     tuner = make(tmp_path, model=counted, max_trials=1)
     tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=16)
     assert _Counted.batches == 4 * _PER_EPOCH
-    assert "the arrays are others than in the first session" in capsys.readouterr().out
+    assert "the arrays are others than in the session before" in capsys.readouterr().out
 
 
 def test_a_search_is_extended_and_its_answers_are_there_before_it(tmp_path: Path) -> None:
@@ -945,3 +950,255 @@ def test_all_that_keras_tuner_has_is_there() -> None:
             assert hasattr(experiments, name), name
     assert experiments.__version__ == keras_tuner.__version__  # type: ignore[attr-defined]
     assert experiments.synchronized is keras_tuner.synchronized  # type: ignore[attr-defined]
+
+
+def test_the_last_failure_is_told_by_its_error(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"objective": "val_accuracy", "max_consecutive_failed_trials": 1}
+    with pytest.raises(RuntimeError, match="the last one: ValueError: val_accuracy was not"):
+        searched(make(tmp_path, model=eager, **options))
+
+
+@pytest.mark.usefixtures("every_epoch_is_kept")
+def test_a_full_disk_costs_an_interrupted_trial_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def full_after_one(path: Path, snapshot: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(path)
+        write_snapshot(path, snapshot)
+
+    options: dict[str, Any] = {"model": eager, "max_trials": 1, "max_retries_per_trial": 1}
+    monkeypatch.setattr(_Counted, "batches", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.training.snapshot.write_snapshot", full_after_one)
+        with pytest.raises(OSError, match="No space left"):
+            searched(make(tmp_path, **options), batch_size=16, epochs=4)
+    assert _Counted.batches == 2 * _PER_EPOCH
+    searched(make(tmp_path, **options), batch_size=16, epochs=4)
+    assert _Counted.batches == (2 + 3) * _PER_EPOCH
+
+
+class _Fits(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Is trained as a function says, and notes what that returned."""
+
+    def __init__(self, how: Any) -> None:
+        super().__init__()
+        self.how = how
+        self.returned: list[Any] = []
+
+    def build(self, hp: Any) -> keras.Model:
+        return eager(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        self.returned.append(self.how(model, *args, **kwargs))
+        return self.returned[-1]
+
+
+def test_weights_are_those_of_the_model_that_had_the_best_epoch(tmp_path: Path) -> None:
+    def fit(model: Any, x: Any, y: Any, **kwargs: Any) -> Any:
+        history = model.fit(x, y, **kwargs)
+        other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+        other.compile("sgd", "mse", run_eagerly=True)
+        other.fit(x, y + 100, **kwargs)  # which is much worse
+        return history
+
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=1))
+    (best,) = tuner.get_best_models()
+    (trial,) = tuner.oracle.trials.values()
+    assert best.evaluate(X[:16], Y[:16], verbose=0) == pytest.approx(trial.score)
+
+
+def test_a_model_whose_weights_cannot_be_kept_fails_its_trial_alone(tmp_path: Path) -> None:
+    class Unsaved(keras.Sequential):  # type: ignore[misc]
+        def save_weights(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError("these can't be saved")
+
+    def sometimes(hp: Any) -> keras.Model:
+        kind = Unsaved if hp.Choice("units", [1, 2]) == 1 else keras.Sequential
+        model = kind([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    trials = load_study(searched(make(tmp_path, model=sometimes, max_trials=2)).folder).trials
+    assert sorted(trials["status"]) == ["completed", "failed"]
+    assert "these can't be saved" in "".join(trials["message"].dropna())
+
+
+def _drops_callbacks(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+    return model.fit(*args, **kwargs)
+
+
+def _adds_a_metric(model: Any, *args: Any, **kwargs: Any) -> Any:
+    history = model.fit(*args, **kwargs)
+    history.history["val_f1"] = [0.25, 0.75]
+    return history
+
+
+def _trains_for_a_pretext(model: Any, x: Any, y: Any, **kwargs: Any) -> Any:
+    model.fit(x * 0, y * 0, **kwargs | {"validation_data": (x * 0, y * 0)})  # whose loss is 0
+    return model.fit(x, y, **kwargs)
+
+
+@pytest.mark.parametrize("fit", [_drops_callbacks, _adds_a_metric, _trains_for_a_pretext])
+def test_the_score_is_that_of_the_history_that_is_returned(fit: Any, tmp_path: Path) -> None:
+    name, best = ("val_f1", max) if fit is _adds_a_metric else ("val_loss", min)
+    model, objective = _Fits(fit), keras_tuner.Objective(name, best.__name__)
+    tuner = searched(make(tmp_path, model=model, max_trials=1, objective=objective))
+    (trial,) = tuner.oracle.trials.values()
+    (history,) = model.returned
+    assert trial.score == best(history.history[name])
+    assert list(load_study(tuner.folder).epochs[name]) == history.history[name]
+
+
+def test_a_dictionary_that_is_returned_is_recorded_whole(tmp_path: Path) -> None:
+    def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
+        history = model.fit(*args, **kwargs).history
+        return {"val_loss": min(history["val_loss"]), "f1": 0.75}
+
+    objective = ["val_loss", keras_tuner.Objective("f1", "max")]
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=1, objective=objective))
+    (trial,) = tuner.oracle.trials.values()
+    assert (trial.status, tuner.oracle.values_of(trial)) == ("COMPLETED", [trial.score, 0.75])
+    assert len(load_study(tuner.folder).epochs) == 2
+
+
+def test_weights_are_kept_by_the_score_of_the_trial(tmp_path: Path) -> None:
+    recorded, scores = [5.0, 9.0], [1.0, 0.5]
+
+    def fit(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(0, {"val_loss": recorded.pop(0)})
+        return scores.pop(0)
+
+    tuner = searched(make(tmp_path, model=_Fits(fit), max_trials=2, keep=1))
+    assert tuner.oracle.get_best_trials()[0].score == 0.5
+    assert len(tuner.get_best_models()) == 1
+
+
+def test_of_equal_trials_the_models_are_those_that_have_weights(tmp_path: Path) -> None:
+    tuner = searched(make(tmp_path, model=_Fits(_same_for_all), max_trials=3, keep=1))
+    first, second, _ = StudyFolder(tuner.folder).trials()
+    first.checkpoint.rename(second.checkpoint)  # as an earlier version kept those of two workers
+    assert len(tuner.get_best_models()) == 1
+
+
+def _same_for_all(model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> float:
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_epoch_end(0, {"val_loss": 1.0})
+    return 1.0
+
+
+class _Reports(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        trial.hyperparameters.Int("units", 1, 3)
+        for step, score in enumerate([3.0, 1.0, 2.0]):
+            self.oracle.update_trial(trial.trial_id, {"val_loss": score, "n": step}, step=step)
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path: Path) -> None:
+    tuner = _Reports(
+        objective="val_loss", max_trials=1, method="random", workers=workers, directory=tmp_path
+    )
+    tuner.search(verbose=0)
+    assert [t.score for t in tuner.oracle.get_best_trials()] == [1.0]
+    epochs = load_study(tuner.folder).epochs
+    assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
+
+
+@pytest.mark.parametrize("damage", ["{", '{"trial_id": "0000", "status": "COMPLETED"}'])
+def test_a_damaged_trial_is_mended_by_the_next_search(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"seed": 0, "directory": tmp_path, "project_name": "mine"}
+    whole = _Parabola(max_trials=2, method="random", **options)
+    whole.search()
+    StudyFolder(whole.folder).trial("0000").state.write_text(damage)
+    tuner = _Parabola(max_trials=2, method="random", **options)
+    tuner.search()
+    assert "trial 0000 was restored from its result" in capsys.readouterr().out
+    assert table(tuner) == table(whole)
+
+
+class _HoldsMore(_Counted):
+    """Has state that is none of Keras' variables of a model and its optimizer."""
+
+    def __init__(self, layers: Any, more: Any) -> None:
+        super().__init__(layers)
+        self.more = [more]
+
+
+@pytest.mark.usefixtures("every_epoch_is_kept")
+@pytest.mark.parametrize("more", [keras.optimizers.Adam, lambda: tf.Variable(0.0), None])
+def test_a_training_of_which_not_all_is_kept_begins_again(
+    more: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(hp: Any) -> keras.Model:
+        hp.Int("units", 2, 12)
+        model = _HoldsMore([keras.Input((4,)), keras.layers.Dense(1)], more and more())
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    monkeypatch.setattr(_Counted, "batches", 0)
+    monkeypatch.setattr(_Counted, "killed_at", 2 * _PER_EPOCH + 1)
+    with pytest.raises(_KilledError):
+        searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
+    searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
+    trained = 1 if more is None else 3  # epochs after the resume
+    assert _Counted.batches == (2 + trained) * _PER_EPOCH + 1
+
+
+def test_other_data_is_noticed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for targets, said in ((Y, False), (Y * 2, True), (Y * 2, False), (Y, True)):
+        tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name="mine")
+        tuner.search(X, targets)
+        assert ("the arrays are others than in the session" in capsys.readouterr().out) == said
+
+
+def test_values_to_try_are_added_to_those_of_earlier_sessions(tmp_path: Path) -> None:
+    known = keras_tuner.HyperParameters()
+    known.Float("x", -1, 1)
+    options: dict[str, Any] = {"method": "tpe", "pruner": "none", "hyperparameters": known}
+    for tried, max_trials in ((0.25, 2), (0.75, 3), (0.75, 4)):
+        tuner = _Parabola(
+            max_trials=max_trials, tries=[{"x": tried}], seed=0, directory=tmp_path,
+            project_name="mine", **options,
+        )  # fmt: skip
+        tuner.search(verbose=0)
+    values = [t.hyperparameters.values["x"] for t in tuner.oracle.trials.values()]
+    assert (values[1:3], len(values)) == ([0.25, 0.75], 4)
+    assert load_study(tuner.folder).record["config"]["tries"] == [{"x": 0.25}, {"x": 0.75}]
+
+
+def test_hyperparameters_of_a_trial_that_was_killed_at_its_end_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> None:
+        raise _KilledError
+
+    options: dict[str, Any] = {"seed": 0, "directory": tmp_path, "project_name": "mine"}
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.search.trial_record.tell", killed)
+        with pytest.raises(_KilledError):
+            _Parabola(max_trials=1, method="random", **options).search()
+    tuner = _Parabola(max_trials=1, method="random", **options)
+    tuner.search()
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.score == (trial.hyperparameters.values["x"] - 0.5) ** 2
+
+
+def test_what_a_killed_search_sent_to_workers_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    tuner = _Parabola(max_trials=1, method="random", directory=tmp_path, project_name="mine")
+    shipping(tuner, ((X, Y), {}), tuner._config)  # what closes it is not called
+    assert list(tmp_path.rglob("sent.pkl"))
+    tuner.search(verbose=0)
+    assert not list(tmp_path.rglob("sent.pkl"))

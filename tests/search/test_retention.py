@@ -82,3 +82,13 @@ def test_prune_keeps_of_equal_trials_one_that_has_weights(study: Path) -> None:
     (study / "trial_0" / CHECKPOINT).unlink()
     free_disk(study, 1)
     assert kept(study) == ["1"]
+
+
+def test_of_tied_trials_the_first_keeps_its_weights_whichever_ends_first(tmp_path: Path) -> None:
+    made = retention(tmp_path, 1)
+    for trial_id in ("10", "9"):  # with two workers
+        weights(tmp_path, trial_id)
+        made.ended(trial_id, 0.9, [0.9])
+    assert kept(tmp_path) == ["9"]
+    made.ended("8", 0.9, [0.9])  # its score was not enough for weights to be written
+    assert kept(tmp_path) == ["9"]

@@ -267,3 +267,15 @@ def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch
     late = Trainings(Path(), cast(Any, None), Display(), {}, end=2_000.0)
     assert late._ending()
     assert Ranking(cast(Any, None), late, cast(Any, None), print, end=2_000.0)._is_due(0)
+
+
+def test_a_fit_of_ones_own_may_train_more_epochs_than_it_is_asked_for(clock: Clock) -> None:
+    deadline = Deadline(100, 1, 0, clock)
+    deadline.learn(Cost(50, 50.0))
+    clock.now += 50
+    assert not deadline.fits()  # another fifty seconds, and the report
+    other = Deadline(100, 50, 0, clock)
+    other.learn(Cost(5, 5.0))  # one that was stopped says nothing of the others' epochs
+    assert other.fits()
+    clock.now += 40
+    assert not other.fits()
