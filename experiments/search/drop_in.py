@@ -246,6 +246,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Trials that are left; `None` where no number limits them."""
         return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
+    def _populate_initial_space(self) -> None:
+        super()._populate_initial_space()
+        self.oracle.always = frozenset(hp.name for hp in self.oracle.hyperparameters.space)
+
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search."""
         self.oracle.reload()
@@ -265,6 +269,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             config, before.hyperparameters, entries=self._entries, **arguments
         )
         self.oracle._set_project_dir(self.directory, self.project_name)
+        self.oracle.always = before.always
         self.oracle.rebuild(before.trials.values())
 
     @in_keywords()

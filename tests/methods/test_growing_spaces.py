@@ -1,0 +1,85 @@
+"""Hyperparameters that are known only once a trial asks for them: what was tried counts on."""
+
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import pytest
+
+import experiments
+from experiments.methods.oracles.grid import GridOracle
+from experiments.methods.oracles.optuna_oracle import OptunaOracle
+
+
+def build(hp: keras_tuner.HyperParameters) -> None:
+    """Asks for the units of a layer only where there is that layer."""
+    for number in range(hp.Int("layers", 1, 2)):
+        hp.Choice(f"units_{number}", [8, 16])
+
+
+def network(values: dict[str, Any]) -> tuple[int, ...]:
+    """Returns what `build` makes of a trial's values."""
+    return tuple(values.get(f"units_{number}", 8) for number in range(values["layers"]))
+
+
+def make(cls: Any, folder: Path, *arguments: Any, **options: Any) -> Any:
+    """Makes an oracle that knows what the first build asks for, as a tuner does."""
+    options = {"seed": 1, "max_trials": 40} | options
+    oracle = cls(*arguments, objective=keras_tuner.Objective("score", "max"), **options)
+    oracle.verbose = 0
+    oracle._set_project_dir(str(folder), "project")
+    first = oracle.get_space()
+    build(first)
+    oracle.update_space(first)
+    return oracle
+
+
+def end(oracle: Any, trial: Any, score: float = 0.0) -> None:
+    build(trial.hyperparameters)
+    oracle.update_trial(trial.trial_id, {"score": score})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+
+
+def run(oracle: Any, most: int = 40) -> list[dict[str, Any]]:
+    """Runs trials to the end, or `most` of them, and returns the values of all there are."""
+    for _ in range(most):
+        trial = oracle.create_trial("one")
+        if trial.status != "RUNNING":
+            break
+        end(oracle, trial, float(sum(network(trial.hyperparameters.values))))
+    return [dict(trial.hyperparameters.values) for trial in oracle.trials.values()]
+
+
+def test_a_grid_trains_no_network_twice(tmp_path: Path) -> None:
+    tried = [network(values) for values in run(make(GridOracle, tmp_path))]
+    assert tried == [(8,), (16,), (8, 8), (8, 16), (16, 8), (16, 16)]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_given_point_is_tried_once(slots: int, tmp_path: Path) -> None:
+    points = [{}, {"layers": 2}, {"units_0": 16}]
+    oracle = make(OptunaOracle, tmp_path, "tpe", tries=points[:2], starting_points=points[2:])
+    for _ in range(6):
+        running = [oracle.create_trial(str(slot)) for slot in range(slots)]
+        end(oracle, running[-1])
+    tried = [network(trial.hyperparameters.values) for trial in oracle.trials.values()]
+    assert [tried.count(point) for point in ((8,), (8, 8), (16,))] == [1, 1, 1]
+
+
+def test_what_a_script_asks_for_since_is_tried_with_all_that_was_tried(tmp_path: Path) -> None:
+    def first(hp: Any) -> float:
+        return float(hp.Choice("units", [8, 16]))
+
+    def second(hp: Any) -> float:
+        return hp.Choice("units", [8, 16]) * float(hp.Choice("rate", [0.1, 0.2]))
+
+    class Own(experiments.GridSearch):
+        def run_trial(self, trial: Any) -> float:
+            return float(self.hypermodel.build(trial.hyperparameters))
+
+    for script in (first, second):
+        tuner = Own(script, directory=tmp_path, project_name="mine")
+        tuner.search(verbose=0)
+    tried = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
+    assert [(v["units"], v.get("rate")) for v in tried] == [(8, None), (16, None), (8, 0.2), (16, 0.2)]
