@@ -9,6 +9,7 @@ import pytest
 import experiments
 from experiments.methods.oracles.grid import GridOracle
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.oracles.random_search import RandomOracle
 
 
 def build(hp: keras_tuner.HyperParameters) -> None:
@@ -83,3 +84,22 @@ def test_what_a_script_asks_for_since_is_tried_with_all_that_was_tried(tmp_path:
         tuner.search(verbose=0)
     tried = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
     assert [(v["units"], v.get("rate")) for v in tried] == [(8, None), (16, None), (8, 0.2), (16, 0.2)]
+
+
+def test_a_promoted_trial_has_the_default_of_what_was_found_since(tmp_path: Path) -> None:
+    oracle = make(RandomOracle, tmp_path, pruner="asha", max_epochs=9)
+    for level in (0.5, 0.4, 0.1, 0.1, 0.1, 0.1):
+        trial = oracle.create_trial("one")
+        for epoch in range(9):
+            answer = oracle.update_trial(trial.trial_id, {"score": level}, step=epoch)
+            if answer.status == "STOPPED":
+                trial.message = "pruned after 1 epoch"
+                break
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    late = oracle.get_space()
+    late.Int("late", 5, 10**6)
+    oracle.update_space(late)
+    promoted = oracle.create_trial("one").hyperparameters.values
+    assert promoted["tuner/trial_id"] == "0001"
+    assert promoted["late"] == 5

@@ -62,7 +62,10 @@ class DurableOracle(keras_tuner.Oracle):
             self._seed_state = self.derived_seed(int(trial_id))
             response = self.populate_space(trial_id)
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = response.get("values") or {}
+        values = response.get("values")
+        if values:  # of a promoted one, whose origin may lack what was found since
+            values = completed(hyperparameters.space, values)
+        hyperparameters.values = values or {}
         trial = trial_module.Trial(hyperparameters, trial_id, response["status"])
         if trial.status == Status.RUNNING:
             return self._start(tuner_id, trial)
