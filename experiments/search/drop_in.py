@@ -252,10 +252,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search."""
-        self.oracle.reload()
         self._populate_initial_space()
-        for trial in self.oracle.trials.values():
-            self.oracle.update_space(trial.hyperparameters)
+        self.oracle.reload()
 
     def save(self) -> None:
         """Writes the file by which Keras Tuner knows a project, and the oracle's state."""

@@ -103,3 +103,19 @@ def test_a_promoted_trial_has_the_default_of_what_was_found_since(tmp_path: Path
     promoted = oracle.create_trial("one").hyperparameters.values
     assert promoted["tuner/trial_id"] == "0001"
     assert promoted["late"] == 5
+
+
+def test_plain_keras_tuner_resumes_with_what_trials_have_asked_for(tmp_path: Path) -> None:
+    class Plain(keras_tuner.Tuner):  # type: ignore[misc]
+        def run_trial(self, trial: Any) -> float:
+            build(trial.hyperparameters)
+            return float(sum(network(trial.hyperparameters.values)))
+
+    def searched(folder: str, *limits: int) -> list[dict[str, Any]]:
+        for most in limits:
+            oracle = OptunaOracle("tpe", max_trials=most, seed=1, tries=[{}])
+            tuner = Plain(oracle, build, directory=tmp_path, project_name=folder)
+            tuner.search(verbose=0)
+        return [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
+
+    assert searched("resumed", 4, 6) == searched("whole", 6)

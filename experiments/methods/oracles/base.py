@@ -280,6 +280,8 @@ class DurableOracle(keras_tuner.Oracle):
         paths = [trial.state for trial in StudyFolder(self._project_dir).begun()]
         reader = TrialReader()
         self.rebuild(reader.trial(read_json(path), path) for path in paths)
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`; running ones are to be run again."""
