@@ -87,6 +87,13 @@ def is_same_value(one: object, other: object) -> bool:
     return bool(one == other)
 
 
+def nearest(values: Sequence[Any], to: Any) -> Any:
+    """Returns the value that is nearest to a number; the first of texts."""
+    if isinstance(to, str):
+        return values[0]
+    return min(values, key=lambda value: abs(value - to))
+
+
 def in_unit(hp: "hp_module.HyperParameter", value: Any) -> float:
     """Returns where a value lies from 0 to 1; Keras Tuner takes 0.5 in steps of 0.1 for 0.4."""
     if getattr(hp, "step", None) is not None and hp.sampling == "linear":

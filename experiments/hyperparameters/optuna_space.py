@@ -1,7 +1,7 @@
 """Keras Tuner's hyperparameters as Optuna's distributions, and back, without loss."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import is_active, is_same_value, nearest
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ class Parameter:
         except (ValueError, TypeError, KeyError, OverflowError):
             return None
         return encoded if inside else None
+
+    def nearest(self, value: Any) -> Any:
+        """Returns `value` as Optuna has it, or what is nearest to it in the range.
+
+        Of a kind without order that is the middle.
+        """
+        encoded = self.encoded(value)
+        if encoded is None:
+            with suppress(TypeError, ValueError, OverflowError):  # it is of another kind
+                encoded = self.encoded(_moved_inside(self.hp, value))
+        return self.encoded(self.hp.prob_to_value(0.5)) if encoded is None else encoded
 
 
 def parameter_of(hp: hp_module.HyperParameter, key: str) -> Parameter | None:
@@ -105,7 +116,7 @@ def _indexed(hp: hp_module.HyperParameter, key: str, values: tuple[Any, ...]) ->
     def place(value: Any) -> int:
         if value in values:
             return values.index(value)
-        found = [i for i, v in enumerate(values) if math.isclose(v, value, rel_tol=1e-9)]
+        found = [i for i, v in enumerate(values) if is_same_value(v, value)]
         return found[0] if found else -1
 
     return Parameter(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
@@ -130,6 +141,19 @@ def _possible(hp: hp_module.HyperParameter) -> tuple[Any, ...]:
     if hp is None or (hasattr(hp, "step") and hp.step is None):
         return (None,)
     return (hp.value,) if isinstance(hp, hp_module.Fixed) else tuple(hp.values)
+
+
+def _moved_inside(hp: hp_module.HyperParameter, value: Any) -> Any:
+    """Returns the value of a range, or of ordered choices, that is nearest to `value`."""
+    if isinstance(hp, hp_module.Boolean) or not getattr(hp, "ordered", True):
+        return None
+    if isinstance(hp, hp_module.Choice) or (hp.step is not None and not _is_plain(hp)):
+        return nearest(tuple(hp.values), value)
+    inside = min(max(value, hp.min_value), hp.max_value)
+    if not isinstance(hp, hp_module.Int):
+        return inside
+    low, step = hp.min_value, hp.step or 1
+    return low + min(round((inside - low) / step), (hp.max_value - low) // step) * step
 
 
 def _mirror(low: float, high: float) -> Callable[[Any], float]:
@@ -181,17 +205,18 @@ class SpaceMap:
 
         Args:
             values: Its values.
-            complete: Whether inactive ones are wanted too, each at its default, so that all trials
-                have the same parameters.
+            complete: Whether all trials are to have the same parameters: inactive ones too, each at
+                its default, and of what is outside its range what is nearest to it.
         """
         found = {}
         for hp, parameter in zip(self._space, self._parameters, strict=True):
             if parameter is None:
                 continue
             active = hp.name in values and is_active(hp, dict(values))
-            encoded = parameter.encoded(values[hp.name]) if active else None
-            if complete and not active:
-                encoded = parameter.encoded(hp.default)
+            if complete:
+                encoded = parameter.nearest(values[hp.name] if active else hp.default)
+            else:
+                encoded = parameter.encoded(values[hp.name]) if active else None
             if encoded is not None:
                 found[parameter.key] = encoded
         return found
