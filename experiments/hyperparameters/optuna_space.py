@@ -13,7 +13,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments.hyperparameters.combinations import is_active, is_same_value, nearest
+from experiments.hyperparameters.combinations import (
+    completed,
+    is_active,
+    is_same_value,
+    nearest,
+)
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,7 @@ class SpaceMap:
 
     def __init__(self, space: Sequence[Any]) -> None:
         self._space = list(space)
+        self.names = {hp.name for hp in self._space}
         seen: dict[str, int] = {}  # name -> times it was declared
         self._parameters: list[Parameter | None] = []
         for hp in self._space:
@@ -203,20 +209,22 @@ class SpaceMap:
     def encoded(self, values: Mapping[str, Any], complete: bool = False) -> dict[str, Any]:
         """Returns a trial's encoded values: those that are active and inside their ranges.
 
+        One that a trial lacks counts at its default: it was not in use there.
+
         Args:
             values: Its values.
             complete: Whether all trials are to have the same parameters: inactive ones too, each at
                 its default, and of what is outside its range what is nearest to it.
         """
-        found = {}
+        known, found = completed(self._space, values), {}
         for hp, parameter in zip(self._space, self._parameters, strict=True):
             if parameter is None:
                 continue
-            active = hp.name in values and is_active(hp, dict(values))
+            active = is_active(hp, known)
             if complete:
-                encoded = parameter.nearest(values[hp.name] if active else hp.default)
+                encoded = parameter.nearest(known[hp.name] if active else hp.default)
             else:
-                encoded = parameter.encoded(values[hp.name]) if active else None
+                encoded = parameter.encoded(known[hp.name]) if active else None
             if encoded is not None:
                 found[parameter.key] = encoded
         return found
@@ -243,8 +251,16 @@ class SpaceMap:
 
         Values that are not active with the others mean nothing, so they may be anything.
         """
-        known = {hp.name for hp in self._space}
-        active = {hp.name for hp in self._space if is_active(hp, dict(values))}
+        known = completed(self._space, values)
+        active = {hp.name for hp in self._space if is_active(hp, known)}
         inside = {self.by_key[key].hp.name for key in self.encoded(values)}
         variable = {parameter.hp.name for parameter in self.by_key.values()}
-        return [n for n in values if n not in known or (n in variable & active and n not in inside)]
+        return [
+            n for n in values if n not in self.names or (n in variable & active and n not in inside)
+        ]
+
+    def shares(self, values: Mapping[str, Any]) -> bool:
+        """Whether one of a trial's values is of a hyperparameter that is varied here."""
+        known = completed(self._space, values)
+        varied = (parameter.hp for parameter in self.by_key.values())
+        return any(hp.name in values and is_active(hp, known) for hp in varied)

@@ -13,6 +13,7 @@ from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
 from experiments.methods.prior_trials import PriorTrial, SourceTrials, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
+from experiments.record.bookkeeping import own_values
 from experiments.record.errors import UserError, first_line
 from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
@@ -33,6 +34,7 @@ def warm_start(
     runs_dir: str | Path,
     further: Sequence[Objective] = (),
     takes_short: bool = False,
+    grows: bool = False,
 ) -> tuple[list[PriorTrial], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
@@ -45,6 +47,8 @@ def warm_start(
         further: Its further objectives; trials of which one of them is not known are dropped.
         takes_short: Whether the search's method can use trials that were stopped early; else
             they are dropped.
+        grows: Whether the search may come to know more hyperparameters: what the sources have of
+            others is kept.
 
     Raises:
         UserError: A source can't be read, or is of another objective.
@@ -54,24 +58,30 @@ def warm_start(
         source = _read(name, (objective, *further), Path(runs_dir))
         fitting, dropped = [], Counter(source.skipped)
         unknown: set[str] = set()
-        known = {hp.name for hp in space.space}
         for trial in source.trials:
             if trial.curve and not takes_short:
                 dropped["stopped early"] += 1
                 continue
-            unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
-            values = {n: v for n, v in trial.values.items() if n in known}
+            own = own_values(trial.values)
+            unknown |= own.keys() - mapped.names
+            values = {n: v for n, v in own.items() if n in mapped.names}
             outside = mapped.dropped(values)
-            if outside or not mapped.encoded(values):
+            if outside or not (mapped.shares(values) or (grows and not mapped.names)):
                 dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
             else:
-                fitting.append(replace(trial, values=values))
+                fitting.append(replace(trial, values=own if grows else values))
         used += fitting
-        lines.append(_line(name, fitting, dropped, unknown))
+        lines.append(_line(name, fitting, dropped, unknown, grows))
     return used, lines
 
 
-def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown: set[str]) -> str:
+def _line(
+    name: str,
+    used: Sequence[PriorTrial],
+    dropped: Counter[str],
+    unknown: set[str],
+    grows: bool,
+) -> str:
     line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
     if num_short := sum(bool(trial.curve) for trial in used):
         line += f" ({num_short} of them stopped early)"
@@ -81,7 +91,7 @@ def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown:
     if unknown:
         ignored = ", ".join(clean(name, 60) for name in sorted(unknown)[:_MOST_NAMED])
         more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
-        line += f"; not in this space and ignored: {ignored}{more}"
+        line += f"; not in this space {'so far' if grows else 'and ignored'}: {ignored}{more}"
     return line
 
 

@@ -544,7 +544,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         first, *further = config.objectives
         sampler = METHODS[config.method].sampler
         short = sampler is not None and sampler.ranks_stopped and not further
-        earlier, lines = warm_start(config.sources, space, first, ".", further, short)
+        grows = self._entries["tune_new_entries"]
+        earlier, lines = warm_start(config.sources, space, first, ".", further, short, grows)
         notices += lines
         data = {"name": config.dataset, "fingerprint": fingerprint_of_data(self._fit)}
         study = describe_study(config, data, describe_space(space), (), source_of_script(self))

@@ -119,3 +119,15 @@ def test_plain_keras_tuner_resumes_with_what_trials_have_asked_for(tmp_path: Pat
         return [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
 
     assert searched("resumed", 4, 6) == searched("whole", 6)
+
+
+def test_a_sampler_sees_an_older_trial_at_the_default(tmp_path: Path) -> None:
+    oracle = make(OptunaOracle, tmp_path, "tpe", tries=[{"units_0": 16}, {"layers": 2}])
+    run(oracle, most=3)
+    seen = [trial.params for trial in oracle._shown()]
+    expected = [{"layers": 1, "units_0": 16}, {"layers": 2, "units_0": 8}]
+    decoded = [
+        {key: oracle.space_map.by_key[key].decode(value) for key, value in params.items()}
+        for params in seen
+    ]
+    assert decoded[:2] == [values | {"units_1": 8} for values in expected]
