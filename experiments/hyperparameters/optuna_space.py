@@ -93,6 +93,12 @@ def only_value(hp: hp_module.HyperParameter) -> Any:
     return hp.prob_to_value(0.5)
 
 
+def _takes(hp: hp_module.HyperParameter, parameter: Parameter | None, value: object) -> bool:
+    if parameter is None:
+        return is_same_value(value, only_value(hp))
+    return parameter.encoded(value) is not None
+
+
 def _same(value: object) -> Any:
     return value
 
@@ -247,17 +253,16 @@ class SpaceMap:
         return values
 
     def dropped(self, values: Mapping[str, Any]) -> list[str]:
-        """Returns the names in `values` that are unknown here or outside their ranges.
+        """Returns the names in `values` that are unknown here, or have values they can't have here.
 
         Values that are not active with the others mean nothing, so they may be anything.
         """
         known = completed(self._space, values)
-        active = {hp.name for hp in self._space if is_active(hp, known)}
-        inside = {self.by_key[key].hp.name for key in self.encoded(values)}
-        variable = {parameter.hp.name for parameter in self.by_key.values()}
-        return [
-            n for n in values if n not in self.names or (n in variable & active and n not in inside)
-        ]
+        pairs = zip(self._space, self._parameters, strict=True)
+        active = [pair for pair in pairs if pair[0].name in values and is_active(pair[0], known)]
+        inside = {hp.name for hp, p in active if _takes(hp, p, values[hp.name])}
+        outside = {hp.name for hp, _ in active} - inside
+        return [name for name in values if name not in self.names or name in outside]
 
     def shares(self, values: Mapping[str, Any]) -> bool:
         """Whether one of a trial's values is of a hyperparameter that is varied here."""

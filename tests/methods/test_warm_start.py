@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.simulated import Simulation
 from benchmarks.simulated import space as simulated_space
+from experiments.hyperparameters.space import fixed
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.record.errors import UserError
@@ -123,6 +124,17 @@ def test_a_csv_file(tmp_path: Path) -> None:
         {"rate": 0.02, "deep": False},
     ]
     assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
+
+
+def test_trials_of_another_value_than_the_one_held_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(
+        "rate,deep,layers,score\n0.01,true,2,0.9\n0.02,false,,0.8\n0.03,true,3,0.7\n0.04,,,0.6\n"
+    )
+    held = fixed(space(), {"deep": "true", "layers": "2"})
+    used, lines = warm_start([str(path)], held, ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.9, 0.6]
+    assert "2 dropped (1 deep out of range, 1 layers out of range)" in lines[0]
 
 
 def test_what_is_not_known_yet_is_kept_for_a_space_that_grows(tmp_path: Path) -> None:
