@@ -131,3 +131,33 @@ def test_a_sampler_sees_an_older_trial_at_the_default(tmp_path: Path) -> None:
         for params in seen
     ]
     assert decoded[:2] == [values | {"units_1": 8} for values in expected]
+
+
+def test_cma_es_goes_on_in_a_space_that_has_grown(tmp_path: Path) -> None:
+    def opened(space: Any) -> Any:
+        objective = keras_tuner.Objective("score", "max")
+        oracle = OptunaOracle(
+            "cmaes",
+            {"population_size": 4},
+            objective=objective,
+            hyperparameters=space,
+            seed=1,
+        )
+        oracle._set_project_dir(str(tmp_path), "project")
+        return oracle
+
+    space = keras_tuner.HyperParameters()
+    for name in ("x", "y"):
+        space.Float(name, 0.0, 1.0)
+    oracle = opened(space)
+    for number in range(9):
+        trial = oracle.create_trial("one")
+        if number == 8:
+            trial.hyperparameters.Float("z", 0.0, 1.0)
+        oracle.update_trial(trial.trial_id, {"score": trial.hyperparameters["x"]})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    afresh = opened(oracle.get_space())
+    afresh.rebuild(oracle.trials.values())
+    proposed = [each.create_trial("one").hyperparameters.values for each in (oracle, afresh)]
+    assert proposed[0] == proposed[1]
