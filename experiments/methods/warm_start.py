@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
+from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
@@ -55,7 +56,7 @@ def warm_start(
     """
     mapped, used, lines = SpaceMap(space.space), [], []
     for name in sources:
-        source = _read(name, (objective, *further), Path(runs_dir))
+        source = _read(name, (objective, *further), Path(runs_dir), space.space)
         fitting, dropped = [], Counter(source.skipped)
         unknown: set[str] = set()
         for trial in source.trials:
@@ -95,12 +96,14 @@ def _line(
     return line
 
 
-def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceTrials:
+def _read(
+    name: str, objectives: Sequence[Objective], runs_dir: Path, space: Sequence[Any]
+) -> SourceTrials:
     if "://" in name:
         return _read_optuna(name, objectives)
     path = Path(name)
     if path.suffix == ".csv":
-        return _read_csv(path, objectives)
+        return _read_csv(path, objectives, space)
     folder = path if path.is_dir() else runs_dir / name
     if not StudyFolder(folder).begun():
         raise UserError(
@@ -110,7 +113,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceT
     return read_folder(name, folder, objectives)
 
 
-def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
+def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any]) -> SourceTrials:
     objective, *further = objectives
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -127,6 +130,10 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
     absent = [o.name for o in further if o.name not in columns]
     if absent:
         raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
+    choices: dict[str, dict[str, Any]] = {}  # hyperparameter -> text of a value -> the value
+    for hp in space:
+        if isinstance(hp, hp_module.Choice | hp_module.Fixed):
+            choices.setdefault(hp.name, {}).update({str(value): value for value in hp.values})
     trials, skipped = [], Counter[str]()
     for row in rows:
         status = (row.pop("status", None) or "completed").strip().lower()
@@ -139,7 +146,8 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
         if missing is not None:
             skipped[f"without {missing}"] += 1
             continue
-        values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        cells = {n: v for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        values = {n: choices.get(n, {}).get(v, _parsed(v)) for n, v in cells.items()}
         trials.append(PriorTrial(values, float(score), tuple(others.values())))
     return SourceTrials(trials, skipped)
 

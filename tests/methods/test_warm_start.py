@@ -126,6 +126,19 @@ def test_a_csv_file(tmp_path: Path) -> None:
     assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
 
 
+def test_a_choice_of_texts_may_look_like_numbers_in_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text("kernel,kind,score\n3,true,0.9\n5,false,0.8\n7,true,0.7\n")
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kernel", ["3", "5"])
+    hp.Choice("kind", ["true", "false"])
+    used, lines = warm_start([str(path)], hp, ACCURACY, tmp_path)
+    assert [e.values for e in used] == [
+        {"kernel": "3", "kind": "true"}, {"kernel": "5", "kind": "false"},
+    ]  # fmt: skip
+    assert "1 dropped (1 kernel out of range)" in lines[0]
+
+
 def test_trials_of_another_value_than_the_one_held_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "earlier.csv"
     path.write_text(
