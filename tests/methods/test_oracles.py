@@ -212,6 +212,12 @@ def test_bayesian_repeats_no_point(cls: Any, tmp_path: Path) -> None:
     assert sorted(values) == list(range(1, 13))
 
 
+def test_bayesian_ends_where_there_is_nothing_to_vary(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("x", 0.01)
+    assert run(make(BayesianOracle, tmp_path, hp, num_initial_points=1)) == [{"x": 0.01}]
+
+
 @pytest.mark.slow
 def test_bayesian_finds_the_peak_sooner_than_random(tmp_path: Path) -> None:
     options = {"max_trials": 30, "seed": 3}
