@@ -26,6 +26,7 @@ def chosen_method(
     space: keras_tuner.HyperParameters,
     begun: SearchConfig | None = None,
     has_phases: bool = False,
+    is_whole: bool = True,
 ) -> tuple[SearchConfig, list[str]]:
     """Returns `config` with a method in place of `auto`, and lines that explain it.
 
@@ -35,10 +36,11 @@ def chosen_method(
         begun: The search as it was, if it has begun. Another method takes the place of the
             one it had if both are Optuna's, which continue from any trials.
         has_phases: Whether trials may be trained in several phases, see `ImageSpace.phases`.
+        is_whole: Whether all hyperparameters are known: trials may ask for more.
     """
     if config.method != "auto":
         return config, []
-    chosen, said = _chosen(config, space, has_phases)
+    chosen, said = _chosen(config, space, has_phases, is_whole)
     if begun is None:
         return chosen, said
     if not {begun.method, chosen.method} <= {*optuna_methods()} or _shown(begun) == _shown(chosen):
@@ -51,10 +53,10 @@ def _shown(config: SearchConfig) -> str:
 
 
 def _chosen(
-    config: SearchConfig, space: keras_tuner.HyperParameters, has_phases: bool
+    config: SearchConfig, space: keras_tuner.HyperParameters, has_phases: bool, is_whole: bool
 ) -> tuple[SearchConfig, list[str]]:
     several = len(config.objectives) > 1
-    method, why = _for_several(config) if several else _method(config, space)
+    method, why = _for_several(config) if several else _method(config, space, is_whole)
     can_stop = not several and config.max_epochs >= _SHORT and config.executions_per_trial == 1
     pruner = config.pruner
     if pruner is None and method == "tpe" and can_stop and has_phases:
@@ -67,11 +69,13 @@ def _chosen(
     return chosen, [f"auto: {_shown(chosen)}, because {why}"]
 
 
-def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
+def _method(
+    config: SearchConfig, space: keras_tuner.HyperParameters, is_whole: bool
+) -> tuple[str, str]:
     most = config.max_trials
     if most >= NO_END:
         return "tpe", "the deadline leaves open how many trials there are"
-    size = _size(space, most + 1)
+    size = _size(space, most + 1) if is_whole else None
     if size is not None and size <= most and not config.needs_optuna:
         return "grid", f"the whole space fits in: {plural(size, 'combination')}"
     if config.sources:

@@ -33,6 +33,7 @@ from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.hyperparameters.declared import declared_points
+from experiments.hyperparameters.model_space import add_appearing
 from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
@@ -325,7 +326,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             ]
         if config.pruner is None and self._has_own_fit:
             config = replace(config, pruner="none")  # its `fit` may not take what promotions need
-        return chosen_method(config, space)
+        grows = self._entries["tune_new_entries"]
+        if grows and not self._has_own_fit and chosen_method(config, space)[0].method == "grid":
+            add_appearing(space, self.hypermodel.build)  # lest it be claimed of a part
+        return chosen_method(config, space, is_whole=not (grows and self._has_own_fit))
 
     def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
         study = record_of(self.folder)  # another process may have searched since it was read

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
+import numpy as np
 import pytest
 
 import experiments
@@ -161,3 +163,29 @@ def test_cma_es_goes_on_in_a_space_that_has_grown(tmp_path: Path) -> None:
     afresh.rebuild(oracle.trials.values())
     proposed = [each.create_trial("one").hyperparameters.values for each in (oracle, afresh)]
     assert proposed[0] == proposed[1]
+
+
+def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def script(hp: Any) -> keras.Model:
+        units = hp.Choice("units", [2, 4]) if hp.Boolean("deep") else 1
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+        model.compile("sgd", "mse")
+        return model
+
+    class Own(experiments.Tuner):
+        def run_trial(self, trial: Any) -> float:  # which may ask for anything
+            return float(trial.hyperparameters.Boolean("deep"))
+
+    rows = np.zeros((4, 2), "float32")
+    for most, method in ((2, "qmc"), (4, "grid")):
+        tuner = experiments.Tuner(
+            script, "val_loss", most, directory=tmp_path, project_name=f"{most}"
+        )
+        tuner.search(rows, rows[:, :1], validation_data=(rows, rows[:, :1]), verbose=0)
+        assert tuner._config.method == method
+    assert "the whole space fits in: 4 combinations" in capsys.readouterr().out
+    own = Own(script, max_trials=2, directory=tmp_path, project_name="own")
+    own.search(verbose=0)
+    assert own._config.method == "qmc"
