@@ -14,10 +14,10 @@ from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.oracles.random_search import RandomOracle
 
 
-def build(hp: keras_tuner.HyperParameters) -> None:
-    """Asks for the units of a layer only where there is that layer."""
+def build(hp: keras_tuner.HyperParameters, most: int = 16) -> None:
+    """Asks for the units of a layer, up to `most`, only where there is that layer."""
     for number in range(hp.Int("layers", 1, 2)):
-        hp.Choice(f"units_{number}", [8, 16])
+        hp.Int(f"units_{number}", 8, most, step=8)
 
 
 def network(values: dict[str, Any]) -> tuple[int, ...]:
@@ -25,20 +25,20 @@ def network(values: dict[str, Any]) -> tuple[int, ...]:
     return tuple(values.get(f"units_{number}", 8) for number in range(values["layers"]))
 
 
-def make(cls: Any, folder: Path, *arguments: Any, **options: Any) -> Any:
+def make(cls: Any, folder: Path, *arguments: Any, most: int = 16, **options: Any) -> Any:
     """Makes an oracle that knows what the first build asks for, as a tuner does."""
     options = {"seed": 1, "max_trials": 40} | options
     oracle = cls(*arguments, objective=keras_tuner.Objective("score", "max"), **options)
     oracle.verbose = 0
     oracle._set_project_dir(str(folder), "project")
     first = oracle.get_space()
-    build(first)
+    build(first, most)
     oracle.update_space(first)
     return oracle
 
 
-def end(oracle: Any, trial: Any, score: float = 0.0) -> None:
-    build(trial.hyperparameters)
+def end(oracle: Any, trial: Any, score: float = 0.0, most: int = 16) -> None:
+    build(trial.hyperparameters, most)
     oracle.update_trial(trial.trial_id, {"score": score})
     trial.status = "COMPLETED"
     oracle.end_trial(trial)
@@ -61,11 +61,11 @@ def test_a_grid_trains_no_network_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_given_point_is_tried_once(slots: int, tmp_path: Path) -> None:
-    points = [{}, {"layers": 2}, {"units_0": 16}]
-    oracle = make(OptunaOracle, tmp_path, "tpe", tries=points[:2], starting_points=points[2:])
+    given = {"tries": [{}, {"layers": 2}], "starting_points": [{"units_0": 16}]}
+    oracle = make(OptunaOracle, tmp_path, "tpe", most=8000, **given)
     for _ in range(6):
         running = [oracle.create_trial(str(slot)) for slot in range(slots)]
-        end(oracle, running[-1])
+        end(oracle, running[-1], most=8000)
     tried = [network(trial.hyperparameters.values) for trial in oracle.trials.values()]
     assert [tried.count(point) for point in ((8,), (8, 8), (16,))] == [1, 1, 1]
 
@@ -78,18 +78,23 @@ def test_what_a_script_asks_for_since_is_tried_with_all_that_was_tried(tmp_path:
         return hp.Choice("units", [8, 16]) * float(hp.Choice("rate", [0.1, 0.2]))
 
     class Own(experiments.GridSearch):
-        def run_trial(self, trial: Any) -> float:
+        def run_trial(self, trial: Any, **_: Any) -> float:
             return float(self.hypermodel.build(trial.hyperparameters))
 
     for script in (first, second):
         tuner = Own(script, directory=tmp_path, project_name="mine")
         tuner.search(verbose=0)
     tried = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
-    assert [(v["units"], v.get("rate")) for v in tried] == [(8, None), (16, None), (8, 0.2), (16, 0.2)]
+    assert [(v["units"], v.get("rate")) for v in tried] == [
+        (8, None),
+        (16, None),
+        (8, 0.2),
+        (16, 0.2),
+    ]
 
 
 def test_a_promoted_trial_has_the_default_of_what_was_found_since(tmp_path: Path) -> None:
-    oracle = make(RandomOracle, tmp_path, pruner="asha", max_epochs=9)
+    oracle = make(RandomOracle, tmp_path, most=8000, pruner="asha", max_epochs=9)
     for level in (0.5, 0.4, 0.1, 0.1, 0.1, 0.1):
         trial = oracle.create_trial("one")
         for epoch in range(9):
@@ -109,7 +114,7 @@ def test_a_promoted_trial_has_the_default_of_what_was_found_since(tmp_path: Path
 
 def test_plain_keras_tuner_resumes_with_what_trials_have_asked_for(tmp_path: Path) -> None:
     class Plain(keras_tuner.Tuner):  # type: ignore[misc]
-        def run_trial(self, trial: Any) -> float:
+        def run_trial(self, trial: Any, **_: Any) -> float:
             build(trial.hyperparameters)
             return float(sum(network(trial.hyperparameters.values)))
 
@@ -183,7 +188,7 @@ def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
         tuner = experiments.Tuner(
             script, "val_loss", most, directory=tmp_path, project_name=f"{most}"
         )
-        tuner.search(rows, rows[:, :1], validation_data=(rows, rows[:, :1]), verbose=0)
+        tuner.search(rows, rows[:, :1], validation_data=(rows, rows[:, :1]))
         assert tuner._config.method == method
     assert "the whole space fits in: 4 combinations" in capsys.readouterr().out
     own = Own(script, max_trials=2, directory=tmp_path, project_name="own")

@@ -121,7 +121,7 @@ def test_halving_decides_where_the_objective_is_measured(every: int, tmp_path: P
         made.end_trial(trial)
         return trial, epoch
 
-    first, epochs = run(0.5)
+    _, epochs = run(0.5)
     assert epochs == 9
     second, epochs = run(0.4)
     assert epochs == every
