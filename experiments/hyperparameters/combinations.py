@@ -1,7 +1,7 @@
 """Every combination of a space's values, in grid search's order."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 _CLOSE = 1e-6  # of a step
 
 
-def combinations(space: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def combinations(
+    space: Sequence[Any], is_covered: Callable[[dict[str, Any]], bool] = lambda values: False
+) -> Iterator[dict[str, Any]]:
     """Yields the values of every combination, active hyperparameters only.
 
     The last hyperparameter changes fastest; of each, the default comes first. A range without
@@ -19,13 +21,19 @@ def combinations(space: Sequence[Any]) -> Iterator[dict[str, Any]]:
 
     Args:
         space: Hyperparameters, parents before those that depend on them.
+        is_covered: Whether all combinations that begin with these values are to be left out.
     """
-    return _extend(tuple((hp, ordered_values(hp)) for hp in space), 0, {})
+    return _extend(tuple((hp, ordered_values(hp)) for hp in space), is_covered, 0, {})
 
 
 def _extend(
-    space: Sequence[tuple[Any, tuple[Any, ...]]], index: int, values: dict[str, Any]
+    space: Sequence[tuple[Any, tuple[Any, ...]]],
+    is_covered: Callable[[dict[str, Any]], bool],
+    index: int,
+    values: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
+    if is_covered(values):
+        return
     while index < len(space) and not is_active(space[index][0], values):
         index += 1
     if index == len(space):
@@ -33,12 +41,28 @@ def _extend(
         return
     hp, choices = space[index]
     for choice in choices:
-        yield from _extend(space, index + 1, {**values, hp.name: choice})
+        yield from _extend(space, is_covered, index + 1, {**values, hp.name: choice})
 
 
 def is_active(hp: "hp_module.HyperParameter", values: dict[str, Any]) -> bool:
     """Whether all conditions of `hp` are met by `values`."""
     return all(condition.is_active(values) for condition in hp.conditions)
+
+
+def completed(space: Sequence[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values with the default of each active hyperparameter that has none.
+
+    A trial lacks a hyperparameter that its script asked for later only: it was not in use there.
+
+    Args:
+        space: Hyperparameters, parents before those that depend on them.
+        values: Those of a trial.
+    """
+    known = dict(values)
+    for hp in space:
+        if hp.name not in known and is_active(hp, known):
+            known[hp.name] = hp.default
+    return known
 
 
 def ordered_values(hp: "hp_module.HyperParameter") -> tuple[Any, ...]:
@@ -61,6 +85,13 @@ def is_same_value(one: object, other: object) -> bool:
     if are_numbers and not (isinstance(one, int) and isinstance(other, int)):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)  # type: ignore[arg-type]
     return bool(one == other)
+
+
+def nearest(values: Sequence[Any], to: Any) -> Any:
+    """Returns the value that is nearest to a number; the first of texts."""
+    if isinstance(to, str):
+        return values[0]
+    return min(values, key=lambda value: abs(value - to))
 
 
 def in_unit(hp: "hp_module.HyperParameter", value: Any) -> float:

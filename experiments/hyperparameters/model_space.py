@@ -1,7 +1,7 @@
 """A user's own model as a search space: a `build_model(hp)` function or a `HyperModel`."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,17 +253,7 @@ class ModelSpace(ImageSpace):
             if isinstance(self._maker, keras_tuner.HyperModel):
                 self._maker.declare_hyperparameters(found)
             self._ask(found)
-        builds, position = 1, 0
-        while position < len(found.space) and builds < _MOST_BUILDS:
-            own = found.space[position]
-            position += 1
-            for value in list(_others(own))[: _MOST_BUILDS - builds]:
-                point = point_with(found, own, value)
-                builds += 1
-                with suppress(Exception, SystemExit):  # a trial there fails for itself
-                    self._ask(point)
-                found.merge(point.space, overwrite=False)
-        keras.backend.clear_session()
+        add_appearing(found, self._ask)
         return found
 
     def _ask(self, hp: keras_tuner.HyperParameters) -> None:
@@ -334,6 +324,28 @@ def _parameters(callee: Any) -> Mapping[str, inspect.Parameter]:
     if isinstance(callee, keras_tuner.HyperModel):
         return {}
     return inspect.signature(callee).parameters
+
+
+def add_appearing(
+    found: keras_tuner.HyperParameters, build: Callable[[keras_tuner.HyperParameters], object]
+) -> None:
+    """Adds what builds ask for at other choices and ends than the defaults, one at a time.
+
+    Args:
+        found: What a build at the defaults has asked for.
+        build: Builds a model, which asks for its hyperparameters.
+    """
+    builds, position = 1, 0
+    while position < len(found.space) and builds < _MOST_BUILDS:
+        own = found.space[position]
+        position += 1
+        for value in list(_others(own))[: _MOST_BUILDS - builds]:
+            point = point_with(found, own, value)
+            builds += 1
+            with suppress(Exception, SystemExit):  # a trial there fails for itself
+                build(point)
+            found.merge(point.space, overwrite=False)
+    keras.backend.clear_session()
 
 
 def _others(hp: hp_module.HyperParameter) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Keras Tuner's hyperparameters as Optuna's distributions, and back, without loss."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments.hyperparameters.combinations import is_active
+from experiments.hyperparameters.combinations import (
+    completed,
+    is_active,
+    is_same_value,
+    nearest,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,17 @@ class Parameter:
         except (ValueError, TypeError, KeyError, OverflowError):
             return None
         return encoded if inside else None
+
+    def nearest(self, value: Any) -> Any:
+        """Returns `value` as Optuna has it, or what is nearest to it in the range.
+
+        Of a kind without order that is the middle.
+        """
+        encoded = self.encoded(value)
+        if encoded is None:
+            with suppress(TypeError, ValueError, OverflowError):  # it is of another kind
+                encoded = self.encoded(_moved_inside(self.hp, value))
+        return self.encoded(self.hp.prob_to_value(0.5)) if encoded is None else encoded
 
 
 def parameter_of(hp: hp_module.HyperParameter, key: str) -> Parameter | None:
@@ -77,6 +93,12 @@ def only_value(hp: hp_module.HyperParameter) -> Any:
     return hp.prob_to_value(0.5)
 
 
+def _takes(hp: hp_module.HyperParameter, parameter: Parameter | None, value: object) -> bool:
+    if parameter is None:
+        return is_same_value(value, only_value(hp))
+    return parameter.encoded(value) is not None
+
+
 def _same(value: object) -> Any:
     return value
 
@@ -105,7 +127,7 @@ def _indexed(hp: hp_module.HyperParameter, key: str, values: tuple[Any, ...]) ->
     def place(value: Any) -> int:
         if value in values:
             return values.index(value)
-        found = [i for i, v in enumerate(values) if math.isclose(v, value, rel_tol=1e-9)]
+        found = [i for i, v in enumerate(values) if is_same_value(v, value)]
         return found[0] if found else -1
 
     return Parameter(key, hp, IntDistribution(0, len(values) - 1), place, lambda i: values[int(i)])
@@ -132,6 +154,19 @@ def _possible(hp: hp_module.HyperParameter) -> tuple[Any, ...]:
     return (hp.value,) if isinstance(hp, hp_module.Fixed) else tuple(hp.values)
 
 
+def _moved_inside(hp: hp_module.HyperParameter, value: Any) -> Any:
+    """Returns the value of a range, or of ordered choices, that is nearest to `value`."""
+    if isinstance(hp, hp_module.Boolean) or not getattr(hp, "ordered", True):
+        return None
+    if isinstance(hp, hp_module.Choice) or (hp.step is not None and not _is_plain(hp)):
+        return nearest(tuple(hp.values), value)
+    inside = min(max(value, hp.min_value), hp.max_value)
+    if not isinstance(hp, hp_module.Int):
+        return inside
+    low, step = hp.min_value, hp.step or 1
+    return low + min(round((inside - low) / step), (hp.max_value - low) // step) * step
+
+
 def _mirror(low: float, high: float) -> Callable[[Any], float]:
     return lambda value: min(max(low + high - float(value), low), high)
 
@@ -145,6 +180,7 @@ class SpaceMap:
 
     def __init__(self, space: Sequence[Any]) -> None:
         self._space = list(space)
+        self.names = {hp.name for hp in self._space}
         seen: dict[str, int] = {}  # name -> times it was declared
         self._parameters: list[Parameter | None] = []
         for hp in self._space:
@@ -179,19 +215,22 @@ class SpaceMap:
     def encoded(self, values: Mapping[str, Any], complete: bool = False) -> dict[str, Any]:
         """Returns a trial's encoded values: those that are active and inside their ranges.
 
+        One that a trial lacks counts at its default: it was not in use there.
+
         Args:
             values: Its values.
-            complete: Whether inactive ones are wanted too, each at its default, so that all trials
-                have the same parameters.
+            complete: Whether all trials are to have the same parameters: inactive ones too, each at
+                its default, and of what is outside its range what is nearest to it.
         """
-        found = {}
+        known, found = completed(self._space, values), {}
         for hp, parameter in zip(self._space, self._parameters, strict=True):
             if parameter is None:
                 continue
-            active = hp.name in values and is_active(hp, dict(values))
-            encoded = parameter.encoded(values[hp.name]) if active else None
-            if complete and not active:
-                encoded = parameter.encoded(hp.default)
+            active = is_active(hp, known)
+            if complete:
+                encoded = parameter.nearest(known[hp.name] if active else hp.default)
+            else:
+                encoded = parameter.encoded(known[hp.name]) if active else None
             if encoded is not None:
                 found[parameter.key] = encoded
         return found
@@ -214,12 +253,19 @@ class SpaceMap:
         return values
 
     def dropped(self, values: Mapping[str, Any]) -> list[str]:
-        """Returns the names in `values` that are unknown here or outside their ranges.
+        """Returns the names in `values` that are unknown here, or have values they can't have here.
 
         Values that are not active with the others mean nothing, so they may be anything.
         """
-        known = {hp.name for hp in self._space}
-        active = {hp.name for hp in self._space if is_active(hp, dict(values))}
-        inside = {self.by_key[key].hp.name for key in self.encoded(values)}
-        variable = {parameter.hp.name for parameter in self.by_key.values()}
-        return [n for n in values if n not in known or (n in variable & active and n not in inside)]
+        known = completed(self._space, values)
+        pairs = zip(self._space, self._parameters, strict=True)
+        active = [pair for pair in pairs if pair[0].name in values and is_active(pair[0], known)]
+        inside = {hp.name for hp, p in active if _takes(hp, p, values[hp.name])}
+        outside = {hp.name for hp, _ in active} - inside
+        return [name for name in values if name not in self.names or name in outside]
+
+    def shares(self, values: Mapping[str, Any]) -> bool:
+        """Whether one of a trial's values is of a hyperparameter that is varied here."""
+        known = completed(self._space, values)
+        varied = (parameter.hp for parameter in self.by_key.values())
+        return any(hp.name in values and is_active(hp, known) for hp in varied)

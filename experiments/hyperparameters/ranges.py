@@ -9,7 +9,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
-from experiments.hyperparameters.combinations import point_with
+from experiments.hyperparameters.combinations import nearest, point_with
 from experiments.hyperparameters.optuna_space import parameter_of
 from experiments.hyperparameters.space import describe, explore, fixed, opened, reaching_end
 from experiments.record.errors import UserError, first_line
@@ -158,16 +158,10 @@ def _choice(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParam
     if kind is not str:
         values = sorted(values) if hp.ordered else values
         _check_sign(hp, given, min(hp.values), min(values))
-    default = hp.default if hp.default in values else _nearest(values, hp.default)
+    default = hp.default if hp.default in values else nearest(values, hp.default)
     return hp_module.Choice(
         hp.name, values, ordered=hp.ordered, default=default, conditions=hp.conditions
     )
-
-
-def _nearest(values: Sequence[Any], to: object) -> Any:
-    if isinstance(to, str):
-        return values[0]
-    return min(values, key=lambda value: abs(value - to))
 
 
 def _number(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParameter:
@@ -181,7 +175,7 @@ def _number(hp: hp_module.HyperParameter, given: object) -> hp_module.HyperParam
     made = reaching_end(make(hp.name, low, high, **options))
     if not low <= hp.default <= high or (hp.step is not None and not _takes(made, hp.default)):
         values = (low, high) if hp.step is None else tuple(made.values)
-        default = _nearest(values, hp.default)
+        default = nearest(values, hp.default)
     else:
         default = hp.default
     return reaching_end(make(hp.name, low, high, default=default, **options))

@@ -4,7 +4,7 @@ import copy
 import math
 import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -109,16 +109,27 @@ def fixed(
     for name in fix:
         if name not in names:
             raise UserError(f"--fix {name}: no such hyperparameter; there are {', '.join(names)}")
-    values = {
-        hp.name: parse_value(opened(hp, held), fix[hp.name]) for hp in space.space if hp.name in fix
-    }
-    _check_used(space, values, values, "--fix")
+    values = {hp.name: value for hp, value in _parsed(space, fix, held)}
+    _check_used(space, fix, values, "--fix")
     result = keras_tuner.HyperParameters()
     for hp in space.space:
         if hp.name in values:
             hp = hp_module.Fixed(hp.name, values[hp.name], conditions=hp.conditions)
         result.merge([hp])
     return result
+
+
+def _parsed(
+    space: keras_tuner.HyperParameters,
+    fix: Mapping[str, Any],
+    held: Sequence[hp_module.HyperParameter],
+) -> Iterator[tuple[hp_module.HyperParameter, Any]]:
+    """Yields what is held with its value, but for declarations that other held values rule out."""
+    values: dict[str, Any] = {}
+    for hp in space.space:
+        if hp.name in fix and _unmet(hp, values) is None:
+            values[hp.name] = parse_value(opened(hp, held), fix[hp.name])
+            yield hp, values[hp.name]
 
 
 def check_ranges_used(space: keras_tuner.HyperParameters, ranges: Collection[str]) -> None:
@@ -187,17 +198,25 @@ def parse_value(hp: hp_module.HyperParameter, value: object, option: str = "--fi
     return parsed
 
 
-def check_on_steps(space: keras_tuner.HyperParameters, fix: Mapping[str, Any]) -> None:
+def check_on_steps(
+    space: keras_tuner.HyperParameters,
+    fix: Mapping[str, Any],
+    held: Sequence[hp_module.HyperParameter] = (),
+) -> None:
     """Checks that values to be held are among those that the search would draw.
+
+    Args:
+        space: Hyperparameters.
+        fix: name -> value.
+        held: Hyperparameters that the space holds itself, see `ImageSpace.held`.
 
     Raises:
         UserError: One lies between the steps of its range.
     """
-    for hp in space.space:
-        if hp.name in fix and getattr(hp, "step", None) is not None:
-            value = parse_value(hp, fix[hp.name])
-            if not any(is_same_value(value, one) for one in hp.values):
-                raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
+    for hp, value in _parsed(space, fix, held):
+        is_stepped = getattr(hp, "step", None) is not None
+        if is_stepped and not any(is_same_value(value, one) for one in hp.values):
+            raise UserError(f"--fix {hp.name}={fix[hp.name]}: expected {describe(hp)}")
 
 
 def _same(choice: int | float | str | bool, text: str) -> bool:

@@ -9,7 +9,7 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.config import SearchConfig
-from experiments.hyperparameters.combinations import combinations, is_same_value
+from experiments.hyperparameters.combinations import combinations, is_active, is_same_value
 from experiments.hyperparameters.space import describe, parse_value
 from experiments.record.errors import UserError
 from experiments.record.formatting import NO_END, plural
@@ -26,6 +26,7 @@ def chosen_method(
     space: keras_tuner.HyperParameters,
     begun: SearchConfig | None = None,
     has_phases: bool = False,
+    is_whole: bool = True,
 ) -> tuple[SearchConfig, list[str]]:
     """Returns `config` with a method in place of `auto`, and lines that explain it.
 
@@ -35,10 +36,11 @@ def chosen_method(
         begun: The search as it was, if it has begun. Another method takes the place of the
             one it had if both are Optuna's, which continue from any trials.
         has_phases: Whether trials may be trained in several phases, see `ImageSpace.phases`.
+        is_whole: Whether all hyperparameters are known: trials may ask for more.
     """
     if config.method != "auto":
         return config, []
-    chosen, said = _chosen(config, space, has_phases)
+    chosen, said = _chosen(config, space, has_phases, is_whole)
     if begun is None:
         return chosen, said
     if not {begun.method, chosen.method} <= {*optuna_methods()} or _shown(begun) == _shown(chosen):
@@ -51,10 +53,10 @@ def _shown(config: SearchConfig) -> str:
 
 
 def _chosen(
-    config: SearchConfig, space: keras_tuner.HyperParameters, has_phases: bool
+    config: SearchConfig, space: keras_tuner.HyperParameters, has_phases: bool, is_whole: bool
 ) -> tuple[SearchConfig, list[str]]:
     several = len(config.objectives) > 1
-    method, why = _for_several(config) if several else _method(config, space)
+    method, why = _for_several(config) if several else _method(config, space, is_whole)
     can_stop = not several and config.max_epochs >= _SHORT and config.executions_per_trial == 1
     pruner = config.pruner
     if pruner is None and method == "tpe" and can_stop and has_phases:
@@ -67,11 +69,13 @@ def _chosen(
     return chosen, [f"auto: {_shown(chosen)}, because {why}"]
 
 
-def _method(config: SearchConfig, space: keras_tuner.HyperParameters) -> tuple[str, str]:
+def _method(
+    config: SearchConfig, space: keras_tuner.HyperParameters, is_whole: bool
+) -> tuple[str, str]:
     most = config.max_trials
     if most >= NO_END:
         return "tpe", "the deadline leaves open how many trials there are"
-    size = _size(space, most + 1)
+    size = _size(space, most + 1) if is_whole else None
     if size is not None and size <= most and not config.needs_optuna:
         return "grid", f"the whole space fits in: {plural(size, 'combination')}"
     if config.sources:
@@ -106,7 +110,7 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
     """
     from experiments.hyperparameters.optuna_space import SpaceMap
 
-    mapped, defaults = SpaceMap(space.space), {hp.name: hp.default for hp in space.space}
+    mapped = SpaceMap(space.space)
     points: list[dict[str, Any]] = []
     default: list[Mapping[str, Any]] = [{}] if config.try_default else []
     if config.tries and len(default) + len(config.tries) > config.max_trials:
@@ -116,17 +120,13 @@ def parse_tries(config: SearchConfig, space: keras_tuner.HyperParameters) -> lis
             f"{config.max_trials}: give more trials"
         )
     for given in [*default, *config.tries]:
-        parsed = {name: _parsed(space, name, value) for name, value in given.items()}
-        wanted = mapped.encoded(defaults | parsed)
+        parsed = _parsed(space, given)
+        wanted = mapped.encoded(parsed)
         point = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
-        for name, value in parsed.items():
-            if name not in point:
-                raise UserError(
-                    f"--try {name}={given[name]}: it is not active with the other values of "
-                    "this point; give those that make it active too"
-                )
-            if not is_same_value(point[name], value):
-                raise UserError(f"--try {name}={given[name]}: expected {_range(space, name)}")
+        for hp in space.space:
+            is_given = hp.name in given and is_active(hp, parsed)
+            if is_given and not is_same_value(point[hp.name], parsed[hp.name]):
+                raise UserError(f"--try {hp.name}={given[hp.name]}: expected {describe(hp)}")
         points.append(point)
     return points
 
@@ -219,13 +219,31 @@ def _starting_points(
     return found
 
 
-def _parsed(space: keras_tuner.HyperParameters, name: str, value: object) -> Any:
-    found = [hp for hp in space.space if hp.name == name]
-    if not found:
-        names = ", ".join(hp.name for hp in space.space)
-        raise UserError(f"--try {name}: no such hyperparameter; there are {names}")
-    return parse_value(found[0], value, "--try")
+def _parsed(space: keras_tuner.HyperParameters, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a point: given ones, and defaults for the rest.
 
-
-def _range(space: keras_tuner.HyperParameters, name: str) -> str:
-    return describe(next(hp for hp in space.space if hp.name == name))
+    Of what is declared more than once, the first that is active and takes the value counts.
+    """
+    names = [hp.name for hp in space.space]
+    for name in given:
+        if name not in names:
+            raise UserError(f"--try {name}: no such hyperparameter; there are {', '.join(names)}")
+    point: dict[str, Any] = {}
+    refused: dict[str, UserError] = {}
+    for hp in space.space:
+        if hp.name in point or not is_active(hp, point):
+            continue
+        if hp.name not in given:
+            point[hp.name] = hp.default
+            continue
+        try:
+            point[hp.name] = parse_value(hp, given[hp.name], "--try")
+        except UserError as error:
+            refused.setdefault(hp.name, error)
+    for name, value in given.items():
+        if name not in point:
+            raise refused.get(name) or UserError(
+                f"--try {name}={value}: it is not active with the other values of "
+                "this point; give those that make it active too"
+            )
+    return point

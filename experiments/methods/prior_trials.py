@@ -15,7 +15,7 @@ class PriorTrial:
     """A trial of another search.
 
     Args:
-        values: Its hyperparameters, as far as this search has them.
+        values: Its hyperparameters, as far as this search has them, or may come to have them.
         score: Its objective.
         further: Its values of the search's further objectives, in their order.
         curve: Epoch, from 0 -> objective, of a trial that had fewer epochs than others of its

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
+from keras_tuner.engine import hyperparameters as hp_module
 
 from experiments.hyperparameters.optuna_space import SpaceMap
 from experiments.methods.prior_projects import read_folder
 from experiments.methods.prior_trials import PriorTrial, SourceTrials, check_objective, is_number
 from experiments.methods.prior_trials import missing as missing_of
+from experiments.record.bookkeeping import own_values
 from experiments.record.errors import UserError, first_line
 from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder
@@ -33,6 +35,7 @@ def warm_start(
     runs_dir: str | Path,
     further: Sequence[Objective] = (),
     takes_short: bool = False,
+    grows: bool = False,
 ) -> tuple[list[PriorTrial], list[str]]:
     """Returns the earlier trials that fit `space`, and what was used and dropped, a line a source.
 
@@ -45,33 +48,41 @@ def warm_start(
         further: Its further objectives; trials of which one of them is not known are dropped.
         takes_short: Whether the search's method can use trials that were stopped early; else
             they are dropped.
+        grows: Whether the search may come to know more hyperparameters: what the sources have of
+            others is kept.
 
     Raises:
         UserError: A source can't be read, or is of another objective.
     """
     mapped, used, lines = SpaceMap(space.space), [], []
     for name in sources:
-        source = _read(name, (objective, *further), Path(runs_dir))
+        source = _read(name, (objective, *further), Path(runs_dir), space.space)
         fitting, dropped = [], Counter(source.skipped)
         unknown: set[str] = set()
-        known = {hp.name for hp in space.space}
         for trial in source.trials:
             if trial.curve and not takes_short:
                 dropped["stopped early"] += 1
                 continue
-            unknown |= {n for n in trial.values if n not in known and not n.startswith("tuner/")}
-            values = {n: v for n, v in trial.values.items() if n in known}
+            own = own_values(trial.values)
+            unknown |= own.keys() - mapped.names
+            values = {n: v for n, v in own.items() if n in mapped.names}
             outside = mapped.dropped(values)
-            if outside or not mapped.encoded(values):
+            if outside or not (mapped.shares(values) or (grows and not mapped.names)):
                 dropped[f"{outside[0]} out of range" if outside else "nothing in common"] += 1
             else:
-                fitting.append(replace(trial, values=values))
+                fitting.append(replace(trial, values=own if grows else values))
         used += fitting
-        lines.append(_line(name, fitting, dropped, unknown))
+        lines.append(_line(name, fitting, dropped, unknown, grows))
     return used, lines
 
 
-def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown: set[str]) -> str:
+def _line(
+    name: str,
+    used: Sequence[PriorTrial],
+    dropped: Counter[str],
+    unknown: set[str],
+    grows: bool,
+) -> str:
     line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
     if num_short := sum(bool(trial.curve) for trial in used):
         line += f" ({num_short} of them stopped early)"
@@ -81,16 +92,18 @@ def _line(name: str, used: Sequence[PriorTrial], dropped: Counter[str], unknown:
     if unknown:
         ignored = ", ".join(clean(name, 60) for name in sorted(unknown)[:_MOST_NAMED])
         more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
-        line += f"; not in this space and ignored: {ignored}{more}"
+        line += f"; not in this space {'so far' if grows else 'and ignored'}: {ignored}{more}"
     return line
 
 
-def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceTrials:
+def _read(
+    name: str, objectives: Sequence[Objective], runs_dir: Path, space: Sequence[Any]
+) -> SourceTrials:
     if "://" in name:
         return _read_optuna(name, objectives)
     path = Path(name)
     if path.suffix == ".csv":
-        return _read_csv(path, objectives)
+        return _read_csv(path, objectives, space)
     folder = path if path.is_dir() else runs_dir / name
     if not StudyFolder(folder).begun():
         raise UserError(
@@ -100,7 +113,7 @@ def _read(name: str, objectives: Sequence[Objective], runs_dir: Path) -> SourceT
     return read_folder(name, folder, objectives)
 
 
-def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
+def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any]) -> SourceTrials:
     objective, *further = objectives
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -117,6 +130,10 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
     absent = [o.name for o in further if o.name not in columns]
     if absent:
         raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
+    choices: dict[str, dict[str, Any]] = {}  # hyperparameter -> text of a value -> the value
+    for hp in space:
+        if isinstance(hp, hp_module.Choice | hp_module.Fixed):
+            choices.setdefault(hp.name, {}).update({str(value): value for value in hp.values})
     trials, skipped = [], Counter[str]()
     for row in rows:
         status = (row.pop("status", None) or "completed").strip().lower()
@@ -129,7 +146,8 @@ def _read_csv(path: Path, objectives: Sequence[Objective]) -> SourceTrials:
         if missing is not None:
             skipped[f"without {missing}"] += 1
             continue
-        values = {n: _parsed(v) for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        cells = {n: v for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        values = {n: choices.get(n, {}).get(v, _parsed(v)) for n, v in cells.items()}
         trials.append(PriorTrial(values, float(score), tuple(others.values())))
     return SourceTrials(trials, skipped)
 

@@ -36,6 +36,7 @@ from experiments.executors.deadline import Deadline
 from experiments.executors.inline import InlineExecutor
 from experiments.executors.starting import refuse_while_spawning
 from experiments.hyperparameters.declared import declared_points
+from experiments.hyperparameters.model_space import add_appearing
 from experiments.hyperparameters.source import new_source
 from experiments.methods.guidance import GivenPoints, chosen_method, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
@@ -250,10 +251,14 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Trials that are left; `None` where no number limits them."""
         return None if self._config.max_trials >= NO_END else int(super().remaining_trials)
 
+    def _populate_initial_space(self) -> None:
+        super()._populate_initial_space()
+        self.oracle.always = frozenset(hp.name for hp in self.oracle.hyperparameters.space)
+
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search; `search` mends damaged ones."""
-        self.oracle.rebuild(readable(self.folder, self.oracle))
         self._populate_initial_space()
+        self.oracle.rebuild(readable(self.folder, self.oracle))
         for trial in self.oracle.trials.values():
             self.oracle.update_space(trial.hyperparameters)
 
@@ -269,6 +274,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             config, before.hyperparameters, entries=self._entries, **arguments
         )
         self.oracle._set_project_dir(self.directory, self.project_name)
+        self.oracle.always = before.always
         self.oracle.rebuild(before.trials.values())
 
     @in_keywords()
@@ -326,7 +332,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             ]
         if config.pruner is None and self._has_own_fit:
             config = replace(config, pruner="none")  # its `fit` may not take what promotions need
-        return chosen_method(config, space)
+        grows = self._entries["tune_new_entries"]
+        if grows and not self._has_own_fit and chosen_method(config, space)[0].method == "grid":
+            add_appearing(space, self.hypermodel.build)  # lest it be claimed of a part
+        return chosen_method(config, space, is_whole=not (grows and self._has_own_fit))
 
     def _search(self, config: SearchConfig, notices: list[str], display: Display) -> None:
         study = record_of(self.folder)  # another process may have searched since it was read
@@ -556,7 +565,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         first, *further = config.objectives
         sampler = METHODS[config.method].sampler
         short = sampler is not None and sampler.ranks_stopped and not further
-        earlier, lines = warm_start(config.sources, space, first, ".", further, short)
+        grows = self._entries["tune_new_entries"]
+        earlier, lines = warm_start(config.sources, space, first, ".", further, short, grows)
         notices += lines
         data = {"name": config.dataset, "fingerprint": fingerprint_of_data(self._fit)}
         study = describe_study(config, data, describe_space(space), (), source_of_script(self))

@@ -184,7 +184,7 @@ def prepare_search(
         early = stand_in(config.space, settings, source)  # is checked before a dataset is fetched
         searched = searched_space(early, config, hyperparameters)
         if begun is None:  # what older studies hold stays
-            check_on_steps(explore(early), config.fix)
+            check_on_steps(explore(early), config.fix, early.held)
             check_ranges_used(searched, config.ranges)
     if config.max_epochs < 2 and config.method == "hyperband":
         raise UserError("method hyperband needs --max-epochs of 2 or more; got 1")
@@ -197,7 +197,7 @@ def prepare_search(
         raise UserError("--class-weight weighs classes, and this model predicts none: leave it out")
     space = searched_space(hypermodel, config, hyperparameters)
     if is_open and begun is None:
-        check_on_steps(explore(hypermodel), config.fix)
+        check_on_steps(explore(hypermodel), config.fix, hypermodel.held)
         check_ranges_used(space, config.ranges)
     try:
         hypermodel.fetch()

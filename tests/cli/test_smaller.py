@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ from experiments.config import SearchConfig as Config
 from experiments.data.cache import Pruned
 from experiments.display.live import LiveDisplay
 from experiments.finalists.plan import notices
-from experiments.hyperparameters.space import check_on_steps, class_of, describe_each, explore
+from experiments.hyperparameters.space import (
+    check_on_steps,
+    class_of,
+    describe_each,
+    explore,
+    fixed,
+)
 from experiments.methods.guidance import parse_tries
 from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import are, score
@@ -105,6 +112,31 @@ def test_trials_at_the_ends_of_ranges_are_exported_to_optuna(low: float, tmp_pat
     place = export_study(study, "optuna", tmp_path / "optuna.db")
     exported = optuna.load_study(study_name=None, storage=f"sqlite:///{place}")
     assert [trial.params["rate"] for trial in exported.trials] == ends
+
+
+def test_a_name_that_is_declared_twice_has_the_range_of_where_it_is_active() -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["deep", "plain"])
+    with hp.conditional_scope("kind", ["deep"]):
+        hp.Int("layers", 1, 3)
+    with hp.conditional_scope("kind", ["plain"]):
+        hp.Int("layers", 4, 8, step=2)
+    plain = {"kind": "plain", "layers": "6"}
+    config = Config("mnist_cnn", method="tpe", tries=[plain, {"layers": 2}], try_default=False)
+    points = parse_tries(config, hp)
+    assert points == [{"kind": "plain", "layers": 6}, {"kind": "deep", "layers": 2}]
+    for wrong, expected in (
+        ({"layers": 6}, "from 1 to 3"),
+        ({"kind": "plain", "layers": 2}, "from 4 to 8"),
+        ({"kind": "plain", "layers": 5}, "from 4 to 8, steps of 2"),
+    ):
+        with pytest.raises(UserError, match=f"--try layers=.: expected .* {expected}"):
+            parse_tries(replace(config, tries=[wrong]), hp)
+        with pytest.raises(UserError, match=f"--fix layers=.: expected .* {expected}"):
+            check_on_steps(hp, wrong)
+    check_on_steps(hp, plain)
+    held = fixed(hp, plain)
+    assert {each.name: each.value for each in held.space} == {"kind": "plain", "layers": 6}
 
 
 def test_a_choice_with_commas_can_be_tried() -> None:

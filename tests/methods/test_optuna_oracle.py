@@ -86,6 +86,49 @@ def test_a_doubling_step_is_as_in_keras_tuner() -> None:
     assert parameter.encoded("text") is None
 
 
+def test_every_value_has_a_place_among_those_that_a_sampler_knows() -> None:
+    for hp, pairs in (
+        (hp_module.Float("x", -0.3, 0.3, step=0.1), {0.0: 3, 9.0: 5, -0.06: 2}),
+        (hp_module.Float("x", 1e-3, 1e-1, sampling="log"), {0.5: 1e-1, 0: 1e-3, math.nan: 1e-2}),
+        (hp_module.Float("x", 1.0, 3.0, sampling="reverse_log"), {9: 1.0}),  # mirrored
+        (hp_module.Int("x", 8, 64, step=8), {12: 8, 13: 16, 80: 64, "text": 40}),
+        (hp_module.Int("x", 1, 9, step=3), {9: 7}),
+        (hp_module.Int("x", 1, 100, sampling="log"), {1000: 100, 3.6: 4}),
+        (hp_module.Int("x", 16, 64, step=2, sampling="log"), {50: 2, 1000: 2}),
+        (hp_module.Choice("x", [1, 2, 8]), {6: 2, 0: 0}),
+        (hp_module.Choice("x", ["a", "b", "c"]), {"d": "b"}),
+    ):
+        parameter = parameter_of(hp, "x")
+        assert parameter is not None
+        found = {value: parameter.nearest(value) for value in pairs}
+        assert found == {value: pytest.approx(place) if isinstance(place, float) else place
+                         for value, place in pairs.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sampler", "setting"),
+    [
+        ("cmaes", "population_size"),
+        ("nsga2", "population_size"),
+        pytest.param("gp", "startup_trials", marks=pytest.mark.gp),
+    ],
+)
+def test_a_value_off_its_range_ends_no_search(sampler: str, setting: str, tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", -0.3, 0.3, step=0.1, default=0.0)  # the step's own is 5.6e-17
+    hp.Int("layers", 1, 4, default=9)
+    hp.Boolean("deep")
+    with hp.conditional_scope("deep", [True]):
+        hp.Int("extra", 8, 64, step=8, default=12)
+    oracle = make(tmp_path, sampler, hp, tries=[{}], settings={setting: 4})
+    for number in range(12):
+        trial = oracle.create_trial("one")
+        oracle.update_trial(trial.trial_id, {"score": float(number % 5)})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert len(oracle.trials) == 12
+
+
 def nested() -> keras_tuner.HyperParameters:
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 1e-4, 1e-1, sampling="log")

@@ -12,6 +12,7 @@ from experiments.methods.oracles.grid import GridOracle
 from experiments.methods.oracles.hyperband import HyperbandOracle
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.oracles.random_search import RandomOracle
+from experiments.record.errors import UserError
 
 KerasTuners = keras_tuner.oracles
 broken = pytest.mark.xfail(strict=True, reason="Keras Tuner 1.4.8", raises=Exception)
@@ -193,11 +194,28 @@ def test_hyperband_ends_its_brackets_as_they_were_planned(tmp_path: Path) -> Non
     assert epochs == [(1, 1)] * 3 + [(1, 3)] + [(2, 1)] * 5
 
 
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [(HyperbandOracle, {}), (RandomOracle, {"pruner": "asha"}), (GridOracle, {"pruner": "asha"})],
+)
+def test_a_factor_that_divides_nothing_is_refused(
+    cls: Any, options: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="factor should be 2 or more; got 1"):
+        make(cls, tmp_path, wide(), max_epochs=9, factor=1, **options)
+
+
 @both(BayesianOracle, KerasTuners.BayesianOptimizationOracle)
 def test_bayesian_repeats_no_point(cls: Any, tmp_path: Path) -> None:
     oracle = make(cls, tmp_path, finite(12), max_trials=12, num_initial_points=8)
     values = [v["x"] for v in run(oracle)]
     assert sorted(values) == list(range(1, 13))
+
+
+def test_bayesian_ends_where_there_is_nothing_to_vary(tmp_path: Path) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("x", 0.01)
+    assert run(make(BayesianOracle, tmp_path, hp, num_initial_points=1)) == [{"x": 0.01}]
 
 
 @pytest.mark.slow

@@ -99,6 +99,39 @@ def test_halving_stops_and_promotes_without_waiting(tmp_path: Path) -> None:
     assert second.trial_id not in made.wanted()
 
 
+@pytest.mark.parametrize("every", [2, 4])
+def test_halving_decides_where_the_objective_is_measured(every: int, tmp_path: Path) -> None:
+    made = oracle(tmp_path, pruner="asha", max_epochs=9, factor=3)
+
+    def run(score: float) -> tuple[Any, int]:
+        trial = made.create_trial("one")
+        begin = trial.hyperparameters.values.get("tuner/initial_epoch", 0)
+        epochs = range(begin + 1, 10)
+        for epoch in epochs:
+            if epoch % every == 0:
+                answer = made.update_trial(trial.trial_id, {"score": score}, step=epoch - 1)
+                if answer.status == "STOPPED":
+                    trial.message = f"pruned after {epoch} epochs"
+                    break
+        made.clear_metrics(trial.trial_id)  # and all is told again, as of a trial that has ended
+        for known in range(begin + 1, epoch + 1):
+            measured = score if known % every == 0 else math.nan
+            made.update_trial(trial.trial_id, {"score": measured}, step=known - 1)
+        trial.status = "COMPLETED"
+        made.end_trial(trial)
+        return trial, epoch
+
+    _, epochs = run(0.5)
+    assert epochs == 9
+    second, epochs = run(0.4)
+    assert epochs == every
+    assert [run(score)[1] for score in (0.3, 0.1, 0.2, 0.1)] == [every] * 4
+    promoted, epochs = run(0.45)
+    values = promoted.hyperparameters.values
+    assert (values["tuner/trial_id"], values["tuner/initial_epoch"]) == (second.trial_id, every)
+    assert epochs == {2: 4, 4: 9}[every]  # the second rung is at the third epoch
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.simulated import Simulation
 from benchmarks.simulated import space as simulated_space
+from experiments.hyperparameters.space import fixed
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.record.errors import UserError
@@ -125,6 +126,49 @@ def test_a_csv_file(tmp_path: Path) -> None:
     assert lines[0].endswith("2 trials used, 1 dropped (1 rate out of range)")
 
 
+def test_a_choice_of_texts_may_look_like_numbers_in_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text("kernel,kind,score\n3,true,0.9\n5,false,0.8\n7,true,0.7\n")
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kernel", ["3", "5"])
+    hp.Choice("kind", ["true", "false"])
+    used, lines = warm_start([str(path)], hp, ACCURACY, tmp_path)
+    assert [e.values for e in used] == [
+        {"kernel": "3", "kind": "true"}, {"kernel": "5", "kind": "false"},
+    ]  # fmt: skip
+    assert "1 dropped (1 kernel out of range)" in lines[0]
+
+
+def test_trials_of_another_value_than_the_one_held_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text(
+        "rate,deep,layers,score\n0.01,true,2,0.9\n0.02,false,,0.8\n0.03,true,3,0.7\n0.04,,,0.6\n"
+    )
+    held = fixed(space(), {"deep": "true", "layers": "2"})
+    used, lines = warm_start([str(path)], held, ACCURACY, tmp_path)
+    assert [e.score for e in used] == [0.9, 0.6]
+    assert "2 dropped (1 deep out of range, 1 layers out of range)" in lines[0]
+
+
+def test_what_is_not_known_yet_is_kept_for_a_space_that_grows(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.csv"
+    path.write_text("rate,units_1,score\n0.01,8,0.9\n")
+    used, lines = warm_start([str(path)], space(), ACCURACY, tmp_path, grows=True)
+    assert [e.values for e in used] == [{"rate": 0.01, "units_1": 8}]
+    assert lines[0].endswith("1 trial used; not in this space so far: units_1")
+    oracle = OptunaOracle(
+        "tpe",
+        objective=keras_tuner.Objective("score", "max"),
+        earlier=[(e.values, e.score) for e in used],
+    )
+    assert oracle._shown() == []  # nothing is known of what it has
+    found = oracle.get_space()
+    found.Int("units_1", 1, 9)
+    found.Boolean("deep")
+    oracle.update_space(found)
+    assert [trial.params for trial in oracle._shown()] == [{"units_1": 8, "deep": False}]
+
+
 def test_a_table_of_the_suite_has_trials_that_were_not_completed(tmp_path: Path) -> None:
     path = tmp_path / "trials.csv"
     path.write_text(
@@ -197,7 +241,8 @@ def test_what_can_not_be_read(content: str | None, message: str, tmp_path: Path)
     assert database.read_bytes() == before
 
 
-def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [{"deep": False}, {}])  # a source may lack a hyperparameter
+def test_earlier_trials_lead_the_sampler(known: dict[str, Any], tmp_path: Path) -> None:
     def first_rate(earlier: Any, seed: int) -> float:
         oracle = OptunaOracle(
             "tpe",
@@ -212,8 +257,8 @@ def test_earlier_trials_lead_the_sampler(tmp_path: Path) -> None:
     def num_near(earlier: Any) -> int:
         return sum(0.003 < first_rate(earlier, seed) < 0.03 for seed in range(12))
 
-    good = [({"rate": 0.01 * (1 + n / 50), "deep": False}, 0.9) for n in range(5)]
-    bad = [({"rate": 1e-4 * 1.3**n, "deep": False}, 0.1) for n in range(25)]
+    good = [({"rate": 0.01 * (1 + n / 50)} | known, 0.9) for n in range(5)]
+    bad = [({"rate": 1e-4 * 1.3**n} | known, 0.1) for n in range(25)]
     assert num_near([*good, *bad]) > 8
     assert num_near([]) < 7
 

@@ -11,9 +11,10 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
 
-from experiments.hyperparameters.combinations import combinations
+from experiments.hyperparameters.combinations import combinations, completed
 from experiments.methods.oracles.reported import epochs_of
 from experiments.methods.oracles.stored_trial import TrialReader
+from experiments.record.bookkeeping import own_values
 from experiments.record.ended_trials import best_trials
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
@@ -24,6 +25,7 @@ Status = trial_module.TrialStatus
 _SAVE_SECONDS = 2.0  # oracle.json can be made from the trial files, so it may lag behind them
 _MOST_UNTRIED = 1000
 _DIGITS = 4  # of a trial's id; fixed, so that --max-trials can be raised
+_Texts = tuple[str, ...]
 
 
 class DurableOracle(keras_tuner.Oracle):
@@ -42,6 +44,9 @@ class DurableOracle(keras_tuner.Oracle):
         self.objective.name, self.objective.direction = first.name, first.direction
         self._saved = 0.0
         self.asked: dict[str, int] = {}  # trial id -> epochs that it was to be trained for
+        self.always: frozenset[str] = frozenset()  # names that every build is known to ask for
+        # hyperparameters there were, and what trials have that lack some of them: names -> values
+        self._older: tuple[int, dict[_Texts, set[_Texts]]] | None = None
         self._failures_in_a_row = 0
 
     def create_trial(self, tuner_id: str) -> trial_module.Trial:
@@ -57,7 +62,10 @@ class DurableOracle(keras_tuner.Oracle):
             self._seed_state = self.derived_seed(int(trial_id))
             response = self.populate_space(trial_id)
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = response.get("values") or {}
+        values = response.get("values")
+        if values:  # of a promoted one, whose origin may lack what was found since
+            values = completed(hyperparameters.space, values)
+        hyperparameters.values = values or {}
         trial = trial_module.Trial(hyperparameters, trial_id, response["status"])
         if trial.status == Status.RUNNING:
             return self._start(tuner_id, trial)
@@ -107,8 +115,50 @@ class DurableOracle(keras_tuner.Oracle):
 
     def _left(self) -> Iterator[dict[str, Any]]:
         """Yields the combinations that no trial has."""
-        space = combinations(self.hyperparameters.space)
+        space = combinations(self.hyperparameters.space, self._is_covered)
         return (values for values in space if not self._duplicate(values))
+
+    def _duplicate(self, values: dict[str, Any]) -> bool:
+        """Whether a trial has these values, or an older one all that it asked for of them."""
+        return bool(super()._duplicate(values)) or self._is_covered(values)
+
+    def _is_covered(self, values: Mapping[str, Any]) -> bool:
+        """Whether a trial that lacks some hyperparameters of the space has its values in these.
+
+        It has trained the same network: its build did not ask for what it lacks.
+        """
+        return any(
+            all(name in values for name in names) and _texts(values, names) in found
+            for names, found in self._of_older().items()
+        )
+
+    def _of_older(self) -> dict[_Texts, set[_Texts]]:
+        """Returns what trials have that lack some hyperparameters of the space.
+
+        A build that has not ended, or failed, may have asked for them yet, and one of another
+        script tells nothing of them: they count at their defaults.
+        """
+        space = self.hyperparameters.space
+        if self._older is not None and self._older[0] == len(space):
+            return self._older[1]
+        found: dict[_Texts, set[_Texts]] = {}
+        for trial in self.trials.values():
+            known = trial.hyperparameters
+            if len(known.space) >= len(space) or not known.values:
+                continue
+            values = own_values(known.values)
+            is_whole = self.always <= {hp.name for hp in known.space}
+            if trial.status != Status.COMPLETED or not is_whole:
+                values = completed(space, values)
+            names = tuple(sorted(values))
+            found.setdefault(names, set()).add(_texts(values, names))
+        self._older = len(space), found
+        return found
+
+    def _record_values(self, trial: trial_module.Trial) -> None:
+        super()._record_values(trial)
+        if len(trial.hyperparameters.space) < len(self.hyperparameters.space):
+            self._older = None
 
     def clear_metrics(self, trial_id: str) -> None:
         """Forgets what was reported of a trial."""
@@ -230,6 +280,8 @@ class DurableOracle(keras_tuner.Oracle):
         paths = [trial.state for trial in StudyFolder(self._project_dir).begun()]
         reader = TrialReader()
         self.rebuild(reader.trial(read_json(path), path) for path in paths)
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
 
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`; running ones are to be run again."""
@@ -239,6 +291,7 @@ class DurableOracle(keras_tuner.Oracle):
         self._retry_queue, self.end_order = [], []
         self._tried_so_far.clear()
         self._id_to_hash.clear()
+        self._older = None
         self._run_times.clear()
         for trial_id, trial in self.trials.items():
             self._record_values(trial)
@@ -247,3 +300,7 @@ class DurableOracle(keras_tuner.Oracle):
                 self._run_times[trial_id] = 1
             else:
                 self._retry_queue.append(trial_id)
+
+
+def _texts(values: Mapping[str, Any], names: _Texts) -> _Texts:
+    return tuple(str(values[name]) for name in names)

@@ -38,7 +38,8 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
         """Returns the candidate with the best bound; at random until there is enough to fit."""
         completed = [t for t in self.trials.values() if t.status == Status.COMPLETED]
         dimensions = len(self._nonfixed_space())
-        if len(completed) < (self.num_initial_points or max(3 * dimensions, 3)):
+        is_early = len(completed) < (self.num_initial_points or max(3 * dimensions, 3))
+        if is_early or not dimensions:
             return dict(self._random_populate_space())
         seed = self.derived_seed(int(trial_id))
         rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from typing import Any
 
 from experiments.methods.oracles.base import DurableOracle, Status
 from experiments.methods.oracles.halving import Halving
+from experiments.methods.oracles.hyperband_brackets import check_factor
 from experiments.methods.oracles.optuna_pruners import num_brackets
 from experiments.record.methods import HALVING
 
@@ -16,6 +17,9 @@ class Halved(DurableOracle):
         max_epochs: Epochs of a trial that is not stopped.
         factor: One trial in so many is promoted at each rung.
         **kwargs: Arguments of `keras_tuner.Oracle`.
+
+    Raises:
+        UserError: The factor is below 2.
     """
 
     def __init__(
@@ -25,6 +29,7 @@ class Halved(DurableOracle):
         self._pruner, self._max_epochs = pruner, max_epochs
         self._halving: Halving | None = None
         if pruner in HALVING:
+            check_factor(factor)
             first = self._objectives()[0]
             brackets = num_brackets(pruner, max_epochs, factor)
             self._halving = Halving(max_epochs, first.name, first.direction, factor, brackets)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from experiments.methods.oracles.base import Status
@@ -18,7 +19,7 @@ class Place:
 
     Args:
         trial_id: The trial.
-        value: Its best objective until then.
+        value: Its best objective until its first report there or later.
     """
 
     trial_id: str
@@ -30,8 +31,9 @@ class Halving:
 
     A trial that reaches a rung continues if it is among the best one in `factor` of those that have
     reached it so far; else it is stopped there. One that was stopped is promoted later, if it then
-    is among them: it continues from there. No trial waits for another one. Source: Li et al., "A
-    System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
+    is among them: it continues from there. No trial waits for another one. A rung is reached with
+    the first report there or later: the objective may not be measured in every epoch. Source: Li et
+    al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
 
     Args:
         max_epochs: Epochs of a trial that is never stopped.
@@ -63,10 +65,13 @@ class Halving:
 
     def stops(self, trial: Any, trials: Mapping[str, Any], step: int) -> bool:
         """Whether `trial`, which has just ended epoch `step` (from 0), is to be stopped."""
-        rungs = self._rungs(trial, trials)
-        if step + 1 not in rungs or step + 1 <= _initial_epoch(trial):
-            return False  # a promoted trial that had to begin again was there as its origin
-        places = self._places(step + 1, self._bracket(trial, trials), trials)
+        # A promoted trial that had to begin again was at earlier rungs as its origin.
+        before = [e for e in self._reached(trial, trials) if e <= step]
+        since = max([_initial_epoch(trial), *before])
+        rungs = [e for e in self._rungs(trial, trials) if since < e <= step + 1]
+        if not rungs:
+            return False
+        places = self._places(rungs[-1], self._bracket(trial, trials), trials)
         return trial.trial_id not in self._best(places)
 
     def promoted_values(self, trials: Mapping[str, Any], max_epochs: int) -> dict[str, Any] | None:
@@ -118,6 +123,9 @@ class Halving:
             return self._sign * reached[epochs]
         if epochs <= _initial_epoch(trial) and (origin := trials.get(str(_origin(trial)))):
             return self.value_at(origin, epochs, trials)
+        value = _value_from(epochs, reached)
+        if value is not None:
+            return self._sign * value
         if reached and trial.status == Status.COMPLETED and not is_paused(trial):
             return self._sign * max(reached.values())
         return None
@@ -139,9 +147,9 @@ class Halving:
         for trial in trials.values():
             if _initial_epoch(trial) >= epochs:
                 continue  # it reached this rung as the trial it was promoted from
-            reached = self._reached(trial, trials)
-            if epochs in reached and self._bracket(trial, trials) == bracket:
-                places.append(Place(trial.trial_id, reached[epochs]))
+            value = _value_from(epochs, self._reached(trial, trials))
+            if value is not None and self._bracket(trial, trials) == bracket:
+                places.append(Place(trial.trial_id, value))
         return places
 
     def _reached(self, trial: Any, trials: Mapping[str, Any]) -> dict[int, float]:
@@ -155,10 +163,14 @@ class Halving:
         reached = {}
         if trial.status != Status.FAILED and trial.metrics.exists(self._objective):
             best = self._before(trial, trials)
-            for observation in trial.metrics.get_history(self._objective):
-                mean = sum(observation.value) / len(observation.value)
+            history = trial.metrics.get_history(self._objective)
+            means = {o.step + 1: sum(o.value) / len(o.value) for o in history}
+            last = max((epoch for epoch, mean in means.items() if not isnan(mean)), default=0)
+            for epoch, mean in means.items():
+                if isnan(mean) and epoch < last:
+                    continue  # it was not measured there
                 best = max(best, self._sign * mean)
-                reached[observation.step + 1] = best
+                reached[epoch] = best
         if trial.status == Status.COMPLETED:
             self._ended[trial.trial_id] = (trial.metrics, reached)
         return reached
@@ -196,6 +208,16 @@ class Halving:
     def _last(self, trial: Any, trials: Mapping[str, Any]) -> int:
         """Returns the epochs that were reported of a trial, those before a promotion included."""
         return max(self._reached(trial, trials), default=0)
+
+
+def _value_from(epochs: int, reached: Mapping[int, float]) -> float | None:
+    """Returns the best until the first report after `epochs` or more; `None` before there is one.
+
+    The objective may not be measured in every epoch.
+    """
+    if epochs in reached:
+        return reached[epochs]
+    return next((value for epoch, value in reached.items() if epoch > epochs), None)
 
 
 def _initial_epoch(trial: Any) -> int:

@@ -22,6 +22,9 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         plans: Plans that held before, with the number of the first trial of each; brackets that
             were begun are ended as they were planned.
         **kwargs: Arguments of `keras_tuner.Oracle`.
+
+    Raises:
+        UserError: The factor is below 2.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         plans: Sequence[Plan] = (),
         **kwargs: Any,
     ) -> None:
+        plan = Plan(max_epochs, factor)
         max_trials = kwargs.pop("max_trials", None)
         seed = kwargs.get("seed")
         super().__init__(
@@ -43,7 +47,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         self.max_trials = max_trials
         self.seed = self.seed if seed is None else int(seed)
         self._sweeps = hyperband_iterations
-        self._plans = list(plans) or [Plan(max_epochs, factor)]
+        self._plans = list(plans) or [plan]
         self._open: list[Bracket] = []
         self._last: Bracket | None = None
         self._exhausted = False

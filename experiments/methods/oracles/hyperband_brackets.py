@@ -6,6 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.methods.oracles.base import Status
+from experiments.record.errors import UserError
+from experiments.record.methods import FACTOR
+
+
+def check_factor(factor: float) -> None:
+    """Checks that epochs are divided by it.
+
+    Raises:
+        UserError: They are not: it is below 2.
+    """
+    least = FACTOR.least or 0
+    if factor < least:
+        raise UserError(f"factor should be {least} or more; got {factor}")
 
 
 @dataclass(frozen=True)
@@ -19,11 +32,17 @@ class Plan:
         max_epochs: Epochs of a trial in the last round.
         factor: Share of trials that is promoted, as a divisor; at least 2.
         first_trial: Number of the first trial that it holds for.
+
+    Raises:
+        UserError: The factor is below 2.
     """
 
     max_epochs: int
     factor: int = 3
     first_trial: int = 0
+
+    def __post_init__(self) -> None:
+        check_factor(self.factor)
 
     @property
     def num_brackets(self) -> int:

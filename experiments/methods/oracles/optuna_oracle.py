@@ -203,6 +203,8 @@ class OptunaOracle(Halved):
         space, complete = self.space_map, not self._proposer.row.models_conditions
         shown: list[FrozenTrial] = []
         for values, scores, curve in self._earlier:
+            if space.names.isdisjoint(values):
+                continue  # nothing is known yet of what it has
             seen: Sequence[float] | None = None if curve else scores
             if fidelity is not None:
                 seen = _earlier_value((values, scores, curve), fidelity, self._directions[0])

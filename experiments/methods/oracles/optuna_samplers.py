@@ -138,7 +138,7 @@ class Proposer:
         self._directions = [
             StudyDirection.MAXIMIZE if d == "max" else StudyDirection.MINIMIZE for d in directions
         ]
-        self._generations: dict[Any, dict[str, Any]] = {}  # trials received -> state of CMA-ES
+        self._generations: dict[Any, dict[str, Any]] = {}  # space and trials -> state of CMA-ES
         if self.row.needs_torch:
             _require_torch(sampler)
 
@@ -265,9 +265,10 @@ class Proposer:
         """Tells CMA-ES of each whole generation, unless it was told before."""
         size = self._population(distributions)
         completed = [t for t in trials if t.state == TrialState.COMPLETE]
+        space = repr(self._joint(distributions))
         for end in range(size, len(completed) + 1, size):
             told = completed[:end]
-            key = tuple((t.number, t.value) for t in told)
+            key = (space, *((t.number, t.value) for t in told))
             if key not in self._generations:
                 self._generations[key] = self._told(told, distributions)
             told[-1].system_attrs.update(self._generations[key])
