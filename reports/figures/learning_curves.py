@@ -62,8 +62,10 @@ def info(study: Study) -> Info | str:
     done = study.ranked
     first = study.epochs[study.epochs["execution"] == 0] if len(study.epochs) else study.epochs
     recorded = done[done["trial_id"].isin(set(first["trial_id"]))]
-    if recorded.empty:
+    if first.empty:
         return "No epochs are recorded."
+    if recorded.empty:
+        return "No completed trial has recorded epochs."
     ids = [str(t) for t in recorded["trial_id"]]
     best = ids[:NUM_BEST]
     worst = ids[max(len(ids) - NUM_WORST, len(best)) :]

@@ -76,6 +76,8 @@ def info(study: Study) -> Info | str:
     found = study_front(study)
     if found is not None:
         return _of_objectives(study, found)
+    if len(study.completed) < 2:
+        return "Two completed trials are needed."
     scores = study.completed["score"].to_numpy(dtype=float)
     numbers = study.completed["number"].to_numpy(dtype=int)
     panels, missing = [], []
@@ -90,7 +92,7 @@ def info(study: Study) -> Info | str:
         numbered = tuple(int(n) for n in numbers[known])
         panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
     if not panels:
-        return "No cost is recorded: neither parameters, nor FLOPs, nor times."
+        return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
     return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
 

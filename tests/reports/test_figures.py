@@ -229,3 +229,14 @@ def test_a_network_with_more_loss_does_not_lose_loss(tmp_path: Path) -> None:
     best, small = found.front.members[0], found.front.members[-1]
     said = exchange(found, int(small), int(best))
     assert re.match(r"has [\d.]+ more validation loss for [\d.]+ times fewer parameters", said)
+
+
+def test_a_figure_that_lacks_completed_trials_says_so(study: Study) -> None:
+    tradeoffs, curves = figures()["tradeoffs"], figures()["learning_curves"]
+    alone = replace(study, trials=study.trials[study.trials["number"] == 1])
+    assert len(alone.completed) == 1
+    assert tradeoffs.info(alone) == "Two completed trials are needed."
+    stopped = replace(study, trials=study.trials.assign(status="pruned"))
+    assert curves.info(stopped) == "No completed trial has recorded epochs."
+    without_epochs = replace(study, read_epochs=lambda _: study.epochs[:0])
+    assert curves.info(without_epochs) == "No epochs are recorded."
