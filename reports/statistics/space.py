@@ -66,6 +66,12 @@ class Axis:
         place = math.log10(value) if self.is_log else value
         return (place - self.low) / ((self.high - self.low) or 1.0)
 
+    def is_used_at(self, other: "Axis", units: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Returns whether its conditions allow it at positions of another axis: `(n,)`."""
+        allowed = [values for name, values in self.conditions if name == other.name]
+        fits = [all(other.text_of(unit) in values for values in allowed) for unit in units]
+        return np.array(fits, dtype=bool)
+
     def text_of(self, unit: float) -> str:
         """Returns the value at a position within 0..1 as text."""
         value = self._value_at(unit)
@@ -125,11 +131,11 @@ def drawn(
         if (levels := axis.levels) is not None:
             units[:, column] = levels[(units[:, column] * len(levels)).astype(int)]
     for column, axis in enumerate(axes):  # parents come before what depends on them
-        for name, values in axis.conditions:
+        for name, _ in axis.conditions:
             if name in place and place[name] < column:
-                parent = axes[place[name]]
-                fits = [parent.text_of(unit) in values for unit in units[:, place[name]]]
-                active[:, column] &= active[:, place[name]] & np.array(fits)
+                parent = place[name]
+                fits = axis.is_used_at(axes[parent], units[:, parent])
+                active[:, column] &= active[:, parent] & fits
     return units, active
 
 

@@ -240,3 +240,28 @@ def test_a_figure_that_lacks_completed_trials_says_so(study: Study) -> None:
     assert curves.info(stopped) == "No completed trial has recorded epochs."
     without_epochs = replace(study, read_epochs=lambda _: study.epochs[:0])
     assert curves.info(without_epochs) == "No epochs are recorded."
+
+
+def test_combinations_that_the_space_has_not_are_neither_drawn_nor_recommended(
+    study: Study,
+) -> None:
+    # A model that knows no condition predicts most for one block, and a wide second one.
+    blocks, wide = study.trials["conv_blocks"], study.trials["filters_1"].fillna(32)
+    failed = study.trials["status"] == "failed"
+    scores = (0.03 * wide - 0.3 * blocks).where(~failed)
+    found = replace(study, trials=study.trials.assign(score=scores))
+    module = figures()["contour"]
+    info = module.info(found)
+    assert [axis.name for axis in info.axes] == ["filters_1", "conv_blocks"]
+    assert [info.axes[1].text_of(unit) for unit in info.y] == ["1", "2", "3"]
+    assert np.isnan(info.surface[0]).all()
+    assert np.isfinite(info.surface[1:]).all()
+    assert "conv blocks = 2 (" in module.finding(info)
+    using = found.completed[found.completed["filters_1"].notna()]
+    assert sorted(info.numbers) == sorted(using["number"])
+    assert info.best is not None
+    single = replace(found, trials=found.trials.assign(score=scores.where(blocks > 1, scores + 9)))
+    assert module.info(single).best is None  # the best network has no second block
+    figure, ax = plt.subplots()
+    module.draw(info, ax)
+    plt.close(figure)
