@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from reports import Study, load_study
 from reports.analysis.comparison.arms import arms_of_searches
@@ -265,3 +266,16 @@ def test_combinations_that_the_space_has_not_are_neither_drawn_nor_recommended(
     figure, ax = plt.subplots()
     module.draw(info, ax)
     plt.close(figure)
+
+
+def test_the_line_of_a_trial_runs_on_past_what_it_does_not_use(study: Study) -> None:
+    module = figures()["parallel_coordinates"]
+    info = module.info(study)
+    lines = np.nan_to_num(info.lines, nan=0.5)
+    lines[:, 1::2] = np.nan
+    figure, ax = plt.subplots()
+    module.draw(replace(info, lines=lines), ax)
+    paths = next(c for c in ax.collections if isinstance(c, LineCollection)).get_paths()
+    plt.close(figure)
+    assert [len(path.vertices) for path in paths] == [3] * len(lines)
+    assert all(np.isfinite(path.vertices).all() for path in paths)
