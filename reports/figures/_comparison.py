@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import between, listed, plural, score, shortened, words
 from experiments.record.front import find_front
-from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
 from reports.analysis.networks import population
@@ -42,7 +42,8 @@ def seed_points(comparison: Comparison) -> Points | str:
     """Collects the tested arms, best first."""
     chosen = comparison.ranking
     if not chosen:
-        return "No arm was tested."
+        why = without_classes(comparison.arms) or "no arm was tested"
+        return f"{why[:1].upper()}{why[1:]}."
     return Points(
         comparison.arms[chosen[0]].units,
         tuple(chosen),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.record.formatting import format_number, plural, score
-from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.ledger import finding as ledger_finding
 from reports.analysis.comparison.ledger import ledger, table
@@ -112,7 +112,8 @@ def tests_frame(comparison: Comparison) -> pd.DataFrame:
 
 def _pairs_finding(comparison: Comparison) -> str:
     if not comparison.pairs:
-        return "Fewer than two arms were tested."
+        lacks = without_classes(comparison.arms)
+        return "No arm has a test accuracy." if lacks else "Fewer than two arms were tested."
     if all(pair.spread is None for pair in comparison.pairs):
         return "No pair can be tested: an arm has a single training or search."
     apart = sum(pair.separable for pair in comparison.pairs)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from experiments.cli.main import main
 from reports import Study, load_study, write_report
 from reports.analysis.health import health
 from reports.analysis.numbers import fits, numbers
@@ -280,3 +282,20 @@ def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
     part = errors_part(study)
     assert "test rows" in str(part)
     assert "image" not in str(part)
+
+
+@pytest.mark.usefixtures("without_drawing")
+@pytest.mark.parametrize("plan", [REGRESSION, LABELS])
+def test_what_has_no_classes_is_not_called_untested(plan: Synthetic, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made(tmp_path, replace(plan, name=name))
+    answer = CliRunner().invoke(main, ["compare", "one", "two", "--runs-dir", str(tmp_path)])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.startswith("No verdict: study 'one' has no classes: ")
+    assert "no test accuracy" in answer.stdout
+    page = Path(answer.stdout.rsplit("comparison: ")[1].strip()).read_text(encoding="utf-8")
+    assert "Study 'one' has no classes: " in page.replace("&#39;", "'")
+    for text in (answer.stdout, page):
+        assert "--seeds" not in text
+        assert "not tested" not in text
+        assert "No arm was tested" not in text

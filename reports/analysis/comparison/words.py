@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.record.formatting import listed, plural, score, text
-from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.further import further_sentence
 from reports.statistics.crossed import MOST_UNITS
@@ -44,6 +44,8 @@ def _on_test(comparison: Comparison) -> str:
 
 
 def _missing(comparison: Comparison) -> str:
+    if why := without_classes(comparison.arms):
+        return f"No verdict: {why}."
     arms = [arm for arm in comparison.arms if not arm.is_left_out]
     if len(arms) < 2:
         return "No verdict: fewer than two arms have a trial with a score."
