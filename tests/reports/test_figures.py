@@ -279,3 +279,22 @@ def test_the_line_of_a_trial_runs_on_past_what_it_does_not_use(study: Study) -> 
     plt.close(figure)
     assert [len(path.vertices) for path in paths] == [3] * len(lines)
     assert all(np.isfinite(path.vertices).all() for path in paths)
+
+
+def test_epochs_without_validation_keep_their_numbers(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(30, num_epochs=7, num_failed=0)))
+    epochs = study.epochs.copy()
+    validated = [name for name in epochs if name.startswith("val_")]
+    epochs.loc[epochs["epoch"] % 2 == 1, validated] = np.nan  # validation_freq=2
+    found = replace(study, read_epochs=lambda _: epochs)
+    assert figures()["early_stopping"].info(found).epochs.tolist() == [2, 4]
+    module = figures()["learning_curves"]
+    said = module.finding(module.info(found))
+    assert said.startswith("The best trial ran 7 epochs and had after epoch 6 accuracy 0.")
+    assert "(+0.0200)" in said
+    figure, ax = plt.subplots()
+    module.draw(module.info(found), ax)
+    lines = [line.get_ydata() for each in figure.axes for line in each.get_lines()]
+    plt.close(figure)
+    assert lines
+    assert all(np.isfinite(values).all() for values in lines)
