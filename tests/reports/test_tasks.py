@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from experiments.cli.main import main
 from reports import Study, load_study, write_report
 from reports.analysis.health import health
+from reports.analysis.label_scores import LabelScore
 from reports.analysis.numbers import fits, numbers
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
@@ -299,3 +300,20 @@ def test_what_has_no_classes_is_not_called_untested(plan: Synthetic, tmp_path: P
         assert "--seeds" not in text
         assert "not tested" not in text
         assert "No arm was tested" not in text
+
+
+def test_labels_that_no_row_has_are_left_out_first(labels: Study) -> None:
+    module = figures()["labels"]
+    info = module.info(labels)
+    some = tuple(LabelScore(f"label {i}", 10, 10, i % 10) for i in range(45))
+    none = tuple(LabelScore(f"unused {i}", 0, 0, 0) for i in range(50))
+    study = replace(labels)
+    study.memory["reports.analysis.label_scores.label_scores"] = replace(
+        info.scores, labels=some + none
+    )
+    found = module.info(study)
+    assert len(found.shown) == 40
+    assert not any(label.name.startswith("unused") for label in found.shown)
+    assert module.finding(found).endswith(
+        " Not drawn, but in the table: 50 that no row has or is said to have, and the best 5."
+    )
