@@ -27,6 +27,7 @@ from reports.figures._costs import scale_costs
 from reports.figures._render import render
 from reports.figures._style import labels
 from reports.figures._wide import scale_scores
+from reports.statistics.ablation import Ablation
 from reports.statistics.expected import Expected
 from reports.statistics.space import axis
 from tests.reports.synthetic import SPACE, Synthetic, write_study
@@ -298,3 +299,19 @@ def test_epochs_without_validation_keep_their_numbers(tmp_path: Path) -> None:
     plt.close(figure)
     assert lines
     assert all(np.isfinite(values).all() for values in lines)
+
+
+def test_what_an_ablation_predicts_is_named_and_most_is_more_than_half() -> None:
+    module = figures()["ablation"]
+    names = ("pooling", "dropout", "layers")
+
+    def said(*scores: float) -> str:
+        path = Ablation(names, scores, 0.5, 30)
+        return module.finding(module.Info("share of trials beaten", "max", path, names))
+
+    assert said(0.2, 0.6, 0.7, 0.8).startswith(
+        "Predicted share of trials beaten: for the default 0.2000, for the best trial's values "
+        "0.8000; most of it by pooling ("
+    )
+    assert "; the largest part by pooling (" in said(0.2, 0.45, 0.65, 0.8)
+    assert "no gain in share of trials beaten from the default" in said(0.8, 0.7, 0.7, 0.6)
