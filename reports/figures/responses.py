@@ -19,6 +19,7 @@ from reports.study.study import Study
 SECTION, ORDER = "hyperparameters", 31
 TITLE = "Score against each hyperparameter"
 _COLUMNS, _MOST, _BINS = 3, 12, 6
+_MOST_NAMES = 20  # of options on an axis; of more some are named
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ def _response(ax: Axes, panel: Panel) -> None:
     if panel.labels:
         names = shortened(panel.labels, 13)
         crowded = len(names) > 4 or len(max(names, key=len)) > 9
-        if len(names) <= 20:
-            ax.set_xticks(range(len(names)), names, rotation=30 if crowded else 0)
+        places = range(0, len(names), math.ceil(len(names) / _MOST_NAMES))
+        ax.set_xticks(places, [names[i] for i in places], rotation=30 if crowded else 0)
         ax.set_xlim(-0.5, len(names) - 0.5)
     style.scatter(ax, panel.numbers, panel.x, panel.scores)
     ax.plot(panel.best_x, panel.best_y, color=style.ORANGE, lw=1.5, marker=".", zorder=3)

@@ -315,3 +315,16 @@ def test_what_an_ablation_predicts_is_named_and_most_is_more_than_half() -> None
     )
     assert "; the largest part by pooling (" in said(0.2, 0.45, 0.65, 0.8)
     assert "no gain in share of trials beaten from the default" in said(0.8, 0.7, 0.7, 0.6)
+
+
+def test_an_axis_of_many_options_names_some_of_them(study: Study) -> None:
+    module = figures()["responses"]
+    info = module.info(study)
+    options = tuple(f"option {i}" for i in range(45))
+    panel = replace(info.panels[0], labels=options, x=np.arange(len(info.panels[0].x)) % 45)
+    figure, ax = plt.subplots()
+    module.draw(replace(info, panels=(panel,)), ax)
+    shown = [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
+    names = [label.get_text() for label in shown[0].get_xticklabels()]
+    plt.close(figure)
+    assert names == [f"option {i}" for i in range(0, 45, 3)]
