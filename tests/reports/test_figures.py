@@ -328,3 +328,31 @@ def test_an_axis_of_many_options_names_some_of_them(study: Study) -> None:
     names = [label.get_text() for label in shown[0].get_xticklabels()]
     plt.close(figure)
     assert names == [f"option {i}" for i in range(0, 45, 3)]
+
+
+def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(
+    tmp_path: Path,
+) -> None:
+    plan = Synthetic(24, objective=("val_loss", "min"), diverged=1e12)
+    study = load_study(write_study(tmp_path, plan))
+    changed = {}
+    module = figures()["responses"]
+    info = module.info(study)
+    first = info.panels[0]
+    assert first.scores.max() > 1e11
+    near = first.scores < 1e11
+    numbers = tuple(n for n, is_near in zip(first.numbers, near, strict=True) if is_near)
+    first = replace(first, x=first.x[near], scores=first.scores[near], numbers=numbers)
+    changed["responses"] = replace(info, panels=(first, *info.panels[1:]))
+    module = figures()["architecture"]
+    info = module.info(study)
+    name, groups = info.choices[0]
+    groups = tuple(replace(group, scores=tuple(min(s, 1.0) for s in group.scores))
+                   for group in groups)  # fmt: skip
+    changed["architecture"] = replace(info, choices=((name, groups), *info.choices[1:]))
+    for figure_name, info in changed.items():
+        figure, ax = plt.subplots()
+        figures()[figure_name].draw(info, ax)
+        tops = [ax.get_ylim()[1] for ax in figure.axes if ax.get_visible() and ax.has_data()]
+        plt.close(figure)
+        assert max(tops) < 10, figure_name
