@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import named, plural, text
+from experiments.record.formatting import is_missing, is_same, named, plural
 from experiments.record.layout import DEFAULT
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
@@ -243,7 +243,8 @@ def _of_default(study: Study, trials: "pd.DataFrame") -> "pd.DataFrame":
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
     alike = trials if known else trials[:0]
     for name, hp in known.items():  # each leaves fewer trials to check
-        alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
+        has_it = [is_missing(v) or is_same(v, hp["default"]) for v in alike[name]]
+        alike = alike[np.array(has_it, dtype=bool)]
     return alike
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import score, shortened, text, words
+from experiments.record.formatting import apart, score, shortened, words
 from reports.analysis.networks import place_of_best, population
 from reports.analysis.shared import compared_axes, surrogate_of
 from reports.figures import _style as style
@@ -50,9 +50,9 @@ def info(study: Study) -> Info | str:
     best = found.frame.iloc[place]
     changes = []
     for name, label in zip(path.names, style.labels(path.names, 22), strict=True):
-        default = text(study.hyperparameters[name].get("default"))
-        after = text(best[name]) or "not used"
-        changes.append(f"{label}: {' to '.join(shortened([default, after], 12))}")
+        ends = study.hyperparameters[name].get("default"), best[name]
+        default, after = map(apart(ends), ends)
+        changes.append(f"{label}: {' to '.join(shortened([default, after or 'not used'], 12))}")
     return Info(predicted, direction, path, tuple(changes), found.after)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import is_missing, text
+from experiments.record.formatting import apart, is_missing, text
 
 _FEW_VALUES = 8  # distinct values; a number with no more is drawn from them
 
@@ -161,13 +161,13 @@ def _number_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[
 
 def _choice_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[np.bool_]) -> Axis:
     options = [False, True] if hp.get("kind") == "Boolean" else list(hp.get("values", []))
-    labels = list(
-        dict.fromkeys([*map(text, options), *(text(v) for v in values if not is_missing(v))])
-    )
-    default = text(hp.get("default"))
+    known = [*options, *(v for v in values if not is_missing(v))]
+    shown = apart(known)
+    labels = list(dict.fromkeys(map(shown, known)))
+    default = shown(hp.get("default"))
     start = float(labels.index(default)) if default in labels else 0.0
     column = [
-        float(labels.index(text(v))) if used else start
+        float(labels.index(shown(v))) if used else start
         for v, used in zip(values, active, strict=True)
     ]
     high = float(max(len(labels) - 1, 1))

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
+from experiments.record.formatting import text
 from reports import Study, load_study
-from reports.analysis.comparison.arms import arms_of_searches
+from reports.analysis.comparison.arms import arms_by, arms_of_searches
 from reports.analysis.comparison.decide import compare
 from reports.analysis.comparison.words import verdict
 from reports.analysis.front_words import exchange
@@ -21,7 +22,7 @@ from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
 from reports.figures import figures
-from reports.figures._choices import Group
+from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
 from reports.figures._render import render
@@ -356,3 +357,27 @@ def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(
         tops = [ax.get_ylim()[1] for ax in figure.axes if ax.get_visible() and ax.has_data()]
         plt.close(figure)
         assert max(tops) < 10, figure_name
+
+
+CLOSE = (0.9995, 0.9999, 1.0)
+
+
+def test_values_that_somebody_wrote_are_told_apart(study: Study) -> None:
+    assert [text(value) for value in CLOSE] == ["0.9995", "0.9999", "1"]
+    assert text(0.123456789) == "0.123"  # drawn
+    rates = [CLOSE[i % 3] for i in range(len(study.trials))]
+    found = replace(study, trials=study.trials.assign(dropout=rates))
+    assert [arm.name for arm in arms_by(found, "dropout")] == [
+        "dropout 0.9995", "dropout 0.9999", "dropout 1"
+    ]  # fmt: skip
+    assert [group.value for group in grouped(found, "dropout")] == ["0.9995", "0.9999", "1"]
+
+
+def test_options_with_the_same_first_digits_are_told_apart(study: Study) -> None:
+    near = [0.12345678, 0.12345679]
+    column = axis({"name": "rate", "kind": "Choice", "values": near, "default": near[1]}, near)
+    assert column.labels == ("0.12345678", "0.12345679")
+    assert (column.values.tolist(), column.default) == ([0.0, 1.0], 1.0)
+    rates = [near[i % 2] for i in range(len(study.trials))]
+    found = replace(study, trials=study.trials.assign(dropout=rates))
+    assert len(arms_by(found, "dropout")) == len(grouped(found, "dropout")) == 2

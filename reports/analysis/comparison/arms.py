@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import listed, plural, short, text
+from experiments.record.formatting import apart, listed, plural, short
 from experiments.record.layout import DEFAULT
 from experiments.record.predictions import no_classes
 from experiments.record.reading import as_number, clean, dig
@@ -206,7 +206,7 @@ def arms_by(study: Study, name: str) -> list[Arm]:
         raise UserError(
             f"--by {name}: study {study.name!r} has no such hyperparameter; there are {there}"
         )
-    values = study.trials[name].map(text)
+    values = study.trials[name].map(apart(study.trials[name]))
     groups = sorted(value for value in values.unique() if value)
     if not 2 <= len(groups) <= _MOST_ARMS:
         raise UserError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.record.formatting import listed, plural, score, text
+from experiments.record.formatting import is_same, listed, plural, score
 from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.further import further_sentence
@@ -108,7 +108,7 @@ def _same_network(first: Arm, second: Arm) -> bool:
     rows = [a.study.trials[a.study.trials["trial_id"] == a.trial_id] for a in (first, second)]
     if first.searches or second.searches or any(len(row) != 1 for row in rows):
         return False
-    return all(text(rows[0].iloc[0][n]) == text(rows[1].iloc[0][n]) for n in names)
+    return all(is_same(rows[0].iloc[0][n], rows[1].iloc[0][n]) for n in names)
 
 
 def _grouped(comparison: Comparison) -> str:
