@@ -135,13 +135,14 @@ def farthest(covers: Callable[[float], bool], inside: float, end: float) -> floa
     return inside
 
 
-def mean(scores: Scores) -> Estimate:
+def mean(scores: Scores, confidence: float = CONFIDENCE) -> Estimate:
     """Estimates a mean with Student's t interval; a single score has none."""
     values = np.asarray(scores, dtype=float)
     centre = float(values.mean())
     if len(values) < 2:
         return Estimate(centre, math.nan, math.nan, len(values), "none")
-    half = float(values.std(ddof=1)) / math.sqrt(len(values)) * t_quantile(len(values) - 1)
+    quantile = t_quantile(len(values) - 1, confidence)
+    half = float(values.std(ddof=1)) / math.sqrt(len(values)) * quantile
     return Estimate(centre, centre - half, centre + half, len(values), "seeds")
 
 

@@ -15,7 +15,7 @@ from experiments.cli.main import main
 from reports import Study, load_study, write_report
 from reports.analysis.health import health
 from reports.analysis.label_scores import LabelScore
-from reports.analysis.numbers import fits, numbers
+from reports.analysis.numbers import Numbers, fits, numbers
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
@@ -317,3 +317,17 @@ def test_labels_that_no_row_has_are_left_out_first(labels: Study) -> None:
     assert module.finding(found).endswith(
         " Not drawn, but in the table: 50 that no row has or is said to have, and the best 5."
     )
+
+
+def test_of_many_targets_without_a_bias_none_is_called_biased() -> None:
+    module, rng = figures()["residuals"], np.random.default_rng(2)
+    called = 0
+    for _ in range(100):
+        targets = rng.normal(size=(60, 20))
+        found = Numbers(
+            "row", tuple(f"target {i}" for i in range(20)), targets,
+            targets + rng.normal(size=targets.shape),
+        )  # fmt: skip
+        info = module.Info(found, tuple(fits(found)), ((0.0, 1.0),) * 20)
+        called += "are biased on average" in module.finding(info)
+    assert called <= 10
