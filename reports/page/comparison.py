@@ -101,13 +101,15 @@ def _count(arm: Arm) -> str:
 
 
 def tests_frame(comparison: Comparison) -> pd.DataFrame:
-    """Every training on test: `arm`, `trial`, `run`, `test_accuracy`."""
+    """Every training on test, or every search: `arm`, `study`, `trial`, `run`, `test_accuracy`."""
     rows = [
-        {"arm": arm.name, "trial": arm.trial_id, "run": index, "test_accuracy": score}
+        (arm.name, part.study.name, part.trial_id, index, score)
         for arm in comparison.arms
-        for index, score in enumerate(arm.tests)
+        for index, (part, score) in enumerate(
+            zip(arm.searches or (arm,) * len(arm.tests), arm.tests, strict=False)
+        )
     ]
-    return pd.DataFrame(rows, columns=["arm", "trial", "run", "test_accuracy"])
+    return pd.DataFrame(rows, columns=["arm", "study", "trial", "run", "test_accuracy"])
 
 
 def _pairs_finding(comparison: Comparison) -> str:

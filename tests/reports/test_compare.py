@@ -27,6 +27,7 @@ from reports.analysis.comparison.words import verdict
 from reports.analysis.study_front import study_front
 from reports.figures._comparison import FIGURES
 from reports.figures._costs import COLORS
+from reports.page import comparison as page_of
 from reports.page.comparison import write_comparison
 from reports.statistics.estimates import mean
 from tests.reports.synthetic import Synthetic, write_study
@@ -312,3 +313,14 @@ def test_an_arm_without_known_sizes_takes_no_color_of_another(studies: Path) -> 
     ax = Figure().subplots()
     module.draw(module.info(compare(named)), ax)
     assert [line.get_color() for line in ax.get_lines()] == list(COLORS[1:3])
+
+
+def test_the_csv_of_tests_names_each_search_and_its_trial(studies: Path) -> None:
+    loaded = {name: load_study(studies / name) for name in ("low", "same", "high")}
+    first, second = [loaded["low"], loaded["same"]], [loaded["high"]]
+    frame = page_of.tests_frame(compare(arms_of_searches({"first": first, "second": second})))
+    assert list(frame["arm"]) == ["first", "first", "second"]
+    assert list(frame["study"]) == ["low", "same", "high"]
+    assert list(frame["trial"]) == [study.finalists[0]["trial_id"] for study in loaded.values()]
+    alone = page_of.tests_frame(compare(arms_of_studies([*loaded.values()])))
+    assert list(alone["study"]) == ["low"] * 4 + ["same"] * 4 + ["high"] * 4
