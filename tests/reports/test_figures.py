@@ -381,3 +381,24 @@ def test_options_with_the_same_first_digits_are_told_apart(study: Study) -> None
     rates = [near[i % 2] for i in range(len(study.trials))]
     found = replace(study, trials=study.trials.assign(dropout=rates))
     assert len(arms_by(found, "dropout")) == len(grouped(found, "dropout")) == 2
+
+
+def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None:
+    begin = study.trials["started"].min()
+    trials = study.trials.assign(worker="worker 0")
+    late = trials["number"] > 20
+    for name in ("started", "ended"):
+        trials.loc[late, name] += 86_400.0
+    middle, end = begin + 200, begin + 86_400 + 400
+    sessions = [
+        {"started": begin - 5, "search_ended": middle, "ended": middle + 3600},
+        {"started": begin + 86_400 + 195, "search_ended": end, "ended": end},
+    ]
+    resumed = replace(study, trials=trials, record=study.record | {"sessions": sessions})
+    module = figures()["workers"]
+    once = module.info(replace(study, trials=study.trials.assign(worker="worker 0")))
+    found = module.info(resumed)
+    assert found.busy == pytest.approx(once.busy, abs=0.02)
+    assert np.diff(found.begins).max() < 1
+    assert "of 6.7 min in trials" in module.finding(found)
+    assert max(figures()["progress"].info(resumed).minutes) < 7
