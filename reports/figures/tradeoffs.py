@@ -1,6 +1,7 @@
 """Score against what it costs: parameters, FLOPs, latency, training time."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -180,7 +181,9 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
-    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
+    pairs = (zip(panel.numbers, panel.scores, strict=True) for panel in info.panels)
+    drawn = dict(chain.from_iterable(pairs))  # a trial may lack a cost
+    scale_scores(axes[0][0], list(drawn.values()), info.objective, info.direction)
     place = "lower right" if info.exchange is None and info.direction == "max" else "best"
     marks = style.marks(axes.flat)
     axes[0][0].legend(marks.values(), marks.keys(), loc=place, fontsize=7.5)
