@@ -1,13 +1,14 @@
 """Names and numbers as a reader writes them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 NO_END = 1_000_000  # trials of a search that no number limits: a grid does, or a deadline
+_WRITTEN = 6  # digits that somebody may have written; a number that was drawn has more
 _SPELLED = {"mse", "mae", "mape", "msle", "rmse", "auc", "iou", "hp"}  # letter by letter
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
 
@@ -26,14 +27,39 @@ def is_missing(value: object) -> bool:
 
 
 def text(value: object) -> str:
-    """A hyperparameter's value; empty where it is missing."""
+    """A hyperparameter's value; empty where it is missing.
+
+    A number that somebody wrote is shown whole; of one that was drawn three digits are shown.
+    """
     if is_missing(value):
         return ""
     if isinstance(value, bool) or type(value).__name__ == "bool":  # NumPy's is no bool
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.3g}"
+        whole = plain(value)
+        digits = whole.partition("e")[0].replace(".", "").lstrip("-0")
+        return whole if value.is_integer() or len(digits) <= _WRITTEN else f"{value:.3g}"
     return str(value)
+
+
+def apart(values: Iterable[object]) -> Callable[[object], str]:
+    """Returns what shows values of one hyperparameter: `text`, or more digits.
+
+    Different ones of `values` are shown by different texts.
+    """
+    shown = {plain(value): text(value) for value in values if not is_missing(value)}
+    return text if len(set(shown.values())) == len(shown) else _whole
+
+
+def _whole(value: object) -> str:
+    return plain(value) if isinstance(value, float) and not is_missing(value) else text(value)
+
+
+def is_same(first: object, second: object) -> bool:
+    """Whether two values of a hyperparameter are the same, however they are stored."""
+    if is_missing(first) or is_missing(second):
+        return is_missing(first) and is_missing(second)
+    return plain(first) == plain(second)
 
 
 def range_text(hp: Mapping[str, Any]) -> str:

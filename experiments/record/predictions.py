@@ -35,6 +35,14 @@ class Targets(StrEnum):
     VALUES = "values"  # one or several numbers: regression
 
 
+def no_classes(study: str) -> str:
+    """Says that the arms of a study without classes can't be compared."""
+    return (
+        f"study {study!r} has no classes: arms are compared by test accuracy, which regressions "
+        "and tasks with several labels do not have; compare the test scores that the reports show"
+    )
+
+
 def as_rows(values: object) -> Rows:
     """Brings outputs or targets to `(num_rows, num_outputs)`, floating-point."""
     array = np.asarray(values)

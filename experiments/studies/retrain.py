@@ -16,7 +16,7 @@ from experiments.record.errors import InterruptedSearchError, UserError
 from experiments.record.formatting import score
 from experiments.record.layout import DEFAULT
 from experiments.record.numerics import numerics_sentence
-from experiments.record.predictions import Targets
+from experiments.record.predictions import Targets, no_classes
 from experiments.record.seeds import Stream, derive_seed, seeds_of
 from experiments.record.test_uses import note_test_use
 from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
@@ -83,11 +83,7 @@ def check_classes(opened: Opened) -> None:
         UserError: The study has none.
     """
     if opened.data.targets != Targets.CLASSES:
-        raise UserError(
-            f"study {opened.study.name!r} has no classes: arms are compared by test accuracy, "
-            "which regressions and tasks with several labels do not have; compare the test scores "
-            "that the reports show"
-        )
+        raise UserError(no_classes(opened.study.name))
 
 
 def _seeds(opened: Opened, trial_id: str, num_seeds: int) -> list[int]:

@@ -19,6 +19,7 @@ from experiments.record.passwords import hidden
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from experiments.record.study import picks
 from experiments.record.test_uses import read_looks
+from reports.analysis.sessions import sessions_of
 from reports.analysis.task import noun_of
 from reports.analysis.test_looks import opened_words
 from reports.analysis.verdict import metric_on_test
@@ -130,28 +131,18 @@ def _counted(count: object, noun: str) -> str:
 
 def _took(study: Study) -> str:
     """Adds up the sessions; a pause between two does not count, even if the first was killed."""
-    record, sessions = study.record, dicts(study.record.get("sessions"))
+    record, sessions = study.record, sessions_of(study)
     whole = as_number(record.get("ended")) - as_number(record.get("started"))
-    starts = [as_number(session.get("started")) for session in sessions]
-    ends = [as_number(session.get("ended", session.get("stopped"))) for session in sessions]
-    killed = [i for i, end in enumerate(ends) if math.isnan(end)]
-    if len(sessions) < 2 or math.isnan(sum(starts)):
+    if len(sessions) < 2 or any(math.isnan(session.start) for session in sessions):
         return duration(whole) if whole >= 0 else ""
     if study.running and not study.interrupted:
         return ""
-    for i in killed:
-        ends[i] = _last_end(study, starts[i], [*starts, math.inf][i + 1])
-    seconds = sum(ends) - sum(starts)
+    seconds = sum(session.end - session.start for session in sessions)
+    killed = sum(session.was_killed for session in sessions)
     if math.isnan(seconds):
-        return f"not known: of {len(sessions)} sessions {len(killed)} had no end"
+        return f"not known: of {len(sessions)} sessions {killed} had no end"
     counted = ", those that were killed up to the end of their last trial" if killed else ""
     return f"{duration(seconds)} in {len(sessions)} sessions{counted}" if seconds >= 0 else ""
-
-
-def _last_end(study: Study, start: float, following: float) -> float:
-    """Returns when the last trial of a session ended; NaN where none did."""
-    ended = study.trials["ended"]
-    return float(ended[(ended > start) & (ended < following)].max())
 
 
 def class_weights(record: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from experiments.record.predictions import Targets, deviations
 from reports.analysis.task import noun_of, output_names, stored_targets, task_of
-from reports.statistics.estimates import Estimate, mean
+from reports.statistics.estimates import CONFIDENCE, Estimate, mean
 from reports.study.study import Study, computed_once
 
 _Array = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class Fit:
         mae: Mean absolute error.
         rmse: Root of the mean squared error.
         r2: Share of the variance that is explained; NaN where the target does not vary.
-        bias: Mean error, with its interval over rows.
+        bias: Mean error, with its interval over rows; those of all targets hold jointly in 95 %.
         constant_mae: Mean absolute error of always saying the median of the test targets.
     """
 
@@ -93,13 +93,14 @@ def numbers(study: Study) -> Numbers | str:
 
 def fits(found: Numbers) -> list[Fit]:
     """Measures how far off the predictions of each target are."""
+    confidence = 1 - (1 - CONFIDENCE) / len(found.names)
     return [
-        _fit(name, found.targets[:, column], found.outputs[:, column])
+        _fit(name, found.targets[:, column], found.outputs[:, column], confidence)
         for column, name in enumerate(found.names)
     ]
 
 
-def _fit(name: str, true: _Array, said: _Array) -> Fit:
+def _fit(name: str, true: _Array, said: _Array, confidence: float) -> Fit:
     errors, spread = said - true, float(((true - true.mean()) ** 2).sum())
     squares = float((errors**2).sum())
     return Fit(
@@ -107,7 +108,7 @@ def _fit(name: str, true: _Array, said: _Array) -> Fit:
         mae=float(np.abs(errors).mean()),
         rmse=float(np.sqrt(squares / len(true))),
         r2=1 - squares / spread if spread > 0 else float("nan"),
-        bias=mean(errors),
+        bias=mean(errors, confidence),
         constant_mae=float(np.abs(true - np.median(true)).mean()),
     )
 

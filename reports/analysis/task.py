@@ -58,6 +58,11 @@ def task_of(study: Study) -> Targets | None:
     return Targets(stated) if stated in list(Targets) else Targets.CLASSES
 
 
+def has_no_classes(study: Study) -> bool:
+    """Whether a study is known to predict numbers, or several labels a row: no test accuracy."""
+    return task_of(study) in (Targets.LABELS, Targets.VALUES)
+
+
 def can_compare(study: Study) -> bool:
     """Whether `experiments compare` can train and judge its networks: by test accuracy."""
     return study.takes_options and task_of(study) is Targets.CLASSES

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import named, plural, text
+from experiments.record.formatting import is_missing, is_same, named, plural
 from experiments.record.layout import DEFAULT
-from experiments.record.predictions import Targets
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.row_scores import estimate_over_examples
-from reports.analysis.task import task_of
+from reports.analysis.task import has_no_classes
 from reports.analysis.test_predictions import test_predictions
 from reports.statistics.estimates import Estimate, accuracy, bounded, mean
 from reports.study.metrics import base_name, is_share_of_images, reported_on_test
@@ -155,7 +154,7 @@ def _has(finalist: dict[str, Any], metric: str) -> bool:
 def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate:
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
-    if task_of(study) in (Targets.LABELS, Targets.VALUES):
+    if has_no_classes(study):
         found = estimate_over_examples(study, finalist, scores) or mean(scores)
         return bounded(found, metric)
     size = int(as_number(finalist["runs"][0]["test_size"]))
@@ -244,7 +243,8 @@ def _of_default(study: Study, trials: "pd.DataFrame") -> "pd.DataFrame":
     known = {n: hp for n, hp in study.hyperparameters.items() if "default" in hp}
     alike = trials if known else trials[:0]
     for name, hp in known.items():  # each leaves fewer trials to check
-        alike = alike[alike[name].map(text).isin(["", text(hp["default"])])]
+        has_it = [is_missing(v) or is_same(v, hp["default"]) for v in alike[name]]
+        alike = alike[np.array(has_it, dtype=bool)]
     return alike
 
 

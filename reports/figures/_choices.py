@@ -1,11 +1,11 @@
 """Networks grouped by a choice of architecture."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from experiments.record.formatting import text
+from experiments.record.formatting import apart
 from reports.analysis.networks import SHORT, networks, population
 from reports.figures import _style as style
 from reports.study.study import Study
@@ -52,16 +52,21 @@ def choices(study: Study) -> list[str]:
 def grouped(study: Study, name: str) -> tuple[Group, ...]:
     """Groups networks by the values of `name`; empty if there are too many values or one."""
     every, scored = networks(study), population(study).frame
-    values = sorted({text(v) for v in every[name].dropna()}, key=_natural)
+    shown = apart(every[name])
+    values = sorted({shown(v) for v in every[name].dropna()}, key=_natural)
     if not 2 <= len(values) <= _MOST_VALUES:
         return ()
-    return tuple(_groups(name, values, every, scored))
+    return tuple(_groups(name, shown, values, every, scored))
 
 
 def _groups(
-    name: str, values: list[str], every: pd.DataFrame, scored: pd.DataFrame
+    name: str,
+    shown: Callable[[object], str],
+    values: list[str],
+    every: pd.DataFrame,
+    scored: pd.DataFrame,
 ) -> Iterator[Group]:
-    tried, known = every[name].map(text), scored[name].map(text)
+    tried, known = every[name].map(shown), scored[name].map(shown)
     for value in values:
         rows, own = scored[known == value], every[tried == value]
         yield Group(

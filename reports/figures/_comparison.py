@@ -1,9 +1,8 @@
 """Figures of a comparison; each keeps the contract of `reports.figures`."""
 
 from dataclasses import dataclass
-from itertools import cycle
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +10,14 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import between, listed, plural, score, shortened, words
 from experiments.record.front import find_front
-from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison
 from reports.analysis.costs import Costed, costs_of_arms, phone_sentence
 from reports.analysis.networks import population
 from reports.figures import _style as style
 from reports.figures._costs import COLORS as _COLORS
 from reports.figures._costs import costs_height, draw_costs, scale_costs
+from reports.figures._wide import scale_scores
 from reports.statistics.estimates import Estimate
 from reports.statistics.expected import LEAST_DRAWS, Expected, expected_performance, same_budget
 
@@ -42,7 +42,8 @@ def seed_points(comparison: Comparison) -> Points | str:
     """Collects the tested arms, best first."""
     chosen = comparison.ranking
     if not chosen:
-        return "No arm was tested."
+        why = without_classes(comparison.arms) or "no arm was tested"
+        return f"{why[:1].upper()}{why[1:]}."
     return Points(
         comparison.arms[chosen[0]].units,
         tuple(chosen),
@@ -161,36 +162,42 @@ def draw_expected_curves(info: Curves, ax: Axes) -> Axes:
         label = f"{name} (n = {curve.count})"
         ax.plot(curve.trials, curve.mean, color=color, lw=2, label=label)
     style.whole_numbers(ax)
+    drawn = np.concatenate([curve.mean for curve in info.curves])
+    scale_scores(ax, drawn, info.objective, info.direction)
     ax.set_xlabel("random trials")
     ax.set_ylabel(f"expected best\n{words(info.objective)}{info.after}")
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc=_legend_place(info.direction), fontsize=8)
     style.note(ax, "Tang et al. 2020; 90 % bands")
     return ax
 
 
 @dataclass(frozen=True)
 class Fronts:
-    """Pareto fronts of score and parameters, by arm: `(name, costs, scores, front)`."""
+    """Pareto fronts of score and parameters, by arm: `(name, costs, scores, front)`.
+
+    `positions` are those of the arms in the comparison, for colours.
+    """
 
     objective: str
+    positions: tuple[int, ...]
     arms: tuple[tuple[str, Any, Any, npt.NDArray[np.int64]], ...]
     direction: str
 
 
 def pareto_fronts(comparison: Comparison) -> Fronts | str:
     """Finds the front of every arm whose parameters are recorded."""
-    found = []
-    for arm in comparison.arms:
+    found = {}
+    for position, arm in enumerate(comparison.arms):
         done = arm.completed
         costs = (done["trainable_parameters"] + done["frozen_parameters"]).to_numpy(dtype=float)
         known = np.isfinite(costs) & (costs > 0)
         if known.any():
             x, y = costs[known], arm.scores[known]
-            found.append((arm.name, x, y, _front(x, y, arm.study.direction)))
+            found[position] = (arm.name, x, y, _front(x, y, arm.study.direction))
     if not found:
         return "Parameters are not recorded."
     study = comparison.arms[0].study
-    return Fronts(study.objective, tuple(found), study.direction)
+    return Fronts(study.objective, tuple(found), tuple(found.values()), study.direction)
 
 
 def _front(costs: _Floats, scores: _Floats, direction: str) -> npt.NDArray[np.int64]:
@@ -213,15 +220,23 @@ def pareto_fronts_finding(info: Fronts) -> str:
 def draw_pareto_fronts(info: Fronts, ax: Axes) -> Axes:
     """Draws trials and fronts, a colour an arm."""
     names = shortened([arm[0] for arm in info.arms], 30)
-    for (_, x, y, best), name, color in zip(info.arms, names, cycle(_COLORS), strict=False):
+    for (_, x, y, best), name, position in zip(info.arms, names, info.positions, strict=True):
+        color = _COLORS[position % len(_COLORS)]
         ax.scatter(x, y, color=color, s=14, alpha=0.35, linewidths=0, rasterized=len(x) > 600)
         label = f"{name} (n = {len(x)})"
         ax.step(x[best], y[best], where="post", color=color, lw=2, marker="o", ms=4, label=label)
     scale_costs(ax, np.concatenate([x for _, x, _, _ in info.arms]))
+    scores = np.concatenate([y for _, _, y, _ in info.arms])
+    scale_scores(ax, scores, info.objective, info.direction)
     ax.set_xlabel("parameters")
     ax.set_ylabel(words(info.objective))
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc=_legend_place(info.direction), fontsize=8)
     return ax
+
+
+def _legend_place(direction: str) -> Literal["lower right", "best"]:
+    """Returns where a legend does not cover the best scores."""
+    return "lower right" if direction == "max" else "best"
 
 
 def arm_costs(comparison: Comparison) -> Costed | str:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import score, shortened, text, words
+from experiments.record.formatting import apart, score, shortened, words
 from reports.analysis.networks import place_of_best, population
 from reports.analysis.shared import compared_axes, surrogate_of
 from reports.figures import _style as style
@@ -50,9 +50,9 @@ def info(study: Study) -> Info | str:
     best = found.frame.iloc[place]
     changes = []
     for name, label in zip(path.names, style.labels(path.names, 22), strict=True):
-        default = text(study.hyperparameters[name].get("default"))
-        after = text(best[name]) or "not used"
-        changes.append(f"{label}: {' to '.join(shortened([default, after], 12))}")
+        ends = study.hyperparameters[name].get("default"), best[name]
+        default, after = map(apart(ends), ends)
+        changes.append(f"{label}: {' to '.join(shortened([default, after or 'not used'], 12))}")
     return Info(predicted, direction, path, tuple(changes), found.after)
 
 
@@ -66,16 +66,17 @@ def finding(info: Info) -> str:
     """Names the change that gained most."""
     gains = _gains(info)
     most = max(range(len(gains)), key=lambda i: gains[i])
-    total = sum(gains)
+    total, predicted = sum(gains), f"{words(info.objective)}{info.after}"
     if total <= 0:
         return (
-            f"The random forest sees no gain{info.after} from the default to the best trial's "
+            f"The random forest sees no gain in {predicted} from the default to the best trial's "
             f"values ({score(info.path.scores[0])} to {score(info.path.scores[-1])}, R² "
             f"{info.path.fit:.2f} on unseen networks): it can't say what brought it."
         )
+    part = "most of it" if gains[most] > total / 2 else "the largest part"
     return (
-        f"Predicted{info.after} for the default {score(info.path.scores[0])}, for the best "
-        f"trial's values {score(info.path.scores[-1])}; most of it by "
+        f"Predicted {predicted}: for the default {score(info.path.scores[0])}, for the best "
+        f"trial's values {score(info.path.scores[-1])}; {part} by "
         f"{words(info.path.names[most])} ({score(gains[most], signed=True)} of "
         f"{score(total, signed=True)}). No default was trained for this: a random forest predicts "
         f"it (R² {info.path.fit:.2f} on unseen networks)."

@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import are, listed, plural, score, shortened, words
@@ -37,6 +38,7 @@ class Info:
         objective: Name of the score.
         direction: `"max"` or `"min"`.
         choices: `(name, groups)`.
+        scores: Of all networks that are compared.
         tests: One a choice, on networks that were drawn independently of results.
         method: The method that proposed the others.
         num_drawn: Networks that were drawn independently of results.
@@ -49,6 +51,7 @@ class Info:
     objective: str
     direction: str
     choices: tuple[tuple[str, tuple[Group, ...]], ...]
+    scores: npt.NDArray[np.float64]
     tests: tuple[Effect, ...]
     method: str
     num_drawn: int
@@ -73,6 +76,7 @@ def info(study: Study) -> Info | str:
         objective=study.objective,
         direction=study.direction,
         choices=tuple(found),
+        scores=compared.scores,
         tests=tuple(tests),
         method=draws_of(study).method,
         num_drawn=len(compared.drawn),
@@ -144,11 +148,10 @@ def _ends(info: Info, name: str) -> str:
 
 def _worst_near(info: Info) -> float | None:
     """Returns the worst score that is not far worse than the others; `None` if none is far off."""
-    scores = np.array([s for group in info.choices[0][1] for s in group.scores])
-    if not is_wide(scores, info.objective):
+    if not is_wide(info.scores, info.objective):
         return None
-    far = far_worse(scores, info.direction)
-    near = scores[~far]
+    far = far_worse(info.scores, info.direction)
+    near = info.scores[~far]
     return float(near.max() if info.direction == "min" else near.min()) if far.any() else None
 
 
@@ -208,8 +211,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     # Intervals of two or three trials would dwarf the trials themselves.
     scores = [s for _, groups in info.choices for g in groups for s in g.scores] or [0.0]
     margin = 0.15 * (max(scores) - min(scores) or 1.0)
-    once = [s for group in info.choices[0][1] for s in group.scores]
-    if not scale_scores(axes[0][0], once, info.objective, info.direction):
+    if not scale_scores(axes[0][0], info.scores, info.objective, info.direction):
         axes[0][0].set_ylim(min(scores) - margin, max(scores) + margin)
     return ax
 

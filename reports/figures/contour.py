@@ -24,8 +24,10 @@ TITLE = "The two most important together"
 class Info:
     """A surface, `(len(y), len(x))`, over two axes scaled to 0..1, and the networks on it.
 
-    `best` is the position of the study's best network among them; `after` names the epoch of the
-    predicted scores.
+    The surface is NaN where the space allows no network that uses both hyperparameters. `shown`
+    says which networks of `axes` use both, and `numbers` are theirs. `best` is the position of the
+    study's best network among them, `None` where that does not use both; `after` names the epoch of
+    the predicted scores.
     """
 
     objective: str
@@ -35,8 +37,9 @@ class Info:
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     surface: npt.NDArray[np.float64]
+    shown: npt.NDArray[np.bool_]
     numbers: tuple[int, ...]
-    best: int
+    best: int | None
     after: str
     fit: float
 
@@ -55,6 +58,11 @@ def info(study: Study) -> Info | str:
     columns = tuple(names.index(name) for name in by_importance(study)[:2])
     first, second = axes[columns[0]], axes[columns[1]]
     x, y, surface = surrogate.grid(first, second, (columns[0], columns[1]))
+    possible = second.is_used_at(first, x)[None] & first.is_used_at(second, y)[:, None]
+    shown = first.active & second.active
+    if not possible.any() or not shown.any():
+        return f"No network uses both {words(first.name)} and {words(second.name)}."
+    place = place_of_best(study)
     return Info(
         objective=study.objective,
         direction="max" if wide else study.direction,
@@ -62,9 +70,10 @@ def info(study: Study) -> Info | str:
         axes=(first, second),
         x=x,
         y=y,
-        surface=surface,
-        numbers=tuple(int(n) for n in found.frame["number"]),
-        best=place_of_best(study),
+        surface=np.where(possible, surface, np.nan),
+        shown=shown,
+        numbers=tuple(int(n) for n in found.frame["number"][shown]),
+        best=int(shown[:place].sum()) if shown[place] else None,
         after=found.after,
         fit=surrogate.fit,
     )
@@ -72,7 +81,7 @@ def info(study: Study) -> Info | str:
 
 def finding(info: Info) -> str:
     """Says where the surface is best, and how far to trust it."""
-    pick = (np.argmax if info.direction == "max" else np.argmin)(info.surface)
+    pick = (np.nanargmax if info.direction == "max" else np.nanargmin)(info.surface)
     row, column = np.unravel_index(int(pick), info.surface.shape)
     places = (info.axes[0].text_of(info.x[column]), info.axes[1].text_of(info.y[row]))
     trust = "a poor fit, so take it as a hint" if info.fit < 0.3 else "a fair fit"
@@ -97,11 +106,12 @@ def draw(info: Info, ax: Axes) -> Axes:
     )
     if all(axis.levels is None for axis in info.axes):  # few values have no in-between
         ax.contour(info.x, info.y, info.surface, 6, colors="white", linewidths=0.6, alpha=0.7)
-    places = [axis.unit for axis in info.axes]
+    places = [axis.unit[info.shown] for axis in info.axes]
     style.scatter(
         ax, info.numbers, places[0], places[1], "white", edgecolors="black", linewidths=0.6
     )
-    style.circle(ax, places[0][info.best], places[1][info.best])
+    if info.best is not None:
+        style.circle(ax, places[0][info.best], places[1][info.best])
     titles = style.labels([axis.name for axis in info.axes])
     _ticks(ax.xaxis, info.axes[0])
     _ticks(ax.yaxis, info.axes[1])

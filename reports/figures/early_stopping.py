@@ -47,18 +47,18 @@ def info(study: Study) -> Info | str:
     """Compares the best score up to each epoch with the final one."""
     if short := cut_short(study):
         return f"{short}: the others alone can't say what stopping early costs."
-    table = _best_so_far(study)
-    if table is None:
+    found = _best_so_far(study)
+    if found is None:
         return "The objective was not recorded epoch by epoch."
-    rows = []
+    (recorded, table), rows = found, []
     final = np.nanmax(table, axis=1) if len(table) else np.array([])
-    for epoch in range(table.shape[1] - 1):
-        longer = np.isfinite(table[:, epoch]) & np.isfinite(table[:, epoch + 1])
+    for column in range(table.shape[1] - 1):
+        longer = np.isfinite(table[:, column]) & np.isfinite(table[:, column + 1])
         if longer.sum() < LEAST_TRIALS:
             break
-        early, late = table[longer, epoch], final[longer]
+        early, late = table[longer, column], final[longer]
         best = int(np.argmax(late))
-        rows.append((epoch + 1, rank_correlation(early, late), np.mean(early > early[best]),
+        rows.append((recorded[column], rank_correlation(early, late), np.mean(early > early[best]),
                      _num_kept(early, late), longer.sum()))  # fmt: skip
     if not rows:
         return f"{LEAST_TRIALS} trials of two epochs or more are needed."
@@ -97,8 +97,11 @@ def correlation_interval(
     return np.tanh(centre - half), np.tanh(centre + half)
 
 
-def _best_so_far(study: Study) -> npt.NDArray[np.float64] | None:
-    """Returns `(num_trials, num_epochs)`, larger is better, NaN after a trial's end."""
+def _best_so_far(study: Study) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
+    """Returns the epochs with a score, and scores `(num_trials, num_epochs)`.
+
+    Larger is better; NaN after a trial's end.
+    """
     epochs = study.epochs
     if study.objective not in epochs or epochs.empty:
         return None
@@ -108,7 +111,7 @@ def _best_so_far(study: Study) -> npt.NDArray[np.float64] | None:
     values = table.to_numpy(dtype=float) * (1 if study.direction == "max" else -1)
     ran = np.isfinite(values)
     best = np.fmax.accumulate(values, axis=1) if values.size else values
-    return np.where(ran, best, np.nan)
+    return table.columns.to_numpy(dtype=np.int64), np.where(ran, best, np.nan)
 
 
 def rank_correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

@@ -30,7 +30,8 @@ def info(study: Study) -> Info | str:
     found = label_scores(study)
     if isinstance(found, str):
         return found
-    ordered = sorted(found.labels, key=lambda label: -label.f1 if np.isfinite(label.f1) else 1.0)
+    # Labels without an F1 have nothing to draw: where there are many, they are left out first.
+    ordered = sorted(found.labels, key=lambda label: -label.f1 if np.isfinite(label.f1) else -2.0)
     return Info(found, tuple(ordered[-_MOST:]))
 
 
@@ -43,12 +44,20 @@ def finding(info: Info) -> str:
     if not known:
         return f"No label occurs, nor is said to: {whole}."
     worst = min(known, key=lambda label: label.f1)
-    left_out = len(scores.labels) - len(info.shown)
-    beyond = f" The best {left_out:,} are not drawn; the table has them." if left_out else ""
     return (
         f"Mean F1 of {plural(len(known), 'label')} {scores.macro_f1:.3f}; the worst is "
-        f"{worst.name} ({worst.f1:.3f}); {whole}.{beyond}"
+        f"{worst.name} ({worst.f1:.3f}); {whole}.{_not_drawn(info)}"
     )
+
+
+def _not_drawn(info: Info) -> str:
+    """Counts the labels that are left out, as a sentence; empty where all are drawn."""
+    hidden = len(info.scores.labels) - len(info.shown)
+    without = [sum(not np.isfinite(s.f1) for s in of) for of in (info.scores.labels, info.shown)]
+    absent = without[0] - without[1]
+    said = [f"{absent:,} that no row has or is said to have"] if absent else []
+    said += [f"the best {hidden - absent:,}"] if hidden > absent else []
+    return f" Not drawn, but in the table: {', and '.join(said)}." if said else ""
 
 
 def height(info: Info) -> float:

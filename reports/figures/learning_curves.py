@@ -62,8 +62,10 @@ def info(study: Study) -> Info | str:
     done = study.ranked
     first = study.epochs[study.epochs["execution"] == 0] if len(study.epochs) else study.epochs
     recorded = done[done["trial_id"].isin(set(first["trial_id"]))]
-    if recorded.empty:
+    if first.empty:
         return "No epochs are recorded."
+    if recorded.empty:
+        return "No completed trial has recorded epochs."
     ids = [str(t) for t in recorded["trial_id"]]
     best = ids[:NUM_BEST]
     worst = ids[max(len(ids) - NUM_WORST, len(best)) :]
@@ -122,13 +124,19 @@ def finding(info: Info) -> str:
     trial, own = info.best[0], info.objective.removeprefix("val_")
     metric = own if own in info.metrics else info.metrics[-1]
     train, validation = info.curves.get((trial, metric)), info.curves.get((trial, f"val_{metric}"))
+    ran = f"The best trial ran {_epochs(info, trial)}"
     if train is None or validation is None:
-        return f"The best trial ran {_epochs(info, trial)}."
-    apart = train[1][-1] - validation[1][-1]
+        return f"{ran}."
+    both = np.flatnonzero(np.isfinite(train[1]) & np.isfinite(validation[1]))
+    if not len(both):
+        return f"{ran}."
+    last = both[-1]
+    ended = "ended with" if last == len(train[0]) - 1 else f"had after epoch {train[0][last]:.0f}"
+    seen, unseen = train[1][last], validation[1][last]
     return (
-        f"The best trial ran {_epochs(info, trial)} and ended with "
-        f"{words(metric)} {score(train[1][-1])} on training and {score(validation[1][-1])} on "
-        f"validation {'images' if info.of_images else 'data'} ({score(apart, signed=True)})."
+        f"{ran} and {ended} {words(metric)} {score(seen)} on training and {score(unseen)} on "
+        f"validation {'images' if info.of_images else 'data'} "
+        f"({score(seen - unseen, signed=True)})."
     )
 
 
@@ -153,14 +161,14 @@ def draw(info: Info, ax: Axes) -> Axes:
     for panel, metric in zip(axes, info.metrics, strict=False):
         for trial in info.pruned:
             if (trial, f"val_{metric}") in info.curves:
-                x, y = info.curves[trial, f"val_{metric}"]
+                x, y = _known(info.curves[trial, f"val_{metric}"])
                 panel.plot(x, y, color=style.GREY, linewidth=0.8, alpha=0.6)
                 panel.plot(x[-1:], y[-1:], "x", color=style.GREY, markersize=4)
                 style.track(panel, [info.numbers[trial]], x[None], y[None])
         for trial in (*info.worst, *info.best):
             for name, line in ((metric, ":"), (f"val_{metric}", "-")):
                 if (trial, name) in info.curves:
-                    x, y = info.curves[trial, name]
+                    x, y = _known(info.curves[trial, name])
                     color = shades.get(trial, style.GREY)
                     panel.plot(x, y, line, color=color, marker=".", linewidth=1.6, markersize=4)
                     if line == "-":
@@ -174,6 +182,12 @@ def draw(info: Info, ax: Axes) -> Axes:
     stopped = f", {len(info.pruned)} stopped early" if info.pruned else ""
     style.note(axes[-1], shown + stopped)
     return ax
+
+
+def _known(curve: Curve) -> Curve:
+    """Leaves out epochs without a value: their neighbours are joined."""
+    known = np.isfinite(curve[1])
+    return curve[0][known], curve[1][known]
 
 
 def _scale(ax: Axes, info: Info, metric: str) -> None:

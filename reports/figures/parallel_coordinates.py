@@ -99,7 +99,8 @@ def draw(info: Info, ax: Axes) -> Axes:
     cmap = colormaps["viridis_r" if wide or info.direction == "max" else "viridis"]
     x = np.arange(len(info.axes))
     many = len(info.lines) > style.MANY
-    segments = [np.column_stack([x, line]) for line in info.lines]
+    # A line runs on past what its trial does not use.
+    segments = [np.column_stack([x, line])[np.isfinite(line)] for line in info.lines]
     widths = np.where(np.arange(len(segments)) == len(segments) - 1, 3.2, 0.5 if many else 1.2)
     ax.add_collection(
         LineCollection(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import format_number, plural, score, words
+from reports.analysis.sessions import seconds_searched
 from reports.analysis.shared import drawn_scores
 from reports.analysis.study_front import last_arrival
 from reports.figures import _style as style
@@ -27,7 +28,7 @@ class Info:
         objective: Name of the score.
         direction: `"max"` or `"min"`.
         numbers: `(n,)`, trials in order of their end.
-        minutes: `(n,)`, since the search began; missing times are NaN.
+        minutes: `(n,)`, that the search had run by then; missing times are NaN.
         scores: `(n,)`.
         best: `(n,)`, best so far.
         failed_numbers: Trials that failed.
@@ -56,13 +57,13 @@ def info(study: Study) -> Info | str:
         return "No trial was completed."
     if not study.is_ordered:
         return "The order of its trials is not recorded: whether it got better can't be said."
+    ends = seconds_searched(study, done["ended"].to_numpy(dtype=float))
     running = done["score"].cummax() if study.direction == "max" else done["score"].cummin()
-    start = study.trials["started"].min()
     return Info(
         objective=study.objective,
         direction=study.direction,
         numbers=tuple(int(n) for n in done["number"]),
-        minutes=tuple(float(s) / 60 for s in done["ended"] - start),
+        minutes=tuple(float(s) / 60 for s in ends),
         scores=tuple(float(s) for s in done["score"]),
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
@@ -129,7 +130,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         f"({format_number(len(info.failed_numbers))} failed)"
     )
     for right in rest:
-        right.set_xlabel("minutes since the search began")
+        right.set_xlabel("minutes that the search ran")
     left.set_ylabel(words(info.objective))
     left.legend(loc="best", fontsize=7.5)
     return ax

@@ -68,14 +68,14 @@ def _biases(info: Info) -> str:
     """Names the targets whose predictions are biased, of several."""
     said = [
         f"{fit.name} too {'high' if fit.bias.mean > 0 else 'low'} "
-        f"({score(fit.bias.mean, signed=True)}, 95 % interval "
-        f"{between(fit.bias.low, fit.bias.high)})"
+        f"({score(fit.bias.mean, signed=True)}, {between(fit.bias.low, fit.bias.high)})"
         for fit in info.fits
         if fit.bias.low > 0 or fit.bias.high < 0
     ]
     if not said:
         return f"Of no target of {len(info.fits)} predictions are shown to be biased"
-    return f"Predictions are biased on average: {listed(said)}"
+    jointly = "(intervals that hold jointly in 95 %)"
+    return f"Predictions are biased on average: {listed(said)} {jointly}"
 
 
 def _spreads(info: Info) -> str:

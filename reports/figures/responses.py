@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from experiments.record.formatting import plural, shortened, words
 from reports.analysis.networks import SHORT, cut_short, finished, networks
-from reports.analysis.shared import by_importance
+from reports.analysis.shared import by_importance, scores_of
 from reports.figures import _style as style
 from reports.figures._wide import scale_scores
 from reports.statistics.space import Axis, axis
@@ -19,6 +19,7 @@ from reports.study.study import Study
 SECTION, ORDER = "hyperparameters", 31
 TITLE = "Score against each hyperparameter"
 _COLUMNS, _MOST, _BINS = 3, 12, 6
+_MOST_NAMES = 20  # of options on an axis; of more some are named
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Info:
-    """One panel a varied hyperparameter, the most important first."""
+    """One panel a varied hyperparameter, the most important first; `scores` of all networks."""
 
     objective: str
     direction: str
     panels: tuple[Panel, ...]
+    scores: npt.NDArray[np.float64]
     hidden: int
     cut_short: str
     num_failed: int
@@ -66,6 +68,7 @@ def info(study: Study) -> Info | str:
         study.objective,
         study.direction,
         tuple(panels),
+        scores_of(study),
         max(len(names) - _MOST, 0),
         cut_short(study),
         int((networks(study)["status"] == "failed").sum()),
@@ -137,7 +140,7 @@ def height(info: Info) -> float:
 def draw(info: Info, ax: Axes) -> Axes:
     """Draws one small plot a hyperparameter, all with one score axis."""
     axes = style.grid(ax, len(info.panels), _COLUMNS)
-    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
+    scale_scores(axes[0][0], info.scores, info.objective, info.direction)
     titles = style.labels([panel.name for panel in info.panels])
     for panel, content, title in zip(axes.flat, info.panels, titles, strict=False):
         _response(panel, content)
@@ -151,8 +154,8 @@ def _response(ax: Axes, panel: Panel) -> None:
     if panel.labels:
         names = shortened(panel.labels, 13)
         crowded = len(names) > 4 or len(max(names, key=len)) > 9
-        if len(names) <= 20:
-            ax.set_xticks(range(len(names)), names, rotation=30 if crowded else 0)
+        places = range(0, len(names), math.ceil(len(names) / _MOST_NAMES))
+        ax.set_xticks(places, [names[i] for i in places], rotation=30 if crowded else 0)
         ax.set_xlim(-0.5, len(names) - 0.5)
     style.scatter(ax, panel.numbers, panel.x, panel.scores)
     ax.plot(panel.best_x, panel.best_y, color=style.ORANGE, lw=1.5, marker=".", zorder=3)

@@ -1,6 +1,7 @@
 """Score against what it costs: parameters, FLOPs, latency, training time."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +77,8 @@ def info(study: Study) -> Info | str:
     found = study_front(study)
     if found is not None:
         return _of_objectives(study, found)
+    if len(study.completed) < 2:
+        return "Two completed trials are needed."
     scores = study.completed["score"].to_numpy(dtype=float)
     numbers = study.completed["number"].to_numpy(dtype=int)
     panels, missing = [], []
@@ -90,7 +93,7 @@ def info(study: Study) -> Info | str:
         numbered = tuple(int(n) for n in numbers[known])
         panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
     if not panels:
-        return "No cost is recorded: neither parameters, nor FLOPs, nor times."
+        return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
     return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
 
@@ -178,7 +181,9 @@ def draw(info: Info, ax: Axes) -> Axes:
         _cost(panel, content)
     for row in axes:
         row[0].set_ylabel(words(info.objective))
-    scale_scores(axes[0][0], info.panels[0].scores, info.objective, info.direction)
+    pairs = (zip(panel.numbers, panel.scores, strict=True) for panel in info.panels)
+    drawn = dict(chain.from_iterable(pairs))  # a trial may lack a cost
+    scale_scores(axes[0][0], list(drawn.values()), info.objective, info.direction)
     place = "lower right" if info.exchange is None and info.direction == "max" else "best"
     marks = style.marks(axes.flat)
     axes[0][0].legend(marks.values(), marks.keys(), loc=place, fontsize=7.5)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import duration, plural, short
+from reports.analysis.sessions import seconds_searched
 from reports.figures import _style as style
 from reports.study.study import Study
 
@@ -24,7 +25,7 @@ class Info:
     Args:
         workers: Names of the workers shown.
         rows: `(n,)`, position of each trial's worker.
-        begins: `(n,)`, minutes since the search began.
+        begins: `(n,)`, minutes of the search before each; pauses between sessions do not count.
         lengths: `(n,)`, minutes.
         statuses: `(n,)`.
         numbers: `(n,)`, trials.
@@ -51,15 +52,17 @@ def info(study: Study) -> Info | str:
     names = ended["worker"].fillna("in this process").astype(str)
     names = names.str.replace(r" \(process \d+\)$", "", regex=True)
     workers = sorted(names.unique(), key=lambda w: (len(w), w))
-    span = ended["ended"].max() - ended["started"].min()
+    begins = seconds_searched(study, ended["started"].to_numpy(dtype=float))
+    whole = np.array([ended["started"].min(), ended["ended"].max()])
+    span = float(np.diff(seconds_searched(study, whole))[0])
     busy = float(ended["seconds"].sum() / (span * len(workers))) if span > 0 else 1.0
     shown = workers[:_MOST_WORKERS]
-    ended, names = ended[names.isin(shown)], names[names.isin(shown)]
-    begin = study.trials["started"].min()
+    is_shown = names.isin(shown).to_numpy()
+    ended, names, begins = ended[is_shown], names[is_shown], begins[is_shown]
     return Info(
         workers=tuple(shown),
         rows=tuple(shown.index(name) for name in names),
-        begins=tuple(float(s) / 60 for s in ended["started"] - begin),
+        begins=tuple(float(s) / 60 for s in begins),
         lengths=tuple(float(s) / 60 for s in ended["seconds"]),
         statuses=tuple(ended["status"]),
         numbers=tuple(int(n) for n in ended["number"]),
@@ -99,7 +102,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     style.track(ax, info.numbers, begins + lengths / 2, rows)
     ax.set_yticks(range(len(info.workers)), [short(w) for w in info.workers])
     ax.invert_yaxis()
-    ax.set_xlabel("minutes since the search began")
+    ax.set_xlabel("minutes that the search ran")
     ax.grid(visible=False, axis="y")
     more = f" ({info.hidden} more not shown)" if info.hidden else ""
     style.note(ax, f"n = {len(info.rows)} trials, {plural(len(info.workers), 'worker')}{more}")

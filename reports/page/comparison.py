@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.record.formatting import format_number, plural, score
-from reports.analysis.comparison.arms import Arm
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.ledger import finding as ledger_finding
 from reports.analysis.comparison.ledger import ledger, table
@@ -101,18 +101,21 @@ def _count(arm: Arm) -> str:
 
 
 def tests_frame(comparison: Comparison) -> pd.DataFrame:
-    """Every training on test: `arm`, `trial`, `run`, `test_accuracy`."""
+    """Every training on test, or every search: `arm`, `study`, `trial`, `run`, `test_accuracy`."""
     rows = [
-        {"arm": arm.name, "trial": arm.trial_id, "run": index, "test_accuracy": score}
+        (arm.name, part.study.name, part.trial_id, index, score)
         for arm in comparison.arms
-        for index, score in enumerate(arm.tests)
+        for index, (part, score) in enumerate(
+            zip(arm.searches or (arm,) * len(arm.tests), arm.tests, strict=False)
+        )
     ]
-    return pd.DataFrame(rows, columns=["arm", "trial", "run", "test_accuracy"])
+    return pd.DataFrame(rows, columns=["arm", "study", "trial", "run", "test_accuracy"])
 
 
 def _pairs_finding(comparison: Comparison) -> str:
     if not comparison.pairs:
-        return "Fewer than two arms were tested."
+        lacks = without_classes(comparison.arms)
+        return "No arm has a test accuracy." if lacks else "Fewer than two arms were tested."
     if all(pair.spread is None for pair in comparison.pairs):
         return "No pair can be tested: an arm has a single training or search."
     apart = sum(pair.separable for pair in comparison.pairs)

@@ -18,6 +18,9 @@ Scores = Sequence[float] | npt.NDArray[np.float64]
 # near the ends (0.15 on the probit scale: 0.4 points at 99 %), weighted like an estimate from five
 # trainings. The shipped spaces vary less: the interval is rather too wide than too narrow.
 PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.15, 0.01, 4
+# Trainings that vary by more, beyond chance at this level, leave it the weight of half a degree.
+# With none, intervals of two such trainings would be twice as wide, and hold no more.
+_CONTRADICTED, _DOUBTED_DEGREES = 0.05, 0.5
 _STEPS = 60  # of a bisection
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
 
@@ -71,10 +74,11 @@ def accuracy(
     interval, and the trainings twice: those measured and the one to come. So the interval has a
     width even where all scores are 1. Trainings are taken to vary alike on the probit scale. Their
     variance is moderated (Smyth 2004, "Linear models and empirical Bayes methods for assessing
-    differential expression"): one training gives no estimate of it, and two give a poor one.
-    Degrees of freedom are Satterthwaite's. Source of the interval's shape: Wilson 1927; with
-    another variance in place of the binomial one, Franco et al. 2019, "Comparative study of
-    confidence intervals for proportions in complex sample surveys".
+    differential expression"): one training gives no estimate of it, and two give a poor one. Where
+    trainings contradict the prior, it weighs little. Degrees of freedom are Satterthwaite's. Source
+    of the interval's shape: Wilson 1927; with another variance in place of the binomial one, Franco
+    et al. 2019, "Comparative study of confidence intervals for proportions in complex sample
+    surveys".
 
     Args:
         scores: Shares of 0..1, one a training.
@@ -85,22 +89,38 @@ def accuracy(
     values = np.asarray(scores, dtype=float)
     count, centre = len(values), float(np.clip(values.mean(), 0.0, 1.0))
     squares = _squares(values, num_images)
-    degrees = _PRIOR_DEGREES + count - 1
+    weight = _DOUBTED_DEGREES if _contradict_prior(values, num_images) else _PRIOR_DEGREES
+    degrees = weight + count - 1
     shared = 1.0 if is_correct is None or count < 2 else _shared(is_correct)
     anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
     def covers(share: float) -> bool:
         slope = _slope(share, anchor)
-        prior = min(PRIOR_SPREAD * slope, _PRIOR_MOST)
-        moderated = (_PRIOR_DEGREES * prior**2 + squares * slope**2) / degrees
+        moderated = (weight * _prior(slope) + squares * slope**2) / degrees
         images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
         variance = images + trainings
-        quantile = t_quantile(min(variance**2 * degrees / trainings**2, _UNBOUNDED))
+        ratio = variance / trainings if trainings > 0 else math.inf  # at 1, nothing varies
+        quantile = t_quantile(min(ratio * ratio * degrees, _UNBOUNDED))
         return (centre - share) ** 2 <= quantile**2 * variance
 
     low = farthest(covers, centre, 0.0)
     high = farthest(covers, centre, 1.0)
     return Estimate(centre, low, high, count, "both")
+
+
+def _prior(slope: float) -> float:
+    """Returns the variance that trainings are expected to have at most."""
+    return min(PRIOR_SPREAD * slope, _PRIOR_MOST) ** 2
+
+
+def _contradict_prior(values: npt.NDArray[np.float64], num_images: int) -> bool:
+    """Whether trainings vary more than the prior and chance on their images explain."""
+    if len(values) < 2:
+        return False
+    share = (float(values.mean()) * num_images + 1) / (num_images + 2)
+    explained = _prior(_slope(share, share)) + share * (1 - share) / num_images
+    limit = float(scipy.special.chdtri(len(values) - 1, _CONTRADICTED))
+    return float(((values - values.mean()) ** 2).sum()) > limit * explained
 
 
 def _slope(first: float, second: float) -> float:
@@ -135,13 +155,14 @@ def farthest(covers: Callable[[float], bool], inside: float, end: float) -> floa
     return inside
 
 
-def mean(scores: Scores) -> Estimate:
+def mean(scores: Scores, confidence: float = CONFIDENCE) -> Estimate:
     """Estimates a mean with Student's t interval; a single score has none."""
     values = np.asarray(scores, dtype=float)
     centre = float(values.mean())
     if len(values) < 2:
         return Estimate(centre, math.nan, math.nan, len(values), "none")
-    half = float(values.std(ddof=1)) / math.sqrt(len(values)) * t_quantile(len(values) - 1)
+    quantile = t_quantile(len(values) - 1, confidence)
+    half = float(values.std(ddof=1)) / math.sqrt(len(values)) * quantile
     return Estimate(centre, centre - half, centre + half, len(values), "seeds")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import is_missing, text
+from experiments.record.formatting import apart, is_missing, text
 
 _FEW_VALUES = 8  # distinct values; a number with no more is drawn from them
 
@@ -65,6 +65,12 @@ class Axis:
         value = round(self._value_at(unit))
         place = math.log10(value) if self.is_log else value
         return (place - self.low) / ((self.high - self.low) or 1.0)
+
+    def is_used_at(self, other: "Axis", units: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Returns whether its conditions allow it at positions of another axis: `(n,)`."""
+        allowed = [values for name, values in self.conditions if name == other.name]
+        fits = [all(other.text_of(unit) in values for values in allowed) for unit in units]
+        return np.array(fits, dtype=bool)
 
     def text_of(self, unit: float) -> str:
         """Returns the value at a position within 0..1 as text."""
@@ -125,11 +131,11 @@ def drawn(
         if (levels := axis.levels) is not None:
             units[:, column] = levels[(units[:, column] * len(levels)).astype(int)]
     for column, axis in enumerate(axes):  # parents come before what depends on them
-        for name, values in axis.conditions:
+        for name, _ in axis.conditions:
             if name in place and place[name] < column:
-                parent = axes[place[name]]
-                fits = [parent.text_of(unit) in values for unit in units[:, place[name]]]
-                active[:, column] &= active[:, place[name]] & np.array(fits)
+                parent = place[name]
+                fits = axis.is_used_at(axes[parent], units[:, parent])
+                active[:, column] &= active[:, parent] & fits
     return units, active
 
 
@@ -155,13 +161,13 @@ def _number_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[
 
 def _choice_axis(hp: dict[str, Any], values: Sequence[Any], active: npt.NDArray[np.bool_]) -> Axis:
     options = [False, True] if hp.get("kind") == "Boolean" else list(hp.get("values", []))
-    labels = list(
-        dict.fromkeys([*map(text, options), *(text(v) for v in values if not is_missing(v))])
-    )
-    default = text(hp.get("default"))
+    known = [*options, *(v for v in values if not is_missing(v))]
+    shown = apart(known)
+    labels = list(dict.fromkeys(map(shown, known)))
+    default = shown(hp.get("default"))
     start = float(labels.index(default)) if default in labels else 0.0
     column = [
-        float(labels.index(text(v))) if used else start
+        float(labels.index(shown(v))) if used else start
         for v, used in zip(values, active, strict=True)
     ]
     high = float(max(len(labels) - 1, 1))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from benchmarks.believing.comparisons import arms
 from experiments.cli.main import main
@@ -25,6 +26,8 @@ from reports.analysis.comparison.ledger import finding, ledger, table
 from reports.analysis.comparison.words import verdict
 from reports.analysis.study_front import study_front
 from reports.figures._comparison import FIGURES
+from reports.figures._costs import COLORS
+from reports.page import comparison as page_of
 from reports.page.comparison import write_comparison
 from reports.statistics.estimates import mean
 from tests.reports.synthetic import Synthetic, write_study
@@ -285,3 +288,39 @@ def test_variance_is_told_apart_by_its_sources() -> None:
     assert 0 <= images <= 1
     assert 0 < chance <= 1
     assert images + chance <= 1.0001
+
+
+def test_a_diverged_loss_flattens_no_figure_of_a_comparison(tmp_path: Path) -> None:
+    plan = Synthetic(40, objective=("val_loss", "min"), diverged=1e12)
+    for index, name in enumerate(("one", "two", "three")):
+        write_study(tmp_path, replace(plan, name=name, seed=index))
+    found = compare(arms_of_studies([load_study(tmp_path / n) for n in ("one", "two", "three")]))
+    for name in ("pareto_fronts", "expected_curves"):
+        info = FIGURES[name].info(found)
+        assert not isinstance(info, str), info
+        figure = Figure()
+        ax = figure.subplots()
+        FIGURES[name].draw(info, ax)
+        assert ax.get_ylim()[1] < 10, name
+        assert any(text.get_text().endswith(" values beyond") for text in ax.texts), name
+
+
+def test_an_arm_without_known_sizes_takes_no_color_of_another(studies: Path) -> None:
+    named = arms_of_studies([load_study(studies / n) for n in ("low", "high", "same")])
+    unknown = named[0].study.trials.assign(trainable_parameters=np.nan)
+    named[0] = replace(named[0], study=replace(named[0].study, trials=unknown))
+    module = FIGURES["pareto_fronts"]
+    ax = Figure().subplots()
+    module.draw(module.info(compare(named)), ax)
+    assert [line.get_color() for line in ax.get_lines()] == list(COLORS[1:3])
+
+
+def test_the_csv_of_tests_names_each_search_and_its_trial(studies: Path) -> None:
+    loaded = {name: load_study(studies / name) for name in ("low", "same", "high")}
+    first, second = [loaded["low"], loaded["same"]], [loaded["high"]]
+    frame = page_of.tests_frame(compare(arms_of_searches({"first": first, "second": second})))
+    assert list(frame["arm"]) == ["first", "first", "second"]
+    assert list(frame["study"]) == ["low", "same", "high"]
+    assert list(frame["trial"]) == [study.finalists[0]["trial_id"] for study in loaded.values()]
+    alone = page_of.tests_frame(compare(arms_of_studies([*loaded.values()])))
+    assert list(alone["study"]) == ["low"] * 4 + ["same"] * 4 + ["high"] * 4

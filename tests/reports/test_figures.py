@@ -9,9 +9,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
+from experiments.record.formatting import text
 from reports import Study, load_study
-from reports.analysis.comparison.arms import arms_of_searches
+from reports.analysis.comparison.arms import arms_by, arms_of_searches
 from reports.analysis.comparison.decide import compare
 from reports.analysis.comparison.words import verdict
 from reports.analysis.front_words import exchange
@@ -20,12 +22,13 @@ from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
 from reports.figures import figures
-from reports.figures._choices import Group
+from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
 from reports.figures._render import render
 from reports.figures._style import labels
 from reports.figures._wide import scale_scores
+from reports.statistics.ablation import Ablation
 from reports.statistics.expected import Expected
 from reports.statistics.space import axis
 from tests.reports.synthetic import SPACE, Synthetic, write_study
@@ -229,3 +232,173 @@ def test_a_network_with_more_loss_does_not_lose_loss(tmp_path: Path) -> None:
     best, small = found.front.members[0], found.front.members[-1]
     said = exchange(found, int(small), int(best))
     assert re.match(r"has [\d.]+ more validation loss for [\d.]+ times fewer parameters", said)
+
+
+def test_a_figure_that_lacks_completed_trials_says_so(study: Study) -> None:
+    tradeoffs, curves = figures()["tradeoffs"], figures()["learning_curves"]
+    alone = replace(study, trials=study.trials[study.trials["number"] == 1])
+    assert len(alone.completed) == 1
+    assert tradeoffs.info(alone) == "Two completed trials are needed."
+    stopped = replace(study, trials=study.trials.assign(status="pruned"))
+    assert curves.info(stopped) == "No completed trial has recorded epochs."
+    without_epochs = replace(study, read_epochs=lambda _: study.epochs[:0])
+    assert curves.info(without_epochs) == "No epochs are recorded."
+
+
+def test_combinations_that_the_space_has_not_are_neither_drawn_nor_recommended(
+    study: Study,
+) -> None:
+    # A model that knows no condition predicts most for one block, and a wide second one.
+    blocks, wide = study.trials["conv_blocks"], study.trials["filters_1"].fillna(32)
+    failed = study.trials["status"] == "failed"
+    scores = (0.03 * wide - 0.3 * blocks).where(~failed)
+    found = replace(study, trials=study.trials.assign(score=scores))
+    module = figures()["contour"]
+    info = module.info(found)
+    assert [axis.name for axis in info.axes] == ["filters_1", "conv_blocks"]
+    assert [info.axes[1].text_of(unit) for unit in info.y] == ["1", "2", "3"]
+    assert np.isnan(info.surface[0]).all()
+    assert np.isfinite(info.surface[1:]).all()
+    assert "conv blocks = 2 (" in module.finding(info)
+    using = found.completed[found.completed["filters_1"].notna()]
+    assert sorted(info.numbers) == sorted(using["number"])
+    assert info.best is not None
+    single = replace(found, trials=found.trials.assign(score=scores.where(blocks > 1, scores + 9)))
+    assert module.info(single).best is None  # the best network has no second block
+    figure, ax = plt.subplots()
+    module.draw(info, ax)
+    plt.close(figure)
+
+
+def test_the_line_of_a_trial_runs_on_past_what_it_does_not_use(study: Study) -> None:
+    module = figures()["parallel_coordinates"]
+    info = module.info(study)
+    lines = np.nan_to_num(info.lines, nan=0.5)
+    lines[:, 1::2] = np.nan
+    figure, ax = plt.subplots()
+    module.draw(replace(info, lines=lines), ax)
+    paths = next(c for c in ax.collections if isinstance(c, LineCollection)).get_paths()
+    plt.close(figure)
+    assert [len(path.vertices) for path in paths] == [3] * len(lines)
+    assert all(np.isfinite(path.vertices).all() for path in paths)
+
+
+def test_epochs_without_validation_keep_their_numbers(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(30, num_epochs=7, num_failed=0)))
+    epochs = study.epochs.copy()
+    validated = [name for name in epochs if name.startswith("val_")]
+    epochs.loc[epochs["epoch"] % 2 == 1, validated] = np.nan  # validation_freq=2
+    found = replace(study, read_epochs=lambda _: epochs)
+    assert figures()["early_stopping"].info(found).epochs.tolist() == [2, 4]
+    module = figures()["learning_curves"]
+    said = module.finding(module.info(found))
+    assert said.startswith("The best trial ran 7 epochs and had after epoch 6 accuracy 0.")
+    assert "(+0.0200)" in said
+    figure, ax = plt.subplots()
+    module.draw(module.info(found), ax)
+    lines = [line.get_ydata() for each in figure.axes for line in each.get_lines()]
+    plt.close(figure)
+    assert lines
+    assert all(np.isfinite(values).all() for values in lines)
+
+
+def test_what_an_ablation_predicts_is_named_and_most_is_more_than_half() -> None:
+    module = figures()["ablation"]
+    names = ("pooling", "dropout", "layers")
+
+    def said(*scores: float) -> str:
+        path = Ablation(names, scores, 0.5, 30)
+        return module.finding(module.Info("share of trials beaten", "max", path, names))
+
+    assert said(0.2, 0.6, 0.7, 0.8).startswith(
+        "Predicted share of trials beaten: for the default 0.2000, for the best trial's values "
+        "0.8000; most of it by pooling ("
+    )
+    assert "; the largest part by pooling (" in said(0.2, 0.45, 0.65, 0.8)
+    assert "no gain in share of trials beaten from the default" in said(0.8, 0.7, 0.7, 0.6)
+
+
+def test_an_axis_of_many_options_names_some_of_them(study: Study) -> None:
+    module = figures()["responses"]
+    info = module.info(study)
+    options = tuple(f"option {i}" for i in range(45))
+    panel = replace(info.panels[0], labels=options, x=np.arange(len(info.panels[0].x)) % 45)
+    figure, ax = plt.subplots()
+    module.draw(replace(info, panels=(panel,)), ax)
+    shown = [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
+    names = [label.get_text() for label in shown[0].get_xticklabels()]
+    plt.close(figure)
+    assert names == [f"option {i}" for i in range(0, 45, 3)]
+
+
+def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(
+    tmp_path: Path,
+) -> None:
+    plan = Synthetic(24, objective=("val_loss", "min"), diverged=1e12)
+    study = load_study(write_study(tmp_path, plan))
+    changed = {}
+    module = figures()["responses"]
+    info = module.info(study)
+    first = info.panels[0]
+    assert first.scores.max() > 1e11
+    near = first.scores < 1e11
+    numbers = tuple(n for n, is_near in zip(first.numbers, near, strict=True) if is_near)
+    first = replace(first, x=first.x[near], scores=first.scores[near], numbers=numbers)
+    changed["responses"] = replace(info, panels=(first, *info.panels[1:]))
+    module = figures()["architecture"]
+    info = module.info(study)
+    name, groups = info.choices[0]
+    groups = tuple(replace(group, scores=tuple(min(s, 1.0) for s in group.scores))
+                   for group in groups)  # fmt: skip
+    changed["architecture"] = replace(info, choices=((name, groups), *info.choices[1:]))
+    for figure_name, info in changed.items():
+        figure, ax = plt.subplots()
+        figures()[figure_name].draw(info, ax)
+        tops = [ax.get_ylim()[1] for ax in figure.axes if ax.get_visible() and ax.has_data()]
+        plt.close(figure)
+        assert max(tops) < 10, figure_name
+
+
+CLOSE = (0.9995, 0.9999, 1.0)
+
+
+def test_values_that_somebody_wrote_are_told_apart(study: Study) -> None:
+    assert [text(value) for value in CLOSE] == ["0.9995", "0.9999", "1"]
+    assert text(0.123456789) == "0.123"  # drawn
+    rates = [CLOSE[i % 3] for i in range(len(study.trials))]
+    found = replace(study, trials=study.trials.assign(dropout=rates))
+    assert [arm.name for arm in arms_by(found, "dropout")] == [
+        "dropout 0.9995", "dropout 0.9999", "dropout 1"
+    ]  # fmt: skip
+    assert [group.value for group in grouped(found, "dropout")] == ["0.9995", "0.9999", "1"]
+
+
+def test_options_with_the_same_first_digits_are_told_apart(study: Study) -> None:
+    near = [0.12345678, 0.12345679]
+    column = axis({"name": "rate", "kind": "Choice", "values": near, "default": near[1]}, near)
+    assert column.labels == ("0.12345678", "0.12345679")
+    assert (column.values.tolist(), column.default) == ([0.0, 1.0], 1.0)
+    rates = [near[i % 2] for i in range(len(study.trials))]
+    found = replace(study, trials=study.trials.assign(dropout=rates))
+    assert len(arms_by(found, "dropout")) == len(grouped(found, "dropout")) == 2
+
+
+def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None:
+    begin = study.trials["started"].min()
+    trials = study.trials.assign(worker="worker 0")
+    late = trials["number"] > 20
+    for name in ("started", "ended"):
+        trials.loc[late, name] += 86_400.0
+    middle, end = begin + 200, begin + 86_400 + 400
+    sessions = [
+        {"started": begin - 5, "search_ended": middle, "ended": middle + 3600},
+        {"started": begin + 86_400 + 195, "search_ended": end, "ended": end},
+    ]
+    resumed = replace(study, trials=trials, record=study.record | {"sessions": sessions})
+    module = figures()["workers"]
+    once = module.info(replace(study, trials=study.trials.assign(worker="worker 0")))
+    found = module.info(resumed)
+    assert found.busy == pytest.approx(once.busy, abs=0.02)
+    assert np.diff(found.begins).max() < 1
+    assert "of 6.7 min in trials" in module.finding(found)
+    assert max(figures()["progress"].info(resumed).minutes) < 7

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from experiments.cli.main import main
 from reports import Study, load_study, write_report
 from reports.analysis.health import health
-from reports.analysis.numbers import fits, numbers
+from reports.analysis.label_scores import LabelScore
+from reports.analysis.numbers import Numbers, fits, numbers
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
@@ -280,3 +283,51 @@ def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
     part = errors_part(study)
     assert "test rows" in str(part)
     assert "image" not in str(part)
+
+
+@pytest.mark.usefixtures("without_drawing")
+@pytest.mark.parametrize("plan", [REGRESSION, LABELS])
+def test_what_has_no_classes_is_not_called_untested(plan: Synthetic, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made(tmp_path, replace(plan, name=name))
+    answer = CliRunner().invoke(main, ["compare", "one", "two", "--runs-dir", str(tmp_path)])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.startswith("No verdict: study 'one' has no classes: ")
+    assert "no test accuracy" in answer.stdout
+    page = Path(answer.stdout.rsplit("comparison: ")[1].strip()).read_text(encoding="utf-8")
+    assert "Study 'one' has no classes: " in page.replace("&#39;", "'")
+    for text in (answer.stdout, page):
+        assert "--seeds" not in text
+        assert "not tested" not in text
+        assert "No arm was tested" not in text
+
+
+def test_labels_that_no_row_has_are_left_out_first(labels: Study) -> None:
+    module = figures()["labels"]
+    info = module.info(labels)
+    some = tuple(LabelScore(f"label {i}", 10, 10, i % 10) for i in range(45))
+    none = tuple(LabelScore(f"unused {i}", 0, 0, 0) for i in range(50))
+    study = replace(labels)
+    study.memory["reports.analysis.label_scores.label_scores"] = replace(
+        info.scores, labels=some + none
+    )
+    found = module.info(study)
+    assert len(found.shown) == 40
+    assert not any(label.name.startswith("unused") for label in found.shown)
+    assert module.finding(found).endswith(
+        " Not drawn, but in the table: 50 that no row has or is said to have, and the best 5."
+    )
+
+
+def test_of_many_targets_without_a_bias_none_is_called_biased() -> None:
+    module, rng = figures()["residuals"], np.random.default_rng(2)
+    called = 0
+    for _ in range(100):
+        targets = rng.normal(size=(60, 20))
+        found = Numbers(
+            "row", tuple(f"target {i}" for i in range(20)), targets,
+            targets + rng.normal(size=targets.shape),
+        )  # fmt: skip
+        info = module.Info(found, tuple(fits(found)), ((0.0, 1.0),) * 20)
+        called += "are biased on average" in module.finding(info)
+    assert called <= 10

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from experiments.record.errors import UserError
-from experiments.record.formatting import listed, plural, short, text
+from experiments.record.formatting import apart, listed, plural, short
 from experiments.record.layout import DEFAULT
+from experiments.record.predictions import no_classes
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.predictions import predictions
 from reports.analysis.recommended import recommended
+from reports.analysis.task import has_no_classes
 from reports.analysis.test_predictions import test_predictions, tested_runs
 from reports.statistics.crossed import Sample
 from reports.study.study import Study
@@ -69,7 +71,9 @@ class Arm:
 
     @property
     def tested(self) -> str:
-        """The number of its test scores as text: `3 seeds`, `2 searches`."""
+        """The number of its test scores as text: `3 seeds`, `2 searches`, `not tested`."""
+        if not self.tests:
+            return "no test accuracy" if without_classes([self]) else "not tested"
         count = len(self.tests)
         return f"{count} searches" if self.searches and count != 1 else plural(count, self.unit)
 
@@ -91,6 +95,12 @@ class Arm:
             return found.sort_values("score", ascending=self.study.direction == "min")
         done = self.study.completed
         return done[done["trial_id"].isin(set(self.trials["trial_id"]))]
+
+
+def without_classes(arms: Sequence[Arm]) -> str:
+    """Says which study has no classes to compare arms by, as a clause; empty where all have."""
+    studies = [part.study for arm in arms for part in arm.searches or (arm,)]
+    return next((no_classes(study.name) for study in studies if has_no_classes(study)), "")
 
 
 def arms_of_studies(studies: Sequence[Study], allow_different_splits: bool = False) -> list[Arm]:
@@ -196,7 +206,7 @@ def arms_by(study: Study, name: str) -> list[Arm]:
         raise UserError(
             f"--by {name}: study {study.name!r} has no such hyperparameter; there are {there}"
         )
-    values = study.trials[name].map(text)
+    values = study.trials[name].map(apart(study.trials[name]))
     groups = sorted(value for value in values.unique() if value)
     if not 2 <= len(groups) <= _MOST_ARMS:
         raise UserError(
@@ -242,9 +252,8 @@ def arms_of_default(study: Study) -> list[Arm]:
 
 def _arm(name: str, study: Study, trials: pd.DataFrame, trial_id: str | None, network: str) -> Arm:
     # Arms are compared by accuracy, whatever their trials were ranked by.
-    runs = [
-        r for r in tested_runs(study, trial_id) if 0 <= as_number(r["test"].get("accuracy")) <= 1
-    ]
+    tested = [] if has_no_classes(study) else tested_runs(study, trial_id)
+    runs = [r for r in tested if 0 <= as_number(r["test"].get("accuracy")) <= 1]
     size = int(as_number(runs[0]["test_size"])) if runs else 0
     return Arm(
         name=name,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from experiments.record.formatting import listed, plural, score, text
-from reports.analysis.comparison.arms import Arm
+from experiments.record.formatting import is_same, listed, plural, score
+from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.further import further_sentence
 from reports.statistics.crossed import MOST_UNITS
@@ -44,6 +44,8 @@ def _on_test(comparison: Comparison) -> str:
 
 
 def _missing(comparison: Comparison) -> str:
+    if why := without_classes(comparison.arms):
+        return f"No verdict: {why}."
     arms = [arm for arm in comparison.arms if not arm.is_left_out]
     if len(arms) < 2:
         return "No verdict: fewer than two arms have a trial with a score."
@@ -106,7 +108,7 @@ def _same_network(first: Arm, second: Arm) -> bool:
     rows = [a.study.trials[a.study.trials["trial_id"] == a.trial_id] for a in (first, second)]
     if first.searches or second.searches or any(len(row) != 1 for row in rows):
         return False
-    return all(text(rows[0].iloc[0][n]) == text(rows[1].iloc[0][n]) for n in names)
+    return all(is_same(rows[0].iloc[0][n], rows[1].iloc[0][n]) for n in names)
 
 
 def _grouped(comparison: Comparison) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import deadline_anew, listed, plural, text, words
+from experiments.record.formatting import apart, deadline_anew, listed, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
@@ -90,7 +90,7 @@ def _where_failures_are(study: Study, cause: str) -> str:
     ended = study.trials[study.trials["status"] != "running"]
     failed = (ended["status"] == "failed") & (ended["cause"].fillna("unknown") == cause)
     columns = {
-        axis.name: [text(v) for v in ended[axis.name]]
+        axis.name: [*map(apart(ended[axis.name]), ended[axis.name])]
         if axis.labels
         else ended[axis.name].to_numpy(dtype=float)
         for axis in axes_in(study, ended, study.searched)
