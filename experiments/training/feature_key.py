@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.training.by_part import kept_by_part
 from search_spaces.frozen import FrozenPart
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _Calls = dict[int, list[Any]]  # id of an operation -> its calls, in order
 _NAMES = ("name", "built", "input", "output")
 
 
-@lru_cache(maxsize=16)
+@kept_by_part(16)
 def identity(part: FrozenPart) -> str:
     """Names a frozen part by its weights and layers."""
     digest = hashlib.sha256(topology(part.model).encode())

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,15 @@ def test_a_part_that_was_joined_to_another_model_is_the_same_part(data: Prepared
     keras.Model(other, base(keras.layers.ReLU()(other)))
     again = FrozenPart("p", part.model)
     assert Entry(again, data, "train").key == key
+
+
+def test_a_part_that_nobody_has_any_more_is_freed(data: PreparedData, tmp_path: Path) -> None:
+    part = part_of(1.0)
+    FeatureStore(tmp_path).open(Entry(part, data, "train"), "map")
+    network = weakref.ref(part.model)
+    del part
+    keras.backend.clear_session()  # collects garbage
+    assert network() is None
 
 
 def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: PreparedData) -> None:
