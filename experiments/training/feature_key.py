@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.training.by_part import kept_by_part
+from experiments.training.own_callables import config_of, own_callables
 from search_spaces.frozen import FrozenPart
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ _NAMES = ("name", "built", "input", "output")
 
 @kept_by_part(16)
 def identity(part: FrozenPart) -> str:
-    """Names a frozen part by its weights and layers."""
+    """Names a frozen part by its weights and layers.
+
+    Raises:
+        UntoldError: What one of its layers computes can't be told.
+    """
     digest = hashlib.sha256(topology(part.model).encode())
     for weight in part.model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
@@ -32,14 +37,17 @@ def topology(model: "keras.Model") -> str:
     """Describes the layers of a model without their names, which differ between builds.
 
     Each line is one operation: its class, compute precision, config, and the positions of the
-    operations that it takes from. The last line holds the positions of the output operations.
+    operations that it takes from; where it is or holds code of one's own, a name of that. The last
+    line holds the positions of the output operations.
     """
     operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
     positions = {id(operation): position for position, operation in enumerate(operations)}
     calls, rows = _calls_of(model, operations), []
     for operation in operations:
         nodes = calls[id(operation)]
-        rows.append(_described(operation, nodes, positions) + _further(nodes, calls, positions))
+        row = _described(operation, nodes, positions) + _further(nodes, calls, positions)
+        own = own_callables(operation, topology)
+        rows.append(f"{row} {own}" if own else row)
     outputs = _named(model.output)
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
     taken = {name: _output(tensor, calls) for name, tensor in sorted(outputs.items())}
@@ -69,7 +77,7 @@ def _described(
         return f"({topology(operation)}) {inputs}"
     if not hasattr(operation, "dtype_policy"):
         return f"{type(operation).__name__} {_given(operation, nodes)} {inputs}"
-    config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
+    config = {k: v for k, v in config_of(operation).items() if k != "dtype"}
     facts = json.dumps(config, sort_keys=True, default=repr)
     return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
 

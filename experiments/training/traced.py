@@ -22,6 +22,7 @@ import tensorflow as tf
 from experiments.hyperparameters.model_graph import description, is_functional
 from experiments.process.replaced import replaced
 from experiments.training import loop
+from experiments.training.own_code import is_keras
 from experiments.training.snapshot import Arrays, assign
 
 _MOST_KEPT = 16
@@ -263,7 +264,7 @@ def structure_of(
         steps: Batches per call into the graph.
         is_cut: Whether batches are cut in the graph.
     """
-    if not is_functional(model) or not _is_keras(type(model)) or vars(model).keys() & _STEPS:
+    if not is_functional(model) or not is_keras(type(model)) or vars(model).keys() & _STEPS:
         return None
     if model.run_eagerly or model.loss is None or model.optimizer.built:
         return None
@@ -305,11 +306,6 @@ def structure_of(
     return json.dumps(facts, sort_keys=True)
 
 
-def _is_keras(thing: Any) -> bool:
-    """Whether a class, a function or an object of a class is of Keras."""
-    return str(thing.__module__).partition(".")[0] == "keras"
-
-
 def _is_plain(compiled: Mapping[str, Any]) -> bool:
     """Whether loss and metrics are named, or of classes whose description is whole."""
     loss, metrics = compiled["loss"], compiled["metrics"] or []
@@ -327,11 +323,11 @@ def _named(given: Any, known: Sequence[str]) -> bool:
 
 def _is_told(layer: keras.layers.Layer) -> bool:
     """Whether the description of a layer determines its graph."""
-    if type(layer).__name__ not in _TOLD or not _is_keras(type(layer)):
+    if type(layer).__name__ not in _TOLD or not is_keras(type(layer)):
         return False
     # An activation or a regularizer of one's own may have the name of one of Keras', or no
     # description at all.
-    return all(_is_keras(value) for value in vars(layer).values() if callable(value))
+    return all(is_keras(value) for value in vars(layer).values() if callable(value))
 
 
 def _varies(config: Mapping[str, Any]) -> bool:

@@ -14,10 +14,12 @@ from experiments.data.balance import balanced_weights
 from experiments.hyperparameters.fit_arguments import on_batches
 from experiments.training import loop
 from experiments.training.feature_entry import Entry
+from experiments.training.feature_key import identity
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
+from experiments.training.own_callables import UntoldError
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.replay import restore
 from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
@@ -184,7 +186,14 @@ def _why_uncached(network: Network) -> str | None:
         return "no part of the network is frozen"
     if network.task.cache_dir is None:
         return "features are not kept in this search"
-    return network.split.uncached
+    if network.split.uncached:
+        return network.split.uncached
+    try:
+        for cut in network.split.cuts(network.task.epochs):
+            identity(cut.part)
+    except UntoldError as error:
+        return str(error)
+    return None
 
 
 def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) -> PhaseInputs:

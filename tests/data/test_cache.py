@@ -150,6 +150,56 @@ def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> No
     assert len({key(0), key(1), key(0, "float16")}) == 3
 
 
+_OWN_LAYERS = """
+import keras
+
+FACTOR = {factor}
+
+def scale(x):
+    return x * FACTOR
+
+def scaling(by):
+    def scaled(x):
+        return x * by
+    return scaled
+
+class Edited(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * {factor}
+
+class Untold(keras.layers.Layer):
+    def __init__(self, function):
+        super().__init__()
+        self._function = function
+
+    def call(self, inputs):
+        return self._function(inputs)
+"""
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "keras.layers.Lambda(scaling(FACTOR))",
+        "keras.layers.Lambda(scale)",
+        "keras.layers.Conv2D(1, 1, activation=scale, kernel_initializer='ones')",
+        "keras.layers.TimeDistributed(keras.layers.Lambda(scale))",
+        "Edited()",
+        "Untold(scaling(FACTOR))",
+    ],
+)
+def test_code_of_ones_own_is_told_apart_by_what_it_does(layer: str, data: PreparedData) -> None:
+    def key(factor: int) -> str:
+        names: dict[str, Any] = {"__name__": "own_layers"}
+        exec(_OWN_LAYERS.format(factor=factor), names)
+        image = keras.Input((4, 4, 1))
+        kept = eval(layer, names)(image)
+        return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+    assert key(2) == key(2)
+    assert key(2) != key(3)
+
+
 def test_outputs_and_calls_of_a_layer_are_told_apart(data: PreparedData) -> None:
     def key(output: int = 0, call: int = 0, **options: Any) -> str:
         image = keras.Input((4, 4))
