@@ -135,7 +135,8 @@ class LayerSplit:
 
     Args:
         model: Compiled, with one input and one output.
-        layer: Name of the last frozen layer; every path from input to output goes through it.
+        layer: Name of the last frozen layer; every path from input to output goes through it. Where
+            a layer before it draws in training (augmentation, dropout), nothing can be kept.
         name: Says what the frozen part is; shown to users.
     """
 
@@ -150,6 +151,9 @@ class LayerSplit:
         for inner in self._part.model.layers:
             inner.trainable = False
         settle_drawn(self._part.model)
+        drawing = _drawing(self._part.model)
+        if drawing is not None:
+            self.uncached = f"layer {drawing!r} of the frozen part draws anew in each epoch"
 
     def cuts(self, epochs: int) -> list[Cut]:
         """Returns the one cut."""
@@ -166,6 +170,21 @@ class LayerSplit:
     def join(self, augment: bool = True) -> keras.Model:
         """Returns the model that was cut."""
         return self._model
+
+
+def _drawing(model: Any) -> str | None:
+    """Returns the name of a layer that draws when a model is trained; `None` if none does."""
+    for layer in model.layers:
+        calls = [node.arguments.kwargs.get("training") for node in layer._inbound_nodes]
+        if calls and all(training is False for training in calls):
+            continue  # as a base is called that stays in inference
+        if hasattr(layer, "operations"):
+            inner = _drawing(layer)
+            if inner is not None:
+                return inner
+        elif any(each._seed_generators for each in layer._flatten_layers()):
+            return str(layer.name)
+    return None
 
 
 def freeze_before(model: keras.Model, layer: str) -> None:

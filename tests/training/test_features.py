@@ -295,6 +295,35 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
 
 
+def _flipping() -> keras.Model:
+    flips = [keras.Input((8, 8, 1)), keras.layers.RandomFlip(name="flips")]
+    return keras.Sequential([*flips, keras.layers.Conv2D(2, 3)])
+
+
+@pytest.mark.parametrize(
+    ("frozen", "drawing"),
+    [
+        (lambda x: keras.layers.RandomFlip(name="flips")(x), "flips"),
+        (lambda x: keras.layers.Dropout(0.3, name="drops")(x), "drops"),
+        (lambda x: _flipping()(x), "flips"),
+        (lambda x: _flipping()(x, training=False), None),
+        (lambda x: keras.layers.Dropout(0.0)(keras.layers.BatchNormalization()(x)), None),
+    ],
+)
+def test_a_frozen_part_that_draws_in_training_is_not_kept(frozen: Any, drawing: str | None) -> None:
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten(name="cut")(frozen(image))
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    model.compile(loss="mse")
+    why = drawing and f"layer {drawing!r} of the frozen part draws anew in each epoch"
+    split = LayerSplit(model, "cut", "random")
+    assert split.uncached == why
+    rows = np.random.default_rng(0).normal(size=(2, 8, 8, 1))
+    (part,) = (cut.part.model for cut in split.cuts(1))
+    outputs = [np.asarray(part(rows, training=mode)["features"]) for mode in (True, False)]
+    assert np.array_equal(*outputs) == (drawing is None)
+
+
 def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
     foreign_space: str, cache_dir: Path, tmp_path: Path
 ) -> None:
