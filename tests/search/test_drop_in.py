@@ -764,6 +764,34 @@ def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
     assert list(study.trials["cause"]) == ["error"]
 
 
+class _Asked(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains nothing; notes in which precision its models compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> float:
+        self.seen.append(model.layers[0].compute_dtype)
+        return 1.0
+
+
+def test_every_trial_has_the_precision_that_the_script_has_set(tmp_path: Path) -> None:
+    asked = _Asked()
+    tuner = make(tmp_path, model=asked, max_trials=2)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        searched(tuner)
+        left = keras.config.dtype_policy().name
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert asked.seen == ["bfloat16"] * 2
+    assert left == "mixed_bfloat16"
+
+
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def refused(words: str, **options: Any) -> None:
         with pytest.raises(experiments.UserError, match=words):
