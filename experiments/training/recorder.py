@@ -175,10 +175,19 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.epochs = epoch + 1
         if self.objective.name in metrics:
             self._judge(trained - 1, metrics)
+        ends = self.stopped or self.is_exhausted()
+        # Not once training has ended: Keras sets averaged weights then, where an optimizer has them.
         if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
-        if self.stopped or self.is_exhausted():
+        elif self.answer == Answer.PAUSE or (ends or self._is_last) and self.snapshots.keeps_last:
+            self._keep()
+        if ends:
             self.model.stop_training = True
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether no epoch comes after this one, as far as is known."""
+        return self.epochs >= (self.params or {}).get("epochs", math.inf)
 
     def _judge(self, epoch: int, metrics: dict[str, float]) -> None:
         """Keeps the weights of an epoch that is the best one; asks how to continue."""
@@ -190,11 +199,12 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.answer = self.report(epoch, metrics)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.answer == Answer.PAUSE or self.snapshots.keeps_last:
+        if self.snapshots.keeps_last:  # another callback may have ended it
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
         seconds = {"fit": sum(self.execution.epoch_seconds)}  # they are added once `fit` has ended
+        optimizer = getattr(self.model, "optimizer", None)  # a `fit` of one's own may need none
         self.snapshots.keep(
             Snapshot(
                 execution=replace(self.execution, seconds=self.execution.seconds | seconds),
@@ -205,7 +215,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 decided=decided,
                 before=self._before,
                 variables=[variable.numpy() for variable in self.model.variables],
-                optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
+                optimizer=[variable.numpy() for variable in getattr(optimizer, "variables", ())],
                 best=[self._best[id(variable)][1] for variable, _ in self._pairs()],
             )
         )

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from experiments.data.prepare import prepare
+from experiments.hyperparameters.space import make_space
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.training.run import run_trial
 from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
+from tests.hyperparameters.own_models import build, write
 
 Stop = Callable[[int, int], Answer]
 
@@ -41,6 +43,23 @@ def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **op
         checkpoint=str(folder / "checkpoint.weights.h5"),
         cache_dir=str(cache_dir),
         **({"epochs": 4, "seeds": (5,)} | options),
+    )
+
+
+def of_file(path: str, cache_dir: Path, folder: Path, **options: Any) -> Any:
+    """Returns the task of a model in a file of one's own."""
+    data = prepare("digits", lambda channels: (8, 8, 1), cache_dir, sample=100)
+    hp = keras_tuner.HyperParameters()
+    make_space(path, data, {}).declare_hyperparameters(hp)
+    folder.mkdir(parents=True, exist_ok=True)
+    return TrialTask(
+        space=path,
+        settings={},
+        hyperparameters=hp.get_config(),
+        data=data,
+        objective=Objective("val_accuracy", "max"),
+        snapshots=str(folder),
+        **({"epochs": 3, "seeds": (5,)} | options),
     )
 
 
@@ -156,6 +175,24 @@ def test_a_promoted_trial_goes_on_with_the_optimizer(cache_dir: Path, tmp_path: 
     assert result.initial_epoch == 2
     tail = {name: values[2:] for name, values in undisturbed.executions[0].history.items()}
     assert result.executions[0].history == tail
+
+
+def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    averaging = (
+        'optimizer=keras.optimizers.SGD(0.1, use_ema=True), metrics=["accuracy"], '
+        'loss="sparse_categorical_crossentropy"'
+    )
+    path = write(tmp_path, build(compiled=averaging))
+    whole = of_file(path, cache_dir, tmp_path / "whole")
+    undisturbed = run(whole)
+    assert_same(undisturbed, run(of_file(path, cache_dir, tmp_path / "paused"), (0, 0)))
+    short = replace(whole, snapshots=str(tmp_path / "short"), epochs=1, keep_snapshots=True)
+    run(short)
+    promoted = run(replace(whole, snapshots=None, start_snapshots=short.snapshots))
+    tail = {name: values[1:] for name, values in undisturbed.executions[0].history.items()}
+    assert promoted.executions[0].history == tail
 
 
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
