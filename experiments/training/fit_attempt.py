@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Number
 from typing import Any
 
 import keras
@@ -24,6 +23,7 @@ from experiments.training.task import (
     StoppedError,
     TrialResult,
     append,
+    is_scalar,
 )
 from experiments.training.weights import save_whole
 
@@ -262,11 +262,6 @@ class FitAttempt:
         scored = [r for r in self.recorders if r.execution.score is not None]
         sign = -1 if self.task.objective.direction == "max" else 1
         return min(scored, key=lambda r: sign * (r.execution.score or 0.0), default=None)
-
-
-def is_scalar(value: Any) -> bool:
-    """Whether a value is one number."""
-    return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
 
 
 def _build_config(model: keras.Model) -> dict[str, Any] | None:

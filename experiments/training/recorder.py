@@ -17,6 +17,7 @@ from experiments.training.task import (
     NotANumberError,
     StoppedError,
     append,
+    is_scalar,
     measured_in,
 )
 
@@ -165,7 +166,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        metrics = {name: float(v) for name, v in (logs or {}).items() if is_scalar(v)}
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
         append(self.execution.history, metrics, len(self.execution.epoch_seconds))
         trained = self.initial_epoch + len(self.execution.epoch_seconds)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,11 @@ class Execution:
     score: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     epoch_seconds: list[float] = field(default_factory=list)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is one number."""
+    return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
 
 
 def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:

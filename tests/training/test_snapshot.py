@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from experiments.data.prepare import prepare
-from experiments.hyperparameters.space import make_space
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.training.run import run_trial
 from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
-from tests.hyperparameters.own_models import build, write
+from tests.hyperparameters.own_models import build, task_of, write
 
 Stop = Callable[[int, int], Answer]
 
@@ -43,23 +42,6 @@ def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **op
         checkpoint=str(folder / "checkpoint.weights.h5"),
         cache_dir=str(cache_dir),
         **({"epochs": 4, "seeds": (5,)} | options),
-    )
-
-
-def of_file(path: str, cache_dir: Path, folder: Path, **options: Any) -> Any:
-    """Returns the task of a model in a file of one's own."""
-    data = prepare("digits", lambda channels: (8, 8, 1), cache_dir, sample=100)
-    hp = keras_tuner.HyperParameters()
-    make_space(path, data, {}).declare_hyperparameters(hp)
-    folder.mkdir(parents=True, exist_ok=True)
-    return TrialTask(
-        space=path,
-        settings={},
-        hyperparameters=hp.get_config(),
-        data=data,
-        objective=Objective("val_accuracy", "max"),
-        snapshots=str(folder),
-        **({"epochs": 3, "seeds": (5,)} | options),
     )
 
 
@@ -185,9 +167,9 @@ def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
         'loss="sparse_categorical_crossentropy"'
     )
     path = write(tmp_path, build(compiled=averaging))
-    whole = of_file(path, cache_dir, tmp_path / "whole")
+    whole = task_of(path, cache_dir, snapshots=str(tmp_path / "whole"))
     undisturbed = run(whole)
-    assert_same(undisturbed, run(of_file(path, cache_dir, tmp_path / "paused"), (0, 0)))
+    assert_same(undisturbed, run(task_of(path, cache_dir, snapshots=str(tmp_path / "paused")), (0, 0)))
     short = replace(whole, snapshots=str(tmp_path / "short"), epochs=1, keep_snapshots=True)
     run(short)
     promoted = run(replace(whole, snapshots=None, start_snapshots=short.snapshots))
