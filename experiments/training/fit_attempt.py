@@ -22,7 +22,6 @@ from experiments.training.task import (
     Report,
     StoppedError,
     TrialResult,
-    append,
     is_scalar,
 )
 from experiments.training.weights import save_whole
@@ -118,7 +117,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.execution.epoch_seconds.append(now - self._last)
         self._last = now
         metrics = {name: float(v) for name, v in (logs or {}).items() if is_scalar(v)}
-        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self._store.add(metrics)
         value = metrics.get(self._task.objective.name)
         if value is None:
             return
@@ -191,6 +190,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             optimizer=[] if optimizer is None else [np.asarray(v) for v in optimizer.variables],
             best=self.best or [],
             build=_build_config(self.model),
+            measured=self._store.measured,
         )
 
 

@@ -16,9 +16,7 @@ from experiments.training.task import (
     Execution,
     NotANumberError,
     StoppedError,
-    append,
     is_scalar,
-    measured_in,
 )
 
 
@@ -80,7 +78,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
             if own:
-                self._replay(taken_up.decided)
+                self._replay(taken_up)
 
     def _joined(self, origin: Snapshot) -> tuple[float, ...]:
         """Returns the objective of all epochs of the phase that a promoted training continues."""
@@ -88,22 +86,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         earlier = origin.before if origin.phase_start == 0 else ()
         return (*earlier, *scores[origin.phase_start :])
 
-    def _replay(self, decided: bool) -> None:
+    def _replay(self, taken_up: Snapshot) -> None:
         """Reports the epochs of the resumed attempt again, because the driver has lost them.
 
         The attempt was told to continue after every epoch but the last, whose answer may be lost.
-        If `decided`, the training is not compared again with trials that have come since.
-
-        Args:
-            decided: Whether it was told to continue after the last epoch too.
+        If it was told to continue after that too, it is not compared again with trials that have
+        come since.
         """
-        history, count = self.execution.history, len(self.execution.epoch_seconds)
+        count = len(taken_up.measured)
         for index in range(count):
-            metrics = measured_in(history, index)
+            metrics = taken_up.metrics(index)
             if self.objective.name not in metrics:
                 continue
             answer = self.report(self.initial_epoch + index, metrics)
-            if answer == Answer.PAUSE or (index == count - 1 and not decided):
+            if answer == Answer.PAUSE or (index == count - 1 and not taken_up.decided):
                 self.answer = answer
                 return
 
@@ -168,7 +164,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         metrics = {name: float(v) for name, v in (logs or {}).items() if is_scalar(v)}
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
-        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self.snapshots.add(metrics)
         trained = self.initial_epoch + len(self.execution.epoch_seconds)
         for name in ("loss", "val_loss", self.objective.name):
             if not math.isfinite(metrics.get(name, 0.0)):
@@ -215,6 +211,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 phase_start=self.phase_start,
                 decided=decided,
                 before=self._before,
+                measured=self.snapshots.measured,
                 variables=[variable.numpy() for variable in self.model.variables],
                 optimizer=[variable.numpy() for variable in getattr(optimizer, "variables", ())],
                 best=[self._best[id(variable)][1] for variable, _ in self._pairs()],

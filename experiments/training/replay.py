@@ -12,7 +12,6 @@ import keras
 
 from experiments.record.objective import Objective
 from experiments.training.snapshot import Snapshot, assign, same_shapes
-from experiments.training.task import measured_in
 
 _OF_METRICS_ALONE = (
     keras.callbacks.LearningRateScheduler,
@@ -67,15 +66,14 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._snapshot = snapshot
         self._count = len(snapshot.execution.epoch_seconds)
-        self._history = {n: list(v) for n, v in snapshot.execution.history.items()}
         self._best_epoch = snapshot.execution.best_epoch
         self._done = 0
         self.is_active = False
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the current epoch reported; `nan` is what was not measured in it."""
-        return measured_in(self._history, self._done)
+        """What the current epoch reported."""
+        return self._snapshot.metrics(self._done)
 
     @property
     def epoch(self) -> int:

@@ -182,12 +182,6 @@ def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_ep
         values.append(metrics.get(name, math.nan))
 
 
-def measured_in(history: Mapping[str, list[float]], index: int) -> dict[str, float]:
-    """Returns what an epoch measured; `nan` stands for what it did not."""
-    found = {name: values[index] for name, values in history.items()}
-    return {name: value for name, value in found.items() if not math.isnan(value)}
-
-
 @dataclass
 class TrialResult:
     """The result of a trial.
