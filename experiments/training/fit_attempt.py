@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.record.files import atomic
 from experiments.record.layout import TrialFolder
-from experiments.training.replay import Replay, build, is_finite, restore
+from experiments.training.replay import Replay, build, drawn, is_finite, restore
 from experiments.training.run import count_weights
 from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
 from experiments.training.task import (
@@ -190,6 +190,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             optimizer=[] if optimizer is None else [np.asarray(v) for v in optimizer.variables],
             best=self.best or [],
             build=_build_config(self.model),
+            drawn=drawn(),
             measured=self._store.measured,
         )
 

@@ -10,6 +10,7 @@ import keras
 
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
+from experiments.training.replay import drawn
 from experiments.training.snapshot import Snapshot, SnapshotStore
 from experiments.training.task import (
     Answer,
@@ -211,6 +212,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 phase_start=self.phase_start,
                 decided=decided,
                 before=self._before,
+                drawn=drawn(),
                 measured=self.snapshots.measured,
                 variables=[variable.numpy() for variable in self.model.variables],
                 optimizer=[variable.numpy() for variable in getattr(optimizer, "variables", ())],

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, global_seed_generator
 
 from experiments.record.objective import Objective
 from experiments.training.snapshot import Snapshot, assign, same_shapes
@@ -122,7 +125,7 @@ def build(model: keras.Model, snapshot: Snapshot) -> None:
 
 
 def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> None:
-    """Sets a model and its optimizer to the state that a snapshot holds.
+    """Sets a model, its optimizer and Keras' generator of seeds to the state of a snapshot.
 
     Args:
         model: A built model.
@@ -140,6 +143,17 @@ def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> 
         if not or_afresh or same_shapes(optimizer.variables, snapshot.optimizer):
             assign(optimizer.variables, snapshot.optimizer)
     assign(model.variables, snapshot.variables)
+    if snapshot.drawn is not None:
+        global_seed_generator().state.assign(snapshot.drawn)
+
+
+def drawn() -> list[int] | None:
+    """Returns the state of Keras' global generator of seeds; `None` if nothing was drawn from it.
+
+    Random operations draw from it that were given no seed.
+    """
+    generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return None if generator is None else list(map(int, np.asarray(generator.state)))
 
 
 def _fits(model: keras.Model, snapshot: Snapshot) -> bool:

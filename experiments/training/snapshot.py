@@ -42,6 +42,7 @@ class Snapshot:
         optimizer: Values of the optimizer's variables.
         best: Values of the model's weights after its best epoch so far.
         build: What Keras builds the model by, if its own code leaves that to the first batch.
+        drawn: State of Keras' global generator of seeds; `None` if nothing was drawn from it.
         measured: Names of what each epoch of the history measured; `nan` may be a measured value.
     """
 
@@ -56,6 +57,7 @@ class Snapshot:
     decided: bool = False
     before: tuple[float, ...] = ()
     build: dict[str, Any] | None = None
+    drawn: list[int] | None = None
     measured: Sequence[Sequence[str]] = ()
 
     def metrics(self, index: int) -> dict[str, float]:
@@ -74,8 +76,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
-    numbers |= {"measured": snapshot.measured} if snapshot.measured else {}
-    numbers |= {} if snapshot.build is None else {"build": snapshot.build}
+    more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured")}
+    numbers |= {name: value for name, value in more.items() if value}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
         f"{group}_{index}": value

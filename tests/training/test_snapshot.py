@@ -101,6 +101,19 @@ def test_a_paused_trial_goes_on_to_the_same_numbers_and_weights(
         np.testing.assert_array_equal(value, weights(second)[name], err_msg=name)
 
 
+def test_what_is_drawn_without_a_seed_goes_on(cache_dir: Path, tmp_path: Path) -> None:
+    noisy = (
+        "class Noisy(keras.layers.Layer):\n"
+        "    def call(self, inputs, training=False):\n"
+        "        noise = keras.random.normal(keras.ops.shape(inputs))\n"
+        "        return inputs + noise if training else inputs\n"
+    )
+    last = 'Noisy(),\n        keras.layers.Dense(10, activation="softmax")'
+    path = write(tmp_path, noisy, build(last=last))
+    whole, paused = (task_of(path, cache_dir, snapshots=str(tmp_path / name)) for name in "ab")
+    assert_same(run(whole), run(paused, (0, 0)))
+
+
 def test_both_phases_of_fine_tuning_are_gone_on_with(cache_dir: Path, tmp_path: Path) -> None:
     values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "dropout": 0.2, "flip": True}
     first, second = (
