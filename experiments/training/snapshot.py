@@ -77,7 +77,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
     more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured")}
-    numbers |= {name: value for name, value in more.items() if value}
+    numbers |= {name: value for name, value in more.items() if value not in (None, ())}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
         f"{group}_{index}": value
