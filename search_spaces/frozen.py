@@ -153,7 +153,7 @@ class LayerSplit:
         settle_drawn(self._part.model)
         drawing = _drawing(self._part.model)
         if drawing is not None:
-            self.uncached = f"layer {drawing!r} of the frozen part draws anew in each epoch"
+            self.uncached = f"layer {drawing.name!r} of the frozen part draws anew in each epoch"
 
     def cuts(self, epochs: int) -> list[Cut]:
         """Returns the one cut."""
@@ -172,19 +172,25 @@ class LayerSplit:
         return self._model
 
 
-def _drawing(model: Any) -> str | None:
-    """Returns the name of a layer that draws when a model is trained; `None` if none does."""
+def _drawing(model: Any) -> Any | None:
+    """Returns a layer that draws when a model is trained; `None` if none does."""
     for layer in model.layers:
-        calls = [node.arguments.kwargs.get("training") for node in layer._inbound_nodes]
-        if calls and all(training is False for training in calls):
-            continue  # as a base is called that stays in inference
-        if hasattr(layer, "operations"):
-            inner = _drawing(layer)
-            if inner is not None:
-                return inner
-        elif any(each._seed_generators for each in layer._flatten_layers()):
-            return str(layer.name)
+        drawing = None
+        if not isinstance(layer, keras.Model):
+            drawing = (
+                layer if any(each._seed_generators for each in layer._flatten_layers()) else None
+            )
+        elif not _stays_in_inference(layer):
+            drawing = _drawing(layer)
+        if drawing is not None:
+            return drawing
     return None
+
+
+def _stays_in_inference(base: Any) -> bool:
+    """Whether a model within another was called with `training=False`, as bases are."""
+    calls = [node.arguments.kwargs.get("training") for node in base._inbound_nodes]
+    return bool(calls) and all(training is False for training in calls)
 
 
 def freeze_before(model: keras.Model, layer: str) -> None:

@@ -316,12 +316,7 @@ def test_a_frozen_part_that_draws_in_training_is_not_kept(frozen: Any, drawing: 
     model = keras.Model(image, keras.layers.Dense(2)(x))
     model.compile(loss="mse")
     why = drawing and f"layer {drawing!r} of the frozen part draws anew in each epoch"
-    split = LayerSplit(model, "cut", "random")
-    assert split.uncached == why
-    rows = np.random.default_rng(0).normal(size=(2, 8, 8, 1))
-    (part,) = (cut.part.model for cut in split.cuts(1))
-    outputs = [np.asarray(part(rows, training=mode)["features"]) for mode in (True, False)]
-    assert np.array_equal(*outputs) == (drawing is None)
+    assert LayerSplit(model, "cut", "random").uncached == why
 
 
 def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
