@@ -94,6 +94,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
             raise NotReplayedError
         self.is_active = True
         self.model.train_function = self.model.test_function = _drawing(self.model)
+        self.model.get_metrics_result = dict  # metrics are built with the first step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tells the other callbacks what the epoch reported."""
@@ -113,6 +114,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
     def end(self) -> None:
         """Sets the state of the training, and lets `fit` train again."""
         self.is_active = False
+        del self.model.get_metrics_result
         restore(self.model, self._snapshot)
         self.model.train_function = self.model.test_function = None
         self.model.make_train_function(force=True)
