@@ -44,7 +44,9 @@ def own_callables(operation: "keras.Operation", topology: Callable[[Any], str]) 
     try:
         found = _Reader(topology).operation(operation)
     except UntoldError as error:
-        raise UntoldError(f"what layer {operation.name!r} computes can't be told: {error}") from None
+        raise UntoldError(
+            f"what layer {operation.name!r} computes can't be told: {error}"
+        ) from None
     return hashlib.sha256(json.dumps(found).encode()).hexdigest() if found else ""
 
 
@@ -188,7 +190,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def config_of(described: Any) -> dict[str, Any]:
-    """Returns what Keras says of a thing, without its name; nothing where it leaves that to code."""
+    """Returns what Keras says of a thing, without its name; nothing where it can't say anything."""
     try:
         return {key: value for key, value in described.get_config().items() if key != "name"}
     except NotImplementedError:  # a class of one's own, whose attributes are described

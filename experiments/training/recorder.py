@@ -174,10 +174,11 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self.objective.name in metrics:
             self._judge(trained - 1, metrics)
         ends = self.stopped or self.is_exhausted()
-        # Not once training has ended: Keras sets averaged weights then, where an optimizer has them.
+        is_kept = (ends or self._is_last) and self.snapshots.keeps_last
+        # Not once training has ended: Keras sets an optimizer's averages of the weights before.
         if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
-        elif self.answer == Answer.PAUSE or (ends or self._is_last) and self.snapshots.keeps_last:
+        elif self.answer == Answer.PAUSE or is_kept:
             self._keep()
         if ends:
             self.model.stop_training = True
@@ -185,7 +186,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def _is_last(self) -> bool:
         """Whether no epoch comes after this one, as far as is known."""
-        return self.epochs >= (self.params or {}).get("epochs", math.inf)
+        return bool(self.epochs >= (self.params or {}).get("epochs", math.inf))
 
     def _judge(self, epoch: int, metrics: dict[str, float]) -> None:
         """Keeps the weights of an epoch that is the best one; asks how to continue."""

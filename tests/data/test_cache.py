@@ -183,7 +183,7 @@ class Untold(keras.layers.Layer):
         "keras.layers.Lambda(scaling(FACTOR))",
         "keras.layers.Lambda(scale)",
         "keras.layers.Conv2D(1, 1, activation=scale, kernel_initializer='ones')",
-        "keras.layers.TimeDistributed(keras.layers.Lambda(scale))",
+        "keras.layers.TimeDistributed(keras.layers.Lambda(scale, name='inner'))",
         "Edited()",
         "Untold(scaling(FACTOR))",
     ],

@@ -84,6 +84,4 @@ def task_of(path: str, cache_dir: Path, **options: Any) -> TrialTask:
     hp = keras_tuner.HyperParameters()
     make_space(path, data, {}).declare_hyperparameters(hp)
     given = {"objective": Objective("val_accuracy", "max"), "epochs": 2, "seeds": (5,)} | options
-    return TrialTask(
-        space=path, settings={}, hyperparameters=hp.get_config(), data=data, **given
-    )
+    return TrialTask(space=path, settings={}, hyperparameters=hp.get_config(), data=data, **given)

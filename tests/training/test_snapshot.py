@@ -182,7 +182,9 @@ def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
     path = write(tmp_path, build(compiled=averaging))
     whole = task_of(path, cache_dir, snapshots=str(tmp_path / "whole"))
     undisturbed = run(whole)
-    assert_same(undisturbed, run(task_of(path, cache_dir, snapshots=str(tmp_path / "paused")), (0, 0)))
+    assert_same(
+        undisturbed, run(task_of(path, cache_dir, snapshots=str(tmp_path / "paused")), (0, 0))
+    )
     short = replace(whole, snapshots=str(tmp_path / "short"), epochs=1, keep_snapshots=True)
     run(short)
     promoted = run(replace(whole, snapshots=None, start_snapshots=short.snapshots))
