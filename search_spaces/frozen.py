@@ -135,7 +135,8 @@ class LayerSplit:
 
     Args:
         model: Compiled, with one input and one output.
-        layer: Name of the last frozen layer; every path from input to output goes through it.
+        layer: Name of the last frozen layer; every path from input to output goes through it. Where
+            a layer before it draws in training (augmentation, dropout), nothing can be kept.
         name: Says what the frozen part is; shown to users.
     """
 
@@ -150,6 +151,9 @@ class LayerSplit:
         for inner in self._part.model.layers:
             inner.trainable = False
         settle_drawn(self._part.model)
+        drawing = _drawing(self._part.model)
+        if drawing is not None:
+            self.uncached = f"layer {drawing.name!r} of the frozen part draws anew in each epoch"
 
     def cuts(self, epochs: int) -> list[Cut]:
         """Returns the one cut."""
@@ -166,6 +170,27 @@ class LayerSplit:
     def join(self, augment: bool = True) -> keras.Model:
         """Returns the model that was cut."""
         return self._model
+
+
+def _drawing(model: Any) -> Any | None:
+    """Returns a layer that draws when a model is trained; `None` if none does."""
+    for layer in model.layers:
+        drawing = None
+        if not isinstance(layer, keras.Model):
+            drawing = (
+                layer if any(each._seed_generators for each in layer._flatten_layers()) else None
+            )
+        elif not _stays_in_inference(layer):
+            drawing = _drawing(layer)
+        if drawing is not None:
+            return drawing
+    return None
+
+
+def _stays_in_inference(base: Any) -> bool:
+    """Whether a model within another was called with `training=False`, as bases are."""
+    calls = [node.arguments.kwargs.get("training") for node in base._inbound_nodes]
+    return bool(calls) and all(training is False for training in calls)
 
 
 def freeze_before(model: keras.Model, layer: str) -> None:

@@ -7,11 +7,21 @@ import keras
 import numpy as np
 
 Shape = tuple[int | None, ...]
+Calls = dict[int, list[Any]]  # id of an operation -> its calls, in order
 
 
 def is_functional(model: keras.Model) -> bool:
     """Whether the model is a graph of layers; a subclass with its own `call` is not."""
     return bool(getattr(model, "inputs", None))
+
+
+def calls_of(model: keras.Model, operations: Sequence[Any]) -> Calls:
+    """Returns the calls of each operation: those in `model` alone, where Keras knows them."""
+    by_depth = getattr(
+        model, "_nodes_by_depth", {0: [n for o in operations for n in o._inbound_nodes]}
+    )
+    own = {id(node) for nodes in by_depth.values() for node in nodes}
+    return {id(o): [node for node in o._inbound_nodes if id(node) in own] for o in operations}
 
 
 def build_on_zeros(model: keras.Model, shape: Sequence[int | None]) -> object:

@@ -44,7 +44,7 @@ from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.oracles.reported import epochs_of
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.heap import short_collections
-from experiments.process.inherited import refuse_shared_trials
+from experiments.process.inherited import follow, keras_settings, refuse_shared_trials
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
@@ -207,6 +207,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._seed_given = seed is not None
         self._retries = max_retries_per_trial
         self._attempt: FitAttempt | None = None
+        self._keras_settings = keras_settings()  # what the script has set
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         if not overwrite and (study := record_of(folder)) is not None:
             self._config = as_before(self._config, study, self._seed_given)
@@ -292,6 +293,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             KeyboardInterrupt: It was interrupted; the same script resumes it.
         """
         refuse_shared_trials()
+        self._keras_settings = keras_settings()
         self._fit = fit_args, fit_kwargs = self._named(fit_args, fit_kwargs)
         verbose = fit_kwargs.get("verbose")
         self.oracle.verbose = 0
@@ -507,6 +509,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Whether an interrupted training goes on: everything that acts in it is known."""
         is_known = self._fits_by_keras and self.distribution_strategy is None
         return is_known and can_be_replayed(callbacks, objective)
+
+    def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        # Keras Tuner has cleared Keras' session, and mixed precision with it.
+        follow(self._keras_settings)
+        return super()._build_hypermodel(hp)
 
     def _try_build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         model = super()._try_build(hp)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.hyperparameters.model_graph import Shape, is_functional
+from experiments.hyperparameters.model_graph import Shape, calls_of, is_functional
 
 _WARM_UP, _LEAST = 5, 30  # calls
 _SECONDS = 0.3  # of calls at least: disturbances come in bursts of some milliseconds
@@ -46,8 +46,8 @@ def flops(model: keras.Model) -> int | None:
     """Counts the floating-point operations of one image through `model`.
 
     A multiplication and an addition count as two. Only what multiplies matrices is counted:
-    convolutions, dense and recurrent layers, and attention do nearly all of the work.
-    Normalisation, activations, pooling and embeddings are left out.
+    convolutions, dense and recurrent layers, and attention do nearly all of the work, each as often
+    as it is called. Normalisation, activations, pooling and embeddings are left out.
 
     Args:
         model: A built model; nested models are counted too.
@@ -70,11 +70,13 @@ def _of_model(model: keras.Model, *shapes: Shape) -> int:
     """Returns the multiplications of a model; it says itself of what shapes its inputs are."""
     if not is_functional(model):
         raise _UncountedError
-    return sum(_of_layer(layer, *_given(layer)) for layer in model.layers if _multiplies(layer))
-
-
-def _given(layer: keras.Layer) -> list[Shape]:
-    return [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input)]
+    graph = getattr(model, "_functional", None) or model  # of a `Sequential`
+    calls = calls_of(graph, graph.layers)
+    return sum(
+        _of_layer(layer, *(tuple(tensor.shape) for tensor in call.input_tensors))
+        for layer in filter(_multiplies, graph.layers)
+        for call in calls[id(layer)]
+    )
 
 
 def _multiplies(layer: keras.Layer) -> bool:

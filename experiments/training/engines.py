@@ -11,7 +11,6 @@ features of one part and dataset have the same origin.
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from experiments.data.prepare import PreparedData
 from experiments.process.numerics import intra_op_threads
 from experiments.record.errors import named_line
+from experiments.training.by_part import kept_by_part
 from experiments.training.costs import flops
 from search_spaces.frozen import VIEWS, FrozenPart
 
@@ -151,13 +151,13 @@ class _Sample:
         return np.ascontiguousarray(self.data.open("train").images[:_CHECKED])
 
 
-@lru_cache(maxsize=4)
+@kept_by_part(4)
 def by_tensorflow(part: FrozenPart) -> Engine:
     """Returns TensorFlow for a part."""
     return _exact(part, _graph(part))
 
 
-@lru_cache(maxsize=4)
+@kept_by_part(4)
 def _converted(part: FrozenPart, sample: _Sample) -> Engine:
     graph, images = _graph(part), sample.images
     exact = _exact(part, graph)

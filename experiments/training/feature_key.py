@@ -3,23 +3,28 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.hyperparameters.model_graph import Calls, calls_of
+from experiments.training.by_part import kept_by_part
+from experiments.training.own_callables import config_of, own_callables
 from search_spaces.frozen import FrozenPart
 
 if TYPE_CHECKING:
     import keras
 
-_Calls = dict[int, list[Any]]  # id of an operation -> its calls, in order
 _NAMES = ("name", "built", "input", "output")
 
 
-@lru_cache(maxsize=16)
+@kept_by_part(16)
 def identity(part: FrozenPart) -> str:
-    """Names a frozen part by its weights and layers."""
+    """Names a frozen part by its weights and layers.
+
+    Raises:
+        UntoldError: What one of its layers computes can't be told.
+    """
     digest = hashlib.sha256(topology(part.model).encode())
     for weight in part.model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
@@ -32,14 +37,17 @@ def topology(model: "keras.Model") -> str:
     """Describes the layers of a model without their names, which differ between builds.
 
     Each line is one operation: its class, compute precision, config, and the positions of the
-    operations that it takes from. The last line holds the positions of the output operations.
+    operations that it takes from; where it is or holds code of one's own, a name of that. The last
+    line holds the positions of the output operations.
     """
     operations = getattr(model, "operations", model.layers)  # arithmetic between layers, too
     positions = {id(operation): position for position, operation in enumerate(operations)}
-    calls, rows = _calls_of(model, operations), []
+    calls, rows = calls_of(model, operations), []
     for operation in operations:
         nodes = calls[id(operation)]
-        rows.append(_described(operation, nodes, positions) + _further(nodes, calls, positions))
+        row = _described(operation, nodes, positions) + _further(nodes, calls, positions)
+        own = own_callables(operation, topology)
+        rows.append(f"{row} {own}" if own else row)
     outputs = _named(model.output)
     rows.append(json.dumps({n: _origins([t], positions) for n, t in sorted(outputs.items())}))
     taken = {name: _output(tensor, calls) for name, tensor in sorted(outputs.items())}
@@ -52,15 +60,6 @@ def _named(outputs: Any) -> dict[str, Any]:
     return outputs if isinstance(outputs, dict) else {"": outputs}
 
 
-def _calls_of(model: "keras.Model", operations: Sequence[Any]) -> _Calls:
-    """Returns the calls of each operation: those in `model` alone, where Keras knows them."""
-    by_depth = getattr(
-        model, "_nodes_by_depth", {0: [n for o in operations for n in o._inbound_nodes]}
-    )
-    own = {id(node) for nodes in by_depth.values() for node in nodes}
-    return {id(o): [node for node in o._inbound_nodes if id(node) in own] for o in operations}
-
-
 def _described(
     operation: "keras.Operation", nodes: Sequence[Any], positions: dict[int, int]
 ) -> str:
@@ -69,12 +68,12 @@ def _described(
         return f"({topology(operation)}) {inputs}"
     if not hasattr(operation, "dtype_policy"):
         return f"{type(operation).__name__} {_given(operation, nodes)} {inputs}"
-    config = {k: v for k, v in operation.get_config().items() if k not in ("name", "dtype")}
+    config = {k: v for k, v in config_of(operation).items() if k != "dtype"}
     facts = json.dumps(config, sort_keys=True, default=repr)
     return f"{type(operation).__name__} {operation.dtype_policy.name} {facts} {inputs}"
 
 
-def _further(nodes: Sequence[Any], calls: _Calls, positions: dict[int, int]) -> str:
+def _further(nodes: Sequence[Any], calls: Calls, positions: dict[int, int]) -> str:
     """Describes calls that are not one call with the first outputs of first calls: else `""`."""
     taken = [[_output(tensor, calls) for tensor in node.input_tensors] for node in nodes]
     options = [_options(node) for node in nodes]
@@ -84,7 +83,7 @@ def _further(nodes: Sequence[Any], calls: _Calls, positions: dict[int, int]) -> 
     return f" {[_origins(node.input_tensors, positions) for node in nodes]} {taken} {options}"
 
 
-def _output(tensor: "keras.KerasTensor", calls: _Calls) -> tuple[int, int]:
+def _output(tensor: "keras.KerasTensor", calls: Calls) -> tuple[int, int]:
     """Returns which call of its operation made a tensor, and as which output."""
     operation, number, index = tensor._keras_history
     known = [id(node) for node in calls.get(id(operation), ())]

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Number
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ import numpy as np
 
 from experiments.record.files import atomic
 from experiments.record.layout import TrialFolder
-from experiments.training.replay import Replay, build, is_finite, restore
+from experiments.training.replay import Replay, build, drawn, is_finite, restore
 from experiments.training.run import count_weights
 from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
 from experiments.training.task import (
@@ -23,7 +22,7 @@ from experiments.training.task import (
     Report,
     StoppedError,
     TrialResult,
-    append,
+    is_scalar,
 )
 from experiments.training.weights import save_whole
 
@@ -124,7 +123,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.execution.epoch_seconds.append(now - self._last)
         self._last = now
         metrics = {name: float(v) for name, v in (logs or {}).items() if is_scalar(v)}
-        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self._store.add(metrics)
         value = metrics.get(self._task.objective.name)
         if value is None:
             return
@@ -198,6 +197,8 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             optimizer=[] if optimizer is None else [np.asarray(v) for v in optimizer.variables],
             best=self.best or [],
             build=_build_config(self.model),
+            drawn=drawn(),
+            measured=self._store.measured,
         )
 
 
@@ -269,11 +270,6 @@ class FitAttempt:
         scored = [r for r in self.recorders if r.execution.score is not None]
         sign = -1 if self.task.objective.direction == "max" else 1
         return min(scored, key=lambda r: sign * (r.execution.score or 0.0), default=None)
-
-
-def is_scalar(value: Any) -> bool:
-    """Whether a value is one number."""
-    return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
 
 
 def _build_config(model: keras.Model) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from experiments.data.prepare import PreparedData
 from experiments.training.engines import OPENVINO, Engine, engine_of, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, check_space, megabytes
+from experiments.training.own_callables import UntoldError
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
 
@@ -36,10 +37,13 @@ def forecast(
         return [f"features are not kept ({split.uncached})"] if split and split.uncached else []
     store = FeatureStore(cache_dir)
     wanted = []
-    for part, views in parts:
-        missing = [e for e in needed_entries(part, data, views) if not store.has(e)]
-        if missing:
-            wanted.append(missing)
+    try:
+        for part, views in parts:
+            missing = [e for e in needed_entries(part, data, views) if not store.has(e)]
+            if missing:
+                wanted.append(missing)
+    except UntoldError as error:
+        return [f"features are not kept ({error})"]
     if not wanted:
         return ["features of the frozen layers are all in the cache"]
     lines: list[str] = []

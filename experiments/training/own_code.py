@@ -23,7 +23,7 @@ def own_code(model: "keras.Model") -> list[str]:
         by itself.
     """
     kind = type(model)
-    own = [] if _is_keras(kind) else [f"the model is of class {kind.__name__} (import it first)"]
+    own = [] if is_keras(kind) else [f"the model is of class {kind.__name__} (import it first)"]
     return own + [needs for layer in _layers(model) if (needs := _needs(layer))]
 
 
@@ -45,10 +45,16 @@ def _needs(layer: "keras.Layer") -> str:
     kind = type(layer)
     if kind.__name__ == "Lambda":
         return f"layer {layer.name!r} is a Python function (load it with safe_mode=False)"
-    if not _is_keras(kind):
+    if not is_keras(kind):
         return f"layer {layer.name!r} is of class {kind.__name__} (import it first)"
     return ""
 
 
-def _is_keras(kind: type) -> bool:
-    return kind.__module__.split(".")[0] == "keras"
+def is_keras(thing: object) -> bool:
+    """Whether a class, a function or an object of a class is of Keras."""
+    return package_of(thing) == "keras"
+
+
+def package_of(thing: object) -> str:
+    """Returns the name of the package that a class, a function or an object is of."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0]

@@ -19,7 +19,6 @@ from experiments.record.objective import Objective
 from experiments.training.fit_attempt import (
     FitAttempt,
     SuspendedError,
-    is_scalar,
 )
 from experiments.training.replay import NotReplayedError
 from experiments.training.run import classify, unreported
@@ -30,6 +29,7 @@ from experiments.training.task import (
     StoppedError,
     TrialResult,
     append,
+    is_scalar,
 )
 
 

@@ -10,14 +10,14 @@ import keras
 
 from experiments.record.objective import Objective
 from experiments.training.feed import Feed
+from experiments.training.replay import drawn
 from experiments.training.snapshot import Snapshot, SnapshotStore
 from experiments.training.task import (
     Answer,
     Execution,
     NotANumberError,
     StoppedError,
-    append,
-    measured_in,
+    is_scalar,
 )
 
 
@@ -79,7 +79,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.initial_epoch = taken_up.initial_epoch if own else taken_up.epochs
             self.epochs = taken_up.epochs
             if own:
-                self._replay(taken_up.decided)
+                self._replay(taken_up)
 
     def _joined(self, origin: Snapshot) -> tuple[float, ...]:
         """Returns the objective of all epochs of the phase that a promoted training continues."""
@@ -87,22 +87,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         earlier = origin.before if origin.phase_start == 0 else ()
         return (*earlier, *scores[origin.phase_start :])
 
-    def _replay(self, decided: bool) -> None:
+    def _replay(self, taken_up: Snapshot) -> None:
         """Reports the epochs of the resumed attempt again, because the driver has lost them.
 
         The attempt was told to continue after every epoch but the last, whose answer may be lost.
-        If `decided`, the training is not compared again with trials that have come since.
-
-        Args:
-            decided: Whether it was told to continue after the last epoch too.
+        If it was told to continue after that too, it is not compared again with trials that have
+        come since.
         """
-        history, count = self.execution.history, len(self.execution.epoch_seconds)
+        count = len(taken_up.measured)
         for index in range(count):
-            metrics = measured_in(history, index)
+            metrics = taken_up.metrics(index)
             if self.objective.name not in metrics:
                 continue
             answer = self.report(self.initial_epoch + index, metrics)
-            if answer == Answer.PAUSE or (index == count - 1 and not decided):
+            if answer == Answer.PAUSE or (index == count - 1 and not taken_up.decided):
                 self.answer = answer
                 return
 
@@ -165,9 +163,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        metrics = {name: float(v) for name, v in (logs or {}).items() if is_scalar(v)}
         self.execution.epoch_seconds.append(time.perf_counter() - self._started)
-        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self.snapshots.add(metrics)
         trained = self.initial_epoch + len(self.execution.epoch_seconds)
         for name in ("loss", "val_loss", self.objective.name):
             if not math.isfinite(metrics.get(name, 0.0)):
@@ -175,10 +173,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.epochs = epoch + 1
         if self.objective.name in metrics:
             self._judge(trained - 1, metrics)
+        ends = self.stopped or self.is_exhausted()
+        is_kept = (ends or self._is_last) and self.snapshots.keeps_last
+        # Not once training has ended: Keras sets an optimizer's averages of the weights before.
         if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
-        if self.stopped or self.is_exhausted():
+        elif self.answer == Answer.PAUSE or is_kept:
+            self._keep()
+        if ends:
             self.model.stop_training = True
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether no epoch comes after this one, as far as is known."""
+        return bool(self.epochs >= (self.params or {}).get("epochs", math.inf))
 
     def _judge(self, epoch: int, metrics: dict[str, float]) -> None:
         """Keeps the weights of an epoch that is the best one; asks how to continue."""
@@ -190,11 +198,12 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.answer = self.report(epoch, metrics)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.answer == Answer.PAUSE or self.snapshots.keeps_last:
+        if self.snapshots.keeps_last:  # another callback may have ended it
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
         seconds = {"fit": sum(self.execution.epoch_seconds)}  # they are added once `fit` has ended
+        optimizer = getattr(self.model, "optimizer", None)  # a `fit` of one's own may need none
         self.snapshots.keep(
             Snapshot(
                 execution=replace(self.execution, seconds=self.execution.seconds | seconds),
@@ -204,8 +213,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 phase_start=self.phase_start,
                 decided=decided,
                 before=self._before,
+                drawn=drawn(),
+                measured=self.snapshots.measured,
                 variables=[variable.numpy() for variable in self.model.variables],
-                optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
+                optimizer=[variable.numpy() for variable in getattr(optimizer, "variables", ())],
                 best=[self._best[id(variable)][1] for variable, _ in self._pairs()],
             )
         )

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, global_seed_generator
 
 from experiments.record.objective import Objective
 from experiments.training.snapshot import Snapshot, assign, same_shapes
-from experiments.training.task import measured_in
 
 _OF_METRICS_ALONE = (
     keras.callbacks.LearningRateScheduler,
@@ -68,15 +70,14 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._snapshot = snapshot
         self._count = len(snapshot.execution.epoch_seconds)
-        self._history = {n: list(v) for n, v in snapshot.execution.history.items()}
         self._best_epoch = snapshot.execution.best_epoch
         self._done = 0
         self.is_active = False
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the current epoch reported; `nan` is what was not measured in it."""
-        return measured_in(self._history, self._done)
+        """What the current epoch reported."""
+        return self._snapshot.metrics(self._done)
 
     @property
     def epoch(self) -> int:
@@ -94,6 +95,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
             raise NotReplayedError
         self.is_active = True
         self.model.train_function = self.model.test_function = _drawing(self.model)
+        self.model.get_metrics_result = dict  # metrics are built with the first step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tells the other callbacks what the epoch reported."""
@@ -113,6 +115,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
     def end(self) -> None:
         """Sets the state of the training, and lets `fit` train again."""
         self.is_active = False
+        del self.model.get_metrics_result
         restore(self.model, self._snapshot)
         self.model.train_function = self.model.test_function = None
         self.model.make_train_function(force=True)
@@ -125,7 +128,7 @@ def build(model: keras.Model, snapshot: Snapshot) -> None:
 
 
 def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> None:
-    """Sets a model and its optimizer to the state that a snapshot holds.
+    """Sets a model, its optimizer and Keras' generator of seeds to the state of a snapshot.
 
     Args:
         model: A built model.
@@ -143,6 +146,17 @@ def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> 
         if not or_afresh or same_shapes(optimizer.variables, snapshot.optimizer):
             assign(optimizer.variables, snapshot.optimizer)
     assign(model.variables, snapshot.variables)
+    if snapshot.drawn is not None:
+        global_seed_generator().state.assign(snapshot.drawn)
+
+
+def drawn() -> list[int] | None:
+    """Returns the state of Keras' global generator of seeds; `None` if nothing was drawn from it.
+
+    Random operations draw from it that were given no seed.
+    """
+    generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return None if generator is None else list(map(int, np.asarray(generator.state)))
 
 
 def _fits(model: keras.Model, snapshot: Snapshot) -> bool:

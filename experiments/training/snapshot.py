@@ -7,7 +7,7 @@ record of the training so far as JSON. It holds no pickles and is written atomic
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from experiments.record.files import atomic, finite
 from experiments.record.layout import TrialFolder
 from experiments.record.reading import DAMAGED_ARRAYS
-from experiments.training.task import Execution, FitTask, TrialTask
+from experiments.training.task import Execution, FitTask, TrialTask, append
 
 _SECONDS = 2.0  # between snapshots at least
 _SHARE = 20  # snapshots may take at most one part in 20 of the time
@@ -42,6 +42,8 @@ class Snapshot:
         optimizer: Values of the optimizer's variables.
         best: Values of the model's weights after its best epoch so far.
         build: What Keras builds the model by, if its own code leaves that to the first batch.
+        drawn: State of Keras' global generator of seeds; `None` if nothing was drawn from it.
+        measured: Names of what each epoch of the history measured; `nan` may be a measured value.
     """
 
     execution: Execution
@@ -55,6 +57,12 @@ class Snapshot:
     decided: bool = False
     before: tuple[float, ...] = ()
     build: dict[str, Any] | None = None
+    drawn: list[int] | None = None
+    measured: Sequence[Sequence[str]] = ()
+
+    def metrics(self, index: int) -> dict[str, float]:
+        """Returns what an epoch of the history measured."""
+        return {name: self.execution.history[name][index] for name in self.measured[index]}
 
 
 _GROUPS = ("variables", "optimizer", "best")
@@ -68,7 +76,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
-    numbers |= {} if snapshot.build is None else {"build": snapshot.build}
+    more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured")}
+    numbers |= {name: value for name, value in more.items() if value not in (None, ())}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
         f"{group}_{index}": value
@@ -97,9 +106,17 @@ def read_snapshot(path: Path) -> Snapshot | None:
         execution = Execution(**facts.pop("execution"))
         execution.history = {name: _known(v) for name, v in execution.history.items()}
         facts["before"] = tuple(map(float, facts.get("before", ())))
+        # Snapshots of earlier versions do not say what was measured and what was `nan`.
+        facts.setdefault("measured", _not_nan(execution))
         return Snapshot(execution=execution, **facts, **groups)
     except (*DAMAGED_ARRAYS, AttributeError):
         return None
+
+
+def _not_nan(execution: Execution) -> list[list[str]]:
+    epochs = range(len(execution.epoch_seconds))
+    history = execution.history.items()
+    return [[name for name, values in history if not math.isnan(values[n])] for n in epochs]
 
 
 def _known(values: Sequence[Any]) -> list[float]:
@@ -146,6 +163,7 @@ class SnapshotStore:
         start = None if origin is None else TrialFolder(origin).snapshot(index)
         self.origin = None if start is None else read_snapshot(start)
         self.execution = self.own.execution if self.own else Execution(seed)
+        self.measured = list(self.own.measured) if self.own else []
         self._seed = seed
         self._last = time.monotonic()
         self._cost = 0.0
@@ -171,12 +189,17 @@ class SnapshotStore:
 
     def forget(self) -> None:
         """Begins the record anew."""
-        self.own, self.execution = None, Execution(self._seed)
+        self.own, self.execution, self.measured = None, Execution(self._seed), []
 
     def refuse(self) -> None:
         """Begins the training anew: what was found is of another network."""
         self.forget()
         self.origin = None
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """Adds what an epoch measured, whose seconds have been added."""
+        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self.measured.append(list(metrics))
 
     def is_due(self) -> bool:
         """Whether enough time has passed that another snapshot costs little."""

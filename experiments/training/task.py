@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -168,18 +169,17 @@ class Execution:
     epoch_seconds: list[float] = field(default_factory=list)
 
 
+def is_scalar(value: Any) -> bool:
+    """Whether a value is one number."""
+    return isinstance(value, Number) or (hasattr(value, "shape") and tuple(value.shape) == ())
+
+
 def append(history: dict[str, list[float]], metrics: Mapping[str, float], num_epochs: int) -> None:
     """Adds the metrics of an epoch; what is not measured in every epoch is `nan` in the others."""
     for name in dict.fromkeys([*history, *metrics]):
         values = history.setdefault(name, [])
         values += [math.nan] * (num_epochs - 1 - len(values))
         values.append(metrics.get(name, math.nan))
-
-
-def measured_in(history: Mapping[str, list[float]], index: int) -> dict[str, float]:
-    """Returns what an epoch measured; `nan` stands for what it did not."""
-    found = {name: values[index] for name, values in history.items()}
-    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 @dataclass

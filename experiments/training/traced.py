@@ -22,7 +22,10 @@ import tensorflow as tf
 from experiments.hyperparameters.model_graph import description, is_functional
 from experiments.process.replaced import replaced
 from experiments.training import loop
+from experiments.training.own_code import is_keras
 from experiments.training.snapshot import Arrays, assign
+from search_spaces._metrics import MacroAUC, MacroF1
+from search_spaces._recipe import SmoothedCrossentropy
 
 _MOST_KEPT = 16
 _MOST_BYTES = 512 * 2**20  # of all that kept networks hold
@@ -43,9 +46,9 @@ _TOLD = frozenset(
         "Rescaling",
     }
 )
-_OPTIMIZERS = ("Adam", "RMSprop", "SGD")
-_LOSSES = ("BinaryCrossentropy", "SmoothedCrossentropy")
-_METRICS = ("MacroAUC", "MacroF1")
+_OPTIMIZERS = (keras.optimizers.Adam, keras.optimizers.RMSprop, keras.optimizers.SGD)
+_LOSSES = (keras.losses.BinaryCrossentropy, SmoothedCrossentropy)
+_METRICS = (MacroAUC, MacroF1)
 _STEPS = {"train_step", "test_step", "compute_loss", "compute_metrics"}
 
 
@@ -263,11 +266,11 @@ def structure_of(
         steps: Batches per call into the graph.
         is_cut: Whether batches are cut in the graph.
     """
-    if not is_functional(model) or not _is_keras(type(model)) or vars(model).keys() & _STEPS:
+    if not is_functional(model) or not is_keras(type(model)) or vars(model).keys() & _STEPS:
         return None
     if model.run_eagerly or model.loss is None or model.optimizer.built:
         return None
-    if not all(map(_is_told, model.layers)):
+    if not _is_compiled_plainly(model) or not all(map(_is_told, model.layers)):
         return None
     described: dict[str, Any] = {
         "model": description(model, "get_config"),
@@ -275,11 +278,8 @@ def structure_of(
     }
     if None in described.values():
         return None
-    optimizer = described["compiled"]["optimizer"]
-    settings = optimizer["config"]
-    if optimizer["class_name"] not in _OPTIMIZERS:
-        return None
-    if not isinstance(settings["learning_rate"], float) or not _is_plain(described["compiled"]):
+    settings = described["compiled"]["optimizer"]["config"]
+    if not isinstance(settings["learning_rate"], float):
         return None
     settings["learning_rate"] = "variable"
     if settings["weight_decay"] is not None:
@@ -305,33 +305,29 @@ def structure_of(
     return json.dumps(facts, sort_keys=True)
 
 
-def _is_keras(thing: Any) -> bool:
-    """Whether a class, a function or an object of a class is of Keras."""
-    return str(thing.__module__).partition(".")[0] == "keras"
+def _is_compiled_plainly(model: keras.Model) -> bool:
+    """Whether optimizer, loss and metrics are named, or of classes whose description is whole.
 
-
-def _is_plain(compiled: Mapping[str, Any]) -> bool:
-    """Whether loss and metrics are named, or of classes whose description is whole."""
-    loss, metrics = compiled["loss"], compiled["metrics"] or []
+    One of one's own may have the name of one of these.
+    """
+    given = model._compile_config.config
+    metrics = given["metrics"] or []
     return (
-        isinstance(metrics, list)
-        and all(_named(each, _METRICS) for each in metrics)
-        and _named(loss, _LOSSES)
-        and compiled["weighted_metrics"] is None
+        type(model.optimizer) in _OPTIMIZERS
+        and isinstance(metrics, list)
+        and all(isinstance(each, str) or type(each) in _METRICS for each in metrics)
+        and (isinstance(model.loss, str) or type(model.loss) in _LOSSES)
+        and given["weighted_metrics"] is None
     )
-
-
-def _named(given: Any, known: Sequence[str]) -> bool:
-    return isinstance(given, str) or (isinstance(given, dict) and given.get("class_name") in known)
 
 
 def _is_told(layer: keras.layers.Layer) -> bool:
     """Whether the description of a layer determines its graph."""
-    if type(layer).__name__ not in _TOLD or not _is_keras(type(layer)):
+    if type(layer).__name__ not in _TOLD or not is_keras(type(layer)):
         return False
     # An activation or a regularizer of one's own may have the name of one of Keras', or no
     # description at all.
-    return all(_is_keras(value) for value in vars(layer).values() if callable(value))
+    return all(is_keras(value) for value in vars(layer).values() if callable(value))
 
 
 def _varies(config: Mapping[str, Any]) -> bool:

@@ -14,13 +14,15 @@ from experiments.data.balance import balanced_weights
 from experiments.hyperparameters.fit_arguments import on_batches
 from experiments.training import loop
 from experiments.training.feature_entry import Entry
+from experiments.training.feature_key import identity
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
 from experiments.training.network import Network
+from experiments.training.own_callables import UntoldError
 from experiments.training.recorder import EpochClock, EpochRecorder
 from experiments.training.replay import restore
-from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign
+from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, assign, same_shapes
 from experiments.training.task import Answer, Execution, Note, StoppedError, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
@@ -125,6 +127,8 @@ def _train(
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
+    if _has_its_own_fit(network.space):
+        _take_over(model, recorder.model)
     answer = Answer.GO if is_done else recorder.answer
     return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
@@ -184,7 +188,14 @@ def _why_uncached(network: Network) -> str | None:
         return "no part of the network is frozen"
     if network.task.cache_dir is None:
         return "features are not kept in this search"
-    return network.split.uncached
+    if network.split.uncached:
+        return network.split.uncached
+    try:
+        for cut in network.split.cuts(network.task.epochs):
+            identity(cut.part)
+    except UntoldError as error:
+        return str(error)
+    return None
 
 
 def _kept(store: FeatureStore, task: TrialTask, cut: Cut, views: Sequence[str]) -> PhaseInputs:
@@ -286,6 +297,22 @@ def _feeds(
         Feed(phase_inputs.train, train, size, seed, weights, augment),
         Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),
     )
+
+
+def _take_over(model: keras.Model, trained: keras.Model | None) -> None:
+    """Gives a network the weights that a `fit` of its own has trained, where they are another's.
+
+    Raises:
+        ValueError: They do not fit.
+    """
+    weights = [] if trained is None else trained.weights
+    own, theirs = ({id(weight) for weight in each} for each in (model.weights, weights))
+    if theirs <= own or own <= theirs:
+        return
+    values = [np.asarray(weight) for weight in weights]
+    if not same_shapes(model.weights, values):
+        raise ValueError("its fit trained another model")
+    assign(model.weights, values)
 
 
 def _fit_its_own_way(network: Network, phase_inputs: PhaseInputs, recorder: EpochRecorder) -> None:

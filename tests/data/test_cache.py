@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,56 @@ def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> No
     assert len({key(0), key(1), key(0, "float16")}) == 3
 
 
+_OWN_LAYERS = """
+import keras
+
+FACTOR = {factor}
+
+def scale(x):
+    return x * FACTOR
+
+def scaling(by):
+    def scaled(x):
+        return x * by
+    return scaled
+
+class Edited(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * {factor}
+
+class Untold(keras.layers.Layer):
+    def __init__(self, function):
+        super().__init__()
+        self._function = function
+
+    def call(self, inputs):
+        return self._function(inputs)
+"""
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "keras.layers.Lambda(scaling(FACTOR))",
+        "keras.layers.Lambda(scale)",
+        "keras.layers.Conv2D(1, 1, activation=scale, kernel_initializer='ones')",
+        "keras.layers.TimeDistributed(keras.layers.Lambda(scale, name='inner'))",
+        "Edited()",
+        "Untold(scaling(FACTOR))",
+    ],
+)
+def test_code_of_ones_own_is_told_apart_by_what_it_does(layer: str, data: PreparedData) -> None:
+    def key(factor: int) -> str:
+        names: dict[str, Any] = {"__name__": "own_layers"}
+        exec(_OWN_LAYERS.format(factor=factor), names)
+        image = keras.Input((4, 4, 1))
+        kept = eval(layer, names)(image)
+        return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+    assert key(2) == key(2)
+    assert key(2) != key(3)
+
+
 def test_outputs_and_calls_of_a_layer_are_told_apart(data: PreparedData) -> None:
     def key(output: int = 0, call: int = 0, **options: Any) -> str:
         image = keras.Input((4, 4))
@@ -171,6 +222,15 @@ def test_a_part_that_was_joined_to_another_model_is_the_same_part(data: Prepared
     keras.Model(other, base(keras.layers.ReLU()(other)))
     again = FrozenPart("p", part.model)
     assert Entry(again, data, "train").key == key
+
+
+def test_a_part_that_nobody_has_any_more_is_freed(data: PreparedData, tmp_path: Path) -> None:
+    part = part_of(1.0)
+    FeatureStore(tmp_path).open(Entry(part, data, "train"), "map")
+    network = weakref.ref(part.model)
+    del part
+    keras.backend.clear_session()  # collects garbage
+    assert network() is None
 
 
 def test_frozen_layers_without_a_seed_are_the_same_in_every_trial(data: PreparedData) -> None:

@@ -1,9 +1,16 @@
 """Files of models as users write them, and pictures to search on."""
 
 from pathlib import Path
+from typing import Any
 
+import keras_tuner
 import numpy as np
 from PIL import Image
+
+from experiments.data.prepare import prepare
+from experiments.hyperparameters.space import make_space
+from experiments.record.objective import Objective
+from experiments.training.task import TrialTask
 
 HEAD = "import keras\nimport keras_tuner\n\n\n"
 LAST = {
@@ -69,3 +76,12 @@ class Mine(keras_tuner.HyperModel):
     def fit(self, hp, model, {parameters}):
         {body}
 """
+
+
+def task_of(path: str, cache_dir: Path, **options: Any) -> TrialTask:
+    """Returns the task to train a file's model on digits, of two epochs if not said otherwise."""
+    data = prepare("digits", lambda channels: (8, 8, 1), cache_dir, sample=100)
+    hp = keras_tuner.HyperParameters()
+    make_space(path, data, {}).declare_hyperparameters(hp)
+    given = {"objective": Objective("val_accuracy", "max"), "epochs": 2, "seeds": (5,)} | options
+    return TrialTask(space=path, settings={}, hyperparameters=hp.get_config(), data=data, **given)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -261,6 +262,42 @@ def test_an_interrupted_training_goes_on_from_its_last_epoch(
     assert _Counted.batches == 5 * _PER_EPOCH
     whole = searched(make(tmp_path / "whole", model=build, max_trials=1), **options)
     assert epochs_of(resumed).equals(epochs_of(whole))
+
+
+_TOLD = [0.0, 3.0, math.nan, *[1.0] * 8]
+
+
+@pytest.mark.usefixtures("every_epoch_is_kept")
+def test_an_epoch_that_measured_nan_counts_where_a_killed_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(labels: Any, outputs: Any) -> Any:
+        epochs = keras.ops.cast(keras.ops.round(outputs[:, 0]), "int32")
+        return keras.ops.take(keras.ops.convert_to_tensor(_TOLD), epochs)
+
+    def build(hp: Any) -> keras.Model:  # its one weight is the number of batches
+        hp.Int("units", 2, 12)
+        layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+        model = _Counted([keras.Input((1,)), layer])
+        loss = lambda labels, outputs: -outputs  # noqa: E731
+        model.compile(keras.optimizers.SGD(1.0), loss, metrics=[told], run_eagerly=True)
+        return model
+
+    def search() -> Any:
+        _Counted.batches = 0
+        ones = np.ones((16, 1), "float32")
+        stopping = keras.callbacks.EarlyStopping("val_told", mode="max", patience=4)
+        given: dict[str, Any] = {"validation_data": (ones, ones), "callbacks": [stopping]}
+        tuner = make(tmp_path, model=build, max_trials=1)
+        tuner.search(ones, ones, epochs=9, batch_size=16, verbose=0, **given)
+        return load_study(tuner.folder).epochs
+
+    monkeypatch.setattr(_Counted, "killed_at", 5)
+    with pytest.raises(_KilledError):
+        search()
+    monkeypatch.setattr(_Counted, "killed_at", 0)
+    assert len(search()) == 5  # the best one, and four that were no better
+    assert _Counted.batches == 1  # of the fifth epoch
 
 
 class _Interrupts(keras.callbacks.Callback):  # type: ignore[misc]
@@ -767,6 +804,34 @@ def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
     assert "val_accuracy was not reported" in message
     assert "there are loss and val_loss" in message
     assert list(study.trials["cause"]) == ["error"]
+
+
+class _Asked(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Trains nothing; notes in which precision its models compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> float:
+        self.seen.append(model.layers[0].compute_dtype)
+        return 1.0
+
+
+def test_every_trial_has_the_precision_that_the_script_has_set(tmp_path: Path) -> None:
+    asked = _Asked()
+    tuner = make(tmp_path, model=asked, max_trials=2)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        searched(tuner)
+        left = keras.config.dtype_policy().name
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert asked.seen == ["bfloat16"] * 2
+    assert left == "mixed_bfloat16"
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -84,6 +84,17 @@ def test_operations_of_attention_by_hand() -> None:
     assert flops(keras.Model([query, value], heads)) == 2 * (projected + 5 * 7 * 2 * (3 + 3))
 
 
+def test_a_layer_counts_as_often_as_the_model_calls_it() -> None:
+    one, other = keras.Input((3, 2)), keras.Input((7, 2))
+    dense = layers.Dense(2)
+    inner = keras.Sequential()  # built anew with each layer that is added
+    for layer in (keras.Input((3, 2)), layers.Dense(4), layers.Dense(2)):
+        inner.add(layer)
+    keras.Model(other, dense(other))  # a call of another model
+    outputs = inner(inner(dense(dense(one))))
+    assert flops(keras.Model(one, outputs)) == 2 * (2 * 3 * 2 * 2 + 2 * 3 * (2 * 4 + 4 * 2))
+
+
 def test_a_mask_is_no_input() -> None:
     ids = keras.Input((6,), dtype="int64")
     steps = layers.LSTM(4, return_sequences=True)(layers.Embedding(9, 3, mask_zero=True)(ids))

@@ -295,6 +295,48 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
 
 
+def _flipping() -> keras.Model:
+    flips = [keras.Input((8, 8, 1)), keras.layers.RandomFlip(name="flips")]
+    return keras.Sequential([*flips, keras.layers.Conv2D(2, 3)])
+
+
+@pytest.mark.parametrize(
+    ("frozen", "drawing"),
+    [
+        (lambda x: keras.layers.RandomFlip(name="flips")(x), "flips"),
+        (lambda x: keras.layers.Dropout(0.3, name="drops")(x), "drops"),
+        (lambda x: _flipping()(x), "flips"),
+        (lambda x: _flipping()(x, training=False), None),
+        (lambda x: keras.layers.Dropout(0.0)(keras.layers.BatchNormalization()(x)), None),
+    ],
+)
+def test_a_frozen_part_that_draws_in_training_is_not_kept(frozen: Any, drawing: str | None) -> None:
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten(name="cut")(frozen(image))
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    model.compile(loss="mse")
+    why = drawing and f"layer {drawing!r} of the frozen part draws anew in each epoch"
+    assert LayerSplit(model, "cut", "random").uncached == why
+
+
+def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
+    foreign_space: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    text = _SPACE.replace("import keras\n", "import threading\n\nimport keras\n", 1).replace(
+        "        x = keras.layers.Rescaling(1 / 255)(inputs)\n",
+        "        lock = threading.Lock()\n"
+        '        own = keras.layers.Lambda(lambda x: x / 255 if lock else x, name="own")\n'
+        "        x = own(inputs)\n",
+    )
+    (tmp_path / "spaces" / "untold.py").write_text(text)
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=100)
+    result = run(replace(task_of(data, "untold", units=16), cache_dir=str(tmp_path), epochs=1))
+    why = "what layer 'own' computes can't be told: it uses a lock"
+    assert result.features == {"cached": False, "why": why}
+    space = space_class("untold")(data.shape, 10)
+    assert forecast(space, explore(space), data, tmp_path) == [f"features are not kept ({why})"]
+
+
 @pytest.mark.usefixtures("foreign_space")
 def test_a_model_that_runs_eagerly_trains_on_kept_vectors_by_batch_and_goes_on(
     cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import keras_tuner
 import pytest
 
-from experiments.data.prepare import prepare
-from experiments.hyperparameters.space import make_space
-from experiments.record.objective import Objective
 from experiments.training.run import run_trial
-from experiments.training.task import Answer, TrialResult, TrialTask
-from tests.hyperparameters.own_models import FIT, write
+from experiments.training.task import Answer, TrialResult
+from tests.hyperparameters.own_models import FIT, task_of, write
 
 STAGES = """for stage in {stages}:
             history = model.fit(*args, epochs=stage, **kwargs)
@@ -21,20 +17,9 @@ def trained(stages: list[int], told: dict[int, Answer], folder: Path, cache: Pat
     """Trains for two epochs as asked, and stages as done; `told` after how many of them what."""
     body = STAGES.format(stages=stages)
     path = write(folder, FIT.format(parameters="*args, epochs, **kwargs", body=body))
-    data = prepare("digits", lambda channels: (8, 8, 1), cache, sample=100)
-    hp = keras_tuner.HyperParameters()
-    make_space(path, data, {}).declare_hyperparameters(hp)
     count = iter(range(1, 99))
     return run_trial(
-        TrialTask(
-            space=path,
-            settings={},
-            hyperparameters=hp.get_config(),
-            data=data,
-            objective=Objective("val_accuracy", "max"),
-            epochs=2,
-            seeds=(5,),
-        ),
+        task_of(path, cache),
         lambda execution, epoch, metrics: told.get(next(count), Answer.GO),
     )
 

@@ -17,6 +17,7 @@ from experiments.training.run import run_trial
 from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
+from tests.hyperparameters.own_models import build, task_of, write
 
 Stop = Callable[[int, int], Answer]
 
@@ -100,6 +101,19 @@ def test_a_paused_trial_goes_on_to_the_same_numbers_and_weights(
         np.testing.assert_array_equal(value, weights(second)[name], err_msg=name)
 
 
+def test_what_is_drawn_without_a_seed_goes_on(cache_dir: Path, tmp_path: Path) -> None:
+    noisy = (
+        "class Noisy(keras.layers.Layer):\n"
+        "    def call(self, inputs, training=False):\n"
+        "        noise = keras.random.normal(keras.ops.shape(inputs))\n"
+        "        return inputs + noise if training else inputs\n"
+    )
+    last = 'Noisy(),\n        keras.layers.Dense(10, activation="softmax")'
+    path = write(tmp_path, noisy, build(last=last))
+    whole, paused = (task_of(path, cache_dir, snapshots=str(tmp_path / name)) for name in "ab")
+    assert_same(run(whole), run(paused, (0, 0)))
+
+
 def test_both_phases_of_fine_tuning_are_gone_on_with(cache_dir: Path, tmp_path: Path) -> None:
     values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "dropout": 0.2, "flip": True}
     first, second = (
@@ -156,6 +170,26 @@ def test_a_promoted_trial_goes_on_with_the_optimizer(cache_dir: Path, tmp_path: 
     assert result.initial_epoch == 2
     tail = {name: values[2:] for name, values in undisturbed.executions[0].history.items()}
     assert result.executions[0].history == tail
+
+
+def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    averaging = (
+        'optimizer=keras.optimizers.SGD(0.1, use_ema=True), metrics=["accuracy"], '
+        'loss="sparse_categorical_crossentropy"'
+    )
+    path = write(tmp_path, build(compiled=averaging))
+    whole = task_of(path, cache_dir, snapshots=str(tmp_path / "whole"))
+    undisturbed = run(whole)
+    assert_same(
+        undisturbed, run(task_of(path, cache_dir, snapshots=str(tmp_path / "paused")), (0, 0))
+    )
+    short = replace(whole, snapshots=str(tmp_path / "short"), epochs=1, keep_snapshots=True)
+    run(short)
+    promoted = run(replace(whole, snapshots=None, start_snapshots=short.snapshots))
+    tail = {name: values[1:] for name, values in undisturbed.executions[0].history.items()}
+    assert promoted.executions[0].history == tail
 
 
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(

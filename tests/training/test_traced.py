@@ -32,6 +32,7 @@ def network(
     regularizer: Any = None,
     leaves_out: str = "",
     one: bool = False,
+    metric: Any = "accuracy",
     **settings: Any,
 ) -> keras.Model:
     keras.backend.clear_session()
@@ -55,7 +56,7 @@ def network(
     model.compile(
         chosen,
         loss,
-        metrics=["accuracy"],
+        metrics=[metric],
         jit_compile=False,
     )
     return model
@@ -214,6 +215,14 @@ def scaled(labels: Any, outputs: Any, by: float) -> Any:
     return by * keras.losses.sparse_categorical_crossentropy(labels, outputs)
 
 
+class Adam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Has the name of Keras' own."""
+
+
+class MacroF1(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]
+    """Has the name of one of the suite."""
+
+
 class Mixed(keras.Model):  # type: ignore[misc]
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         return 2 * super().compute_loss(*args, **kwargs)
@@ -230,6 +239,11 @@ UNTOLD: dict[str, dict[str, Any]] = {
     "a schedule that can't be described": {"learning_rate": Falling()},
     "a loss that can't be described": {"loss": partial(scaled, by=2)},
     "another optimizer": {"optimizer": keras.optimizers.Lion},
+    "an optimizer with a known name": {"optimizer": Adam},
+    "a loss with a known name": {
+        "loss": type("SmoothedCrossentropy", (SmoothedCrossentropy,), {})(0.1)
+    },
+    "a metric with a known name": {"metric": MacroF1()},
     "a loss that is not described": {
         "loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
     },
