@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action=Quick, help="a smaller case, within a minute")
     arguments = parser.parse_args()
-    space, medians = full_space("mnist_cnn"), {}
+    space, medians = full_space("mnist_cnn-digits"), {}
     if NOTE:
         print(NOTE)
     print("milliseconds to propose a trial of mnist_cnn, median (range)")

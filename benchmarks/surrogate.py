@@ -48,7 +48,7 @@ from search_spaces import space_class
 _FOLDER = Path(__file__).parent / "recorded"
 _LEAST_ERROR, _LEAST_SECONDS = 1e-3, 1e-3
 _REPEATED = "mnist_cnn-digits"  # whose noise stands for that of files without repeated trials
-_DRAWS, _ROUNDS, _KEPT = 20_000, 40, 50  # of the search for the best there is
+_DRAWS, _ROUNDS, _KEPT = 20_000, 20, 25  # of the search for the best there is
 _DATASETS: dict[str, tuple[tuple[int, int, int], int]] = {  # shape, classes
     "digits": ((8, 8, 1), 10),
     "mnist": ((14, 14, 1), 10),
