@@ -17,15 +17,23 @@ from experiments.training.run import run_trial
 from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
+from tests.search_spaces.backbones import own_backbone
 
 Stop = Callable[[int, int], Answer]
 
 
-def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **options: Any) -> Any:
+def task(
+    space: str,
+    cache_dir: Path,
+    folder: Path,
+    values: dict[str, Any],
+    base: str | None = None,
+    **options: Any,
+) -> Any:
     cls = space_class(space)
-    settings = {"alpha": "0.35", "image_size": 32, "weights": "none"}
-    settings = settings if space == "transfer_head" else {}
-    data = prepare("digits", lambda c: cls.required_shape(c, settings), cache_dir, sample=200)
+    settings = {} if base is None else {"base": base}
+    side = 12 if base is None else 32
+    data = prepare("digits", lambda c: (side, side, 3 if base else c), cache_dir, sample=200)
     hp = keras_tuner.HyperParameters()
     cls(data.shape, 10, **settings).declare_hyperparameters(hp)
     hp.values |= values
@@ -75,6 +83,12 @@ def weights(asked: TrialTask) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small backbone, which is traced in a moment."""
+    return own_backbone(tmp_path_factory.mktemp("backbone") / "small.keras", 32)
+
+
 MNIST = {
     "dropout": 0.3,
     "batch_norm": True,
@@ -100,10 +114,12 @@ def test_a_paused_trial_goes_on_to_the_same_numbers_and_weights(
         np.testing.assert_array_equal(value, weights(second)[name], err_msg=name)
 
 
-def test_both_phases_of_fine_tuning_are_gone_on_with(cache_dir: Path, tmp_path: Path) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "dropout": 0.2, "flip": True}
+def test_both_phases_of_fine_tuning_are_gone_on_with(
+    base: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "stage2", "dropout": 0.2, "flip": True}
     first, second = (
-        task("transfer_head", cache_dir, tmp_path / name, values) for name in ("a", "b")
+        task("transfer_head", cache_dir, tmp_path / name, values, base) for name in ("a", "b")
     )
     # In the head's phase, between the two, and in the tail's.
     assert_same(run(first), run(second, (0, 0), (0, 1), (0, 2)))
@@ -120,9 +136,11 @@ def test_patience_counts_on(cache_dir: Path, tmp_path: Path) -> None:
     assert_same(undisturbed, run(second, (0, epochs - 2)))
 
 
-def test_epochs_are_counted_on_where_patience_ends_a_phase(cache_dir: Path, tmp_path: Path) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "learning_rate": 1e-4}
-    asked = task("transfer_head", cache_dir, tmp_path, values, epochs=6, patience=1)
+def test_epochs_are_counted_on_where_patience_ends_a_phase(
+    base: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "stage2", "learning_rate": 1e-4}
+    asked = task("transfer_head", cache_dir, tmp_path, values, base, epochs=6, patience=1)
     reported: list[int] = []
 
     def note(execution: int, epoch: int, metrics: Any) -> Answer:
@@ -159,10 +177,10 @@ def test_a_promoted_trial_goes_on_with_the_optimizer(cache_dir: Path, tmp_path: 
 
 
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
-    cache_dir: Path, tmp_path: Path
+    base: str, cache_dir: Path, tmp_path: Path
 ) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand"}
-    long = task("transfer_head", cache_dir, tmp_path / "long", values, epochs=6)
+    values = {"unfreeze": True, "unfreeze_from": "stage2"}
+    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=6)
     short = replace(long, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
     run(short)
     promoted = run(replace(long, start_snapshots=short.snapshots))
