@@ -1,5 +1,6 @@
 """Fixtures: one small real search on embedded data, shared by the tests that only read it."""
 
+import functools
 import gc
 import os
 import shutil
@@ -38,9 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Those that take the longest begin first: the last one to end would be waited for by the others.
+LONGEST = {
+    "test_what_readme_and_the_start_pages_run_works",
+    "test_mnist_for_real",
+    "test_cats_and_dogs_for_real",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks slow tests, which `make quick` leaves out."""
+    """Marks slow tests, which `make quick` leaves out, and begins with the longest."""
     mark_slow(items)
+    items.sort(key=lambda item: getattr(item, "originalname", "") not in LONGEST)
 
 
 def pytest_collection_finish() -> None:
@@ -55,6 +65,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if item.get_closest_marker(extra) and missing:
             say = pytest.fail if item.config.getoption("--strict-extras") else pytest.skip
             say(f"the extra [{extra}] is not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Files are not forced to the disk, for which each of a study's would be waited for twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_commit() -> Iterator[None]:
+    """Git is asked for the commit once, not three times a study."""
+    from experiments.record import study
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "_git", functools.cache(study._git))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +119,7 @@ def _search_small(folder: Path, cache_dir: Path) -> None:
     config = SearchConfig(
         space="mnist_cnn",
         dataset="digits",
+        settings={"image_size": 16},  # the least of four blocks
         sample=400,
         max_trials=3,
         max_epochs=3,

@@ -37,7 +37,7 @@ def run(runs: Path, cache_dir: Path, name: str, **options: Any) -> SearchResult:
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
 def test_study_opens_in_plain_keras_tuner(study_folder: Path) -> None:
     tuner = keras_tuner.RandomSearch(
-        MnistCnn((28, 28, 1), 10),
+        MnistCnn((16, 16, 1), 10),
         objective=keras_tuner.Objective("val_accuracy", "max"),
         max_trials=3,
         directory=study_folder.parent,

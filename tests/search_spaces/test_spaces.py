@@ -17,22 +17,28 @@ from search_spaces._metrics import MacroF1
 from search_spaces._recipe import learning_rate_at, loss_of, make_optimizer
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
+from tests.search_spaces.backbones import own_backbone
 
 # Shape and settings that make a space small; others are built as they are by default.
 SMALL: dict[str, Any] = {"transfer_head": ((64, 64, 3), {"weights": "none", "alpha": 0.35})}
 
 
 @pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Steps run without a graph: of a deep base, tracing one takes ten times as long as the step.
-
-    Trials of these networks run as graphs in `tests/training/test_features.py`.
-    """
+def run_eagerly() -> Iterator[None]:
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+def eagerly(test: Any) -> Any:
+    """Steps run without a graph: of a deep base, tracing one takes ten times as long as the step.
+
+    Trials run as graphs in `tests/training`.
+    """
+    quiet = pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # tf.data
+    return pytest.mark.usefixtures("run_eagerly")(quiet(test))
 
 
 def images(shape: tuple[int, int, int], count: int = 8) -> Any:
@@ -73,6 +79,7 @@ def test_mnist_cnn_default_is_the_tutorials_model() -> None:
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
 
 
+@eagerly
 @pytest.mark.parametrize(
     "values",
     [
@@ -128,8 +135,7 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates(0, 2, warmup_epochs=9) == [0.5, 1]  # a short trial reaches its rate too
 
 
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
+@eagerly
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
 def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     space = MnistCnn((side, side, 3), 4)
@@ -141,12 +147,11 @@ def test_small_images_cannot_shrink_below_one_pixel(side: int) -> None:
     "values",
     [
         {"head_pooling": "max", "dense_layers": 2, "dropout": 0.5, "flip": True},
-        *({"unfreeze": True, "unfreeze_from": cut} for cut in BASES["MobileNetV2"].cuts),
+        *({"unfreeze": True, "unfreeze_from": cut} for cut in BASES["MobileNetV2"].cuts[::3]),
         {"label_smoothing": 0.1, "weight_decay": 1e-3},
     ],
 )
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
+@eagerly
 def test_transfer_head_takes_a_step(values: dict[str, Any]) -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     model = step(space, epochs=2, **values)  # the second trains the layers from the cut on
@@ -169,8 +174,7 @@ def test_transfer_head_freezes_the_base_then_unfreezes_from_the_cut() -> None:
     assert trained == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 
 
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.*:UserWarning")  # of tf.data
+@eagerly
 def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
     hp = keras_tuner.HyperParameters()
@@ -186,8 +190,9 @@ def test_fine_tuning_leaves_batch_norm_statistics_alone() -> None:
     assert not np.array_equal(kernel, base.get_layer("Conv_1").kernel.numpy())
 
 
-def test_fine_tuning_rises_then_falls_where_its_schedule_says_so() -> None:
-    space = TransferHead((32, 32, 3), 2, alpha=0.35, weights="none")
+@eagerly
+def test_fine_tuning_rises_then_falls_where_its_schedule_says_so(tmp_path: Path) -> None:
+    space = TransferHead((32, 32, 3), 2, base=own_backbone(tmp_path / "small.keras", 32))
     hp = keras_tuner.HyperParameters()
     hp.values |= {"unfreeze": True, "fine_tune_schedule": "warmup_cosine"}
     hp.values |= {"fine_tune_learning_rate": 1e-4}

@@ -19,6 +19,7 @@ from experiments.config import ScriptConfig
 from experiments.hyperparameters.source import changed, source_of, space_source
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
+from experiments.record import study as record_study
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
@@ -128,6 +129,8 @@ def test_the_commit_is_that_of_the_suite_wherever_one_stands(
         command = ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
 
+    asked = record_study._git.__wrapped__  # conftest asks once for all tests
+    monkeypatch.setattr(record_study, "_git", asked)
     here = environment()["git"]
     git("init")
     (tmp_path / "a").write_text("a")

@@ -124,5 +124,6 @@ def test_a_cut_model_reports_what_is_asked(metric: str, num_classes: int) -> Non
         0
     ]
     part = cut.trainable()
+    part.run_eagerly = True  # no graph is traced for one batch
     x = np.zeros((12, *part.input_shape[1:]), np.float32)
     assert metric in part.evaluate(x, np.arange(12) % num_classes, verbose=0, return_dict=True)

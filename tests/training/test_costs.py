@@ -103,10 +103,10 @@ def test_a_mask_is_no_input() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "millions"),  # of multiplications, as their papers have it
-    [("NASNetMobile", 564), ("ConvNeXtTiny", 4500)],
-)
-def test_bases_of_layers_of_their_own_are_counted(name: str, millions: int) -> None:
-    model = getattr(keras.applications, name)(weights=None)
-    assert flops(model) == pytest.approx(2e6 * millions, rel=0.02)
+def test_a_base_of_layers_of_its_own_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:  # millions of random numbers
+        return keras.ops.zeros(shape, dtype)
+
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+    model = keras.applications.ConvNeXtTiny(weights=None)
+    assert flops(model) == pytest.approx(2 * 4500e6, rel=0.02)  # as its paper has it

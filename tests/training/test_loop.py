@@ -1,6 +1,7 @@
 """The lean loop and the feed: Keras' own results, in an order that depends on nothing else."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ def images(count: int = 100) -> Any:
 LABELS = np.arange(100) % 3
 
 
+@cache
 def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[float]]:
     keras.utils.set_random_seed(5)
     inputs = keras.Input((6, 4, 1))
@@ -42,7 +44,7 @@ def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[fl
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
-@pytest.mark.parametrize("steps", [1, 5, 13, 100])
+@pytest.mark.parametrize("steps", [1, 5, 100])
 def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
     lean, keras_own = trained(True, steps), trained(False, 1)
     assert list(lean) == list(keras_own)

@@ -18,15 +18,23 @@ from experiments.training.snapshot import read_snapshot
 from experiments.training.task import Answer, TrialResult, TrialTask
 from search_spaces import space_class
 from tests.hyperparameters.own_models import build, task_of, write
+from tests.search_spaces.backbones import own_backbone
 
 Stop = Callable[[int, int], Answer]
 
 
-def task(space: str, cache_dir: Path, folder: Path, values: dict[str, Any], **options: Any) -> Any:
+def task(
+    space: str,
+    cache_dir: Path,
+    folder: Path,
+    values: dict[str, Any],
+    base: str | None = None,
+    **options: Any,
+) -> Any:
     cls = space_class(space)
-    settings = {"alpha": "0.35", "image_size": 32, "weights": "none"}
-    settings = settings if space == "transfer_head" else {}
-    data = prepare("digits", lambda c: cls.required_shape(c, settings), cache_dir, sample=200)
+    settings = {} if base is None else {"base": base}
+    side = 12 if base is None else 32
+    data = prepare("digits", lambda c: (side, side, 3 if base else c), cache_dir, sample=200)
     hp = keras_tuner.HyperParameters()
     cls(data.shape, 10, **settings).declare_hyperparameters(hp)
     hp.values |= values
@@ -76,6 +84,12 @@ def weights(asked: TrialTask) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small backbone, which is traced in a moment."""
+    return own_backbone(tmp_path_factory.mktemp("backbone") / "small.keras", 32)
+
+
 MNIST = {
     "dropout": 0.3,
     "batch_norm": True,
@@ -114,10 +128,12 @@ def test_what_is_drawn_without_a_seed_goes_on(cache_dir: Path, tmp_path: Path) -
     assert_same(run(whole), run(paused, (0, 0)))
 
 
-def test_both_phases_of_fine_tuning_are_gone_on_with(cache_dir: Path, tmp_path: Path) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "dropout": 0.2, "flip": True}
+def test_both_phases_of_fine_tuning_are_gone_on_with(
+    base: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "stage2", "dropout": 0.2, "flip": True}
     first, second = (
-        task("transfer_head", cache_dir, tmp_path / name, values) for name in ("a", "b")
+        task("transfer_head", cache_dir, tmp_path / name, values, base) for name in ("a", "b")
     )
     # In the head's phase, between the two, and in the tail's.
     assert_same(run(first), run(second, (0, 0), (0, 1), (0, 2)))
@@ -134,9 +150,11 @@ def test_patience_counts_on(cache_dir: Path, tmp_path: Path) -> None:
     assert_same(undisturbed, run(second, (0, epochs - 2)))
 
 
-def test_epochs_are_counted_on_where_patience_ends_a_phase(cache_dir: Path, tmp_path: Path) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand", "learning_rate": 1e-4}
-    asked = task("transfer_head", cache_dir, tmp_path, values, epochs=6, patience=1)
+def test_epochs_are_counted_on_where_patience_ends_a_phase(
+    base: str, cache_dir: Path, tmp_path: Path
+) -> None:
+    values = {"unfreeze": True, "unfreeze_from": "stage2", "learning_rate": 1e-4}
+    asked = task("transfer_head", cache_dir, tmp_path, values, base, epochs=6, patience=1)
     reported: list[int] = []
 
     def note(execution: int, epoch: int, metrics: Any) -> Answer:
@@ -193,10 +211,10 @@ def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
 
 
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
-    cache_dir: Path, tmp_path: Path
+    base: str, cache_dir: Path, tmp_path: Path
 ) -> None:
-    values = {"unfreeze": True, "unfreeze_from": "block_16_expand"}
-    long = task("transfer_head", cache_dir, tmp_path / "long", values, epochs=6)
+    values = {"unfreeze": True, "unfreeze_from": "stage2"}
+    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=6)
     short = replace(long, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
     run(short)
     promoted = run(replace(long, start_snapshots=short.snapshots))
