@@ -1,6 +1,8 @@
 """What takes the place of slow parts of a report in tests that look at something else."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from reports import Study
 
@@ -16,3 +18,10 @@ def unwritten(study: Study | str | Path, *_: object) -> Path:
 def undrawn(*arguments: object) -> tuple[str, tuple[()]]:
     """Returns an empty figure: stands in for `reports.figures._render.render`."""
     return _NOTHING, ()
+
+
+def drawn_alone(*names: str) -> Callable[..., tuple[str, tuple[Any, ...]]]:
+    """Returns what draws the figures of these names, and leaves others empty, as `undrawn` does."""
+    from reports.figures._render import render
+
+    return lambda name, *more: render(name, *more) if name in names else undrawn()

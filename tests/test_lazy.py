@@ -1,5 +1,6 @@
 """Commands that only list or query load no package for training or drawing."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,15 +20,6 @@ except SystemExit as ended:
 """
 
 
-def loaded(code: str) -> set[str]:
-    """Returns the packages that are loaded after a code."""
-    shown = "import sys\nprint('loaded:', *{name.partition('.')[0] for name in sys.modules})"
-    answer = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{shown}"], capture_output=True, text=True, check=True
-    )
-    return set(answer.stdout.rpartition("loaded:")[2].split())
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recorded studies, one of them of several objectives."""
@@ -38,28 +30,44 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("package", ["reports", "experiments", "experiments.record"])
-def test_an_import_loads_nothing_heavy(package: str) -> None:
-    heavy = {*TRAINING, *DRAWING, "pandas", "numpy"}
-    assert not loaded(f"import {package}") & heavy
+@pytest.fixture(scope="module")
+def after(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """What is loaded after each of these, which one process does: the later may load more."""
+    single = tmp_path_factory.mktemp("single")
+    shutil.copytree(runs / "random-four", single / "random-four")
+    commands = {
+        "help": ["--help"],
+        "help of status": ["status", "--help"],
+        "help of list": ["list", "--help"],
+        "status": ["status", "brackets", "--runs-dir", str(runs)],
+        "list of one objective": ["list", "--runs-dir", str(single)],
+        "list": ["list", "--runs-dir", str(runs)],
+        "page": ["report", "--all", "--runs-dir", str(runs)],
+    }
+    codes = {"imports": "import reports, experiments, experiments.record"}
+    codes |= {name: COMMAND.format(arguments=command) for name, command in commands.items()}
+    shown = "import sys\nprint('loaded:', *{name.partition('.')[0] for name in sys.modules})"
+    text = "\n".join(f"{code}\n{shown}" for code in codes.values())
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("loaded:")]
+    return {name: set(line.split()[1:]) for name, line in zip(codes, lines, strict=True)}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["status", "--help"], ["list", "--help"]])
-def test_help_loads_nothing_heavy(command: list[str]) -> None:
-    heavy = {*TRAINING, *DRAWING, "pandas", "numpy"}
-    assert not loaded(COMMAND.format(arguments=command)) & heavy
+@pytest.mark.parametrize("what", ["imports", "help", "help of status", "help of list"])
+def test_imports_and_help_load_nothing_heavy(what: str, after: dict[str, set[str]]) -> None:
+    assert not after[what] & {*TRAINING, *DRAWING, "pandas", "numpy"}
 
 
-def test_status_loads_no_frames(runs: Path) -> None:
-    command = ["status", "brackets", "--runs-dir", str(runs)]
-    assert not loaded(COMMAND.format(arguments=command)) & {*TRAINING, *DRAWING, "pandas"}
+def test_status_loads_no_frames(after: dict[str, set[str]]) -> None:
+    assert not after["status"] & {*TRAINING, *DRAWING, "pandas"}
 
 
-def test_list_loads_frames_for_several_objectives_alone(runs: Path) -> None:
-    command = COMMAND.format(arguments=["list", "--runs-dir", str(runs)])
-    assert loaded(command) & {*TRAINING, *DRAWING, "pandas"} == {"pandas"}
+def test_list_loads_frames_for_several_objectives_alone(after: dict[str, set[str]]) -> None:
+    assert not after["list of one objective"] & {*TRAINING, *DRAWING, "pandas"}
+    assert after["list"] & {*TRAINING, *DRAWING, "pandas"} == {"pandas"}
 
 
-def test_the_page_of_all_studies_loads_nothing_that_trains_or_draws(runs: Path) -> None:
-    command = COMMAND.format(arguments=["report", "--all", "--runs-dir", str(runs)])
-    assert not loaded(command) & {*TRAINING, "matplotlib", "seaborn"}
+def test_the_page_of_all_studies_loads_nothing_that_trains_or_draws(
+    after: dict[str, set[str]],
+) -> None:
+    assert not after["page"] & {*TRAINING, "matplotlib", "seaborn"}

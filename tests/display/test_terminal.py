@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ from experiments.executors import worker
 from experiments.executors.base import Job, WorkerLost
 from experiments.executors.processes import ProcessExecutor
 from experiments.training.task import Answer, TrialResult
+from tests.search.in_workers import hello
 
 
 @pytest.fixture
@@ -65,11 +67,6 @@ def test_a_search_goes_on_where_the_terminal_lacks_a_character(
         shown.notice("class 漢…: 3 images")
         shown.preparing(1, 2, "reading 漢")
     assert b"class \\u6f22\\u2026: 3 images" in raw.getvalue()
-
-
-def hello(task: Any, report: Any, note: Any) -> TrialResult:
-    report(0, 0, {})
-    return TrialResult(message=f"hello, {task}")
 
 
 class Ends:
@@ -217,9 +214,14 @@ except UserError as error:
 """
 
 
-def test_a_script_without_a_guard_is_told_at_the_first_death(tmp_path: Path) -> None:
+FAILS = "if __name__ != '__main__':\n    raise ImportError('only here')\n"
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_what_ended_a_worker_is_told_at_the_first_death(guarded: bool, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    inside = f"{FAILS}if __name__ == '__main__':\n{indent(SCRIPT, '    ')}"
+    script.write_text(inside if guarded else SCRIPT)
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         [sys.executable, str(script)],
@@ -231,10 +233,12 @@ def test_a_script_without_a_guard_is_told_at_the_first_death(tmp_path: Path) -> 
         timeout=120,
     )
     assert ran.stdout.startswith("the worker process ended with exit code 1 before it could begin")
-    assert "`if __name__ == '__main__':`" in ran.stdout
-    assert ran.stderr == ""
+    assert ("belongs under `if __name__ == '__main__':`" in ran.stdout) != guarded
+    assert ("its error is printed above" in ran.stdout) == guarded
+    assert ran.stderr.count("ImportError: only here") == guarded
+    assert guarded or ran.stderr == ""
     # Once by the user, once by the only worker that was started.
-    assert (tmp_path / "runs.log").read_text().split() == ["run", "run"]
+    assert (tmp_path / "runs.log").read_text().split() == ["run"] * (1 if guarded else 2)
 
 
 def test_a_search_begins_in_no_worker_that_still_imports_its_script(

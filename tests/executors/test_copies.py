@@ -69,15 +69,15 @@ def test_copies_have_the_imports_and_train_as_others_do(
     assert context.get_start_method() == "forkserver"
     os.kill(copies._server._forkserver_pid, signal.SIGTERM)  # as the end of a whole job does
     assert "OF_THE_SEARCH" not in os.environ
-    for _ in range(2):
-        there, of_search, file, loss = answered(context)
-        assert there == {"tensorflow": True, "experiments.training.run": True}
-        assert (of_search, file, loss) == ("yes", experiments.__file__, trained())
+    there, of_search, file, loss = answered(context)
+    assert there == {"tensorflow": True, "experiments.training.run": True}
+    assert (of_search, file, loss) == ("yes", experiments.__file__, trained())
 
 
 def test_a_server_that_was_killed_is_started_again_and_ends_with_its_executor(
-    server: ForkServer,
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(copies, "_IMPORTS", "json")
     pids = []
     for _ in range(2):
         context = server.begin({})
@@ -93,7 +93,10 @@ def test_a_server_that_was_killed_is_started_again_and_ends_with_its_executor(
     assert copies._server._preload_modules == ["__main__"]  # as Python has it
 
 
-def test_somebody_elses_server_and_another_executors_are_left_alone(server: ForkServer) -> None:
+def test_somebody_elses_server_and_another_executors_are_left_alone(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_IMPORTS", "json")
     assert server.begin({}).get_start_method() == "forkserver"
     running = copies._server._forkserver_pid
     other = ForkServer()
@@ -209,11 +212,13 @@ def test_what_a_script_says_at_its_end_is_seen(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
-        "from experiments import SearchConfig, run_search\n"
+        "from experiments.executors import copies, make_executor\n"
+        "from experiments.executors.base import Job\n"
         "if __name__ != '__main__':\n    sys.exit('FOO is missing')\n"
-        "config = SearchConfig('mnist_cnn', dataset='digits', workers=1, max_trials=1,\n"
-        f"    runs_dir={str(tmp_path)!r}, cache_dir={str(tmp_path)!r})\n"
-        "run_search(config)\n"
+        "copies._IMPORTS = 'json'\n"
+        "executor = make_executor(1)\n"
+        "executor.submit(Job('0000', 1, 'task'))\n"
+        "while True:\n    executor.wait(None, 1.0)\n"
     )
     ended = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=False

@@ -24,6 +24,8 @@ from reports.page.terminal import study_text
 from search_spaces.base import ImageSpace
 from search_spaces.mnist_cnn import MnistCnn
 from search_spaces.transfer_head import TransferHead
+from tests.one_structure import STRUCTURE
+from tests.search_spaces.test_bases import own_backbone
 from tests.stand_ins import unwritten
 
 RUNNING, COMPLETED = trial_module.TrialStatus.RUNNING, trial_module.TrialStatus.COMPLETED
@@ -190,10 +192,13 @@ def test_the_network_is_built_at_values_the_space_has_not(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", ["block_1_expand", "no_such_layer", "block_8_project"])
-def test_a_new_cut_of_the_base_is_tried(cut: str) -> None:
-    space = TransferHead((32, 32, 3), 2, weights="none", alpha=0.35)
-    ranges = {"unfreeze_from": ["block_16_expand", cut]}
+@pytest.mark.parametrize("cut", ["stage0", "no_such_layer", "block_8_project"])
+def test_a_new_cut_of_the_base_is_tried(cut: str, tmp_path: Path) -> None:
+    of_mobilenet = cut.startswith("block")
+    own = {"base": own_backbone(tmp_path / "mine.keras")}
+    settings: dict[str, Any] = {"alpha": 0.35} if of_mobilenet else own
+    space = TransferHead((32, 32, 3), 2, weights="none", **settings)
+    ranges = {"unfreeze_from": ["block_16_expand" if of_mobilenet else "stage2", cut]}
     wide = ranged(explore(space), ranges)
     if cut != "no_such_layer":  # the base is cut before the block, where one tensor separates it
         check_buildable(space, wide, ranges)
@@ -277,7 +282,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A study of two trials in a range of its own."""
     config = SearchConfig(
         "mnist_cnn", dataset="digits", sample=100, max_trials=2, max_epochs=1, name="narrow",
-        confirm=0, fix={"conv_blocks": 1, "dense_layers": 0},
+        confirm=0, fix={n: v for n, v in STRUCTURE.items() if n not in ("filters_0", "pooling")},
         ranges={"learning_rate": "1e-3:2e-3", "pooling": ["max", "stride"]},
         runs_dir=str(tmp_path_factory.mktemp("narrow")), cache_dir=str(cache_dir),
     )  # fmt: skip
@@ -316,7 +321,7 @@ def test_points_of_before_are_not_tried_again_when_a_default_has_moved(
 ) -> None:
     config = SearchConfig(
         "mnist_cnn", dataset="digits", method="tpe", sample=100, max_trials=2, max_epochs=1,
-        name="points", confirm=0, fix={"conv_blocks": 1, "dense_layers": 0},
+        name="points", confirm=0, fix={n: v for n, v in STRUCTURE.items() if n != "filters_0"},
         ranges={"learning_rate": "1e-4:5e-4"}, tries=[{"filters_0": "16"}],
         runs_dir=str(tmp_path), cache_dir=str(cache_dir),
     )  # fmt: skip

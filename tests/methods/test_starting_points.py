@@ -64,6 +64,8 @@ def test_what_a_space_declares_is_in_it_and_can_be_built(space: ImageSpace) -> N
     for point, values in zip(points, taken, strict=True):
         assert known.dropped(point) == []
         assert point.items() <= {n: pytest.approx(v) for n, v in values.items()}.items()
+        if "conv_blocks" not in point and point not in (points[0], points[-1]):
+            continue  # a deep base takes long to build
         drawn = hp.copy()
         drawn.values = values
         assert space.build(drawn).count_params() > 0
@@ -136,7 +138,7 @@ def test_a_search_says_and_records_them(
     tmp_path: Path, cache_dir: Path, without_report: None
 ) -> None:
     asked = SearchConfig(
-        "mnist_cnn", dataset="digits", method="tpe", pruner="none", max_trials=4, max_epochs=1,
+        "mnist_cnn", dataset="digits", method="tpe", pruner="none", max_trials=2, max_epochs=1,
         fix={"conv_blocks": 1, "filters_0": 16, "kernel_size": 3, "augment": "none"},
         confirm=0, workers=0, sample=200, name="s", runs_dir=tmp_path, cache_dir=cache_dir,
     )  # fmt: skip
@@ -151,7 +153,7 @@ def test_a_search_says_and_records_them(
 
     del record["config"]["starting_points"], record["sessions"][0]["starting_points"]
     (folder / "study.json").write_text(json.dumps(record))  # as a study of before had it
-    resume_search(folder, changes={"max_trials": 5})
+    resume_search(folder, changes={"max_trials": 3})
     record = json.loads((folder / "study.json").read_text())
     assert record["config"]["starting_points"] is False
 
@@ -159,7 +161,7 @@ def test_a_search_says_and_records_them(
 def test_a_model_of_ones_own_declares_them_too(tmp_path: Path) -> None:
     def build_model(hp: keras_tuner.HyperParameters) -> keras.Model:
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 64))])
-        model.compile("adam", "mse")
+        model.compile("adam", "mse", run_eagerly=True)
         return model
 
     build_model.starting_points = [{"units": 7}, {"units": 9}]  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -16,7 +17,14 @@ import experiments.search.run
 from experiments import SearchConfig, UserError, run_search
 from experiments.executors import worker
 from experiments.executors.processes import ProcessExecutor
-from experiments.process.inherited import before_imports, own_keras, own_process, settled
+from experiments.process.inherited import (
+    before_imports,
+    follow,
+    keras_settings,
+    own_keras,
+    own_process,
+    settled,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "module://no_such_module.backend_inline"
@@ -150,6 +158,17 @@ def test_keras_json_does_not_reach_a_process_of_ours(begin: Callable[[], None]) 
     begin()
     assert keras.config.image_data_format() == "channels_last"
     assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
+
+
+def test_settings_of_keras_are_followed_in_another_process() -> None:
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("mixed_float16")
+    sent = pickle.dumps(keras_settings())
+    own_keras()
+    follow(pickle.loads(sent))
+    assert keras.config.image_data_format() == "channels_first"
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float64", "mixed_float16")
 
 
 def run_in_a_shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

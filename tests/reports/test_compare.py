@@ -176,6 +176,7 @@ def test_bad_input_is_one_line(studies: Path, arguments: list[str], words: str) 
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_command_prints_verdict_and_page(studies: Path) -> None:
     result = CliRunner().invoke(main, ["compare", "low", "high", "--runs-dir", str(studies)])
     assert result.exit_code == 0, result.output

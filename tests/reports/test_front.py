@@ -22,6 +22,7 @@ from reports.figures._render import picture
 from reports.page.listing import studies_table
 from reports.page.terminal import study_text, trial_text
 from tests.reports.synthetic import Synthetic, write_study
+from tests.stand_ins import drawn_alone
 
 COSTS = (("params", "min"), ("flops", "min"))
 
@@ -125,7 +126,9 @@ def test_one_trial_that_is_best_in_everything_is_said_to_be(tmp_path: Path) -> N
     assert f"better than trial {answer.trial_id} in any" in module.finding(module.info(study))
 
 
-def test_the_page_shows_the_front(study: Study) -> None:
+def test_the_page_shows_the_front(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Others are drawn as they are of one objective.
+    monkeypatch.setattr("reports.figures._render.render", drawn_alone("tradeoffs", "progress"))
     page = write_report(study)
     text = page.read_text(encoding="utf-8")
     assert "further objectives: parameters (less is better), FLOPs (less is better)" in text

@@ -61,7 +61,7 @@ def report_or_line(folder: Path) -> str | None:
 
 @pytest.mark.slow
 @settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=30, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(data=st.data())
@@ -115,6 +115,7 @@ def test_spoilt_studies_become_a_page_or_one_line(
     assert {p for p in tmp_path.rglob("*") if "report" not in p.parts} == before
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_hostile_files(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(12, name="hostile", num_failed=0))
     (folder / "trial_00" / "trial.json").write_text("[" * 100_000)
@@ -131,6 +132,7 @@ def test_hostile_files(tmp_path: Path) -> None:
     assert "can&#39;t be read" in text  # the arrays, where their figures would be
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_arrays_that_lie_are_refused_figure_by_figure(tmp_path: Path) -> None:
     folder = write_study(tmp_path, Synthetic(7, name="lying"))
     artifacts = folder / "artifacts"

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,25 +220,3 @@ def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
     assert front is not None
     assert front.ids[0] == fewer  # and none of an early round, as for finalists
     assert early not in front.ids
-
-
-_LOADED = """
-import sys
-from experiments.cli.main import main
-try:
-    main([*sys.argv[1:], "--runs-dir", sys.argv[0]])
-except SystemExit as end:
-    assert not end.code
-heavy = {"keras", "tensorflow", "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "optuna"}
-print(sorted(heavy & set(sys.modules)))
-"""
-
-
-@pytest.mark.parametrize("command", [["list"], ["status", "synthetic"]])
-def test_list_and_status_load_no_heavy_library(folder: Path, command: list[str]) -> None:
-    code = _LOADED.replace("sys.argv[0]", repr(str(folder.parent)))
-    said = subprocess.run(
-        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
-    ).stdout
-    assert "synthetic" in said
-    assert said.splitlines()[-1] == "[]"

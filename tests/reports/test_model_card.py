@@ -73,6 +73,7 @@ def test_names_are_no_markup(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_drawing")
 def test_page_and_file_have_the_same_text(folder: Path) -> None:
     page = write_report(folder).read_text()
     study, path = load_study(folder), StudyFolder(folder).card

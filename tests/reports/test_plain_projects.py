@@ -188,6 +188,7 @@ def test_the_record_of_the_order_is_used(tmp_path: Path) -> None:
     assert "to start" in progress.finding(info)
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_hashes_say_nothing_of_time(tmp_path: Path) -> None:
     folder = write_plain(tmp_path / "p", by_loss(1, 3, 2, 4), HASHES)
     study = load_study(folder)
@@ -360,6 +361,7 @@ def test_advice_can_be_followed(tmp_path: Path) -> None:
             assert ours not in text
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_sections_that_nothing_can_fill_are_left_out(tmp_path: Path) -> None:
     page = write_report(of_dropout(tmp_path / "p")).read_text()
     for section in ("learning-curves", "trade-offs", "mistakes", "what-it-sees", "how-it-was-run"):

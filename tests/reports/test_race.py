@@ -59,6 +59,7 @@ def test_the_verdict_is_the_winner_of_the_race(raced: Path) -> None:
     assert race_sentence(study).endswith("the trainings that made it win, which flatter it.")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_every_training_and_why_one_was_dropped_are_shown(raced: Path) -> None:
     study = load_study(raced)
     first, second, third = contenders(study)

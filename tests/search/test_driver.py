@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -33,6 +34,21 @@ def simulation(tmp_path: Path) -> Simulation:
     folder = tmp_path / "study"
     folder.mkdir()
     return Simulation(folder, max_trials=8)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a search that has ended, which tests work on copies of."""
+    folder = tmp_path_factory.mktemp("ended") / "study"
+    folder.mkdir()
+    Simulation(folder, max_trials=8).run()
+    return folder
+
+
+@pytest.fixture
+def finished(simulation: Simulation, ended: Path) -> None:
+    """The simulation has run to its end."""
+    shutil.copytree(ended, simulation.folder, dirs_exist_ok=True)
 
 
 def undisturbed(simulation: Simulation) -> list[tuple[Any, ...]]:
@@ -67,7 +83,7 @@ class Killed(BaseException):
 def test_killed_anywhere_it_goes_on_to_the_same_table(
     method: str, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulation = replace(simulation, method=method, max_trials=12, epochs=9)
+    simulation = replace(simulation, method=method, max_trials=8, epochs=5)
     expected = undisturbed(simulation)
     real = Path.replace
     countdown = [0]
@@ -81,7 +97,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_table(
     monkeypatch.setattr(Path, "replace", deadly)
     kills, finished = 0, False
     while not finished:
-        countdown[0] = 9 + 4 * kills  # far enough for a trial to end, each time elsewhere
+        countdown[0] = 9 + 3 * kills  # far enough for a trial to end, each time elsewhere
         kills += 1
         try:
             simulation.run()
@@ -111,10 +127,10 @@ def test_a_result_that_the_oracle_was_not_told_is_told_at_the_start(
     assert simulation.table() == expected
 
 
+@pytest.mark.usefixtures("finished")
 def test_temporary_files_of_a_killed_search_are_gone_when_it_goes_on(
     simulation: Simulation,
 ) -> None:
-    simulation.run()
     left = [simulation.folder / where / ".tmp-half" for where in ("", "artifacts", "trial_0001")]
     for path in left:
         path.parent.mkdir(exist_ok=True)
@@ -152,10 +168,10 @@ def fail(simulation: Simulation, trial_id: str, message: str) -> None:
 
 @pytest.mark.parametrize("message", OF_CACHE)
 @pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.usefixtures("finished")
 def test_a_trial_that_failed_of_the_cache_is_run_again(
     killed: bool, message: str, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulation.run()
     expected = simulation.table()
     fail(simulation, "0003", message)
     if killed:  # before the result is gone
@@ -172,8 +188,8 @@ def test_a_trial_that_failed_of_the_cache_is_run_again(
 
 
 @pytest.mark.parametrize("message", OF_TRIAL)
+@pytest.mark.usefixtures("finished")
 def test_a_trial_that_failed_of_itself_stays_as_it_is(message: str, simulation: Simulation) -> None:
-    simulation.run()
     fail(simulation, "0003", message)
     expected = simulation.folder.joinpath("trial_0003", "trial.json").read_text()
     assert simulation.run()[1] == []
@@ -190,10 +206,10 @@ def test_what_a_round_of_hyperband_was_decided_by_stays(simulation: Simulation) 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"trial_id": 3}', "[[[", "null", "\0\0\0"])
 @pytest.mark.parametrize("name", ["trial.json", "result.json", "oracle.json"])
+@pytest.mark.usefixtures("finished")
 def test_a_damaged_file_costs_its_trial_alone(
     name: str, damage: str, simulation: Simulation
 ) -> None:
-    simulation.run()
     expected = simulation.table()
     path = simulation.folder / ("" if name == "oracle.json" else "trial_0003") / name
     path.write_text(damage)
@@ -215,10 +231,10 @@ def test_a_damaged_file_costs_its_trial_alone(
         lambda result, history: history.update(other=history.pop("val_accuracy")),
     ],
 )
+@pytest.mark.usefixtures("finished")
 def test_a_result_that_does_not_hold_together_costs_its_trial_alone(
     damage: Callable[[Any, dict[str, Any]], Any], simulation: Simulation
 ) -> None:
-    simulation.run()
     expected = simulation.table()
     trial = simulation.folder / "trial_0003"
     result, state = (json.loads((trial / n).read_text()) for n in ("result.json", "trial.json"))
@@ -231,10 +247,10 @@ def test_a_result_that_does_not_hold_together_costs_its_trial_alone(
 
 
 @pytest.mark.parametrize("score", ["nan", "0.9", 2.0])
+@pytest.mark.usefixtures("finished")
 def test_the_score_of_a_failed_trial_is_compared_with_none(
     score: Any, simulation: Simulation
 ) -> None:
-    simulation.run()
     path = simulation.folder / "trial_0003" / "trial.json"
     state = json.loads(path.read_text())
     path.write_text(json.dumps(state | {"status": "FAILED", "score": score}))
@@ -245,10 +261,10 @@ def test_the_score_of_a_failed_trial_is_compared_with_none(
 
 
 @pytest.mark.parametrize("origins", [{"0003": "0003"}, {"0001": "0003", "0003": "0001"}])
+@pytest.mark.usefixtures("finished")
 def test_a_trial_that_continues_itself_is_refused(
     origins: dict[str, str], simulation: Simulation
 ) -> None:
-    simulation.run()
     for trial_id, origin in origins.items():
         path = simulation.folder / f"trial_{trial_id}" / "trial.json"
         state = json.loads(path.read_text())
@@ -258,8 +274,8 @@ def test_a_trial_that_continues_itself_is_refused(
         simulation.run()
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_lost_number_takes_nothing_of_the_trial_that_had_it(simulation: Simulation) -> None:
-    simulation.run()
     folder = simulation.folder / "trial_0003"
     for name in ("trial.json", "result.json"):
         (folder / name).write_text("{")
@@ -276,8 +292,8 @@ def test_a_lost_number_takes_nothing_of_the_trial_that_had_it(simulation: Simula
     assert len(json.loads((folder / "result.json").read_text())["attempts"]) == 1
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_trial_whose_folder_is_gone_is_run_again(simulation: Simulation) -> None:
-    simulation.run()
     expected = simulation.table()
     for path in (simulation.folder / "trial_0003").iterdir():
         path.unlink()
@@ -285,8 +301,8 @@ def test_a_trial_whose_folder_is_gone_is_run_again(simulation: Simulation) -> No
     assert simulation.table() == expected
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_finished_search_is_extended(simulation: Simulation) -> None:
-    simulation.run()
     longer = replace(simulation, max_trials=12)
     longer.run()
     assert longer.table() == undisturbed(longer)
@@ -450,17 +466,22 @@ def test_one_interrupt_ends_after_the_epoch_and_it_can_be_gone_on_with(
 
 def test_a_second_interrupt_ends_at_once(simulation: Simulation) -> None:
     simulation = replace(simulation, seconds=20.0, workers=1)
-    started = time.monotonic()
+    started, notes = time.monotonic(), Notes()
+    has_begun: list[Callable[[], Any]] = [
+        (simulation.folder / "trial_0000").exists,
+        lambda: notes.lines,  # of the first interrupt
+    ]
 
     def interrupt_twice() -> None:
-        time.sleep(2.0)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGINT)
+        for begun in has_begun:
+            while not begun():
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt_twice).start()
+    threading.Thread(target=interrupt_twice, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        simulation.run()
+        simulation.run(observer=notes)
+    assert "stopping after the running epoch" in notes.lines[0]
     assert time.monotonic() - started < 10
 
 
@@ -623,10 +644,10 @@ def test_finalists_are_different_networks_trained_whole(
     assert [t.score for t in found] == sorted((t.score for t in found), reverse=True)
 
 
+@pytest.mark.usefixtures("finished")
 def test_what_a_killed_process_had_not_written_to_its_end_is_removed(
     simulation: Simulation,
 ) -> None:
-    simulation.run()
     folder = simulation.folder
     before = sorted(folder.rglob("*"))
     training = folder / "artifacts" / "finalists" / "0000-1"

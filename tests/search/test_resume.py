@@ -24,6 +24,7 @@ from experiments.search.resuming import resume_search
 from experiments.training.snapshot import read_snapshot, write_snapshot
 from reports import load_study
 from reports.analysis.facts import facts
+from tests.one_structure import STRUCTURE
 from tests.stand_ins import unwritten
 
 
@@ -40,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         name="study",
         confirm=0,
         keep=2,
-        fix={"conv_blocks": 1, "filters_0": 16},
+        fix=STRUCTURE,
         runs_dir=str(tmp_path_factory.mktemp("finished")),
         cache_dir=str(cache_dir),
     )
@@ -172,9 +173,11 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_with_more_trials_auto_picks_again(tmp_path: Path, cache_dir: Path) -> None:
-    fixed = [f"--fix={f}" for f in ("conv_blocks=1", "filters_0=16", "dense_layers=0")]
     small = ["--dataset=digits", "--sample=100", "--max-trials=1", "--max-epochs=4", "--confirm=0"]
+    small += ["--no-starting-points"]
     folders = [f"--runs-dir={tmp_path}", f"--cache-dir={cache_dir}", "--workers=0", "--name=study"]
+    # Of one structure, trials are traced once.
+    fixed = [f"--fix={name}={value}" for name, value in STRUCTURE.items()]
     begun = CliRunner().invoke(main, ["search", "mnist_cnn", *small, *fixed, *folders])
     assert "auto: --method qmc, because " in begun.stdout
     study = tmp_path / "study"
@@ -226,6 +229,7 @@ def test_what_was_given_before_holds_on(study: Path) -> None:
         changed_config(record, study, {"sources": ["b"]})
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_finished_search_is_extended_and_reported(study: Path) -> None:
     before = load_study(study).trials
     result = resume_search(study, changes={"max_trials": 3, "max_epochs": 2})

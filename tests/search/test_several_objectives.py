@@ -24,17 +24,19 @@ from experiments.search.retention import FrontRetention
 from reports import load_study
 from reports.analysis.study_front import study_front
 from search_spaces.mnist_cnn import MnistCnn
+from tests.one_structure import STRUCTURE
 from tests.stand_ins import unwritten
 
 NAMES = ("val_accuracy", "params", "latency_ms")
 OBJECTIVES = parse_objectives(NAMES)
+FIXED = {name: value for name, value in STRUCTURE.items() if name != "filters_0"}
 
 
 def options(runs: Path, cache_dir: Path, **changes: Any) -> dict[str, Any]:
     small = {
         "space": "mnist_cnn", "dataset": "digits", "sample": 100, "max_epochs": 1, "name": "study",
         "method": "tpe", "method_settings": {"startup_trials": 2}, "confirm": 0, "seed": 3,
-        "fix": {"conv_blocks": 1, "dense_layers": 0}, "runs_dir": str(runs),
+        "fix": FIXED, "starting_points": False, "runs_dir": str(runs),
         "cache_dir": str(cache_dir), "objective": ("val_accuracy", "params:min"),
     }  # fmt: skip
     return small | changes
@@ -309,7 +311,8 @@ def test_latency_is_measured_by_the_worker_and_said(tmp_path: Path, cache_dir: P
     line += [part for name in (*NAMES, "val_f1_score") for part in ("--objective", name)]
     line += ["--max-epochs", "1", "--method", "tpe", "--name", "timed", "--confirm", "0"]
     places = ["--runs-dir", str(tmp_path), "--cache-dir", str(cache_dir)]
-    result = CliRunner().invoke(main, [*line, *places, "--fix", "conv_blocks=1"])
+    fixed = [part for name, value in STRUCTURE.items() for part in ("--fix", f"{name}={value}")]
+    result = CliRunner().invoke(main, [*line, *places, *fixed, "--workers", "0"])
     assert result.exit_code == 0, result.output
     assert "beaten by none in val_accuracy, params, latency_ms" in result.output
     assert "best val_accuracy: trial 000" in result.output

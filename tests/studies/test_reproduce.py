@@ -12,6 +12,8 @@ from experiments.cli.main import main
 from experiments.studies.reopen import open_study
 from experiments.studies.reproduce import reproduce
 from reports import load_study
+from tests.one_structure import STRUCTURE
+from tests.search_spaces.test_bases import own_backbone
 
 pytestmark = pytest.mark.usefixtures("without_report")
 
@@ -19,8 +21,7 @@ pytestmark = pytest.mark.usefixtures("without_report")
 def searched(runs: Path, cache_dir: Path, **options: Any) -> Path:
     config = SearchConfig(
         "mnist_cnn", dataset="digits", sample=150, name="s", confirm=0, runs_dir=str(runs),
-        cache_dir=str(cache_dir), fix={"conv_blocks": 1, "filters_0": 16, "dense_layers": 0},
-        patience=None, **options,
+        cache_dir=str(cache_dir), fix=STRUCTURE, starting_points=False, patience=None, **options,
     )  # fmt: skip
     return run_search(config).folder
 
@@ -79,8 +80,9 @@ def test_a_trial_that_was_stopped_after_a_phase_ended_early_is_reproduced(
     config = SearchConfig(
         "transfer_head", dataset="digits", sample=150, name="s", confirm=0, max_trials=1,
         max_epochs=6, patience=1, method="random", runs_dir=str(tmp_path),
-        cache_dir=str(cache_dir), settings={"alpha": "0.35", "image_size": "32", "weights": "none"},
-        fix={"unfreeze": True, "unfreeze_from": "block_16_expand", "learning_rate": 1e-4},
+        cache_dir=str(cache_dir),
+        settings={"base": own_backbone(tmp_path / "mine.keras"), "image_size": "32"},
+        fix={"unfreeze": True, "unfreeze_from": "stage2", "learning_rate": 1e-4},
     )  # fmt: skip
     study = run_search(config).folder
     path = study / "trial_0000" / "result.json"
