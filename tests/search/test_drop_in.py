@@ -3,8 +3,8 @@
 import errno
 import json
 import math
-import os
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
