@@ -174,14 +174,21 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self.objective.name in metrics:
             self._judge(trained - 1, metrics)
         ends = self.stopped or self.is_exhausted()
-        is_kept = (ends or self._is_last) and self.snapshots.keeps_last
-        # Not once training has ended: Keras sets an optimizer's averages of the weights before.
         if self.answer == Answer.GO and self.snapshots.is_due():
             self._keep(decided=True)
-        elif self.answer == Answer.PAUSE or is_kept:
-            self._keep()
+        elif self._averages and (self._is_paused or ends or self._is_last):
+            self._keep_last()  # once training has ended, Keras has set the averages
         if ends:
             self.model.stop_training = True
+
+    @property
+    def _is_paused(self) -> bool:
+        return self.answer == Answer.PAUSE
+
+    @property
+    def _averages(self) -> bool:
+        """Whether the optimizer keeps averages of the weights, and sets them in the end."""
+        return bool(getattr(getattr(self.model, "optimizer", None), "use_ema", False))
 
     @property
     def _is_last(self) -> bool:
@@ -198,7 +205,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.answer = self.report(epoch, metrics)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.snapshots.keeps_last:  # another callback may have ended it
+        self._keep_last()
+
+    def _keep_last(self) -> None:
+        if self._is_paused or self.snapshots.keeps_last:
             self._keep()
 
     def _keep(self, decided: bool = False) -> None:
