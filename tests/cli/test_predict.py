@@ -97,7 +97,9 @@ def test_names_travel_with_an_exported_model(
 ) -> None:
     model = tmp_path / ("model" if kind == "saved_model" else f"model.{kind}")
     export = ["export", str(old), "--model", kind, "--out", str(model)]
-    assert CliRunner().invoke(main, export).exit_code == 0
+    exported = CliRunner().invoke(main, export)
+    assert exported.exit_code == 0, exported.output
+    assert "predicts as Keras does" in exported.stdout
     classes, rows, said = rows_of(model, images)
     assert (tuple(classes), said) == (NAMES, "")
     found = np.array([row["probabilities"] for row in rows])

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
-from experiments.studies.run_model import Runner, open_model
+from experiments.studies.run_model import Runner
 from experiments.training.costs import flops
 from reports import load_study
 from reports.analysis import test_predictions
@@ -64,6 +64,7 @@ def test_a_disagreement_names_what_differs(runs: Path, cache_dir: Path, tmp_path
     assert "no trial 'nine'" in refused(runs, "reproduce", "small", "nine")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_arms_are_confirmed_once_and_compared(runs: Path, cache_dir: Path) -> None:
     arguments = ("compare", "small", "--default", "--seeds", "2", "--cache-dir", str(cache_dir))
     first = call(runs, *arguments)
@@ -188,19 +189,6 @@ def test_csv_and_json(runs: Path, tmp_path: Path) -> None:
     assert len(content["epochs"]["rows"]) == 9
     taken = refused(runs, "export", "small", "--to", "csv", "--out", str(tmp_path / "tables"))
     assert "exists already" in taken
-
-
-@pytest.mark.filterwarnings("ignore")  # of the converters, about one another
-@pytest.mark.parametrize(
-    "kind", ["saved_model", "tflite", pytest.param("onnx", marks=pytest.mark.export)]
-)
-def test_exported_models_predict_as_keras_does(kind: str, runs: Path, tmp_path: Path) -> None:
-    said = call(runs, "export", "small", "--model", kind, "--out", str(tmp_path / "model"))
-    assert "predicts as Keras does" in said
-    model = keras.models.load_model(runs / "small" / "best_model.keras")
-    images = np.full((2, *model.input_shape[1:]), 128, dtype="float32")
-    answer = open_model(tmp_path / "model", kind).predict(images)
-    assert answer == pytest.approx(model.predict(images, verbose=0), abs=1e-4)
 
 
 def test_a_model_that_says_something_else_is_not_kept(

@@ -27,6 +27,7 @@ from reports.figures import bases as figure
 from reports.figures import what_bases_see
 from reports.page.comparison import pairs_table
 from tests.reports.synthetic import SPACE, Synthetic, write_study
+from tests.stand_ins import drawn_alone
 
 NAMES = ["Small", "Medium", "Large"]
 BASE: dict[str, Any] = {
@@ -123,6 +124,7 @@ def test_a_network_without_a_cost_is_not_left_out_unnamed(tmp_path: Path) -> Non
     assert phone_sentence(found).endswith(" Left out without a recorded latency: Large.")
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_what_nobody_recorded_is_left_out(tmp_path: Path) -> None:
     bare = {name: (*COSTS[name][:2], None, None) for name in NAMES}
     study = load_study(study_of_bases(tmp_path, bare))
@@ -137,7 +139,10 @@ def test_what_nobody_recorded_is_left_out(tmp_path: Path) -> None:
     assert "Bases against cost" not in page
 
 
-def test_the_report_shows_table_figure_and_what_each_base_sees(tmp_path: Path) -> None:
+def test_the_report_shows_table_figure_and_what_each_base_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.figures._render.render", drawn_alone("bases", "what_bases_see"))
     folder = study_of_bases(tmp_path)
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {"image": rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)}
@@ -151,6 +156,7 @@ def test_the_report_shows_table_figure_and_what_each_base_sees(tmp_path: Path) -
     page = write_report(folder).read_text(encoding="utf-8")
     for name in ("bases", "what_bases_see"):
         assert f'id="figure-{name}"' in page
+    assert "can't be made of this record" not in page
     assert PHONE in page
     assert "Small 20x20, then 2x2" in page
     assert "<bdi>900,000</bdi>" in page
@@ -160,7 +166,10 @@ def test_the_report_shows_table_figure_and_what_each_base_sees(tmp_path: Path) -
     assert what_bases_see.info(load_study(folder)) == "What the bases see is recorded, and damaged."
 
 
-def test_a_comparison_by_base_has_costs_of_tested_arms_with_their_groups(tmp_path: Path) -> None:
+def test_a_comparison_by_base_has_costs_of_tested_arms_with_their_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.figures._render.render", drawn_alone("arm_costs"))
     folder = study_of_bases(tmp_path)
     comparison = compare(arms_by(load_study(folder), "base"))
     found = costs_of_arms(comparison)
@@ -189,6 +198,7 @@ def test_a_comparison_by_base_has_costs_of_tested_arms_with_their_groups(tmp_pat
     assert "A test can't tell the two apart." in said.stdout
     page = Path(said.stdout.rsplit("comparison: ")[1].strip()).read_text(encoding="utf-8")
     assert 'id="figure-arm_costs"' in page
+    assert "can't be made of this record" not in page
     assert "Which would I take on a phone?" in page
     path = folder / "artifacts" / "confirmed" / "1.json"  # no test is possible of one training
     records = json.loads(path.read_text())
@@ -246,6 +256,7 @@ def test_first_and_last_maps_of_a_base() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_drawing")
 def test_a_search_of_two_bases_records_and_compares_them(tmp_path: Path, cache_dir: Path) -> None:
     names = [tiny_base(tmp_path / f"{name}.keras", n) for name, n in (("narrow", 4), ("wide", 24))]
     places = ["--runs-dir", str(tmp_path / "runs")]
@@ -253,7 +264,7 @@ def test_a_search_of_two_bases_records_and_compares_them(tmp_path: Path, cache_d
     result = CliRunner().invoke(
         main,
         [
-            "search", "transfer_head", "--dataset", "digits", "--sample", "300",
+            "search", "transfer_head", "--dataset", "digits", "--sample", "100",
             "--no-try-default", "--try", "base=narrow", "--try", "base=wide",
             "--set", f"base={','.join(names)}", "--set", "image_size=32",
             "--max-trials", "2", "--max-epochs", "2", "--seeds", "1", "--confirm", "1",

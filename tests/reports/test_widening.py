@@ -110,7 +110,7 @@ def test_the_next_search_runs_as_written(edge: Path, tmp_path: Path, cache_dir: 
     path = tmp_path / "next.toml"
     call = CliRunner().invoke
     call(main, ["report", str(edge), "--next", str(path)])
-    small = ["--max-trials", "2", "--max-epochs", "1", "--sample", "100", "--confirm", "0"]
+    small = ["--max-trials", "1", "--max-epochs", "1", "--sample", "100", "--confirm", "0"]
     here = ["--runs-dir", str(tmp_path / "new"), "--cache-dir", str(cache_dir), "--workers", "0"]
     result = call(main, ["search", "--config", str(path), *small, *here])
     assert result.exit_code == 0, result.output
