@@ -42,7 +42,7 @@ def test_a_search_on_arrays_weighs_classes_and_ranks_by_auc(
     monkeypatch.chdir(tmp_path)
     arrays(tmp_path / "set.npz")
     options = ("--dataset", "npz:set.npz", "--class-weight", "balanced", "--objective", "val_auc")
-    found = search(tmp_path, *options)
+    found = search(tmp_path, *options, "--confirm", 0)
     assert found.exit_code == 0, found.output
     study = record(tmp_path)
     many, few = study["dataset"]["per_class"]["train"]

@@ -351,7 +351,7 @@ def test_trials_get_the_settings_that_were_checked(tmp_path: Path, cache_dir: Pa
     path = write(tmp_path, SETTINGS)
     given = ("depth=0", "rate=1e-3", "bias=false", "note=4")
     more = [word for each in given for word in ("--set", each)]
-    result = search(path, tmp_path, cache_dir, *more, "--method", "random")
+    result = search(path, tmp_path, cache_dir, *more, "--method", "random", "--confirm", "0")
     assert result.exit_code == 0, result.output
     trained = json.loads(own_study(tmp_path).trial("0000").result.read_text())
     assert trained["status"] == "completed", trained["traceback"]
@@ -405,7 +405,7 @@ class Net(keras.Model):
 
 def build_model(hp):
     model = Net(hp.Int("units", 4, 8))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
     return model
 """,
     "convolutions within models": """
@@ -425,7 +425,8 @@ def build_model(hp):
     model.add(keras.layers.Flatten())
     model.add(Block())
     model.add(keras.layers.Dense(10, activation="softmax"))
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"],
+                  run_eagerly=True)
     return model
 """,
     "own layer and loss": """
@@ -454,7 +455,8 @@ class Mine(keras_tuner.HyperModel):
     def build(self, hp):
         model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
         model.add(keras.layers.Dense(self.num_classes, activation="softmax"))
-        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"],
+                      run_eagerly=True)
         return model
 
     def fit(self, hp, model, *args, **kwargs):
@@ -516,7 +518,7 @@ def test_a_search_of_a_file_in_a_worker_is_recorded_read_and_resumed(
     log = tmp_path / "log"
     text = COUNTED.format(log=str(log)) + build()
     path = write(tmp_path, text)
-    result = search(path, tmp_path, cache_dir, "--workers", "1")
+    result = search(path, tmp_path, cache_dir, "--workers", "1", "--confirm", "0")
     assert result.exit_code == 0, result.output
     study = own_study(tmp_path)
     assert study.source.read_text() == HEAD + text
@@ -576,7 +578,7 @@ def test_code_of_a_study_folder_is_not_run_unless_named(
 ) -> None:
     log = tmp_path / "log"
     path = write(tmp_path, COUNTED.format(log=str(log)) + build())
-    assert search(path, tmp_path, cache_dir).exit_code == 0
+    assert search(path, tmp_path, cache_dir, "--confirm", "0").exit_code == 0
     study = own_study(tmp_path)
     record = json.loads(study.record.read_text())
     record["config"]["space"] = str(study.source)
@@ -609,7 +611,7 @@ def build_model(hp):
     model = Own() if kind == "own" else keras.Model(inputs, outputs)
     top = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top")
     metrics = ["accuracy"] if kind == "plain" else ["accuracy", top]
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=metrics)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=metrics, run_eagerly=True)
     return model
 """
 

@@ -22,7 +22,7 @@ LAST = {
 def build(
     last: str = LAST["softmax"],
     compiled: str = 'optimizer="adam", loss="sparse_categorical_crossentropy", '
-    'metrics=["accuracy"]',
+    'metrics=["accuracy"], run_eagerly=True',
     inputs: str = "(8, 8, 1)",
     name: str = "build_model",
     parameters: str = "hp",

@@ -92,7 +92,7 @@ METHODS: list[tuple[Any, Any, dict[str, Any]]] = [
     (
         BayesianOracle,
         KerasTuners.BayesianOptimizationOracle,
-        {"max_trials": 12, "num_initial_points": 8},
+        {"max_trials": 10, "num_initial_points": 8},  # each one after those fits a process
     ),
 ]
 

@@ -14,6 +14,7 @@ from experiments import SearchConfig, run_search
 from experiments.cli.main import main
 from experiments.training.recorder import EpochRecorder
 from reports import load_study
+from tests.one_structure import STRUCTURE
 from tests.stand_ins import unwritten
 
 pytestmark = pytest.mark.usefixtures("without_drawing")
@@ -26,7 +27,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A search of two trials whose finalists are not confirmed."""
     config = SearchConfig(
         "mnist_cnn", dataset="digits", sample=150, max_trials=2, max_epochs=3, confirm=0,
-        name="small", fix={"conv_blocks": 1, "filters_0": 16, "dense_layers": 0},
+        name="small", fix=STRUCTURE, starting_points=False,
         tries=[{"learning_rate": 0.01}], runs_dir=str(tmp_path_factory.mktemp("runs")),
         cache_dir=str(cache_dir),
     )  # fmt: skip
