@@ -46,8 +46,11 @@ class StatusFile:
         content = state | {"running": running, "written": time.time()}
         temporary = self._path.with_name(TEMPORARY + self._path.name)
         temporary.unlink(missing_ok=True)  # it may be a pipe
-        temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
-        os.replace(temporary, self._path)
+        try:
+            temporary.write_text(json.dumps(finite(content)), encoding="utf-8")
+            os.replace(temporary, self._path)
+        finally:
+            temporary.unlink(missing_ok=True)  # of a full disk
 
 
 def read_status(folder: Path) -> dict[str, Any]:

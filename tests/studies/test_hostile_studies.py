@@ -1,5 +1,6 @@
 """Study folders of unknown origin, given to commands that change or resume studies."""
 
+import errno
 import json
 import os
 import signal
@@ -62,6 +63,18 @@ def pipe(path: Path) -> Path:
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     return path
+
+
+def test_a_status_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        StatusFile(tmp_path).write({"phase": "searching"}, force=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, no_hang: None) -> None:
