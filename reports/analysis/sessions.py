@@ -52,11 +52,13 @@ def _last_end(study: Study, start: float, following: float) -> float:
 def seconds_searched(study: Study, times: _Array) -> _Array:
     """Returns the seconds from the start of the first trial to points in time, `(n,)`.
 
-    Pauses between sessions do not count.
+    Pauses between sessions do not count; but after a session that was killed, for nobody knows how
+    long it ran.
     """
     first = float(study.trials["started"].min())
     sessions = sessions_of(study)
-    if len(sessions) < 2 or any(math.isnan(session.start) for session in sessions):
+    unknown = any(s.was_killed for s in sessions[:-1]) or any(math.isnan(s.start) for s in sessions)
+    if len(sessions) < 2 or unknown:
         return times - first
     passed = np.zeros(len(times))
     for start, end in ((s.start, s.search_end) for s in sessions if s.search_end > s.start):

@@ -402,3 +402,6 @@ def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None
     assert np.diff(found.begins).max() < 1
     assert "of 6.7 min in trials" in module.finding(found)
     assert max(figures()["progress"].info(resumed).minutes) < 7
+    killed = [{"started": begin - 5}, sessions[1]]  # it may have run long after its last trial
+    unknown = replace(resumed, record=study.record | {"sessions": killed})
+    assert np.diff(module.info(unknown).begins).max() > 86_000

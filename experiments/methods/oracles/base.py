@@ -135,8 +135,9 @@ class DurableOracle(keras_tuner.Oracle):
     def _of_older(self) -> dict[_Texts, set[_Texts]]:
         """Returns what trials have that lack some hyperparameters of the space.
 
-        A build that has not ended, or failed, may have asked for them yet, and one of another
-        script tells nothing of them: they count at their defaults.
+        A build that has not ended, or failed, may have asked for them yet, and one of a script that
+        did not ask for all that every build asks for now tells nothing of them: they count at their
+        defaults.
         """
         space = self.hyperparameters.space
         if self._older is not None and self._older[0] == len(space):
