@@ -254,6 +254,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _populate_initial_space(self) -> None:
         super()._populate_initial_space()
+        follow(self._keras_settings)  # a build may have changed them
         self.oracle.always = frozenset(hp.name for hp in self.oracle.hyperparameters.space)
 
     def reload(self) -> None:
@@ -301,7 +302,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
             with locked(made(self.folder)):
-                self._search(config, notices, display)
+                try:
+                    self._search(config, notices, display)
+                finally:
+                    follow(self._keras_settings)
 
     def _named(
         self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]
@@ -460,6 +464,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def _returned(
         self, trial: trial_module.Trial, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        trial.metrics = type(trial.metrics)()  # without those of a failed attempt
         returned = self.run_trial(trial, *args, **kwargs)
         if returned is None and trial.metrics.exists(self.oracle.objective.name):
             return _reported(trial)

@@ -68,7 +68,12 @@ def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> Proces
         UserError: Something can't be sent.
     """
     folder = StudyFolder(tuner.folder.absolute()).sent
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        raise UserError(
+            f"{folder}: a search that was killed has left it, and it can't be removed; remove it"
+        ) from None
     try:
         sent = copy.copy(tuner)
         sent.oracle = _Asked(tuner.oracle.objective)

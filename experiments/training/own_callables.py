@@ -5,13 +5,17 @@ class and what its `get_config` says. Here it is bytecode, constants, defaults, 
 used of the module; of a class its methods, of an object its attributes.
 """
 
+import dis
 import hashlib
 import json
+import logging
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
@@ -24,6 +28,9 @@ from experiments.training.own_code import is_keras, package_of
 _NAMED = {"keras", "keras_tuner", "numpy", "tensorflow", *sys.stdlib_module_names}
 _INSTALLED = {"site-packages", "dist-packages"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+_WRITTEN = (re.Pattern, PurePath, np.dtype)  # told by how they are written
+_IDLE = (logging.Logger, type(threading.Lock()))  # change nothing of what is computed
+_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 _WRAPPED = {"build", "quantize"}  # Keras wraps these methods of every layer; the class has them
 
 
@@ -120,6 +127,10 @@ class _Reader:
             yield f"{getattr(value, '__module__', None)}.{value.__name__}"
         elif _is_layer(value):
             yield from self._layer(value)
+        elif isinstance(value, _WRITTEN):
+            yield repr(value)
+        elif isinstance(value, _IDLE):
+            yield type(value).__name__
         elif hasattr(value, "shape"):
             yield _array(value)
         elif is_keras(type(value)) and hasattr(value, "get_config"):
@@ -185,8 +196,10 @@ def _is_told(name: str, member: object) -> bool:
 
 
 def _names(code: CodeType) -> set[str]:
+    """Returns the global names that code uses."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
     inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return {*code.co_names, *(name for each in inner for name in _names(each))}
+    return own.union(*map(_names, inner))
 
 
 def config_of(described: Any) -> dict[str, Any]:

@@ -211,6 +211,10 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._is_paused or self.snapshots.keeps_last:
             self._keep()
 
+    def has_trained(self, model: keras.Model) -> bool:
+        """Whether weights of a model are among those of the best epoch."""
+        return any(id(weight) in self._best for weight in model.weights)
+
     def _keep(self, decided: bool = False) -> None:
         seconds = {"fit": sum(self.execution.epoch_seconds)}  # they are added once `fit` has ended
         optimizer = getattr(self.model, "optimizer", None)  # a `fit` of one's own may need none

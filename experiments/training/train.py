@@ -127,7 +127,7 @@ def _train(
     recorder.restore_best()
     with timed(snapshots.execution, "build"):
         model = network.whole
-    if _has_its_own_fit(network.space):
+    if _has_its_own_fit(network.space) and not recorder.has_trained(model):
         _take_over(model, recorder.model)
     answer = Answer.GO if is_done else recorder.answer
     return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)

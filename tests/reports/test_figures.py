@@ -404,4 +404,4 @@ def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None
     assert max(figures()["progress"].info(resumed).minutes) < 7
     killed = [{"started": begin - 5}, sessions[1]]  # it may have run long after its last trial
     unknown = replace(resumed, record=study.record | {"sessions": killed})
-    assert np.diff(module.info(unknown).begins).max() > 86_000
+    assert np.diff(module.info(unknown).begins).max() > 1400  # minutes

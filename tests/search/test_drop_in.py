@@ -855,6 +855,23 @@ def test_every_trial_has_the_precision_that_the_script_has_set(tmp_path: Path) -
     assert left == "mixed_bfloat16"
 
 
+def test_a_precision_that_a_model_sets_is_its_own_trials(tmp_path: Path) -> None:
+    seen: dict[str, str] = {}
+
+    def sets(hp: Any) -> keras.Model:
+        kind = hp.Choice("kind", ["mixed_bfloat16", "float32"])
+        if kind == "mixed_bfloat16":
+            keras.config.set_dtype_policy(kind)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        seen[kind] = model.layers[0].compute_dtype
+        return model
+
+    searched(make(tmp_path, model=sets, method="grid", max_trials=2))
+    assert seen == {"mixed_bfloat16": "bfloat16", "float32": "float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def refused(words: str, **options: Any) -> None:
         with pytest.raises(experiments.UserError, match=words):
@@ -1103,6 +1120,19 @@ def test_the_score_is_that_of_the_history_that_is_returned(fit: Any, tmp_path: P
     assert list(load_study(tuner.folder).epochs[name]) == history.history[name]
 
 
+def test_a_fit_in_two_stages_is_recorded_whole_where_the_last_is_the_best(tmp_path: Path) -> None:
+    def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
+        model.fit(*args, **kwargs)
+        return model.fit(*args, **kwargs)
+
+    model = _Fits(fit)
+    tuner = searched(make(tmp_path, model=model, max_trials=1))
+    (trial,) = tuner.oracle.trials.values()
+    (history,) = model.returned
+    assert trial.score == min(history.history["val_loss"])
+    assert len(load_study(tuner.folder).epochs) == 4
+
+
 def test_a_dictionary_that_is_returned_is_recorded_whole(tmp_path: Path) -> None:
     def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
         history = model.fit(*args, **kwargs).history
@@ -1159,6 +1189,27 @@ def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path:
     assert [t.score for t in tuner.oracle.get_best_trials()] == [1.0]
     epochs = load_study(tuner.folder).epochs
     assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
+
+
+class _ReportsAgain(experiments.Tuner):
+    attempts = 0
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        self.attempts += 1
+        trial.hyperparameters.Int("units", 1, 3)
+        for step, score in enumerate([0.0, 1.0] if self.attempts == 1 else [3.0]):
+            self.oracle.update_trial(trial.trial_id, {"val_loss": score}, step=step)
+        if self.attempts == 1:
+            raise ValueError("once")
+
+
+def test_what_a_failed_attempt_reported_does_not_count(tmp_path: Path) -> None:
+    tuner = _ReportsAgain(
+        objective="val_loss", max_trials=1, method="random", max_retries_per_trial=1,
+        directory=tmp_path,
+    )  # fmt: skip
+    tuner.search(verbose=0)
+    assert list(load_study(tuner.folder).epochs["val_loss"]) == [3.0]
 
 
 @pytest.mark.parametrize("damage", ["{", '{"trial_id": "0000", "status": "COMPLETED"}'])
