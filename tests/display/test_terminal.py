@@ -152,8 +152,8 @@ def ignoring():
     os.kill(os.getpid(), signal.SIGHUP)
     print("requested", interruption.requested)
 
-if sys.argv[2] == "ignoring":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+is_ignored = sys.argv[2] == "ignoring"
+signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
 globals()[sys.argv[2]]([])
 """
 

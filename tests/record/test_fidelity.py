@@ -1,6 +1,7 @@
 """Trials of fewer epochs, and trials that continue others: counted from the first epoch."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from experiments.record.fidelity import is_left_behind
 from experiments.record.objective import Objective
 from experiments.training.recorder import EpochRecorder
 from experiments.training.snapshot import Snapshot, read_snapshot, write_snapshot
-from experiments.training.task import Answer, Execution
+from experiments.training.task import Answer, Execution, append
 from reports import load_study
 from reports.analysis.networks import networks, population
 
@@ -114,7 +115,12 @@ class MemoryStore:
     def __init__(self, own: Snapshot | None = None) -> None:
         self.own = own
         self.execution = own.execution if own else Execution(1)
+        self.measured = list(own.measured) if own else []
         self.kept: list[Snapshot] = []
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        append(self.execution.history, metrics, len(self.execution.epoch_seconds))
+        self.measured.append(list(metrics))
 
     def is_due(self) -> bool:
         return True
@@ -155,6 +161,7 @@ def origin(scores: list[float], **facts: Any) -> Snapshot:
     execution = Execution(1, {NAME: scores}, epoch_seconds=[1.0] * len(scores))
     first = facts.pop("initial_epoch", 0)
     same: dict[str, Any] = {"phase": 0, "phase_start": 0, "best": []} | facts
+    same["measured"] = [[NAME]] * len(scores)
     return Snapshot(execution, first, first + len(scores), variables=[], optimizer=[], **same)
 
 
