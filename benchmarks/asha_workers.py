@@ -26,7 +26,7 @@ from experiments.methods.oracles.optuna_oracle import OptunaOracle
 _EPOCHS = 27
 _OURS = "tpe + asha"
 _KERAS_TUNER = "Keras Tuner Hyperband"  # one sweep over its brackets is its default
-_ENDLESS = "endless sweeps"
+_ENDLESS = f"{_KERAS_TUNER}, endless sweeps"
 
 
 def main() -> None:
@@ -41,15 +41,14 @@ def main() -> None:
     print("share of their time that workers are busy, median (range), until ...")
     print(f"{'':38}{'the last trial begins':>26}{'the search ends':>26}")
     busy = {}
-    for name in (_OURS, "Hyperband of this suite", _KERAS_TUNER, f"{_KERAS_TUNER}, {_ENDLESS}"):
+    for name in (_OURS, "Hyperband of this suite", _KERAS_TUNER, _ENDLESS):
         runs = [run(name, arguments.workers, num_trials, seed) for seed in range(seeds)]
         columns = list(zip(*runs, strict=True))
         busy[name] = float(np.median(columns[1]))
         cells = [f"{np.median(c):.1%} ({min(c):.1%}..{max(c):.1%})" for c in columns]
         print(f"{name:38}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
-    endless = f"{_KERAS_TUNER}, {_ENDLESS}"
-    print(f"busy to the end with {_OURS} over busy with {endless}: as many trials")
-    print(f"ratio: {busy[_OURS] / busy[endless]:.2f}")
+    print(f"busy to the end with {_OURS} over busy with {_ENDLESS}: as many trials")
+    print(f"ratio: {busy[_OURS] / busy[_ENDLESS]:.2f}")
 
 
 def make(name: str, folder: str, num_trials: int, seed: int) -> Any:
@@ -66,7 +65,7 @@ def make(name: str, folder: str, num_trials: int, seed: int) -> Any:
         )
     else:
         oracle = keras_tuner.oracles.HyperbandOracle(
-            max_epochs=_EPOCHS, hyperband_iterations=100 if _ENDLESS in name else 1, **options
+            max_epochs=_EPOCHS, hyperband_iterations=100 if name == _ENDLESS else 1, **options
         )
     oracle.verbose = 0
     oracle.save = lambda: None

@@ -171,15 +171,12 @@ class Surrogate:
         begins[first] = True
         return medians[phases] + begins * besides[phases]
 
-    def _by_trial(self) -> list[Any]:
-        """Returns logarithms of the least error of each training, by trial."""
-        best = self._errors.min(axis=1)
-        return [best[self._trials == trial] for trial in range(self.num_recorded)]
-
     def best_recorded(self) -> list[dict[str, Any]]:
         """Returns the values of the recorded trials, best first."""
-        order = np.argsort([errors.mean() for errors in self._by_trial()])
-        return [self._values[np.argmax(self._trials == trial)] for trial in order]
+        least = self._errors.min(axis=1)
+        trials = [np.flatnonzero(self._trials == trial) for trial in range(self.num_recorded)]
+        trials.sort(key=lambda rows: float(least[rows].mean()))
+        return [self._values[rows[0]] for rows in trials]
 
     def _encode(self, values: Mapping[str, Any]) -> list[float]:
         """Returns numbers from 0 to 1: of what is active its place, of a choice one a value.

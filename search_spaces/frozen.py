@@ -6,7 +6,7 @@ the search may keep them. What is trained takes features instead of images. `Spl
 whole network again, from image to class, and shares the weights of both parts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -151,7 +151,7 @@ class LayerSplit:
         for inner in self._part.model.layers:
             inner.trainable = False
         settle_drawn(self._part.model)
-        drawing = _drawing(self._part.model)
+        drawing = next(_drawing(self._part.model), None)
         if drawing is not None:
             self.uncached = f"layer {drawing.name!r} of the frozen part draws anew in each epoch"
 
@@ -172,19 +172,14 @@ class LayerSplit:
         return self._model
 
 
-def _drawing(model: Any) -> Any | None:
-    """Returns a layer that draws when a model is trained; `None` if none does."""
+def _drawing(model: Any) -> Iterator[Any]:
+    """Yields the layers that draw when a model is trained."""
     for layer in model.layers:
-        drawing = None
         if not isinstance(layer, keras.Model):
-            drawing = (
-                layer if any(each._seed_generators for each in layer._flatten_layers()) else None
-            )
+            if any(each._seed_generators for each in layer._flatten_layers()):
+                yield layer
         elif not _stays_in_inference(layer):
-            drawing = _drawing(layer)
-        if drawing is not None:
-            return drawing
-    return None
+            yield from _drawing(layer)
 
 
 def _stays_in_inference(base: Any) -> bool:

@@ -260,9 +260,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def reload(self) -> None:
         """Sets the state from the trial files of an earlier search; `search` mends damaged ones."""
         self._populate_initial_space()
-        self.oracle.rebuild(readable(self.folder, self.oracle))
-        for trial in self.oracle.trials.values():
-            self.oracle.update_space(trial.hyperparameters)
+        self.oracle.take_up(readable(self.folder, self.oracle))
 
     def save(self) -> None:
         """Writes the file by which Keras Tuner knows a project, and the oracle's state."""

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, cached_property, partial
@@ -29,7 +28,6 @@ _NAMED = {"keras", "keras_tuner", "numpy", "tensorflow", *sys.stdlib_module_name
 _INSTALLED = {"site-packages", "dist-packages"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _WRITTEN = (re.Pattern, PurePath, np.dtype)  # told by how they are written
-_IDLE = (logging.Logger, type(threading.Lock()))  # change nothing of what is computed
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 _WRAPPED = {"build", "quantize"}  # Keras wraps these methods of every layer; the class has them
 
@@ -129,7 +127,7 @@ class _Reader:
             yield from self._layer(value)
         elif isinstance(value, _WRITTEN):
             yield repr(value)
-        elif isinstance(value, _IDLE):
+        elif isinstance(value, logging.Logger):  # it changes nothing of what is computed
             yield type(value).__name__
         elif hasattr(value, "shape"):
             yield _array(value)

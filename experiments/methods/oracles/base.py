@@ -280,7 +280,11 @@ class DurableOracle(keras_tuner.Oracle):
         """Rebuilds the state from the trial files; `oracle.json` is not read."""
         paths = [trial.state for trial in StudyFolder(self._project_dir).begun()]
         reader = TrialReader()
-        self.rebuild(reader.trial(read_json(path), path) for path in paths)
+        self.take_up(reader.trial(read_json(path), path) for path in paths)
+
+    def take_up(self, trials: Iterable[Any]) -> None:
+        """Sets the state to what it was after `trials`, and knows what they have asked for."""
+        self.rebuild(trials)
         for trial in self.trials.values():
             self.update_space(trial.hyperparameters)
 
