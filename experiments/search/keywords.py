@@ -18,12 +18,15 @@ _RENAMED = {
 }  # fmt: skip
 _ARGUMENTS = {option.flag: _RENAMED.get(name, name) for name, option in OPTIONS.items()}
 _VALUES = {option.flag: option.choices for option in OPTIONS.values()}
+_COMMAND = re.compile("(`experiments [^`]*`)")
 _FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]*[a-z])(?:[ =]('[^']*'|[\w.]+))?")
 
 
 def as_keywords(text: str) -> str:
-    """Returns a message with `pruner='asha'` in place of `--pruner asha`."""
-    return _FLAG.sub(_as_keyword, text)
+    """Returns a message with `pruner='asha'` in place of `--pruner asha`, but in commands."""
+    parts = _COMMAND.split(text)
+    parts[::2] = [_FLAG.sub(_as_keyword, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _as_keyword(found: "re.Match[str]") -> str:

@@ -24,6 +24,10 @@ from experiments.search.keywords import as_keywords, in_keywords
         ("--runs-dir 'a b' can't be written", "directory='a b' can't be written"),
         ("take it with --accept-changed-source", "take it with --accept-changed-source"),
         ("x--workers and --- lines", "x--workers and --- lines"),
+        (
+            "--workers: see `experiments status p --runs-dir . --watch`",
+            "workers: see `experiments status p --runs-dir . --watch`",
+        ),
     ],
 )
 def test_options_are_named_as_keyword_arguments(option: str, keyword: str) -> None:
