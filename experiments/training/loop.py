@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from experiments.training.kernels import one_pass
+
 _STEPS = {"train_step", "test_step", "compute_metrics"}
 _MAKERS = {"make_train_function", "make_test_function"}
 
@@ -43,7 +45,8 @@ def install(
     _replace(model, "train_function", "make_train_function", model.train_step, train_size)
     _replace(model, "test_function", "make_test_function", model.test_step, test_size)
     model.make_train_function()
-    model.train_function.get_concrete_function(iter(train))
+    with one_pass(model):
+        model.train_function.get_concrete_function(iter(train))
     model.make_test_function()
     model.test_function.get_concrete_function(iter(validation))
 

@@ -53,6 +53,10 @@ def test_what_differs_is_named() -> None:
         "CPU: B then, A now",
         "keras: 3.12 then, 3.13 now",
     ]
+    # The records of earlier commits do not know of it.
+    assert list(differences({"cpu": "A"}, now | {"one_pass": True})) == [
+        "one-pass kernels of Adam and batch normalisation: off then, on now"
+    ]
 
 
 def test_what_differs_among_several_is_named_once() -> None:

@@ -22,6 +22,11 @@ def images(count: int = 100) -> Any:
 LABELS = np.arange(100) % 3
 
 
+def operations(function: Any) -> set[str]:
+    graph = function.graph.as_graph_def()
+    return {node.op for each in graph.library.function for node in each.node_def}
+
+
 @cache
 def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[float]]:
     keras.utils.set_random_seed(5)
@@ -54,6 +59,55 @@ def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
 
 def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
     assert trained(True, 1, by_epoch=True) == trained(True, 5)
+
+
+def compiled(optimizer: Any, **options: Any) -> keras.Model:
+    """A network of two convolutions with batch normalisation, whose numbers are seeded."""
+    keras.utils.set_random_seed(3)
+    inputs = x = keras.Input((6, 4, 1))
+    for filters in (4, 8):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9, **options)(x))
+    x = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, x)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+KERNELS = {"ResourceApplyAdam", "FusedBatchNormV3"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "options", "expected"),
+    [
+        ("Adam", {}, {}, KERNELS),
+        ("AdamW", {"weight_decay": 0.01, "clipnorm": 0.5}, {}, KERNELS),
+        ("Adam", {"amsgrad": True}, {"scale": False}, set()),
+        (
+            "Adam",
+            {"use_ema": True, "gradient_accumulation_steps": 2},
+            {"epsilon": 1e-5},
+            {"ResourceApplyAdam"},
+        ),
+        ("SGD", {"momentum": 0.9}, {}, {"FusedBatchNormV3"}),
+    ],
+)
+def test_one_pass_kernels_train_as_keras_does(
+    optimizer: str, settings: dict[str, Any], options: dict[str, Any], expected: set[str]
+) -> None:
+    train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset()
+    found = []
+    for lean in (False, True):
+        model = compiled(getattr(keras.optimizers, optimizer)(1e-3, **settings), **options)
+        if lean:
+            loop.install(model, train, train, 4)
+            graph = model.train_function.get_concrete_function(iter(train))
+            assert operations(graph) & KERNELS == expected
+        model.fit(train, epochs=2, verbose=0, shuffle=False)
+        found.append([np.asarray(weight) for weight in model.weights])
+        assert not vars(model.optimizer).keys() & {"update_step"}
+    for by_keras, weights in zip(*found, strict=True):
+        assert np.abs(by_keras - weights).max() <= 2e-5 * np.abs(by_keras).max()
 
 
 class OwnStep(keras.Model):  # type: ignore[misc]
