@@ -2,13 +2,23 @@
 
 The suite runs all trials, its features computed from nothing. Plain Keras Tuner runs the first of
 the same trials; the rest is extrapolated from their mean, for it would take hours. Then the suite
-searches once more, with other trials, on the features that are there now. Plain Keras Tuner has no
-workers on one machine; the suite has as many as are asked for, each with its share of the cores.
+searches once more, with other trials, on the features that are there now; the matrix products and
+updates of these trials alone say how far that is from what the processor can do. Plain Keras Tuner
+has no workers on one machine; the suite has as many as are asked for, each with its share of the
+cores.
 """
 
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from common import (
     outside_fit,
     parser,
@@ -20,6 +30,8 @@ from common import (
     search_config,
     workplace,
 )
+
+_FEATURES = 1280  # of MobileNetV2 at alpha 1 or less
 
 
 def main() -> None:
@@ -76,6 +88,56 @@ def main() -> None:
     print(
         "  mean seconds of a trial: " + ", ".join(f"{n} {s:.2f}" for n, s in again_phases.items())
     )
+    rows = len(data.open("train").labels)
+    one_core = ProcessPoolExecutor(1, get_context("spawn"), to_one_core)
+    with one_core as pool:
+        bare = pool.map(partial(bare_seconds, rows=rows, epochs=given.epochs), proposals_of(second))
+        print(f"  products and updates alone, on one core: {np.mean(list(bare)):.2f} s")
+
+
+def to_one_core() -> None:
+    """Lets TensorFlow use one core in this process."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def bare_seconds(values: Mapping[str, Any], rows: int, epochs: int) -> float:
+    """Returns the seconds of a head's matrix products and of Adam's updates, and of nothing else.
+
+    They are the weights' only: no biases, activations, dropout, loss, metrics or validation.
+    """
+    units = [values[f"dense_units_{i}"] for i in range(values["dense_layers"])]
+    sizes = [_FEATURES, *units, 2]
+    features = tf.random.normal((rows, _FEATURES))
+    weights = [tf.Variable(tf.random.normal(shape)) for shape in pairwise(sizes)]
+    moments = [[tf.Variable(tf.zeros_like(w)) for w in weights] for _ in range(2)]
+    by = values["batch_size"]
+
+    def body(first: Any) -> Any:
+        maps = [features[first : first + by]]
+        for weight in weights:
+            maps.append(maps[-1] @ weight)
+        error = maps[-1]
+        for index in reversed(range(len(weights))):
+            gradient = tf.matmul(maps[index], error, transpose_a=True)
+            if index:
+                error = tf.matmul(error, weights[index], transpose_b=True)
+            variables = (weights[index], moments[0][index], moments[1][index])
+            tf.raw_ops.ResourceApplyAdam(
+                **{n: v.handle for n, v in zip(("var", "m", "v"), variables, strict=True)},
+                **{"beta1_power": 0.9, "beta2_power": 0.999, "lr": 1e-3, "beta1": 0.9},
+                **{"beta2": 0.999, "epsilon": 1e-7, "grad": gradient},
+            )
+        return first + by
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def epoch() -> None:
+        tf.while_loop(lambda first: first < rows, body, (tf.constant(0),))
+
+    epoch()
+    started = time.perf_counter()
+    for _ in range(epochs):
+        epoch()
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
