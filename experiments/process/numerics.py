@@ -33,7 +33,6 @@ def numerics() -> dict[str, Any]:
         "cpu": cpu_model(),
         "devices": sorted({device.device_type for device in tf.config.get_visible_devices()}),
         "precision": keras.config.dtype_policy().name,
-        "one_pass": True,  # see training/kernels.py
         "versions": {package: metadata.version(package) for package in _PACKAGES},
     }
 

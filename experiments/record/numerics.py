@@ -16,13 +16,13 @@ _WORDS = {
     "precision": "dtype policy",
     "one_pass": "one-pass kernels of Adam and batch normalisation",
 }
-_BEFORE = {"one_pass": False}  # of records that do not know of it
+_UNSAID = {"one_pass": False}  # what it means that a record of a training does not have it
 
 
 def differences(then: Facts, now: Facts) -> Iterator[str]:
     """Yields what differs between two trainings, one line each; what is not recorded does not."""
     for fact, words in _WORDS.items():
-        was, is_now = (_fact(of, fact) for of in (then, now))
+        was, is_now = (_fact(facts, fact) for facts in (then, now))
         if was not in (None, is_now):
             yield f"{words}: {_said(was)} then, {_said(is_now)} now"
     current = as_dict(now.get("versions"))
@@ -55,7 +55,7 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
         runs: Records of trainings. What one does not record does not tell it apart.
     """
     recorded = [as_dict(run.get("numerics")) for run in runs]
-    found = [_among(words, (_fact(facts, fact) for facts in recorded))
+    found = [_among(words, (facts.get(fact) for facts in recorded))
              for fact, words in _WORDS.items()]  # fmt: skip
     versions = [as_dict(facts.get("versions")) for facts in recorded]
     for package in sorted({name for of_run in versions for name in of_run}):
@@ -70,7 +70,7 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
 
 
 def _fact(facts: Facts, fact: str) -> Any:
-    return facts.get(fact, _BEFORE.get(fact) if facts else None)
+    return facts.get(fact, _UNSAID.get(fact) if facts else None)
 
 
 def _among(words: str, values: Iterable[Any]) -> str:

@@ -23,17 +23,32 @@ _LEAST_EPSILON = 1.001e-5  # what the kernel of batch normalisation raises a sma
 def one_pass(model: keras.Model) -> Iterator[None]:
     """Lets a compiled model compute by one-pass kernels within: its Adam and batch norm layers."""
     with ExitStack() as stack:
-        optimizer = model.optimizer
-        if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW) and not (
-            optimizer.amsgrad or tf.distribute.has_strategy()
-        ):
-            update = {"update_step": MethodType(_update_step, optimizer)}
-            stack.enter_context(replaced(vars(optimizer), update))
-        for layer in model._flatten_layers():
-            if _is_plain(layer):
-                call = {"call": MethodType(_call, layer)}
-                stack.enter_context(replaced(vars(layer), call))
+        if _is_adam(model.optimizer):
+            update = {"update_step": MethodType(_update_step, model.optimizer)}
+            stack.enter_context(replaced(vars(model.optimizer), update))
+        for layer in _batch_norms(model):
+            call = {"call": MethodType(_call, layer)}
+            stack.enter_context(replaced(vars(layer), call))
         yield
+
+
+def has_one_pass(model: keras.Model) -> bool:
+    """Whether a compiled model computes anything by one-pass kernels within `one_pass`."""
+    return _is_adam(model.optimizer) or any(layer.trainable for layer in _batch_norms(model))
+
+
+def _is_adam(optimizer: Any) -> bool:
+    return (
+        type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
+        and "update_step" not in vars(optimizer)
+        and not optimizer.amsgrad
+        and not tf.distribute.has_strategy()
+    )
+
+
+def _batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
+    # XLA computes the kernel's variance in one pass: with a large mean it is wrong, even negative.
+    return [] if model.jit_compile else [e for e in model._flatten_layers() if _is_plain(e)]
 
 
 def _update_step(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
