@@ -17,7 +17,7 @@ def parse_bases(given: str | Sequence[str]) -> tuple[Base, ...]:
         ValueError: One is no base, or two have the same name.
     """
     texts = given.split(",") if isinstance(given, str) else [str(part) for part in given]
-    bases = tuple(find_base(text.strip()) for text in dict.fromkeys(texts))
+    bases = tuple(find_base(text) for text in dict.fromkeys(text.strip() for text in texts))
     names = [base.name for base in bases]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

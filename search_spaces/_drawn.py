@@ -20,13 +20,21 @@ def settle_drawn(model: keras.Model) -> None:
     Args:
         model: The frozen part; inner models are unfolded.
     """
-    for position, layer in enumerate(_layers(model)):
-        unseeded = _unseeded(layer)
-        for weight in layer.weights if unseeded else ():
-            drew = next((one for one in unseeded if _has_drawn(one, weight)), None)
-            if drew is not None:
-                text = f"{position} {type(layer).__name__} {weight.name} {tuple(weight.shape)}"
-                weight.assign(_with_seed(drew, zlib.crc32(text.encode()))(weight.shape))
+    for number, layer in enumerate(_layers(model)):
+        _settle(layer, str(number))
+        # Attention, a recurrent layer or a wrapper has layers of its own, which draw.
+        for inner, part in enumerate(layer._flatten_layers(include_self=False)):
+            _settle(part, f"{number}.{inner}")
+
+
+def _settle(layer: Any, position: str) -> None:
+    unseeded = _unseeded(layer)
+    for weight in layer.weights if unseeded else ():
+        scales = ((one, _scale(one, weight)) for one in unseeded)
+        drew, scale = next((found for found in scales if found[1]), (None, 0.0))
+        if drew is not None:
+            text = f"{position} {type(layer).__name__} {weight.name} {tuple(weight.shape)}"
+            weight.assign(scale * _with_seed(drew, zlib.crc32(text.encode()))(weight.shape))
 
 
 def _layers(model: Any) -> list[Any]:
@@ -47,13 +55,22 @@ def _unseeded(layer: Any) -> list[Any]:
     ]
 
 
-def _has_drawn(initializer: Any, weight: Any) -> bool:
+def _scale(initializer: Any, weight: Any) -> float:
+    """Returns what an initializer's draw was multiplied by to give a weight; 0 if it was not.
+
+    `EinsumDense` has its kernel scaled by other sums than the initializer sees in the shape.
+    """
     # An initializer draws the same values each time it is called: those of a seed it has chosen.
     try:
-        drawn = initializer(weight.shape)
+        drawn = keras.ops.convert_to_numpy(initializer(weight.shape))
     except (TypeError, ValueError):  # of another weight's shape
-        return False
-    return bool(np.array_equal(keras.ops.convert_to_numpy(drawn), weight.numpy()))
+        return 0.0
+    values = keras.ops.convert_to_numpy(weight)
+    if np.array_equal(drawn, values):
+        return 1.0
+    scale = float(np.linalg.norm(values) / (np.linalg.norm(drawn) or 1))
+    is_scaled = values.size > 1 and np.allclose(values, scale * drawn, rtol=1e-5, atol=0)
+    return float(f"{scale:.3g}") if is_scaled else 0.0  # rounded: it is to be the same each time
 
 
 def _with_seed(initializer: Any, seed: int) -> Any:

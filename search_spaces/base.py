@@ -115,8 +115,22 @@ class ImageSpace(keras_tuner.HyperModel):
     @classmethod
     def setting_defaults(cls) -> dict[str, Any]:
         """Returns every setting with its default."""
-        parameters = inspect.signature(cls.__init__).parameters
-        return {name: parameters[name].default for name in cls.settings}
+        return {name: declared.default for name, declared in cls.setting_parameters().items()}
+
+    @classmethod
+    def setting_parameters(cls) -> dict[str, inspect.Parameter]:
+        """Returns the parameter of each setting, of the class itself or of one that it extends.
+
+        Raises:
+            ValueError: A setting is no parameter.
+        """
+        found: dict[str, inspect.Parameter] = {}
+        for owner in reversed(cls.__mro__):
+            if made := vars(owner).get("__init__"):
+                found |= inspect.signature(made).parameters if owner is not object else {}
+        if missing := [name for name in cls.settings if name not in found]:
+            raise ValueError(f"its setting {missing[0]} is no parameter of __init__")
+        return {name: found[name] for name in cls.settings}
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:

@@ -229,7 +229,8 @@ def _check_logits(model: keras.Model, label: str, loss: Any, units: int) -> None
 
 
 def _is_linear(model: keras.Model) -> bool:
-    last = model.layers[-1] if is_functional(model) else None
+    # What gives the output may be no layer: `keras.ops.softmax`.
+    last = model.outputs[0]._keras_history.operation if is_functional(model) else None
     return getattr(last, "activation", None) is keras.activations.linear
 
 

@@ -75,6 +75,14 @@ def load(reference: SpaceReference, text: str | None = None) -> Loaded:
     return Loaded(reference, _modules[key], text)
 
 
+def source_file(reference: SpaceReference) -> Path | None:
+    """Returns the file of a user's own model that is loaded; `None` if it has none."""
+    if reference.path is not None:
+        return reference.path
+    file = _file_of(sys.modules.get(str(reference.module)))
+    return Path(file) if file else None
+
+
 def own_place(module: object, folder: Path) -> Path | None:
     """Returns where a user's own module lies in a folder, as a relative path.
 

@@ -1,6 +1,7 @@
 """A user's own model as a search space: a `build_model(hp)` function or a `HyperModel`."""
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,7 +28,14 @@ from experiments.hyperparameters.model_checks import (
     targets_for,
     tried,
 )
-from experiments.hyperparameters.model_file import FACTS, Loaded, candidate, load, said
+from experiments.hyperparameters.model_file import (
+    FACTS,
+    Loaded,
+    candidate,
+    load,
+    said,
+    source_file,
+)
 from experiments.hyperparameters.model_graph import input_shape
 from experiments.record.errors import UserError
 from experiments.record.predictions import Targets
@@ -299,6 +307,21 @@ def _fit_once(
 
     data = tf.data.Dataset.from_tensors(batch)
     space.fit(hp, model, data, validation_data=data, epochs=1, callbacks=[], **weighed)
+
+
+@contextmanager
+def told_of(reference: SpaceReference | None) -> Iterator[None]:
+    """Turns what the code of a user's own file or module raises in the block into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        file = None if reference is None else source_file(reference)
+        frames = traceback.extract_tb(error.__traceback__)
+        if file is None or all(frame.filename != str(file) for frame in frames):
+            raise
+        raise UserError(f"{reference} fails: {said(error, file)}; mend it there") from error
 
 
 @contextmanager

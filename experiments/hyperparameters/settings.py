@@ -27,7 +27,10 @@ def parse_settings(config: SearchConfig, source: str | None = None) -> dict[str,
         UserError: There is no such setting, or its value does not fit.
     """
     cls = class_of(config.space, source)
-    declared = inspect.signature(cls.__init__).parameters
+    try:
+        declared = cls.setting_parameters()
+    except ValueError as error:
+        raise UserError(f"space {shown_space(config.space)}: {error}") from None
     for name in config.settings:
         if name not in cls.settings:
             raise UserError(

@@ -303,6 +303,12 @@ def stand_in(name: str, settings: Mapping[str, Any], source: str | None = None) 
         UserError: Its file can't be used, or a setting does not fit.
     """
     cls = class_of(name, source)
+    says: Any = cls.required_shape
+    if getattr(says, "__func__", None) in (None, vars(ImageSpace)["required_shape"].__func__):
+        raise UserError(
+            f"space {shown_space(name)}: it does not say what shape its images have: define "
+            "required_shape(cls, channels, settings), a class method"
+        )
     try:
         shape = cls.required_shape(3, settings)
     except ValueError as error:

@@ -21,7 +21,7 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
-from experiments.hyperparameters.model_space import ModelSpace, check_on_data
+from experiments.hyperparameters.model_space import ModelSpace, check_on_data, told_of
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
 from experiments.hyperparameters.source import check_source, own_text, space_source
@@ -50,7 +50,7 @@ from experiments.search.places import prepared, whole_config, with_given
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
-from experiments.space_reference import find_reference
+from experiments.space_reference import SpaceReference, find_reference
 
 _MOST_ATTEMPTS = 1000
 _MOST_WEIGHTS = 5  # classes whose weights are all shown
@@ -166,11 +166,23 @@ def prepare_search(
     Raises:
         UserError: The input can't be used.
     """
+    reference = find_reference(config.space)
+    with told_of(reference):
+        return _prepared(config, reference, display, begun, record)
+
+
+def _prepared(
+    config: SearchConfig,
+    reference: SpaceReference | None,
+    display: Display,
+    begun: SearchConfig | None,
+    record: Mapping[str, Any] | None,
+) -> SearchPlan:
     from experiments.training.forecast import forecast
 
     end = clock() + parse_deadline(config.deadline) if config.deadline else None
     check_available(config.ray)
-    reference, source = find_reference(config.space), own_text(config.space)
+    source = own_text(config.space)
     settings = parse_settings(config, source)
     if begun is None:
         check_race(config)
@@ -219,8 +231,9 @@ def prepare_search(
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     # What can't be searched is refused before anything is written.
     make_oracle(config, space)
+    points = hypermodel.starting_points() if sampler is not None else ()
     if begun is None and sampler is not None:
-        given_points({}, config, space, hypermodel.starting_points())
+        given_points({}, config, space, points)
     notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
     if config.class_weight:
         notices.append(_weights_shown(data))

@@ -178,6 +178,51 @@ MISTAKES = {
 }
 
 
+OWN_SPACE = """
+from search_spaces.base import ImageSpace
+from search_spaces.mnist_cnn import MnistCnn
+
+
+class Mine(MnistCnn):
+{body}
+"""
+MISTAKES |= {
+    "draw": (
+        OWN_SPACE.format(body="    def draw(self, hp):\n        return {'units': numbers}"),
+        r"my_model\.py fails: NameError: name 'numbers' .* \(my_model\.py, line 12\); mend it",
+    ),
+    "a space that can't be made": (
+        OWN_SPACE.format(body="    def __init__(self, shape, classes):\n        {}[classes]"),
+        r"my_model\.py fails: KeyError: 2 \(my_model\.py, line 12\); mend it there",
+    ),
+    "a space for two classes": (
+        OWN_SPACE.format(
+            body="    def __init__(self, shape, classes):\n"
+            "        super().__init__(shape, classes)\n        {2: 'two'}[classes]"
+        ),
+        r"my_model\.py fails: KeyError: 10 \(my_model\.py, line 13\); mend it there",
+    ),
+    "no shape": (
+        OWN_SPACE.format(
+            body="    def draw(self, hp):\n        pass\n\n    def build(self, hp):\n        pass"
+        ).replace("(MnistCnn)", "(ImageSpace)"),
+        r"space my_model\.py: it does not say what shape its images have: define required_shape",
+    ),
+    "a setting of nothing": (
+        OWN_SPACE.format(body="    settings = {'size': 'in pixels'}"),
+        r"space my_model\.py: its setting size is no parameter of __init__",
+    ),
+    "points of a space": (
+        OWN_SPACE.format(body="    def starting_points(self):\n        return [1 / 0]"),
+        r"my_model\.py fails: ZeroDivisionError: .* \(my_model\.py, line 12\); mend it there",
+    ),
+    "points": (
+        build() + "\n\nbuild_model.starting_points = lambda hp: []\n",
+        r"starting_points\(\) fails: TypeError: .*<lambda>\(\) missing 1 .*; mend it there",
+    ),
+}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(mistake: str, tmp_path: Path, cache_dir: Path) -> None:
     text, expected = MISTAKES[mistake]
@@ -346,6 +391,14 @@ class Deep(ImageSpace):
 """
 
 
+def test_a_setting_of_the_space_that_is_extended_is_known(tmp_path: Path, cache_dir: Path) -> None:
+    body = "    def __init__(self, *args, **kwargs):\n        super().__init__(*args, **kwargs)"
+    path = write(tmp_path, OWN_SPACE.format(body=body))
+    line = refused(search(path, tmp_path, cache_dir, "--set", "image_size=big"), tmp_path)
+    assert line.startswith("--set image_size=big: a whole number from 1 to ")
+    assert run("spaces", path).output.count("image_size") == 1
+
+
 @pytest.mark.usefixtures("without_report")
 def test_trials_get_the_settings_that_were_checked(tmp_path: Path, cache_dir: Path) -> None:
     path = write(tmp_path, SETTINGS)
@@ -462,6 +515,11 @@ class Mine(keras_tuner.HyperModel):
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
 """,
+    "an operation last": build(last="keras.layers.Dense(10)").replace(
+        "return model",
+        "model = keras.Model(model.inputs, keras.ops.softmax(model.outputs[0]))\n"
+        f"    model.compile(optimizer='adam', {SPARSE}, metrics=['accuracy'])\n    return model",
+    ),
     "eager": build(compiled=f'{SPARSE}, metrics=["accuracy"], run_eagerly=True'),
 }
 

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from search_spaces import names, space_class
 from search_spaces._backbone import unfreeze_from
 from search_spaces._bases import BASES
+from search_spaces._drawn import settle_drawn
 from search_spaces._metrics import MacroF1
 from search_spaces._recipe import learning_rate_at, loss_of, make_optimizer
 from search_spaces.mnist_cnn import MnistCnn
@@ -109,6 +110,27 @@ def test_label_smoothing_is_the_loss_of_smoothed_one_hot_labels(num_classes: int
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
     with pytest.raises(ValueError, match="below 1, it is 1"):
         loss_of(num_classes, 1.0)
+
+
+def test_frozen_weights_that_are_drawn_are_the_same_each_time() -> None:
+    def frozen(seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((4, 3))
+        x = keras.layers.MultiHeadAttention(2, 4)(inputs, inputs)
+        x = keras.layers.TimeDistributed(keras.layers.Dense(3))(x)
+        x = keras.layers.Bidirectional(keras.layers.LSTM(2))(x)
+        given = keras.layers.Dense(2, kernel_initializer=keras.initializers.HeNormal(seed))
+        return keras.Model(inputs, given(keras.layers.Dense(2)(x)))
+
+    models = frozen(1), frozen(2)
+    for model in models:
+        settle_drawn(model)
+    *drawn, given = (
+        [np.array_equal(weight, other) for weight, other in zip(*parts, strict=True)]
+        for parts in zip(*([each.weights for each in m.layers[1:]] for m in models), strict=True)
+    )
+    assert all(map(all, drawn))
+    assert given == [False, True]
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
