@@ -14,17 +14,15 @@ _WORDS = {
     "cpu": "CPU",
     "devices": "devices",
     "precision": "dtype policy",
-    "one_pass": "one-pass kernels of Adam and batch normalisation",
 }
-_UNSAID = {"one_pass": False}  # what it means that a record of a training does not have it
+_ONE_PASS = "one-pass kernels of Adam and batch normalisation"
 
 
 def differences(then: Facts, now: Facts) -> Iterator[str]:
     """Yields what differs between two trainings, one line each; what is not recorded does not."""
     for fact, words in _WORDS.items():
-        was, is_now = (_fact(facts, fact) for facts in (then, now))
-        if was not in (None, is_now):
-            yield f"{words}: {_said(was)} then, {_said(is_now)} now"
+        if then.get(fact) not in (None, now.get(fact)):
+            yield f"{words}: {_said(then[fact])} then, {_said(now.get(fact))} now"
     current = as_dict(now.get("versions"))
     for package, version in as_dict(then.get("versions")).items():
         if current.get(package) != version:
@@ -57,6 +55,7 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
     recorded = [as_dict(run.get("numerics")) for run in runs]
     found = [_among(words, (facts.get(fact) for facts in recorded))
              for fact, words in _WORDS.items()]  # fmt: skip
+    found.append(_among(_ONE_PASS, (recorded_one_pass(facts) for facts in recorded if facts)))
     versions = [as_dict(facts.get("versions")) for facts in recorded]
     for package in sorted({name for of_run in versions for name in of_run}):
         found.append(_among(clean(str(package), 40), (of.get(package) for of in versions)))
@@ -69,8 +68,9 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
     )
 
 
-def _fact(facts: Facts, fact: str) -> Any:
-    return facts.get(fact, _UNSAID.get(fact) if facts else None)
+def recorded_one_pass(facts: Facts) -> bool:
+    """Whether one-pass kernels were used where they fit: earlier commits had none."""
+    return "one_pass" in facts
 
 
 def _among(words: str, values: Iterable[Any]) -> str:

@@ -261,9 +261,12 @@ def _fit_phase(
     with timed(recorder.execution, "trace"):
         is_only = recorder.phase == 0 and epochs[1] == network.task.epochs
         is_alone = not is_only or type(network.space).fit_phase is not ImageSpace.fit_phase
-        traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
+        one_pass = network.task.one_pass
+        traced = _traced.take(
+            model, train_batches, validation_batches, steps, sizes, is_alone, one_pass
+        )
     trained = traced.model
-    network.one_pass |= loop.is_plain(trained) and has_one_pass(trained)
+    network.one_pass |= one_pass and loop.is_plain(trained) and has_one_pass(trained)
     if goes_on is not None:
         restore(trained, goes_on)
         recorder.adopt(goes_on)

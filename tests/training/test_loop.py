@@ -29,7 +29,9 @@ def operations(function: Any) -> set[str]:
 
 
 @cache
-def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[float]]:
+def trained(
+    lean: bool, steps: int, by_epoch: bool = False, one_pass: bool = True
+) -> dict[str, list[float]]:
     keras.utils.set_random_seed(5)
     inputs = keras.Input((6, 4, 1))
     x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -45,7 +47,10 @@ def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[fl
     train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset(by_epoch)
     validation = Feed([rows_of(images())], LABELS, 16).dataset(by_epoch)
     if lean:
-        loop.install(model, train, validation, steps, (8, 16) if by_epoch else None)
+        sizes = (8, 16) if by_epoch else None
+        loop.install(model, train, validation, steps, sizes, one_pass)
+        graph = model.train_function.get_concrete_function(iter(train))
+        assert ("ResourceApplyAdam" in operations(graph)) is one_pass
     history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False)
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
@@ -56,6 +61,11 @@ def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
     assert list(lean) == list(keras_own)
     for name, values in keras_own.items():
         assert lean[name] == pytest.approx(values, rel=1e-5)
+
+
+def test_kernels_can_be_left_out() -> None:
+    without, keras_own = trained(True, 5, one_pass=False), trained(False, 1)
+    assert without["loss"] == pytest.approx(keras_own["loss"], rel=1e-6)
 
 
 def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
