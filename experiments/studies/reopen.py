@@ -193,10 +193,10 @@ def open_study(
     dataset_then = as_dict(study.record.get("dataset"))
     wanted = dataset_then.get("fingerprint")
     data = prepare_data(config, parse_settings(config), PatientDisplay(), dataset_then)
-    if wanted != data.fingerprint:
+    if not data.is_recorded(dataset_then):
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
-            f"{data.fingerprint}, then {wanted}): {data.why_changed(wanted)}"
+            f"{data.fingerprint}, then {wanted}): {data.why_changed(dataset_then)}"
         )
     opened = Opened(study, config, data)
     hold_for(opened, Path(data.folder))
