@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from experiments.cli.options import complete_studies, data_options, runs_dir_option
+from experiments.cli.options import FiniteRange, complete_studies, data_options, runs_dir_option
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -27,7 +27,7 @@ from experiments.space_reference import find_reference
     "--seeds", type=click.IntRange(1), help="train each arm's network over so many seeds, and test"
 )
 @click.option(
-    "--difference", type=click.FloatRange(0, 1, min_open=True), default=0.005, show_default=True,
+    "--difference", type=FiniteRange(0, 1, min_open=True), default=0.005, show_default=True,
     help="smallest difference of interest: what would show it is worked out",
 )  # fmt: skip
 @click.option(
