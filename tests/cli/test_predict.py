@@ -284,6 +284,15 @@ def refused(*arguments: object) -> str:
     return str(line)
 
 
+def test_a_refusal_leaves_no_folder(photo: Path, tmp_path: Path) -> None:
+    layers = keras.layers.Flatten(), keras.layers.Dense(4)
+    model, out = saved(tmp_path / "m.keras", *layers, shape=(8, 8, 1)), tmp_path / "new" / "o.csv"
+    assert "no image" in refused(model, tmp_path / "none.png", "--csv", out)
+    assert "no probabilities" in refused(model, photo, "--csv", out)
+    assert not out.parent.exists()
+    assert "exists already" in refused(model, tmp_path / "none.png", "--csv", photo)
+
+
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
