@@ -19,7 +19,6 @@ _OF_THE_PLACE = ("dataset", "runs_dir")  # data and studies may be elsewhere now
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
 
-
 class FiniteRange(click.FloatRange):
     """A range of numbers; NaN, which compares as neither too small nor too large, is in none."""
 

@@ -325,9 +325,7 @@ def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData 
     try:
         stated = described(name, record)
         counts = {str(split): int(count) for split, count in record["counts"].items()}
-        folder = _entry(
-            cache_dir, str(record["fingerprint"]), stated.shape, stated.target_shape
-        )
+        folder = _entry(cache_dir, str(record["fingerprint"]), stated.shape, stated.target_shape)
         touch(folder)
         if not _is_whole(folder, stated.shape, counts, stated.target_shape):
             return None
