@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from experiments.cli.options import complete_studies, data_options, runs_dir_option
+from experiments.cli.options import FiniteRange, complete_studies, data_options, runs_dir_option
 from experiments.process.output import echo
 from experiments.process.quiet import import_keras_quietly
 from experiments.record.errors import UserError
@@ -27,7 +27,7 @@ from experiments.space_reference import find_reference
     "--seeds", type=click.IntRange(1), help="train each arm's network over so many seeds, and test"
 )
 @click.option(
-    "--difference", type=click.FloatRange(0, 1, min_open=True), default=0.005, show_default=True,
+    "--difference", type=FiniteRange(0, 1, min_open=True), default=0.005, show_default=True,
     help="smallest difference of interest: what would show it is worked out",
 )  # fmt: skip
 @click.option(
@@ -145,14 +145,25 @@ def _look(arms: Sequence[Any]) -> int:
     if sum(len(arm.tests) > 1 for arm in arms) < 2:
         return 1
     single = [arm for arm in _single(arms) if arm.tests]
-    key = [(arm.study.name, arm.trial_id) for arm in single]
-    runs = {f"{a.study.name}/{a.trial_id}": tested_runs(a.study, a.trial_id) for a in single}
+    names = _names([arm.study for arm in single])
+    key = [(names[arm.study.folder.resolve()], arm.trial_id) for arm in single]
+    runs = {
+        f"{name}/{trial_id}": tested_runs(arm.study, trial_id)
+        for arm, (name, trial_id) in zip(single, key, strict=True)
+    }
     digest, counts = look_digest(runs), {name: len(of) for name, of in runs.items()}
     images = min(arm.test_size for arm in single)
     studies = {arm.study.folder: arm.study for arm in single}.values()
     for study in studies:
         note_look(study.folder, key, {"trainings": counts, "images": images, "digest": digest})
     return 1 + max(looks_before(study, key, digest) for study in studies)
+
+
+def _names(studies: Sequence[Any]) -> dict[Path, str]:
+    """Returns a name of each study by its folder: its own, or the folder where others have it."""
+    own = {study.folder.resolve(): study.name for study in studies}
+    named = list(own.values())
+    return {folder: n if named.count(n) == 1 else str(folder) for folder, n in own.items()}
 
 
 def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
@@ -168,7 +179,11 @@ def _confirm(arms: Sequence[Any], options: dict[str, Any]) -> None:
         )
     from experiments.record.files import check_writable
     from experiments.record.lock import COMPARED, locked
+    from experiments.record.study import check_trainable
 
+    for arm in _single(arms):  # before a lock file is created there
+        if arm.trial_id is not None:
+            check_trainable(arm.study.record, arm.study.name)
     folders = sorted({arm.study.folder.resolve() for arm in _single(arms)})
     for folder in folders:
         check_writable(folder)
@@ -208,7 +223,9 @@ def _opened(arms: Sequence[Any], options: dict[str, Any]) -> dict[Path, Any]:
     for arm in _single(arms):
         study = arm.study
         if arm.trial_id is not None and study.folder not in opened:
-            opened[study.folder] = open_study(study, space=spaces.get(study.name), **places)
+            opened[study.folder] = open_study(
+                study, space=spaces.get(study.folder.resolve()), **places
+            )
             check_classes(opened[study.folder])
     return opened
 
@@ -223,24 +240,28 @@ def _measure(opened: Any, trial_ids: Sequence[str | None]) -> None:
         measure(opened, [str(trial_id) for trial_id in of_arms["trial_id"]], echo)
 
 
-def _spaces(given: Sequence[str], studies: Sequence[Any]) -> dict[str, str]:
-    """Returns where the own model of each study is, by the study's name, as `--space` says.
+def _spaces(given: Sequence[str], studies: Sequence[Any]) -> dict[Path, str]:
+    """Returns where the own model of each study is, by the study's folder, as `--space` says.
 
     Raises:
         UserError: It is not said of which study, or there is none with a model of its own.
     """
-    own = {study.name: _own_file(study) for study in studies if _own_file(study)}
-    found: dict[str, str] = {}
+    from experiments.record.layout import expanded
+
+    own = {s.folder.resolve(): _own_file(s) for s in studies if _own_file(s)}
+    names = {f: name for f, name in _names(studies).items() if f in own}
+    found: dict[Path, str] = {}
     for text in given:
         name, equals, place = text.partition("=")
-        if equals and name in own:
-            found[name] = place
+        named = [f for f, known in names.items() if name == known or expanded(name).resolve() == f]
+        if equals and named:
+            found |= dict.fromkeys(named, place)
         elif len(set(own.values())) == 1:
             found |= dict.fromkeys(own, text)
         elif own:
             raise UserError(
-                f"--space {text}: {', '.join(own)} have different models: say of which study, as "
-                f"--space {next(iter(own))}=FILE.py"
+                f"--space {text}: {', '.join(names.values())} have different models: say of which "
+                f"study, as --space {next(iter(names.values()))}=FILE.py"
             )
         else:
             raise UserError(f"--space {text}: none of these studies has a model of its own")

@@ -19,7 +19,7 @@ from experiments.cli.options import (
 from experiments.cli.predict_command import predict
 from experiments.cli.report_commands import export, measure, report, reproduce
 from experiments.cli.study_commands import free_disk, status
-from experiments.config import SearchConfig
+from experiments.config import OPTIONS, SearchConfig
 from experiments.process.inherited import own_process
 from experiments.process.interrupt import interruptible
 from experiments.process.output import close, complain, echo, say
@@ -186,6 +186,7 @@ def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any)
     changes = parse_options(**options)
     changes.pop("name", None)
     runs = changes.pop("runs_dir", "runs")
+    OPTIONS["runs_dir"].check("runs_dir", runs)
     find_study(study, runs)
     from experiments.display import make_display
     from experiments.search.resuming import resume_search

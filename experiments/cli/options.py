@@ -1,5 +1,6 @@
 """The options of a search on the command line, and their conversion to `SearchConfig` fields."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +17,20 @@ DEFAULTS = {n: o.on_command_line for n, o in OPTIONS.items() if o.on_command_lin
 _REPEATED = (Kind.TABLE, Kind.TEXTS, Kind.MORE_TEXTS, Kind.POINTS)
 _OF_THE_PLACE = ("dataset", "runs_dir")  # data and studies may be elsewhere now
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers; NaN, which compares as neither too small nor too large, is in none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
 
 runs_dir_option = click.option(
     "--runs-dir",

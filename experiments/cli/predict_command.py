@@ -55,12 +55,14 @@ def predict(
 
     out = csv_path if csv_path is not None else json_path
     lines = text.csv_lines if csv_path else text.json_lines if json_path else text.table_lines
+    if out not in (None, _STDOUT) and Path(str(out)).exists():
+        raise UserError(f"{out!r} exists already: choose another file, or remove it")
+    opened = read_images([Path(path) for path in images], unusable)
+    import_keras_quietly()
+    found = run(model, opened)
+    if found.note:
+        complain(found.note)
     with _writing(out) as write:
-        opened = read_images([Path(path) for path in images], unusable)
-        import_keras_quietly()
-        found = run(model, opened)
-        if found.note:
-            complain(found.note)
         for line in lines(found):
             write(line)
     if out not in (None, _STDOUT):
@@ -77,7 +79,5 @@ def _writing(out: str | None) -> "Iterator[Callable[[str], None]]":
     if out in (None, _STDOUT):
         yield echo
         return
-    if Path(str(out)).exists():
-        raise UserError(f"{out!r} exists already: choose another file, or remove it")
     with atomic(Path(str(out))) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield lambda line: print(line, file=file)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from experiments.cli.options import (
+    FiniteRange,
     complete_studies,
     data_options,
     model_options,
@@ -21,7 +22,7 @@ from experiments.record.objective import LATENCY
 _DISAGREES = 1
 
 
-class _Seconds(click.FloatRange):
+class _Seconds(FiniteRange):
     """Seconds of `--watch`, which takes what follows it for them."""
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class _Seconds(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         try:
-            return float(super().convert(value, param, ctx))
+            return super().convert(value, param, ctx)
         except click.BadParameter:
             raise UserError(
                 f"--watch: expected seconds from 1 on; got {value!r}; name the study before it: "
@@ -118,7 +119,7 @@ def _report(study: str, png: bool, runs_dir: str) -> None:
 @study_command
 @click.argument("trial")
 @click.option(
-    "--tolerance", type=click.FloatRange(0), default=0.005, show_default=True,
+    "--tolerance", type=FiniteRange(0), default=0.005, show_default=True,
     help="difference of the objective in any epoch that counts as agreement",
 )  # fmt: skip
 @data_options
@@ -160,11 +161,14 @@ def export(
     """Export STUDY, or its best model, to what other programs open."""
     from experiments.record.files import check_own
     from experiments.record.layout import RECORD
+    from experiments.record.passwords import hidden
     from experiments.studies.export_study import export_study, export_to_address
     from reports import load_study
 
     if (to is None) == (model is None):
         raise UserError("say what to export: --to FORMAT, or --model FORMAT")
+    if model is not None and out and "://" in out:
+        raise UserError(f"--out {hidden(out)} is no path: --model takes a path")
     loaded = load_study(study, runs_dir)
     exports = loaded.files.exports
     if out is None:

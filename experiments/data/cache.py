@@ -1,6 +1,7 @@
 """The cache folder: prepared datasets, kept features, lists of files; how to empty it."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -207,9 +208,10 @@ def parse_size(text: str) -> int:
         UserError: It is no size.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
-    if not match:
+    size = float(match[1]) * _UNITS[match[2]] if match else math.inf
+    if not math.isfinite(size):
         raise UserError(f"--max-size {text!r}: expected a size such as 500MB or 20GB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    return int(size)
 
 
 def parse_age(text: str) -> float:

@@ -161,8 +161,18 @@ class PreparedData:
         """Weights that balance the classes in the training split, in their order."""
         return balanced_weights(self.health["per_class"]["train"])
 
-    def why_changed(self, recorded: object) -> str:
-        """Says why the data are not those of a study that recorded another fingerprint."""
+    def is_recorded(self, dataset: Mapping[str, Any]) -> bool:
+        """Whether these are the data of a study, by what it holds under `dataset`."""
+        shape = list(self.target_shape)
+        same_shape = dataset.get("target_shape", shape) == shape
+        return same_shape and dataset.get("fingerprint") == self.fingerprint
+
+    def why_changed(self, dataset: Mapping[str, Any]) -> str:
+        """Says why these are not the data of a study, by what it holds under `dataset`."""
+        recorded = dataset.get("fingerprint")
+        if recorded == self.fingerprint:
+            was, now = dataset.get("target_shape"), list(self.target_shape)
+            return f"each row has targets of shape {now} now, not {was}"
         if recorded is not None and recorded == self.former_fingerprint:
             return (
                 "images with transparency or more than 8 bits are read differently now, "
@@ -271,10 +281,10 @@ def prepare(
         instead = without_skipped(set(raw.skipped)) if name_of_splits != recorded else None
     raw, indices, name_of_splits = instead or (raw, indices, name_of_splits)
     shape = shape_for(raw.channels) if raw.inputs == Inputs.IMAGES else raw.shape
-    folder = _entry(cache_dir, name_of_splits, shape)
+    target_shape = raw.train.labels.shape[1:]
+    folder = _entry(cache_dir, name_of_splits, shape, target_shape)
     counts = {split: len(chosen) for split, (_, chosen) in indices.items()}
     touch(folder)
-    target_shape = raw.train.labels.shape[1:]
     if not _is_whole(folder, shape, counts, target_shape):
         with _refusing(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -315,7 +325,7 @@ def kept(name: str, record: Mapping[str, Any], cache_dir: Path) -> PreparedData 
     try:
         stated = described(name, record)
         counts = {str(split): int(count) for split, count in record["counts"].items()}
-        folder = _entry(cache_dir, str(record["fingerprint"]), stated.shape)
+        folder = _entry(cache_dir, str(record["fingerprint"]), stated.shape, stated.target_shape)
         touch(folder)
         if not _is_whole(folder, stated.shape, counts, stated.target_shape):
             return None
@@ -356,9 +366,15 @@ def described(name: str, record: Mapping[str, Any]) -> PreparedData:
     )
 
 
-def _entry(cache_dir: Path, fingerprint: str, shape: tuple[int, ...]) -> Path:
+def _entry(
+    cache_dir: Path, fingerprint: str, shape: tuple[int, ...], target_shape: tuple[int, ...]
+) -> Path:
     """Returns where the arrays of some splits are kept, in one shape."""
-    key = hashlib.sha256(json.dumps([_FORMAT, fingerprint, shape]).encode()).hexdigest()[:24]
+    named: list[Any] = [_FORMAT, fingerprint, shape]
+    # The fingerprint is of the values of targets: (N,) has those of (N, 1), (N, 6) of (N, 2, 3).
+    if len(target_shape) > 1 or target_shape == (1,):
+        named.append(target_shape)
+    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:24]
     return cache_dir / "datasets" / key
 
 

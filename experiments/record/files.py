@@ -45,6 +45,17 @@ def atomic(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yields a folder to fill, which becomes `path` if nothing was raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as beside:
+        made = Path(beside) / path.name
+        made.mkdir()
+        yield made
+        made.rename(path)
+
+
 def _made(path: Path) -> tuple[int | None, Path]:
     """Makes a temporary file beside `path`; as long as its handle is open, it is held."""
     while True:

@@ -13,7 +13,7 @@ from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.layout import LOCK_FILES, TEMPORARY, StudyFolder, expanded, studies_in
 from experiments.record.passwords import all_hidden
-from experiments.record.reading import clean, dicts, dig, read_json
+from experiments.record.reading import as_dict, clean, dicts, dig, read_json
 from experiments.record.schema import check_record
 
 _PACKAGES = (
@@ -141,6 +141,20 @@ def refuse_script(record: Mapping[str, Any], name: str) -> None:
         raise UserError(
             f"study {name!r} was searched by experiments.Tuner in {clean(script)}, which has its "
             "model and data: run that again to resume the search; reports and tables need no model"
+        )
+
+
+def check_trainable(record: Mapping[str, Any], name: str) -> None:
+    """Checks that a study says how its networks are trained.
+
+    Raises:
+        UserError: It is one of `experiments.Tuner`, or of plain Keras Tuner.
+    """
+    refuse_script(record, name)
+    if not as_dict(record.get("config")):
+        raise UserError(
+            f"study {name!r} does not record how it was run (plain Keras Tuner?): it "
+            "can't be trained again"
         )
 
 

@@ -183,4 +183,4 @@ def _data(record: Mapping[str, Any], config: SearchConfig, display: Display) -> 
     if data is not None and is_path(config.dataset) and not is_code(config.dataset):
         shape: Any = data.shape
         data = prepared(config, lambda _: shape, display, recorded, data.wanted)
-    return data if data is not None and data.fingerprint == recorded["fingerprint"] else None
+    return data if data is not None and data.is_recorded(recorded) else None

@@ -167,7 +167,7 @@ def recorded(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         options: The recorded config.
         folder: The study folder.
     """
-    found = whole(options, _place(options, folder))
+    found = whole(options, base_of(options, folder))
     if "cache_dir" in found and not _is_cache(Path(found["cache_dir"])):
         found["cache_dir"] = None  # untrusted: no folder is made a cache because a record names it
     if "data_dir" in found and not argument.is_path(options.get("dataset")):
@@ -230,11 +230,18 @@ def check_code(dataset: str, folder: Path) -> None:
         )
 
 
-def _place(options: Mapping[str, Any], folder: Path) -> Path | None:
-    """Returns the current folder at the start of the study, as far as the record tells.
+def base_of(options: Mapping[str, Any], folder: Path) -> Path | None:
+    """Returns the current folder at the start of a study, as far as the record tells.
 
     Older studies recorded relative paths, including the runs folder. So the study folder itself
     determines their base.
+
+    Args:
+        options: The recorded config.
+        folder: The study folder.
+
+    Returns:
+        `None` if the record does not tell.
     """
     here, runs_dir = Path(os.path.abspath(folder)), options.get("runs_dir")
     runs = Path(runs_dir) if isinstance(runs_dir, str) else Path()

@@ -204,11 +204,11 @@ def check_same(
     from experiments.hyperparameters.ranges import widened
 
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
-    if was != now:
+    if not data.is_recorded(record["dataset"]):
+        why = data.why_changed(record["dataset"])
         raise UserError(
             f"dataset {data.name!r} has changed since the study was begun: its splits had the "
-            f"fingerprint {was}, now it is {now} ({data.why_changed(was)}); restore it, or start a "
-            "new study"
+            f"fingerprint {was}, now it is {now} ({why}); restore it, or start a new study"
         )
     return widened(record["space"], finite(space))
 

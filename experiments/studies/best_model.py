@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
-from experiments.record.reading import as_dict
+from experiments.record.reading import DAMAGED_ARRAYS, as_dict
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def load_best(study: Study, space: str | None = None) -> "keras.Model":
 
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except DAMAGED_ARRAYS as error:
         why = " ".join(str(error).split())[:200]
     try:
         model = exported_network(study, space)
         load_weights(model, path)
         return model
-    except (UserError, ValueError, TypeError, OSError, KeyError) as error:
+    except (UserError, *DAMAGED_ARRAYS) as error:
         raise UserError(
             f"{str(path)!r} can't be loaded ({why}), nor can its network be built by the search "
             f"space ({' '.join(str(error).split())[:200]}); if you trust the file: "

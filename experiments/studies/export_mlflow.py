@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.errors import UserError
-from experiments.record.layout import TEMPORARY
+from experiments.record.files import atomic_folder
 from experiments.record.passwords import hidden
 from experiments.studies.mlflow_runs import Run, runs_of, study_tags
 from reports.study.study import Study
@@ -43,19 +43,14 @@ def export_to_folder(study: Study, out: Path) -> None:
     Raises:
         UserError: MLflow is not installed, or could not write.
     """
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
-        tempfile.TemporaryDirectory(dir=out.parent, prefix=TEMPORARY) as beside,
-    ):
-        database, made = Path(scratch) / _DATABASE, Path(beside) / out.name
-        with _client(f"sqlite:///{database}", str(out)) as client:
-            made.mkdir()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        database = Path(scratch) / _DATABASE
+        with _client(f"sqlite:///{database}", str(out)) as client, atomic_folder(out) as made:
             experiment = client.create_experiment(
                 study.name, artifact_location=f"{_SCHEME}{uuid.uuid4().hex}", tags=study_tags(study)
             )
             _write_runs(client, study, experiment, _copier(client, made / _ARTIFACTS))
-        shutil.copyfile(database, made / _DATABASE)
-        made.rename(out)
+            shutil.copyfile(database, made / _DATABASE)
 
 
 def _copier(client: "MlflowClient", artifacts: Path) -> _Keep:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.record.errors import UserError
-from experiments.record.files import atomic
+from experiments.record.files import atomic, atomic_folder
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
 from experiments.record.passwords import hidden
@@ -41,7 +43,6 @@ def export_study(study: Study, to: str, out: Path) -> Path:
         raise UserError(f"unknown format {to!r}: there are {', '.join(EXPORTS)}")
     if out.exists():
         raise UserError(f"{str(out)!r} exists already: choose another --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
     EXPORTS[to](study, out)
     return out
 
@@ -68,9 +69,9 @@ def export_to_address(study: Study, to: str, uri: str) -> str:
 
 
 def _csv(study: Study, out: Path) -> None:
-    for name, frame in (("trials", study.trials), ("epochs", study.epochs)):
-        with atomic(out / f"{name}.csv") as temporary:
-            temporary.write_text(csv_of(frame), encoding="utf-8")
+    with atomic_folder(out) as made:
+        for name, frame in (("trials", study.trials), ("epochs", study.epochs)):
+            (made / f"{name}.csv").write_text(csv_of(frame), encoding="utf-8")
 
 
 def _json(study: Study, out: Path) -> None:
@@ -89,8 +90,10 @@ def _optuna(study: Study, out: Path) -> None:
     directions: list[Any] = [
         "maximize" if o.direction == "max" else "minimize" for o in study.objectives
     ]
-    with atomic(out) as temporary:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
+    # Made elsewhere, as MLflow's is: some paths mean something else in an address.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        database = Path(scratch) / "optuna.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
         target = optuna.create_study(study_name=study.name, storage=storage, directions=directions)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metric names are experimental in Optuna
@@ -98,6 +101,8 @@ def _optuna(study: Study, out: Path) -> None:
         target.add_trials(_optuna_trials(study))
         storage.remove_session()
         storage.engine.dispose()
+        with atomic(out) as temporary:
+            shutil.copyfile(database, temporary)
 
 
 def _optuna_trials(study: Study) -> list[Any]:
@@ -188,9 +193,10 @@ def _native(study: Study, name: str, value: Any) -> Any:
 def _tensorboard(study: Study, out: Path) -> None:
     from tensorboard.plugins.hparams import api
 
-    _write_events(out, [api_config(study, api)], 0.0)
-    for _, row in study.trials.iterrows():
-        _write_trial_events(study, row, out / f"{TRIAL}{_file_name(row['trial_id'])}")
+    with atomic_folder(out) as made:
+        _write_events(made, [api_config(study, api)], 0.0)
+        for _, row in study.trials.iterrows():
+            _write_trial_events(study, row, made / f"{TRIAL}{_file_name(row['trial_id'])}")
 
 
 def api_config(study: Study, api: Any) -> Any:

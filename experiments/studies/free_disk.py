@@ -9,6 +9,8 @@ from experiments.record.layout import TEMPORARY, StudyFolder, TrialFolder, was_p
 from experiments.record.objective import Objective
 from experiments.record.reading import as_dict, read_json
 from experiments.record.schema import check_format
+from experiments.record.trial_index import Trial, read_result
+from reports.study.fidelity import EARLY, handicaps
 
 
 def free_disk(folder: Path, num_kept: int) -> tuple[int, int]:
@@ -38,25 +40,31 @@ def free_disk(folder: Path, num_kept: int) -> tuple[int, int]:
 
 def _best_trials(folder: Path, number: int) -> set[str]:
     """Returns the folders of the best trials; with several objectives, the front's first."""
-    scores: list[tuple[bool, float, bool, str]] = []
+    scores: list[tuple[bool, int, float, bool, str]] = []
+    found: list[Trial] = []
     place = StudyFolder(folder)
     study = as_dict(read_json(place.record))
     check_format(study, folder)
     try:
         direction = study["objective"]["direction"]
-        for found in place.begun():
-            trial: dict[str, Any] = read_json(found.state)
+        for own in place.begun():
+            state: dict[str, Any] = read_json(own.state)
+            found.append((own.path.name, state, read_result(own.path)))
+        last = handicaps(found, study)
+        for name, trial, _ in found:
             if trial["status"] == "COMPLETED" and trial["score"] is not None:
                 worth = float(trial["score"]) * (1 if direction == "max" else -1)
                 pruned = was_pruned(trial["status"], trial.get("message"))
                 stopped = pruned and "script" not in study  # which ranks as Keras Tuner does
-                kept = found.checkpoint.is_file()
-                scores.append((not stopped, worth, kept, found.path.name))
-        # Best first. Trials that were stopped early come last: finalists are fully trained ones.
-        # Among equal trials, those with weights come first, then the earliest.
-        scores.sort(key=lambda trial: trial[:3], reverse=True)
+                kept = TrialFolder(folder / name).checkpoint.is_file()
+                scores.append((not stopped, -last.get(name, 0), worth, kept, name))
+        # Best first. Trials that were stopped early come last, and before them those of fewer
+        # epochs: finalists are fully trained ones. Among equal trials, those with weights come
+        # first, then the earliest.
+        scores.sort(key=lambda trial: trial[:4], reverse=True)
         ranked = [name for *_, name in scores]
-        first = _front(folder, ranked, [Objective(**o) for o in study.get("objectives", [])])
+        whole = [name for name in ranked if last.get(name) != EARLY]
+        first = _front(folder, whole, [Objective(**o) for o in study.get("objectives", [])])
     except UserError as error:
         raise UserError(f"{error}; nothing was removed") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

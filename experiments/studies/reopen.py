@@ -17,7 +17,7 @@ from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
 from experiments.record.schema import check_hyperparameters
-from experiments.record.study import refuse_script
+from experiments.record.study import check_trainable
 from experiments.search.places import check_code, check_space_place, recorded, whole
 from experiments.search.resume import as_named
 from experiments.search.run import prepare_data
@@ -170,14 +170,8 @@ def open_study(
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
     """
-    stated = as_dict(study.record.get("config"))
-    refuse_script(study.record, study.name)
-    if not stated:
-        raise UserError(
-            f"study {study.name!r} does not record how it was run (plain Keras Tuner?): it "
-            "can't be trained again"
-        )
-    options = _config_fields(stated)
+    check_trainable(study.record, study.name)
+    options = _config_fields(study.record["config"])
     options |= recorded(options, study.folder)
     if not dataset:
         check_code(str(options.get("dataset")), study.folder)
@@ -193,10 +187,10 @@ def open_study(
     dataset_then = as_dict(study.record.get("dataset"))
     wanted = dataset_then.get("fingerprint")
     data = prepare_data(config, parse_settings(config), PatientDisplay(), dataset_then)
-    if wanted != data.fingerprint:
+    if not data.is_recorded(dataset_then):
         raise UserError(
             f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
-            f"{data.fingerprint}, then {wanted}): {data.why_changed(wanted)}"
+            f"{data.fingerprint}, then {wanted}): {data.why_changed(dataset_then)}"
         )
     opened = Opened(study, config, data)
     hold_for(opened, Path(data.folder))

@@ -110,6 +110,12 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (["list"], ["no runs folder 'runs'"]),
         (["search", "~no-user.py"], ["~no-user.py: there is no such file"]),
         (["spaces", "nothing"], ["mnist_cnn"]),
+        (["report", "digits", "--watch", "nan"], ["--watch", "'nan'"]),
+        (["reproduce", "digits", "1", "--tolerance", "nan"], ["--tolerance", "finite number"]),
+        (["reproduce", "digits", "1", "--tolerance", "inf"], ["--tolerance", "finite number"]),
+        (["compare", "a", "b", "--difference", "nan"], ["--difference", "finite number"]),
+        (["export", "a", "--model", "tflite", "--out", "http://u:p@host/x"], ["--model", "u:***@"]),
+        (["cache", "--prune", "--max-size", "9" * 400], ["--max-size", "expected a size"]),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -137,6 +143,16 @@ def test_bad_config_files(tmp_path: Path, text: str, words: list[str]) -> None:
     path = tmp_path / "search.toml"
     path.write_text(text)
     refused(call("search", "mnist_cnn", "--config", str(path)), *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("runs_dir = 5", ["runs_dir should be a text"]), ("runs_dir = ''", ["--runs-dir is empty"])],
+)
+def test_a_resume_checks_where_studies_are(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "resume.toml"
+    path.write_text(text)
+    refused(call("resume", "digits", "--config", str(path)), *words)
 
 
 def test_a_config_that_is_wrong_is_refused_whatever_the_options(tmp_path: Path) -> None:

@@ -221,6 +221,33 @@ def test_a_damaged_model_is_one_line(suffix: str, images: Path, tmp_path: Path) 
     assert len(answer.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("damage", ["cut short", "inside"])
+def test_a_damaged_model_of_a_study_is_one_line(
+    damage: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_study(tmp_path, Synthetic(4, shape=(6, 5, 1)))
+    layers = keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")
+    path = saved(folder / "best_model.keras", *layers, shape=(6, 5, 1))
+    network = keras.models.load_model(path)
+    monkeypatch.setattr("experiments.studies.reopen.exported_network", lambda *_: network)
+    if damage == "cut short":
+        os.truncate(path, path.stat().st_size // 2)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, part in parts.items():
+                archive.writestr(name, part)
+            at = archive.getinfo("model.weights.h5").header_offset + 60
+        content = path.read_bytes()
+        path.write_bytes(content[:at] + b"\xff" * 30 + content[at + 30 :])
+    assert "can't be loaded" in refused(folder, photo)
+    export = ["export", str(folder), "--model", "tflite", "--out", str(tmp_path / "new/m.tflite")]
+    answer = CliRunner().invoke(main, export)
+    assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("activation", "shape", "words"),
     [
@@ -255,6 +282,15 @@ def refused(*arguments: object) -> str:
     assert answer.exit_code == 2, answer.output
     (line,) = answer.stderr.splitlines()
     return str(line)
+
+
+def test_a_refusal_leaves_no_folder(photo: Path, tmp_path: Path) -> None:
+    layers = keras.layers.Flatten(), keras.layers.Dense(4)
+    model, out = saved(tmp_path / "m.keras", *layers, shape=(8, 8, 1)), tmp_path / "new" / "o.csv"
+    assert "no image" in refused(model, tmp_path / "none.png", "--csv", out)
+    assert "no probabilities" in refused(model, photo, "--csv", out)
+    assert not out.parent.exists()
+    assert "exists already" in refused(model, tmp_path / "none.png", "--csv", photo)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.studies import export_study
 from experiments.studies.run_model import Runner
 from experiments.training.costs import flops
 from reports import load_study
 from reports.analysis import test_predictions
+from tests.reports.synthetic import Synthetic, write_study
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,40 @@ def test_optuna_and_its_dashboard_open_the_export(runs: Path, tmp_path: Path) ->
     body = b"".join(app(environ, lambda status, *rest: said.append(status)))
     assert said[0].startswith("200")
     assert json.loads(body)["study_summaries"][0]["study_name"] == "small"
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "{x}"])
+def test_a_database_is_written_to_any_folder(name: str, tmp_path: Path) -> None:
+    write_study(tmp_path, Synthetic(3, num_seeds=0))
+    out = tmp_path / name / "study.db"
+    call(tmp_path, "export", "synthetic", "--to", "optuna", "--out", str(out))
+    assert [path.name for path in out.parent.iterdir()] == ["study.db"]
+    with closing(sqlite3.connect(out)) as database:
+        assert database.execute("SELECT count(*) FROM trials").fetchone() == (3,)
+
+
+@pytest.mark.parametrize(
+    ("to", "part"), [("csv", "csv_of"), ("tensorboard", "_write_trial_events")]
+)
+def test_an_export_that_was_broken_off_is_made_again(
+    to: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, Synthetic(3, num_seeds=0))
+    arguments = ["export", "synthetic", "--to", to, "--out", str(tmp_path / "out" / "made")]
+    write, calls = getattr(export_study, part), []
+
+    def interrupted(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return write(*given)
+
+    monkeypatch.setattr(export_study, part, interrupted)
+    broken = CliRunner().invoke(main, [*arguments, "--runs-dir", str(tmp_path)])
+    assert broken.exit_code == 130, broken.output
+    assert list((tmp_path / "out").iterdir()) == []
+    call(tmp_path, *arguments)
+    assert len(list((tmp_path / "out" / "made").iterdir())) >= 2
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import time
@@ -31,6 +32,8 @@ from experiments.executors.queue import Queue
 from experiments.finalists.record import is_done
 from experiments.record.errors import UserError
 from experiments.record.layout import TrialFolder
+from experiments.record.predictions import Targets
+from experiments.search.resume import check_same
 from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
@@ -330,6 +333,25 @@ def test_given_arrays_are_not_pruned_while_their_dataset_is_used(tmp_path: Path)
         assert prune(tmp_path) == "removed 0 entries; kept 2 that are in use"
     data = None
     assert prune(tmp_path) == "removed 2 entries"
+
+
+@pytest.mark.parametrize(("one", "other"), [((), (1,)), ((6,), (2, 3))])
+def test_targets_of_another_shape_are_other_data(
+    one: tuple[int, ...], other: tuple[int, ...], tmp_path: Path
+) -> None:
+    rows, values = np.arange(80.0).reshape(40, 2), np.arange(240.0).reshape(40, 6)
+    wanted, made = Wanted(images=False, arrays=True, targets=Targets.VALUES), []
+    for shape in (one, other, one):
+        given = rows, values[:, : math.prod(shape)].reshape(40, *shape)
+        name = keep_given(given, tmp_path)
+        data = prepare(name, lambda c: (1, 1, 1), tmp_path, wanted=wanted)
+        assert data.open("train").labels.shape[1:] == shape
+        made.append((Path(data.folder), (Path(data.folder) / "info.json").stat().st_ino, data))
+    assert made[0][:2] == made[2][:2] != made[1][:2]
+    assert check_same({"dataset": made[0][2].record(), "space": []}, [], made[2][2]) == []
+    with pytest.raises(UserError, match="has changed since the study was begun") as refused:
+        check_same({"dataset": made[0][2].record(), "space": []}, [], made[1][2])
+    assert f"targets of shape {list(other)} now, not {list(one)}" in str(refused.value)
 
 
 @pytest.mark.parametrize("damage", ["a byte", "cut short", "gone", "without its facts", "emptied"])

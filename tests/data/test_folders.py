@@ -432,5 +432,5 @@ def test_a_folder_whose_images_are_read_otherwise_has_another(tmp_path: Path) ->
     drawn.save(tmp_path / "set" / "cat" / "drawn.png")
     after = prepared(tmp_path / "set")
     assert after.former_fingerprint not in (None, before.fingerprint, after.fingerprint)
-    assert "read differently now" in after.why_changed(after.former_fingerprint)
-    assert "files have changed" in after.why_changed(before.fingerprint)
+    assert "read differently now" in after.why_changed({"fingerprint": after.former_fingerprint})
+    assert "files have changed" in after.why_changed(before.record())

@@ -1,12 +1,15 @@
 """The search that a report advises next is one that begins."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from experiments.cli.main import main
 from experiments.config import SearchConfig, load_toml
 from experiments.methods.make import parse_method_settings
 from experiments.record.formatting import NO_END
@@ -106,3 +109,36 @@ def test_a_method_that_is_picked_anew_gets_no_settings_of_the_old(tmp_path: Path
     kept = {"method": "tpe", "method_settings": {"startup_trials": "5"}}
     found = next_of(study_of(tmp_path, Synthetic(6, name="kept"), kept))
     assert (found.method, found.method_settings) == ("tpe", {"startup_trials": "5"})
+
+
+def test_earlier_studies_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "base"
+    secret = "postgresql://me:***@host/trials"
+    sources = ["first", "projects/plain", "rows.csv", "sqlite:///old.db#s", "sqlite:////o.db"]
+    given = {"method": "tpe", "sources": [*sources, secret], "dataset": "npz:rows.npz"}
+    write_study(base / "runs", Synthetic(4, name="first"))
+    (base / "projects/plain").mkdir(parents=True)
+    study = study_of(base / "runs", Synthetic(6), given)
+    monkeypatch.chdir(tmp_path)
+    path = write_next(study, study.folder / "next.toml")
+    config = SearchConfig(**load_toml(path))
+    assert config.sources == (
+        *(str(base / name) for name in ("runs/first", "projects/plain", "rows.csv")),
+        f"sqlite:///{base}/old.db#s", "sqlite:////o.db", str(study.folder),
+    )  # fmt: skip
+    assert config.dataset == f"npz:{base}/rows.npz"
+    said = [line for line in path.read_text().splitlines() if secret in line]
+    assert len(said) == 1
+    assert said[0].startswith("#")
+
+
+def test_a_path_that_no_toml_file_holds_is_one_line(tmp_path: Path) -> None:
+    study = study_of(tmp_path / os.fsdecode(b"caf\xe9"), Synthetic(6), {"method": "tpe"})
+    answer = CliRunner().invoke(
+        main, ["report", str(study.folder), "--next", str(tmp_path / "new" / "next.toml")]
+    )
+    assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
+    assert "not UTF-8" in answer.stderr
+    assert not (tmp_path / "new").exists()

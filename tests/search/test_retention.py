@@ -69,6 +69,30 @@ def test_prune_keeps_the_best_of_the_whole_trials(study: Path) -> None:
     assert kept(study) == ["1"]
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_prune_ranks_as_finalists_are_chosen(number: int, study: Path) -> None:
+    rounds = {"tuner/bracket": 1, "tuner/round": 0}
+    for trial_id, score, values in (("0", 0.97, rounds), ("1", 0.9, {})):
+        path = study / f"trial_{trial_id}" / "trial.json"
+        state = json.loads(path.read_text()) | {"score": score}
+        state["hyperparameters"]["values"] |= values
+        path.write_text(json.dumps(state))
+        path = path.with_name("result.json")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": score}))
+    free_disk(study, number)
+    assert kept(study) == sorted(["1", "0", "2"][:number])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_prune_keeps_trials_of_more_epochs_first(number: int, study: Path) -> None:
+    for trial_id, epochs in (("0", 8), ("1", 2)):
+        path = study / f"trial_{trial_id}" / "result.json"
+        result = json.loads(path.read_text()) | {"asked": {"epochs": epochs}}
+        path.write_text(json.dumps(result))
+    free_disk(study, number)
+    assert kept(study) == ["0", "1"][:number]
+
+
 def test_prune_keeps_what_a_script_asks_for(study: Path) -> None:
     path = study / "study.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"script": {"file": None}}))

@@ -91,6 +91,14 @@ def test_it_is_said_of_which_study_a_model_has_moved(tmp_path: Path) -> None:
     assert "says where the code is that --seeds trains with" in said("a", "b", "--space", "x.py")
     gone = again("a", "b", "--space", f"a={tmp_path}/one.py", "--space", f"b={tmp_path}/two.py")
     assert "one.py: there is no such file" in gone
+    other = tmp_path / "other" / "a"
+    shutil.copytree(tmp_path / "b", other)
+    record = json.loads((other / "study.json").read_text())
+    (other / "study.json").write_text(json.dumps(record | {"name": "a"}))
+    named = ("--space", f"{tmp_path}/a=three.py", "--space", f"{other}=four.py")
+    assert f"as --space {tmp_path}/a=FILE.py" in again("a", str(other), "--space", "one.py")
+    assert "three.py: there is no such file" in again("a", str(other), *named)
+    assert "four.py: there is no such file" in again(str(other), "a", *named)
 
 
 def accuracies(folder: Path) -> list[float]:
@@ -228,6 +236,42 @@ def test_a_study_without_completed_trial_has_nothing_to_train(tmp_path: Path) ->
     assert answer.exit_code == 2
     assert "study 'failing' has no completed trial to train" in answer.stderr
     assert "experiments resume failing" in answer.stderr
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_what_can_not_be_trained_is_refused_before_it_is_locked(
+    is_plain: bool, tmp_path: Path
+) -> None:
+    for name in "ab":
+        folder = write_study(tmp_path, Synthetic(3, num_epochs=2, num_seeds=0, name=name))
+        record = json.loads((folder / "study.json").read_text())
+        (folder / "study.json").write_text(json.dumps(record | {"script": {"file": "s.py"}}))
+        if is_plain:
+            (folder / "study.json").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    arguments = ["compare", "a", "b", "--seeds", "2", "--allow-different-splits"]
+    answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(tmp_path)])
+    assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
+    assert ("plain Keras Tuner" if is_plain else "searched by experiments.Tuner") in answer.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_studies_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [write_study(tmp_path / place, Synthetic(6)) for place in "ab"]
+
+    def digest() -> str:
+        answer = CliRunner().invoke(main, ["compare", *map(str, folders)])
+        assert answer.exit_code == 0, answer.output
+        look = json.loads((folders[0] / "artifacts" / "looks.json").read_text())[-1]
+        assert list(look["trainings"].values()) == [3, 3]
+        return str(look["digest"])
+
+    before, path = digest(), folders[0] / "artifacts" / "finalists.json"
+    finalists = json.loads(path.read_text())
+    finalists[0]["runs"][0]["test"]["accuracy"] -= 0.01
+    path.write_text(json.dumps(finalists))
+    assert digest() != before
 
 
 def as_if_opened(study: Any, targets: str = "classes", **options: Any) -> Any:

@@ -143,7 +143,7 @@ def test_without_mlflow_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     folder = written(tmp_path / "runs")
-    for out in (str(tmp_path / "out"), _UNREACHABLE):
+    for out in (str(tmp_path / "out"), str(tmp_path / "new" / "out"), _UNREACHABLE):
         said = refused(folder, "--to", "mlflow", "--out", out)
         assert "pip install 'keras-tuner-experiments[mlflow]'" in said
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
