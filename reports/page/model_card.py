@@ -15,6 +15,7 @@ from experiments.record.formatting import (
     compact,
     duration,
     listed,
+    megabytes,
     plural,
     text,
     without_folder,
@@ -217,7 +218,7 @@ def _costs(study: Study) -> Iterator[str]:
     if np.isfinite(trainable + frozen):
         of_them = shown(trainable) if frozen else "all"
         yield f"{shown(trainable + frozen)} parameters, {of_them} of them trainable."
-    yield f"The file has {study.files.model.stat().st_size / 1e6:.2g} MB."
+    yield f"The file has {megabytes(study.files.model.stat().st_size)}."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
     if np.isfinite(flops):
         yield f"{compact(flops)} floating-point operations of one {noun}."
