@@ -16,14 +16,14 @@ from reports import Study, load_study, write_report
 from reports.analysis.health import health
 from reports.analysis.label_scores import LabelScore
 from reports.analysis.numbers import Numbers, fits, numbers
-from reports.analysis.verdict import verdict
+from reports.analysis.verdict import estimate_of, verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
 from reports.page.card_tests import errors_part
 from reports.page.sections import can_have, sections_of
 from reports.page.tables import label_table, metrics_table, target_fits, worst_predictions
 from reports.page.terminal import study_text
-from reports.statistics.estimates import over_examples
+from reports.statistics.estimates import accuracy, over_examples, wilson
 from tests.reports.synthetic import Synthetic, write_study
 from tests.stand_ins import drawn_alone
 
@@ -287,6 +287,38 @@ def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
         assert any("rows" in text for text in texts), name
         assert not any("image" in text for text in texts), name
     part = errors_part(study)
+@pytest.mark.parametrize("num_labels", [1, 3])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_labels_that_are_all_right_have_an_interval_with_a_width(
+    seeds: int, num_labels: int, tmp_path: Path
+) -> None:
+    plan = replace(LABELS, num_outputs=num_labels, num_seeds=seeds, num_test=50, error=0.01)
+    study = made(tmp_path, replace(plan, objective=("val_accuracy", "max")))
+    [finalist] = study.finalists
+    assert [run["test"]["binary_accuracy"] for run in finalist["runs"]] == [1.0] * seeds
+    found = estimate_of(study, finalist, "binary_accuracy")
+    assert (found.kind, found.mean, found.high) == ("both", 1, 1)
+    assert found.low <= wilson(50, 50)[0]
+    wrong = replace(plan, name="wrong", error=0.3)
+    [finalist] = (study := made(tmp_path, wrong)).finalists
+    found = estimate_of(study, finalist, "binary_accuracy")
+    assert 0 < found.low < found.mean < found.high < 1
+
+
+@pytest.mark.parametrize("num_labels", [1, 3, 10])
+@pytest.mark.parametrize("alike", [False, True])
+def test_the_interval_of_right_labels_covers_the_share_on_other_rows(
+    num_labels: int, alike: bool
+) -> None:
+    rng, hits = np.random.default_rng(4), 0
+    for _ in range(200):
+        size = (1 if alike else 3, 50, num_labels)
+        rows = np.broadcast_to((rng.random(size) < 0.99).mean(axis=2), (3, 50))
+        found = accuracy(rows.mean(axis=1), 50, rows)
+        hits += found.low <= 0.99 <= found.high
+    assert hits >= 0.9 * 200
+
+
     assert "test rows" in str(part)
     assert "image" not in str(part)
 
