@@ -110,6 +110,8 @@ def input_words(study: Study) -> str:
 def layers_sentence(study: Study) -> str:
     """Says how many layers and parameters the exported model has."""
     outer = [row for row in dicts(as_dict(study.model).get("layers")) if not row.get("depth")]
+    if study.model == {}:
+        return "The layers of the exported model can't be read."
     if not outer:
         return "No model was exported."
     parameters = as_number(dig(study.model, "trainable_parameters"))

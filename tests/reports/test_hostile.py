@@ -125,10 +125,12 @@ def test_hostile_files(tmp_path: Path) -> None:
     (folder / "trial_04" / "result.json").write_text("")
     for name in ("predictions", "pictures", "features"):
         (folder / "artifacts" / f"{name}.npz").write_bytes(b"PK\x03\x04 no archive")
+    (folder / "artifacts" / "model.json").write_text('{"layers": [')
     study = load_study(folder)
-    assert len(study.problems) == 5
+    assert len(study.problems) == 6
     text = write_report(study).read_text(encoding="utf-8")
-    assert "5 files could not be read" in text
+    assert "6 parts of the record could not be read" in text
+    assert "The layers of the exported model can&#39;t be read." in text
     assert "can&#39;t be read" in text  # the arrays, where their figures would be
 
 
