@@ -220,14 +220,39 @@ def test_labels_have_precision_recall_and_f1_with_counts(labels: Study) -> None:
 
 
 def test_several_outputs_have_their_metrics_in_a_table(tmp_path: Path) -> None:
-    study = load_study(write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size"))))
-    table = metrics_table(study)
-    assert list(table.columns) == ["output", "metric", "training", "validation", "test"]
-    assert list(table["output"]) == ["all", "all", "kind", "size"]
-    best = study.completed.iloc[0]
-    assert f"{best['score']:.4f}" in list(table["validation"])
     alone = load_study(write_study(tmp_path, Synthetic(6, name="one")))
     assert metrics_table(alone).empty
+    study = load_study(write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size"))))
+    best = study.completed.iloc[0]
+    assert f"{best['score']:.4f}" in list(metrics_table(study)["validation"])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "layers", "outputs"),
+    [
+        ((), (), None),  # parts of one loss, as of a VAE
+        (("kind_mae",), (), None),
+        (("kind_mae", "size_mae"), (), ["all", "all", "kind", "kind", "size", "size"]),
+        ((), ("kind", "size"), ["all", "all", "kind", "size"]),
+    ],
+)
+def test_losses_alone_are_of_outputs_where_layers_have_their_names(
+    metrics: tuple[str, ...], layers: tuple[str, ...], outputs: list[str] | None, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size")))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text())
+        for execution in record["executions"]:
+            history = execution["history"]
+            history |= dict.fromkeys(metrics, history["loss"])
+        path.write_text(json.dumps(record))
+    path = folder / "artifacts" / "model.json"
+    named = [{"name": name, "kind": "Dense"} for name in layers]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layers": named}))
+    table = metrics_table(load_study(folder))
+    assert outputs == (list(table["output"]) if "output" in table else None)
+    assert list(table.columns)[-3:] == ["training", "validation", "test"]
+    assert "size loss" in list(table["metric"]) or outputs
 
 
 def test_a_diverged_curve_lies_beyond_the_axis_and_is_counted(tmp_path: Path) -> None:
@@ -262,31 +287,6 @@ def test_the_interval_of_a_loss_covers_another_training_on_other_rows() -> None:
     assert over_examples(np.full((2, 9), 0.0)).high == 0
 
 
-def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
-    from reports.analysis.facts import facts
-
-    folder = write_study(tmp_path, Synthetic(4, name="weighed"))
-    record = json.loads((folder / "study.json").read_text())
-    assert "class weights" not in dict(facts(load_study(folder)))
-    record["config"]["class_weight"] = "balanced"
-    record["class_weights"] = [2.5, 0.5, 1.0]
-    (folder / "study.json").write_text(json.dumps(record))
-    said = dict(facts(load_study(folder)))["class weights"]
-    assert said.startswith("balanced: class 1 0.5, class 2 1, class 0 2.5; ")
-
-
-def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
-    plan = Synthetic(8, name="rows", shape=(6,), num_classes=3)
-    study = made(tmp_path, plan, targets="classes")
-    for name in ("confusion", "calibration"):
-        module = figures()[name]
-        info, axes = drawn(module, study)
-        texts = [module.finding(info)]
-        texts += [t.get_text() for ax in axes for t in ax.texts]
-        texts += [label for ax in axes for label in (ax.get_xlabel(), ax.get_ylabel())]
-        assert any("rows" in text for text in texts), name
-        assert not any("image" in text for text in texts), name
-    part = errors_part(study)
 @pytest.mark.parametrize("num_labels", [1, 3])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_labels_that_are_all_right_have_an_interval_with_a_width(
@@ -319,6 +319,31 @@ def test_the_interval_of_right_labels_covers_the_share_on_other_rows(
     assert hits >= 0.9 * 200
 
 
+def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
+    from reports.analysis.facts import facts
+
+    folder = write_study(tmp_path, Synthetic(4, name="weighed"))
+    record = json.loads((folder / "study.json").read_text())
+    assert "class weights" not in dict(facts(load_study(folder)))
+    record["config"]["class_weight"] = "balanced"
+    record["class_weights"] = [2.5, 0.5, 1.0]
+    (folder / "study.json").write_text(json.dumps(record))
+    said = dict(facts(load_study(folder)))["class weights"]
+    assert said.startswith("balanced: class 1 0.5, class 2 1, class 0 2.5; ")
+
+
+def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
+    plan = Synthetic(8, name="rows", shape=(6,), num_classes=3)
+    study = made(tmp_path, plan, targets="classes")
+    for name in ("confusion", "calibration"):
+        module = figures()[name]
+        info, axes = drawn(module, study)
+        texts = [module.finding(info)]
+        texts += [t.get_text() for ax in axes for t in ax.texts]
+        texts += [label for ax in axes for label in (ax.get_xlabel(), ax.get_ylabel())]
+        assert any("rows" in text for text in texts), name
+        assert not any("image" in text for text in texts), name
+    part = errors_part(study)
     assert "test rows" in str(part)
     assert "image" not in str(part)
 
