@@ -306,17 +306,18 @@ def test_labels_that_are_all_right_have_an_interval_with_a_width(
 
 
 @pytest.mark.parametrize("num_labels", [1, 3, 10])
-@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("alike", [0.0, 0.95])  # share of labels that go wrong with their row
+@pytest.mark.parametrize(("seeds", "true"), [(1, 0.99), (3, 0.99), (3, 0.98)])
 def test_the_interval_of_right_labels_covers_the_share_on_other_rows(
-    num_labels: int, alike: bool
+    seeds: int, true: float, alike: float, num_labels: int
 ) -> None:
-    rng, hits = np.random.default_rng(4), 0
-    for _ in range(200):
-        size = (1 if alike else 3, 50, num_labels)
-        rows = np.broadcast_to((rng.random(size) < 0.99).mean(axis=2), (3, 50))
+    rng, hits, size = np.random.default_rng(4), 0, (seeds, 50, num_labels)
+    for _ in range(100):
+        own, row = rng.random(size) < true, rng.random((1, 50, 1)) < true
+        rows = np.where(rng.random(size) < alike, row, own).mean(axis=2)
         found = accuracy(rows.mean(axis=1), 50, rows)
-        hits += found.low <= 0.99 <= found.high
-    assert hits >= 0.9 * 200
+        hits += found.low <= true <= found.high
+    assert hits >= 90
 
 
 def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
