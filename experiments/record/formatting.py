@@ -154,6 +154,12 @@ def compact(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def megabytes(num_bytes: float) -> str:
+    """Formats the size of a file: `3.4 MB`, `171 MB`."""
+    size = num_bytes / 1e6
+    return f"{size:,.0f} MB" if size >= 10 else f"{size:.2g} MB"
+
+
 def duration(seconds: float) -> str:
     """Formats seconds in the unit that fits; `unknown` where they are missing."""
     if not math.isfinite(seconds):

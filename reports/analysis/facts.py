@@ -22,7 +22,7 @@ from experiments.record.test_uses import read_looks
 from reports.analysis.sessions import sessions_of
 from reports.analysis.task import noun_of
 from reports.analysis.test_looks import opened_words
-from reports.analysis.verdict import metric_on_test
+from reports.analysis.verdict import winner_on_test
 from reports.study.study import Study
 
 _NO_COMMANDS = ("", "-", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")
@@ -225,6 +225,16 @@ def _called(parts: list[str]) -> list[str]:
     return ["python", *parts] if parts[0].endswith(".py") else parts
 
 
+def _measure(study: Study) -> tuple[str, str]:
+    found = winner_on_test(study)
+    if found is None:
+        return NO, "no test score"
+    metric, test = found
+    if not test.has_interval:
+        return PARTLY, f"test {words(metric)}: one training, no interval"
+    return YES, f"test {words(metric)}, mean with 95 % interval"
+
+
 def checklist(study: Study) -> list[tuple[str, str, str]]:
     """Answers the items for reported results of the ML reproducibility checklist.
 
@@ -248,9 +258,7 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
         ("Specification of all hyperparameters used", YES, "of every trial, under All trials"),
         ("Exact number of training and evaluation runs", YES,
          f"{plural(len(study.trials), 'trial')}, {plural(seeds, 'training')} of the winner"),
-        ("Measure and statistics used to report results", YES if tested else NO,
-         f"test {words(metric_on_test(study))}, mean with 95 % interval"
-         if tested else "no test score"),
+        ("Measure and statistics used to report results", *_measure(study)),
         ("Central tendency and variation", YES if seeds > 1 else PARTLY if seeds else NO,
          f"over {plural(seeds, 'seed')}" if seeds else "nothing was tested"),
         ("Average runtime of each result", YES if study.trials["seconds"].notna().any() else NO,

@@ -1,9 +1,11 @@
 """Every metric of the recommended trial at its best epoch, by output where there are several."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.record.reading import as_dict, dicts
 from reports.analysis.recommended import recommended
 from reports.analysis.verdict import scores_on_test
 from reports.study.study import Study, computed_once
@@ -56,7 +58,8 @@ def metrics_of_best(study: Study) -> Metrics | None:
     tested = next((f for f in study.finalists if f["runs"] and f["trial_id"] == trial), None)
     known = {str(n) for n in own.columns if n not in _FIELDS and own[n].notna().any()}
     names = sorted({name.removeprefix("val_") for name in known})
-    outputs = _outputs(names)
+    layers = dicts(as_dict(study.model).get("layers"))
+    outputs = _outputs(names, {str(layer.get("name")) for layer in layers})
     rows = []
     for name in names:
         output, short = _parted(name, outputs)
@@ -68,11 +71,17 @@ def metrics_of_best(study: Study) -> Metrics | None:
     return Metrics(trial, int(best["epoch"]), outputs, tuple(rows))
 
 
-def _outputs(names: list[str]) -> tuple[str, ...]:
-    """Returns the outputs of a model with several: Keras reports a loss of each beside `loss`."""
+def _outputs(names: list[str], layers: Collection[str]) -> tuple[str, ...]:
+    """Returns the outputs of a model with several: Keras reports a loss of each beside `loss`.
+
+    Parts of one loss are reported alike: an output has the name of a recorded layer, or another
+    metric.
+    """
     ending = "_loss"
     found = [name.removesuffix(ending) for name in names if name.endswith(ending)]
-    return tuple(found) if len(found) > 1 and "loss" in names else ()
+    have_more = {_parted(name, tuple(found))[0] for name in names if not name.endswith(ending)}
+    is_several = len(found) > 1 and "loss" in names and {*found} <= {*layers, *have_more}
+    return tuple(found) if is_several else ()
 
 
 def _parted(name: str, outputs: tuple[str, ...]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from experiments.record.predictions import read_finalists_outputs
 from reports.analysis.label_scores import THRESHOLD
-from reports.statistics.estimates import Estimate, over_examples
+from reports.statistics.estimates import Estimate, accuracy, over_examples
 from reports.study.study import Study
 
 _Array = npt.NDArray[np.float64]
@@ -41,18 +41,28 @@ def _percentages(true: _Array, said: _Array) -> _Array:
     return _means(100 * np.abs(said - true) / np.maximum(np.abs(true), _TINY))
 
 
+def _labels_right(true: _Array, said: _Array) -> _Array:
+    return _means(((said > THRESHOLD) == (true > THRESHOLD)).astype(np.float64))
+
+
+def _class_right(true: _Array, said: _Array) -> _Array:
+    right: _Array = (said.argmax(axis=1) == true.argmax(axis=1)).astype(np.float64)
+    return right
+
+
 # Keras' losses and metrics that are means over rows: which one a score is, its value tells.
 _SCORES: tuple[_Scores, ...] = (
     lambda true, said: ((said - true) ** 2).mean(axis=1),
     lambda true, said: np.abs(said - true).mean(axis=1),
     _crossentropy,
-    lambda true, said: ((said > THRESHOLD) == (true > THRESHOLD)).mean(axis=1),
-    lambda true, said: (said.argmax(axis=1) == true.argmax(axis=1)).astype(np.float64),
+    _labels_right,
+    _class_right,
     _huber,
     lambda true, said: np.logaddexp(said - true, true - said).mean(axis=1) - math.log(2),
     _log_squares,
     _percentages,
 )
+_SHARES = (_labels_right, _class_right)  # whose mean over rows may be 1 without being certain
 
 
 def estimate_over_examples(
@@ -80,8 +90,9 @@ def estimate_over_examples(
     with np.errstate(all="ignore"):
         for score in _SCORES:
             rows = np.stack([score(true, output) for output in said])
-            if np.allclose(rows.mean(axis=1), scores, rtol=_CLOSE, atol=0):
-                return over_examples(rows)
+            each = rows.mean(axis=1)
+            if np.allclose(each, scores, rtol=_CLOSE, atol=0):
+                return accuracy(each, len(true), rows) if score in _SHARES else over_examples(rows)
         squares = np.stack([((output - true) ** 2).mean(axis=1) for output in said])
         if np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=_CLOSE, atol=0):
             return _rooted(over_examples(squares), scores)

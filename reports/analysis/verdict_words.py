@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.record.formatting import article, between, compact, plural, words
+from experiments.record.formatting import article, between, compact, megabytes, plural, words
 from experiments.record.formatting import score as shown
 from experiments.record.plain_objective import is_unusual
 from experiments.record.reading import dig
@@ -141,7 +141,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
     if answer.trial_id is None:
         return []
     parameters = answer.trainable_parameters + answer.frozen_parameters
-    size = answer.model_bytes / 1e6
+    size = answer.model_bytes
     if study.is_plain and is_unusual(study.objective, study.direction):
         return []
     if study.is_plain:  # it records neither parameters nor latency
@@ -153,7 +153,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
             "parameters",
             compact(parameters),
             f"{compact(answer.trainable_parameters)} trainable"
-            + (f"; file {size:.2g} MB" if math.isfinite(size) else ""),
+            + (f"; file {megabytes(size)}" if math.isfinite(size) else ""),
         ),
         (
             f"latency of one {noun_of(study)}",

@@ -142,8 +142,12 @@ def finding(info: Info) -> str:
             f"correlation {_of(info, at)}): stopping the worse half there would have kept the best "
             f"trial, and {kept} of the best {best} (of others like them {low:.0%} or more)."
         )
-    told = float(np.nanmax(np.where(enough, info.high, -1)))
-    said = f"rank correlation {_of(info, 0)} after epoch {info.epochs[0]}"
+    known = np.flatnonzero(np.isfinite(info.correlation) & enough)
+    if not len(known):
+        return "Whether early scores tell the final ones can't be said: they don't vary."
+    first = int(known[0])
+    told = float(info.high[known].max())
+    said = f"rank correlation {_of(info, first)} after epoch {info.epochs[first]}"
     if told < SAFE:
         return (
             f"Early scores tell little of the final ones ({said}): early stopping across trials is "

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import are, compact, listed, plural, score, words
+from experiments.record.formatting import are, compact, duration, listed, plural, score, words
 from experiments.record.front import find_front
 from reports.analysis.costs import FEATURES, cost_title, trial_costs
 from reports.analysis.front_words import exchange
@@ -19,6 +19,7 @@ from reports.figures._costs import scale_costs
 from reports.figures._wide import scale_scores
 from reports.study.study import Study
 
+_UNITS = {"latency": "ms", "training time": "s"}
 _BETTER = {"min": "less is better", "max": "more is better"}
 SECTION, ORDER = "trade-offs", 50
 TITLE = "Score against cost"
@@ -36,6 +37,7 @@ class Panel:
         numbers: `(n,)`, trials.
         front: Positions of the Pareto front, cheapest first.
         knee: Position of the knee, if the front bends.
+        unit: Of a number of the cost in a sentence; empty where the title has it, or there is none.
         steps: Where the front's steps rise; `None` for a front of more than two objectives, which
             is no line in this panel.
     """
@@ -46,6 +48,7 @@ class Panel:
     numbers: tuple[int, ...]
     front: npt.NDArray[np.int64]
     knee: int | None
+    unit: str = ""
     steps: Literal["pre", "post"] | None = "post"
 
 
@@ -91,7 +94,8 @@ def info(study: Study) -> Info | str:
         x, y = costs[known], scores[known]
         one = find_front(np.column_stack([y, x]), [study.direction, "min"], [False, True])
         numbered = tuple(int(n) for n in numbers[known])
-        panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
+        unit = _UNITS.get(title.partition(",")[0], "")
+        panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee, unit))
     if not panels:
         return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
@@ -147,7 +151,7 @@ def finding(info: Info) -> str:
         return _front_finding(info)
     panel = info.panels[0]
     best = int(np.argmax(panel.scores if info.direction == "max" else -panel.scores))
-    unit = panel.title.partition(",")[0]
+    name = panel.title.partition(",")[0]
     absent = ""
     if info.missing:
         absent = (
@@ -157,16 +161,23 @@ def finding(info: Info) -> str:
     if panel.knee is None or panel.knee == best:
         return (
             f"{len(panel.front)} of {plural(len(panel.costs), 'trial')} {are(len(panel.front))} "
-            f"beaten by none in both score and {unit}; the front has no knee short of the best "
+            f"beaten by none in both score and {name}; the front has no knee short of the best "
             f"trial.{absent}"
         )
     gap = abs(panel.scores[best] - panel.scores[panel.knee])
     way = "less" if info.direction == "max" else "more"
     return (
         f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
-        f"{compact(panel.costs[panel.knee])} {unit} against {compact(panel.costs[best])} of the "
-        f"best, for {score(gap)} {way} {words(info.objective)}.{absent}"
+        f"{_amount(panel, panel.knee)}{' of' if panel.unit else ''} {name} against "
+        f"{_amount(panel, best)} of the best, for {score(gap)} {way} {words(info.objective)}."
+        f"{absent}"
     )
+
+
+def _amount(panel: Panel, at: int) -> str:
+    """Returns a cost as a sentence has it: a time in the unit that fits."""
+    cost = float(panel.costs[at])
+    return duration(cost) if panel.unit == "s" else f"{compact(cost)} {panel.unit}".rstrip()
 
 
 def height(info: Info) -> float:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,24 @@ class Listed:
 
     @property
     def started(self) -> float:
-        """When it was started, in seconds since 1970; 0 where unknown."""
+        """When it was started, in seconds since 1970; 0 where unknown.
+
+        Plain Keras Tuner writes a time without its zone: this machine's is taken.
+        """
         started = math.nan if self.summary is None else self.summary.started
-        return 0.0 if math.isnan(started) else started
+        if self.record:
+            return 0.0 if math.isnan(started) else started
+        try:
+            return datetime.fromtimestamp(started, UTC).replace(tzinfo=None).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return 0.0
+
+    @property
+    def started_when(self) -> str:
+        """When it was started, as `when` has it; of plain Keras Tuner, as that wrote it."""
+        if self.summary is None:
+            return ""
+        return when(self.summary.started, None if self.record else UTC)
 
 
 def listed_studies(runs_dir: str | Path, whole: bool = False) -> list[Listed]:
@@ -124,7 +139,7 @@ def _cells(listed: Listed) -> Sequence[str]:
         ", ".join(summary.objectives),
         score(summary.best),
         score(summary.test),
-        when(summary.started),
+        listed.started_when,
     )
 
 
@@ -210,10 +225,13 @@ def full_summary(folder: Path) -> Summary:
     )
 
 
-def when(seconds: float) -> str:
-    """Returns a time as date, hours and minutes; empty where it is unknown."""
+def when(seconds: float, zone: tzinfo | None = None) -> str:
+    """Returns a time as date, hours and minutes, of this machine's zone if none is given.
+
+    Empty where it is unknown.
+    """
     try:
-        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+        return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):  # missing, or no date at all
         return ""
 

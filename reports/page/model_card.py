@@ -15,6 +15,7 @@ from experiments.record.formatting import (
     compact,
     duration,
     listed,
+    megabytes,
     plural,
     text,
     without_folder,
@@ -109,6 +110,8 @@ def input_words(study: Study) -> str:
 def layers_sentence(study: Study) -> str:
     """Says how many layers and parameters the exported model has."""
     outer = [row for row in dicts(as_dict(study.model).get("layers")) if not row.get("depth")]
+    if study.model == {}:
+        return "The layers of the exported model can't be read."
     if not outer:
         return "No model was exported."
     parameters = as_number(dig(study.model, "trainable_parameters"))
@@ -217,7 +220,7 @@ def _costs(study: Study) -> Iterator[str]:
     if np.isfinite(trainable + frozen):
         of_them = shown(trainable) if frozen else "all"
         yield f"{shown(trainable + frozen)} parameters, {of_them} of them trainable."
-    yield f"The file has {study.files.model.stat().st_size / 1e6:.2g} MB."
+    yield f"The file has {megabytes(study.files.model.stat().st_size)}."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
     if np.isfinite(flops):
         yield f"{compact(flops)} floating-point operations of one {noun}."

@@ -150,7 +150,7 @@ def _row(listed: Listed) -> Row:
         "report": _link(folder.name, "report", PAGE) if page.is_file() else "",
         "space": clean(config["space"], 80) if config.get("space") else "",
         "dataset": clean(config["dataset"], 80) if config.get("dataset") else "",
-        "started": when(listed.started) if listed.started else "",
+        "started": listed.started_when,
     }
     if listed.summary is None:
         none = dict.fromkeys(("detail", "best", "of_what", "trial", "num_trials", "trials"), "")

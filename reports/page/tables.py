@@ -1,5 +1,6 @@
 """Tables of the report, as frames of readable text."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def front(study: Study) -> pd.DataFrame:
     found = study_front(study)
     if found is None:
         return pd.DataFrame()
-    table = readable(study, found.trials.iloc[found.front.members])
+    table = readable(study, found.trials.iloc[found.front.members], added=("role", "given away"))
     losses = [f"{100 * distance:.0f} %" for distance in found.front.distance]
     table.insert(len(study.objectives) + 1, "given away", losses)
     roles = ["knee" if p == found.front.knee else "" for p in found.front.members]
@@ -55,8 +56,10 @@ def all_trials(study: Study) -> pd.DataFrame:
     return readable(study, study.trials, with_status=True)
 
 
-def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> pd.DataFrame:
-    """Trials as text, a column a field."""
+def readable(
+    study: Study, trials: pd.DataFrame, with_status: bool = False, added: Collection[str] = ()
+) -> pd.DataFrame:
+    """Trials as text, a column a field; no hyperparameter has the name of a column to be added."""
     columns: dict[str, Any] = {"trial": trials["trial_id"]}
     if with_status:
         columns["status"] = trials["status"]
@@ -76,7 +79,7 @@ def readable(study: Study, trials: pd.DataFrame, with_status: bool = False) -> p
         columns["parameters"] = [shown(v) for v in parameters]
     for name in study.hyperparameters:
         if trials[name].notna().any():
-            columns[_free(words(name), columns)] = [text(v) for v in trials[name]]
+            columns[_free(words(name), {*columns, *added})] = [text(v) for v in trials[name]]
     return pd.DataFrame(columns, index=trials.index)
 
 
@@ -85,7 +88,7 @@ def _is_told(study: Study, name: str) -> bool:
     return not study.is_plain or bool(study.trials[name].notna().any())
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
+def _free(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else _free(f"{name} (hyperparameter)", taken)
 
 

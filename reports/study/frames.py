@@ -22,6 +22,7 @@ _COSTS = (
     "trainable_parameters", "frozen_parameters", "flops", "latency_ms", "feature_seconds"
 )  # fmt: skip
 RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
+_EPOCH_FIELDS = ("trial_id", "execution", "epoch", "seconds")  # columns that no metric may take
 
 
 def trials_frame(
@@ -167,7 +168,7 @@ def epochs_frame(states: list[Trial]) -> "pd.DataFrame":
     """Returns one row an epoch of an execution; see `Study.epochs`."""
     import pandas as pd
 
-    parts: dict[str, list[Any]] = {"trial_id": [], "execution": [], "epoch": [], "seconds": []}
+    parts: dict[str, list[Any]] = {name: [] for name in _EPOCH_FIELDS}
     length = 0
     for trial_id, _, result in states:
         first = as_number(result.get("initial_epoch"))
@@ -179,9 +180,14 @@ def epochs_frame(states: list[Trial]) -> "pd.DataFrame":
             parts["execution"] += [index] * count
             parts["epoch"] += range(first, first + count)
             parts["seconds"] += map(as_number, seconds)
-            for name, values in as_dict(execution.get("history")).items():
-                if isinstance(values, list) and name not in ("trial_id", "execution", "epoch"):
-                    column = parts.setdefault(clean(name, 60), [])
+            filled = {*_EPOCH_FIELDS}
+            for metric, values in as_dict(execution.get("history")).items():
+                if isinstance(values, list):
+                    name = clean(metric, 60)
+                    while name in filled:
+                        name += " (metric)"
+                    filled.add(name)
+                    column = parts.setdefault(name, [])
                     column += [math.nan] * (length - len(column))
                     column += [as_number(v) for v in values[:count]]
             length += count

@@ -120,6 +120,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind
         hyperparameters=hyperparameters,
         finalists=read_finalists(folder, problems),
         confirmed=_confirmed(folder, problems),
+        model=_model(folder, problems),
         problems=tuple(problems),
         objectives=objectives,
         notes=() if plain is None else plain.notes,
@@ -233,6 +234,11 @@ def _objectives(
 def _measured(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
     stored = as_dict(_artifact(StudyFolder(folder).latency, problems))
     return {trial_id: as_dict(costs) for trial_id, costs in as_dict(stored.get("trials")).items()}
+
+
+def _model(folder: Path, problems: list[str]) -> dict[str, Any] | None:
+    path = StudyFolder(folder).model_facts
+    return as_dict(_artifact(path, problems)) if path.is_file() else None
 
 
 def _artifact(path: Path, problems: list[str]) -> Any:

@@ -10,7 +10,7 @@ from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
 from experiments.record.notes import Note
 from experiments.record.objective import Objective
-from experiments.record.reading import as_dict, clean, dicts, dig, read_arrays, read_json
+from experiments.record.reading import clean, dicts, dig, read_arrays
 from experiments.record.state import INTERRUPTED, state_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Study:
         end_order: Ids of trials in order of their end, where that order is recorded and times are
             not.
         handicaps: Trials that had fewer epochs than others; see `fidelity.handicaps`.
+        model: Layers, parameters and costs of the exported model, if recorded; empty where they
+            can't be read.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Study:
     is_ordered: bool = True
     end_order: tuple[str, ...] = ()
     handicaps: dict[str, int] = field(default_factory=dict)
+    model: dict[str, Any] | None = None
 
     @cached_property
     def files(self) -> StudyFolder:
@@ -170,12 +173,6 @@ class Study:
     def interrupted(self) -> bool:
         """Whether the search had not ended, and no process goes on with it."""
         return self.running and state_of(self.folder, self.record).name == INTERRUPTED
-
-    @cached_property
-    def model(self) -> dict[str, Any] | None:
-        """Layers, parameters and costs of the exported model, if recorded."""
-        path = self.files.model_facts
-        return as_dict(read_json(path)) if path.is_file() else None
 
     @cached_property
     def memory(self) -> dict[str, Any]:

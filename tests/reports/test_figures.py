@@ -245,6 +245,28 @@ def test_a_figure_that_lacks_completed_trials_says_so(study: Study) -> None:
     assert curves.info(without_epochs) == "No epochs are recorded."
 
 
+@pytest.mark.parametrize(
+    ("cost", "scale", "words"),
+    [
+        ("seconds", 0.5, r"[\d.]+ s of training time against [\d.]+ s of the best, for "),
+        ("seconds", 9000.0, r"[\d.]+ h of training time against [\d.]+ h of the best, for "),
+        ("latency_ms", 0.5, r"[\d.]+ ms of latency against [\d.]+ ms of the best, for "),
+        ("flops", 1e5, r"[\d.]+ [kM] FLOPs per image against [\d.]+ [kM] of the best, for "),
+    ],
+)
+def test_the_knee_has_its_cost_with_a_unit(
+    cost: str, scale: float, words: str, study: Study
+) -> None:
+    place = study.trials["number"].astype(float)  # the first costs least
+    none = dict.fromkeys(("trainable_parameters", "flops", "latency_ms", "seconds"), np.nan)
+    scores = (1 - 1 / place**2).where(study.trials["status"] == "completed")
+    found = replace(
+        study, trials=study.trials.assign(**(none | {"score": scores, cost: scale * place}))
+    )
+    module = figures()["tradeoffs"]
+    assert re.search(words, module.finding(module.info(found)))
+
+
 def test_combinations_that_the_space_has_not_are_neither_drawn_nor_recommended(
     study: Study,
 ) -> None:

@@ -20,8 +20,9 @@ from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
 from reports.figures._render import picture
 from reports.page.listing import studies_table
+from reports.page.tables import front
 from reports.page.terminal import study_text, trial_text
-from tests.reports.synthetic import Synthetic, write_study
+from tests.reports.synthetic import SPACE, Synthetic, write_study
 from tests.stand_ins import drawn_alone
 
 COSTS = (("params", "min"), ("flops", "min"))
@@ -140,6 +141,23 @@ def test_the_page_shows_the_front(study: Study, monkeypatch: pytest.MonkeyPatch)
     assert [row.split(",")[0] for row in rows[1:]] == found.ids
     embedded = json.loads(text.split('id="trials">')[1].split("</script>")[0])
     assert [o["name"] for o in embedded["objectives"]] == ["val_accuracy", "params", "flops"]
+
+
+def test_hyperparameters_named_like_columns_of_the_front_are_kept_apart(tmp_path: Path) -> None:
+    renamed = {"pooling": "role", "dropout": "given_away"}
+    space = [hp | {"name": renamed.get(hp["name"], hp["name"])} for hp in SPACE]
+    plan = Synthetic(12, name="named", further=COSTS, changes={"space": space})
+    folder = write_study(tmp_path, plan)
+    for path in folder.glob("trial_*/trial.json"):
+        state = json.loads(path.read_text())
+        values = state["hyperparameters"]["values"]
+        values |= {new: values.pop(old) for old, new in renamed.items()}
+        path.write_text(json.dumps(state))
+    table = front(load_study(folder))
+    assert set(table["role"]) <= {"knee", ""}
+    assert set(table["role (hyperparameter)"]) <= {"max", "average"}
+    assert table["given away"].str.endswith(" %").all()
+    assert "given away (hyperparameter)" in table
 
 
 def test_figures_are_of_the_objectives_named(study: Study) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -175,6 +176,27 @@ def test_stopping_is_judged_from_twenty_trials_on(tmp_path: Path) -> None:
     said = module.finding(module.info(many))
     assert "would have kept the best trial, and 8 of the best 8" in said
     assert "95 % interval" in said
+
+
+@pytest.mark.parametrize(
+    ("flat", "words"),
+    [
+        (1, r".* \(rank correlation -?0\.\d\d, 95 % interval -?0\.\d\d to .* after epoch 2\)"),
+        (4, "Whether early scores tell the final ones can't be said: they don't vary."),
+    ],
+)
+def test_equal_early_scores_have_no_correlation(flat: int, words: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = write_study(tmp_path, Synthetic(30, name="equal", num_failed=0))
+
+    def equal(record: dict) -> None:  # type: ignore[type-arg]
+        curve = [0.1] * flat + (0.2 + 0.1 * rng.random(5 - flat)).tolist()
+        record["executions"][0]["history"]["val_accuracy"] = curve
+        record["score"] = max(curve)
+
+    rewrite(folder, equal)
+    module = figures()["early_stopping"]
+    assert re.match(words, module.finding(module.info(load_study(folder))))
 
 
 def test_the_picture_claims_no_pooling_that_the_network_lacks(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.hostile_studies import places
 from experiments.record.errors import UserError
 from reports import load_study, write_report
+from reports.page.model_card import layers_sentence
 from tests.reports.synthetic import Synthetic, write_study
 
 SCALARS: list[Any] = [
@@ -125,10 +126,12 @@ def test_hostile_files(tmp_path: Path) -> None:
     (folder / "trial_04" / "result.json").write_text("")
     for name in ("predictions", "pictures", "features"):
         (folder / "artifacts" / f"{name}.npz").write_bytes(b"PK\x03\x04 no archive")
+    (folder / "artifacts" / "model.json").write_text('{"layers": [')
     study = load_study(folder)
-    assert len(study.problems) == 5
+    assert len(study.problems) == 6
     text = write_report(study).read_text(encoding="utf-8")
-    assert "5 files could not be read" in text
+    assert "6 parts of the record could not be read" in text
+    assert layers_sentence(study) == "The layers of the exported model can't be read."
     assert "can&#39;t be read" in text  # the arrays, where their figures would be
 
 
@@ -170,3 +173,28 @@ def test_hyperparameters_named_like_fields_are_kept_apart(tmp_path: Path) -> Non
     assert study.trials["score"].max() > 0.8
     text = write_report(study).read_text(encoding="utf-8")
     assert "<i>" not in text
+
+
+@pytest.mark.usefixtures("without_drawing")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("seconds",),
+        ("epoch", "execution", "trial_id"),
+        tuple(f"{'a' * 40}{i}{'b' * 40}" for i in "12"),
+    ],
+)
+def test_metrics_named_like_fields_or_each_other_are_kept_apart(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(4, name="fields", num_epochs=3))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text())
+        for execution in record["executions"]:
+            execution["history"] |= {n: [12.0 + i] * 3 for i, n in enumerate(names)}
+        path.write_text(json.dumps(record))
+    study = load_study(folder)
+    assert set(study.epochs["seconds"]) == {1.4}
+    own = [name for name in study.epochs if set(study.epochs[name]) <= {12.0, 13.0, 14.0}]
+    assert [study.epochs[name].iloc[0] for name in own] == [12.0 + i for i in range(len(names))]
+    assert report_or_line(folder) is None

@@ -87,6 +87,27 @@ def test_a_loss_is_reported_as_one(loss: Study) -> None:
     assert ("test loss, mean with 95 % interval") in [answer for _, _, answer in checklist(loss)]
 
 
+@pytest.mark.parametrize(
+    ("objective", "seeds", "wanted"),
+    [
+        (LOSS, 1, ("partly", "test loss: one training, no interval")),
+        (LOSS, 2, ("yes", "test loss, mean with 95 % interval")),
+        (F1, 1, ("partly", "test f1 score: one training, no interval")),
+        (("val_accuracy", "max"), 1, ("yes", "test accuracy, mean with 95 % interval")),
+        (LOSS, 0, ("no", "no test score")),
+    ],
+)
+def test_the_checklist_has_an_interval_where_the_verdict_has_one(
+    objective: tuple[str, str], seeds: int, wanted: tuple[str, str], tmp_path: Path
+) -> None:
+    plan = Synthetic(4, name="checked", objective=objective, num_seeds=seeds)
+    study = load_study(write_study(tmp_path, plan))
+    answers = {item: (answer, said) for item, answer, said in checklist(study)}
+    assert answers["Measure and statistics used to report results"] == wanted
+    said = verdict_sentence(study, verdict(study))
+    assert ("95 % interval" in said) == (wanted[0] == "yes")
+
+
 def test_health_takes_a_loss_for_no_proportion(loss: Study) -> None:
     said = " | ".join(finding.title for finding in health(loss))
     assert "by the luck of seeds)" in said or "as good as the best" not in said

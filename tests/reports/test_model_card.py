@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_only_a_classifier_of_images_is_for_predict(inputs: str, task: str, tmp_
     record["dataset"]["inputs"] = inputs
     (made / "study.json").write_text(json.dumps(record))
     assert "experiments predict" not in card_text(load_study(made))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(3_400_000, "3.4 MB"), (9_960_000, "10 MB"), (99_600_000, "100 MB"), (171_000_000, "171 MB")],
+)
+def test_a_large_file_has_its_size_in_digits(size: int, words: str, tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(4, name="large", with_model=True)))
+    os.truncate(study.files.model, size)
+    assert f"The file has {words}." in card_text(study)
+    assert f"; file {words}" in str(tiles(study, verdict(study)))
 
 
 @pytest.mark.parametrize("shape", [[5], [], ["a", 2], None])

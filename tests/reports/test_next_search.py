@@ -96,6 +96,12 @@ def test_a_grid_that_was_tried_to_its_end_has_no_more_trials(tmp_path: Path) -> 
     assert not any("max_trials" in f.change for f in health(study))
 
 
+def test_more_trials_are_advised_than_gave_as_few_scores(tmp_path: Path) -> None:
+    study = study_of(tmp_path, Synthetic(40, num_failed=30, num_seeds=0), {})
+    assert "run more: about 140 trials" in advice(study, "can't say whether more would find better")
+    assert next_of(study).max_trials == 140  # 35 scores: five for each of seven hyperparameters
+
+
 @pytest.mark.parametrize("recorded", [None, 4])
 def test_training_to_the_end_stays_as_it_was(recorded: int | None, tmp_path: Path) -> None:
     assert next_of(study_of(tmp_path, Synthetic(6), {"patience": recorded})).patience == recorded

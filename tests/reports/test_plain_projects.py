@@ -2,8 +2,10 @@
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles, trials_sentence, verdict_sentence
 from reports.figures import progress
 from reports.page.listing import studies_table
+from reports.page.overview import write_overview
 from reports.page.terminal import study_text, trial_text
 from reports.study.study import Study
 from tests.reports.plain import PlainTrial, by_loss, choice, number, write_plain
+from tests.reports.synthetic import Synthetic, write_study
 
 HASHES = ["f3" * 16, "0a" * 16, "9c" * 16, "51" * 16]
 
@@ -186,6 +190,33 @@ def test_the_record_of_the_order_is_used(tmp_path: Path) -> None:
     info = progress.info(study)
     assert isinstance(info, progress.Info)
     assert "to start" in progress.finding(info)
+
+
+@pytest.mark.parametrize(
+    ("zone", "order"),
+    [("UTC", "ps"), ("EAST-9", "sp"), ("WEST+5", "ps"), ("CET-1CEST,M3.5.0,M10.5.0/3", "sp")],
+)
+def test_start_times_are_shown_as_they_were_written(
+    zone: str, order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = "2023-03-26T02:30:00.123456"  # a time that European summer time leaves out
+    oracle = {"display": {"trial_start": {"0": written}}}
+    write_plain(tmp_path / "p", by_loss(1.0, 2.0), oracle=oracle)
+    instant = datetime.fromisoformat("2023-03-26T02:00:00+00:00").timestamp()
+    write_study(tmp_path, Synthetic(4, name="s", num_seeds=0, changes={"started": instant}))
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        rows = studies_table(tmp_path).splitlines()[1:]
+        page = write_overview(tmp_path).read_text()
+        trials = load_study(tmp_path / "p").trials
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert next(row for row in rows if row.startswith("p ")).endswith(" 2023-03-26 02:30")
+    assert "".join(row[0] for row in rows) == order
+    assert "2023-03-26 02:30" in page
+    assert trials["started"].min() == datetime.fromisoformat(f"{written}+00:00").timestamp()
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -16,14 +16,14 @@ from reports import Study, load_study, write_report
 from reports.analysis.health import health
 from reports.analysis.label_scores import LabelScore
 from reports.analysis.numbers import Numbers, fits, numbers
-from reports.analysis.verdict import verdict
+from reports.analysis.verdict import estimate_of, verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
 from reports.page.card_tests import errors_part
 from reports.page.sections import can_have, sections_of
 from reports.page.tables import label_table, metrics_table, target_fits, worst_predictions
 from reports.page.terminal import study_text
-from reports.statistics.estimates import over_examples
+from reports.statistics.estimates import accuracy, over_examples, wilson
 from tests.reports.synthetic import Synthetic, write_study
 from tests.stand_ins import drawn_alone
 
@@ -220,14 +220,39 @@ def test_labels_have_precision_recall_and_f1_with_counts(labels: Study) -> None:
 
 
 def test_several_outputs_have_their_metrics_in_a_table(tmp_path: Path) -> None:
-    study = load_study(write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size"))))
-    table = metrics_table(study)
-    assert list(table.columns) == ["output", "metric", "training", "validation", "test"]
-    assert list(table["output"]) == ["all", "all", "kind", "size"]
-    best = study.completed.iloc[0]
-    assert f"{best['score']:.4f}" in list(table["validation"])
     alone = load_study(write_study(tmp_path, Synthetic(6, name="one")))
     assert metrics_table(alone).empty
+    study = load_study(write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size"))))
+    best = study.completed.iloc[0]
+    assert f"{best['score']:.4f}" in list(metrics_table(study)["validation"])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "layers", "outputs"),
+    [
+        ((), (), None),  # parts of one loss, as of a VAE
+        (("kind_mae",), (), None),
+        (("kind_mae", "size_mae"), (), ["all", "all", "kind", "kind", "size", "size"]),
+        ((), ("kind", "size"), ["all", "all", "kind", "size"]),
+    ],
+)
+def test_losses_alone_are_of_outputs_where_layers_have_their_names(
+    metrics: tuple[str, ...], layers: tuple[str, ...], outputs: list[str] | None, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path, Synthetic(6, name="two", outputs=("kind", "size")))
+    for path in folder.glob("trial_*/result.json"):
+        record = json.loads(path.read_text())
+        for execution in record["executions"]:
+            history = execution["history"]
+            history |= dict.fromkeys(metrics, history["loss"])
+        path.write_text(json.dumps(record))
+    path = folder / "artifacts" / "model.json"
+    named = [{"name": name, "kind": "Dense"} for name in layers]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layers": named}))
+    table = metrics_table(load_study(folder))
+    assert outputs == (list(table["output"]) if "output" in table else None)
+    assert list(table.columns)[-3:] == ["training", "validation", "test"]
+    assert "size loss" in list(table["metric"]) or outputs
 
 
 def test_a_diverged_curve_lies_beyond_the_axis_and_is_counted(tmp_path: Path) -> None:
@@ -260,6 +285,39 @@ def test_the_interval_of_a_loss_covers_another_training_on_other_rows() -> None:
     assert 0.88 <= np.mean(found) <= 0.99
     assert over_examples(rng.exponential(size=(1, 50))).kind == "rows"
     assert over_examples(np.full((2, 9), 0.0)).high == 0
+
+
+@pytest.mark.parametrize("num_labels", [1, 3])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_labels_that_are_all_right_have_an_interval_with_a_width(
+    seeds: int, num_labels: int, tmp_path: Path
+) -> None:
+    plan = replace(LABELS, num_outputs=num_labels, num_seeds=seeds, num_test=50, error=0.01)
+    study = made(tmp_path, replace(plan, objective=("val_accuracy", "max")))
+    [finalist] = study.finalists
+    assert [run["test"]["binary_accuracy"] for run in finalist["runs"]] == [1.0] * seeds
+    found = estimate_of(study, finalist, "binary_accuracy")
+    assert (found.kind, found.mean, found.high) == ("both", 1, 1)
+    assert found.low <= wilson(50, 50)[0]
+    wrong = replace(plan, name="wrong", error=0.3)
+    [finalist] = (study := made(tmp_path, wrong)).finalists
+    found = estimate_of(study, finalist, "binary_accuracy")
+    assert 0 < found.low < found.mean < found.high < 1
+
+
+@pytest.mark.parametrize("num_labels", [1, 3, 10])
+@pytest.mark.parametrize("alike", [0.0, 0.95])  # share of labels that go wrong with their row
+@pytest.mark.parametrize(("seeds", "true"), [(1, 0.99), (3, 0.99), (3, 0.98)])
+def test_the_interval_of_right_labels_covers_the_share_on_other_rows(
+    seeds: int, true: float, alike: float, num_labels: int
+) -> None:
+    rng, hits, size = np.random.default_rng(4), 0, (seeds, 50, num_labels)
+    for _ in range(100):
+        own, row = rng.random(size) < true, rng.random((1, 50, 1)) < true
+        rows = np.where(rng.random(size) < alike, row, own).mean(axis=2)
+        found = accuracy(rows.mean(axis=1), 50, rows)
+        hits += found.low <= true <= found.high
+    assert hits >= 90
 
 
 def test_class_weights_are_on_the_page(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ def is_enough(
 
 def _more(study: Study, title: str, num_scores: int, num_axes: int) -> Finding:
     trials = as_number(dig(study.record, "config", "max_trials"))
-    wanted = int(max(2 * num_scores, 5 * num_axes))
+    ended, failed = int((study.trials["status"] != "running").sum()), len(study.failed)
+    wanted = math.ceil(max(2 * num_scores, 5 * num_axes) * ended / max(ended - failed, 1))
     change = {} if math.isnan(trials) else {"max_trials": wanted, "seed": study.seed + 1}
     plain = " (max_trials; Hyperband: hyperband_iterations)"
     advice = f"run more: about {wanted} trials{advised(study, '', plain)}"

@@ -31,7 +31,8 @@ def files(study: Study) -> Iterator[Finding]:
     if study.problems:
         yield Finding(
             PROBLEM,
-            f"{plural(len(study.problems), 'file')} could not be read: {study.problems[0]}",
+            f"{plural(len(study.problems), 'part')} of the record could not be read: "
+            f"{study.problems[0]}",
             "restore them from a copy; what they held is missing from this report",
         )
 
