@@ -12,7 +12,7 @@ from experiments.training.task import Answer
 
 try:
     import ray
-    from ray.exceptions import OutOfMemoryError, RayError
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 except ImportError as error:  # `check_available` has refused where it is not there at all
     raise UserError(f"--ray: the installed Ray can't be imported ({error}): mend it") from None
 
@@ -178,10 +178,11 @@ class RayExecutor:
         job = self._jobs.pop(reference)
         try:
             result, worker = ray.get(reference)
-        except OutOfMemoryError as error:
-            listener.lost(job, WorkerLost(named_line(error), out_of_memory=True), "ray")
-        except RayError as error:
+        except RayTaskError as error:  # the task itself has raised
             listener.lost(job, WorkerLost(named_line(error)), "ray")
+        except RayError as error:
+            why = f"the worker process was lost: {named_line(error)}"
+            listener.lost(job, WorkerLost(why, isinstance(error, OutOfMemoryError)), "ray")
         else:
             listener.ended(job, result, worker)
 
