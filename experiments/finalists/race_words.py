@@ -40,8 +40,8 @@ def end_line(race: Race, ended_by: str) -> str:
     if ended_by == "separated":
         failed = [drop.name for drop in race.drops if not drop.against]
         behind = [drop.name for drop in race.drops if drop.against]
-        others = listed(behind, 8) if failed else "all others"
-        line = f"race: {best} is separated from {others} after {race.spent} trainings"
+        rest = listed(behind, 8) if failed else "all others"
+        line = f"race: {best} is separated from {rest} after {race.spent} trainings"
         return f"{line}; the training of {listed(failed, 8)} failed" if failed else line
     if ended_by == "failed":
         return f"race: only {best} is left, for the others' trainings failed; it was not compared"

@@ -1,4 +1,4 @@
-"""Jobs on a stand-in of Ray, which need not be installed: what is said of a lost node."""
+"""Jobs on a stand-in of Ray, which need not be installed: lost ones, and ones without a place."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -35,7 +35,8 @@ class Ray(ModuleType):
         vars(self.exceptions).update({kind.__name__: kind for kind in kinds})
         node = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *_, **__: None)
         self.util = SimpleNamespace(scheduling_strategies=node)
-        self.ready: dict[str, BaseException] = {}  # reference -> what its task has raised
+        self.ready: dict[str, Any] = {}  # reference -> what its task has raised, or the news
+        self.cancelled: list[str] = []
 
     def is_initialized(self) -> bool:
         return True
@@ -50,6 +51,7 @@ class Ray(ModuleType):
         if not given:  # a task, whose reference is the id of its trial
             return lambda _: SimpleNamespace(remote=lambda run, job, mailbox: job.trial_id)
         mailbox = SimpleNamespace(take=SimpleNamespace(remote=lambda timeout: "news"))
+        mailbox.answer = SimpleNamespace(remote=lambda number, answer: None)
         actor = SimpleNamespace(remote=lambda: mailbox)
         return SimpleNamespace(options=lambda **_: actor)
 
@@ -57,16 +59,31 @@ class Ray(ModuleType):
         return [r for r in references if r in self.ready], []
 
     def get(self, reference: Any) -> Any:
-        if reference in self.ready:
-            raise self.ready[reference]
-        return []  # no news
+        found = self.ready.pop(reference, [])
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def cancel(self, reference: Any, force: bool) -> None:
+        self.cancelled.append(reference)
 
 
-class Lost:
-    """A listener that keeps losses."""
+class Heard:
+    """A listener that keeps losses and results."""
 
     def __init__(self) -> None:
         self.losses: list[WorkerLost] = []
+        self.results: list[tuple[str, str]] = []
+        self.ends = False
+
+    def is_ending(self) -> bool:
+        return self.ends
+
+    def noted(self, job: Job, what: str, done: int, total: int) -> None:
+        """Is told of progress."""
+
+    def ended(self, job: Job, result: Any, worker: str) -> None:
+        self.results.append((job.trial_id, result.status))
 
     def lost(self, job: Job, loss: WorkerLost, worker: str) -> None:
         self.losses.append(loss)
@@ -96,8 +113,24 @@ def test_a_loss_is_told_from_a_fault_of_the_task(
 ) -> None:
     from experiments.executors.on_ray import RayExecutor
 
-    executor, listener = RayExecutor("auto", lambda *_: None, 1, 0), Lost()
+    executor, listener = RayExecutor("auto", lambda *_: None, 1, 0), Heard()
     executor.submit(Job("0001", 1, None))
     ray.ready["0001"] = error
     executor.wait(listener, 0.0)  # type: ignore[arg-type]
     assert listener.losses == [expected]
+
+
+def test_jobs_without_a_place_do_not_hold_up_the_end(ray: Ray) -> None:
+    from experiments.executors.on_ray import RayExecutor
+
+    executor, listener = RayExecutor("auto", lambda *_: None, 1, 0), Heard()
+    for name in ("0001", "0002"):
+        executor.submit(Job(name, 1, None))
+    ray.ready["news"] = [(None, ("0001", 1), "note", ("features", 1, 2))]
+    executor.wait(listener, 0.0)  # type: ignore[arg-type]
+    assert (listener.results, ray.cancelled) == ([], [])
+    listener.ends = True
+    executor.wait(listener, 0.0)  # type: ignore[arg-type]
+    assert listener.results == [("0002", "paused")]
+    assert ray.cancelled == ["0002"]
+    assert executor.free() == 1
