@@ -44,6 +44,9 @@ Run = Callable[[Any, Callable[..., Answer], Callable[..., None]], Any]
 class Listener(Protocol):
     """Receives the events of jobs; called from `Executor.wait` alone."""
 
+    def is_ending(self) -> bool:
+        """Returns whether jobs must stop: those that wait for a place are not to begin."""
+
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]
     ) -> Answer:

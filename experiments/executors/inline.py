@@ -19,7 +19,7 @@ class InlineExecutor:
     @property
     def threads(self) -> int:
         """Threads of a trial's operations: those of this process."""
-        return threads_of(1)
+        return threads_of(0)
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -8,11 +8,11 @@ from typing import Any
 
 from experiments.executors.base import Job, Listener, Run, WorkerLost
 from experiments.record.errors import UserError, named_line
-from experiments.training.task import Answer
+from experiments.training.task import Answer, TrialResult
 
 try:
     import ray
-    from ray.exceptions import OutOfMemoryError, RayError
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 except ImportError as error:  # `check_available` has refused where it is not there at all
     raise UserError(f"--ray: the installed Ray can't be imported ({error}): mend it") from None
 
@@ -112,6 +112,7 @@ class RayExecutor:
             for calls in (_TRIALS_A_PROCESS, 1)
         )
         self._jobs: dict[Any, Job] = {}  # reference to the result -> job
+        self._placed: set[Any] = set()  # references to those that have sent a message
         self._news: Any = None
         if self._room() < 1:
             self.close(at_once=True)
@@ -146,6 +147,8 @@ class RayExecutor:
 
     def wait(self, listener: Listener, timeout: float) -> None:
         """Passes on messages of the nodes, and detects lost nodes."""
+        if listener.is_ending():
+            self._withdraw(listener)
         if not self._jobs:
             time.sleep(timeout)
             return
@@ -161,11 +164,19 @@ class RayExecutor:
                 self._read(listener)
             self._end(reference, listener)
 
+    def _withdraw(self, listener: Listener) -> None:
+        """Pauses jobs that may have no place yet: Ray may find one only after the end."""
+        for reference in [r for r in self._jobs if r not in self._placed]:
+            ray.cancel(reference, force=True)
+            listener.ended(self._jobs.pop(reference), TrialResult(status="paused"), "ray")
+
     def _read(self, listener: Listener) -> None:
         news, self._news = self._news, None
-        jobs = {(job.trial_id, job.attempt): job for job in self._jobs.values()}
+        jobs = {(job.trial_id, job.attempt): (r, job) for r, job in self._jobs.items()}
         for number, key, kind, content in ray.get(news):
-            job = jobs.get(tuple(key))
+            reference, job = jobs.get(tuple(key), (None, None))
+            if job is not None:
+                self._placed.add(reference)
             answer = Answer.STOP
             if job is not None and kind == "epoch":
                 answer = listener.epoch_ended(job, *content)
@@ -176,12 +187,14 @@ class RayExecutor:
 
     def _end(self, reference: Any, listener: Listener) -> None:
         job = self._jobs.pop(reference)
+        self._placed.discard(reference)
         try:
             result, worker = ray.get(reference)
-        except OutOfMemoryError as error:
-            listener.lost(job, WorkerLost(named_line(error), out_of_memory=True), "ray")
-        except RayError as error:
+        except RayTaskError as error:  # the task itself has raised
             listener.lost(job, WorkerLost(named_line(error)), "ray")
+        except RayError as error:
+            why = f"the worker process was lost: {named_line(error)}"
+            listener.lost(job, WorkerLost(why, isinstance(error, OutOfMemoryError)), "ray")
         else:
             listener.ended(job, result, worker)
 

@@ -44,7 +44,8 @@ class Queue:
     def begin(self, trial_id: str, task: Any) -> None:
         """Queues a job, as the attempt that follows those that are recorded."""
         earlier = self._attempts.of(trial_id)
-        alone = any(attempt.alone for attempt in earlier)
+        isolates = self._executor.isolates
+        alone = any(a.alone or (isolates and a.outcome == "out_of_memory") for a in earlier)
         self._waiting.append(Job(trial_id, len(earlier) + 1, task, alone))
         self.has_room()
 
@@ -94,7 +95,7 @@ class Queue:
             return result
         self._attempts.write(job.trial_id)
         if fate != Fate.PAUSED:
-            self._repeat(job, fate == Fate.ALONE, str(result.message))
+            self._repeat(job, job.alone or fate == Fate.ALONE, str(result.message))
         return None
 
     def _repeat(self, job: Job, alone: bool, message: str) -> None:

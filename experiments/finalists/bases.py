@@ -2,8 +2,9 @@
 
 Of each base the best trial that was trained whole counts. Its network is built anew: the first
 layers of a base are those that it came with, in each trial, and weights do not change latency.
-`bases.npz` holds `names` and `trials` `(num_bases,)`, text; `image`, `(height, width, channels)`,
-uint8, a test image; and for each base, by its place, `filters_0` `(kernel_height, kernel_width,
+`bases.npz` holds `asked`, text, the trials that were looked at; of bases that have maps, where two
+have, `names` and `trials` `(num_bases,)`, text; `image`, `(height, width, channels)`, uint8, a test
+image; and for each of these bases, by its place, `filters_0` `(kernel_height, kernel_width,
 channels, n)` of the first convolution, `first_0` `(height, width, n)`, what it makes of the image,
 and `last_0`, likewise the output of the base. Maps are uint8, each from its least value to its
 largest, and thinned to at most 112 pixels a side; `sizes_0` has the heights and widths of both,
@@ -82,15 +83,15 @@ def write_bases(
             seen[label] = maps
     if costs:
         keep_measured(study, costs, cpu_model())
-    if len(seen) > 1:
-        write_arrays(study.arrays("bases"), **_arrays(seen, ids, image))
+    shown = seen if len(seen) > 1 else {}  # there is nothing to compare one with
+    write_arrays(study.arrays("bases"), **_arrays(shown, ids, image))
 
 
 def _is_there(study: StudyFolder, ids: Mapping[str, str], with_latency: bool) -> bool:
     path = study.arrays("bases")
-    if not path.is_file() or read_arrays(path).get("trials", np.array([])).tolist() != [
-        *ids.values()
-    ]:
+    arrays = read_arrays(path) if path.is_file() else {}
+    asked = arrays.get("asked", arrays.get("trials", np.array([])))  # older ones have no `asked`
+    if asked.tolist() != [*ids.values()]:
         return False
     return not with_latency or {*ids.values()} <= timed_trials(
         as_dict(read_dict(study.latency).get("trials"))
@@ -102,8 +103,9 @@ def _arrays(
 ) -> dict[str, _Array]:
     arrays = {
         "image": image,
-        "names": np.array([*seen]),
-        "trials": np.array([ids[label] for label in seen]),
+        "asked": np.array([*ids.values()]),
+        "names": np.array([*seen], dtype=str),
+        "trials": np.array([ids[label] for label in seen], dtype=str),
     }
     for place, maps in enumerate(seen.values()):
         arrays[f"filters_{place}"] = maps["filters"].astype(np.float16)

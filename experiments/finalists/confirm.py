@@ -68,6 +68,7 @@ class Confirmation:
         display: Shows how it goes.
         executor: Runs the trainings; it is that of the search, whose workers have begun.
         end: Time of the deadline, by `deadline.clock`; `None` for no deadline.
+        source: What trains now, see `hyperparameters.source.changed_source`.
     """
 
     def __init__(
@@ -79,8 +80,9 @@ class Confirmation:
         display: Display,
         executor: Executor,
         end: float | None = None,
+        source: str | None = None,
     ) -> None:
-        self._executor = executor
+        self._executor, self._source = executor, source
         self._config, self._data, self._tuner = config, data, tuner
         self._folder, self._display, self._end = folder, display, end
         self._study = StudyFolder(folder)
@@ -205,7 +207,7 @@ class Confirmation:
                 continue
             for run in trainings_of(record):
                 training = self._training(record["trial_id"], run["seed"])
-                if training.facts.items() <= ({**record, "seed": run["seed"]}).items():
+                if training.matches({**record, "seed": run["seed"]}):
                     test = {n: run[n] for n in run if n in ("test", "test_size")} or None
                     known = Outcome(training, known_execution(run), test=test)
                     found[training.key] = replace(known, numerics=as_dict(run.get("numerics")))
@@ -224,7 +226,7 @@ class Confirmation:
             checkpoint=None,
             checkpoint_above=None,
         )
-        return Training(trial_id, seed, task)
+        return Training(trial_id, seed, task, {"source": self._source})
 
     def _costs(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Returns the costs of trials, for several objectives; NaN counts as infinite."""
@@ -271,7 +273,7 @@ class Confirmation:
         if outcome.weights is None:
             training = outcome.training
             there = self._study.model.is_file()
-            if there and exported(self._recorded) == (training.trial_id, training.seed):
+            if there and training.matches(exported(self._recorded)):
                 return
             outcome = train_again(training, self._folder, self._display)
         model = finalist.network(outcome)
@@ -301,6 +303,7 @@ class Confirmation:
         failed = [*_failed(finalist.ranking, ranking=True), *_failed(finalist.outcomes)]
         return (
             record
+            | ({"source": self._source} if self._source else {})
             | ({"failed": failed} if failed else {})
             | ({"race": finalist.race} if finalist.race else {})
         )

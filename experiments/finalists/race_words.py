@@ -38,7 +38,11 @@ def end_line(race: Race, ended_by: str) -> str:
     if best is None:
         return "race: every contender failed"
     if ended_by == "separated":
-        return f"race: {best} is separated from all others after {race.spent} trainings"
+        failed = [drop.name for drop in race.drops if not drop.against]
+        behind = [drop.name for drop in race.drops if drop.against]
+        rest = listed(behind, 8) if failed else "all others"
+        line = f"race: {best} is separated from {rest} after {race.spent} trainings"
+        return f"{line}; the training of {listed(failed, 8)} failed" if failed else line
     if ended_by == "failed":
         return f"race: only {best} is left, for the others' trainings failed; it was not compared"
     if race.costs:

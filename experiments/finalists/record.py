@@ -69,12 +69,12 @@ def _score(test: dict[str, float]) -> float:
     return test["accuracy"] if "accuracy" in test else next(iter(test.values()))
 
 
-def exported(records: Records) -> tuple[str, int] | None:
-    """Returns trial and seed of the training that was exported."""
+def exported(records: Records) -> dict[str, Any]:
+    """Returns the facts of the training that was exported; empty if none was."""
     record = _exported(records)
     if record is None:
-        return None
-    return record["trial_id"], record["runs"][record["exported_run"]]["seed"]
+        return {}
+    return record | {"seed": record["runs"][record["exported_run"]]["seed"]}
 
 
 def _exported(records: Records) -> dict[str, Any] | None:
@@ -127,7 +127,8 @@ def left_out(before: Records, now: Records) -> list[dict[str, Any]]:
         }
         held |= set(_keys(record))
         if any(kept.values()):
-            how = {n: record[n] for n in ("trial_id", "max_epochs", "patience") if n in record}
+            names = ("trial_id", "max_epochs", "patience", "source")
+            how = {n: record[n] for n in names if n in record}
             found.append(how | {"exported_run": None} | kept)
     return found
 
@@ -137,7 +138,8 @@ def _keys(record: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _key(record: dict[str, Any], run: dict[str, Any]) -> tuple[Any, ...]:
-    return (record["trial_id"], record["max_epochs"], record.get("patience"), run["seed"])
+    how = (record["max_epochs"], record.get("patience"), record.get("source"))
+    return (record["trial_id"], *how, run["seed"])
 
 
 def _is_winner_tested(records: Records, num_seeds: int) -> bool:

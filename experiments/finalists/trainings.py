@@ -20,7 +20,7 @@ from experiments.record.durations import REPORT_SECONDS, clock
 from experiments.record.files import write_json
 from experiments.record.formatting import plural
 from experiments.record.layout import StudyFolder, TrialFolder
-from experiments.record.reading import as_dict, read_dict, read_json
+from experiments.record.reading import as_dict, read_dict
 from experiments.training.task import Answer, Execution, TrialResult, TrialTask
 
 _TICK_SECONDS = 0.5
@@ -55,6 +55,10 @@ class Training:
         task = self.task
         facts = {"seed": self.seed, "max_epochs": task.epochs, "patience": task.patience}
         return {"trial_id": self.trial_id} | facts | dict(self.how)
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record has these facts; a fact that is `None` may be missing in it."""
+        return all(record.get(name) == value for name, value in self.facts.items())
 
 
 @dataclass(frozen=True)
@@ -176,8 +180,8 @@ class Trainings(JobListener):
         """Returns the outcome of a training; `None` if there is none that matches the request."""
         folder = self._place(training.key)
         try:
-            record = read_json(folder.result)
-            if {name: record[name] for name in training.facts} != training.facts:
+            record = read_dict(folder.result)
+            if not training.matches(record):
                 return self._recalled(training, to_test)
             if record["status"] == "failed":
                 return Outcome(training, failure=str(record["message"]))
@@ -217,7 +221,7 @@ class Trainings(JobListener):
         folder.path.mkdir(parents=True, exist_ok=True)
         if self._is_kept(training):
             self._attempts.restore(training.key, folder.facts)
-        else:  # it is new, or of other epochs or another patience than now
+        else:  # it is new, or of other epochs, another patience or other code than now
             for leftover in folder.path.iterdir():
                 leftover.unlink()
             write_json(folder.facts, training.facts)
@@ -227,7 +231,7 @@ class Trainings(JobListener):
         self._queue.begin(training.key, task)
 
     def _is_kept(self, training: Training) -> bool:
-        return read_dict(self._place(training.key).facts) == training.facts
+        return training.matches(read_dict(self._place(training.key).facts))
 
     def _answer(self, job: Job, execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         last = self._trainings[job.trial_id].stop_after

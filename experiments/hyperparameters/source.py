@@ -234,6 +234,18 @@ def _fingerprint_beside(module: str, path: Path, recorded: str | None = None) ->
         return None
 
 
+def changed_source(study: Mapping[str, Any]) -> str | None:
+    """Returns the fingerprint of the last session's source; `None` if it is that of the first.
+
+    Args:
+        study: The content of `study.json`.
+    """
+    now = source_of(study)
+    if not changed(as_dict(study.get("space_source")), now):
+        return None
+    return fingerprint_of_text("\n".join(sorted(now.values())))
+
+
 def source_of(study: Mapping[str, Any], trial: int | None = None) -> Fingerprints:
     """Returns the recorded source at a trial; empty where it was not recorded.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from experiments.process.container import memory_left, within_quota
+
 _BYTES_A_WORKER = 1.5e9
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 
@@ -42,9 +44,13 @@ def gpu_memory_shared() -> dict[str, str]:
 
 
 def suitable_workers() -> int:
-    """Returns one worker per GPU, or else one per core, as many as memory allows."""
-    wanted = len(gpus()) or num_cores()
-    return max(1, min(wanted, int(psutil.virtual_memory().available // _BYTES_A_WORKER)))
+    """Returns one worker per GPU, or else one per core, as many as memory allows.
+
+    Of a container, its limits count.
+    """
+    wanted = len(gpus()) or within_quota(num_cores())
+    available = min(psutil.virtual_memory().available, memory_left())
+    return max(1, min(wanted, int(available // _BYTES_A_WORKER)))
 
 
 def out_of_memory_kills() -> int:

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from experiments.process.container import within_quota
 from experiments.process.hardware import num_cores
 
 INTRA, INTER, ONEDNN = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"
@@ -28,7 +29,7 @@ def numerics() -> dict[str, Any]:
     threading = tf.config.threading
     return {
         "intra_op_threads": intra_op_threads(),
-        "inter_op_threads": threading.get_inter_op_parallelism_threads() or threads_of(1, INTER),
+        "inter_op_threads": threading.get_inter_op_parallelism_threads() or threads_of(0, INTER),
         "onednn": _has_onednn(),
         "cpu": cpu_model(),
         "devices": sorted({device.device_type for device in tf.config.get_visible_devices()}),
@@ -67,7 +68,7 @@ def intra_op_threads() -> int:
     """Returns the threads of an operation in this process; TensorFlow is loaded."""
     import tensorflow as tf
 
-    return tf.config.threading.get_intra_op_parallelism_threads() or threads_of(1)
+    return tf.config.threading.get_intra_op_parallelism_threads() or threads_of(0)
 
 
 def says_threads(name: str) -> bool:
@@ -76,9 +77,13 @@ def says_threads(name: str) -> bool:
 
 
 def threads_of(num_workers: int, name: str = INTRA) -> int:
-    """Returns the threads per trial: the number that the user set, or a share of the cores."""
+    """Returns the threads per trial: the number that the user set, or a share of the cores.
+
+    Without workers, they are this process's, for which TensorFlow takes all cores.
+    """
     given = os.environ.get(name, "")
-    share = max(1, num_cores() // max(1, num_workers))
+    cores = within_quota(num_cores()) if num_workers else num_cores()
+    share = max(1, cores // max(1, num_workers))
     return int(given) if given.isdecimal() and int(given) else share
 
 

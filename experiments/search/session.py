@@ -18,7 +18,12 @@ from experiments.executors.deadline import Deadline
 from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
-from experiments.hyperparameters.source import keep_text, new_source, space_source
+from experiments.hyperparameters.source import (
+    changed_source,
+    keep_text,
+    new_source,
+    space_source,
+)
 from experiments.methods.guidance import GivenPoints, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.prior_trials import PriorTrial
@@ -238,6 +243,7 @@ class Session:
             self._display,
             self._executor,
             self._end,
+            changed_source(self.study),
         )
         was_done = confirmation.is_done
         begin_report()

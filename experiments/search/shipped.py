@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import cloudpickle
+import keras
 import keras_tuner
 import numpy as np
 
@@ -65,8 +66,9 @@ def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> Proces
         config: The search.
 
     Raises:
-        UserError: Something can't be sent.
+        UserError: Something can't be sent, or can't be used there.
     """
+    _check_processes(fit)
     folder = StudyFolder(tuner.folder.absolute()).sent
     try:
         folder.mkdir(mode=0o700)
@@ -117,12 +119,33 @@ def _write(path: Path, tuner: keras_tuner.Tuner, fit: Fit) -> None:
         ) from None
 
 
-def _culprit(tuner: keras_tuner.Tuner, fit: Fit) -> str:
-    """Names what can't be sent."""
+def _check_processes(fit: Fit) -> None:
+    """Checks that no data wants processes of its own: worker processes can't start any.
+
+    Raises:
+        UserError: Some does.
+    """
+    for name, part in _named(fit).items():
+        is_data = isinstance(part, keras.utils.PyDataset)
+        if is_data and part.use_multiprocessing and part.workers > 0:
+            raise UserError(
+                f"workers: {name} ({type(part).__name__}) has use_multiprocessing=True, and worker "
+                "processes can't start further ones: take workers=0, or use_multiprocessing=False"
+            )
+
+
+def _named(fit: Fit) -> dict[str, Any]:
     args, kwargs = fit
     parts = {f"argument {n} of search": part for n, part in enumerate(args, 1)}
-    parts |= {f"{name!r} of search": part for name, part in kwargs.items()}
-    parts |= {"the hypermodel": tuner.hypermodel, "the strategy": tuner.distribution_strategy}
+    return parts | {f"{name!r} of search": part for name, part in kwargs.items()}
+
+
+def _culprit(tuner: keras_tuner.Tuner, fit: Fit) -> str:
+    """Names what can't be sent."""
+    parts = _named(fit) | {
+        "the hypermodel": tuner.hypermodel,
+        "the strategy": tuner.distribution_strategy,
+    }
     for name, part in parts.items():
         try:
             cloudpickle.dumps(part)

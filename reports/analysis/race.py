@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.formatting import format_number as shown
-from experiments.record.formatting import plural, score, words
+from experiments.record.formatting import listed, plural, score, words
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
 from reports.study.study import Study
 
@@ -55,6 +55,8 @@ def contenders(study: Study) -> list[Contender]:
         found[0] = replace(found[0], outcome="recommended")
     elif found and found[0].outcome == "left":
         found[0] = replace(found[0], outcome="ahead", why="the best mean, but not separated")
+    elif any(c.outcome == "failed" for c in found) and found[0].outcome == "won":
+        found[0] = replace(found[0], why="separated from those whose training did not fail")
     return found
 
 
@@ -174,6 +176,8 @@ def race_sentence(study: Study) -> str:
         return ""
     race = as_dict(study.finalists[0].get("race"))
     end = _ENDS.get(str(race.get("ended_by")), "the race ended")
+    if found[0].outcome == "won":
+        end = _separated(found)
     beside = [c.trial_id for c in found[1:] if c.outcome == "left"]
     open_end = f"; not separated from trial {', '.join(beside)}" if beside else ""
     kept_back = as_number(race.get("kept_back")) if "kept_back" in race else 0.0
@@ -192,6 +196,18 @@ def race_sentence(study: Study) -> str:
     return (
         f"{plural(len(found), 'finalist')} raced on validation: after {spent} of {budget} "
         f"trainings {end}, and {came_to}.{tested}"
+    )
+
+
+def _separated(found: Sequence[Contender]) -> str:
+    """Says from whom the winner was separated: from nobody whose training failed."""
+    failed = [c.trial_id for c in found if c.outcome == "failed"]
+    if not failed:
+        return _ENDS["separated"]
+    behind = listed([c.trial_id for c in found if c.outcome == "dropped"], 8)
+    return (
+        f"the winner was separated from trial {behind} (the training of trial "
+        f"{listed(failed, 8)} failed)"
     )
 
 

@@ -55,6 +55,8 @@ def info(study: Study) -> Info | str:
     if stored is None:
         return ""
     names = [clean(name, 60) for name in stored["names"].tolist()][:_MOST]
+    if not names:
+        return ""
     bases = tuple(
         Seen(name, *(stored[f"{part}_{place}"] for part in ("filters", "first", "last", "sizes")))
         for place, name in enumerate(names)

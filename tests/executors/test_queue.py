@@ -88,6 +88,34 @@ def test_a_job_that_wants_all_memory_waits_until_nothing_runs_beside_it(
     assert queue.has_room()
 
 
+def test_a_job_that_lacked_memory_stays_alone_when_it_is_lost(
+    queue: Queue, places: Places, lines: list[str]
+) -> None:
+    queue.begin("a", None)
+    end(queue, places, places.jobs[0], MEMORY)
+    queue.has_room()
+    places.num_running -= 1
+    queue.lost(places.jobs[1], WorkerLost("gone"), "w")
+    queue.has_room()
+    assert [job.alone for job in places.jobs] == [False, True, True]
+    assert lines[1] == "gone; it is run again, alone"
+
+
+@pytest.mark.parametrize("isolates", [True, False])
+def test_a_job_that_waited_to_be_alone_is_alone_in_the_next_session(
+    queue: Queue, places: Places, tmp_path: Path, isolates: bool
+) -> None:
+    queue.begin("a", None)
+    queue.begin("b", None)
+    end(queue, places, places.jobs[0], MEMORY)  # the session ends while b runs
+    log = AttemptLog(lambda trial_id: TrialFolder(tmp_path / trial_id))
+    log.restore("a", tmp_path / "a" / "begun.json")
+    later = Places()
+    later.isolates = isolates
+    Queue(later, log, lambda job, why: None).begin("a", None)
+    assert [(job.attempt, job.alone) for job in later.jobs] == [(2, isolates)]
+
+
 def test_what_is_heard_of_an_attempt_that_is_over_is_ignored(queue: Queue, places: Places) -> None:
     queue.begin("a", None)
     (job,) = places.jobs

@@ -171,6 +171,33 @@ def test_a_longer_confirmation_trains_what_is_new_alone(study: Path) -> None:
     assert uses[0]["time"] < uses[1]["time"]
 
 
+def test_finalists_of_other_code_are_trained_again(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, edited, restored = Watching(interrupt_at=2), Watching(), Watching()
+    with pytest.raises(InterruptedSearchError):
+        go_on(study, whole, confirm=1, seeds=2)
+    assert len(list((study / "artifacts" / "finalists").glob("*/result.json"))) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.search.session.space_source", lambda *_: {"other": "1"})
+        go_on(study, edited)
+    assert edited.trained == whole.trained
+    go_on(study, restored, seeds=3)
+    assert restored.trained[:2] == whole.trained
+    assert len(restored.trained) == len(finalists(study)[0]["runs"]) == 3
+
+
+def test_the_exported_model_is_of_the_epochs_that_are_recorded(study: Path) -> None:
+    exported: list[bytes] = []
+    display = Watching()
+    for epochs in (1, 2, 1):
+        go_on(study, display, confirm=1, seeds=1, max_epochs=epochs)
+        exported.append((study / "best_model.keras").read_bytes())
+    assert len(display.trained) == 3  # the weights of the first are gone
+    assert finalists(study)[0]["max_epochs"] == 1
+    assert exported[2] != exported[1]
+
+
 def test_a_race_spends_trainings_on_contenders(study: Path) -> None:
     display = Watching()
     result = go_on(study, display, confirm=3, seeds=5, race=True)

@@ -160,6 +160,7 @@ def record(trial_id: str, tested: int, ranking: int | None, **facts: Any) -> dic
 
 RACE = {"race": {"budget": 6, "ended_by": "budget"}}
 FAILED = [{"seed": 1, "message": "nan"}]
+LOST = [{"seed": 1, "message": "the worker process was lost: WorkerCrashedError: no node"}]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,7 @@ FAILED = [{"seed": 1, "message": "nan"}]
         ([record("0001", 3, 3), record("0004", 0, 2)], {}, False),
         ([record("0001", 2, 3), record("0004", 0, 3)], {}, False),
         ([record("0001", 2, 3, failed=FAILED), record("0004", 0, 3)], {}, True),
+        ([record("0001", 2, 3, failed=LOST), record("0004", 0, 3)], {}, False),
         ([record("0001", 3, 3), record("0004", 0, 3)], {"max_epochs": 9}, False),
         ([record("0001", 3, 3, **RACE), record("0004", 0, 2, **RACE)], {"race": True}, True),
         ([record("0001", 2, 3, **RACE), record("0004", 0, 2, **RACE)], {"race": True}, False),

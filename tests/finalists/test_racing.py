@@ -123,6 +123,15 @@ def test_it_is_told_in_words() -> None:
     )
 
 
+def test_who_failed_has_not_been_separated() -> None:
+    race = Race(["a", "b", "c"], 30)
+    run(race, [0.9, 0.8, None], [0.91, 0.8], [0.9, 0.81])
+    assert race.ending == "separated"
+    assert end_line(race, race.ending) == (
+        "race: a is separated from b after 7 trainings; the training of c failed"
+    )
+
+
 def test_one_that_is_left_alone_by_failures_has_not_been_separated() -> None:
     race = Race(["a", "b"], 10)
     race.record({"a": 0.9, "b": None})

@@ -2,7 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.finalists import bases as written
 from experiments.finalists.artifacts import first_and_last
 from reports import load_study, write_report
 from reports.analysis.comparison.arms import arms_by
@@ -237,6 +239,38 @@ def tiny_base(path: Path, filters: int) -> str:
     x = keras.layers.Conv2D(filters, 3, strides=2, activation="relu")(inputs)
     keras.Model(inputs, keras.layers.Conv2D(filters, 3, strides=2)(x)).save(path)
     return str(path)
+
+
+@pytest.mark.parametrize("shown", [["Small", "Large"], ["Large"], []])
+def test_bases_without_maps_are_looked_at_once(
+    shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = {"filters": np.ones((3, 3, 1, 2)), "first": np.ones((4, 4, 2)),
+            "last": np.ones((2, 2, 2))}  # fmt: skip
+    monkeypatch.setattr(written, "example_image", lambda data: np.zeros((8, 8, 1), np.uint8))
+    monkeypatch.setattr(
+        written, "first_and_last", lambda model, *_: maps if model in shown else None
+    )
+    study, data, built = load_study(study_of_bases(tmp_path)), cast(Any, None), list[str]()
+
+    def build(trial: Any) -> Any:
+        built.append(NAMES[int(trial.trial_id)])
+        return built[-1]
+
+    def write(names: list[str]) -> None:
+        best = {n: SimpleNamespace(trial_id=str(NAMES.index(n))) for n in names}
+        written.write_bases(study.files, best, build, data, with_latency=False)
+
+    old = {"names": np.array(["other"]), "trials": np.array(["7"])}
+    np.savez(study.files.arrays("bases"), **old)  # as of other trials, by an earlier version
+    write(NAMES)
+    write(NAMES)
+    assert built == NAMES
+    seen = what_bases_see.info(study)
+    assert [base.name for base in getattr(seen, "bases", ())] == (shown if len(shown) > 1 else [])
+    assert isinstance(seen, what_bases_see.Info) == (len(shown) > 1)
+    write(NAMES[:2])
+    assert built == [*NAMES, *NAMES[:2]]
 
 
 def test_first_and_last_maps_of_a_base() -> None:

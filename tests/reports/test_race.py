@@ -55,7 +55,14 @@ def test_the_verdict_is_the_winner_of_the_race(raced: Path) -> None:
     assert f"Train the network of trial {won}, ahead in a race of 3 finalists of" in (
         verdict_sentence(study, verdict(study))
     )
-    assert "after 9 of 12 trainings the winner was separated from all others" in study_text(study)
+    first, behind, failed = contenders(study)
+    assert first.why == "separated from those whose training did not fail"
+    assert (
+        f"after 9 of 12 trainings the winner was separated from trial {behind.trial_id} (the "
+        f"training of trial {failed.trial_id} failed)"
+    ) in " ".join(study_text(study).split())
+    study.files.finalists.write_text(json.dumps(study.finalists[:2]))  # none has failed
+    assert "separated from all others" in race_sentence(load_study(raced))
     assert race_sentence(study).endswith("the trainings that made it win, which flatter it.")
 
 

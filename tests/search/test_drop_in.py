@@ -1011,6 +1011,23 @@ def test_what_cannot_be_sent_to_workers_is_named(tmp_path: Path) -> None:
         tuner.search(batches, validation_data=(X, Y), verbose=0)
 
 
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Any:
+        return X, Y
+
+
+def test_data_that_wants_processes_of_its_own_is_refused_in_workers(tmp_path: Path) -> None:
+    tuner = make(tmp_path, workers=1)
+    batches = _Batches(workers=2, use_multiprocessing=True)
+    words = r"workers: 'validation_data' of search \(_Batches\) has use_multiprocessing=True"
+    with pytest.raises(experiments.UserError, match=words):
+        tuner.search(_Batches(workers=2), validation_data=batches, verbose=0)
+    assert not list((tmp_path / "mine").glob("trial_*"))
+
+
 def test_all_that_keras_tuner_has_is_there() -> None:
     for name in vars(keras_tuner):
         if not name.startswith("_") and name != "src":
