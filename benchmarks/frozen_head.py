@@ -66,6 +66,9 @@ def main() -> None:
         more = replace(config, name="again", max_trials=given.again, seed=config.seed + 1)
         second, again = run_suite(more)
         again_phases = phase_seconds(second)
+        bare = partial(bare_seconds, rows=len(data.open("train").labels), epochs=given.epochs)
+        with ProcessPoolExecutor(1, get_context("spawn"), to_one_core) as pool:
+            alone = list(pool.map(bare, proposals_of(second)))
         plain = run_plain(config, data, proposals_of(study, given.plain_trials), folder / "plain")
     total = float(np.mean(plain)) * given.trials
     print(
@@ -88,11 +91,7 @@ def main() -> None:
     print(
         "  mean seconds of a trial: " + ", ".join(f"{n} {s:.2f}" for n, s in again_phases.items())
     )
-    rows = len(data.open("train").labels)
-    one_core = ProcessPoolExecutor(1, get_context("spawn"), to_one_core)
-    with one_core as pool:
-        bare = pool.map(partial(bare_seconds, rows=rows, epochs=given.epochs), proposals_of(second))
-        print(f"  products and updates alone, on one core: {np.mean(list(bare)):.2f} s")
+    print(f"  products and updates alone, on one core: {np.mean(alone):.2f} s")
 
 
 def to_one_core() -> None:

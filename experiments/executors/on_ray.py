@@ -77,6 +77,7 @@ def _work(run: Run, job: Job, mailbox: Any) -> tuple[Any, str]:
     def note(what: str, done: int, total: int) -> None:
         mailbox.tell.remote(key, "note", (what, done, total))
 
+    mailbox.tell.remote(key, "begun", ())
     node = ray.get_runtime_context().get_node_id()[:8]
     return run(job.task, report, note), f"{platform.node()}, Ray node {node}"
 
@@ -180,7 +181,7 @@ class RayExecutor:
             answer = Answer.STOP
             if job is not None and kind == "epoch":
                 answer = listener.epoch_ended(job, *content)
-            elif job is not None:
+            elif job is not None and kind == "note":
                 listener.noted(job, *content)
             if number is not None:
                 self._mailbox.answer.remote(number, int(answer))

@@ -192,7 +192,8 @@ class Confirmation:
     def _note_test(self, ranked: Sequence[Finalist]) -> None:
         self._note_earlier()
         new = [o.training for f in ranked for o in f.trained if o.test is None]
-        how = {"max_epochs": self._config.max_epochs, "patience": self._config.patience}
+        length = {"max_epochs": self._config.max_epochs, "patience": self._config.patience}
+        how = {**length, "source": self._source}
         named = [(training.trial_id, training.seed) for training in new]
         note_test_use(self._folder, "finalists", self._data, how, named)
 
@@ -243,7 +244,8 @@ class Confirmation:
 
     def _runs(self, finalist: Finalist) -> list[dict[str, Any]]:
         """Returns the record of each training that is tested."""
-        earlier = read_kept(self._folder).get(finalist.trial_id, {})
+        kept = read_kept(self._folder).get(finalist.trial_id, {})
+        of_record = [r | {"seed": run["seed"]} for r in self._recorded for run in r["runs"]]
         predicted = self._predicted.setdefault(finalist.trial_id, {})
         runs = []
         for outcome in finalist.trained:
@@ -253,7 +255,8 @@ class Confirmation:
                 predicted[seed] = found.predicted
                 runs.append(outcome.record | found.record)
             else:
-                predicted |= {seed: earlier[seed]} if seed in earlier else {}
+                is_its = any(map(outcome.training.matches, of_record))
+                predicted |= {seed: kept[seed]} if is_its and seed in kept else {}
                 runs.append(outcome.record)
         return runs
 

@@ -235,13 +235,18 @@ def _fingerprint_beside(module: str, path: Path, recorded: str | None = None) ->
 
 
 def changed_source(study: Mapping[str, Any]) -> str | None:
-    """Returns the fingerprint of the last session's source; `None` if it is that of the first.
+    """Returns the fingerprint of the last session's own code; `None` if it is that of the first.
+
+    The suite's spaces are left out: theirs gives the same networks in every version.
 
     Args:
         study: The content of `study.json`.
     """
-    now = source_of(study)
-    if not changed(as_dict(study.get("space_source")), now):
+    first, now = (
+        {name: text for name, text in source.items() if name.partition(".")[0] != "search_spaces"}
+        for source in (as_dict(study.get("space_source")), source_of(study))
+    )
+    if not changed(first, now):
         return None
     return fingerprint_of_text("\n".join(sorted(now.values())))
 

@@ -1,6 +1,7 @@
 """The space of a search: a hypermodel's hyperparameters, some of them held at a value."""
 
 import copy
+import inspect
 import math
 import re
 import textwrap
@@ -303,8 +304,9 @@ def stand_in(name: str, settings: Mapping[str, Any], source: str | None = None) 
         UserError: Its file can't be used, or a setting does not fit.
     """
     cls = class_of(name, source)
-    says: Any = cls.required_shape
-    if getattr(says, "__func__", None) in (None, vars(ImageSpace)["required_shape"].__func__):
+    own = inspect.getattr_static(cls, "required_shape")
+    is_own = own is not vars(ImageSpace)["required_shape"]
+    if not (is_own and isinstance(own, classmethod | staticmethod)):
         raise UserError(
             f"space {shown_space(name)}: it does not say what shape its images have: define "
             "required_shape(cls, channels, settings), a class method"

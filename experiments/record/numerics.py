@@ -15,7 +15,6 @@ _WORDS = {
     "devices": "devices",
     "precision": "dtype policy",
 }
-_ONE_PASS = "one-pass kernels of Adam and batch normalisation"
 
 
 def differences(then: Facts, now: Facts) -> Iterator[str]:
@@ -55,7 +54,6 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
     recorded = [as_dict(run.get("numerics")) for run in runs]
     found = [_among(words, (facts.get(fact) for facts in recorded))
              for fact, words in _WORDS.items()]  # fmt: skip
-    found.append(_among(_ONE_PASS, (recorded_one_pass(facts) for facts in recorded if facts)))
     versions = [as_dict(facts.get("versions")) for facts in recorded]
     for package in sorted({name for of_run in versions for name in of_run}):
         found.append(_among(clean(str(package), 40), (of.get(package) for of in versions)))
@@ -66,11 +64,6 @@ def numerics_sentence(runs: Sequence[Facts]) -> str:
         f"The trainings were not all made under the same {listed(differing, 8)}: this affects "
         "results, as seeds do."
     )
-
-
-def recorded_one_pass(facts: Facts) -> bool:
-    """Whether one-pass kernels were used where they fit: earlier commits had none."""
-    return "one_pass" in facts
 
 
 def _among(words: str, values: Iterable[Any]) -> str:

@@ -116,7 +116,7 @@ def look_digest(runs: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_KEY = "key"
+_KEY, _SOURCE = "key", "source"
 
 
 def note_test_use(
@@ -136,18 +136,20 @@ def note_test_use(
         folder: The study folder.
         by: What opens it: `finalists` or `compare`.
         data: The dataset whose test split it is.
-        how: `max_epochs` and `patience` of the trainings, and `key` of all that decides them, where
-            it is known: the same seed of another network is another use.
+        how: `max_epochs` and `patience` of the trainings, `key` of all that decides them and
+            `source` of changed code, where they are known: the same seed of another network is
+            another use.
         trainings: Trial and seed of each.
         when: Seconds since 1970; now if `None`.
     """
     uses = read_uses(folder)
     facts = {name: how[name] for name in LENGTHS}
-    facts |= {_KEY: how[_KEY]} if _KEY in how else {}
+    facts |= {name: how[name] for name in (_KEY, _SOURCE) if how.get(name) is not None}
     noted = {
         (run["trial_id"], run["seed"])
         for use in uses
         if not differing(facts, dict.fromkeys(LENGTHS) | use)
+        and use.get(_SOURCE) == facts.get(_SOURCE)
         for run in use["trainings"]
     }
     new = [{"trial_id": t, "seed": s} for t, s in trainings if (t, s) not in noted]

@@ -15,7 +15,7 @@ from experiments.hyperparameters.source import source_of, space_source
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.alike import changed
 from experiments.record.errors import UserError
-from experiments.record.numerics import differences, engine_difference, recorded_one_pass
+from experiments.record.numerics import differences, engine_difference
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json
 from experiments.record.schema import check_executions
 from experiments.record.study import environment
@@ -186,7 +186,6 @@ def _train(
     opened: Opened, link: Link, folder: Path, start: Path | None
 ) -> tuple[TrialResult, Path]:
     """Trains a link from the snapshots of the one before; returns the result and its folder."""
-    then = _numerics(opened, link)
     task = opened.task(
         link.hyperparameters,
         seeds=tuple(int(execution["seed"]) for execution in link.executions),
@@ -195,12 +194,12 @@ def _train(
         counts_before=dig(link.result, "asked", "counts_before") is True,
         start_snapshots=None if start is None else str(start),
         keep_snapshots=True,
-        one_pass=recorded_one_pass(then),
     )
     # An early-stopped trial would train further here: it is stopped at its recorded epoch.
     last = link.initial_epoch + len(link.executions[0].get("epoch_seconds") or [])
     stop_after = last if link.result["status"] == "pruned" else None
     training = Training(link.trial_id, task.seeds[0], task, stop_after=stop_after)
+    then = _numerics(opened, link)
     environment = variables_for(then) if needs_another_process(then, numerics()) else None
     outcome = train_again(training, folder, PatientDisplay(), environment=environment)
     again = outcome.result

@@ -7,13 +7,10 @@ own; only the loop around them is leaner. Results are the same up to float round
 
 import types
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import keras
 import tensorflow as tf
-
-from experiments.training import kernels
 
 _STEPS = {"train_step", "test_step", "compute_metrics"}
 _MAKERS = {"make_train_function", "make_test_function"}
@@ -25,7 +22,6 @@ def install(
     validation: tf.data.Dataset,
     steps: int,
     sizes: tuple[Any, Any] | None = None,
-    one_pass: bool = True,
 ) -> None:
     """Makes `fit` and `evaluate` of a compiled model use the lean loop, and traces it.
 
@@ -38,7 +34,6 @@ def install(
         steps: Batches per call into the graph.
         sizes: Rows of a batch of training and of validation, numbers or variables, where the one
             element of each dataset is all rows of an epoch: batches are cut from it in the graph.
-        one_pass: Whether to compute by one-pass kernels, see `kernels`.
     """
     if not is_plain(model):
         return
@@ -48,8 +43,7 @@ def install(
     _replace(model, "train_function", "make_train_function", model.train_step, train_size)
     _replace(model, "test_function", "make_test_function", model.test_step, test_size)
     model.make_train_function()
-    with kernels.one_pass(model) if one_pass else nullcontext():
-        model.train_function.get_concrete_function(iter(train))
+    model.train_function.get_concrete_function(iter(train))
     model.make_test_function()
     model.test_function.get_concrete_function(iter(validation))
 

@@ -18,14 +18,10 @@ class Network:
 
     Raises:
         BuildError: The hyperparameters describe no model that can be built.
-
-    Attributes:
-        one_pass: Whether a training of it was computed by one-pass kernels.
     """
 
     def __init__(self, task: TrialTask) -> None:
         self.task = task
-        self.one_pass = False
         self.space = make_space(task.space, task.data, task.settings, task.source)
         for name in (task.objective.name, *task.further):
             self.space.report(name.removeprefix("val_"))

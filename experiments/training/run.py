@@ -69,7 +69,6 @@ def _run_executions(
             result.executions,
         )
         model, execution = trained.model, trained.execution
-        result.numerics["one_pass"] = trained.one_pass
         result.features, result.initial_epoch = trained.features, trained.initial_epoch
         result.feature_seconds = trained.feature_seconds
         count_parameters(model, result)

@@ -58,7 +58,6 @@ class TrialTask:
         class_weight: `balanced` if rare classes weigh more in the loss; `None` if all weigh the
             same.
         source: Text of the file of a user's own model; the file is read if `None`.
-        one_pass: Whether one-pass kernels compute what they can, see `kernels`.
     """
 
     space: str
@@ -77,7 +76,6 @@ class TrialTask:
     checkpoint_above_stopped: float | None = None
     cache_dir: str | None = None
     further: tuple[str, ...] = ()
-    one_pass: bool = True
     counts_before: bool = True
     class_weight: str | None = None
     source: str | None = None

@@ -172,7 +172,6 @@ class TracedStore:
         steps: int,
         sizes: tuple[int, int] | None = None,
         is_alone: bool = False,
-        one_pass: bool = True,
     ) -> Traced:
         """Returns a network to train in place of `model`: itself, traced now, or one that is kept.
 
@@ -183,14 +182,13 @@ class TracedStore:
             steps: As in `loop.install`.
             sizes: As in `loop.install`.
             is_alone: Whether to trace it in any case, and keep nothing.
-            one_pass: As in `loop.install`; without it, it is alone.
         """
         key = None
-        if one_pass and not is_alone:
+        if not is_alone:
             key = structure_of(model, train, validation, steps, sizes is not None)
         found = None if key is None else self._kept.pop(key, None)
         if found is None or not found.is_intact:
-            found = _trace(model, train, validation, steps, sizes, key, one_pass)
+            found = _trace(model, train, validation, steps, sizes, key)
         found.begin(model, sizes)
         return found
 
@@ -216,7 +214,6 @@ def _trace(
     steps: int,
     sizes: tuple[int, int] | None,
     structure: str | None,
-    one_pass: bool,
 ) -> Traced:
     in_graph = None
     if sizes is not None:
@@ -237,7 +234,7 @@ def _trace(
             stack.enter_context(replaced(own, {"label_smoothing": share}))
         if decay is not None:
             stack.enter_context(replaced(vars(model.optimizer), {"weight_decay": decay}))
-        loop.install(model, train, validation, steps, in_graph, one_pass)
+        loop.install(model, train, validation, steps, in_graph)
     return Traced(
         model,
         structure,

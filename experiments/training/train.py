@@ -18,7 +18,6 @@ from experiments.training.feature_key import identity
 from experiments.training.features import FeatureStore, NotKeptError
 from experiments.training.feed import Feed, Rows, rows_of
 from experiments.training.graphs import released_afterwards
-from experiments.training.kernels import has_one_pass
 from experiments.training.network import Network
 from experiments.training.own_callables import UntoldError
 from experiments.training.recorder import EpochClock, EpochRecorder
@@ -58,7 +57,6 @@ class Trained:
         feature_seconds: What 1,000 images cost, in seconds; see `TrialResult`.
         initial_epoch: Epoch that the history begins at.
         answer: `Answer.GO`, or the answer that ended it early.
-        one_pass: Whether one-pass kernels computed it, see `kernels`.
     """
 
     model: keras.Model
@@ -67,7 +65,6 @@ class Trained:
     feature_seconds: float | None
     initial_epoch: int
     answer: int
-    one_pass: bool = False
 
 
 def train(
@@ -133,9 +130,7 @@ def _train(
     if _has_its_own_fit(network.space) and not recorder.has_trained(model):
         _take_over(model, recorder.model)
     answer = Answer.GO if is_done else recorder.answer
-    return Trained(
-        model, snapshots.execution, features, cost, recorder.initial_epoch, answer, network.one_pass
-    )
+    return Trained(model, snapshots.execution, features, cost, recorder.initial_epoch, answer)
 
 
 def _bounds(network: Network) -> list[tuple[int, int]]:
@@ -261,12 +256,8 @@ def _fit_phase(
     with timed(recorder.execution, "trace"):
         is_only = recorder.phase == 0 and epochs[1] == network.task.epochs
         is_alone = not is_only or type(network.space).fit_phase is not ImageSpace.fit_phase
-        one_pass = network.task.one_pass
-        traced = _traced.take(
-            model, train_batches, validation_batches, steps, sizes, is_alone, one_pass
-        )
+        traced = _traced.take(model, train_batches, validation_batches, steps, sizes, is_alone)
     trained = traced.model
-    network.one_pass |= one_pass and loop.is_plain(trained) and has_one_pass(trained)
     if goes_on is not None:
         restore(trained, goes_on)
         recorder.adopt(goes_on)

@@ -399,6 +399,13 @@ def test_a_setting_of_the_space_that_is_extended_is_known(tmp_path: Path, cache_
     assert run("spaces", path).output.count("image_size") == 1
 
 
+def test_the_shape_may_be_said_by_a_static_method(tmp_path: Path) -> None:
+    static = SETTINGS.replace("@classmethod", "@staticmethod").replace("cls, ", "")
+    assert "units" in run("spaces", write(tmp_path, static)).output
+    none = SETTINGS.replace("    @classmethod\n", "")
+    assert "does not say what shape" in run("spaces", write(tmp_path, none)).output
+
+
 @pytest.mark.usefixtures("without_report")
 def test_trials_get_the_settings_that_were_checked(tmp_path: Path, cache_dir: Path) -> None:
     path = write(tmp_path, SETTINGS)

@@ -126,7 +126,7 @@ def test_jobs_without_a_place_do_not_hold_up_the_end(ray: Ray) -> None:
     executor, listener = RayExecutor("auto", lambda *_: None, 1, 0), Heard()
     for name in ("0001", "0002"):
         executor.submit(Job(name, 1, None))
-    ray.ready["news"] = [(None, ("0001", 1), "note", ("features", 1, 2))]
+    ray.ready["news"] = [(None, ("0001", 1), "begun", ())]
     executor.wait(listener, 0.0)  # type: ignore[arg-type]
     assert (listener.results, ray.cancelled) == ([], [])
     listener.ends = True

@@ -16,6 +16,8 @@ from experiments.cli.main import main
 from experiments.display.base import Display
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
+from experiments.record.predictions import read_kept
+from experiments.record.test_uses import read_uses
 from experiments.search.resuming import resume_search
 from experiments.search.run import SearchResult
 from reports import load_study
@@ -174,17 +176,22 @@ def test_a_longer_confirmation_trains_what_is_new_alone(study: Path) -> None:
 def test_finalists_of_other_code_are_trained_again(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = {"my_model": "0"}
+    monkeypatch.setattr("experiments.search.session.space_source", lambda *_: source)
+    record = json.loads((study / "study.json").read_text()) | {"space_source": source}
+    (study / "study.json").write_text(json.dumps(record))
     whole, edited, restored = Watching(interrupt_at=2), Watching(), Watching()
     with pytest.raises(InterruptedSearchError):
         go_on(study, whole, confirm=1, seeds=2)
     assert len(list((study / "artifacts" / "finalists").glob("*/result.json"))) == 1
     with monkeypatch.context() as patched:
-        patched.setattr("experiments.search.session.space_source", lambda *_: {"other": "1"})
+        patched.setattr("experiments.search.session.space_source", lambda *_: {"my_model": "1"})
         go_on(study, edited)
     assert edited.trained == whole.trained
     go_on(study, restored, seeds=3)
     assert restored.trained[:2] == whole.trained
     assert len(restored.trained) == len(finalists(study)[0]["runs"]) == 3
+    assert [len(use["trainings"]) for use in read_uses(study)] == [2, 3]
 
 
 def test_the_exported_model_is_of_the_epochs_that_are_recorded(study: Path) -> None:
@@ -196,6 +203,7 @@ def test_the_exported_model_is_of_the_epochs_that_are_recorded(study: Path) -> N
     assert len(display.trained) == 3  # the weights of the first are gone
     assert finalists(study)[0]["max_epochs"] == 1
     assert exported[2] != exported[1]
+    assert not any(read_kept(study).values())  # there were those of the second alone
 
 
 def test_a_race_spends_trainings_on_contenders(study: Path) -> None:

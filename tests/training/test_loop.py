@@ -10,7 +10,6 @@ import pytest
 
 from experiments.training import loop
 from experiments.training.feed import Feed, rows_of
-from experiments.training.kernels import has_one_pass
 from search_spaces._augmentation import affine, shifted
 from search_spaces.base import Augmentation
 from search_spaces.frozen import FLIPPED, ORIGINAL
@@ -23,15 +22,8 @@ def images(count: int = 100) -> Any:
 LABELS = np.arange(100) % 3
 
 
-def operations(function: Any) -> set[str]:
-    graph = function.graph.as_graph_def()
-    return {node.op for each in graph.library.function for node in each.node_def}
-
-
 @cache
-def trained(
-    lean: bool, steps: int, by_epoch: bool = False, one_pass: bool = True
-) -> dict[str, list[float]]:
+def trained(lean: bool, steps: int, by_epoch: bool = False) -> dict[str, list[float]]:
     keras.utils.set_random_seed(5)
     inputs = keras.Input((6, 4, 1))
     x = keras.layers.BatchNormalization()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -47,10 +39,7 @@ def trained(
     train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset(by_epoch)
     validation = Feed([rows_of(images())], LABELS, 16).dataset(by_epoch)
     if lean:
-        sizes = (8, 16) if by_epoch else None
-        loop.install(model, train, validation, steps, sizes, one_pass)
-        graph = model.train_function.get_concrete_function(iter(train))
-        assert ("ResourceApplyAdam" in operations(graph)) is one_pass
+        loop.install(model, train, validation, steps, (8, 16) if by_epoch else None)
     history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False)
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
@@ -63,66 +52,8 @@ def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
         assert lean[name] == pytest.approx(values, rel=1e-5)
 
 
-def test_kernels_can_be_left_out() -> None:
-    without, keras_own = trained(True, 5, one_pass=False), trained(False, 1)
-    assert without["loss"] == pytest.approx(keras_own["loss"], rel=1e-6)
-
-
 def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
     assert trained(True, 1, by_epoch=True) == trained(True, 5)
-
-
-def compiled(optimizer: Any, xla: bool = False, **options: Any) -> keras.Model:
-    """A network of two convolutions with batch normalisation, whose numbers are seeded."""
-    keras.utils.set_random_seed(3)
-    inputs = x = keras.Input((6, 4, 1))
-    for filters in (4, 8):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9, **options)(x))
-    x = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
-    model = keras.Model(inputs, x)
-    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
-    return model
-
-
-KERNELS = {"ResourceApplyAdam", "FusedBatchNormV3"}
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "settings", "options", "expected"),
-    [
-        ("Adam", {}, {}, KERNELS),
-        ("AdamW", {"weight_decay": 0.01, "clipnorm": 0.5}, {}, KERNELS),
-        ("Adam", {"amsgrad": True}, {"scale": False}, set()),
-        (
-            "Adam",
-            {"use_ema": True, "gradient_accumulation_steps": 2},
-            {"epsilon": 1e-5},
-            {"ResourceApplyAdam"},
-        ),
-        ("SGD", {"momentum": 0.9}, {}, {"FusedBatchNormV3"}),
-        # XLA's variance of the kernel is not that of Keras where the mean is large.
-        ("Adam", {}, {"xla": True}, {"ResourceApplyAdam"}),
-        ("SGD", {}, {"xla": True}, set()),
-    ],
-)
-def test_one_pass_kernels_train_as_keras_does(
-    optimizer: str, settings: dict[str, Any], options: dict[str, Any], expected: set[str]
-) -> None:
-    train = Feed([rows_of(images())], LABELS, 8, seed=1).dataset()
-    found = []
-    for lean in (False, True):
-        model = compiled(getattr(keras.optimizers, optimizer)(1e-3, **settings), **options)
-        if lean:
-            loop.install(model, train, train, 4)
-            graph = model.train_function.get_concrete_function(iter(train))
-            assert operations(graph) & KERNELS == expected
-            assert has_one_pass(model) is bool(expected)
-        model.fit(train, epochs=2, verbose=0, shuffle=False)
-        found.append([np.asarray(weight) for weight in model.weights])
-        assert not vars(model.optimizer).keys() & {"update_step"}
-    for by_keras, weights in zip(*found, strict=True):
-        assert np.abs(by_keras - weights).max() <= 2e-5 * np.abs(by_keras).max()
 
 
 class OwnStep(keras.Model):  # type: ignore[misc]
