@@ -133,9 +133,9 @@ def test_what_is_damaged_says_nothing(tmp_path: Path) -> None:
 def test_the_next_search_ranks_by_f1_and_is_not_informed_by_accuracies(tmp_path: Path) -> None:
     study = study_of(tmp_path, two(), per_class=counted([100, 100], [900, 100]))
     study.record["config"] |= {"method": "tpe", "sources": ["earlier"]}
-    study.record["config"] |= {"dataset": "folder:pictures 😀\x7f"}  # as TOML writes no other
+    study.record["config"] |= {"dataset": "folder:/pictures 😀\x7f"}  # as TOML writes no other
     options = tomllib.loads(write_next(study, tmp_path / "next.toml").read_text())
-    assert options["dataset"] == "folder:pictures 😀\x7f"
+    assert options["dataset"] == "folder:/pictures 😀\x7f"
     assert options["objective"] == "val_f1_score"
     assert "sources" not in options
     assert options["method"] == "tpe"
