@@ -145,7 +145,9 @@ class _Training:
         if self._epochs < self._task.epochs and self._answer != Answer.GO:
             result.status = "paused" if self._answer == Answer.PAUSE else "pruned"
         reached = self.execution.score
-        if result.status != "paused" and reached is not None and self._task.keeps(reached, None):
+        if result.status == "paused" or reached is None:
+            return
+        if self._task.keeps(reached, None, stopped=result.status == "pruned"):
             weights = {"values": self._values, "seed": self.execution.seed, "score": reached}
             with atomic(Path(str(self._task.checkpoint))) as temporary:
                 temporary.write_text(json.dumps(weights), encoding="utf-8")
