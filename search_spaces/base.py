@@ -125,9 +125,9 @@ class ImageSpace(keras_tuner.HyperModel):
             ValueError: A setting is no parameter.
         """
         found: dict[str, inspect.Parameter] = {}
-        for owner in reversed(cls.__mro__):
+        for owner in reversed(cls.__mro__[:-1]):  # the last is `object`
             if made := vars(owner).get("__init__"):
-                found |= inspect.signature(made).parameters if owner is not object else {}
+                found |= inspect.signature(made).parameters
         if missing := [name for name in cls.settings if name not in found]:
             raise ValueError(f"its setting {missing[0]} is no parameter of __init__")
         return {name: found[name] for name in cls.settings}

@@ -45,8 +45,8 @@ class JobListener(ABC):
         """Records the result of a job."""
 
     @abstractmethod
-    def _ending(self) -> bool:
-        """Whether jobs must stop, for a later session to continue them."""
+    def is_ending(self) -> bool:
+        """Returns whether jobs must stop, for a later session to continue them."""
 
     @abstractmethod
     def _repeated(self, job: Job, why: str) -> None:
@@ -59,10 +59,6 @@ class JobListener(ABC):
     def _write_status(self, force: bool = False) -> None:
         state = {"phase": self._phase, "running": sorted(self._queue.running)}
         self._status.write(state, force)
-
-    def is_ending(self) -> bool:
-        """Returns whether jobs must stop."""
-        return self._ending()
 
     def epoch_ended(
         self, job: Job, execution: int, epoch: int, metrics: dict[str, float]

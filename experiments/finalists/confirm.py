@@ -21,6 +21,7 @@ from experiments.finalists.record import (
     Confirmed,
     confirmed,
     exported,
+    facts_of,
     is_done,
     left_out,
     read_finalists,
@@ -208,7 +209,7 @@ class Confirmation:
                 continue
             for run in trainings_of(record):
                 training = self._training(record["trial_id"], run["seed"])
-                if training.matches({**record, "seed": run["seed"]}):
+                if training.matches(facts_of(record, run)):
                     test = {n: run[n] for n in run if n in ("test", "test_size")} or None
                     known = Outcome(training, known_execution(run), test=test)
                     found[training.key] = replace(known, numerics=as_dict(run.get("numerics")))
@@ -245,7 +246,7 @@ class Confirmation:
     def _runs(self, finalist: Finalist) -> list[dict[str, Any]]:
         """Returns the record of each training that is tested."""
         kept = read_kept(self._folder).get(finalist.trial_id, {})
-        of_record = [r | {"seed": run["seed"]} for r in self._recorded for run in r["runs"]]
+        of_record = [facts_of(r, run) for r in self._recorded for run in r["runs"]]
         predicted = self._predicted.setdefault(finalist.trial_id, {})
         runs = []
         for outcome in finalist.trained:

@@ -17,6 +17,7 @@ _PASSING = (
     "TimeoutError",
     "the worker process",
 )
+_HOW = ("trial_id", "max_epochs", "patience", "source")  # what a finalist's trainings share
 Records = Sequence[dict[str, Any]]
 
 
@@ -74,7 +75,12 @@ def exported(records: Records) -> dict[str, Any]:
     record = _exported(records)
     if record is None:
         return {}
-    return record | {"seed": record["runs"][record["exported_run"]]["seed"]}
+    return facts_of(record, record["runs"][record["exported_run"]])
+
+
+def facts_of(record: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Returns the facts of one training of a finalist."""
+    return record | {"seed": run["seed"]}
 
 
 def _exported(records: Records) -> dict[str, Any] | None:
@@ -127,8 +133,7 @@ def left_out(before: Records, now: Records) -> list[dict[str, Any]]:
         }
         held |= set(_keys(record))
         if any(kept.values()):
-            names = ("trial_id", "max_epochs", "patience", "source")
-            how = {n: record[n] for n in names if n in record}
+            how = {n: record[n] for n in _HOW if n in record}
             found.append(how | {"exported_run": None} | kept)
     return found
 
@@ -138,8 +143,7 @@ def _keys(record: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _key(record: dict[str, Any], run: dict[str, Any]) -> tuple[Any, ...]:
-    how = (record["max_epochs"], record.get("patience"), record.get("source"))
-    return (record["trial_id"], *how, run["seed"])
+    return (*(record.get(name) for name in _HOW), run["seed"])
 
 
 def _is_winner_tested(records: Records, num_seeds: int) -> bool:

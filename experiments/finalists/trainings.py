@@ -205,15 +205,15 @@ class Trainings(JobListener):
             self._write_status(force=True)
 
     def _is_over(self) -> bool:
-        return self._ending() and not self._queue.running
+        return self.is_ending() and not self._queue.running
 
-    def _ending(self) -> bool:
+    def is_ending(self) -> bool:
         """Whether trainings must stop: interrupted, or the remaining time is for the report."""
         is_due = self._end is not None and clock() + REPORT_SECONDS > self._end
         return self._interruption.requested or is_due
 
     def _fill(self, waiting: list[Training]) -> None:
-        while not self._ending() and self._queue.has_room() and waiting:
+        while not self.is_ending() and self._queue.has_room() and waiting:
             self._begin(waiting.pop(0))
 
     def _begin(self, training: Training) -> None:
@@ -237,7 +237,7 @@ class Trainings(JobListener):
         last = self._trainings[job.trial_id].stop_after
         if last is not None and epoch + 1 >= last:
             return Answer.STOP
-        return Answer.PAUSE if self._ending() else Answer.GO
+        return Answer.PAUSE if self.is_ending() else Answer.GO
 
     def _repeated(self, job: Job, why: str) -> None:
         self._display.notice(f"{_named(self._trainings[job.trial_id])}: {why}")

@@ -107,13 +107,13 @@ class Driver(JobListener):
 
     def _loop(self) -> None:
         while True:
-            if not self._ending():
+            if not self.is_ending():
                 self._exhausted = self._fill()
-            if not self._queue.running and (self._exhausted or self._ending()):
+            if not self._queue.running and (self._exhausted or self.is_ending()):
                 return
             self._wait(_TICK_SECONDS if self._queue.running else _IDLE_SECONDS)
 
-    def _ending(self) -> bool:
+    def is_ending(self) -> bool:
         if self._interruption.requested:
             self.ended_by = "interrupted"
         elif self.ended_by is None and self._deadline.is_due() and not self._is_done():
@@ -154,7 +154,7 @@ class Driver(JobListener):
 
     def _answer(self, job: Job, execution: int, epoch: int, metrics: dict[str, float]) -> Answer:
         self._deadline.epoch_ended(job.trial_id)
-        if self._ending():
+        if self.is_ending():
             return Answer.PAUSE
         if execution == 0:
             if epoch <= self._reported.get(job.trial_id, -1):  # it was tried again from its begin

@@ -231,9 +231,10 @@ def _prepared(
     earlier, lines = warm_start(config.sources, space, first, config.runs_dir, further, takes_short)
     # What can't be searched is refused before anything is written.
     make_oracle(config, space)
-    points = hypermodel.starting_points() if sampler is not None else ()
-    if begun is None and sampler is not None:
-        given_points({}, config, space, points)
+    if sampler is not None:
+        points = hypermodel.starting_points()  # a session that resumes asks for them, too
+        if begun is None:
+            given_points({}, config, space, points)
     notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
     if config.class_weight:
         notices.append(_weights_shown(data))

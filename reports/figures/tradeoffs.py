@@ -37,7 +37,6 @@ class Panel:
         numbers: `(n,)`, trials.
         front: Positions of the Pareto front, cheapest first.
         knee: Position of the knee, if the front bends.
-        unit: Of a number of the cost in a sentence; empty where the title has it, or there is none.
         steps: Where the front's steps rise; `None` for a front of more than two objectives, which
             is no line in this panel.
     """
@@ -48,7 +47,6 @@ class Panel:
     numbers: tuple[int, ...]
     front: npt.NDArray[np.int64]
     knee: int | None
-    unit: str = ""
     steps: Literal["pre", "post"] | None = "post"
 
 
@@ -94,8 +92,7 @@ def info(study: Study) -> Info | str:
         x, y = costs[known], scores[known]
         one = find_front(np.column_stack([y, x]), [study.direction, "min"], [False, True])
         numbered = tuple(int(n) for n in numbers[known])
-        unit = _UNITS.get(title.partition(",")[0], "")
-        panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee, unit))
+        panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
     if not panels:
         return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
@@ -168,16 +165,16 @@ def finding(info: Info) -> str:
     way = "less" if info.direction == "max" else "more"
     return (
         f"The knee is trial {info.ids[panel.numbers[panel.knee]]}: "
-        f"{_amount(panel, panel.knee)}{' of' if panel.unit else ''} {name} against "
-        f"{_amount(panel, best)} of the best, for {score(gap)} {way} {words(info.objective)}."
+        f"{_amount(panel, panel.knee, name)}{' of' if name in _UNITS else ''} {name} against "
+        f"{_amount(panel, best, name)} of the best, for {score(gap)} {way} {words(info.objective)}."
         f"{absent}"
     )
 
 
-def _amount(panel: Panel, at: int) -> str:
+def _amount(panel: Panel, at: int, name: str) -> str:
     """Returns a cost as a sentence has it: a time in the unit that fits."""
-    cost = float(panel.costs[at])
-    return duration(cost) if panel.unit == "s" else f"{compact(cost)} {panel.unit}".rstrip()
+    cost, unit = float(panel.costs[at]), _UNITS.get(name, "")
+    return duration(cost) if unit == "s" else f"{compact(cost)} {unit}".rstrip()
 
 
 def height(info: Info) -> float:

@@ -265,7 +265,7 @@ def test_the_clock_of_deadlines_counts_a_suspend(monkeypatch: pytest.MonkeyPatch
     assert deadline_clock() == 5_000.0
     assert Deadline(10, 1, 0)._end == 5_010.0
     late = Trainings(Path(), cast(Any, None), Display(), {}, end=2_000.0)
-    assert late._ending()
+    assert late.is_ending()
     assert Ranking(cast(Any, None), late, cast(Any, None), print, end=2_000.0)._is_due(0)
 
 
