@@ -206,9 +206,11 @@ def check_same(
     was, now = record["dataset"].get("fingerprint"), data.fingerprint
     if not data.is_recorded(record["dataset"]):
         why = data.why_changed(record["dataset"])
+        if was != now:
+            why = f"its splits had the fingerprint {was}, now it is {now} ({why})"
         raise UserError(
-            f"dataset {data.name!r} has changed since the study was begun: its splits had the "
-            f"fingerprint {was}, now it is {now} ({why}); restore it, or start a new study"
+            f"dataset {data.name!r} has changed since the study was begun: {why}; restore it, or "
+            "start a new study"
         )
     return widened(record["space"], finite(space))
 

@@ -188,9 +188,11 @@ def open_study(
     wanted = dataset_then.get("fingerprint")
     data = prepare_data(config, parse_settings(config), PatientDisplay(), dataset_then)
     if not data.is_recorded(dataset_then):
+        differ = data.fingerprint != wanted
+        splits = f" (splits now {data.fingerprint}, then {wanted})" if differ else ""
         raise UserError(
-            f"dataset {config.dataset!r} is not what study {study.name!r} saw (splits now "
-            f"{data.fingerprint}, then {wanted}): {data.why_changed(dataset_then)}"
+            f"dataset {config.dataset!r} is not what study {study.name!r} saw{splits}: "
+            f"{data.why_changed(dataset_then)}"
         )
     opened = Opened(study, config, data)
     hold_for(opened, Path(data.folder))
