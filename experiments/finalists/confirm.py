@@ -286,11 +286,9 @@ class Confirmation:
             self._display.notice(notice_of(needs))
         write_artifacts(self._study, model, self._data)
 
-    def _metadata(self) -> ModelMetadata | None:
-        if not self._data.is_usual:
-            return None
-        height, width, channels = self._data.shape
-        return ModelMetadata(self._data.class_names, (height, width, channels))
+    def _metadata(self) -> ModelMetadata:
+        data = self._data
+        return ModelMetadata(data.class_names, data.shape, data.inputs, data.targets)
 
     def _record(
         self, finalist: Finalist, runs: list[dict[str, Any]], chosen: int | None

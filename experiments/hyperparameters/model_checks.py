@@ -14,6 +14,7 @@ from experiments.hyperparameters.model_file import said
 from experiments.hyperparameters.model_graph import (
     Shape,
     build_on_zeros,
+    ends_linear,
     input_shape,
     is_functional,
     output_shape,
@@ -220,18 +221,12 @@ def _check_one_loss(model: keras.Model, label: str) -> None:
 
 
 def _check_logits(model: keras.Model, label: str, loss: Any, units: int) -> None:
-    if getattr(loss, "from_logits", False) or _is_linear(model):
+    if getattr(loss, "from_logits", False) or ends_linear(model):
         activation = "sigmoid" if units == 1 else "softmax"
         raise UserError(
             f"{label}: the model gives logits, the report needs probabilities: give the last layer "
             f'activation="{activation}", and leave from_logits out of the loss'
         )
-
-
-def _is_linear(model: keras.Model) -> bool:
-    # What gives the output may be no layer: `keras.ops.softmax`.
-    last = model.outputs[0]._keras_history.operation if is_functional(model) else None
-    return getattr(last, "activation", None) is keras.activations.linear
 
 
 def _only(loss: Any) -> Any:

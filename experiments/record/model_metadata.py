@@ -50,6 +50,11 @@ class ModelMetadata:
         """Whether the model takes images."""
         return self.inputs == _IMAGES
 
+    @property
+    def classifies_images(self) -> bool:
+        """Whether the model says which of several classes an image is of."""
+        return self.of_images and self.targets == Targets.CLASSES
+
     def as_json(self) -> str:
         """Returns the text that is kept with a model."""
         facts = {

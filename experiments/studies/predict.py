@@ -24,6 +24,7 @@ from reports.study.load import load_study
 from reports.study.study import Study
 
 _BATCH = 32
+_ROUNDING = 0.01  # of probabilities in half precision, added up
 _PREDICTED = {Targets.VALUES.value: "numbers", Targets.LABELS.value: "several labels an image"}
 _MODEL_SUFFIXES = (".keras", ".tflite", ".onnx")
 Unusable = Callable[[Path, str], None]
@@ -265,7 +266,23 @@ def _probabilities(
             f"{str(model.path)!r} gives values that are no probabilities: expected an output "
             "layer with softmax or sigmoid"
         )
+    if model.metadata is None:
+        _check_foreign(model.path, runner, found)
     return found
+
+
+def _check_foreign(path: Path, runner: Runner, found: npt.NDArray[np.float32]) -> None:
+    """Refuses outputs between 0 and 1 that are no classes, of a model that does not say so."""
+    if runner.ends_linear:
+        raise UserError(
+            f"the last layer of {str(path)!r} has no activation, as that of a regression: expected "
+            "softmax or sigmoid"
+        )
+    if not np.allclose(found.sum(axis=1), 1, atol=_ROUNDING):
+        raise UserError(
+            f"the outputs of {str(path)!r} do not add up to 1, as those of several labels do not: "
+            "expected an output layer with softmax, or one unit with sigmoid"
+        )
 
 
 def _class_names(model: Model, count: int) -> tuple[tuple[str, ...], str]:

@@ -32,11 +32,13 @@ class Runner:
             `(num_images, num_outputs)`. They are cast to `input_type`.
         input_shape: Shape of its input with the batch; `None` where any length will do.
         input_type: Type of its input.
+        ends_linear: Whether its last layer is known to have no activation.
     """
 
     predict: Callable[[Images], Any]
     input_shape: tuple[int | None, ...]
     input_type: np.dtype[Any] = _FLOAT32
+    ends_linear: bool = False
 
 
 def kind_of(path: Path) -> str | None:
@@ -121,7 +123,10 @@ def _cast(images: Images, to: np.dtype[Any]) -> Any:
 def run_keras(model: Any) -> Runner:
     """Returns a Keras model as a runner."""
     model.compile(jit_compile=False)  # compiling for a few images takes longer than they do
-    return Runner(model.predict_on_batch, (None, *_row_shape(model)))
+    from experiments.hyperparameters.model_graph import ends_linear
+
+    shape = (None, *_row_shape(model))
+    return Runner(model.predict_on_batch, shape, ends_linear=ends_linear(model))
 
 
 def _keras(path: Path) -> Runner:

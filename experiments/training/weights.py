@@ -77,24 +77,23 @@ def load_weights(model: keras.Model, weights: Path) -> None:
         bare.load_weights(weights)
 
 
-def export(folder: Path, model: keras.Model, metadata: ModelMetadata | None) -> None:
+def export(folder: Path, model: keras.Model, metadata: ModelMetadata) -> None:
     """Writes `best_model.keras`, which loads without the suite, with class names and shape.
 
     Args:
         folder: The study folder.
         model: The model.
-        metadata: What travels with the file; `None` if the model classifies no images.
+        metadata: What travels with the file.
     """
     # Keras' own metric only and, instead of a loss that only the space has, Keras' own loss.
     loss = getattr(model.loss, "plain", model.loss)
-    metrics = ["accuracy"] if metadata is not None else None
+    metrics = ["accuracy"] if metadata.classifies_images else None
     model.compile(model.optimizer, loss=loss, metrics=metrics, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # else loading the file warns
     check_room(folder, room_for(model))
     with atomic(StudyFolder(folder).model) as temporary:
         _save(model, temporary)
-        if metadata is not None:
-            add_to_archive(temporary, metadata)
+        add_to_archive(temporary, metadata)
 
 
 def _save(model: keras.Model, path: Path) -> None:

@@ -249,6 +249,22 @@ def test_a_damaged_model_of_a_study_is_one_line(
 
 
 @pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(0.5),
+                            kernel_initializer="zeros"), "has no activation"),
+        (keras.layers.Dense(3, activation="sigmoid"), "do not add up to 1"),
+    ],
+    ids=["a regression", "several labels"],
+)  # fmt: skip
+def test_a_foreign_model_whose_numbers_are_no_classes_is_one_line(
+    layer: keras.layers.Layer, words: str, photo: Path, tmp_path: Path
+) -> None:
+    model = saved(tmp_path / "m.keras", keras.layers.Flatten(), layer)
+    assert words in refused(model, photo)
+
+
+@pytest.mark.parametrize(
     ("activation", "shape", "words"),
     [
         (None, (6, 5, 3), "no probabilities"),

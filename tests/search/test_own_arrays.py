@@ -20,6 +20,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.predictions import Targets
 from experiments.search.places import with_given
 from experiments.search.run import prepare_search
+from experiments.studies.predict import find_model
 from tests.hyperparameters.own_models import HEAD
 
 RNG = np.random.default_rng(0)
@@ -152,6 +153,7 @@ def test_a_model_may_take_the_shape_of_its_rows(text: str, x: str, tmp_path: Pat
 
 
 TRAINED = ("regression", "labels", "texts", "pictures")  # the others are tried on a batch
+REFUSED = dict.fromkeys(TRAINED, "trained on arrays as they are") | {"pictures": "predicts numbers"}
 
 
 @pytest.mark.slow
@@ -173,7 +175,8 @@ def test_arrays_of_any_kind_are_searched_to_the_end(
     stored = np.load(study.arrays("predictions"))
     given = {"classes": {"labels", "probabilities"}, "labels": {"targets", "probabilities"}}
     assert {*stored} == given.get(dataset.get("targets", "classes"), {"targets", "outputs"})
-    assert study.model.is_file()
+    with pytest.raises(UserError, match=REFUSED[kind]):  # of the file alone, too
+        find_model(str(study.model), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in TRAINED])

@@ -44,7 +44,7 @@ def test_a_model_is_exported_whose_training_can_not_be_described(
 ) -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(rate), loss)
-    export(tmp_path, model, None)
+    export(tmp_path, model, ModelMetadata((), (3,), "arrays", "values"))
     loaded = keras.models.load_model(tmp_path / "best_model.keras")
     assert np.array_equal(loaded.get_weights()[0], model.get_weights()[0])
     assert "get_compile_config" not in vars(model)
