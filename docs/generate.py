@@ -104,14 +104,16 @@ def _without_default(text: str) -> tuple[str, str]:
 
 
 def _configuration() -> Iterator[str]:
+    from experiments.cli.options import PLACES
     from experiments.config import OPTIONS, SearchConfig
 
     yield "`experiments search --config FILE` reads a TOML file with these names. From Python, they"
-    yield "are the arguments of `SearchConfig`. Each has an option on the command line, which wins"
-    yield "over the file."
+    yield "are the arguments of `SearchConfig`. Options win over the file, name by name in tables;"
+    yield "`--try` and `--from` add to it."
     yield ""
     said = dict(_arguments(SearchConfig))
     resume = {name: option.resume for name, option in OPTIONS.items()}
+    resume |= dict.fromkeys(("space", *PLACES), "may have moved")
     rows = [
         (f"`{f.name}`", said[f.name], f"`{_option(f.name)}`", _default(f), resume.get(f.name, ""))
         for f in dataclasses.fields(SearchConfig)

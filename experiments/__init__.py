@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import SearchConfig
-from experiments.record.errors import UserError
+from experiments.record.errors import InterruptedSearchError, UserError
 
 if TYPE_CHECKING:
     from keras_tuner import HyperModel, HyperParameters, Objective
@@ -24,23 +24,26 @@ if TYPE_CHECKING:
     )
     from experiments.search.resuming import resume_search
     from experiments.search.run import run_search
+    from experiments.search.search_result import SearchResult
     from experiments.search.sklearn_tuner import SklearnTuner
 
 __all__ = [
-    "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband", "Objective",
-    "RandomSearch", "SearchConfig", "SklearnTuner", "Tuner", "UserError", "resume_search",
-    "run_search",
+    "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband",
+    "InterruptedSearchError", "Objective", "RandomSearch", "SearchConfig", "SearchResult",
+    "SklearnTuner", "Tuner", "UserError", "resume_search", "run_search",
 ]  # fmt: skip
 _DROP_IN = ("Tuner", "RandomSearch", "GridSearch", "BayesianOptimization", "Hyperband")
 _PLACES = {
     "run_search": "experiments.search.run",
     "resume_search": "experiments.search.resuming",
+    "SearchResult": "experiments.search.search_result",
     **dict.fromkeys(_DROP_IN, "experiments.search.drop_in"),
     "SklearnTuner": "experiments.search.sklearn_tuner",
     **dict.fromkeys(("HyperModel", "HyperParameters", "Objective"), "keras_tuner"),
     **dict.fromkeys(("Oracle", "applications", "engine", "errors", "oracles"), "keras_tuner"),
     **dict.fromkeys(("synchronized", "__version__"), "keras_tuner"),
 }
+_LIGHT = ("resume_search", "SearchResult")  # Keras is loaded later, if work is left
 
 
 def __getattr__(name: str) -> Any:
@@ -48,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         from importlib import import_module
 
-        if name != "resume_search":  # it does so itself, if work is left
+        if name not in _LIGHT:
             from experiments.process.inherited import before_imports
 
             before_imports()

@@ -71,3 +71,11 @@ def test_the_page_of_all_studies_loads_nothing_that_trains_or_draws(
     after: dict[str, set[str]],
 ) -> None:
     assert not after["page"] & {*TRAINING, "matplotlib", "seaborn"}
+
+
+def test_names_to_write_a_script_with_load_nothing_that_trains_or_draws() -> None:
+    code = "import experiments as e; print(e.SearchResult, e.InterruptedSearchError)\n"
+    shown = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    line = [sys.executable, "-c", code + shown]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert not {*done.stdout.split()} & {*TRAINING, *DRAWING, "pandas"}

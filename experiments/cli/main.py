@@ -238,9 +238,8 @@ def show(study: str, trial: str | None, runs_dir: str) -> None:
 
 
 @main.command()
-@runs_dir_option
 @click.argument("space", required=False, shell_complete=_complete_spaces)
-def spaces(space: str | None, runs_dir: str) -> None:
+def spaces(space: str | None) -> None:
     """List search spaces (or one SPACE): hyperparameters, ranges, meanings, settings.
 
     SPACE is a name, or your own model: FILE.py[:NAME] or package.module:NAME. Its code is run.
@@ -255,14 +254,11 @@ def spaces(space: str | None, runs_dir: str) -> None:
 
 
 @main.command()
-@runs_dir_option
 @click.option("--cache-dir", type=click.Path(), help="the cache folder  [default: the user's]")
 @click.option("--prune", is_flag=True, help="remove entries: all, or as the next two say")
 @click.option("--older-than", metavar="AGE", help="only what was not used for 12h, 30d, 8w")
 @click.option("--max-size", metavar="SIZE", help="the longest unused, until 500MB or 20GB are left")
-def cache(
-    runs_dir: str, cache_dir: str | None, prune: bool, older_than: str | None, max_size: str | None
-) -> None:
+def cache(cache_dir: str | None, prune: bool, older_than: str | None, max_size: str | None) -> None:
     """List prepared datasets and kept features with size and age, or remove them."""
     from experiments.data import cache as module
 
@@ -279,8 +275,7 @@ def cache(
 
 
 @main.command()
-@runs_dir_option
-def datasets(runs_dir: str) -> None:
+def datasets() -> None:
     """List datasets."""
     from experiments.catalogue import DATASETS
 

@@ -15,7 +15,9 @@ from experiments.record.errors import UserError
 # Values for options that are not given, where they differ from the defaults of `SearchConfig`.
 DEFAULTS = {n: o.on_command_line for n, o in OPTIONS.items() if o.on_command_line is not None}
 _REPEATED = (Kind.TABLE, Kind.TEXTS, Kind.MORE_TEXTS, Kind.POINTS)
-_OF_THE_PLACE = ("dataset", "runs_dir")  # data and studies may be elsewhere now
+_MOVED = {"metavar": "folder:PATH", "help": "where the study's data are, if they have moved"}
+# Data and studies may be elsewhere when a study is resumed: option -> what help says of it then.
+PLACES: dict[str, dict[str, Any]] = {"dataset": _MOVED | {"shell_complete": None}, "runs_dir": {}}
 _TYPES: dict[Kind, Any] = {Kind.WHOLE: int, Kind.NUMBER: float, Kind.FOLDER: click.Path()}
 
 
@@ -60,9 +62,8 @@ def study_command(function: Callable[..., Any]) -> click.Command:
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command with the options that `open_study` takes: where a study's data are."""
-    moved = "where the study's data are, if they have moved"
     for flag, about in (
-        ("--dataset", {"metavar": "folder:PATH", "help": moved}),
+        ("--dataset", _MOVED),
         ("--cache-dir", {"type": click.Path(), "help": "folder of prepared arrays"}),
         ("--data-dir", {"type": click.Path(), "help": "folder of tensorflow-datasets"}),
     ):
@@ -108,17 +109,18 @@ def search_options(command: Callable[..., Any], resumes: bool = False) -> Callab
 def _click_option(name: str, known: Option, resumes: bool) -> Callable[..., Any]:
     is_switch = known.kind == Kind.SWITCH
     default = "" if resumes else known.shown
-    return click.option(
-        f"{known.flag}/--no-{known.flag[2:]}" if is_switch else known.flag,
-        name,
-        type=_TYPES.get(known.kind),
-        multiple=known.kind in _REPEATED,
-        metavar=known.metavar,
-        shell_complete=lambda c, p, text: [n for n in known.choices if n.startswith(text)],
-        help=known.help + (f"  [default: {default}]" if default else ""),
-        hidden=resumes and not known.resume and name not in _OF_THE_PLACE,
-        **({"default": None} if is_switch else {}),
-    )
+    about: dict[str, Any] = {
+        "type": _TYPES.get(known.kind),
+        "multiple": known.kind in _REPEATED,
+        "metavar": known.metavar,
+        "shell_complete": lambda c, p, text: [n for n in known.choices if n.startswith(text)],
+        "help": known.help + (f"  [default: {default}]" if default else ""),
+        "hidden": resumes and not known.resume and name not in PLACES,
+    }
+    about |= PLACES.get(name, {}) if resumes else {}
+    about |= {"default": None} if is_switch else {}
+    flag = f"{known.flag}/--no-{known.flag[2:]}" if is_switch else known.flag
+    return click.option(flag, name, **about)
 
 
 def parse_options(config_file: str | None, **options: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from click import Context
 
 from experiments.catalogue import COSTS, METHODS, PRUNERS, shown_names
 from experiments.cli.main import main
@@ -51,7 +52,17 @@ def test_every_option_is_on_the_command_line(command: str) -> None:
     params = {param.name: param for param in main.commands[command].params}
     for name, known in OPTIONS.items():
         assert known.flag in params[name].opts
-        assert getattr(params[name], "help", "").startswith(known.help)
+        if (command, name) != ("resume", "dataset"):
+            assert getattr(params[name], "help", "").startswith(known.help)
+
+
+@pytest.mark.parametrize("command", ["resume", "measure"])
+def test_data_of_a_study_are_named_where_they_have_moved(command: str) -> None:
+    (now,) = [p for p in main.commands[command].params if p.name == "dataset"]
+    (of_reproduce,) = [p for p in main.commands["reproduce"].params if p.name == "dataset"]
+    record = now.get_help_record(Context(main.commands[command]))
+    assert record == of_reproduce.get_help_record(Context(main.commands["reproduce"]))
+    assert "moved" in str(record)
 
 
 def test_help_of_resume_shows_what_it_may_change_and_no_default_but_the_record() -> None:
@@ -98,3 +109,8 @@ def test_lists_of_the_command_line_follow_those_of_a_file(tmp_path: Any) -> None
         "fix": {"units": 2, "rate": "4"},
         "keep": 0,
     }
+
+
+@pytest.mark.parametrize("command", ["cache", "datasets", "spaces"])
+def test_what_reads_no_study_takes_no_folder_of_studies(command: str) -> None:
+    assert "runs_dir" not in {param.name for param in main.commands[command].params}
