@@ -46,8 +46,8 @@ class SearchConfig:
             at this number at the latest).
         max_epochs: Most epochs of one trial, at least 1.
         objective: Metric and direction, for example `val_accuracy` or `val_loss:min`; or several
-            in a list, the first of which ranks trials, for methods `tpe` and `nsga2`. After the
-            first, `params`, `flops` and `latency_ms` (less is better) can be named.
+            in a list, the first of which ranks trials, for methods `tpe`, `nsga2` and `auto`. After
+            the first, `params`, `flops` and `latency_ms` (less is better) can be named.
         seed: Seed of everything random, 0 or more.
         split_seed: Seed of the splits; studies to be compared share it.
         fix: Hyperparameters held at a value, by name.
