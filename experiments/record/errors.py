@@ -6,7 +6,7 @@ class UserError(ValueError):
 
 
 class InterruptedSearchError(KeyboardInterrupt):
-    """A search was interrupted and can be resumed; says how. No `Exception`."""
+    """A search was interrupted and can be resumed; says how. `except Exception` lets it pass."""
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:

@@ -41,7 +41,8 @@ class SearchResult:
             knee, if it bends), of several finalists of the one that won; `None` if none was
             completed.
         best_score: Its score on the validation split.
-        test_scores: Test accuracy of the winner's trainings, one a seed.
+        test_scores: Test accuracies of the winner's trainings, one a seed; test losses where it
+            has no accuracy.
         num_failed: Trials that failed.
         report: The report's page.
         objective: Name of the metric that the score is of.
