@@ -4,13 +4,13 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from search_spaces._bases import Base, copy_weights, load_base, sized
+from search_spaces._bases import Base, copy_weights, load_base, sized, version_of
 from search_spaces._cuts import joined, layers_before, parted, tensors_before
 from search_spaces._recipe import make_optimizer
 from search_spaces.frozen import CORNERS, FLIPPED, ORIGINAL, Cut, FrozenPart
@@ -31,12 +31,20 @@ class BaseKey:
         alpha: Its width; 1 where there is one width.
         weights: `"imagenet"`, a file's path, or `None` for weights drawn from a fixed seed, or
             those of the base's own file.
+
+    Attributes:
+        version: Of the base's own file, or of the weights file; `None` where there is none.
     """
 
     base: Base
     shape: tuple[int, int, int]
     alpha: float = 1.0
     weights: str | None = None
+    version: tuple[int, int] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        file = self.base.path or (self.weights if self.weights != "imagenet" else None)
+        object.__setattr__(self, "version", None if file is None else version_of(file))
 
     def __str__(self) -> str:
         return f"{self.base.name} {self.alpha:g}" if self.base.alphas else self.base.name

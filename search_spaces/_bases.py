@@ -155,10 +155,9 @@ def find_base(text: str) -> Base:
         ValueError: There is none, or the file is no backbone.
     """
     if text.endswith(".keras"):
-        path = Path(text)
-        if not path.is_file():
+        if not Path(text).is_file():
             raise ValueError(f"base should be a name or a .keras file; no file at {text!r}")
-        return _base_of(text, path.stat().st_mtime_ns)
+        return _base_of(text, version_of(text))
     if text not in BASES:
         lower = {name.lower(): name for name in BASES}
         close = difflib.get_close_matches(text.lower(), lower, 1, 0.5)
@@ -170,8 +169,14 @@ def find_base(text: str) -> Base:
     return BASES[text]
 
 
+def version_of(path: str) -> tuple[int, int]:
+    """Returns what is another for a file that was saved again: when in ns, and its bytes."""
+    found = Path(path).stat()
+    return found.st_mtime_ns, found.st_size
+
+
 @lru_cache(maxsize=8)
-def _base_of(path: str, _changed: int) -> Base:
+def _base_of(path: str, _version: tuple[int, int]) -> Base:
     name = Path(path).stem
     if name in BASES or _NAME.fullmatch(name) is None:
         raise ValueError(

@@ -191,6 +191,31 @@ def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
     check_equal(key, base.cuts)
 
 
+@pytest.mark.parametrize("kind", ["base", "weights"])
+def test_a_file_that_is_saved_again_is_read_again(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / ("mine.keras" if kind == "base" else "mine.weights.h5")
+    settings = {"base": str(path)} if kind == "base" else {"base": "MobileNet", "alpha": 0.25}
+    if kind == "weights":
+        settings["weights"] = str(path)
+        model = BaseKey(BASES["MobileNet"], (32, 32, 3), 0.25).build()
+    else:
+        model = keras.models.load_model(own_backbone(path, 32))
+    kernel = next(weight for weight in model.weights if len(weight.shape) == 4)
+
+    def kernels() -> list[Any]:
+        space = TransferHead((32, 32, 3), 2, **settings)
+        split = space.split(keras_tuner.HyperParameters())
+        models = [shared_base(space._key(space.bases[0], 0.25)), split.cuts(1)[0].part.model]
+        models.append(split.join())
+        name = kernel.path.rpartition("/")[2]
+        return [next(w for w in m.weights if w.path.endswith(name)) for m in models]
+
+    for value in (1.0, 2.0):
+        kernel.assign(keras.ops.full(kernel.shape, value))
+        model.save(path) if kind == "base" else model.save_weights(path)
+        assert [float(found.numpy().mean()) for found in kernels()] == [value] * 3
+
+
 class Unconfigured(keras.layers.Layer):
     """A layer whose config has what its constructor does not take."""
 
