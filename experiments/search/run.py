@@ -24,7 +24,7 @@ from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.model_space import ModelSpace, check_on_data, told_of
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
-from experiments.hyperparameters.source import check_source, own_text, space_source
+from experiments.hyperparameters.source import SPACE_FILES, check_source, own_text, space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
     check_ranges_used,
@@ -34,6 +34,7 @@ from experiments.hyperparameters.space import (
     make_space,
     stand_in,
 )
+from experiments.hyperparameters.space_files import check_files, space_files
 from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
@@ -93,6 +94,8 @@ def run_search(
     )
     if plan.config.class_weight:
         study["class_weights"] = plan.data.class_weights
+    if files := space_files(config.settings):
+        study[SPACE_FILES] = files
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
     with opened(plan.config, executor) as executor:
@@ -127,7 +130,7 @@ def go_on(
         folder: The study folder.
         config: What is asked now.
         display: Shows how it goes.
-        accept_changed_source: Whether a user's own model may have changed.
+        accept_changed_source: Whether a user's own model, base or weights may have changed.
         executor: Runs the trials; it is made as `config` says if it is `None`.
 
     Raises:
@@ -136,6 +139,7 @@ def go_on(
     """
     if not accept_changed_source:
         check_source(record, config.space, folder)
+        check_files(record, config.settings, folder)
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
     plan = prepare_search(asked, display, config, record)
