@@ -232,8 +232,11 @@ class ImageSpace(keras_tuner.HyperModel):
     def possible_parts(
         self, hp: keras_tuner.HyperParameters
     ) -> list[tuple[FrozenPart, tuple[str, ...]]]:
-        """Returns the frozen parts that trials of the space `hp` may need, with their views."""
-        split = self.split(hp)
+        """Returns frozen parts that trials of the space `hp` may need, with their views.
+
+        These are the parts of the default. A space whose trials may need others names them all.
+        """
+        split = self.split(hp.copy())
         if split is None or split.uncached:
             return []
         return [(cut.part, split.views) for cut in split.cuts(1)]

@@ -288,7 +288,7 @@ class TransferHead(ImageSpace):
         if self.crop:
             return []
         ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in hp.space}
-        views = views_of(True in ranges["flip"], "corners" in ranges[_CROPS.name])
+        views = views_of(True in ranges["flip"], "corners" in ranges.get(_CROPS.name, ()))
         drawn = ranges.get("base", tuple(base.name for base in self.bases))
         parts: list[tuple[FrozenPart, tuple[str, ...]]] = []
         for base in (base for base in self.bases if base.name in drawn):

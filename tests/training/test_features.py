@@ -17,10 +17,13 @@ from click.testing import CliRunner
 import experiments.training.feature_computing as computing
 import experiments.training.features as features
 import search_spaces
+from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.prepare import PreparedData, prepare
+from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
+from experiments.search.run import describe_space
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
 from experiments.training.feed import Feed
@@ -474,6 +477,33 @@ def test_possible_parts_follow_what_is_fixed() -> None:
         ("MobileNet 0.25, pooled", ("original",)),
         ("MobileNet 0.25 before conv_dw_13", ("original",)),
     ]
+
+
+@pytest.mark.parametrize("lacking", sorted(space_class("transfer_head").added))
+def test_a_study_begun_before_a_hyperparameter_existed_is_forecast(
+    lacking: str, small: PreparedData, tmp_path: Path
+) -> None:
+    space = space_class("transfer_head")(small.shape, len(small.class_names), base=_backbone)
+    recorded = [hp for hp in describe_space(explore(space)) if hp["name"] != lacking]
+    older = searched_space(space, SearchConfig("transfer_head"), recorded)
+    assert lacking not in {hp.name for hp in older.space}
+    assert forecast(space, older, small, tmp_path)[0].startswith("features of small, pooled: ")
+
+
+@pytest.mark.usefixtures("foreign_space")
+def test_a_forecast_of_frozen_layers_leaves_the_space_as_it_is(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    text = _SPACE.replace(
+        "        return LayerS", '        hp.Int("more", 1, 3)\n        return LayerS'
+    )
+    (tmp_path / "spaces" / "drawing_more.py").write_text(text)
+    space = space_class("drawing_more")(data.shape, 10)
+    hp = explore(space)
+    before = describe_space(hp)
+    assert forecast(space, hp, data, tmp_path)[0].startswith("features of random convolution: ")
+    assert describe_space(hp) == before
 
 
 def test_features_of_each_base_are_forecast_if_it_can_be_drawn(
