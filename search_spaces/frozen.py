@@ -112,7 +112,11 @@ class Split(Protocol):
     uncached: str | None
 
     def cuts(self, epochs: int) -> list[Cut]:
-        """Returns one cut for each phase of a trial of `epochs` epochs."""
+        """Returns the cuts of the phases of a trial of `epochs` epochs.
+
+        Where there are fewer cuts than phases, the last one serves all further phases. None of the
+        phases may prepare the model then: else the suite trains on images.
+        """
 
     def join(self, augment: bool = True) -> keras.Model:
         """Returns the whole network, from raw images to probabilities, compiled.
@@ -156,7 +160,7 @@ class LayerSplit:
             self.uncached = f"layer {drawing.name!r} of the frozen part draws anew in each epoch"
 
     def cuts(self, epochs: int) -> list[Cut]:
-        """Returns the one cut."""
+        """Returns the one cut, of all phases."""
         return [Cut(self._part, "features", self._trainable)]
 
     def _trainable(self) -> keras.Model:

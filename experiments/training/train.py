@@ -190,8 +190,14 @@ def _why_uncached(network: Network) -> str | None:
         return "features are not kept in this search"
     if network.split.uncached:
         return network.split.uncached
+    if network.space.augmentation(network.hp) is not None:
+        return "training images are changed anew in each epoch"
+    cuts = network.split.cuts(network.task.epochs)
+    phases = network.space.phases(network.hp, network.task.epochs)
+    if len(cuts) < len(phases) and any(phase.prepare for phase in phases):
+        return "a phase of its training changes the network"
     try:
-        for cut in network.split.cuts(network.task.epochs):
+        for cut in cuts:
             identity(cut.part)
     except UntoldError as error:
         return str(error)
@@ -292,7 +298,7 @@ def _feeds(
 ) -> tuple[Feed, Feed]:
     data, size = network.task.data, network.space.batch_size(network.hp)
     train, validation = (np.asarray(data.open(s).labels) for s in ("train", "validation"))
-    augment = network.space.augmentation(network.hp) if phase_inputs.cut is None else None
+    augment = network.space.augmentation(network.hp)  # there is none where features are kept
     return (
         Feed(phase_inputs.train, train, size, seed, weights, augment),
         Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),

@@ -289,6 +289,40 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
 
 
+_PHASES = """    def phases(self, hp, epochs):
+        def faster(model):
+            model.optimizer.learning_rate = 0.5
+
+        return [Phase(1), Phase(epochs - 1, faster)]
+"""
+_AUGMENTED = """    def augmentation(self, hp):
+        return (lambda images, rng: 255 - images) if hp.get("units") == 16 else None
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "units", "why"),
+    [
+        (_PHASES, 16, "a phase of its training changes the network"),
+        (_AUGMENTED, 16, "training images are changed anew in each epoch"),
+        (_AUGMENTED, 32, None),
+    ],
+)
+@pytest.mark.usefixtures("foreign_space")
+def test_what_only_a_training_on_images_does_keeps_no_features(
+    more: str, units: int, why: str | None, cache_dir: Path, tmp_path: Path
+) -> None:
+    text = _SPACE.replace("import ImageSpace\n", "import ImageSpace, Phase\n") + "\n" + more
+    name = f"more_{len(more)}_{units}"  # a space is imported once
+    (tmp_path / "spaces" / f"{name}.py").write_text(text)
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    task = task_of(data, name, units=units)
+    fresh, kept = run(task), run(replace(task, cache_dir=str(tmp_path)))
+    assert kept.features.get("why") == why
+    for name, values in fresh.executions[0].history.items():
+        assert kept.executions[0].history[name] == pytest.approx(values, abs=METRIC_TOLERANCE)
+
+
 def _flipping() -> keras.Model:
     flips = [keras.Input((8, 8, 1)), keras.layers.RandomFlip(name="flips")]
     return keras.Sequential([*flips, keras.layers.Conv2D(2, 3)])
