@@ -167,8 +167,7 @@ class LayerSplit:
         whole = self._model
         model = keras.Model(self._features, whole.output)
         # As they were given: Keras can't make every loss and metric again from its description.
-        config = whole._compile_config.config
-        model.compile(optimizer=whole.optimizer, loss=config["loss"], metrics=config["metrics"])
+        model.compile(**(whole._compile_config.config | {"optimizer": whole.optimizer}))
         return model
 
     def join(self, augment: bool = True) -> keras.Model:

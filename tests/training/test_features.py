@@ -347,6 +347,25 @@ def test_a_frozen_part_that_draws_in_training_is_not_kept(frozen: Any, drawing: 
     assert LayerSplit(model, "cut", "random").uncached == why
 
 
+def test_what_is_trained_behind_a_cut_is_compiled_as_the_whole_model() -> None:
+    image = keras.Input((4, 4, 1))
+    cut = keras.layers.Flatten(name="cut")(image)
+    model = keras.Model(image, keras.layers.Dense(1, kernel_initializer="ones")(cut))
+    model.compile(
+        "sgd", "mse", loss_weights=[3.0], weighted_metrics=["mae"], run_eagerly=True,
+        steps_per_execution=2,
+    )  # fmt: skip
+    split = LayerSplit(model, "cut", "pixels")
+    trained = split.cuts(1)[0].trainable()
+    images, targets = np.ones((2, 4, 4, 1)), np.zeros((2, 1))
+    how = {"sample_weight": np.array([1.0, 2.0]), "verbose": 0, "return_dict": True}
+    scores = trained.evaluate(images.reshape(2, 16), targets, **how)
+    assert scores == model.evaluate(images, targets, **how)
+    assert set(scores) == {"loss", "mae"}
+    for name in ("run_eagerly", "jit_compile", "steps_per_execution", "optimizer"):
+        assert getattr(trained, name) is getattr(model, name), name
+
+
 def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
     foreign_space: str, cache_dir: Path, tmp_path: Path
 ) -> None:
