@@ -210,16 +210,17 @@ def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
     assert promoted.executions[0].history == tail
 
 
+@pytest.mark.parametrize("epochs", [4, 6])  # of 4 epochs, the second phase begins after 2
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
-    base: str, cache_dir: Path, tmp_path: Path
+    epochs: int, base: str, cache_dir: Path, tmp_path: Path
 ) -> None:
     values = {"unfreeze": True, "unfreeze_from": "stage2"}
-    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=6)
+    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=epochs)
     short = replace(long, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
     run(short)
     promoted = run(replace(long, start_snapshots=short.snapshots))
     assert promoted.initial_epoch == 0
-    assert len(promoted.executions[0].epoch_seconds) == 6
+    assert len(promoted.executions[0].epoch_seconds) == epochs
 
 
 @pytest.mark.parametrize("changed", [{"filters_0": 16}, {"optimizer": "sgd"}])
