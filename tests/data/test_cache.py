@@ -143,6 +143,26 @@ def test_a_half_made_entry_without_one_of_its_files_is_begun_anew(
     assert not partial.exists()
 
 
+def test_rows_that_another_process_computes_are_not_counted_as_timed(
+    part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    rows = tmp_path / "features" / f"{entry.key}.partial" / "rows"
+    chunks: list[int] = []
+
+    def helped(engine: Engine, images: Any, view: str) -> dict[str, Any]:
+        chunks.append(len(images))
+        rows.write_bytes(rows.read_bytes()[:-1] + b"\x01")  # another process has done the last
+        return forward(engine, images, view)
+
+    monkeypatch.setattr(computing, "BATCH", 2)
+    monkeypatch.setattr(computing, "forward", helped)
+    store.open(entry, "map")
+    facts = json.loads((tmp_path / "features" / entry.key / "info.json").read_text())
+    assert (chunks, facts["num_timed"]) == ([2, 2], 4)
+    assert store.seconds_per_1000(entry) == pytest.approx(1000 * facts["seconds"] / 4)
+
+
 def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> None:
     def key(order: int, dtype: str = "float32") -> str:
         image = keras.Input((4, 4, 1))
