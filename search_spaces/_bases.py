@@ -13,6 +13,9 @@ import keras
 from search_spaces._cuts import stage_cuts
 
 _NAME = re.compile(r"[\w.-]+")
+_LAYERS = re.compile(  # that `TransferNetwork` has beside the base
+    r"image|flip|crop_size|crop_place|(head|average|max)_pooling|dense_\d+|dropout|probabilities"
+)
 _RESNET_CUTS = ("conv5_block3", "conv5_block1", "conv4_block1")
 _EFFICIENT_CUTS = ("block7a", "block6a", "block5a", "block4a")
 _EFFICIENT_V2_CUTS = ("top_conv", "block6a", "block5a", "block4a")  # no seventh stage
@@ -70,7 +73,8 @@ class Base:
     @property
     def layer_name(self) -> str:
         """Name of the base as a layer of the whole network."""
-        return "mobilenet_v2" if self.name == "MobileNetV2" else re.sub(r"\W", "_", self.name)
+        name = "mobilenet_v2" if self.name == "MobileNetV2" else re.sub(r"\W", "_", self.name)
+        return f"{name}_base" if _LAYERS.fullmatch(name) else name
 
 
 def _rows() -> list[Base]:

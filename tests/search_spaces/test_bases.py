@@ -191,6 +191,25 @@ def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
     check_equal(key, base.cuts)
 
 
+def test_a_file_may_be_called_as_a_layer_of_the_network(tmp_path: Path) -> None:
+    content = Path(own_backbone(tmp_path / "mine.keras", 32)).read_bytes()
+    values = {"flip": True, "dense_layers": 2, "unfreeze": True, "unfreeze_from": "stage2"}
+
+    def names(called: str) -> list[str]:
+        path = tmp_path / f"{called}.keras"
+        path.write_bytes(content)
+        space = TransferHead((32, 32, 3), 2, base=str(path), crop=0.2)
+        hp = keras_tuner.HyperParameters()
+        hp.values |= values
+        split = space.split(hp)
+        models = [split.join(), split.cuts(2)[0].part.model]
+        return [layer.name for model in models for layer in model.layers]
+
+    taken = set(names("mine")) - {"mine"}
+    assert not taken & {Base(name, ()).layer_name for name in taken}
+    assert "dropout_base" in names("dropout")
+
+
 @pytest.mark.parametrize("kind", ["base", "weights"])
 def test_a_file_that_is_saved_again_is_read_again(kind: str, tmp_path: Path) -> None:
     path = tmp_path / ("mine.keras" if kind == "base" else "mine.weights.h5")
