@@ -37,8 +37,7 @@ def _parts(value: object) -> Iterator[str]:
         for name, own in value.items():
             yield from (f"{name}={part}" for part in _parts(own))
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _parts(each)
+        yield from (str(each).strip() for each in value)
     else:
         yield from (part.strip() for part in str(value).split(","))
 

@@ -55,12 +55,12 @@ def _whole_files(value: object, place: Path | None) -> object:
         return [_whole_files(own, place) for own in value]
     if not isinstance(value, str | os.PathLike):
         return value
-    return ",".join(_whole_file(part.strip(), place) for part in str(value).split(","))
+    return ",".join(_whole_file(part, place) for part in str(value).split(","))
 
 
 def _whole_file(part: str, place: Path | None) -> str:
     name, equals, file = part.rpartition("=")
-    for before, path in (("", part), (f"{name.strip()}{equals}", file.strip())):
+    for before, path in (("", part.strip()), (f"{name.strip()}{equals}", file.strip())):
         if not Path(path).suffix:
             continue
         for whole in (argument.absolute(path, place), *_moved(path, place)):

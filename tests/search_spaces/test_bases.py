@@ -332,6 +332,22 @@ def test_weights_for_bases_that_come_with_theirs_are_refused(weights: str, tmp_p
     TransferHead((32, 32, 3), 2, base=own, weights="none")  # recorded studies have it
 
 
+@pytest.mark.parametrize(
+    "given", ["base={}", "base=MobileNet, {}", "weights={}", "weights=MobileNetV2={}"]
+)
+def test_a_path_with_a_comma_is_refused_as_it_was_written(given: str, tmp_path: Path) -> None:
+    (tmp_path / "one, two").mkdir()
+    path = without_cuts(tmp_path / "one, two" / "own.keras")
+    arguments = ["--dataset", "digits", "--runs-dir", str(tmp_path / "runs")]
+    arguments += ["--set", given.format(path)]
+    result = CliRunner().invoke(main, ["search", "transfer_head", *arguments])
+    assert result.exit_code == 2, result.output
+    assert result.stderr == (
+        f"error: space transfer_head: a path with a comma can't be used, {path!r}: commas separate "
+        "several values; rename it\n"
+    )
+
+
 def test_choices_that_a_wider_range_brings_are_refused() -> None:
     space = TransferHead((32, 32, 3), 2, weights="none", alpha=0.35)
     hp = keras_tuner.HyperParameters()
