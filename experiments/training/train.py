@@ -234,7 +234,7 @@ def _fit_phases(
         recorder.begin_phase(number, bounds[number][0], model, goes_on)
         ends_there = begin >= end or recorder.stopped or recorder.is_exhausted()
         if goes_on is not None and ends_there:
-            assign(model.variables, goes_on.variables)
+            restore(model, goes_on)
             recorder.adopt(goes_on)
         elif begin < end and not recorder.stopped:
             _fit_phase(network, model, phase_inputs, (begin, end), recorder, goes_on)

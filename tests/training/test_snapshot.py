@@ -10,6 +10,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+import search_spaces
 from experiments.data.prepare import prepare
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
@@ -125,6 +126,44 @@ def test_what_is_drawn_without_a_seed_goes_on(cache_dir: Path, tmp_path: Path) -
     last = 'Noisy(),\n        keras.layers.Dense(10, activation="softmax")'
     path = write(tmp_path, noisy, build(last=last))
     whole, paused = (task_of(path, cache_dir, snapshots=str(tmp_path / name)) for name in "ab")
+    assert_same(run(whole), run(paused, (0, 0)))
+
+
+_TWO_NOISY_PHASES = """
+import keras
+from search_spaces.base import ImageSpace, Phase
+
+class Noisy(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        noise = keras.random.normal(keras.ops.shape(inputs))
+        return inputs + noise if training else inputs
+
+class TwoPhases(ImageSpace):
+    @classmethod
+    def required_shape(cls, channels, settings):
+        return (8, 8, channels)
+
+    def draw(self, hp):
+        return {"rate": hp.Fixed("rate", 0.01)}
+
+    def build(self, hp):
+        inputs = keras.Input(self.input_shape)
+        x = Noisy()(keras.layers.Flatten()(keras.layers.Rescaling(1 / 16)(inputs)))
+        model = keras.Model(inputs, self.output_layer()(x))
+        self.compile(model, keras.optimizers.Adam(self.draw(hp)["rate"]))
+        return model
+
+    def phases(self, hp, epochs):
+        return [Phase(1), Phase(epochs - 1)]
+"""
+
+
+def test_what_is_drawn_without_a_seed_goes_on_in_the_next_phase(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two_noisy_phases.py").write_text(_TWO_NOISY_PHASES)
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
+    whole, paused = (task("two_noisy_phases", cache_dir, tmp_path / name, {}) for name in "ab")
     assert_same(run(whole), run(paused, (0, 0)))
 
 
