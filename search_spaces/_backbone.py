@@ -163,7 +163,7 @@ class TransferNetwork:
         space: Compiles models and makes the head's layers.
         key: What determines the base.
         values: Drawn hyperparameters.
-        crop: Share of each side that random crops may cut off; 0 for none.
+        crop: Share of each side that random crops may cut off, see `_random_crop`; 0 for none.
     """
 
     def __init__(
@@ -249,7 +249,10 @@ def compile_for(
 
 
 def _random_crop(x: Any, share: float) -> Any:
-    """A random window of at least `1 - share` of each side, brought back to full size."""
+    """Zooms in by up to `share` of each side, then shifts by up to half of it.
+
+    Both are drawn independently, for each side too. What lies beyond an edge is reflected.
+    """
     x = keras.layers.RandomZoom((-share, 0.0), (-share, 0.0), name="crop_size")(x)
     return keras.layers.RandomTranslation(share / 2, share / 2, name="crop_place")(x)
 

@@ -254,7 +254,7 @@ def _fit_phase(
         phase_inputs.cut is not None
         and loop.is_plain(model)
         and len(model.input_shape) == 2
-        and train.epoch_bytes <= _MOST_EPOCH_BYTES
+        and train.epoch_bytes + validation.epoch_bytes <= _MOST_EPOCH_BYTES
     )
     steps = 1 if by_epoch else network.space.steps_per_execution
     sizes = (train.batch_size, validation.batch_size) if by_epoch else None

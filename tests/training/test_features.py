@@ -408,6 +408,23 @@ def test_a_model_that_runs_eagerly_trains_on_kept_vectors_by_batch_and_goes_on(
         assert usual[name] == pytest.approx(values, abs=METRIC_TOLERANCE), name
 
 
+@pytest.mark.parametrize("spare", [0, -1])
+def test_vectors_are_gathered_at_once_while_those_of_both_splits_have_room(
+    spare: int, small: PreparedData, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_bytes = (small.counts["train"] + small.counts["validation"]) * 32 * 4  # 32 channels
+    monkeypatch.setattr("experiments.training.train._MOST_EPOCH_BYTES", num_bytes + spare)
+    made, asked = Feed.dataset, []
+
+    def noted(feed: Feed, by_epoch: bool = False) -> Any:
+        asked.append(by_epoch)
+        return made(feed, by_epoch)
+
+    monkeypatch.setattr(Feed, "dataset", noted)
+    run(replace(task_of(small), cache_dir=kept, epochs=1))
+    assert asked == [spare == 0] * 2
+
+
 def test_a_view_that_does_not_fit_half_precision_stays_as_it_is() -> None:
     views = [
         lambda places: np.ones((len(places), 2), "float16"),
