@@ -240,7 +240,10 @@ def _imported(code: CodeType, around: Mapping[str, Any]) -> Iterator[ModuleType 
         if step.opname != "IMPORT_NAME":
             continue
         level = steps[place - 2].argval
-        name = resolve_name("." * level + step.argval, around.get("__package__") or "")
+        try:
+            name = resolve_name("." * level + step.argval, around.get("__package__") or "")
+        except ImportError:
+            raise UntoldError(f"it imports {'.' * level}{step.argval}, which is nowhere") from None
         for module in accumulate(name.split("."), "{}.{}".format):
             if module not in sys.modules and module.partition(".")[0] not in _NAMED:
                 raise UntoldError(f"it imports module {module}, which is not there yet")

@@ -319,6 +319,11 @@ def test_what_code_takes_of_a_module_of_ones_own_is_told_apart(
             _TRYING,
             "it imports module missing_one, which is not there yet",
         ),
+        (
+            "Own()",
+            _TRYING.replace("import missing_one", "from ...missing_one import FACTOR"),
+            r"it imports \.\.\.missing_one, which is nowhere",
+        ),
     ],
 )
 def test_modules_that_code_takes_in_ways_that_cannot_be_told_are_named(
