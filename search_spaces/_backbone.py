@@ -4,13 +4,13 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from search_spaces._bases import Base, copy_weights, load_base, sized
+from search_spaces._bases import Base, copy_weights, load_base, sized, version_of
 from search_spaces._cuts import joined, layers_before, parted, tensors_before
 from search_spaces._recipe import make_optimizer
 from search_spaces.frozen import CORNERS, FLIPPED, ORIGINAL, Cut, FrozenPart
@@ -31,12 +31,20 @@ class BaseKey:
         alpha: Its width; 1 where there is one width.
         weights: `"imagenet"`, a file's path, or `None` for weights drawn from a fixed seed, or
             those of the base's own file.
+
+    Attributes:
+        version: Of the base's own file, or of the weights file; `None` where there is none.
     """
 
     base: Base
     shape: tuple[int, int, int]
     alpha: float = 1.0
     weights: str | None = None
+    version: tuple[int, int] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        file = self.base.path or (self.weights if self.weights != "imagenet" else None)
+        object.__setattr__(self, "version", None if file is None else version_of(file))
 
     def __str__(self) -> str:
         return f"{self.base.name} {self.alpha:g}" if self.base.alphas else self.base.name
@@ -155,7 +163,7 @@ class TransferNetwork:
         space: Compiles models and makes the head's layers.
         key: What determines the base.
         values: Drawn hyperparameters.
-        crop: Share of each side that random crops may cut off; 0 for none.
+        crop: Share of each side that random crops may cut off, see `_random_crop`; 0 for none.
     """
 
     def __init__(
@@ -241,7 +249,10 @@ def compile_for(
 
 
 def _random_crop(x: Any, share: float) -> Any:
-    """A random window of at least `1 - share` of each side, brought back to full size."""
+    """Zooms in by up to `share` of each side, then shifts by up to half of it.
+
+    Both are drawn independently, for each side too. What lies beyond an edge is reflected.
+    """
     x = keras.layers.RandomZoom((-share, 0.0), (-share, 0.0), name="crop_size")(x)
     return keras.layers.RandomTranslation(share / 2, share / 2, name="crop_place")(x)
 

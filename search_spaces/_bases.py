@@ -13,6 +13,9 @@ import keras
 from search_spaces._cuts import stage_cuts
 
 _NAME = re.compile(r"[\w.-]+")
+_LAYERS = re.compile(  # that `TransferNetwork` has beside the base
+    r"image|flip|crop_size|crop_place|(head|average|max)_pooling|dense_\d+|dropout|probabilities"
+)
 _RESNET_CUTS = ("conv5_block3", "conv5_block1", "conv4_block1")
 _EFFICIENT_CUTS = ("block7a", "block6a", "block5a", "block4a")
 _EFFICIENT_V2_CUTS = ("top_conv", "block6a", "block5a", "block4a")  # no seventh stage
@@ -70,7 +73,8 @@ class Base:
     @property
     def layer_name(self) -> str:
         """Name of the base as a layer of the whole network."""
-        return "mobilenet_v2" if self.name == "MobileNetV2" else re.sub(r"\W", "_", self.name)
+        name = "mobilenet_v2" if self.name == "MobileNetV2" else re.sub(r"\W", "_", self.name)
+        return f"{name}_base" if _LAYERS.fullmatch(name) else name
 
 
 def _rows() -> list[Base]:
@@ -155,10 +159,9 @@ def find_base(text: str) -> Base:
         ValueError: There is none, or the file is no backbone.
     """
     if text.endswith(".keras"):
-        path = Path(text)
-        if not path.is_file():
+        if not Path(text).is_file():
             raise ValueError(f"base should be a name or a .keras file; no file at {text!r}")
-        return _base_of(text, path.stat().st_mtime_ns)
+        return _base_of(text, version_of(text))
     if text not in BASES:
         lower = {name.lower(): name for name in BASES}
         close = difflib.get_close_matches(text.lower(), lower, 1, 0.5)
@@ -170,8 +173,14 @@ def find_base(text: str) -> Base:
     return BASES[text]
 
 
+def version_of(path: str) -> tuple[int, int]:
+    """Returns what is another for a file that was saved again: when in ns, and its bytes."""
+    found = Path(path).stat()
+    return found.st_mtime_ns, found.st_size
+
+
 @lru_cache(maxsize=8)
-def _base_of(path: str, _changed: int) -> Base:
+def _base_of(path: str, _version: tuple[int, int]) -> Base:
     name = Path(path).stem
     if name in BASES or _NAME.fullmatch(name) is None:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Settings of `transfer_head` that may differ by base: `alpha=MobileNet=0.25,MobileNetV2=0.35`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from search_spaces._bases import Base, find_base
@@ -16,8 +17,8 @@ def parse_bases(given: str | Sequence[str]) -> tuple[Base, ...]:
     Raises:
         ValueError: One is no base, or two have the same name.
     """
-    texts = given.split(",") if isinstance(given, str) else [str(part) for part in given]
-    bases = tuple(find_base(text) for text in dict.fromkeys(text.strip() for text in texts))
+    texts = [str(part).strip() for part in _several(given)]
+    bases = tuple(find_base(text) for text in dict.fromkeys(texts))
     names = [base.name for base in bases]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -150,5 +151,19 @@ def _parts(given: Given, names: Sequence[str]) -> Iterator[tuple[str | None, obj
 
 def _several(given: Given) -> list[object]:
     if isinstance(given, str):
-        return [part.strip() for part in given.split(",")]
+        parts = given.split(",")
+        _check_commas(parts)
+        return [part.strip() for part in parts]
     return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _check_commas(parts: Sequence[str]) -> None:
+    """Checks that no file's path was parted at its commas."""
+    for start, end in combinations(range(len(parts) + 1), 2):
+        whole = ",".join(parts[start:end])
+        for path in (whole.strip(), whole.partition("=")[2].strip()):
+            if "," in path and Path(path).is_file():
+                raise ValueError(
+                    f"a path with a comma can't be used, {path!r}: commas separate several values; "
+                    "rename it"
+                )

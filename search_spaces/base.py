@@ -26,7 +26,8 @@ class Phase:
 
     Args:
         epochs: How many epochs it lasts.
-        prepare: Changes and recompiles the model before the phase; `None` leaves it as built.
+        prepare: Changes and recompiles the model before the phase; `None` leaves it as built. Where
+            features are kept, the phase's own cut makes the model instead.
     """
 
     epochs: int
@@ -224,7 +225,7 @@ class ImageSpace(keras_tuner.HyperModel):
         """Returns how training images are changed for `hp`; `None` if they stay as they are.
 
         The suite calls it for every batch of images, with a generator of the training's seed, the
-        epoch and the batch. What is trained on kept features gets none. Plain Keras Tuner does not
+        epoch and the batch. Where there is one, no features are kept. Plain Keras Tuner does not
         call it: there models are trained on images as they are.
         """
         return None
@@ -232,8 +233,11 @@ class ImageSpace(keras_tuner.HyperModel):
     def possible_parts(
         self, hp: keras_tuner.HyperParameters
     ) -> list[tuple[FrozenPart, tuple[str, ...]]]:
-        """Returns the frozen parts that trials of the space `hp` may need, with their views."""
-        split = self.split(hp)
+        """Returns frozen parts that trials of the space `hp` may need, with their views.
+
+        These are the parts of the default. A space whose trials may need others names them all.
+        """
+        split = self.split(hp.copy())
         if split is None or split.uncached:
             return []
         return [(cut.part, split.views) for cut in split.cuts(1)]

@@ -112,7 +112,11 @@ class Split(Protocol):
     uncached: str | None
 
     def cuts(self, epochs: int) -> list[Cut]:
-        """Returns one cut for each phase of a trial of `epochs` epochs."""
+        """Returns the cuts of the phases of a trial of `epochs` epochs.
+
+        Where there are fewer cuts than phases, the last one serves all further phases. None of the
+        phases may prepare the model then: else the suite trains on images.
+        """
 
     def join(self, augment: bool = True) -> keras.Model:
         """Returns the whole network, from raw images to probabilities, compiled.
@@ -156,15 +160,14 @@ class LayerSplit:
             self.uncached = f"layer {drawing.name!r} of the frozen part draws anew in each epoch"
 
     def cuts(self, epochs: int) -> list[Cut]:
-        """Returns the one cut."""
+        """Returns the one cut, of all phases."""
         return [Cut(self._part, "features", self._trainable)]
 
     def _trainable(self) -> keras.Model:
         whole = self._model
         model = keras.Model(self._features, whole.output)
         # As they were given: Keras can't make every loss and metric again from its description.
-        config = whole._compile_config.config
-        model.compile(optimizer=whole.optimizer, loss=config["loss"], metrics=config["metrics"])
+        model.compile(**(whole._compile_config.config | {"optimizer": whole.optimizer}))
         return model
 
     def join(self, augment: bool = True) -> keras.Model:

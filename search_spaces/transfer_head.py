@@ -69,7 +69,8 @@ class TransferHead(ImageSpace):
             several the smallest. Not used by the model itself.
         weights: `"imagenet"`, `"none"` (drawn from a fixed seed), or the path of a weights file of
             the base without top; for one of several bases as for `alpha`.
-        crop: Share of each side that random crops in training may cut off, below 1; 0 for none.
+        crop: Share of each side that a random zoom in training may cut off, below 1. A random shift
+            by up to half of it follows, with reflected edges. 0 for none.
 
     Raises:
         ValueError: Images are not RGB or too small for a base, or a setting does not fit.
@@ -104,7 +105,8 @@ class TransferHead(ImageSpace):
         "most, and the smallest of several",
         "weights": "imagenet, none, or the path of a weights file; for one of several bases "
         "MobileNet=PATH",
-        "crop": "share of each side that random crops may cut off; above 0 nothing can be cached",
+        "crop": "share of each side that a random zoom may cut off, before a random shift by up to "
+        "half of it (edges are reflected); above 0 nothing can be cached",
     }
     architecture: ClassVar[tuple[str, ...]] = (
         "unfreeze",
@@ -288,7 +290,7 @@ class TransferHead(ImageSpace):
         if self.crop:
             return []
         ranges = {h.name: tuple(getattr(h, "values", None) or (h.value,)) for h in hp.space}
-        views = views_of(True in ranges["flip"], "corners" in ranges[_CROPS.name])
+        views = views_of(True in ranges["flip"], "corners" in ranges.get(_CROPS.name, ()))
         drawn = ranges.get("base", tuple(base.name for base in self.bases))
         parts: list[tuple[FrozenPart, tuple[str, ...]]] = []
         for base in (base for base in self.bases if base.name in drawn):

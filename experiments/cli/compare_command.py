@@ -42,7 +42,8 @@ from experiments.space_reference import find_reference
 )  # fmt: skip
 @click.option(
     "--accept-changed-source", is_flag=True,
-    help="train with a model's file that has changed: its networks may be others",
+    help="train with files that have changed, of a model, its base or weights: its networks may be "
+    "others",
 )  # fmt: skip
 def compare(runs_dir: str, **options: Any) -> None:
     """Compare STUDIES on test, arms of several searches, or the values of a hyperparameter.

@@ -172,7 +172,8 @@ def search(quiet: bool, **options: Any) -> int:
 @space_option
 @click.option(
     "--accept-changed-source", is_flag=True,
-    help="take a model's file that has changed, if its hyperparameters still fit",
+    help="take files that have changed, of a model, its base or weights, if its hyperparameters "
+    "still fit",
 )  # fmt: skip
 def resume(study: str, quiet: bool, accept_changed_source: bool, **options: Any) -> int:
     """Resume STUDY after an interruption, or extend it, for example with more --max-trials.

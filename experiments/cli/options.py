@@ -83,7 +83,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--accept-changed-source",
         is_flag=True,
-        help="take a model's file that has changed: its networks may be others",
+        help="take files that have changed, of a model, its base or weights: its networks may be "
+        "others",
     )(command)
     return space_option(command)
 

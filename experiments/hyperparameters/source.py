@@ -24,6 +24,7 @@ from experiments.space_reference import find_reference, read_text
 from search_spaces import space_class
 
 Fingerprints = dict[str, str]  # module -> fingerprint of its text
+SPACE_SOURCE, SPACE_FILES = "space_source", "space_files"  # where they are recorded
 _FOLDER = re.compile(r"[\w -]+")  # or module: never a path out of where it is looked for
 
 
@@ -109,15 +110,18 @@ def fingerprint_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def new_source(study: Mapping[str, Any], now: Fingerprints) -> tuple[dict[str, Any], list[str]]:
+def new_source(
+    study: Mapping[str, Any], now: Fingerprints, of: str = SPACE_SOURCE
+) -> tuple[dict[str, Any], list[str]]:
     """Returns what a session records of its source if it is new, and the names that have changed.
 
     Args:
         study: The content of `study.json`.
         now: The source of this session.
+        of: `SPACE_SOURCE`, or `SPACE_FILES` for the files that settings name.
     """
-    then = source_of(study)
-    return ({}, []) if then == now else ({"space_source": now}, changed(then, now))
+    then = source_of(study, of=of)
+    return ({}, []) if then == now else ({of: now}, changed(then, now))
 
 
 def is_unchanged(study: Mapping[str, Any]) -> bool:
@@ -235,7 +239,7 @@ def _fingerprint_beside(module: str, path: Path, recorded: str | None = None) ->
 
 
 def changed_source(study: Mapping[str, Any]) -> str | None:
-    """Returns the fingerprint of the last session's own code; `None` if it is that of the first.
+    """Returns the fingerprint of the last session's own code and files; `None` if as in the first.
 
     The suite's spaces are left out: theirs gives the same networks in every version.
 
@@ -244,22 +248,28 @@ def changed_source(study: Mapping[str, Any]) -> str | None:
     """
     first, now = (
         {name: text for name, text in source.items() if name.partition(".")[0] != "search_spaces"}
-        for source in (as_dict(study.get("space_source")), source_of(study))
+        for source in (as_dict(study.get(SPACE_SOURCE)), source_of(study))
     )
-    if not changed(first, now):
+    files = source_of(study, of=SPACE_FILES)
+    if changed(as_dict(study.get(SPACE_FILES)), files):
+        first, now = {}, now | files
+    elif not changed(first, now):
         return None
     return fingerprint_of_text("\n".join(sorted(now.values())))
 
 
-def source_of(study: Mapping[str, Any], trial: int | None = None) -> Fingerprints:
+def source_of(
+    study: Mapping[str, Any], trial: int | None = None, of: str = SPACE_SOURCE
+) -> Fingerprints:
     """Returns the recorded source at a trial; empty where it was not recorded.
 
     Args:
         study: The content of `study.json`.
         trial: Number of the trial; the last session's if `None`.
+        of: `SPACE_SOURCE`, or `SPACE_FILES` for the files that settings name.
     """
-    found = as_dict(study.get("space_source"))
+    found = as_dict(study.get(of))
     for session in dicts(study.get("sessions")):
         if trial is None or as_number(session.get("first_trial")) <= trial:
-            found = as_dict(session.get("space_source")) or found
+            found = as_dict(session.get(of)) or found
     return found

@@ -135,6 +135,7 @@ SESSION_KEYS = {
     "starting_points": Key(OBJECTS, always=False),  # that the space declared, in the first session
     "picked": Key(TEXT, always=False),  # where `auto` picked a method
     "space_source": Key(OBJECT, always=False),  # where the code of the space had changed
+    "space_files": Key(OBJECT, always=False),  # where files that settings name had changed
     "fingerprint": Key(_or_null(TEXT), always=False),  # of a script's arrays that had changed
     "widened": Key(OBJECTS, always=False),  # where ranges had become wider
     "search_ended": Key(NUMBER, always=False),
@@ -152,6 +153,7 @@ STUDY_KEYS = {
     "objectives": Key(OBJECTS, always=False),  # where there are several
     "space": Key(OBJECTS, needed=True, of=HYPERPARAMETER_KEYS),
     "space_source": Key(OBJECT),
+    "space_files": Key(OBJECT, always=False),  # where settings name files: bases, weights
     "architecture": Key(LIST),
     "dataset": Key(OBJECT, needed=True),
     "class_weights": Key(NUMBERS, always=False),  # where classes are weighed

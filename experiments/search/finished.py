@@ -18,6 +18,7 @@ from experiments.display.base import Display
 from experiments.finalists.choose import finalists
 from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
 from experiments.hyperparameters.source import is_unchanged
+from experiments.hyperparameters.space_files import changed_files
 from experiments.record.durations import parse_deadline
 from experiments.record.ended_trials import EndedTrials, read_ended
 from experiments.record.files import finite
@@ -133,7 +134,8 @@ def _asks_nothing(record: Mapping[str, Any], folder: Path, config: SearchConfig)
     # Of several objectives, what the front is of is asked of the oracle.
     simple = same and config.ray is None and len(config.objectives) == 1
     then = dig(record, "environment", "packages") or {}
-    return simple and versions(_PACKAGES).items() <= then.items() and is_unchanged(record)
+    simple = simple and versions(_PACKAGES).items() <= then.items() and is_unchanged(record)
+    return simple and not changed_files(record, config.settings)
 
 
 def _has_ended(record: Mapping[str, Any], folder: Path, config: SearchConfig) -> bool:

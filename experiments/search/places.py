@@ -13,13 +13,13 @@ from experiments.data.sources import argument
 from experiments.data.sources.base import IMAGES_ALONE, Wanted
 from experiments.data.sources.given import keep_given
 from experiments.display.base import Display
+from experiments.hyperparameters.space_files import FILE_SETTINGS
 from experiments.record.errors import UserError
 from experiments.record.layout import StudyFolder
 from experiments.record.reading import dig
 from experiments.space_reference import find_reference, whole_space
 
 _FOLDERS = ("data_dir", "cache_dir")
-_FILES = ("base", "weights")  # settings that may hold paths
 
 
 def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def whole(options: Mapping[str, Any], place: Path | None = None) -> dict[str, An
         found["space"] = whole_space(space, place)
     if isinstance(settings := options.get("settings"), Mapping):
         found["settings"] = {
-            name: _whole_files(value, place) if name in _FILES else value
+            name: _whole_files(value, place) if name in FILE_SETTINGS else value
             for name, value in settings.items()
         }
     return found
@@ -55,12 +55,12 @@ def _whole_files(value: object, place: Path | None) -> object:
         return [_whole_files(own, place) for own in value]
     if not isinstance(value, str | os.PathLike):
         return value
-    return ",".join(_whole_file(part.strip(), place) for part in str(value).split(","))
+    return ",".join(_whole_file(part, place) for part in str(value).split(","))
 
 
 def _whole_file(part: str, place: Path | None) -> str:
     name, equals, file = part.rpartition("=")
-    for before, path in (("", part), (f"{name.strip()}{equals}", file.strip())):
+    for before, path in (("", part.strip()), (f"{name.strip()}{equals}", file.strip())):
         if not Path(path).suffix:
             continue
         for whole in (argument.absolute(path, place), *_moved(path, place)):

@@ -33,7 +33,7 @@ def resume_search(
         changes: Fields of `SearchConfig` with new values.
         display: Shows the progress.
         import_keras: Called before Keras is needed, and only then.
-        accept_changed_source: Whether the file of a user's own model may have changed.
+        accept_changed_source: Whether files of a user's own may have changed: model, base, weights.
         data: The arrays that the search was begun with, if the cache does not have them any more.
 
     Raises:

@@ -21,10 +21,11 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
+from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_space import ModelSpace, check_on_data, told_of
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
-from experiments.hyperparameters.source import check_source, own_text, space_source
+from experiments.hyperparameters.source import SPACE_FILES, check_source, own_text, space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
     check_ranges_used,
@@ -34,6 +35,7 @@ from experiments.hyperparameters.space import (
     make_space,
     stand_in,
 )
+from experiments.hyperparameters.space_files import check_files, space_files
 from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
@@ -51,6 +53,7 @@ from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
 from experiments.space_reference import SpaceReference, find_reference
+from search_spaces.base import ImageSpace
 
 _MOST_ATTEMPTS = 1000
 _MOST_WEIGHTS = 5  # classes whose weights are all shown
@@ -93,6 +96,8 @@ def run_search(
     )
     if plan.config.class_weight:
         study["class_weights"] = plan.data.class_weights
+    if files := space_files(config.settings):
+        study[SPACE_FILES] = files
     study["started"] = time.time()
     study["earlier"] = as_record(plan.earlier)
     with opened(plan.config, executor) as executor:
@@ -127,7 +132,7 @@ def go_on(
         folder: The study folder.
         config: What is asked now.
         display: Shows how it goes.
-        accept_changed_source: Whether a user's own model may have changed.
+        accept_changed_source: Whether a user's own model, base or weights may have changed.
         executor: Runs the trials; it is made as `config` says if it is `None`.
 
     Raises:
@@ -136,6 +141,7 @@ def go_on(
     """
     if not accept_changed_source:
         check_source(record, config.space, folder)
+        check_files(record, config.settings, folder)
     again = may_be_picked_again(record, config)  # more trials may ask for another method
     asked = replace(config, method="auto") if again else config
     plan = prepare_search(asked, display, config, record)
@@ -223,6 +229,9 @@ def _prepared(
         brought = checked.lines
     check_buildable(hypermodel, space, config.ranges)
     phased = has_phases(hypermodel, space, config.max_epochs)
+    lacks_phases = not phased and config.max_epochs == 1 and has_phases(hypermodel, space, 2)
+    if lacks_phases and begun is None:
+        _check_phases(config, hypermodel, space)
     config, notices = chosen_method(config, space, begun, phased)
     picked = notices[0] if notices else None
     first, *further = config.objectives
@@ -236,6 +245,11 @@ def _prepared(
         if begun is None:
             given_points({}, config, space, points)
     notices += [*brought, *lines, *choose.notices(config), *notices_of_finalists(config)]
+    if lacks_phases:
+        notices.append(
+            "trials of one epoch have no second phase of training: hyperparameters of it are "
+            "recorded and change nothing; --max-epochs 2 or more has it"
+        )
     if config.class_weight:
         notices.append(_weights_shown(data))
     if config.cache_features:
@@ -282,6 +296,22 @@ def _check_counted(config: SearchConfig, hypermodel: Any, space: Any) -> None:
             "or of inputs without a size, can't be counted; take --objective latency_ms or params, "
             "or make it of keras.Model(inputs, outputs) and layers of Keras"
         )
+
+
+def _check_phases(
+    config: SearchConfig, hypermodel: ImageSpace, space: keras_tuner.HyperParameters
+) -> None:
+    """Checks that what is held asks for no second phase, which trials of one epoch lack."""
+    default = explore(hypermodel)
+    if len(hypermodel.phases(default.copy(), 2)) > 1:
+        return
+    for hp in (each for each in default.space if each.name in config.fix):
+        value = space.values.get(hp.name, hp.default)
+        if len(hypermodel.phases(point_with(default, hp, value), 2)) > 1:
+            raise UserError(
+                f"--fix {hp.name}={config.fix[hp.name]}: trials of one epoch lack the phase of "
+                "training that it asks for: take --max-epochs 2 or more"
+            )
 
 
 def _check_objectives(config: SearchConfig, reported: tuple[str, ...]) -> None:

@@ -19,11 +19,13 @@ from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
 from experiments.hyperparameters.source import (
+    SPACE_FILES,
     changed_source,
     keep_text,
     new_source,
     space_source,
 )
+from experiments.hyperparameters.space_files import space_files
 from experiments.methods.guidance import GivenPoints, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.prior_trials import PriorTrial
@@ -204,17 +206,18 @@ class Session:
             self._display.notice(f"restored: {'; '.join(mended)}")
 
     def _source(self) -> dict[str, Any]:
-        """Returns the fingerprints of the space's code if it has changed since last session."""
+        """Returns fingerprints of the space's code and files that changed since last session."""
         facts, names = new_source(self.study, space_source(self.config.space, self._text))
+        files, file_names = new_source(self.study, space_files(self.config.settings), SPACE_FILES)
         keep_text(self.folder, self.config.space, self._text)
-        if names:
+        if names or file_names:
             forget_states(self.folder)
             self._new_source = [
                 f"the code of space {shown_space(self.config.space)} has changed since the "
-                f"session before ({', '.join(names)}): what is trained from now on may be other "
-                "networks under the same names, and interrupted trials begin again"
+                f"session before ({', '.join([*names, *file_names])}): what is trained from now on "
+                "may be other networks under the same names, and interrupted trials begin again"
             ]
-        return facts
+        return facts | files
 
     def _driver(self) -> Driver:
         config = self.config

@@ -13,6 +13,7 @@ from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.settings import parse_settings
 from experiments.hyperparameters.source import check_source
 from experiments.hyperparameters.space import make_space
+from experiments.hyperparameters.space_files import check_files
 from experiments.record.errors import UserError, named_line
 from experiments.record.objective import LATENCY
 from experiments.record.reading import as_dict, clean, dig, read_json
@@ -165,7 +166,7 @@ def open_study(
         cache_dir: Folder of prepared arrays, if it has moved.
         dataset: `folder:<path>`, `npz:<path>` or `file:<path>` of its data, if they have moved.
         space: `FILE.py[:NAME]` of its own model, if it has moved.
-        accept_changed_source: Whether the file of its own model may have changed.
+        accept_changed_source: Whether files of a user's own may have changed: model, base, weights.
 
     Raises:
         UserError: The study does not record its configuration, or its data have changed.
@@ -178,6 +179,7 @@ def open_study(
     options["space"] = _own_space(study, options.get("space"), space)
     if not accept_changed_source:
         check_source(study.record, str(options["space"]), study.folder)
+        check_files(study.record, as_dict(options.get("settings")), study.folder)
     now = {"data_dir": data_dir, "cache_dir": cache_dir, "dataset": dataset}
     options |= whole({name: folder for name, folder in now.items() if folder})
     try:

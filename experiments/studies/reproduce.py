@@ -12,6 +12,7 @@ from experiments.display.plain import PatientDisplay
 from experiments.finalists.again import train_again
 from experiments.finalists.trainings import Training
 from experiments.hyperparameters.source import source_of, space_source
+from experiments.hyperparameters.space_files import changed_files
 from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.alike import changed
 from experiments.record.errors import UserError
@@ -243,6 +244,9 @@ def _differences(opened: Opened, chain: Sequence[Link]) -> Iterator[str]:
     for link in chain:
         for module in changed(source_of(opened.study.record, int(link.trial_id)), source):
             yield f"code of the space: {module} has changed since"
+        settings, trial = opened.config.settings, int(link.trial_id)
+        for name in changed_files(opened.study.record, settings, trial):
+            yield f"file of the settings: {name} has changed since"
     then, now = as_dict(opened.study.record.get("environment")), environment()
     for name in ("python", "platform", "cores"):
         if then.get(name) != now[name]:

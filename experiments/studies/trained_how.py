@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.hyperparameters.source import space_source
+from experiments.hyperparameters.source import SPACE_FILES, space_source
+from experiments.hyperparameters.space_files import space_files
 from experiments.space_reference import shown_space
 from experiments.training.task import TrialTask
 
@@ -17,7 +18,8 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
     Returns:
         Plain data, equal to itself after JSON: `max_epochs`, `patience`, `objective`, `space`,
         `space_source` (module -> fingerprint), `settings`, `hyperparameters` (their values),
-        `fingerprint` of the splits, `precision`, and `class_weight` where classes are weighed.
+        `fingerprint` of the splits, `precision`, `class_weight` where classes are weighed, and
+        `space_files` where settings name files.
     """
     import keras
 
@@ -35,6 +37,8 @@ def how_trained(task: TrialTask) -> dict[str, Any]:
     }
     if task.class_weight:  # trainings of before it have the same name as those without
         how["class_weight"] = task.class_weight
+    if files := space_files(task.settings):
+        how[SPACE_FILES] = files
     return dict(json.loads(json.dumps(how, default=str)))
 
 

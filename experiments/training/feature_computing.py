@@ -68,16 +68,16 @@ def compute_rows(
             if arrays[name].dtype == np.float16 and not _fits_half(value):
                 raise TooWideError(name)
             arrays[name][here] = value
-        yield num_rows(rows)
+        yield num_rows(rows.num_computed)
         if time.monotonic() - synced > _SYNC_SECONDS:
             _write_rows(rows, arrays)
             synced = time.monotonic()
     _write_rows(rows, arrays)
 
 
-def num_rows(rows: Rows) -> int:
-    """Returns the number of rows that are computed, rounded up to whole chunks."""
-    return BATCH * rows.num_computed
+def num_rows(num_chunks: int) -> int:
+    """Returns the number of rows of so many chunks, the last of an entry taken as whole."""
+    return BATCH * num_chunks
 
 
 def rows_of(entry: Entry, engine: Engine) -> tuple[dict[str, Any], int]:

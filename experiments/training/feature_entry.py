@@ -22,7 +22,7 @@ class Entry:
     Args:
         part: The frozen part.
         data: The prepared dataset.
-        split: `train`, `validation` or `test`.
+        split: `train` or `validation`.
         view: One of `VIEWS`.
     """
 

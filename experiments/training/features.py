@@ -151,16 +151,17 @@ class FeatureStore:
             rows, arrays = resumed(entry, engine, partial) or self._begin(
                 entry, engine, partial, dtypes
             )
-            done = min(num_rows(rows), entry.num_images)
+            done = min(num_rows(rows.num_computed), entry.num_images)
             try:
                 with rows:
-                    self._write(entry, engine, rows, arrays)
+                    num_computed = self._write(entry, engine, rows, arrays)
                 break
             except TooWideError as error:
                 dtypes = dtypes | {str(error): SINGLE}
                 (partial / ROWS).unlink(missing_ok=True)
         facts = _describe(entry, arrays, time.perf_counter() - started) | engine.facts
-        facts["num_timed"] = entry.num_images - done
+        # Not those that other processes have computed meanwhile.
+        facts["num_timed"] = min(num_rows(num_computed), entry.num_images - done)
         facts["checksums"] = {name: checksum(partial / f"{name}.npy") for name in arrays}
         write_json(partial / INFO, facts)
         (partial / ROWS).unlink(missing_ok=True)
@@ -184,14 +185,21 @@ class FeatureStore:
             shutil.rmtree(partial, ignore_errors=True)
             raise NoSpaceError(error.errno, f"no room for {entry}: {error.strerror}") from None
 
-    def _write(self, entry: Entry, engine: Engine, rows: Rows, arrays: dict[str, _Array]) -> None:
-        """Computes all rows that are left: first those that nobody else computes."""
-        self._say(entry, engine, num_rows(rows))
+    def _write(self, entry: Entry, engine: Engine, rows: Rows, arrays: dict[str, _Array]) -> int:
+        """Computes all rows that are left: first those that nobody else computes.
+
+        Returns:
+            Number of chunks that this process has computed.
+        """
+        num_computed = 0
+        self._say(entry, engine, num_rows(rows.num_computed))
         for wait in (False, True):
             for done in compute_rows(entry, engine, rows, arrays, rows.left, wait):
+                num_computed += 1
                 self._say(entry, engine, done)
         if self._note is not None:
             self._note(f"{entry}{engine.remark}", entry.num_images, entry.num_images)
+        return num_computed
 
     def _say(self, entry: Entry, engine: Engine, done: int) -> None:
         if self._note is not None and done < entry.num_images:

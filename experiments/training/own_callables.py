@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, cached_property, partial
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -29,6 +31,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _WRITTEN = (re.Pattern, PurePath, np.dtype)  # told by how they are written
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
+_IMPORTING = {"__import__", "import_module"}  # functions that import what a text names
 _WRAPPED = {"build", "quantize"}  # Keras wraps these methods of every layer; the class has them
 
 
@@ -62,6 +65,7 @@ class _Reader:
         self._topology = topology
         self._roots: set[str] = set()  # packages that the operation's own code is in
         self._met: dict[int, tuple[int, Any]] = {}
+        self._met_modules: set[tuple[str, frozenset[str]]] = set()
 
     def operation(self, operation: Any) -> list[Any]:
         """Describes the code of one's own of an operation; nothing if there is none."""
@@ -97,6 +101,8 @@ class _Reader:
         if isinstance(value, Mapping):
             return [[self.content(key), self.content(each)] for key, each in value.items()]
         if isinstance(value, ModuleType):
+            if self._is_own(value):
+                raise UntoldError(f"it holds module {value.__name__}")
             return value.__name__
         if id(value) in self._met:
             return self._met[id(value)][0]
@@ -141,13 +147,27 @@ class _Reader:
     def _function(self, function: FunctionType) -> Iterator[Any]:
         code, around = function.__code__, function.__globals__
         yield self.content(code)
-        yield self.content([function.__defaults__, function.__kwdefaults__])
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
         closure: list[Any] = []
         for cell in function.__closure__ or ():
             with suppress(ValueError):  # it is empty
                 closure.append(cell.cell_contents)
-        yield self.content(closure)
-        yield self.content({name: around[name] for name in sorted(_names(code) & around.keys())})
+        codes = list(_codes(code))
+        names = frozenset(name for each in codes for name in each.co_names)
+        used = [around[name] for name in sorted(set().union(*map(_globals, codes)) & around.keys())]
+        imported = [module for each in codes for module in _imported(each, around)]
+        for values in (defaults, closure, used, imported):
+            yield [self._used(value, names) for value in values]
+
+    def _used(self, value: Any, names: frozenset[str]) -> Any:
+        """Describes what code uses; of a module of one's own, what the code's `names` are of it."""
+        if not isinstance(value, ModuleType) or not self._is_own(value):
+            return self.content(value)
+        name, held = value.__name__, vars(value)
+        if (name, names) in self._met_modules:
+            return name
+        self._met_modules.add((name, names))
+        return [name, {each: self._used(held[each], names) for each in sorted(names & held.keys())}]
 
     def _class(self, kind: type) -> Iterator[Any]:
         for one in kind.__mro__:
@@ -169,11 +189,12 @@ class _Reader:
         yield from map(_array, layer.weights)
 
     def _is_own(self, thing: Any) -> bool:
-        """Whether a function or a class is described by its code, and not by its name."""
-        root = package_of(thing)
+        """Whether a function, a class or a module is described by its code, not by its name."""
+        module = str(thing.__name__ if isinstance(thing, ModuleType) else thing.__module__)
+        root = module.partition(".")[0]
         if root in _NAMED:
             return False
-        file = getattr(sys.modules.get(str(thing.__module__)), "__file__", None) or ""
+        file = getattr(sys.modules.get(module), "__file__", None) or ""
         return root in self._roots or not _INSTALLED & set(Path(file).parts)
 
 
@@ -193,11 +214,40 @@ def _is_told(name: str, member: object) -> bool:
     return name != "_abc_impl" and (name[:2] != "__" or callable(member))
 
 
-def _names(code: CodeType) -> set[str]:
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yields code and what is defined within it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
+
+
+def _globals(code: CodeType) -> set[str]:
     """Returns the global names that code uses."""
-    own = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
-    inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return own.union(*map(_names, inner))
+    return {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
+
+
+def _imported(code: CodeType, around: Mapping[str, Any]) -> Iterator[ModuleType | str]:
+    """Yields the modules that code imports when it runs, each after its packages.
+
+    Raises:
+        UntoldError: One of them can't be known.
+    """
+    if _IMPORTING & set(code.co_names):
+        raise UntoldError("it imports what a text names")
+    steps = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
+    for place, step in enumerate(steps):
+        if step.opname != "IMPORT_NAME":
+            continue
+        level = steps[place - 2].argval
+        try:
+            name = resolve_name("." * level + step.argval, around.get("__package__") or "")
+        except ImportError:
+            raise UntoldError(f"it imports {'.' * level}{step.argval}, which is nowhere") from None
+        for module in accumulate(name.split("."), "{}.{}".format):
+            if module not in sys.modules and module.partition(".")[0] not in _NAMED:
+                raise UntoldError(f"it imports module {module}, which is not there yet")
+            yield sys.modules.get(module, module)
 
 
 def config_of(described: Any) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.initial_epoch = 0
         self.phase = 0
         self.phase_start = 0
+        self.phase_epoch: int | None = None
         self._before: tuple[float, ...] = ()  # objective of the phase's earlier epochs
         self.answer: int = Answer.GO
         self._weights: list[Any] = []  # of the phase's network
@@ -104,16 +105,20 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 self.answer = answer
                 return
 
-    def begin_phase(self, number: int, model: keras.Model, goes_on: Snapshot | None) -> None:
+    def begin_phase(
+        self, number: int, epoch: int, model: keras.Model, goes_on: Snapshot | None
+    ) -> None:
         """Records that a phase begins or resumes.
 
         Args:
             number: Its number.
+            epoch: Epoch that it begins at.
             model: What the phase trains; another of its structure may be trained in its place.
             goes_on: The state that it resumes from.
         """
         self._weights = model.weights
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
+        self.phase_epoch = epoch
         self._before = ()
         if goes_on is not None and goes_on is self.snapshots.own:
             self.phase_start, self._before = goes_on.phase_start, goes_on.before
@@ -225,6 +230,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 epochs=self.epochs,
                 phase=self.phase,
                 phase_start=self.phase_start,
+                phase_epoch=self.phase_epoch,
                 decided=decided,
                 before=self._before,
                 drawn=drawn(),

@@ -44,6 +44,7 @@ class Snapshot:
         build: What Keras builds the model by, if its own code leaves that to the first batch.
         drawn: State of Keras' global generator of seeds; `None` if nothing was drawn from it.
         measured: Names of what each epoch of the history measured; `nan` may be a measured value.
+        phase_epoch: Epoch that its phase begins at; `None` in snapshots of earlier versions.
     """
 
     execution: Execution
@@ -59,6 +60,7 @@ class Snapshot:
     build: dict[str, Any] | None = None
     drawn: list[int] | None = None
     measured: Sequence[Sequence[str]] = ()
+    phase_epoch: int | None = None
 
     def metrics(self, index: int) -> dict[str, float]:
         """Returns what an epoch of the history measured."""
@@ -76,7 +78,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
-    more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured")}
+    more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured", "phase_epoch")}
     numbers |= {name: value for name, value in more.items() if value not in (None, ())}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
@@ -172,8 +174,8 @@ class SnapshotStore:
     def resume_point(self, bounds: Sequence[tuple[int, int]]) -> Snapshot | None:
         """Returns the snapshot to resume from: its own or its origin's; `None` to start anew.
 
-        A snapshot is usable only if its number of epochs still lies within its phase. A trial with
-        more epochs than before may have its phases at other epochs.
+        A snapshot is usable only if its phase still begins where it did, and holds its number of
+        epochs. A trial with more epochs than before may have its phases at other epochs.
 
         Args:
             bounds: First epoch and end of each phase.
@@ -181,7 +183,7 @@ class SnapshotStore:
         for found in (self.own, self.origin):
             if found is not None and found.phase < len(bounds):
                 first, end = bounds[found.phase]
-                if first <= found.epochs <= end:
+                if first <= found.epochs <= end and found.phase_epoch in (None, first):
                     return found
             if found is self.own:
                 self.forget()

@@ -190,8 +190,14 @@ def _why_uncached(network: Network) -> str | None:
         return "features are not kept in this search"
     if network.split.uncached:
         return network.split.uncached
+    if network.space.augmentation(network.hp) is not None:
+        return "training images are changed anew in each epoch"
+    cuts = network.split.cuts(network.task.epochs)
+    phases = network.space.phases(network.hp, network.task.epochs)
+    if len(cuts) < len(phases) and any(phase.prepare for phase in phases):
+        return "a phase of its training changes the network"
     try:
-        for cut in network.split.cuts(network.task.epochs):
+        for cut in cuts:
             identity(cut.part)
     except UntoldError as error:
         return str(error)
@@ -225,10 +231,10 @@ def _fit_phases(
                 if phase.prepare is not None:
                     phase.prepare(model)
         goes_on = taken_up if taken_up is not None and taken_up.phase == number else None
-        recorder.begin_phase(number, model, goes_on)
+        recorder.begin_phase(number, bounds[number][0], model, goes_on)
         ends_there = begin >= end or recorder.stopped or recorder.is_exhausted()
         if goes_on is not None and ends_there:
-            assign(model.variables, goes_on.variables)
+            restore(model, goes_on)
             recorder.adopt(goes_on)
         elif begin < end and not recorder.stopped:
             _fit_phase(network, model, phase_inputs, (begin, end), recorder, goes_on)
@@ -248,7 +254,7 @@ def _fit_phase(
         phase_inputs.cut is not None
         and loop.is_plain(model)
         and len(model.input_shape) == 2
-        and train.epoch_bytes <= _MOST_EPOCH_BYTES
+        and train.epoch_bytes + validation.epoch_bytes <= _MOST_EPOCH_BYTES
     )
     steps = 1 if by_epoch else network.space.steps_per_execution
     sizes = (train.batch_size, validation.batch_size) if by_epoch else None
@@ -292,7 +298,7 @@ def _feeds(
 ) -> tuple[Feed, Feed]:
     data, size = network.task.data, network.space.batch_size(network.hp)
     train, validation = (np.asarray(data.open(s).labels) for s in ("train", "validation"))
-    augment = network.space.augmentation(network.hp) if phase_inputs.cut is None else None
+    augment = network.space.augmentation(network.hp)  # there is none where features are kept
     return (
         Feed(phase_inputs.train, train, size, seed, weights, augment),
         Feed([phase_inputs.validation], validation, max(size, _VALIDATION_BATCH)),

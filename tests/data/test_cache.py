@@ -1,13 +1,16 @@
 """The cache: checked, recomputed where damaged, never pruned while in use."""
 
 import errno
+import importlib
 import json
 import math
 import os
 import shutil
+import sys
 import time
 import weakref
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from experiments.search.resume import check_same
 from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
+from experiments.training.own_callables import UntoldError
 from experiments.training.run import classify
 from experiments.training.task import STOPPING, TrialResult
 from search_spaces.frozen import FrozenPart, LayerSplit
@@ -139,6 +143,26 @@ def test_a_half_made_entry_without_one_of_its_files_is_begun_anew(
     assert not partial.exists()
 
 
+def test_rows_that_another_process_computes_are_not_counted_as_timed(
+    part: FrozenPart, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = FeatureStore(tmp_path), Entry(part, data, "train")
+    rows = tmp_path / "features" / f"{entry.key}.partial" / "rows"
+    chunks: list[int] = []
+
+    def helped(engine: Engine, images: Any, view: str) -> dict[str, Any]:
+        chunks.append(len(images))
+        rows.write_bytes(rows.read_bytes()[:-1] + b"\x01")  # another process has done the last
+        return forward(engine, images, view)
+
+    monkeypatch.setattr(computing, "BATCH", 2)
+    monkeypatch.setattr(computing, "forward", helped)
+    store.open(entry, "map")
+    facts = json.loads((tmp_path / "features" / entry.key / "info.json").read_text())
+    assert (chunks, facts["num_timed"]) == ([2, 2], 4)
+    assert store.seconds_per_1000(entry) == pytest.approx(1000 * facts["seconds"] / 4)
+
+
 def test_layers_joined_in_another_way_are_another_part(data: PreparedData) -> None:
     def key(order: int, dtype: str = "float32") -> str:
         image = keras.Input((4, 4, 1))
@@ -200,6 +224,113 @@ def test_code_of_ones_own_is_told_apart_by_what_it_does(layer: str, data: Prepar
 
     assert key(2) == key(2)
     assert key(2) != key(3)
+
+
+_USING_A_MODULE = """
+import keras
+import {package}helping
+import {package}helping as known
+
+def closed():
+    inner = known
+    return lambda x: inner.scale(x)
+
+class Own(keras.layers.Layer):
+    def call(self, inputs):
+        {body}
+
+class Holding(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.held = known
+
+    def call(self, inputs):
+        return self.held.scale(inputs)
+"""
+_TRYING = """try:
+            import missing_one
+        except ImportError:
+            return inputs"""
+_HELPING = "FACTOR = {factor}\nOTHER = {other}\n\ndef scale(x):\n    return x * FACTOR\n"
+
+
+def key_with_module(
+    folder: Path, data: PreparedData, factor: int, made: str, body: str, other: int = 0
+) -> str:
+    """Returns the key of a part whose layer takes something of a module of one's own."""
+    (folder / "packed").mkdir(exist_ok=True)
+    (folder / "packed" / "__init__.py").touch()
+    for place in (folder, folder / "packed"):
+        (place / "helping.py").write_text(_HELPING.format(factor=factor, other=other))
+    for name in ("helping", "packed.helping", "packed"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    package = "packed." if "packed" in body else ""
+    names: dict[str, Any] = {"__name__": "own_layers"}
+    if "from ." in body:
+        names["__package__"] = "packed"
+    exec(_USING_A_MODULE.format(package=package, body=body), names)
+    image = keras.Input((4, 4, 1))
+    kept = eval(made, names)(image)
+    return Entry(FrozenPart("p", keras.Model(image, {"map": kept})), data, "train").key
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that modules are imported from, anew for each key."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name in ("helping", "packed.helping", "packed"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("made", "body"),
+    [
+        ("Own()", "return helping.scale(inputs)"),
+        ("Own()", "return inputs * known.FACTOR"),
+        ("Own()", "return packed.helping.scale(inputs)"),
+        ("Own()", "from helping import scale; return scale(inputs)"),
+        ("Own()", "import helping as own; return own.scale(inputs)"),
+        ("Own()", "import packed.helping; return packed.helping.scale(inputs)"),
+        ("Own()", "from packed import helping; return helping.scale(inputs)"),
+        ("Own()", "from .helping import FACTOR; return inputs * FACTOR  # packed"),
+        ("keras.layers.Lambda(lambda x: known.scale(x))", "return inputs"),
+        ("keras.layers.Lambda(lambda x, own=known: own.scale(x))", "return inputs"),
+        ("keras.layers.Lambda(closed())", "return inputs"),
+    ],
+)
+def test_what_code_takes_of_a_module_of_ones_own_is_told_apart(
+    made: str, body: str, own_folder: Path, data: PreparedData
+) -> None:
+    key = key_with_module(own_folder, data, 2, made, body)
+    assert key == key_with_module(own_folder, data, 2, made, body, other=1)
+    assert key != key_with_module(own_folder, data, 3, made, body)
+
+
+@pytest.mark.parametrize(
+    ("made", "body", "why"),
+    [
+        ("Holding()", "return inputs", "it holds module helping"),
+        ("Own()", "return __import__('helping').scale(inputs)", "it imports what a text names"),
+        (
+            "Own()",
+            _TRYING,
+            "it imports module missing_one, which is not there yet",
+        ),
+        (
+            "Own()",
+            _TRYING.replace("import missing_one", "from ...missing_one import FACTOR"),
+            r"it imports \.\.\.missing_one, which is nowhere",
+        ),
+    ],
+)
+def test_modules_that_code_takes_in_ways_that_cannot_be_told_are_named(
+    made: str, body: str, why: str, own_folder: Path, data: PreparedData
+) -> None:
+    with pytest.raises(UntoldError, match=why):
+        key_with_module(own_folder, data, 2, made, body)
 
 
 def test_outputs_and_calls_of_a_layer_are_told_apart(data: PreparedData) -> None:

@@ -173,7 +173,7 @@ def test_patience_counts_from_before_a_promotion(counts_before: bool, expected: 
     taken_up = origin([0.9, 0.5])  # one epoch without a better one
     made = recorder(MemoryStore(), patience=3, counts_before=counts_before)
     made.begin(taken_up)
-    made.begin_phase(0, Model(), taken_up)
+    made.begin_phase(0, 0, Model(), taken_up)
     assert train(made, [0.6] * 9, begin=2) == expected
 
 
@@ -182,7 +182,7 @@ def test_patience_counts_over_two_promotions(tmp_path: Path) -> None:
     snapshots = MemoryStore()
     made = recorder(snapshots, patience=9)
     made.begin(first)
-    made.begin_phase(0, Model(), first)
+    made.begin_phase(0, 0, Model(), first)
     train(made, [0.6, 0.6], begin=2)
     write_snapshot(tmp_path / "snapshot-0.npz", snapshots.kept[-1])
     second = read_snapshot(tmp_path / "snapshot-0.npz")
@@ -190,11 +190,11 @@ def test_patience_counts_over_two_promotions(tmp_path: Path) -> None:
     assert second.before == (0.9, 0.5)
     made = recorder(MemoryStore(), patience=4)
     made.begin(second)
-    made.begin_phase(0, Model(), second)
+    made.begin_phase(0, 0, Model(), second)
     assert train(made, [0.6] * 9, begin=4) == 1
     made = recorder(MemoryStore(), patience=4)  # another phase begins: its patience is its own
     made.begin(second)
-    made.begin_phase(1, Model(), None)
+    made.begin_phase(1, 1, Model(), None)
     assert train(made, [0.6] * 9, begin=4) == 5
 
 

@@ -17,6 +17,7 @@ from experiments.data.prepare import prepare
 from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
 from experiments.display.base import Display
+from experiments.hyperparameters.space_files import changed_files, space_files
 from experiments.record.study import find_study
 from experiments.search.finished import find_finished
 from experiments.search.places import recorded, whole_config
@@ -123,6 +124,29 @@ def test_files_in_settings_are_recorded_whole(
         )
         expected = {"base": f"{here}/{there}", "weights": "/gone/no.h5"}
         assert changed_config(record, study, {}).settings == expected
+
+
+def test_files_of_settings_are_known_by_name_and_content_wherever_they_are(tmp_path: Path) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for name in ("own.keras", "w.h5"):
+            (tmp_path / folder / name).write_text(name)
+
+    def settings(folder: str) -> dict[str, Any]:
+        place = tmp_path / folder
+        weights: Any = {"A": str(place / "w.h5"), "B": "imagenet"}
+        if folder == "there":
+            weights = f"A={place / 'w.h5'},B=imagenet"
+        return {"base": f"MobileNet, {place / 'own.keras'}", "weights": weights, "alpha": 0.5}
+
+    found = space_files(settings("here"))
+    assert list(found) == ["base own.keras", "weights A=w.h5"]
+    record = {"space_files": found}
+    assert changed_files(record, settings("there")) == []
+    (tmp_path / "there" / "w.h5").write_text("others")
+    assert changed_files(record, settings("there")) == ["weights A=w.h5"]
+    (tmp_path / "there" / "w.h5").unlink()  # the space says so
+    assert changed_files(record, settings("there")) == []
 
 
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import psutil
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.display.base import Display
+from experiments.hyperparameters.source import changed_source
 from experiments.record.formatting import NO_END
 from experiments.record.lock import is_running, locked
 from experiments.search.resume import changed_config, check_end, may_be_picked_again
@@ -25,6 +27,7 @@ from experiments.training.snapshot import read_snapshot, write_snapshot
 from reports import load_study
 from reports.analysis.facts import facts
 from tests.one_structure import STRUCTURE
+from tests.search_spaces.backbones import own_backbone
 from tests.stand_ins import unwritten
 
 
@@ -300,6 +303,50 @@ def test_a_renamed_study_goes_on_by_its_new_name_and_other_code_is_said(
     again = Watching(renamed)
     resume_search(renamed, display=again)
     assert not any(line.startswith("the code") for line in again.said)
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_base_whose_file_has_changed_is_refused_unless_it_is_accepted(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.keras"
+    config = SearchConfig(
+        space="transfer_head",
+        dataset="digits",
+        sample=40,
+        method="random",
+        max_trials=1,
+        max_epochs=1,
+        name="study",
+        confirm=0,
+        fix={"unfreeze": "false"},
+        settings={"base": own_backbone(path, 32)},
+        runs_dir=str(tmp_path),
+        cache_dir=str(cache_dir),
+    )
+    study = run_search(config).folder
+    recorded = record_of(study)["space_files"]
+    assert list(recorded) == ["base own.keras"]
+    assert call("resume", study).exit_code == 0
+    model = keras.models.load_model(path)
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    model.save(path)
+    for options in ((), ("--max-trials", "2")):
+        refused = call("resume", study, *options)
+        assert refused.exit_code == 2, refused.output
+        assert "(base own.keras): restore them, or take them as they are now" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    taken = call("resume", study, "--max-trials", "2", "--accept-changed-source")
+    assert taken.exit_code == 0, taken.output
+    assert "(base own.keras): what is trained from now on may be other networks" in taken.output
+    record = record_of(study)
+    assert record["space_files"] == recorded
+    assert record["sessions"][-1]["space_files"] != recorded
+    assert changed_source(record) is not None
+    assert call("resume", study, "--max-trials", "2").exit_code == 0
+    # Studies of before there was the record.
+    edit(study, lambda r: [each.pop("space_files", None) for each in (r, *r["sessions"])])
+    assert call("resume", study, "--max-trials", "2").exit_code == 0
 
 
 class Interrupting(Display):

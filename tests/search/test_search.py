@@ -15,14 +15,16 @@ import keras_tuner
 import pytest
 
 import search_spaces.mnist_cnn as mnist_cnn
-from experiments import SearchConfig, run_search
+from experiments import SearchConfig, UserError, run_search
 from experiments.data.prepare import kept
+from experiments.display.base import Display
 from experiments.finalists.record import Confirmed
 from experiments.search import search_result
-from experiments.search.run import SearchResult
+from experiments.search.run import SearchResult, prepare_search
 from reports import load_study
 from search_spaces.mnist_cnn import MnistCnn
 from tests.one_structure import STRUCTURE
+from tests.search_spaces.backbones import own_backbone
 
 EPOCHS = 3
 
@@ -215,6 +217,31 @@ def test_objective_to_minimise_ranks_the_lowest_first(tmp_path: Path, cache_dir:
     study = load_study(result.folder)
     assert study.direction == "min"
     assert result.best_score == study.trials["score"].min()
+
+
+def test_a_second_phase_that_trials_of_one_epoch_lack_is_said(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    def notices(epochs: int, **fix: str) -> list[str]:
+        config = SearchConfig(
+            "transfer_head",
+            "digits",
+            sample=40,
+            method="random",
+            max_epochs=epochs,
+            confirm=0,
+            settings={"base": own_backbone(tmp_path / "own.keras", 32)},
+            fix=fix,
+            cache_features=False,
+            cache_dir=str(cache_dir),
+        )
+        return list(prepare_search(config, Display()).notices)
+
+    (said,) = notices(1)
+    assert said.startswith("trials of one epoch have no second phase of training: ")
+    assert notices(2) == notices(1, unfreeze="false") == notices(2, unfreeze="true") == []
+    with pytest.raises(UserError, match=r"^--fix unfreeze=true: trials of one epoch lack .*\S$"):
+        notices(1, unfreeze="true", dropout="0.2")
 
 
 @pytest.mark.usefixtures("without_report")

@@ -191,6 +191,50 @@ def test_a_backbone_of_ones_own_is_cut_by_its_stages(tmp_path: Path) -> None:
     check_equal(key, base.cuts)
 
 
+def test_a_file_may_be_called_as_a_layer_of_the_network(tmp_path: Path) -> None:
+    content = Path(own_backbone(tmp_path / "mine.keras", 32)).read_bytes()
+    values = {"flip": True, "dense_layers": 2, "unfreeze": True, "unfreeze_from": "stage2"}
+
+    def names(called: str) -> list[str]:
+        path = tmp_path / f"{called}.keras"
+        path.write_bytes(content)
+        space = TransferHead((32, 32, 3), 2, base=str(path), crop=0.2)
+        hp = keras_tuner.HyperParameters()
+        hp.values |= values
+        split = space.split(hp)
+        models = [split.join(), split.cuts(2)[0].part.model]
+        return [layer.name for model in models for layer in model.layers]
+
+    taken = set(names("mine")) - {"mine"}
+    assert not taken & {Base(name, ()).layer_name for name in taken}
+    assert "dropout_base" in names("dropout")
+
+
+@pytest.mark.parametrize("kind", ["base", "weights"])
+def test_a_file_that_is_saved_again_is_read_again(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / ("mine.keras" if kind == "base" else "mine.weights.h5")
+    settings = {"base": str(path)} if kind == "base" else {"base": "MobileNet", "alpha": 0.25}
+    if kind == "weights":
+        settings["weights"] = str(path)
+        model = BaseKey(BASES["MobileNet"], (32, 32, 3), 0.25).build()
+    else:
+        model = keras.models.load_model(own_backbone(path, 32))
+    kernel = next(weight for weight in model.weights if len(weight.shape) == 4)
+
+    def kernels() -> list[Any]:
+        space = TransferHead((32, 32, 3), 2, **settings)
+        split = space.split(keras_tuner.HyperParameters())
+        models = [shared_base(space._key(space.bases[0], 0.25)), split.cuts(1)[0].part.model]
+        models.append(split.join())
+        name = kernel.path.rpartition("/")[2]
+        return [next(w for w in m.weights if w.path.endswith(name)) for m in models]
+
+    for value in (1.0, 2.0):
+        kernel.assign(keras.ops.full(kernel.shape, value))
+        model.save(path) if kind == "base" else model.save_weights(path)
+        assert [float(found.numpy().mean()) for found in kernels()] == [value] * 3
+
+
 class Unconfigured(keras.layers.Layer):
     """A layer whose config has what its constructor does not take."""
 
@@ -286,6 +330,22 @@ def test_weights_for_bases_that_come_with_theirs_are_refused(weights: str, tmp_p
     assert not (tmp_path / "runs").exists()
     TransferHead.check_settings({"base": f"{own},MobileNet", "weights": weights})
     TransferHead((32, 32, 3), 2, base=own, weights="none")  # recorded studies have it
+
+
+@pytest.mark.parametrize(
+    "given", ["base={}", "base=MobileNet, {}", "weights={}", "weights=MobileNetV2={}"]
+)
+def test_a_path_with_a_comma_is_refused_as_it_was_written(given: str, tmp_path: Path) -> None:
+    (tmp_path / "one, two").mkdir()
+    path = without_cuts(tmp_path / "one, two" / "own.keras")
+    arguments = ["--dataset", "digits", "--runs-dir", str(tmp_path / "runs")]
+    arguments += ["--set", given.format(path)]
+    result = CliRunner().invoke(main, ["search", "transfer_head", *arguments])
+    assert result.exit_code == 2, result.output
+    assert result.stderr == (
+        f"error: space transfer_head: a path with a comma can't be used, {path!r}: commas separate "
+        "several values; rename it\n"
+    )
 
 
 def test_choices_that_a_wider_range_brings_are_refused() -> None:

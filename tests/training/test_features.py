@@ -17,10 +17,13 @@ from click.testing import CliRunner
 import experiments.training.feature_computing as computing
 import experiments.training.features as features
 import search_spaces
+from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.prepare import PreparedData, prepare
+from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
+from experiments.search.run import describe_space
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore
 from experiments.training.feed import Feed
@@ -286,6 +289,40 @@ def test_a_space_of_another_maker_declares_its_frozen_part(
     assert sorted(p.name for p in (tmp_path / "features").iterdir()) == before
 
 
+_PHASES = """    def phases(self, hp, epochs):
+        def faster(model):
+            model.optimizer.learning_rate = 0.5
+
+        return [Phase(1), Phase(epochs - 1, faster)]
+"""
+_AUGMENTED = """    def augmentation(self, hp):
+        return (lambda images, rng: 255 - images) if hp.get("units") == 16 else None
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "units", "why"),
+    [
+        (_PHASES, 16, "a phase of its training changes the network"),
+        (_AUGMENTED, 16, "training images are changed anew in each epoch"),
+        (_AUGMENTED, 32, None),
+    ],
+)
+@pytest.mark.usefixtures("foreign_space")
+def test_what_only_a_training_on_images_does_keeps_no_features(
+    more: str, units: int, why: str | None, cache_dir: Path, tmp_path: Path
+) -> None:
+    text = _SPACE.replace("import ImageSpace\n", "import ImageSpace, Phase\n") + "\n" + more
+    name = f"more_{len(more)}_{units}"  # a space is imported once
+    (tmp_path / "spaces" / f"{name}.py").write_text(text)
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    task = task_of(data, name, units=units)
+    fresh, kept = run(task), run(replace(task, cache_dir=str(tmp_path)))
+    assert kept.features.get("why") == why
+    for name, values in fresh.executions[0].history.items():
+        assert kept.executions[0].history[name] == pytest.approx(values, abs=METRIC_TOLERANCE)
+
+
 def _flipping() -> keras.Model:
     flips = [keras.Input((8, 8, 1)), keras.layers.RandomFlip(name="flips")]
     return keras.Sequential([*flips, keras.layers.Conv2D(2, 3)])
@@ -308,6 +345,25 @@ def test_a_frozen_part_that_draws_in_training_is_not_kept(frozen: Any, drawing: 
     model.compile(loss="mse")
     why = drawing and f"layer {drawing!r} of the frozen part draws anew in each epoch"
     assert LayerSplit(model, "cut", "random").uncached == why
+
+
+def test_what_is_trained_behind_a_cut_is_compiled_as_the_whole_model() -> None:
+    image = keras.Input((4, 4, 1))
+    cut = keras.layers.Flatten(name="cut")(image)
+    model = keras.Model(image, keras.layers.Dense(1, kernel_initializer="ones")(cut))
+    model.compile(
+        "sgd", "mse", loss_weights=[3.0], weighted_metrics=["mae"], run_eagerly=True,
+        steps_per_execution=2,
+    )  # fmt: skip
+    split = LayerSplit(model, "cut", "pixels")
+    trained = split.cuts(1)[0].trainable()
+    images, targets = np.ones((2, 4, 4, 1)), np.zeros((2, 1))
+    how = {"sample_weight": np.array([1.0, 2.0]), "verbose": 0, "return_dict": True}
+    scores = trained.evaluate(images.reshape(2, 16), targets, **how)
+    assert scores == model.evaluate(images, targets, **how)
+    assert set(scores) == {"loss", "mae"}
+    for name in ("run_eagerly", "jit_compile", "steps_per_execution", "optimizer"):
+        assert getattr(trained, name) is getattr(model, name), name
 
 
 def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
@@ -350,6 +406,23 @@ def test_a_model_that_runs_eagerly_trains_on_kept_vectors_by_batch_and_goes_on(
     assert run_trial(task, lambda *_: Answer.PAUSE).status == "paused"
     for name, values in run(task).executions[0].history.items():
         assert usual[name] == pytest.approx(values, abs=METRIC_TOLERANCE), name
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_vectors_are_gathered_at_once_while_those_of_both_splits_have_room(
+    spare: int, small: PreparedData, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_bytes = (small.counts["train"] + small.counts["validation"]) * 32 * 4  # 32 channels
+    monkeypatch.setattr("experiments.training.train._MOST_EPOCH_BYTES", num_bytes + spare)
+    made, asked = Feed.dataset, []
+
+    def noted(feed: Feed, by_epoch: bool = False) -> Any:
+        asked.append(by_epoch)
+        return made(feed, by_epoch)
+
+    monkeypatch.setattr(Feed, "dataset", noted)
+    run(replace(task_of(small), cache_dir=kept, epochs=1))
+    assert asked == [spare == 0] * 2
 
 
 def test_a_view_that_does_not_fit_half_precision_stays_as_it_is() -> None:
@@ -474,6 +547,33 @@ def test_possible_parts_follow_what_is_fixed() -> None:
         ("MobileNet 0.25, pooled", ("original",)),
         ("MobileNet 0.25 before conv_dw_13", ("original",)),
     ]
+
+
+@pytest.mark.parametrize("lacking", sorted(space_class("transfer_head").added))
+def test_a_study_begun_before_a_hyperparameter_existed_is_forecast(
+    lacking: str, small: PreparedData, tmp_path: Path
+) -> None:
+    space = space_class("transfer_head")(small.shape, len(small.class_names), base=_backbone)
+    recorded = [hp for hp in describe_space(explore(space)) if hp["name"] != lacking]
+    older = searched_space(space, SearchConfig("transfer_head"), recorded)
+    assert lacking not in {hp.name for hp in older.space}
+    assert forecast(space, older, small, tmp_path)[0].startswith("features of small, pooled: ")
+
+
+@pytest.mark.usefixtures("foreign_space")
+def test_a_forecast_of_frozen_layers_leaves_the_space_as_it_is(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=300)
+    text = _SPACE.replace(
+        "        return LayerS", '        hp.Int("more", 1, 3)\n        return LayerS'
+    )
+    (tmp_path / "spaces" / "drawing_more.py").write_text(text)
+    space = space_class("drawing_more")(data.shape, 10)
+    hp = explore(space)
+    before = describe_space(hp)
+    assert forecast(space, hp, data, tmp_path)[0].startswith("features of random convolution: ")
+    assert describe_space(hp) == before
 
 
 def test_features_of_each_base_are_forecast_if_it_can_be_drawn(

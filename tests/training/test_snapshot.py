@@ -10,6 +10,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+import search_spaces
 from experiments.data.prepare import prepare
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
@@ -128,6 +129,44 @@ def test_what_is_drawn_without_a_seed_goes_on(cache_dir: Path, tmp_path: Path) -
     assert_same(run(whole), run(paused, (0, 0)))
 
 
+_TWO_NOISY_PHASES = """
+import keras
+from search_spaces.base import ImageSpace, Phase
+
+class Noisy(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        noise = keras.random.normal(keras.ops.shape(inputs))
+        return inputs + noise if training else inputs
+
+class TwoPhases(ImageSpace):
+    @classmethod
+    def required_shape(cls, channels, settings):
+        return (8, 8, channels)
+
+    def draw(self, hp):
+        return {"rate": hp.Fixed("rate", 0.01)}
+
+    def build(self, hp):
+        inputs = keras.Input(self.input_shape)
+        x = Noisy()(keras.layers.Flatten()(keras.layers.Rescaling(1 / 16)(inputs)))
+        model = keras.Model(inputs, self.output_layer()(x))
+        self.compile(model, keras.optimizers.Adam(self.draw(hp)["rate"]))
+        return model
+
+    def phases(self, hp, epochs):
+        return [Phase(1), Phase(epochs - 1)]
+"""
+
+
+def test_what_is_drawn_without_a_seed_goes_on_in_the_next_phase(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two_noisy_phases.py").write_text(_TWO_NOISY_PHASES)
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
+    whole, paused = (task("two_noisy_phases", cache_dir, tmp_path / name, {}) for name in "ab")
+    assert_same(run(whole), run(paused, (0, 0)))
+
+
 def test_both_phases_of_fine_tuning_are_gone_on_with(
     base: str, cache_dir: Path, tmp_path: Path
 ) -> None:
@@ -210,16 +249,17 @@ def test_an_optimizer_that_averages_weights_goes_on_with_those_it_trains(
     assert promoted.executions[0].history == tail
 
 
+@pytest.mark.parametrize("epochs", [4, 6])  # of 4 epochs, the second phase begins after 2
 def test_a_promoted_trial_begins_anew_where_the_phases_have_moved(
-    base: str, cache_dir: Path, tmp_path: Path
+    epochs: int, base: str, cache_dir: Path, tmp_path: Path
 ) -> None:
     values = {"unfreeze": True, "unfreeze_from": "stage2"}
-    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=6)
+    long = task("transfer_head", cache_dir, tmp_path / "long", values, base, epochs=epochs)
     short = replace(long, snapshots=str(tmp_path / "short"), epochs=2, keep_snapshots=True)
     run(short)
     promoted = run(replace(long, start_snapshots=short.snapshots))
     assert promoted.initial_epoch == 0
-    assert len(promoted.executions[0].epoch_seconds) == 6
+    assert len(promoted.executions[0].epoch_seconds) == epochs
 
 
 @pytest.mark.parametrize("changed", [{"filters_0": 16}, {"optimizer": "sgd"}])
