@@ -21,7 +21,6 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.finalists import choose
 from experiments.finalists.plan import check_race
 from experiments.finalists.plan import notices as notices_of_finalists
-from experiments.hyperparameters.combinations import point_with
 from experiments.hyperparameters.model_space import ModelSpace, check_on_data, told_of
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
@@ -53,7 +52,6 @@ from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
 from experiments.search.session import SearchPlan, Session
 from experiments.space_reference import SpaceReference, find_reference
-from search_spaces.base import ImageSpace
 
 _MOST_ATTEMPTS = 1000
 _MOST_WEIGHTS = 5  # classes whose weights are all shown
@@ -230,8 +228,6 @@ def _prepared(
     check_buildable(hypermodel, space, config.ranges)
     phased = has_phases(hypermodel, space, config.max_epochs)
     lacks_phases = not phased and config.max_epochs == 1 and has_phases(hypermodel, space, 2)
-    if lacks_phases and begun is None:
-        _check_phases(config, hypermodel, space)
     config, notices = chosen_method(config, space, begun, phased)
     picked = notices[0] if notices else None
     first, *further = config.objectives
@@ -296,22 +292,6 @@ def _check_counted(config: SearchConfig, hypermodel: Any, space: Any) -> None:
             "or of inputs without a size, can't be counted; take --objective latency_ms or params, "
             "or make it of keras.Model(inputs, outputs) and layers of Keras"
         )
-
-
-def _check_phases(
-    config: SearchConfig, hypermodel: ImageSpace, space: keras_tuner.HyperParameters
-) -> None:
-    """Checks that what is held asks for no second phase, which trials of one epoch lack."""
-    default = explore(hypermodel)
-    if len(hypermodel.phases(default.copy(), 2)) > 1:
-        return
-    for hp in (each for each in default.space if each.name in config.fix):
-        value = space.values.get(hp.name, hp.default)
-        if len(hypermodel.phases(point_with(default, hp, value), 2)) > 1:
-            raise UserError(
-                f"--fix {hp.name}={config.fix[hp.name]}: trials of one epoch lack the phase of "
-                "training that it asks for: take --max-epochs 2 or more"
-            )
 
 
 def _check_objectives(config: SearchConfig, reported: tuple[str, ...]) -> None:
