@@ -118,6 +118,16 @@ class DurableOracle(keras_tuner.Oracle):
         space = combinations(self.hyperparameters.space, self._is_covered)
         return (values for values in space if not self._duplicate(values))
 
+    def _compute_values_hash(self, values: dict[str, Any]) -> str:
+        """Returns the hash of what can be proposed: entries that are not tuned are left out."""
+        return str(super()._compute_values_hash(self._tuned(values)))
+
+    def _tuned(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self.tune_new_entries:
+            return values
+        extra = own_values(values).keys() - {hp.name for hp in self.hyperparameters.space}
+        return {name: value for name, value in values.items() if name not in extra}
+
     def _duplicate(self, values: dict[str, Any]) -> bool:
         """Whether a trial has these values, or an older one all that it asked for of them."""
         return bool(super()._duplicate(values)) or self._is_covered(values)
@@ -145,9 +155,9 @@ class DurableOracle(keras_tuner.Oracle):
         found: dict[_Texts, set[_Texts]] = {}
         for trial in self.trials.values():
             known = trial.hyperparameters
-            if len(known.space) >= len(space) or not known.values:
+            if not self._lacks_some(trial) or not known.values:
                 continue
-            values = own_values(known.values)
+            values = own_values(self._tuned(known.values))
             is_whole = self.always <= {hp.name for hp in known.space}
             if trial.status != Status.COMPLETED or not is_whole:
                 values = completed(space, values)
@@ -156,9 +166,17 @@ class DurableOracle(keras_tuner.Oracle):
         self._older = len(space), found
         return found
 
+    def _lacks_some(self, trial: trial_module.Trial) -> bool:
+        """Whether a trial lacks hyperparameters of the space."""
+        known, space = trial.hyperparameters.space, self.hyperparameters.space
+        if not self.tune_new_entries:
+            names = {hp.name for hp in space}
+            known = [hp for hp in known if hp.name in names]
+        return len(known) < len(space)
+
     def _record_values(self, trial: trial_module.Trial) -> None:
         super()._record_values(trial)
-        if len(trial.hyperparameters.space) < len(self.hyperparameters.space):
+        if self._lacks_some(trial):
             self._older = None
 
     def clear_metrics(self, trial_id: str) -> None:
