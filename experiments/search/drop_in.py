@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import shlex
+import shutil
 import sys
 import time
 import warnings
@@ -38,10 +39,16 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.hyperparameters.declared import declared_points
 from experiments.hyperparameters.model_space import add_appearing
 from experiments.hyperparameters.source import new_source
-from experiments.methods.guidance import GivenPoints, chosen_method, given_points
+from experiments.methods.guidance import (
+    GivenPoints,
+    chosen_method,
+    given_points,
+    parse_tries,
+)
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.oracles.reported import epochs_of
+from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.heap import short_collections
 from experiments.process.inherited import follow, keras_settings, refuse_shared_trials
@@ -115,8 +122,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         warm_start: Earlier trials that inform the method: studies, Keras Tuner projects, CSV
             files, Optuna storages.
         tries: Values that the first trials get; defaults for the rest.
-        max_epochs: Most epochs of one trial, for methods that divide them; `epochs` of `search` if
-            `None`.
+        max_epochs: Epochs of a trial, fewer where the method divides them or stops it; `epochs` of
+            `search` if `None`.
         method_settings: Settings of the method, such as `{"factor": 4}`.
         directory: Folder of the project folder, `.` if `None`.
         project_name: Name of the project folder, `untitled_project` if `None`.
@@ -177,10 +184,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if hyperparameters is None:
                 raise UserError(f"{name}=False needs the space: give it as hyperparameters")
         folder = expanded(directory or ".") / (project_name or "untitled_project")
-        check_folder(folder, overwrite)
+        sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
+        check_folder(folder, overwrite, sources)
         given = objective if isinstance(objective, list | tuple) else [objective]
         drawn = self._seed_of_oracle or int.from_bytes(os.urandom(3), "big")
-        sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
             space=name_of_model(hypermodel, type(self)),
             dataset="",
@@ -201,6 +208,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             method_settings=dict(method_settings or {}),
             pruner=pruner,
             tries=tuple(tries),
+            try_default=not tries,
             sources=sources,
         )
         self._max_epochs = max_epochs
@@ -209,24 +217,27 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._attempt: FitAttempt | None = None
         self._keras_settings = keras_settings()  # what the script has set
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        if not overwrite and (study := record_of(folder)) is not None:
+        study = None if overwrite else record_of(folder)
+        if study is not None:
             self._config = as_before(self._config, study, self._seed_given)
         plain = replace(
             self._config,
             method="random", method_settings={}, pruner=None, tries=(), sources=(),
         )  # fmt: skip
         space = hyperparameters or keras_tuner.HyperParameters()
+        self._overwrites = overwrite  # until all is checked
         super().__init__(
             oracle=make_oracle(plain, space, entries=self._entries),
             hypermodel=hypermodel,
             directory=str(folder.parent),
             project_name=folder.name,
-            overwrite=overwrite,
             executions_per_trial=executions_per_trial,
             **kwargs,
         )
         if self._config.method != "auto":
-            self._set_oracle(self._config)
+            self._set_oracle(self._config, points=self._points(study or {}, self._config))
+        if overwrite:
+            self._overwrite()
 
     @property
     def _has_own_run(self) -> bool:
@@ -262,10 +273,27 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._populate_initial_space()
         self.oracle.take_up(readable(self.folder, self.oracle))
 
+    def _get_tuner_fname(self) -> str:
+        name = str(super()._get_tuner_fname())
+        return f"{name}.new" if self._overwrites else name  # lest Keras Tuner load it
+
+    def _overwrite(self) -> None:
+        """Removes an earlier search, once nothing that was given can be refused any more."""
+        if self._config.tries and self._config.method == "auto":
+            parse_tries(self._config, self.oracle.hyperparameters)
+        self._earlier(self._config)
+        shutil.rmtree(self.folder)
+        self._overwrites = False
+
     def save(self) -> None:
         """Writes the file by which Keras Tuner knows a project, and the oracle's state."""
         write_json(Path(self._get_tuner_fname()), self.get_state())
         self.oracle.flush()
+
+    def _points(self, study: Mapping[str, Any], config: SearchConfig) -> GivenPoints | None:
+        if config.method not in optuna_methods():
+            return None
+        return given_points(study, config, self.oracle.hyperparameters, self._declared)
 
     def _set_oracle(self, config: SearchConfig, **arguments: Any) -> None:
         """Makes the method's oracle over the space that is known, with the trials there are."""
@@ -350,9 +378,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             config = as_before(config, study, self._seed_given)
             changed = self._changes(study, notices)
         study |= {"config": config.as_dict(), "script": self._script()}
-        points: GivenPoints | None = None
-        if config.method in optuna_methods():
-            points = given_points(study, config, self.oracle.hyperparameters, self._declared)
+        points = self._points(study, config)
         plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
         self._config = config
@@ -484,9 +510,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if attempt is None:
             raise UserError("run_trial is called by search: call tuner.search(...)")
         callbacks = fit_kwargs.pop("callbacks", None) or []
-        values = trial.hyperparameters.values
-        if "tuner/epochs" in values:
-            fit_kwargs["epochs"] = values["tuner/epochs"]
+        is_divided = "tuner/epochs" in trial.hyperparameters.values
+        if is_divided or self._max_epochs:
+            fit_kwargs["epochs"] = attempt.task.epochs
+        if is_divided:
             fit_kwargs["initial_epoch"] = attempt.task.initial_epoch
         if not self._has_own_fit:
             fit_kwargs.setdefault("verbose", 0)
@@ -572,15 +599,19 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _new_study(self, config: SearchConfig, notices: list[str]) -> dict[str, Any]:
         space = self.oracle.hyperparameters
-        first, *further = config.objectives
-        sampler = METHODS[config.method].sampler
-        short = sampler is not None and sampler.ranks_stopped and not further
-        grows = self._entries["tune_new_entries"]
-        earlier, lines = warm_start(config.sources, space, first, ".", further, short, grows)
+        earlier, lines = self._earlier(config)
         notices += lines
         data = {"name": config.dataset, "fingerprint": fingerprint_of_data(self._fit)}
         study = describe_study(config, data, describe_space(space), (), source_of_script(self))
         return study | {"started": time.time(), "earlier": as_record(earlier)}
+
+    def _earlier(self, config: SearchConfig) -> tuple[list[PriorTrial], list[str]]:
+        space = self.oracle.hyperparameters
+        first, *further = config.objectives
+        sampler = METHODS[config.method].sampler
+        short = sampler is not None and sampler.ranks_stopped and not further
+        grows = self._entries["tune_new_entries"]
+        return warm_start(config.sources, space, first, ".", further, short, grows)
 
     def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
         """Returns the fingerprints of the model's code and of the data that have changed.

@@ -782,6 +782,22 @@ def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
     assert all(epochs[t] < 3 for t in statuses.index if statuses[t] == "pruned")
 
 
+@pytest.mark.parametrize("method", ["random", "tpe", "hyperband"])
+def test_trials_are_trained_for_max_epochs(method: str, tmp_path: Path) -> None:
+    pruner = "none" if method == "hyperband" else "asha"
+    tuner = make(tmp_path, model=eager, method=method, pruner=pruner, max_epochs=2, max_trials=5)
+    tuner.search(X, Y, 64, validation_data=(X[:16], Y[:16]), verbose=0)
+    trials = [json.loads(t.result.read_text()) for t in StudyFolder(tuner.folder).trials()]
+    asked = {t["asked"]["epochs"] for t in trials if t["status"] == "completed"}
+    ended = {
+        t["initial_epoch"] + len(t["executions"][0]["epoch_seconds"])
+        for t in trials
+        if t["status"] == "completed"
+    }
+    assert max(asked) == 2
+    assert asked == ended
+
+
 def test_failures_are_recorded_by_cause_and_end_the_search(tmp_path: Path) -> None:
     def failing(hp: Any) -> keras.Model:
         hp.Float("x", 0, 1)
@@ -1289,8 +1305,65 @@ def test_values_to_try_are_added_to_those_of_earlier_sessions(tmp_path: Path) ->
         )  # fmt: skip
         tuner.search(verbose=0)
     values = [t.hyperparameters.values["x"] for t in tuner.oracle.trials.values()]
-    assert (values[1:3], len(values)) == ([0.25, 0.75], 4)
+    assert (values[0], values[2], len(values)) == (0.25, 0.75, 4)
     assert load_study(tuner.folder).record["config"]["tries"] == [{"x": 0.25}, {"x": 0.75}]
+
+
+def _units(most: int) -> keras_tuner.HyperParameters:
+    space = keras_tuner.HyperParameters()
+    space.Int("units", 8, most, step=8)
+    return space
+
+
+class _Units(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        return float(trial.hyperparameters.get("units"))
+
+
+def units(place: Path, most: int = 64, **options: Any) -> Any:
+    given = {"method": "tpe", "hyperparameters": _units(most), "seed": 0} | options
+    return _Units(directory=place, project_name="mine", **given)
+
+
+def test_values_to_try_come_before_the_default(tmp_path: Path) -> None:
+    tuner = units(tmp_path, tries=[{"units": 24}], max_trials=1)
+    tuner.search(verbose=0)
+    assert [row[3] for row in table(tuner)] == [{"units": 24}]
+
+
+@pytest.mark.parametrize("now", [(), ({"units": 16},), ({"units": 128}, {"units": 16})])
+def test_a_range_may_end_below_a_value_that_was_tried(now: Any, tmp_path: Path) -> None:
+    units(tmp_path, 128, tries=[{"units": 128}], max_trials=1).search(verbose=0)
+    tuner = units(tmp_path, 64, tries=now, max_trials=3)
+    tuner.search(verbose=0)
+    values = [row[3]["units"] for row in table(tuner)]
+    assert values[0] == 128
+    assert max(values[1:]) <= 64
+    assert (values[1] == 16) == bool(now)
+
+
+def test_nothing_is_removed_before_all_that_replaces_it_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units(tmp_path, max_trials=1).search(verbose=0)
+    monkeypatch.chdir(tmp_path)
+    for words, options in (
+        ("units=7: expected", {"tries": [{"units": 7}]}),
+        ("units=7: expected", {"tries": [{"units": 7}], "method": "auto"}),
+        ("has no such setting", {"method_settings": {"startup": 3}}),
+        ("there are no trials in", {"warm_start": "mime"}),
+        ("there are no trials in", {"warm_start": "mime", "method": "auto"}),
+        ("overwrite=True removes", {"warm_start": "mine"}),
+        ("overwrite=True removes", {"warm_start": str(tmp_path / "mine/study.csv")}),
+    ):
+        with pytest.raises(experiments.UserError, match=words):
+            units(tmp_path, overwrite=True, **options)
+        assert len(table(units(tmp_path))) == 1
+    with pytest.raises(ValueError, match="Unrecognized"):
+        units(tmp_path, overwrite=True, unknown=1)
+    assert len(table(units(tmp_path))) == 1
+    again = units(tmp_path, overwrite=True)
+    assert table(again) == table(units(tmp_path)) == []
 
 
 def test_hyperparameters_of_a_trial_that_was_killed_at_its_end_are_known(
