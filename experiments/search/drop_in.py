@@ -78,9 +78,15 @@ from experiments.search.script_facts import (
     objective_text,
     source_of_script,
 )
-from experiments.search.script_folder import as_before, check_folder, made, record_of
+from experiments.search.script_folder import (
+    as_before,
+    check_folder,
+    made,
+    record_of,
+    remove_unbegun,
+)
 from experiments.search.script_trials import FitTasks, HookedDriver
-from experiments.search.session_record import SessionRecord
+from experiments.search.session_record import SessionRecord, told
 from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
 from experiments.training.graphs import released_afterwards
@@ -110,7 +116,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         hyperparameters: Overrides of the search space, as in Keras Tuner.
         tune_new_entries: As in Keras Tuner.
         allow_new_entries: As in Keras Tuner.
-        max_retries_per_trial: How often a trial is tried again after an error.
+        max_retries_per_trial: How often a trial is tried again after an error, or, with another
+            seed, where its score is not finite.
         max_consecutive_failed_trials: Failures in a row that end the search with an error.
         method: `random`, `grid`, `hyperband`, `bayesian`, `tpe`, `gp`, `cmaes`, `nsga2`, `qmc`, or
             `auto`, which chooses by budget and space.
@@ -139,6 +146,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     oracle: Any
     _seed_of_oracle: int | None  # of a given one
+    _sweeps: int | None = None  # of Hyperband; as many as there are trials for if `None`
 
     @in_keywords()
     @takes_oracle
@@ -227,7 +235,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         space = hyperparameters or keras_tuner.HyperParameters()
         self._overwrites = overwrite  # until all is checked
         super().__init__(
-            oracle=make_oracle(plain, space, entries=self._entries),
+            oracle=make_oracle(plain, space, further=self._entries),
             hypermodel=hypermodel,
             directory=str(folder.parent),
             project_name=folder.name,
@@ -298,9 +306,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def _set_oracle(self, config: SearchConfig, **arguments: Any) -> None:
         """Makes the method's oracle over the space that is known, with the trials there are."""
         before: Any = self.oracle
-        self.oracle = make_oracle(
-            config, before.hyperparameters, entries=self._entries, **arguments
-        )
+        further: dict[str, Any] = dict(self._entries)
+        if config.method == "hyperband":
+            further["hyperband_iterations"] = self._sweeps
+        self.oracle = make_oracle(config, before.hyperparameters, further=further, **arguments)
         self.oracle._set_project_dir(self.directory, self.project_name)
         self.oracle.always = before.always
         self.oracle.rebuild(before.trials.values())
@@ -330,8 +339,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             with locked(made(self.folder)):
                 try:
                     self._search(config, notices, display)
+                except OSError as error:
+                    raise told(error, self.folder, "run this again") from None
                 finally:
                     follow(self._keras_settings)
+                    remove_unbegun(self.folder)
 
     def _named(
         self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]
@@ -421,10 +433,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             f"report: tuner.report(), or experiments report {shlex.quote(str(self.folder))}"
         )
         if driver.ended_by == "failures":
-            failed = [t for t in self.oracle.trials.values() if t.status == "FAILED"]
+            ended = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
+            last = next(trial for trial in reversed(ended) if trial.status == "FAILED")
             raise RuntimeError(
                 f"{plural(config.max_failures, 'trial')} in a row failed, the last one: "
-                f"{failed[-1].message}"
+                f"{last.message}"
             )
 
     def _drive(
@@ -698,6 +711,7 @@ class Hyperband(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        self._sweeps = hyperband_iterations or None
         sweep = Plan(max_epochs, factor).num_trials
         num_trials = hyperband_iterations * sweep if hyperband_iterations else None
         own = {

@@ -1,6 +1,8 @@
 """The study folder of `experiments.Tuner`: whether it can be used, and what it says."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,14 @@ def made(folder: Path) -> Path:
     except OSError as error:
         raise not_made(folder, error) from None
     return folder
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Removes a study that was refused before a session was begun."""
+    with suppress(UserError):  # it is damaged
+        study = record_of(folder) or {}
+        if "sessions" not in study and not StudyFolder(folder).begun():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> None:

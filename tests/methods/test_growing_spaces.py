@@ -173,6 +173,24 @@ def test_cma_es_goes_on_in_a_space_that_has_grown(tmp_path: Path) -> None:
     assert proposed[0] == proposed[1]
 
 
+def test_cma_es_remembers_no_more_than_its_generations(tmp_path: Path) -> None:
+    space = keras_tuner.HyperParameters()
+    for name in ("x", "y"):
+        space.Float(name, 0.0, 1.0)
+    options: dict[str, Any] = {"hyperparameters": space, "seed": 1}
+    objective = keras_tuner.Objective("score", "max")
+    oracle = OptunaOracle("cmaes", {"population_size": 4}, objective=objective, **options)
+    oracle._set_project_dir(str(tmp_path), "project")
+    for number in range(12):
+        trial = oracle.create_trial("one")
+        if number:  # each is worse than those before, and what failed counts as the worst
+            oracle.update_trial(trial.trial_id, {"score": -number})
+        trial.status = "COMPLETED" if number else "FAILED"
+        oracle.end_trial(trial)
+    oracle.create_trial("one")
+    assert len(oracle._proposer._generations) == 3
+
+
 def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

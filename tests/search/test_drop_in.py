@@ -725,6 +725,46 @@ def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None
         assert own[values["tuner/trial_id"]]["tuner/epochs"] == values["tuner/initial_epoch"]
 
 
+class _Wide(_Told):
+    """Has a layer of some width."""
+
+    def __init__(self, enough: int, width: int) -> None:
+        super().__init__(enough, 0.0)
+        self.width = width
+
+    def build(self, hp: Any) -> keras.Model:
+        hp.Float("rate", 1e-3, 1e-1)
+        layers = [keras.layers.Dense(self.width), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+
+@pytest.mark.parametrize("changed", ["nothing", "executions", "network", "data"])
+def test_a_promoted_trial_begins_again_where_its_origin_is_of_something_else(
+    changed: str, tmp_path: Path
+) -> None:
+    def search(enough: int, again: bool = False) -> None:
+        model = _Wide(enough, 3 if again and changed == "network" else 2)
+        executions = 2 if again and changed == "executions" else 1
+        targets = Y * 2 if again and changed == "data" else Y
+        tuner = experiments.Hyperband(
+            model, "val_loss", 3, directory=tmp_path, project_name="mine", seed=1,
+            executions_per_trial=executions,
+        )  # fmt: skip
+        tuner.search(X, targets, verbose=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(3)
+    search(30, again=True)
+    result = json.loads((tmp_path / "mine/trial_0003/result.json").read_text())
+    assert result["status"] == "completed", result["message"]
+    assert result["hyperparameters"]["tuner/initial_epoch"] == 1
+    assert result["initial_epoch"] == (1 if changed == "nothing" else 0)
+    epochs = {len(execution["epoch_seconds"]) for execution in result["executions"]}
+    assert epochs == {3 - result["initial_epoch"]}
+
+
 class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
     """Trains nothing; a promoted trial scores worse than the one that it continues."""
 
@@ -737,6 +777,33 @@ class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
             callback.set_model(model)
             callback.on_epoch_end(0, {"val_loss": score})
         return float(score)
+
+
+class _Fails(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        rate = trial.hyperparameters.Float("rate", 0, 1)
+        if int(trial.trial_id) < 3:
+            raise ValueError("fails")
+        return float(rate)
+
+
+class _Bands(_Fails, experiments.Hyperband):
+    """Three trials of the first bracket fail, so nothing of it is promoted."""
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_hyperband_ends_after_its_iterations(is_given: bool, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "objective": keras_tuner.Objective("loss", "min"), "max_epochs": 3, "seed": 1,
+        "max_consecutive_failed_trials": 9,
+    }  # fmt: skip
+    if is_given:
+        options = {"oracle": keras_tuner.oracles.HyperbandOracle(**options)}
+    cls = _Fails if is_given else _Bands
+    tuner = cls(directory=tmp_path, project_name="mine", **options)
+    tuner.search(verbose=0)
+    brackets = [t.hyperparameters.values["tuner/bracket"] for t in tuner.oracle.trials.values()]
+    assert brackets == [1, 1, 1, 0, 0]
 
 
 def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
@@ -826,13 +893,16 @@ def test_a_trial_is_tried_again_and_nan_is_a_failure(tmp_path: Path) -> None:
             Once.fits += 1
             if Once.fits == 1:
                 raise OSError("lost for a moment")
-            return float("nan") if Once.fits == 3 else 1.0
+            seen.append(float(keras.random.uniform(())))
+            return 1.0 if Once.fits in (2, 4) else float("nan")
 
-    tuner = searched(make(tmp_path, model=Once, max_retries_per_trial=1, max_trials=2))
-    assert Once.fits == 3
+    seen: list[float] = []
+    tuner = searched(make(tmp_path, model=Once, max_retries_per_trial=1, max_trials=3))
+    assert Once.fits == 6
     trials = load_study(tuner.folder).trials
-    assert list(trials["status"]) == ["completed", "failed"]
-    assert list(trials["cause"])[1] == "nan"
+    assert list(trials["status"]) == ["completed", "completed", "failed"]
+    assert list(trials["cause"])[2] == "nan"
+    assert len(set(seen)) == 5  # what was not finite is tried with another seed
 
 
 def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
@@ -1041,7 +1111,7 @@ def test_data_that_wants_processes_of_its_own_is_refused_in_workers(tmp_path: Pa
     words = r"workers: 'validation_data' of search \(_Batches\) has use_multiprocessing=True"
     with pytest.raises(experiments.UserError, match=words):
         tuner.search(_Batches(workers=2), validation_data=batches, verbose=0)
-    assert not list((tmp_path / "mine").glob("trial_*"))
+    assert not (tmp_path / "mine").exists()
 
 
 def test_all_that_keras_tuner_has_is_there() -> None:
@@ -1074,7 +1144,7 @@ def test_a_full_disk_costs_an_interrupted_trial_nothing(
     monkeypatch.setattr(_Counted, "batches", 0)
     with monkeypatch.context() as patched:
         patched.setattr("experiments.training.snapshot.write_snapshot", full_after_one)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(experiments.UserError, match=r"no space is left .* then run this again"):
             searched(make(tmp_path, **options), batch_size=16, epochs=4)
     assert _Counted.batches == 2 * _PER_EPOCH
     searched(make(tmp_path, **options), batch_size=16, epochs=4)

@@ -217,16 +217,17 @@ class DurableOracle(keras_tuner.Oracle):
         return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
 
     def score_trial(self, trial: trial_module.Trial) -> None:
-        """Scores a trial by the first objective, which ranks trials.
+        """Scores a trial by the first objective, which ranks trials; by its finite values.
 
         Raises:
-            ValueError: One of several objectives was not reported.
+            ValueError: An objective was not reported.
         """
-        first, *others = [objective.name for objective in self._objectives()]
-        if others:
-            super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
-        trial.score = trial.metrics.get_best_value(first)
-        trial.best_step = trial.metrics.get_best_step(first)
+        super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
+        first = self._objectives()[0]
+        known = {e: v for e, v in epochs_of(trial, first.name).items() if math.isfinite(v)}
+        best = max if first.direction == "max" else min
+        trial.best_step = best(known, key=known.__getitem__, default=None)
+        trial.score = known.get(trial.best_step)
 
     def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
         """Checks an epoch's report; of several objectives, costs come with the trial's end."""

@@ -114,7 +114,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
             return Bracket(plan, plan.num_brackets - 1)
         if last.plan == plan and last.number > 0:
             return Bracket(plan, last.number - 1, last.sweep)
-        sweep = last.sweep + (last.number == 0)
+        sweep = last.sweep + 1 if last.plan == plan else 0
         if self._sweeps is not None and sweep >= self._sweeps:
             return None
         return Bracket(plan, plan.num_brackets - 1, sweep)
