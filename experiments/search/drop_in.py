@@ -61,7 +61,7 @@ from experiments.record.layout import TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.study import write_study
+from experiments.record.study import is_unbegun, write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
@@ -287,8 +287,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _overwrite(self) -> None:
         """Removes an earlier search, once nothing that was given can be refused any more."""
-        if self._config.tries and self._config.method == "auto":
-            parse_tries(self._config, self.oracle.hyperparameters)
+        if self._config.method == "auto":
+            if self._config.tries:
+                parse_tries(self._config, self.oracle.hyperparameters)
+            known = {name for method in METHODS.values() for name in method.settings}
+            if unknown := self._config.method_settings.keys() - known:
+                raise UserError(f"method_settings {min(unknown)}: no method has such a setting")
         self._earlier(self._config)
         shutil.rmtree(self.folder)
         self._overwrites = False
@@ -337,13 +341,15 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
             with locked(made(self.folder)):
+                is_new = is_unbegun(self.folder)
                 try:
                     self._search(config, notices, display)
                 except OSError as error:
                     raise told(error, self.folder, "run this again") from None
                 finally:
                     follow(self._keras_settings)
-                    remove_unbegun(self.folder)
+                    if is_new:
+                        remove_unbegun(self.folder)
 
     def _named(
         self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]

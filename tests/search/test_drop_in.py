@@ -1421,6 +1421,7 @@ def test_nothing_is_removed_before_all_that_replaces_it_is_checked(
         ("units=7: expected", {"tries": [{"units": 7}]}),
         ("units=7: expected", {"tries": [{"units": 7}], "method": "auto"}),
         ("has no such setting", {"method_settings": {"startup": 3}}),
+        ("startup: no method has such", {"method_settings": {"startup": 3}, "method": "auto"}),
         ("there are no trials in", {"warm_start": "mime"}),
         ("there are no trials in", {"warm_start": "mime", "method": "auto"}),
         ("overwrite=True removes", {"warm_start": "mine"}),
