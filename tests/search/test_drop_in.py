@@ -1128,6 +1128,38 @@ def test_the_last_failure_is_told_by_its_error(tmp_path: Path) -> None:
         searched(make(tmp_path, model=eager, **options))
 
 
+class _LastFirst(InlineExecutor):
+    """Takes two jobs, and runs the later one first."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(run)
+        self._jobs: list[Any] = []
+
+    def free(self) -> int:
+        return 2 - len(self._jobs)
+
+    def submit(self, job: Any) -> None:
+        self._jobs.append(job)
+
+    def wait(self, listener: Any, timeout: float) -> None:
+        self._job = self._jobs.pop()
+        super().wait(listener, timeout)
+
+
+def test_the_last_failure_is_the_last_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(experiments.Tuner):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+            raise ValueError(f"fails as {trial.trial_id}")
+
+    monkeypatch.setattr(Fails, "_executor", lambda self, config: _LastFirst(self._run))
+    options: dict[str, Any] = {"max_trials": 2, "max_consecutive_failed_trials": 2}
+    options |= {"hyperparameters": _units(64), "method": "random", "directory": tmp_path}
+    with pytest.raises(RuntimeError, match="fails as 0000"):
+        Fails(**options).search(verbose=0)
+
+
 @pytest.mark.usefixtures("every_epoch_is_kept")
 def test_a_full_disk_costs_an_interrupted_trial_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
