@@ -169,7 +169,8 @@ def given_points(
 ) -> GivenPoints:
     """Returns the points to begin with.
 
-    Earlier ones are what they were then: a default may have moved with a range since.
+    Earlier ones are what they were then: a default may have moved with a range since. Those that a
+    script's range no longer has are left out.
 
     Args:
         study: The content of `study.json`.
@@ -177,6 +178,8 @@ def given_points(
         space: Its hyperparameters.
         declared: What the space declares as good points, see `ImageSpace.starting_points`.
     """
+    from experiments.hyperparameters.optuna_space import SpaceMap
+
     sessions = [s for s in dicts(study.get("sessions")) if "points" in s]
     if not sessions:
         points = parse_tries(config, space)
@@ -185,7 +188,9 @@ def given_points(
     starting = [p for session in sessions for p in dicts(session.get("starting_points"))]
     added = config.tries[len(known) - config.try_default :]
     new = parse_tries(replace(config, tries=added, try_default=False), space)
-    return GivenPoints([*known, *new], new, starting)
+    mapped = SpaceMap(space.space)
+    inside = [point for point in known if mapped.names.isdisjoint(mapped.dropped(point))]
+    return GivenPoints([*inside, *new], new, starting)
 
 
 def _starting_points(

@@ -27,7 +27,7 @@ def make_oracle(
     plans: Sequence[Plan] = (),
     earlier: Sequence[PriorTrial] = (),
     points: GivenPoints | None = None,
-    entries: Mapping[str, bool] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of `config.method` over `space`, limited to `config.max_trials`.
 
@@ -37,7 +37,7 @@ def make_oracle(
         plans: Hyperband's plans, where they have changed in the course of the study.
         earlier: Trials of other searches that inform Optuna's methods.
         points: What Optuna's methods begin with, if it is not what `config` says.
-        entries: `tune_new_entries` and `allow_new_entries` of Keras Tuner.
+        further: Arguments of Keras Tuner's oracle that no configuration has.
     """
     objectives = [keras_tuner.Objective(o.name, o.direction) for o in config.objectives]
     arguments = {
@@ -48,7 +48,6 @@ def make_oracle(
         # The driver counts failures.
         "max_consecutive_failed_trials": 10**9,
         "max_trials": config.max_trials,
-        **(entries or {}),
     }
     method = METHODS[config.method]
     if method.sampler:
@@ -56,7 +55,7 @@ def make_oracle(
         given = points or GivenPoints(parse_tries(config, space), [])
         arguments["tries"], arguments["starting_points"] = given.every, given.starting
     oracle = resolve_name(f"{_ORACLES}.{method.oracle}")(
-        **arguments, **_own_arguments(config, plans)
+        **{**arguments, **_own_arguments(config, plans), **(further or {})}
     )
     oracle.verbose = 0
     return oracle

@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import shlex
+import shutil
 import sys
 import time
 import warnings
@@ -38,10 +39,16 @@ from experiments.executors.starting import refuse_while_spawning
 from experiments.hyperparameters.declared import declared_points
 from experiments.hyperparameters.model_space import add_appearing
 from experiments.hyperparameters.source import new_source
-from experiments.methods.guidance import GivenPoints, chosen_method, given_points
+from experiments.methods.guidance import (
+    GivenPoints,
+    chosen_method,
+    given_points,
+    parse_tries,
+)
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.oracles.reported import epochs_of
+from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.process.heap import short_collections
 from experiments.process.inherited import follow, keras_settings, refuse_shared_trials
@@ -54,7 +61,7 @@ from experiments.record.layout import TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.study import write_study
+from experiments.record.study import is_unbegun, write_study
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study
@@ -71,9 +78,15 @@ from experiments.search.script_facts import (
     objective_text,
     source_of_script,
 )
-from experiments.search.script_folder import as_before, check_folder, made, record_of
+from experiments.search.script_folder import (
+    as_before,
+    check_folder,
+    made,
+    record_of,
+    remove_unbegun,
+)
 from experiments.search.script_trials import FitTasks, HookedDriver
-from experiments.search.session_record import SessionRecord
+from experiments.search.session_record import SessionRecord, told
 from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
 from experiments.training.graphs import released_afterwards
@@ -103,7 +116,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         hyperparameters: Overrides of the search space, as in Keras Tuner.
         tune_new_entries: As in Keras Tuner.
         allow_new_entries: As in Keras Tuner.
-        max_retries_per_trial: How often a trial is tried again after an error.
+        max_retries_per_trial: How often a trial is tried again after an error, or, with another
+            seed, where its score is not finite.
         max_consecutive_failed_trials: Failures in a row that end the search with an error.
         method: `random`, `grid`, `hyperband`, `bayesian`, `tpe`, `gp`, `cmaes`, `nsga2`, `qmc`, or
             `auto`, which chooses by budget and space.
@@ -115,8 +129,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         warm_start: Earlier trials that inform the method: studies, Keras Tuner projects, CSV
             files, Optuna storages.
         tries: Values that the first trials get; defaults for the rest.
-        max_epochs: Most epochs of one trial, for methods that divide them; `epochs` of `search` if
-            `None`.
+        max_epochs: Epochs of a trial, fewer where the method divides them or stops it; `epochs` of
+            `search` if `None`.
         method_settings: Settings of the method, such as `{"factor": 4}`.
         directory: Folder of the project folder, `.` if `None`.
         project_name: Name of the project folder, `untitled_project` if `None`.
@@ -132,6 +146,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     oracle: Any
     _seed_of_oracle: int | None  # of a given one
+    _sweeps: int | None = None  # of Hyperband; as many as there are trials for if `None`
 
     @in_keywords()
     @takes_oracle
@@ -177,10 +192,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if hyperparameters is None:
                 raise UserError(f"{name}=False needs the space: give it as hyperparameters")
         folder = expanded(directory or ".") / (project_name or "untitled_project")
-        check_folder(folder, overwrite)
+        sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
+        check_folder(folder, overwrite, sources)
         given = objective if isinstance(objective, list | tuple) else [objective]
         drawn = self._seed_of_oracle or int.from_bytes(os.urandom(3), "big")
-        sources = (warm_start,) if isinstance(warm_start, str) else tuple(warm_start)
         self._config: SearchConfig = ScriptConfig(
             space=name_of_model(hypermodel, type(self)),
             dataset="",
@@ -201,6 +216,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             method_settings=dict(method_settings or {}),
             pruner=pruner,
             tries=tuple(tries),
+            try_default=not tries,
             sources=sources,
         )
         self._max_epochs = max_epochs
@@ -209,24 +225,27 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._attempt: FitAttempt | None = None
         self._keras_settings = keras_settings()  # what the script has set
         self._fit: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        if not overwrite and (study := record_of(folder)) is not None:
+        study = None if overwrite else record_of(folder)
+        if study is not None:
             self._config = as_before(self._config, study, self._seed_given)
         plain = replace(
             self._config,
             method="random", method_settings={}, pruner=None, tries=(), sources=(),
         )  # fmt: skip
         space = hyperparameters or keras_tuner.HyperParameters()
+        self._overwrites = overwrite  # until all is checked
         super().__init__(
-            oracle=make_oracle(plain, space, entries=self._entries),
+            oracle=make_oracle(plain, space, further=self._entries),
             hypermodel=hypermodel,
             directory=str(folder.parent),
             project_name=folder.name,
-            overwrite=overwrite,
             executions_per_trial=executions_per_trial,
             **kwargs,
         )
         if self._config.method != "auto":
-            self._set_oracle(self._config)
+            self._set_oracle(self._config, points=self._points(study or {}, self._config))
+        if overwrite:
+            self._overwrite()
 
     @property
     def _has_own_run(self) -> bool:
@@ -262,17 +281,39 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self._populate_initial_space()
         self.oracle.take_up(readable(self.folder, self.oracle))
 
+    def _get_tuner_fname(self) -> str:
+        name = str(super()._get_tuner_fname())
+        return f"{name}.new" if self._overwrites else name  # lest Keras Tuner load it
+
+    def _overwrite(self) -> None:
+        """Removes an earlier search, once nothing that was given can be refused any more."""
+        if self._config.method == "auto":
+            if self._config.tries:
+                parse_tries(self._config, self.oracle.hyperparameters)
+            known = {name for method in METHODS.values() for name in method.settings}
+            if unknown := self._config.method_settings.keys() - known:
+                raise UserError(f"method_settings {min(unknown)}: no method has such a setting")
+        self._earlier(self._config)
+        shutil.rmtree(self.folder)
+        self._overwrites = False
+
     def save(self) -> None:
         """Writes the file by which Keras Tuner knows a project, and the oracle's state."""
         write_json(Path(self._get_tuner_fname()), self.get_state())
         self.oracle.flush()
 
+    def _points(self, study: Mapping[str, Any], config: SearchConfig) -> GivenPoints | None:
+        if config.method not in optuna_methods():
+            return None
+        return given_points(study, config, self.oracle.hyperparameters, self._declared)
+
     def _set_oracle(self, config: SearchConfig, **arguments: Any) -> None:
         """Makes the method's oracle over the space that is known, with the trials there are."""
         before: Any = self.oracle
-        self.oracle = make_oracle(
-            config, before.hyperparameters, entries=self._entries, **arguments
-        )
+        further: dict[str, Any] = dict(self._entries)
+        if config.method == "hyperband":
+            further["hyperband_iterations"] = self._sweeps
+        self.oracle = make_oracle(config, before.hyperparameters, further=further, **arguments)
         self.oracle._set_project_dir(self.directory, self.project_name)
         self.oracle.always = before.always
         self.oracle.rebuild(before.trials.values())
@@ -300,10 +341,15 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
             with locked(made(self.folder)):
+                is_new = is_unbegun(self.folder)
                 try:
                     self._search(config, notices, display)
+                except OSError as error:
+                    raise told(error, self.folder, "run this again") from None
                 finally:
                     follow(self._keras_settings)
+                    if is_new:
+                        remove_unbegun(self.folder)
 
     def _named(
         self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]
@@ -350,9 +396,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             config = as_before(config, study, self._seed_given)
             changed = self._changes(study, notices)
         study |= {"config": config.as_dict(), "script": self._script()}
-        points: GivenPoints | None = None
-        if config.method in optuna_methods():
-            points = given_points(study, config, self.oracle.hyperparameters, self._declared)
+        points = self._points(study, config)
         plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
         self._config = config
@@ -395,10 +439,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             f"report: tuner.report(), or experiments report {shlex.quote(str(self.folder))}"
         )
         if driver.ended_by == "failures":
-            failed = [t for t in self.oracle.trials.values() if t.status == "FAILED"]
+            ended = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
+            last = next(trial for trial in reversed(ended) if trial.status == "FAILED")
             raise RuntimeError(
                 f"{plural(config.max_failures, 'trial')} in a row failed, the last one: "
-                f"{failed[-1].message}"
+                f"{last.message}"
             )
 
     def _drive(
@@ -484,9 +529,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if attempt is None:
             raise UserError("run_trial is called by search: call tuner.search(...)")
         callbacks = fit_kwargs.pop("callbacks", None) or []
-        values = trial.hyperparameters.values
-        if "tuner/epochs" in values:
-            fit_kwargs["epochs"] = values["tuner/epochs"]
+        is_divided = "tuner/epochs" in trial.hyperparameters.values
+        if is_divided or self._max_epochs:
+            fit_kwargs["epochs"] = attempt.task.epochs
+        if is_divided:
             fit_kwargs["initial_epoch"] = attempt.task.initial_epoch
         if not self._has_own_fit:
             fit_kwargs.setdefault("verbose", 0)
@@ -572,15 +618,19 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _new_study(self, config: SearchConfig, notices: list[str]) -> dict[str, Any]:
         space = self.oracle.hyperparameters
-        first, *further = config.objectives
-        sampler = METHODS[config.method].sampler
-        short = sampler is not None and sampler.ranks_stopped and not further
-        grows = self._entries["tune_new_entries"]
-        earlier, lines = warm_start(config.sources, space, first, ".", further, short, grows)
+        earlier, lines = self._earlier(config)
         notices += lines
         data = {"name": config.dataset, "fingerprint": fingerprint_of_data(self._fit)}
         study = describe_study(config, data, describe_space(space), (), source_of_script(self))
         return study | {"started": time.time(), "earlier": as_record(earlier)}
+
+    def _earlier(self, config: SearchConfig) -> tuple[list[PriorTrial], list[str]]:
+        space = self.oracle.hyperparameters
+        first, *further = config.objectives
+        sampler = METHODS[config.method].sampler
+        short = sampler is not None and sampler.ranks_stopped and not further
+        grows = self._entries["tune_new_entries"]
+        return warm_start(config.sources, space, first, ".", further, short, grows)
 
     def _changes(self, study: Mapping[str, Any], notices: list[str]) -> dict[str, Any]:
         """Returns the fingerprints of the model's code and of the data that have changed.
@@ -667,6 +717,7 @@ class Hyperband(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        self._sweeps = hyperband_iterations or None
         sweep = Plan(max_epochs, factor).num_trials
         num_trials = hyperband_iterations * sweep if hyperband_iterations else None
         own = {

@@ -36,6 +36,9 @@ def takes_oracle(init: Callable[_P, None]) -> Callable[_P, None]:
         tuner: Any = args[0]
         # Drawn by it where the script gives none: another one in each session, so no argument.
         tuner._seed_of_oracle = getattr(given, "seed", None)
+        sweeps = getattr(given, "hyperband_iterations", math.inf)
+        if math.isfinite(sweeps):
+            tuner._sweeps = int(sweeps)
         init(*args, **{**asked, **kwargs})
 
     return initialise

@@ -158,13 +158,12 @@ def _result(content: dict[str, Any], oracle: Any) -> dict[str, Any]:
 
 
 def forget_states(folder: Path) -> None:
-    """Removes the states of trainings that have not ended: their code or their data has changed."""
+    """Removes the states of trainings that may go on: their code or their data has changed."""
     study = StudyFolder(folder)
     finalists = [TrialFolder(p) for p in sorted(study.trainings.glob("*")) if p.is_dir()]
     for training in [*study.trials(), *finalists]:
-        if not training.result.is_file():
-            for path in training.snapshots():
-                path.unlink(missing_ok=True)
+        for path in training.snapshots():
+            path.unlink(missing_ok=True)
 
 
 def _clear(folder: TrialFolder) -> None:

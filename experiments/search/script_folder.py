@@ -1,6 +1,8 @@
 """The study folder of `experiments.Tuner`: whether it can be used, and what it says."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,25 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def check_folder(folder: Path, overwrite: bool) -> None:
-    """Checks that a folder is a study of `Tuner`, or may become one."""
+def remove_unbegun(folder: Path) -> None:
+    """Removes a study that was refused before a session was begun."""
+    with suppress(UserError):  # it is damaged
+        study = record_of(folder) or {}
+        if "sessions" not in study and not StudyFolder(folder).begun():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> None:
+    """Checks that a folder is a study of `Tuner`, or may become one.
+
+    Args:
+        folder: The folder.
+        overwrite: Whether it is to be removed first.
+        sources: What informs the search; it may not be in what is removed.
+
+    Raises:
+        UserError: It is something else, or in use, or a source is in it.
+    """
     study = StudyFolder(folder)
     if not folder.exists() or is_unbegun(folder):
         return
@@ -35,6 +54,12 @@ def check_folder(folder: Path, overwrite: bool) -> None:
             f"{str(folder)!r} exists and is no search: choose another project_name or directory"
         )
     if overwrite:
+        for source in sources:
+            if Path(source).resolve().is_relative_to(folder.resolve()):
+                raise UserError(
+                    f"warm_start {source}: overwrite=True removes {str(folder)!r}, and the source "
+                    "with it: choose another project_name"
+                )
         with locked(folder):  # which refuses one that is in use: it would be removed
             pass
     elif not study.record.is_file():
@@ -69,6 +94,10 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
         UserError: Another objective, method, pruner, seed or earlier study is asked for.
     """
     then = study["config"]
+    tries, try_default = config.tries, config.try_default
+    if study.get("sessions"):  # else no point was taken
+        tries = tuple(with_lacking(then.get("tries", ()), tries))
+        try_default = then.get("try_default", True)
     recorded = then["objective"]
     texts = [recorded] if isinstance(recorded, str) else list(recorded)
     asked = [str(objective) for objective in config.objectives]
@@ -87,7 +116,7 @@ def as_before(config: SearchConfig, study: Mapping[str, Any], seed_given: bool) 
         raise _other(study, "seed", then["seed"], config.seed)
     return replace(
         config, method=then["method"], pruner=then["pruner"], seed=then["seed"],
-        sources=tuple(then["sources"]), tries=with_lacking(then.get("tries", ()), config.tries),
+        sources=tuple(then["sources"]), tries=tries, try_default=try_default,
     )  # fmt: skip
 
 

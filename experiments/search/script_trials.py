@@ -9,7 +9,7 @@ from keras_tuner.engine import trial as trial_module
 from experiments.config import SearchConfig
 from experiments.executors.base import Job
 from experiments.record.layout import TrialFolder
-from experiments.record.seeds import Stream, derive_seed
+from experiments.record.seeds import Stream, seeds_of
 from experiments.search.driver import Driver
 from experiments.training.task import FitTask, TrialResult
 
@@ -48,14 +48,13 @@ class FitTasks:
         origin = values.get("tuner/trial_id")
         if origin and not TrialFolder(Path(self.tuner.get_trial_dir(origin))).snapshots():
             origin = None  # its state was removed to free the disk: it begins at its first epoch
-        seeds = range(max(config.executions_per_trial, 1))
         return FitTask(
             trial_id=trial.trial_id,
             objective=config.parsed_objective,
             epochs=int(values.get("tuner/epochs", config.max_epochs)),
             initial_epoch=int(values.get("tuner/initial_epoch", 0)) if origin else 0,
             seeds=tuple(
-                derive_seed(config.seed, Stream.TRIAL, int(trial.trial_id), n) for n in seeds
+                seeds_of(config.seed, Stream.TRIAL, trial.trial_id, config.executions_per_trial)
             ),
             folder=Path(self.tuner.get_trial_dir(trial.trial_id)),
             origin=Path(self.tuner.get_trial_dir(origin)) if origin else None,

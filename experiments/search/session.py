@@ -11,7 +11,7 @@ import keras_tuner
 
 from experiments.config import SearchConfig, trainings_in_turn
 from experiments.data.cache_use import held
-from experiments.data.prepare import MissingDataError, PreparedData
+from experiments.data.prepare import PreparedData
 from experiments.display.base import Display
 from experiments.executors.base import Executor
 from experiments.executors.deadline import Deadline
@@ -32,8 +32,7 @@ from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
 from experiments.record.durations import clock
 from experiments.record.ended_trials import num_ended, so_far
-from experiments.record.errors import InterruptedSearchError, UserError
-from experiments.record.files import is_disk_full
+from experiments.record.errors import InterruptedSearchError
 from experiments.record.formatting import deadline_anew, named
 from experiments.record.methods import optuna_methods
 from experiments.search.driver import Driver
@@ -41,7 +40,7 @@ from experiments.search.places import is_inside
 from experiments.search.repair import forget_states, restore
 from experiments.search.retention import make_retention
 from experiments.search.search_result import begin_report
-from experiments.search.session_record import SessionRecord, other_threads
+from experiments.search.session_record import SessionRecord, other_threads, told
 from experiments.search.trial_record import TrialRecord
 from experiments.search.tuner import SuiteTuner
 from experiments.space_reference import shown_space
@@ -159,18 +158,8 @@ class Session:
                 with suppress(OSError):
                     self._session.note(ended_by="interrupted", stopped=time.time())
             raise InterruptedSearchError(f"interrupted; resume with: {self._how}") from None
-        except MissingDataError as error:
-            raise UserError(
-                f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
-                f"there again, resume with: {self._how}"
-            ) from None
         except OSError as error:
-            if not is_disk_full(error):
-                raise
-            raise UserError(
-                f"no space is left for study {self.folder.name!r} in {str(self.folder.parent)!r}; "
-                f"nothing that had ended is lost: free some, then resume with: {self._how}"
-            ) from None
+            raise told(error, self.folder, f"resume with: {self._how}") from None
 
     def _begin(self) -> None:
         mended = restore(self.folder, self._record, self._oracle)

@@ -4,7 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.data.prepare import MissingDataError
 from experiments.process.numerics import INTRA
+from experiments.record.errors import UserError
+from experiments.record.files import is_disk_full
 from experiments.record.study import command_line, write_study
 
 _ENDS = ("search_ended", "ended")  # when the study's trials, and all of it, had ended
@@ -61,3 +64,24 @@ def other_threads(sessions: list[dict[str, Any]]) -> list[str]:
         f"trials had {before[-1]} threads until now and have {now} from now on: scores of the same "
         f"seeds may differ; {INTRA}={before[-1]} keeps them"
     ]
+
+
+def told(error: OSError, folder: Path, how: str) -> OSError | UserError:
+    """Returns what a user is told of an error that ended a session; the error itself if unknown.
+
+    Args:
+        error: The error.
+        folder: The study folder.
+        how: How the search is resumed.
+    """
+    if isinstance(error, MissingDataError):
+        return UserError(
+            f"{error.strerror or error}; nothing that had ended is lost: once the dataset is "
+            f"there again, {how}"
+        )
+    if is_disk_full(error):
+        return UserError(
+            f"no space is left for study {folder.name!r} in {str(folder.parent)!r}; "
+            f"nothing that had ended is lost: free some, then {how}"
+        )
+    return error

@@ -13,7 +13,7 @@ from experiments.data.cache import cache_folder
 from experiments.data.prepare import PreparedData
 from experiments.hyperparameters.settings import parse_settings
 from experiments.record.files import write_json
-from experiments.record.seeds import Stream, derive_seed
+from experiments.record.seeds import Stream, seeds_of
 from experiments.search.driver import Driver
 from experiments.search.retention import Retention
 from experiments.training.task import TrialTask
@@ -77,7 +77,6 @@ class SuiteTuner(keras_tuner.Tuner):
         earlier = values.get("tuner/trial_id")
         if not str(earlier).isdecimal():  # it becomes a part of a path
             earlier = None
-        number = int(trial.trial_id)
         return TrialTask(
             space=self.config.space,
             settings=self.settings,
@@ -88,8 +87,12 @@ class SuiteTuner(keras_tuner.Tuner):
             further=tuple(o.name for o in self.config.objectives[1:]),
             epochs=int(values.get("tuner/epochs", self.config.max_epochs)),
             seeds=tuple(
-                derive_seed(self.config.seed, Stream.TRIAL, number, execution)
-                for execution in range(self.config.executions_per_trial)
+                seeds_of(
+                    self.config.seed,
+                    Stream.TRIAL,
+                    trial.trial_id,
+                    self.config.executions_per_trial,
+                )
             ),
             patience=self.config.patience,
             class_weight=self.config.class_weight,

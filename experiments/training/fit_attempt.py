@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -12,9 +12,16 @@ import numpy as np
 
 from experiments.record.files import atomic
 from experiments.record.layout import TrialFolder
-from experiments.training.replay import Replay, build, drawn, is_finite, restore
+from experiments.training.replay import (
+    NotContinuedError,
+    Replay,
+    build,
+    drawn,
+    is_finite,
+    restore,
+)
 from experiments.training.run import count_weights
-from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore
+from experiments.training.snapshot import Arrays, Snapshot, SnapshotStore, UnfitError
 from experiments.training.task import (
     Answer,
     Execution,
@@ -88,7 +95,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Sets a model to where the trial that it continues ended.
 
         Raises:
-            ValueError: It can't be.
+            NotContinuedError: It left no state, or that of another network.
         """
         origin = self._store.origin
         for known in (self._own, origin):
@@ -97,9 +104,12 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._is_continued:
             return
         if origin is None:
-            raise ValueError(f"the state of {self._task.origin} is missing, which is continued")
+            raise NotContinuedError
         if model.built:
-            restore(model, origin, or_afresh=True)
+            try:
+                restore(model, origin, or_afresh=True)
+            except UnfitError:
+                raise NotContinuedError from None
             self._is_continued = True
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -241,8 +251,13 @@ class FitAttempt:
             self.recorders[-1].continued(model)
         return model
 
-    def begin_again(self) -> None:
-        """Forgets the trainings of an attempt that failed."""
+    def begin_again(self, **changes: Any) -> None:
+        """Forgets the trainings of an attempt that failed.
+
+        Args:
+            **changes: Fields of the task that are others from now on.
+        """
+        self.task = replace(self.task, **changes)
         self.recorders.clear()
         for path in TrialFolder(self.task.folder).snapshots():
             path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from experiments.training.fit_attempt import (
     FitAttempt,
     SuspendedError,
 )
-from experiments.training.replay import NotReplayedError
+from experiments.training.replay import NotContinuedError, NotReplayedError
 from experiments.training.run import classify, unreported
 from experiments.training.task import (
     STOPPING,
@@ -58,12 +58,19 @@ def run_fit(attempt: FitAttempt, run_trial: Callable[[], Any]) -> FitResult:
         result.executions = []
         try:
             result.executions = _trained(attempt, run_trial)
-            return _checked(result, attempt)
+            if _checked(result, attempt).cause != "nan":
+                return result
+            # With its own seeds it would only repeat.
+            attempt.begin_again(seeds=tuple(seed + 1 for seed in attempt.task.seeds))
+            attempts_left -= 1
         except SuspendedError:
             result.status = "paused"
             return result
         except NotReplayedError:
             attempt.begin_again()
+        except NotContinuedError:
+            attempt.begin_again(origin=None, initial_epoch=0)
+            result.initial_epoch = 0
         except keras_tuner.errors.FatalError:
             raise
         except (Exception, SystemExit) as error:  # any error of a model fails this trial only

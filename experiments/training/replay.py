@@ -121,6 +121,10 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.make_train_function(force=True)
 
 
+class NotContinuedError(BaseException):
+    """The trial that is continued left no state that fits: the training has to begin afresh."""
+
+
 def build(model: keras.Model, snapshot: Snapshot) -> None:
     """Builds a model that is not built yet, as it was when the snapshot was made."""
     if not model.built and snapshot.build is not None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import experiments
+from experiments.methods.oracles.bayesian import BayesianOracle
 from experiments.methods.oracles.grid import GridOracle
+from experiments.methods.oracles.hyperband import HyperbandOracle
+from experiments.methods.oracles.hyperband_brackets import Plan
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
 from experiments.methods.oracles.random_search import RandomOracle
 
@@ -170,6 +173,24 @@ def test_cma_es_goes_on_in_a_space_that_has_grown(tmp_path: Path) -> None:
     assert proposed[0] == proposed[1]
 
 
+def test_cma_es_remembers_no_more_than_its_generations(tmp_path: Path) -> None:
+    space = keras_tuner.HyperParameters()
+    for name in ("x", "y"):
+        space.Float(name, 0.0, 1.0)
+    options: dict[str, Any] = {"hyperparameters": space, "seed": 1}
+    objective = keras_tuner.Objective("score", "max")
+    oracle = OptunaOracle("cmaes", {"population_size": 4}, objective=objective, **options)
+    oracle._set_project_dir(str(tmp_path), "project")
+    for number in range(12):
+        trial = oracle.create_trial("one")
+        if number:  # each is worse than those before, and what failed counts as the worst
+            oracle.update_trial(trial.trial_id, {"score": -number})
+        trial.status = "COMPLETED" if number else "FAILED"
+        oracle.end_trial(trial)
+    oracle.create_trial("one")
+    assert len(oracle._proposer._generations) == 3
+
+
 def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,3 +215,57 @@ def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
     own = Own(script, max_trials=2, directory=tmp_path, project_name="own")
     own.search(verbose=0)
     assert own._config.method == "qmc"
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "bayesian", "hyperband", "tpe", "qmc"])
+def test_what_was_tried_counts_where_new_entries_are_not_tuned(name: str, tmp_path: Path) -> None:
+    kinds: dict[str, Any] = {
+        "grid": GridOracle, "random": RandomOracle, "bayesian": BayesianOracle,
+        "hyperband": HyperbandOracle,
+    }  # fmt: skip
+
+    def opened(**choices: list[int]) -> Any:
+        space = keras_tuner.HyperParameters()
+        for hp, values in choices.items():
+            space.Choice(hp, values)
+        arguments = () if name in kinds else (name,)
+        options = {"hyperparameters": space, "tune_new_entries": False, "max_trials": 60}
+        cls = kinds.get(name, OptunaOracle)
+        oracle = cls(*arguments, objective=keras_tuner.Objective("score", "max"), seed=1, **options)
+        oracle.verbose = 0
+        oracle.always = frozenset(choices)
+        oracle._set_project_dir(str(tmp_path), "project")
+        oracle.reload()
+        return oracle
+
+    def drawn(oracle: Any, most: int = 60) -> list[tuple[Any, ...]]:
+        for _ in range(most):
+            trial = oracle.create_trial("one")
+            if trial.status != "RUNNING":
+                break
+            trial.hyperparameters.Float("dropout", 0.0, 0.5)
+            oracle.update_trial(trial.trial_id, {"score": 0.0})
+            trial.status = "COMPLETED"
+            oracle.end_trial(trial)
+        values = [trial.hyperparameters.values for trial in oracle.trials.values()]
+        first = [v for v in values if "tuner/trial_id" not in v]
+        return sorted((v["units"], v.get("rate", 1)) for v in first)
+
+    units = [8, 16, 24, 32]
+    drawn(opened(units=units), most=2)
+    assert drawn(opened(units=units)) == [(u, 1) for u in units]
+    assert drawn(opened(units=units, rate=[1, 2])) == [(u, rate) for u in units for rate in (1, 2)]
+
+
+def test_hyperband_goes_on_with_hyperparameters_that_trials_bring(tmp_path: Path) -> None:
+    objective = keras_tuner.Objective("score", "max")
+    oracle = HyperbandOracle(max_epochs=9, objective=objective, seed=1)
+    oracle._set_project_dir(str(tmp_path), "project")
+    for _ in range(40):
+        running = [t for t in map(oracle.create_trial, "ab") if t.status == "RUNNING"]
+        for trial in running:
+            trial.hyperparameters.Float("rate", 0.0, 1.0)
+            end(oracle, trial)
+    rates = [trial.hyperparameters.values["rate"] for trial in oracle.trials.values()]
+    assert len(rates) == Plan(9).num_trials
+    assert len(set(rates)) > 10

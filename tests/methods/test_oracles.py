@@ -290,6 +290,18 @@ def test_a_trial_run_again_starts_from_cleared_metrics(cls: Any, tmp_path: Path)
 
 
 @both(RandomOracle, KerasTuners.RandomSearchOracle)
+def test_an_epoch_that_is_infinite_is_not_the_best(cls: Any, tmp_path: Path) -> None:
+    oracle = make(cls, tmp_path, wide(), max_trials=1)
+    trial = oracle.create_trial("one")
+    for step, score in enumerate([1.0, 2.0, float("inf")]):
+        oracle.update_trial(trial.trial_id, {"score": score}, step=step)
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+    (trial,) = oracle.trials.values()
+    assert (trial.status, trial.score, trial.best_step) == ("COMPLETED", 2.0, 1)
+
+
+@both(RandomOracle, KerasTuners.RandomSearchOracle)
 def test_a_result_that_comes_twice_is_ignored(cls: Any, tmp_path: Path) -> None:
     oracle = make(cls, tmp_path, wide(), max_trials=2)
     trial = oracle.create_trial("one")

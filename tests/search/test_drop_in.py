@@ -725,6 +725,46 @@ def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None
         assert own[values["tuner/trial_id"]]["tuner/epochs"] == values["tuner/initial_epoch"]
 
 
+class _Wide(_Told):
+    """Has a layer of some width."""
+
+    def __init__(self, enough: int, width: int) -> None:
+        super().__init__(enough, 0.0)
+        self.width = width
+
+    def build(self, hp: Any) -> keras.Model:
+        hp.Float("rate", 1e-3, 1e-1)
+        layers = [keras.layers.Dense(self.width), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+
+@pytest.mark.parametrize("changed", ["nothing", "executions", "network", "data"])
+def test_a_promoted_trial_begins_again_where_its_origin_is_of_something_else(
+    changed: str, tmp_path: Path
+) -> None:
+    def search(enough: int, again: bool = False) -> None:
+        model = _Wide(enough, 3 if again and changed == "network" else 2)
+        executions = 2 if again and changed == "executions" else 1
+        targets = Y * 2 if again and changed == "data" else Y
+        tuner = experiments.Hyperband(
+            model, "val_loss", 3, directory=tmp_path, project_name="mine", seed=1,
+            executions_per_trial=executions,
+        )  # fmt: skip
+        tuner.search(X, targets, verbose=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(3)
+    search(30, again=True)
+    result = json.loads((tmp_path / "mine/trial_0003/result.json").read_text())
+    assert result["status"] == "completed", result["message"]
+    assert result["hyperparameters"]["tuner/initial_epoch"] == 1
+    assert result["initial_epoch"] == (1 if changed == "nothing" else 0)
+    epochs = {len(execution["epoch_seconds"]) for execution in result["executions"]}
+    assert epochs == {3 - result["initial_epoch"]}
+
+
 class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
     """Trains nothing; a promoted trial scores worse than the one that it continues."""
 
@@ -737,6 +777,33 @@ class _Worse(keras_tuner.HyperModel):  # type: ignore[misc]
             callback.set_model(model)
             callback.on_epoch_end(0, {"val_loss": score})
         return float(score)
+
+
+class _Fails(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        rate = trial.hyperparameters.Float("rate", 0, 1)
+        if int(trial.trial_id) < 3:
+            raise ValueError("fails")
+        return float(rate)
+
+
+class _Bands(_Fails, experiments.Hyperband):
+    """Three trials of the first bracket fail, so nothing of it is promoted."""
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_hyperband_ends_after_its_iterations(is_given: bool, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "objective": keras_tuner.Objective("loss", "min"), "max_epochs": 3, "seed": 1,
+        "max_consecutive_failed_trials": 9,
+    }  # fmt: skip
+    if is_given:
+        options = {"oracle": keras_tuner.oracles.HyperbandOracle(**options)}
+    cls = _Fails if is_given else _Bands
+    tuner = cls(directory=tmp_path, project_name="mine", **options)
+    tuner.search(verbose=0)
+    brackets = [t.hyperparameters.values["tuner/bracket"] for t in tuner.oracle.trials.values()]
+    assert brackets == [1, 1, 1, 0, 0]
 
 
 def test_the_best_model_is_kept_of_whatever_round(tmp_path: Path) -> None:
@@ -782,6 +849,22 @@ def test_hopeless_trials_are_stopped_early(tmp_path: Path) -> None:
     assert all(epochs[t] < 3 for t in statuses.index if statuses[t] == "pruned")
 
 
+@pytest.mark.parametrize("method", ["random", "tpe", "hyperband"])
+def test_trials_are_trained_for_max_epochs(method: str, tmp_path: Path) -> None:
+    pruner = "none" if method == "hyperband" else "asha"
+    tuner = make(tmp_path, model=eager, method=method, pruner=pruner, max_epochs=2, max_trials=5)
+    tuner.search(X, Y, 64, validation_data=(X[:16], Y[:16]), verbose=0)
+    trials = [json.loads(t.result.read_text()) for t in StudyFolder(tuner.folder).trials()]
+    asked = {t["asked"]["epochs"] for t in trials if t["status"] == "completed"}
+    ended = {
+        t["initial_epoch"] + len(t["executions"][0]["epoch_seconds"])
+        for t in trials
+        if t["status"] == "completed"
+    }
+    assert max(asked) == 2
+    assert asked == ended
+
+
 def test_failures_are_recorded_by_cause_and_end_the_search(tmp_path: Path) -> None:
     def failing(hp: Any) -> keras.Model:
         hp.Float("x", 0, 1)
@@ -810,13 +893,16 @@ def test_a_trial_is_tried_again_and_nan_is_a_failure(tmp_path: Path) -> None:
             Once.fits += 1
             if Once.fits == 1:
                 raise OSError("lost for a moment")
-            return float("nan") if Once.fits == 3 else 1.0
+            seen.append(float(keras.random.uniform(())))
+            return 1.0 if Once.fits in (2, 4) else float("nan")
 
-    tuner = searched(make(tmp_path, model=Once, max_retries_per_trial=1, max_trials=2))
-    assert Once.fits == 3
+    seen: list[float] = []
+    tuner = searched(make(tmp_path, model=Once, max_retries_per_trial=1, max_trials=3))
+    assert Once.fits == 6
     trials = load_study(tuner.folder).trials
-    assert list(trials["status"]) == ["completed", "failed"]
-    assert list(trials["cause"])[1] == "nan"
+    assert list(trials["status"]) == ["completed", "completed", "failed"]
+    assert list(trials["cause"])[2] == "nan"
+    assert len(set(seen)) == 5  # what was not finite is tried with another seed
 
 
 def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
@@ -1025,7 +1111,7 @@ def test_data_that_wants_processes_of_its_own_is_refused_in_workers(tmp_path: Pa
     words = r"workers: 'validation_data' of search \(_Batches\) has use_multiprocessing=True"
     with pytest.raises(experiments.UserError, match=words):
         tuner.search(_Batches(workers=2), validation_data=batches, verbose=0)
-    assert not list((tmp_path / "mine").glob("trial_*"))
+    assert not (tmp_path / "mine").exists()
 
 
 def test_all_that_keras_tuner_has_is_there() -> None:
@@ -1040,6 +1126,38 @@ def test_the_last_failure_is_told_by_its_error(tmp_path: Path) -> None:
     options: dict[str, Any] = {"objective": "val_accuracy", "max_consecutive_failed_trials": 1}
     with pytest.raises(RuntimeError, match="the last one: ValueError: val_accuracy was not"):
         searched(make(tmp_path, model=eager, **options))
+
+
+class _LastFirst(InlineExecutor):
+    """Takes two jobs, and runs the later one first."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(run)
+        self._jobs: list[Any] = []
+
+    def free(self) -> int:
+        return 2 - len(self._jobs)
+
+    def submit(self, job: Any) -> None:
+        self._jobs.append(job)
+
+    def wait(self, listener: Any, timeout: float) -> None:
+        self._job = self._jobs.pop()
+        super().wait(listener, timeout)
+
+
+def test_the_last_failure_is_the_last_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(experiments.Tuner):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+            raise ValueError(f"fails as {trial.trial_id}")
+
+    monkeypatch.setattr(Fails, "_executor", lambda self, config: _LastFirst(self._run))
+    options: dict[str, Any] = {"max_trials": 2, "max_consecutive_failed_trials": 2}
+    options |= {"hyperparameters": _units(64), "method": "random", "directory": tmp_path}
+    with pytest.raises(RuntimeError, match="fails as 0000"):
+        Fails(**options).search(verbose=0)
 
 
 @pytest.mark.usefixtures("every_epoch_is_kept")
@@ -1058,7 +1176,7 @@ def test_a_full_disk_costs_an_interrupted_trial_nothing(
     monkeypatch.setattr(_Counted, "batches", 0)
     with monkeypatch.context() as patched:
         patched.setattr("experiments.training.snapshot.write_snapshot", full_after_one)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(experiments.UserError, match=r"no space is left .* then run this again"):
             searched(make(tmp_path, **options), batch_size=16, epochs=4)
     assert _Counted.batches == 2 * _PER_EPOCH
     searched(make(tmp_path, **options), batch_size=16, epochs=4)
@@ -1289,8 +1407,66 @@ def test_values_to_try_are_added_to_those_of_earlier_sessions(tmp_path: Path) ->
         )  # fmt: skip
         tuner.search(verbose=0)
     values = [t.hyperparameters.values["x"] for t in tuner.oracle.trials.values()]
-    assert (values[1:3], len(values)) == ([0.25, 0.75], 4)
+    assert (values[0], values[2], len(values)) == (0.25, 0.75, 4)
     assert load_study(tuner.folder).record["config"]["tries"] == [{"x": 0.25}, {"x": 0.75}]
+
+
+def _units(most: int) -> keras_tuner.HyperParameters:
+    space = keras_tuner.HyperParameters()
+    space.Int("units", 8, most, step=8)
+    return space
+
+
+class _Units(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+        return float(trial.hyperparameters.get("units"))
+
+
+def units(place: Path, most: int = 64, **options: Any) -> Any:
+    given = {"method": "tpe", "hyperparameters": _units(most), "seed": 0} | options
+    return _Units(directory=place, project_name="mine", **given)
+
+
+def test_values_to_try_come_before_the_default(tmp_path: Path) -> None:
+    tuner = units(tmp_path, tries=[{"units": 24}], max_trials=1)
+    tuner.search(verbose=0)
+    assert [row[3] for row in table(tuner)] == [{"units": 24}]
+
+
+@pytest.mark.parametrize("now", [(), ({"units": 16},), ({"units": 128}, {"units": 16})])
+def test_a_range_may_end_below_a_value_that_was_tried(now: Any, tmp_path: Path) -> None:
+    units(tmp_path, 128, tries=[{"units": 128}], max_trials=1).search(verbose=0)
+    tuner = units(tmp_path, 64, tries=now, max_trials=3)
+    tuner.search(verbose=0)
+    values = [row[3]["units"] for row in table(tuner)]
+    assert values[0] == 128
+    assert max(values[1:]) <= 64
+    assert (values[1] == 16) == bool(now)
+
+
+def test_nothing_is_removed_before_all_that_replaces_it_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units(tmp_path, max_trials=1).search(verbose=0)
+    monkeypatch.chdir(tmp_path)
+    for words, options in (
+        ("units=7: expected", {"tries": [{"units": 7}]}),
+        ("units=7: expected", {"tries": [{"units": 7}], "method": "auto"}),
+        ("has no such setting", {"method_settings": {"startup": 3}}),
+        ("startup: no method has such", {"method_settings": {"startup": 3}, "method": "auto"}),
+        ("there are no trials in", {"warm_start": "mime"}),
+        ("there are no trials in", {"warm_start": "mime", "method": "auto"}),
+        ("overwrite=True removes", {"warm_start": "mine"}),
+        ("overwrite=True removes", {"warm_start": str(tmp_path / "mine/study.csv")}),
+    ):
+        with pytest.raises(experiments.UserError, match=words):
+            units(tmp_path, overwrite=True, **options)
+        assert len(table(units(tmp_path))) == 1
+    with pytest.raises(ValueError, match="Unrecognized"):
+        units(tmp_path, overwrite=True, unknown=1)
+    assert len(table(units(tmp_path))) == 1
+    again = units(tmp_path, overwrite=True)
+    assert table(again) == table(units(tmp_path)) == []
 
 
 def test_hyperparameters_of_a_trial_that_was_killed_at_its_end_are_known(

@@ -118,6 +118,16 @@ class DurableOracle(keras_tuner.Oracle):
         space = combinations(self.hyperparameters.space, self._is_covered)
         return (values for values in space if not self._duplicate(values))
 
+    def _compute_values_hash(self, values: dict[str, Any]) -> str:
+        """Returns the hash of what can be proposed: entries that are not tuned are left out."""
+        return str(super()._compute_values_hash(self._tuned(values)))
+
+    def _tuned(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self.tune_new_entries:
+            return values
+        extra = own_values(values).keys() - {hp.name for hp in self.hyperparameters.space}
+        return {name: value for name, value in values.items() if name not in extra}
+
     def _duplicate(self, values: dict[str, Any]) -> bool:
         """Whether a trial has these values, or an older one all that it asked for of them."""
         return bool(super()._duplicate(values)) or self._is_covered(values)
@@ -145,9 +155,9 @@ class DurableOracle(keras_tuner.Oracle):
         found: dict[_Texts, set[_Texts]] = {}
         for trial in self.trials.values():
             known = trial.hyperparameters
-            if len(known.space) >= len(space) or not known.values:
+            if not self._lacks_some(trial) or not known.values:
                 continue
-            values = own_values(known.values)
+            values = own_values(self._tuned(known.values))
             is_whole = self.always <= {hp.name for hp in known.space}
             if trial.status != Status.COMPLETED or not is_whole:
                 values = completed(space, values)
@@ -156,9 +166,17 @@ class DurableOracle(keras_tuner.Oracle):
         self._older = len(space), found
         return found
 
+    def _lacks_some(self, trial: trial_module.Trial) -> bool:
+        """Whether a trial lacks hyperparameters of the space."""
+        known, space = trial.hyperparameters.space, self.hyperparameters.space
+        if not self.tune_new_entries:
+            names = {hp.name for hp in space}
+            known = [hp for hp in known if hp.name in names]
+        return len(known) < len(space)
+
     def _record_values(self, trial: trial_module.Trial) -> None:
         super()._record_values(trial)
-        if len(trial.hyperparameters.space) < len(self.hyperparameters.space):
+        if self._lacks_some(trial):
             self._older = None
 
     def clear_metrics(self, trial_id: str) -> None:
@@ -199,16 +217,17 @@ class DurableOracle(keras_tuner.Oracle):
         return [curve.get(trial.best_step, curve[max(curve)]) for curve in curves]
 
     def score_trial(self, trial: trial_module.Trial) -> None:
-        """Scores a trial by the first objective, which ranks trials.
+        """Scores a trial by the first objective, which ranks trials; by its finite values.
 
         Raises:
-            ValueError: One of several objectives was not reported.
+            ValueError: An objective was not reported.
         """
-        first, *others = [objective.name for objective in self._objectives()]
-        if others:
-            super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
-        trial.score = trial.metrics.get_best_value(first)
-        trial.best_step = trial.metrics.get_best_step(first)
+        super()._check_objective_found(dict.fromkeys(trial.metrics.metrics, 0.0))
+        first = self._objectives()[0]
+        known = {e: v for e, v in epochs_of(trial, first.name).items() if math.isfinite(v)}
+        best = max if first.direction == "max" else min
+        trial.best_step = best(known, key=known.__getitem__, default=None)
+        trial.score = known.get(trial.best_step)
 
     def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
         """Checks an epoch's report; of several objectives, costs come with the trial's end."""

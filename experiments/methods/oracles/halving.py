@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from experiments.methods.oracles.base import Status
@@ -169,7 +169,8 @@ class Halving:
             for epoch, mean in means.items():
                 if isnan(mean) and epoch < last:
                     continue  # it was not measured there
-                best = max(best, self._sign * mean)
+                if isfinite(mean):
+                    best = max(best, self._sign * mean)
                 reached[epoch] = best
         if trial.status == Status.COMPLETED:
             self._ended[trial.trial_id] = (trial.metrics, reached)

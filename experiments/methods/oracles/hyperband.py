@@ -50,7 +50,12 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         self._plans = list(plans) or [plan]
         self._open: list[Bracket] = []
         self._last: Bracket | None = None
-        self._exhausted = False
+        self._size_when_exhausted: int | None = None  # hyperparameters there were
+
+    @property
+    def _exhausted(self) -> bool:
+        """Whether the space has nothing left, unless a trial has brought hyperparameters since."""
+        return self._size_when_exhausted == len(self.hyperparameters.space)
 
     def _start_new_bracket(self) -> None:
         """Nothing is begun before its first trial."""
@@ -73,7 +78,8 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
             return None
         values = self._random_values()
         if values is None:
-            self._exhausted = True
+            if not self.ongoing_trials:  # which may yet bring new hyperparameters
+                self._size_when_exhausted = len(self.hyperparameters.space)
             return None
         bracket.add(trial_id, 0)
         return values | self._bookkeeping(bracket, 0)
@@ -108,7 +114,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
             return Bracket(plan, plan.num_brackets - 1)
         if last.plan == plan and last.number > 0:
             return Bracket(plan, last.number - 1, last.sweep)
-        sweep = last.sweep + (last.number == 0)
+        sweep = last.sweep + 1 if last.plan == plan else 0
         if self._sweeps is not None and sweep >= self._sweeps:
             return None
         return Bracket(plan, plan.num_brackets - 1, sweep)
@@ -126,7 +132,7 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
     def rebuild(self, trials: Iterable[Any]) -> None:
         """Sets the state to what it was after `trials`."""
         super().rebuild(trials)
-        self._open, self._last, self._exhausted = [], None, False
+        self._open, self._last, self._size_when_exhausted = [], None, None
         for trial_id, trial in self.trials.items():
             self._place(trial_id, trial.hyperparameters.values)
 

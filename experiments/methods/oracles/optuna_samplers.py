@@ -138,7 +138,7 @@ class Proposer:
         self._directions = [
             StudyDirection.MAXIMIZE if d == "max" else StudyDirection.MINIMIZE for d in directions
         ]
-        self._generations: dict[Any, dict[str, Any]] = {}  # space and trials -> state of CMA-ES
+        self._generations: dict[Any, dict[str, Any]] = {}  # of the last proposal
         if self.row.needs_torch:
             _require_torch(sampler)
 
@@ -266,11 +266,12 @@ class Proposer:
         size = self._population(distributions)
         completed = [t for t in trials if t.state == TrialState.COMPLETE]
         space = repr(self._joint(distributions))
+        before, self._generations = self._generations, {}
         for end in range(size, len(completed) + 1, size):
             told = completed[:end]
             key = (space, *((t.number, t.value) for t in told))
-            if key not in self._generations:
-                self._generations[key] = self._told(told, distributions)
+            known = key in before
+            self._generations[key] = before[key] if known else self._told(told, distributions)
             told[-1].system_attrs.update(self._generations[key])
 
     def _told(
