@@ -14,13 +14,11 @@ CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
 
 
-# Prior of the spread of trainings, where few were measured: a standard deviation of one point, less
-# near the ends (0.15 on the probit scale: 0.4 points at 99 %), weighted like an estimate from five
-# trainings. The shipped spaces vary less: the interval is rather too wide than too narrow.
-PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.15, 0.01, 4
-# Trainings that vary by more, beyond chance at this level, leave it the weight of half a degree.
-# With none, intervals of two such trainings would be twice as wide, and hold no more.
-_CONTRADICTED, _DOUBTED_DEGREES = 0.05, 0.5
+# Prior of the spread of trainings, where few were measured: a standard deviation of 1.5 points,
+# less near the ends (0.2 on the probit scale: 0.5 points at 99 %), weighted like an estimate from
+# five trainings beside one, and ever less beside more of them (`_PRIOR_DEGREES / count`).
+PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.2, 0.015, 4
+_KNOWN = 5  # trainings, beside which the prior weighs less than one degree of freedom
 _WHOLE = 0.5  # images; with none, intervals of labels that go wrong together hold 74 %, not 97
 _STEPS = 60  # of a bisection
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
@@ -37,6 +35,7 @@ class Estimate:
         count: Number of scores behind it.
         kind: What the interval covers: `both` (another training on other images), `seeds` (the mean
             over trainings, on these images), `rows` (this training on other rows), or `none`.
+        is_assumed: Whether a prior has a share in how far trainings vary: all of it with one.
     """
 
     mean: float
@@ -44,6 +43,7 @@ class Estimate:
     high: float
     count: int
     kind: str
+    is_assumed: bool = False
 
     @property
     def has_interval(self) -> bool:
@@ -52,9 +52,9 @@ class Estimate:
 
     def scope(self, noun: str = "image") -> str:
         """Says what the interval covers; `noun` is what a row of the data is called."""
-        if self.kind == "both" and self.count == 1:
-            return f"of another training on other {noun}s; how far trainings vary is assumed"
-        return _SCOPES[self.kind].format(noun=noun)
+        partly = "" if self.count == 1 else "partly "
+        assumed = f"; how far trainings vary is {partly}assumed" if self.is_assumed else ""
+        return _SCOPES[self.kind].format(noun=noun) + assumed
 
 
 _SCOPES = {
@@ -75,11 +75,11 @@ def accuracy(
     interval, and the trainings twice: those measured and the one to come. So the interval has a
     width even where all scores are 1. Trainings are taken to vary alike on the probit scale. Their
     variance is moderated (Smyth 2004, "Linear models and empirical Bayes methods for assessing
-    differential expression"): one training gives no estimate of it, and two give a poor one. Where
-    trainings contradict the prior, it weighs little. Degrees of freedom are Satterthwaite's. Source
-    of the interval's shape: Wilson 1927; with another variance in place of the binomial one, Franco
-    et al. 2019, "Comparative study of confidence intervals for proportions in complex sample
-    surveys".
+    differential expression"): one training gives no estimate of it, and two give a poor one. The
+    prior's weight falls with their number, and the variance is at least that of the scores as they
+    are. Degrees of freedom are Satterthwaite's. Source of the interval's shape: Wilson 1927; with
+    another variance in place of the binomial one, Franco et al. 2019, "Comparative study of
+    confidence intervals for proportions in complex sample surveys".
 
     Args:
         scores: Shares of 0..1, one a training.
@@ -91,14 +91,15 @@ def accuracy(
     values = np.asarray(scores, dtype=float)
     count, centre = len(values), float(np.clip(values.mean(), 0.0, 1.0))
     squares = _squares(values, num_images)
-    weight = _DOUBTED_DEGREES if _contradict_prior(values, num_images) else _PRIOR_DEGREES
+    weight = _PRIOR_DEGREES / count
     degrees = weight + count - 1
+    plain = float(((values - values.mean()) ** 2).sum()) / degrees  # where probits flatten it
     shared = 1.0 if is_correct is None else _shared(is_correct)
     anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
     def covers(share: float) -> bool:
         slope = _slope(share, anchor)
-        moderated = (weight * _prior(slope) + squares * slope**2) / degrees
+        moderated = max((weight * _prior(slope) + squares * slope**2) / degrees, plain)
         images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
         variance = images + trainings
         ratio = variance / trainings if trainings > 0 else math.inf  # at 1, nothing varies
@@ -107,22 +108,12 @@ def accuracy(
 
     low = farthest(covers, centre, 0.0)
     high = farthest(covers, centre, 1.0)
-    return Estimate(centre, low, high, count, "both")
+    return Estimate(centre, low, high, count, "both", is_assumed=count < _KNOWN)
 
 
 def _prior(slope: float) -> float:
     """Returns the variance that trainings are expected to have at most."""
     return min(PRIOR_SPREAD * slope, _PRIOR_MOST) ** 2
-
-
-def _contradict_prior(values: npt.NDArray[np.float64], num_images: int) -> bool:
-    """Whether trainings vary more than the prior and chance on their images explain."""
-    if len(values) < 2:
-        return False
-    share = (float(values.mean()) * num_images + 1) / (num_images + 2)
-    explained = _prior(_slope(share, share)) + share * (1 - share) / num_images
-    limit = float(scipy.special.chdtri(len(values) - 1, _CONTRADICTED))
-    return float(((values - values.mean()) ** 2).sum()) > limit * explained
 
 
 def _slope(first: float, second: float) -> float:
