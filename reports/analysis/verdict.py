@@ -155,7 +155,7 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
     if has_no_classes(study):
-        found = estimate_over_examples(study, finalist, scores) or mean(scores)
+        found = estimate_over_examples(study, finalist, metric, scores) or mean(scores)
         return bounded(found, metric)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
