@@ -101,7 +101,7 @@ def _baseline(study: Study) -> str:
     claim = "not shown to be better" if found.is_above else "no better"
     # The verdict's metric, such as a loss, may differ from the baseline's.
     which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
-    return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
+    return f"; {claim} than {found.rule} ({which}{shown(found.value)})"
 
 
 def covered(test: Estimate, test_size: int | None, noun: str) -> str:

@@ -20,9 +20,9 @@ IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says littl
 
 
 def baseline(study: Study) -> Iterator[Finding]:
-    """Reports that the best model is not shown to beat always predicting the largest class.
+    """Reports that the best model is not shown to beat a prediction that looks at no image.
 
-    It uses Wilson's 95 % interval, and misses some 2.5 % of models that are just as good.
+    It uses Wilson's 95 % interval, and misses at most some 2.5 % of models that are just as good.
     """
     yield from _constant_prediction(study)
     found = no_better(study)
@@ -31,8 +31,8 @@ def baseline(study: Study) -> Iterator[Finding]:
     verb = "is not shown to be better" if found.is_above else "is no better"
     yield Finding(
         PROBLEM,
-        f"the best {verb} than always saying {found.class_name!r}: {found.split} "
-        f"{words(found.metric)} {score(found.reached)} against {score(found.value)}",
+        f"the best {verb} than {found.rule}: {found.split} {words(found.metric)} "
+        f"{score(found.reached)} against {score(found.value)}",
         f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
     )
 
