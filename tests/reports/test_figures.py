@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -29,6 +30,7 @@ from reports.figures._render import render
 from reports.figures._style import labels
 from reports.figures._wide import scale_scores
 from reports.statistics.ablation import Ablation
+from reports.statistics.calibration import calibration
 from reports.statistics.expected import Expected
 from reports.statistics.space import axis
 from tests.reports.synthetic import SPACE, Synthetic, write_study
@@ -427,3 +429,12 @@ def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None
     killed = [{"started": begin - 5}, sessions[1]]  # it may have run long after its last trial
     unknown = replace(resumed, record=study.record | {"sessions": killed})
     assert np.diff(module.info(unknown).begins).max() > 1400  # minutes
+
+
+@pytest.mark.parametrize(("count", "is_trusted"), [(10, False), (90, False), (150, True)])
+def test_few_images_do_not_show_that_a_model_is_calibrated(count: int, is_trusted: bool) -> None:
+    module = figures()["calibration"]
+    bins = calibration(np.zeros(count, dtype=int), np.full((count, 2), [0.999, 0.001]))
+    said = module.finding(SimpleNamespace(bins=bins, count=count, noun="image"))
+    assert ("can be taken at their word" in said) == is_trusted
+    assert ("so few images would not show much" in said) != is_trusted
