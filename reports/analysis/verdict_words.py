@@ -108,7 +108,7 @@ def covered(test: Estimate, test_size: int | None, noun: str) -> str:
     """Returns the interval of a test score and what it covers, in words shared by all texts."""
     images = plural(test_size or 0, f"test {noun}")
     if not test.has_interval:
-        return f"one training on {images}: no interval"
+        return f"{test.why_none} on {images}: no interval"
     return f"95 % interval {between(test.low, test.high)} {test.scope(noun)}; from {images}"
 
 

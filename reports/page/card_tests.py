@@ -27,7 +27,7 @@ def test_lines(study: Study) -> Iterator[str]:
         return
     test, rows = answer.tests[0][1], plural(answer.test_size or 0, f"test {noun_of(study)}")
     if not test.has_interval:
-        yield f"One training on {rows}: no interval."
+        yield f"{test.why_none.capitalize()} on {rows}: no interval."
         return
     yield f"Means over {plural(test.count, 'training')} of the same network on {rows}."
 

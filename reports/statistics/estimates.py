@@ -50,6 +50,11 @@ class Estimate:
         """Whether both ends are known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    @property
+    def why_none(self) -> str:
+        """Says of what there is no interval: `one training`, `3 equal trainings`."""
+        return "one training" if self.count == 1 else f"{self.count} equal trainings"
+
     def scope(self, noun: str = "image") -> str:
         """Says what the interval covers; `noun` is what a row of the data is called."""
         partly = "" if self.count == 1 else "partly "
@@ -169,7 +174,12 @@ def mean(scores: Scores, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def bounded(estimate: Estimate, metric: str) -> Estimate:
-    """Returns the estimate of a metric: a proportion has no interval beyond 0..1."""
+    """Returns the estimate of a metric: a proportion has no interval beyond 0..1.
+
+    Where all trainings are equal and nothing else varies, there is no interval: it has no width.
+    """
+    if estimate.low == estimate.high:
+        return replace(estimate, low=math.nan, high=math.nan, kind="none")
     if not is_proportion(metric) or not 0 <= estimate.mean <= 1:
         return estimate
     low, high = (float(np.clip(end, 0.0, 1.0)) for end in (estimate.low, estimate.high))
@@ -186,16 +196,26 @@ def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:
     Args:
         rows: `(num_trainings, num_rows)`, two rows or more.
     """
-    count, size = rows.shape
-    each = rows.mean(axis=1)
-    centre, sampled = float(each.mean()), float(rows.mean(axis=0).var(ddof=1)) / size
+    size = rows.shape[1]
+    found = over_draws(rows.mean(axis=1), float(rows.mean(axis=0).var(ddof=1)) / size, size)
+    return replace(found, low=max(found.low, 0.0)) if rows.min() >= 0 else found
+
+
+def over_draws(each: npt.NDArray[np.float64], sampled: float, size: int) -> Estimate:
+    """Estimates a score from its value by each training, and the variance of rows.
+
+    Args:
+        each: `(num_trainings,)`.
+        sampled: Variance of the mean of trainings over the sample of rows.
+        size: Rows.
+    """
+    count, centre = len(each), float(each.mean())
     trained = float(each.var(ddof=1)) * (1 + 1 / count) if count > 1 else 0.0
     total = sampled + trained
     spent = sampled**2 / (size - 1) + (trained**2 / (count - 1) if count > 1 else 0.0)
     degrees = min(total**2 / spent, _UNBOUNDED) if spent > 0 else _UNBOUNDED
     half = t_quantile(degrees) * math.sqrt(total)
-    low = max(centre - half, 0.0) if rows.min() >= 0 else centre - half
-    return Estimate(centre, low, centre + half, count, "both" if count > 1 else "rows")
+    return Estimate(centre, centre - half, centre + half, count, "both" if count > 1 else "rows")
 
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:

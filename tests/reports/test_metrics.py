@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,6 +171,52 @@ def test_only_what_counts_images_has_an_interval_over_images(tmp_path: Path) -> 
     [finalist] = (study := load_study(folder)).finalists
     assert estimate_of(study, finalist, "balanced_accuracy").kind == "seeds"
     assert estimate_of(study, finalist, "accuracy").kind == "both"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_f1_score_has_an_interval_over_images_where_predictions_are_kept(
+    seeds: int, tmp_path: Path
+) -> None:
+    plan = Synthetic(8, objective=F1, num_seeds=seeds, test_accuracy=0.9, seed=4)
+    study = load_study(write_study(tmp_path, plan))
+    [finalist], rng = study.finalists, np.random.default_rng(0)
+    labels = rng.integers(0, plan.num_classes, plan.num_test)
+    wrong = rng.random((seeds, plan.num_test)) < 0.1
+    predicted = np.where(wrong, (labels + 1) % plan.num_classes, labels)
+    trial = finalist["trial_id"]
+    np.savez(
+        study.folder / "artifacts" / "finalists.npz",
+        labels=labels, **{f"seeds_{trial}": np.arange(seeds), f"predicted_{trial}": predicted},
+    )  # fmt: skip
+    for seed, (run, row) in enumerate(zip(finalist["runs"], predicted, strict=True)):
+        f1 = macro_f1(labels, row)
+        run |= {"seed": seed, "test": {"accuracy": float((row == labels).mean()), "f1_score": f1}}
+    path = study.folder / "artifacts" / "finalists.json"
+    path.write_text(json.dumps([finalist]))
+    study = load_study(study.folder)
+    found = estimate_of(study, study.finalists[0], "f1_score")
+    assert found.kind == ("both" if seeds > 1 else "rows")
+    assert found.mean == pytest.approx(np.mean([r["test"]["f1_score"] for r in finalist["runs"]]))
+    accuracy = estimate_of(study, study.finalists[0], "accuracy")
+    assert 0.3 < (found.high - found.low) / (accuracy.high - accuracy.low) < 1.5
+
+
+def macro_f1(labels: Any, predicted: Any) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("metric", ["f1_score", "auc", "loss"])
+def test_equal_trainings_have_no_interval_instead_of_one_without_width(
+    metric: str, tmp_path: Path
+) -> None:
+    assert not estimate([1.0, 1.0, 1.0], 200, metric).has_interval
+    study = load_study(write_study(tmp_path, Synthetic(8, objective=F1)))
+    for run in study.finalists[0]["runs"]:
+        run["test"]["f1_score"] = 1.0
+    said = verdict_sentence(study, verdict(study))
+    assert "of 1.0000 (3 equal trainings on 200 test images: no interval)" in said
 
 
 def test_an_f1_score_has_no_interval_above_1(tmp_path: Path) -> None:
