@@ -127,5 +127,5 @@ def estimate_over_examples(
 
 def _rooted(squares: Estimate, scores: list[float]) -> Estimate:
     """Returns the estimate of a root of a mean, of which `squares` is the estimate."""
-    ends = [math.sqrt(max(end, 0.0)) for end in (squares.low, squares.high)]
-    return Estimate(float(np.mean(scores)), ends[0], ends[1], squares.count, squares.kind)
+    low, high = (math.sqrt(max(end, 0.0)) for end in (squares.low, squares.high))
+    return replace(squares, mean=float(np.mean(scores)), low=low, high=high)
