@@ -22,7 +22,7 @@ from reports.analysis.study_front import study_front
 from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
-from reports.figures import figures
+from reports.figures import early_stopping, figures
 from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
@@ -438,3 +438,9 @@ def test_few_images_do_not_show_that_a_model_is_calibrated(count: int, is_truste
     said = module.finding(SimpleNamespace(bins=bins, count=count, noun="image"))
     assert ("can be taken at their word" in said) == is_trusted
     assert ("so few images would not show much" in said) != is_trusted
+
+
+def test_a_correlation_just_below_1_is_not_shown_as_1() -> None:
+    info = SimpleNamespace(correlation=[0.998], low=[0.99], high=[0.9996], counts=[30])
+    said = early_stopping._of(info, 0)  # type: ignore[arg-type]
+    assert said == "0.9980, 95 % interval 0.99 to 0.9996, 30 trials"

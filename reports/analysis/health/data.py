@@ -5,7 +5,7 @@ All but the first state facts that the preparation counted (`dataset` in `study.
 
 from collections.abc import Iterator
 
-from experiments.record.formatting import listed, plural, score, words
+from experiments.record.formatting import listed, percent, plural, score, words
 from experiments.record.notes import DOUBT, PROBLEM
 from experiments.record.reading import as_dict, as_number, clean, dig
 from reports.analysis.baseline import class_counts, no_better
@@ -146,8 +146,8 @@ def imbalance(study: Study) -> Iterator[Finding]:
         advice = f"compile the model with an F1 score, and {advice}"
     yield Finding(
         DOUBT,
-        f"{share:.0%} of the train {noun_of(study)}s are of class {name!r}, and trials are ranked "
-        f"by {words(study.objective)}, which says little of the others",
+        f"{percent(share)} of the train {noun_of(study)}s are of class {name!r}, and trials are "
+        f"ranked by {words(study.objective)}, which says little of the others",
         advice,
         {"objective": metric} if is_reported and len(study.objectives) < 2 else {},
     )
