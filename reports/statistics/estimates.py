@@ -22,7 +22,6 @@ _KNOWN = 5  # trainings, beside which the prior weighs less than one degree of f
 _WHOLE = 0.5  # images; with none, intervals of labels that go wrong together hold 74 %, not 97
 _STEPS = 60  # of a bisection
 _DRAWS, _BATCHES = 999, 9  # of a bootstrap
-_MUCH = 1 / 3  # of the squared deviations, in the largest hundredth of rows: these decide a mean
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
 
 
@@ -38,7 +37,6 @@ class Estimate:
         kind: What the interval covers: `both` (another training on other images), `seeds` (the mean
             over trainings, on these images), `rows` (this training on other rows), or `none`.
         is_assumed: Whether a prior has a share in how far trainings vary: all of it with one.
-        is_of_few: Whether a few rows decide it, so that the interval may be too narrow.
     """
 
     mean: float
@@ -47,7 +45,6 @@ class Estimate:
     count: int
     kind: str
     is_assumed: bool = False
-    is_of_few: bool = False
 
     @property
     def has_interval(self) -> bool:
@@ -63,8 +60,7 @@ class Estimate:
         """Says what the interval covers; `noun` is what a row of the data is called."""
         partly = "" if self.count == 1 else "partly "
         assumed = f"; how far trainings vary is {partly}assumed" if self.is_assumed else ""
-        few = f"; a few {noun}s decide it: the interval may be too narrow" if self.is_of_few else ""
-        return _SCOPES[self.kind].format(noun=noun) + assumed + few
+        return _SCOPES[self.kind].format(noun=noun) + assumed
 
 
 _SCOPES = {
@@ -213,10 +209,7 @@ def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:
     low, high = (
         math.sqrt(half**2 + max(end * end * sampled - plain, 0.0)) for end in _by_bootstrap(shared)
     )
-    squares = np.sort((shared - shared.mean()) ** 2)
-    is_of_few = float(squares[-math.ceil(size / 100) :].sum()) > _MUCH * float(squares.sum())
-    ends = max(found.mean - low, 0.0), found.mean + high
-    return replace(found, low=ends[0], high=ends[1], is_of_few=is_of_few)
+    return replace(found, low=max(found.mean - low, 0.0), high=found.mean + high)
 
 
 def _by_bootstrap(values: npt.NDArray[np.float64]) -> tuple[float, float]:

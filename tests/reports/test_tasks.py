@@ -288,7 +288,7 @@ def test_the_interval_of_a_loss_covers_another_training_on_other_rows() -> None:
 
 
 def test_the_interval_of_a_loss_holds_where_a_few_rows_are_large() -> None:
-    rng, hits, plain, told = np.random.default_rng(2), 0, 0, 0
+    rng, hits, plain = np.random.default_rng(2), 0, 0
     for _ in range(150):
         rows = rng.standard_t(5, (1, 100)) ** 2
         found, without = (
@@ -297,18 +297,13 @@ def test_the_interval_of_a_loss_holds_where_a_few_rows_are_large() -> None:
         )
         hits += found.low <= 5 / 3 <= found.high
         plain += without.low <= 5 / 3 <= without.high
-        told += "a few rows decide it" in found.scope("row")
     assert hits >= max(0.88 * 150, plain + 5)  # of 400 draws 93 %, by Student's t alone 87 %
-    assert told > 50
-    assert not over_examples(rng.random((1, 100))).is_of_few
 
 
 def test_the_interval_of_a_loss_reaches_further_up_than_down() -> None:
     rows = np.r_[np.full(95, 0.1), np.full(5, 4.0)][None]
     found = over_examples(rows)
     assert found.high - found.mean > 1.3 * (found.mean - found.low)
-    assert found.is_of_few is False
-    assert over_examples(np.r_[np.full(99, 0.1), 4.0][None]).is_of_few
     assert over_examples(rows - 1).high - over_examples(rows - 1).mean < found.high - found.mean
 
 
