@@ -9,6 +9,7 @@ from typing import Any
 
 NO_END = 1_000_000  # trials of a search that no number limits: a grid does, or a deadline
 _WRITTEN = 6  # digits that somebody may have written; a number that was drawn has more
+_MOST = 6  # decimals of a share; one that takes as many is all or none
 _SPELLED = {"mse", "mae", "mape", "msle", "rmse", "auc", "iou", "hp"}  # letter by letter
 _SHORT_NAMES = {"params": "parameters", "flops": "FLOPs", "latency_ms": "latency in ms"}
 
@@ -143,6 +144,14 @@ def score(value: Any, signed: bool = False) -> str:
     return f"{number:{sign},.{decimals}f}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """`97%`, with more decimals where it would read as none or all and is neither: `99.96%`."""
+    wanted = digits
+    while 0 < share < 1 and float(f"{100 * share:.{wanted}f}") in (0, 100) and wanted < _MOST:
+        wanted += 1
+    return f"{share:.{digits if wanted == _MOST else wanted}%}"
+
+
 def compact(value: float, digits: int = 3) -> str:
     """Formats a large number with a unit: `1.2 M`; `unknown` where it is missing."""
     if not math.isfinite(value):
@@ -192,9 +201,15 @@ def are(count: float) -> str:
     return "is" if count == 1 else "are"
 
 
-def between(low: float, high: float) -> str:
-    """Words for an interval of scores."""
-    return f"{score(low)} to {score(high)}"
+def between(low: float, high: float, signed: bool = False) -> str:
+    """Words for an interval of scores, with as many digits as tell its ends apart."""
+    sign = "+" if signed else ""
+    ends = [score(low, signed), score(high, signed)]
+    for digits in range(5, 18):
+        if ends[0] != ends[1] or not low < high:
+            break
+        ends = [f"{end:{sign}#,.{digits}g}" for end in (low, high)]
+    return f"{ends[0]} to {ends[1]}"
 
 
 def article(noun: str) -> str:

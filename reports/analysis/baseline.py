@@ -1,6 +1,7 @@
-"""Whether a model is better than always predicting the most frequent class."""
+"""Whether a model is better than a prediction that looks at no image."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from experiments.record.reading import as_dict, as_number, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.task import task_of
 from reports.analysis.verdict import scores_on_test
-from reports.statistics.estimates import wilson
+from reports.statistics.estimates import CONFIDENCE, wilson
 from reports.study.metrics import base_name, is_share_of_images, name_on_test
 from reports.study.study import Study, computed_once
 
@@ -21,33 +22,44 @@ _F1 = "f1_score"
 
 @dataclass(frozen=True)
 class Baseline:
-    """The score of always predicting the most frequent class, beside the best model's.
+    """The score of a prediction that looks at no image, beside the best model's.
 
     Args:
-        class_name: The most frequent class of the split.
+        class_name: The class that is always said; `None`: classes are guessed by their shares.
         split: `test`, or `validation` where nothing was tested.
         metric: Accuracy, or the F1 score where that is the objective.
-        value: Score of that constant prediction by `metric`.
+        value: Score of that prediction by `metric`.
         reached: Score of the best model; the mean over its trainings, where it has several.
         is_above: Whether `reached` is above `value`, though within the sampling error of the
             images.
     """
 
-    class_name: str
+    class_name: str | None
     split: str
     metric: str
     value: float
     reached: float
     is_above: bool
 
+    @property
+    def rule(self) -> str:
+        """Returns the prediction in words."""
+        by_shares = self.class_name is None
+        return (
+            "guessing classes by their shares"
+            if by_shares
+            else f"always saying {self.class_name!r}"
+        )
+
 
 @computed_once
 def no_better(study: Study) -> Baseline | None:
     """Returns the baseline if the best model is not shown to beat it; else `None`.
 
-    An accuracy beats it if its 95 % Wilson interval lies above it. An F1 score beats it if it is
-    higher, as its spread over images is not recorded. Metrics other than F1 are judged by accuracy.
-    An incomplete record gives `None`, too.
+    A score beats it if its 95 % Wilson interval lies above it. On validation, where the winner is
+    the best of many, the interval is corrected for the completed trials (Bonferroni). An F1 score
+    is taken as a share of the images of the rarest class, as what it counts is at least these.
+    Metrics other than F1 are judged by accuracy. An incomplete record gives `None`, too.
     """
     if task_of(study) in (Targets.LABELS, Targets.VALUES):
         return None
@@ -56,25 +68,37 @@ def no_better(study: Study) -> Baseline | None:
     counts = class_counts(study, split)
     if not counts or not 0 <= reached <= 1 or size < 1:
         return None
-    largest = max(range(len(counts)), key=lambda index: counts[index])
-    share = counts[largest] / sum(counts)
-    value = share if metric == "accuracy" else f1_of_always(largest, share, len(counts))
-    low = reached if metric == _F1 else wilson(round(reached * size), size)[0]
-    if low > value:
+    said, value = f1_of_none(counts) if metric == _F1 else accuracy_of_none(counts)
+    counted = size if metric == "accuracy" else min(count for count in counts if count)
+    picked = max(len(study.completed), 1) if split == "validation" else 1
+    if is_beyond(value, reached, counted, picked):
         return None
-    name = study.class_names[largest]
+    name = None if said is None else study.class_names[said]
     return Baseline(name, split, metric, value, reached, is_above=reached > value)
 
 
-def f1_of_always(index: int, share: float, num_classes: int) -> float:
-    """Returns the F1 score of always predicting one class: recall 1, precision its share.
+def is_beyond(value: float, reached: float, size: int, picked: int) -> bool:
+    """Whether a share of `size` images is above a value, as the best of `picked` such shares."""
+    return wilson(round(reached * size), size, 1 - (1 - CONFIDENCE) / picked)[0] > value
 
-    For two classes it is the second's; for more, the mean over classes, as in `search_spaces`.
+
+def accuracy_of_none(counts: Sequence[int]) -> tuple[int, float]:
+    """Returns the most frequent class and its share: the accuracy of always saying it."""
+    largest = max(range(len(counts)), key=lambda index: counts[index])
+    return largest, counts[largest] / sum(counts)
+
+
+def f1_of_none(counts: Sequence[int]) -> tuple[int | None, float]:
+    """Returns the best F1 score without looking, and the class said; `None` for guessing.
+
+    For two classes it is the second's: always saying it has recall 1, and its share as precision.
+    For more it is the mean over classes, as in `search_spaces`: guessing each by its share has that
+    share as F1, so 1 over their number. Always saying one has no more.
     """
-    own = 2 * share / (1 + share)
-    if num_classes == 2:
-        return own if index == 1 else 0.0
-    return own / num_classes
+    if len(counts) != 2:
+        return None, 1 / len(counts)
+    share = counts[1] / sum(counts)
+    return 1, 2 * share / (1 + share)
 
 
 def class_counts(study: Study, split: str) -> list[int]:

@@ -231,7 +231,7 @@ def _measure(study: Study) -> tuple[str, str]:
         return NO, "no test score"
     metric, test = found
     if not test.has_interval:
-        return PARTLY, f"test {words(metric)}: one training, no interval"
+        return PARTLY, f"test {words(metric)}: {test.why_none}, no interval"
     return YES, f"test {words(metric)}, mean with 95 % interval"
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from experiments.record.predictions import read_finalists_outputs
 from reports.analysis.label_scores import THRESHOLD
 from reports.statistics.estimates import Estimate, accuracy, over_examples
+from reports.study.metrics import base_name
 from reports.study.study import Study
 
 _Array = npt.NDArray[np.float64]
 _Scores = Callable[[_Array, _Array], _Array]  # targets, outputs `(n, k)` -> `(n,)`
 _CLOSE = 2e-3  # relative: Keras adds in single precision
+_CLOSE_SHARE = 2e-4  # of counts
 _TINY = 1e-7  # Keras' epsilon
 
 
@@ -50,30 +53,49 @@ def _class_right(true: _Array, said: _Array) -> _Array:
     return right
 
 
-# Keras' losses and metrics that are means over rows: which one a score is, its value tells.
-_SCORES: tuple[_Scores, ...] = (
-    lambda true, said: ((said - true) ** 2).mean(axis=1),
-    lambda true, said: np.abs(said - true).mean(axis=1),
-    _crossentropy,
-    _labels_right,
-    _class_right,
-    _huber,
-    lambda true, said: np.logaddexp(said - true, true - said).mean(axis=1) - math.log(2),
-    _log_squares,
-    _percentages,
-)
+def _squares(true: _Array, said: _Array) -> _Array:
+    return _means((said - true) ** 2)
+
+
+def _sizes(true: _Array, said: _Array) -> _Array:
+    return _means(np.abs(said - true))
+
+
+def _log_cosh(true: _Array, said: _Array) -> _Array:
+    return _means(np.logaddexp(said - true, true - said) - math.log(2))
+
+
 _SHARES = (_labels_right, _class_right)  # whose mean over rows may be 1 without being certain
+_LOSSES: tuple[_Scores, ...] = (
+    _squares, _sizes, _crossentropy, _huber, _log_cosh, _log_squares, _percentages,
+)  # fmt: skip
+# Keras' metrics that are means over rows, by name. Others, such as F1 and AUC, are none.
+_ROWS: dict[str, tuple[_Scores, ...]] = {
+    "loss": _LOSSES,
+    "mse": (_squares,), "mean_squared_error": (_squares,),
+    "mae": (_sizes,), "mean_absolute_error": (_sizes,),
+    "msle": (_log_squares,), "mean_squared_logarithmic_error": (_log_squares,),
+    "mape": (_percentages,), "mean_absolute_percentage_error": (_percentages,),
+    "logcosh": (_log_cosh,), "log_cosh": (_log_cosh,),
+    "huber": (_huber,), "huber_loss": (_huber,),
+    "binary_crossentropy": (_crossentropy,),
+    "binary_accuracy": (_labels_right,),
+    "categorical_accuracy": (_class_right,),
+    "accuracy": _SHARES, "acc": _SHARES,
+}  # fmt: skip
+_ROOTS = ("rmse", "root_mean_squared_error")
 
 
 def estimate_over_examples(
-    study: Study, finalist: dict[str, Any], scores: list[float]
+    study: Study, finalist: dict[str, Any], metric: str, scores: list[float]
 ) -> Estimate | None:
     """Estimates a test score for other trainings on other rows.
 
     Args:
         study: The study.
         finalist: Its record, with the tested trainings under `runs`.
-        scores: Of these trainings, by one metric.
+        metric: Its name says which means over rows it can be; its values, which it is.
+        scores: Of these trainings.
 
     Returns:
         `None` where outputs were not kept, or the metric is not known to be a mean over rows.
@@ -88,18 +110,22 @@ def estimate_over_examples(
     true = targets.astype(np.float64)
     said = [output.astype(np.float64) for output in outputs]
     with np.errstate(all="ignore"):
-        for score in _SCORES:
+        for score in _ROWS.get(base_name(metric), ()):
             rows = np.stack([score(true, output) for output in said])
-            each = rows.mean(axis=1)
-            if np.allclose(each, scores, rtol=_CLOSE, atol=0):
-                return accuracy(each, len(true), rows) if score in _SHARES else over_examples(rows)
-        squares = np.stack([((output - true) ** 2).mean(axis=1) for output in said])
-        if np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=_CLOSE, atol=0):
+            close = _CLOSE_SHARE if score in _SHARES else _CLOSE
+            if np.allclose(rows.mean(axis=1), scores, rtol=close, atol=0):
+                found = (
+                    accuracy(scores, len(true), rows) if score in _SHARES else over_examples(rows)
+                )
+                return replace(found, mean=float(np.mean(scores)))
+        squares = np.stack([_squares(true, output) for output in said])
+        is_root = base_name(metric) in _ROOTS
+        if is_root and np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=_CLOSE, atol=0):
             return _rooted(over_examples(squares), scores)
     return None
 
 
 def _rooted(squares: Estimate, scores: list[float]) -> Estimate:
     """Returns the estimate of a root of a mean, of which `squares` is the estimate."""
-    ends = [math.sqrt(max(end, 0.0)) for end in (squares.low, squares.high)]
-    return Estimate(float(np.mean(scores)), ends[0], ends[1], squares.count, squares.kind)
+    low, high = (math.sqrt(max(end, 0.0)) for end in (squares.low, squares.high))
+    return replace(squares, mean=float(np.mean(scores)), low=low, high=high)

@@ -17,6 +17,7 @@ from reports.analysis.recommended import recommended
 from reports.analysis.row_scores import estimate_over_examples
 from reports.analysis.task import has_no_classes
 from reports.analysis.test_predictions import test_predictions
+from reports.statistics.class_scores import METRICS, estimate_by_images
 from reports.statistics.estimates import Estimate, accuracy, bounded, mean
 from reports.study.metrics import base_name, is_share_of_images, reported_on_test
 from reports.study.study import Study
@@ -140,7 +141,7 @@ def estimate(
 ) -> Estimate:
     """Estimates a test score from one score per seed; a share of the images as one.
 
-    The spread of other metrics over images is not recorded: their interval is for these images.
+    The spread of other metrics over images is not known here: their interval is for these images.
     """
     if is_share_of_images(metric) and all(0 <= score <= 1 for score in scores):
         return accuracy(scores, num_images, is_correct)
@@ -155,16 +156,24 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
     """Estimates a finalist's test score by `metric`; NaN where a training lacks it."""
     scores = scores_on_test(finalist, metric)
     if has_no_classes(study):
-        found = estimate_over_examples(study, finalist, scores) or mean(scores)
+        found = estimate_over_examples(study, finalist, metric, scores) or mean(scores)
         return bounded(found, metric)
     size = int(as_number(finalist["runs"][0]["test_size"]))
     kept = test_predictions(study, finalist["trial_id"])
     rows = {} if kept is None else dict(zip(kept.seeds.tolist(), kept.predicted, strict=True))
     own = [rows[run["seed"]] for run in finalist["runs"] if run.get("seed") in rows]
     whole = kept is not None and len(own) == len(finalist["runs"]) and len(kept.labels) == size
-    whole = whole and base_name(metric) in ("accuracy", "acc")  # top-k counts others as right too
-    is_correct = np.stack(own) == kept.labels if kept is not None and whole else None
-    return estimate(scores, size, metric, is_correct)
+    if kept is None or not whole:
+        return estimate(scores, size, metric)
+    name, predicted = base_name(metric), np.stack(own)
+    if name in METRICS and len(study.class_names) > 1 and size > 1:
+        by_images = estimate_by_images(
+            name, scores, kept.labels, predicted, len(study.class_names), study.seed
+        )
+        if by_images is not None:
+            return bounded(by_images, metric)
+    is_accuracy = name in ("accuracy", "acc")  # top-k counts others as right too
+    return estimate(scores, size, metric, predicted == kept.labels if is_accuracy else None)
 
 
 def exported_finalist(study: Study) -> dict[str, Any] | None:

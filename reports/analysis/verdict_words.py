@@ -2,7 +2,15 @@
 
 import math
 
-from experiments.record.formatting import article, between, compact, megabytes, plural, words
+from experiments.record.formatting import (
+    article,
+    between,
+    compact,
+    megabytes,
+    percent,
+    plural,
+    words,
+)
 from experiments.record.formatting import score as shown
 from experiments.record.plain_objective import is_unusual
 from experiments.record.reading import dig
@@ -101,14 +109,14 @@ def _baseline(study: Study) -> str:
     claim = "not shown to be better" if found.is_above else "no better"
     # The verdict's metric, such as a loss, may differ from the baseline's.
     which = "" if found.metric == name_on_test(study.objective) else f"{words(found.metric)} "
-    return f"; {claim} than always saying the most frequent class ({which}{shown(found.value)})"
+    return f"; {claim} than {found.rule} ({which}{shown(found.value)})"
 
 
 def covered(test: Estimate, test_size: int | None, noun: str) -> str:
     """Returns the interval of a test score and what it covers, in words shared by all texts."""
     images = plural(test_size or 0, f"test {noun}")
     if not test.has_interval:
-        return f"one training on {images}: no interval"
+        return f"{test.why_none} on {images}: no interval"
     return f"95 % interval {between(test.low, test.high)} {test.scope(noun)}; from {images}"
 
 
@@ -173,13 +181,12 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     other = "" if tested == answer.trial_id else f", of trial {tested}"
     seeds = plural(test.count, "seed") + other
     is_share = is_proportion(metric) and 0 <= test.mean <= 1
-    low, mean, high = (
-        f"{value:.2%}" if is_share else shown(value) for value in (test.low, test.mean, test.high)
-    )
+    low, mean, high = (percent(value, 2) for value in (test.low, test.mean, test.high))
+    interval = f"{low} to {high}" if is_share else between(test.low, test.high)
     return (
         f"test {words(metric)}",
-        mean,
-        f"{low} to {high}, {seeds}" if test.has_interval else f"{seeds}: no interval",
+        mean if is_share else shown(test.mean),
+        f"{interval}, {seeds}" if test.has_interval else f"{seeds}: no interval",
     )
 
 
@@ -198,8 +205,10 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
         if study.direction == "min" and split != "test":  # a gain is a fall there
             gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
         each = "one training" if gap.count == 1 else plural(gap.count, "training")
-        return label, gained, f"{on}, {each} each: no interval"
-    interval = f"{shown(gap.low, signed=True)} to {shown(gap.high, signed=True)}"
+        is_picked = split == "validation" and answer.num_completed > 1 and gap.mean > 0
+        picked = f", the best of {answer.num_completed:,} trials, so too large" if is_picked else ""
+        return label, gained, f"{on}{picked}; {each} each: no interval"
+    interval = between(gap.low, gap.high, signed=True)
     return label, shown(gap.mean, signed=True), f"{interval} {on}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import short
+from experiments.record.formatting import percent, short
 from experiments.record.predictions import Targets
 from reports.analysis.label_scores import THRESHOLD, label_arrays
 from reports.analysis.numbers import numbers
@@ -57,7 +57,7 @@ def collect(study: Study, kind: str, otherwise: str) -> Gallery | str:
         row, label = chances[int(position)], int(labels[int(position)])
         guess = int(row.argmax())
         wrong.append(guess != label)
-        predicted = f"{short(names[guess], 14)} ({row[guess]:.1%})"
+        predicted = f"{short(names[guess], 14)} ({percent(row[guess], 1)})"
         truth = f"is {short(names[label], 12)}, said" if wrong[-1] else "rightly"
         captions.append(f"{truth}\n{predicted}\n{size[1]}x{size[0]} px")
     return Gallery(parts["images"], tuple(captions), tuple(wrong))

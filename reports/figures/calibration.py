@@ -10,12 +10,14 @@ from reports.analysis.predictions import predictions
 from reports.analysis.task import noun_of
 from reports.figures import _style as style
 from reports.statistics.calibration import Calibration, calibration
+from reports.statistics.estimates import wilson
 from reports.study.study import Study, computed_once
 
 SECTION, ORDER = "mistakes", 62
 TITLE = "Calibration"
 _LEVEL = 0.04
 _SMALL = 0.03  # error of a perfect model on enough images
+_ENOUGH = 100  # images, below which the shares right say little
 _CLEAR = 2.0  # standard errors
 
 
@@ -47,18 +49,34 @@ def finding(info: Info) -> str:
         f"Stated probability and share of right answers differ by {bins.error:.3f} on average "
         f"(expected calibration error; Brier score {score(bins.brier)}). On "
         f"{plural(info.count, info.noun)} a perfectly calibrated model differs by up to "
-        f"{bins.error_by_chance:.3f} by chance: {_verdict(bins, info.noun)}."
+        f"{bins.error_by_chance:.3f} by chance: {_verdict(info)}."
     )
 
 
-def _verdict(bins: Calibration, noun: str) -> str:
+def _verdict(info: Info) -> str:
+    bins = info.bins
     if not is_off(bins):
-        if bins.error_by_chance < _SMALL:
+        if bins.error_by_chance < _SMALL and _would_show(info):
             return "its probabilities can be taken at their word"
-        return f"nothing speaks against its probabilities, but so few {noun}s would not show much"
+        few = f"so few {info.noun}s would not show much"
+        return f"nothing speaks against its probabilities, but {few}"
     if abs(bins.excess) < _CLEAR:
         return "it is too sure in places and not sure enough in others"
     return "it is too sure of itself" if bins.excess > 0 else "it is less sure than it is right"
+
+
+def _would_show(info: Info) -> bool:
+    """Whether the share right is known to be near what is stated, whatever the model states.
+
+    Of a model that is nearly sure of all, chance alone allows no error, of ten images as of many.
+    """
+    right, stated = (
+        float(np.nansum(part * info.bins.counts))
+        for part in (info.bins.accuracy, info.bins.confidence)
+    )
+    ends = wilson(round(right), info.count)
+    gap = max(abs(end - stated / info.count) for end in ends)
+    return info.count >= _ENOUGH and gap <= _SMALL
 
 
 def is_off(bins: Calibration) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import format_number, plural
+from experiments.record.formatting import format_number, percent, plural, score
 from reports.analysis.networks import cut_short
 from reports.figures import _style as style
 from reports.statistics.estimates import t_quantile, wilson
@@ -140,7 +140,7 @@ def finding(info: Info) -> str:
         return (
             f"After epoch {info.epochs[at]} scores rank the trials nearly as at their end (rank "
             f"correlation {_of(info, at)}): stopping the worse half there would have kept the best "
-            f"trial, and {kept} of the best {best} (of others like them {low:.0%} or more)."
+            f"trial, and {kept} of the best {best} (of others like them {percent(low)} or more)."
         )
     known = np.flatnonzero(np.isfinite(info.correlation) & enough)
     if not len(known):
@@ -158,9 +158,15 @@ def finding(info: Info) -> str:
 
 def _of(info: Info, at: int) -> str:
     return (
-        f"{info.correlation[at]:.2f}, 95 % interval {info.low[at]:.2f} to {info.high[at]:.2f}, "
+        f"{_two(info.correlation[at])}, 95 % interval {_two(info.low[at])} to "
+        f"{_two(info.high[at])}, "
         f"{plural(int(info.counts[at]), 'trial')}"
     )
+
+
+def _two(correlation: float) -> str:
+    """Returns two decimals, more where they would read as 1."""
+    return f"{correlation:.2f}" if abs(correlation) < 0.995 else score(correlation)
 
 
 def height(info: Info) -> float:

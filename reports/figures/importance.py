@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import listed, part_of, plural, words
+from experiments.record.formatting import listed, part_of, percent, plural, words
 from reports.analysis.draws import proposed
 from reports.analysis.networks import population
 from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
@@ -118,7 +118,7 @@ def _explained(info: Info) -> str:
     of_networks = f"{every}{part_of(info.count, info.whole, 'network')}{info.after}"
     text = (
         f"By a model of {of_networks} (R² {info.fit:.2f} on unseen ones), "
-        f"{words(first.name)} explains most: {first.mean:.0%} of the "
+        f"{words(first.name)} explains most: {percent(first.mean)} of the "
         f"variance{_of_ranks(info)} over the space alone"
     )
     if not info.is_sample:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from experiments.record.formatting import are, plural, score
+from experiments.record.formatting import are, percent, plural, score
 from reports.analysis.numbers import MOST_TARGETS, Fit, Numbers, fits, numbers
 from reports.figures import _style as style
 from reports.study.study import Study
@@ -52,7 +52,7 @@ def finding(info: Info) -> str:
 
 def _percent(share: float) -> str:
     """Returns an explained share; one below 0 explains nothing."""
-    return f"{max(share, 0.0):.1%}"
+    return percent(max(share, 0.0), 1)
 
 
 def _of_several(found: tuple[Fit, ...]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import between, listed, score
+from experiments.record.formatting import between, listed, percent, score
 from reports.analysis.numbers import MOST_TARGETS, Fit, Numbers, fits, numbers
 from reports.figures import _style as style
 from reports.study.study import Study
@@ -114,7 +114,7 @@ def _tail(errors: _Array) -> str:
     total = float(squares.sum())
     share = float(squares[:count].sum()) / total if total > 0 else 0.0
     return (
-        f"the largest {_LARGEST:.0%} of the errors make up {share:.0%} of the squared error "
+        f"the largest {_LARGEST:.0%} of the errors make up {percent(share)} of the squared error "
         "(30 % where errors are normal)"
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import duration, plural
+from experiments.record.formatting import duration, percent, plural
 from reports.figures import _style as style
 from reports.study.study import Study
 
@@ -105,7 +105,7 @@ def finding(info: Info) -> str:
     whole = sum(info.seconds.values())
     name, most = next(iter(info.seconds.items()))
     said = f"{plural(info.num_trials, 'trial')} took {duration(whole)} of the workers' time"
-    said += f", {most / whole:.0%} of it for {name}." if whole > 0 else "."
+    said += f", {percent(most / whole)} of it for {name}." if whole > 0 else "."
     if info.num_reused and info.saved >= 1:
         said += (
             f" {plural(info.num_reused, 'trial')} trained on features that were there: computing "
@@ -124,7 +124,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     names, whole = list(info.seconds), sum(info.seconds.values()) or 1.0
     values = list(info.seconds.values())
     bars = ax.barh(range(len(names)), values, color=[_COLORS.get(n, style.ORANGE) for n in names])
-    shown = [f"{duration(value)}, {value / whole:.0%}" for value in values]
+    shown = [f"{duration(value)}, {percent(value / whole)}" for value in values]
     ax.bar_label(bars, shown, padding=4, fontsize=8)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()

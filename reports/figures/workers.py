@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import duration, plural, short
+from experiments.record.formatting import duration, percent, plural, short
 from reports.analysis.sessions import seconds_searched
 from reports.figures import _style as style
 from reports.study.study import Study
@@ -75,7 +75,7 @@ def finding(info: Info) -> str:
     """Says how busy the workers were."""
     total = max(b + n for b, n in zip(info.begins, info.lengths, strict=True)) * 60
     return (
-        f"{plural(len(info.workers) + info.hidden, 'worker')} spent {info.busy:.0%} of "
+        f"{plural(len(info.workers) + info.hidden, 'worker')} spent {percent(info.busy)} of "
         f"{duration(total)} in trials."
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import listed, plural, score, words
+from experiments.record.formatting import between, listed, percent, plural, score, words
 from experiments.record.predictions import Targets
 from reports.analysis.numbers import numbers
 from reports.analysis.predictions import class_names, confusion_counts, predictions
@@ -27,7 +27,7 @@ def test_lines(study: Study) -> Iterator[str]:
         return
     test, rows = answer.tests[0][1], plural(answer.test_size or 0, f"test {noun_of(study)}")
     if not test.has_interval:
-        yield f"One training on {rows}: no interval."
+        yield f"{test.why_none.capitalize()} on {rows}: no interval."
         return
     yield f"Means over {plural(test.count, 'training')} of the same network on {rows}."
 
@@ -47,7 +47,7 @@ def test_scores(study: Study) -> Table:
         found = estimate_of(study, finalist, name)
         if not np.isfinite(found.mean):
             continue
-        interval = f"{score(found.low)} to {score(found.high)}" if found.has_interval else "none"
+        interval = between(found.low, found.high) if found.has_interval else "none"
         scope = found.scope(noun_of(study)) if found.has_interval else ""
         of_own = "" if own is None else score(own["test"].get(name))
         rows.append((words(name), score(found.mean), interval, scope, of_own))
@@ -103,9 +103,9 @@ def _recalls(counts: npt.NDArray[np.int64], names: list[str], noun: str) -> Tabl
         right, total = int(counts[index, index]), int(counts[index].sum())
         if total:
             low, high = wilson(right, total)
-            interval = f"{low:.1%} to {high:.1%}"
-            precision = f"{right / said[index]:.1%}" if said[index] else ""
-            row = (name, f"{total:,}", f"{right / total:.1%}", interval, precision)
+            interval = f"{percent(low, 1)} to {percent(high, 1)}"
+            precision = percent(right / said[index], 1) if said[index] else ""
+            row = (name, f"{total:,}", percent(right / total, 1), interval, precision)
             rows.append((right / total, row))
     rows.sort(key=lambda pair: pair[0])
     headings = ("class", f"test {noun}s", "found (recall)", "95 % interval", "precision")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.record.formatting import format_number, plural, score
+from experiments.record.formatting import between, format_number, percent, plural, score
 from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.ledger import finding as ledger_finding
@@ -136,8 +136,8 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "difference": _interval(
                     pair.difference.mean, pair.difference.low, pair.difference.high, _signed
                 ),
-                "first beats second": _interval(
-                    pair.superiority, pair.superiority_low, pair.superiority_high, "{:.0%}".format
+                "first beats second, on these images": _interval(
+                    pair.superiority, pair.superiority_low, pair.superiority_high, percent
                 ),
                 "p": _p(pair.p),
                 "variance from": _sources(pair),
@@ -179,7 +179,7 @@ def _sources(pair: Pair) -> str:
         return "none seen"
     images, chance = pair.spread.shares
     own = max(1 - images - chance, 0.0)
-    return f"images {images:.0%}, trainings {own:.0%}, both {chance:.0%}"
+    return f"images {percent(images)}, trainings {percent(own)}, both {percent(chance)}"
 
 
 def _needed(pair: Pair) -> str:
@@ -207,8 +207,8 @@ def _cell(pair: Pair, sign: int) -> dict[str, Any]:
     share = pair.superiority if sign > 0 else 1 - pair.superiority
     return {
         "difference": _signed(sign * pair.difference.mean),
-        "interval": f"{_signed(low)} to {_signed(high)}" if math.isfinite(low) else "no interval",
-        "superiority": f"better in {share:.0%}",
+        "interval": between(low, high, signed=True) if math.isfinite(low) else "no interval",
+        "superiority": f"better in {percent(share)}",
         "separable": pair.separable,
     }
 

@@ -240,6 +240,9 @@ def _limits(study: Study) -> Iterator[str]:
         f"Its scores are of {noun}s like those of {_dataset(study)}: of others, such as from "
         "another source or a later time, nothing is known."
     )
+    one = "patient, scene or video" if noun == "image" else "person, place or day"
+    several = f"of several {noun}s of one {one} they are too short"
+    yield f"Intervals take {noun}s as independent: {several}."
     if task_of(study) is Targets.CLASSES:
         yield f"It names one of its classes of any {noun}, also of one that is of no class."
         said = calibration.info(study)

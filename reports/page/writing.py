@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from experiments.record.files import atomic
-from experiments.record.formatting import format_number, words
+from experiments.record.formatting import format_number, percent, words
 
 
 def write_text(path: Path, content: str) -> None:
@@ -30,6 +30,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.filters["number"] = format_number
+    made.filters["percent"] = percent
     made.filters["words"] = words
     made.filters["code"] = _code
     return made

@@ -14,15 +14,14 @@ CONFIDENCE = 0.95
 Scores = Sequence[float] | npt.NDArray[np.float64]
 
 
-# Prior of the spread of trainings, where few were measured: a standard deviation of one point, less
-# near the ends (0.15 on the probit scale: 0.4 points at 99 %), weighted like an estimate from five
-# trainings. The shipped spaces vary less: the interval is rather too wide than too narrow.
-PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.15, 0.01, 4
-# Trainings that vary by more, beyond chance at this level, leave it the weight of half a degree.
-# With none, intervals of two such trainings would be twice as wide, and hold no more.
-_CONTRADICTED, _DOUBTED_DEGREES = 0.05, 0.5
+# Prior of the spread of trainings, where few were measured: a standard deviation of 1.5 points,
+# less near the ends (0.2 on the probit scale: 0.5 points at 99 %), weighted like an estimate from
+# five trainings beside one, and ever less beside more of them (`_PRIOR_DEGREES / count`).
+PRIOR_SPREAD, _PRIOR_MOST, _PRIOR_DEGREES = 0.2, 0.015, 4
+_KNOWN = 5  # trainings, beside which the prior weighs less than one degree of freedom
 _WHOLE = 0.5  # images; with none, intervals of labels that go wrong together hold 74 %, not 97
 _STEPS = 60  # of a bisection
+_DRAWS, _BATCHES = 999, 9  # of a bootstrap
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
 
 
@@ -37,6 +36,7 @@ class Estimate:
         count: Number of scores behind it.
         kind: What the interval covers: `both` (another training on other images), `seeds` (the mean
             over trainings, on these images), `rows` (this training on other rows), or `none`.
+        is_assumed: Whether a prior has a share in how far trainings vary: all of it with one.
     """
 
     mean: float
@@ -44,17 +44,23 @@ class Estimate:
     high: float
     count: int
     kind: str
+    is_assumed: bool = False
 
     @property
     def has_interval(self) -> bool:
         """Whether both ends are known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    @property
+    def why_none(self) -> str:
+        """Says of what there is no interval: `one training`, `3 equal trainings`."""
+        return "one training" if self.count == 1 else f"{self.count} equal trainings"
+
     def scope(self, noun: str = "image") -> str:
         """Says what the interval covers; `noun` is what a row of the data is called."""
-        if self.kind == "both" and self.count == 1:
-            return f"of another training on other {noun}s; how far trainings vary is assumed"
-        return _SCOPES[self.kind].format(noun=noun)
+        partly = "" if self.count == 1 else "partly "
+        assumed = f"; how far trainings vary is {partly}assumed" if self.is_assumed else ""
+        return _SCOPES[self.kind].format(noun=noun) + assumed
 
 
 _SCOPES = {
@@ -75,11 +81,11 @@ def accuracy(
     interval, and the trainings twice: those measured and the one to come. So the interval has a
     width even where all scores are 1. Trainings are taken to vary alike on the probit scale. Their
     variance is moderated (Smyth 2004, "Linear models and empirical Bayes methods for assessing
-    differential expression"): one training gives no estimate of it, and two give a poor one. Where
-    trainings contradict the prior, it weighs little. Degrees of freedom are Satterthwaite's. Source
-    of the interval's shape: Wilson 1927; with another variance in place of the binomial one, Franco
-    et al. 2019, "Comparative study of confidence intervals for proportions in complex sample
-    surveys".
+    differential expression"): one training gives no estimate of it, and two give a poor one. The
+    prior's weight falls with their number, and the variance is at least that of the scores as they
+    are. Degrees of freedom are Satterthwaite's. Source of the interval's shape: Wilson 1927; with
+    another variance in place of the binomial one, Franco et al. 2019, "Comparative study of
+    confidence intervals for proportions in complex sample surveys".
 
     Args:
         scores: Shares of 0..1, one a training.
@@ -91,14 +97,15 @@ def accuracy(
     values = np.asarray(scores, dtype=float)
     count, centre = len(values), float(np.clip(values.mean(), 0.0, 1.0))
     squares = _squares(values, num_images)
-    weight = _DOUBTED_DEGREES if _contradict_prior(values, num_images) else _PRIOR_DEGREES
+    weight = _PRIOR_DEGREES / count
     degrees = weight + count - 1
+    plain = float(((values - values.mean()) ** 2).sum()) / degrees  # where probits flatten it
     shared = 1.0 if is_correct is None else _shared(is_correct)
     anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
     def covers(share: float) -> bool:
         slope = _slope(share, anchor)
-        moderated = (weight * _prior(slope) + squares * slope**2) / degrees
+        moderated = max((weight * _prior(slope) + squares * slope**2) / degrees, plain)
         images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
         variance = images + trainings
         ratio = variance / trainings if trainings > 0 else math.inf  # at 1, nothing varies
@@ -107,22 +114,12 @@ def accuracy(
 
     low = farthest(covers, centre, 0.0)
     high = farthest(covers, centre, 1.0)
-    return Estimate(centre, low, high, count, "both")
+    return Estimate(centre, low, high, count, "both", is_assumed=count < _KNOWN)
 
 
 def _prior(slope: float) -> float:
     """Returns the variance that trainings are expected to have at most."""
     return min(PRIOR_SPREAD * slope, _PRIOR_MOST) ** 2
-
-
-def _contradict_prior(values: npt.NDArray[np.float64], num_images: int) -> bool:
-    """Whether trainings vary more than the prior and chance on their images explain."""
-    if len(values) < 2:
-        return False
-    share = (float(values.mean()) * num_images + 1) / (num_images + 2)
-    explained = _prior(_slope(share, share)) + share * (1 - share) / num_images
-    limit = float(scipy.special.chdtri(len(values) - 1, _CONTRADICTED))
-    return float(((values - values.mean()) ** 2).sum()) > limit * explained
 
 
 def _slope(first: float, second: float) -> float:
@@ -178,7 +175,12 @@ def mean(scores: Scores, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def bounded(estimate: Estimate, metric: str) -> Estimate:
-    """Returns the estimate of a metric: a proportion has no interval beyond 0..1."""
+    """Returns the estimate of a metric: a proportion has no interval beyond 0..1.
+
+    Where all trainings are equal and nothing else varies, there is no interval: it has no width.
+    """
+    if estimate.low == estimate.high:
+        return replace(estimate, low=math.nan, high=math.nan, kind="none")
     if not is_proportion(metric) or not 0 <= estimate.mean <= 1:
         return estimate
     low, high = (float(np.clip(end, 0.0, 1.0)) for end in (estimate.low, estimate.high))
@@ -190,21 +192,53 @@ def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:
 
     The variance is that of the mean over the sample of rows, and that of trainings twice: those
     measured, and the one to come. Degrees of freedom are Satterthwaite's. With one training the
-    interval is for this one. It ends at 0 where no score is below.
+    interval is for this one. Where no score is below 0, as of losses, it ends there, and a few
+    large ones may be missing in the sample: each end is the farther of Student's t and of a
+    studentized bootstrap over rows (Efron and Tibshirani 1993, "An introduction to the bootstrap",
+    section 12.5).
 
     Args:
         rows: `(num_trainings, num_rows)`, two rows or more.
     """
-    count, size = rows.shape
-    each = rows.mean(axis=1)
-    centre, sampled = float(each.mean()), float(rows.mean(axis=0).var(ddof=1)) / size
+    size, shared = rows.shape[1], rows.mean(axis=0)
+    sampled = float(shared.var(ddof=1)) / size
+    found = over_draws(rows.mean(axis=1), sampled, size)
+    if rows.min() < 0 or sampled <= 0:
+        return found
+    plain, half = t_quantile(size - 1) ** 2 * sampled, found.high - found.mean
+    low, high = (
+        math.sqrt(half**2 + max(end * end * sampled - plain, 0.0)) for end in _by_bootstrap(shared)
+    )
+    return replace(found, low=max(found.mean - low, 0.0), high=found.mean + high)
+
+
+def _by_bootstrap(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Returns how many standard errors the mean may lie below, and above, what was found."""
+    rng, size, mean = np.random.default_rng(0), len(values), float(values.mean())
+    ratios = [0.0]  # where all drawn rows are equal, nothing is known
+    for _ in range(_BATCHES):
+        drawn = values[rng.integers(size, size=(_DRAWS // _BATCHES, size))]
+        errors = drawn.std(axis=1, ddof=1) / math.sqrt(size)
+        ratios += ((drawn.mean(axis=1) - mean)[errors > 0] / errors[errors > 0]).tolist()
+    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return max(float(high), 0.0), max(-float(low), 0.0)
+
+
+def over_draws(each: npt.NDArray[np.float64], sampled: float, size: int) -> Estimate:
+    """Estimates a score from its value by each training, and the variance of rows.
+
+    Args:
+        each: `(num_trainings,)`.
+        sampled: Variance of the mean of trainings over the sample of rows.
+        size: Rows.
+    """
+    count, centre = len(each), float(each.mean())
     trained = float(each.var(ddof=1)) * (1 + 1 / count) if count > 1 else 0.0
     total = sampled + trained
     spent = sampled**2 / (size - 1) + (trained**2 / (count - 1) if count > 1 else 0.0)
     degrees = min(total**2 / spent, _UNBOUNDED) if spent > 0 else _UNBOUNDED
     half = t_quantile(degrees) * math.sqrt(total)
-    low = max(centre - half, 0.0) if rows.min() >= 0 else centre - half
-    return Estimate(centre, low, centre + half, count, "both" if count > 1 else "rows")
+    return Estimate(centre, centre - half, centre + half, count, "both" if count > 1 else "rows")
 
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:

@@ -9,6 +9,8 @@ from scipy import special
 
 from reports.statistics.estimates import CONFIDENCE, Scores, farthest
 
+_FEWEST = 5  # scores of an arm, below which an interval of a share of pairs holds too little
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Corrects p-values for their number; missing ones stay missing and don't count.
@@ -56,14 +58,15 @@ def superiority(first: Scores, second: Scores) -> float:
 
 
 def superiority_interval(first: Scores, second: Scores) -> tuple[float, float]:
-    """Returns the 95 % interval of `superiority`; NaN for single scores.
+    """Returns the 95 % interval of `superiority`; NaN below five scores an arm.
 
-    A score interval: it has a width where all scores of one arm beat all of the other. Source:
-    Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney
-    statistic. Part 2", method 5.
+    It is of other trainings, on the same images: images are no part of it. With fewer trainings it
+    holds too little. A score interval: it has a width where all scores of one arm beat all of the
+    other. Source: Newcombe 2006, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic. Part 2", method 5.
     """
     counts = len(first), len(second)
-    if min(counts) < 2:
+    if min(counts) < _FEWEST:
         return math.nan, math.nan
     centre, half = superiority(first, second), (sum(counts) / 2) - 1
     quantile = float(special.ndtri((1 + CONFIDENCE) / 2))

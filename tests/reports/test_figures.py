@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,7 +22,7 @@ from reports.analysis.study_front import study_front
 from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
-from reports.figures import figures
+from reports.figures import early_stopping, figures
 from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
@@ -29,6 +30,7 @@ from reports.figures._render import render
 from reports.figures._style import labels
 from reports.figures._wide import scale_scores
 from reports.statistics.ablation import Ablation
+from reports.statistics.calibration import calibration
 from reports.statistics.expected import Expected
 from reports.statistics.space import axis
 from tests.reports.synthetic import SPACE, Synthetic, write_study
@@ -427,3 +429,18 @@ def test_a_pause_between_sessions_is_no_time_of_the_search(study: Study) -> None
     killed = [{"started": begin - 5}, sessions[1]]  # it may have run long after its last trial
     unknown = replace(resumed, record=study.record | {"sessions": killed})
     assert np.diff(module.info(unknown).begins).max() > 1400  # minutes
+
+
+@pytest.mark.parametrize(("count", "is_trusted"), [(10, False), (90, False), (150, True)])
+def test_few_images_do_not_show_that_a_model_is_calibrated(count: int, is_trusted: bool) -> None:
+    module = figures()["calibration"]
+    bins = calibration(np.zeros(count, dtype=int), np.full((count, 2), [0.999, 0.001]))
+    said = module.finding(SimpleNamespace(bins=bins, count=count, noun="image"))
+    assert ("can be taken at their word" in said) == is_trusted
+    assert ("so few images would not show much" in said) != is_trusted
+
+
+def test_a_correlation_just_below_1_is_not_shown_as_1() -> None:
+    info = SimpleNamespace(correlation=[0.998], low=[0.99], high=[0.9996], counts=[30])
+    said = early_stopping._of(info, 0)  # type: ignore[arg-type]
+    assert said == "0.9980, 95 % interval 0.99 to 0.9996, 30 trials"

@@ -233,6 +233,43 @@ def test_trials_that_continue_each_other_leave_no_best_to_measure(tmp_path: Path
     assert health(study)
 
 
+@pytest.mark.parametrize(
+    ("objective", "images"), [("val_accuracy", 250), ("val_f1_score", 10), ("val_auc", None)]
+)
+def test_the_noise_of_images_counts_what_the_metric_counts(
+    objective: str, images: int | None, tmp_path: Path
+) -> None:
+    plan = Synthetic(4, num_classes=2, class_names=["common", "rare"])
+    folder = write_study(tmp_path, plan)
+    record = json.loads((folder / "study.json").read_text())
+    record["objective"]["name"] = objective
+    record["dataset"]["per_class"] = {"validation": [240, 10]}
+    (folder / "study.json").write_text(json.dumps(record))
+    study = load_study(folder)
+    best, found = float(scores_of(study)[0]), noise_of(study).images
+    if images is None:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(max(math.sqrt(best * (1 - best) / images), 1 / images))
+
+
+def test_what_more_epochs_bring_is_no_luck_of_seeds(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(4, num_seeds=0, num_epochs=6))
+    how = [{"max_epochs": epochs, "patience": None} for epochs in (3, 3, 6, 6)]
+    scores = (0.7, 0.702, 0.9, 0.902)
+    runs = [
+        {"seed": i, "score": score, "how": of, "test": {"accuracy": score}, "test_size": 200,
+         "history": {"val_accuracy": [score] * of["max_epochs"]}}
+        for i, (score, of) in enumerate(zip(scores, how, strict=True))
+    ]  # fmt: skip
+    path = folder / "artifacts" / "confirmed" / "0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps([{"trial_id": "0", "runs": runs}]))
+    study = load_study(folder)
+    assert len(study.confirmed[0]["runs"]) == 4
+    assert noise_of(study).seeds == pytest.approx(0.002 / math.sqrt(2))
+
+
 def ended_by_patience(folder: Path, count: int, slope: float) -> str:
     """Lets patience end `count` of the best eight trials; the others rise by `slope` an epoch."""
     best = [str(i) for i in load_study(folder).completed["trial_id"]][:8]

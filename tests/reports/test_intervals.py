@@ -61,21 +61,34 @@ def _of_trainings(deviation: float, seeds: int, draws: int) -> tuple[float, floa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "least"), [(2, 0.72), (3, 0.85), (5, 0.88), (10, 0.9)])
+@pytest.mark.parametrize(
+    ("seeds", "least"), [(2, 0.86), (3, 0.9), (4, 0.91), (5, 0.92), (10, 0.93)]
+)
 def test_the_interval_holds_trainings_that_vary_by_points(seeds: int, least: float) -> None:
-    # Of 40,000 draws on endless images, with 2, 3, 5 and 10 seeds (in brackets: with the prior of
-    # full weight): sd of 0.3 and 0.6 points 99 % or more; of 1 point 99, 98, 97 and 96 % (as many);
-    # of 3 points 81, 88, 93 and 94 % (75, 80, 86, 90). More of two trainings would take wider
-    # intervals of those that vary little.
-    assert _of_trainings(0.03, seeds, 200)[0] >= least
+    # Of 2,000 draws of trainings that vary by 3 points, with 1, 2, 3, 4, 5 and 10 seeds: 83, 92,
+    # 93, 94, 94 and 96 %; by 1 point: 97 % or more.
+    assert _of_trainings(0.03, seeds, 400)[0] >= least
+    assert _of_trainings(0.01, seeds, 100)[0] >= 0.93
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "before"), [(2, 2.84), (3, 2.41), (5, 1.95), (10, 1.53)])
-def test_the_interval_is_no_wider_where_trainings_vary_little(seeds: int, before: float) -> None:
-    coverage, width = _of_trainings(0.003, seeds, 100)
+@pytest.mark.parametrize(("seeds", "width"), [(2, 4.72), (3, 3.37), (5, 1.98), (10, 1.22)])
+def test_where_trainings_vary_little_more_of_them_narrow_the_interval(
+    seeds: int, width: float
+) -> None:
+    coverage, found = _of_trainings(0.003, seeds, 100)
     assert coverage >= 0.95
-    assert width == pytest.approx(before, rel=0.01)  # points, with the prior of full weight
+    assert found == pytest.approx(width, rel=0.01)  # points
+
+
+def test_it_says_where_the_spread_of_trainings_is_assumed() -> None:
+    said = [estimates.accuracy([0.9] * count, 500).scope() for count in (1, 2, 4, 5)]
+    assumed = "of another training on other images; how far trainings vary is"
+    assert said[0] == f"{assumed} assumed"
+    assert said[1] == said[2] == f"{assumed} partly assumed"
+    assert said[3] == "of another training on other images"
+    rows = np.random.default_rng(0).random((2, 50))
+    assert "assumed" not in estimates.over_examples(rows).scope()
 
 
 def test_an_interval_may_reach_the_end() -> None:

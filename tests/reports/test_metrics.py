@@ -3,11 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.record.formatting import article, compact, score
+from experiments.record.formatting import article, between, compact, percent, score
 from reports import Study, load_study
 from reports.analysis.facts import checklist
 from reports.analysis.health import health
@@ -20,6 +21,7 @@ from reports.page.listing import studies_table
 from reports.page.notebook import study_html
 from reports.page.tables import best_trials, finalists
 from reports.page.terminal import study_text
+from reports.statistics.estimates import mean
 from reports.statistics.wide import far_worse
 from reports.study.metrics import is_proportion, is_share_of_images
 from tests.reports.synthetic import Synthetic, write_study
@@ -42,6 +44,38 @@ def test_scores_have_digits_that_say_something(value: float | None, shown: str) 
 
 def test_differences_have_their_sign() -> None:
     assert (score(0.0123, signed=True), score(-2e-7, signed=True)) == ("+0.0123", "-2e-07")
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "shown"),
+    [
+        (0.97, 0, "97%"), (0.996, 0, "99.6%"), (0.9999996, 2, "99.99996%"), (0.004, 0, "0.4%"),
+        (0.00004, 1, "0.004%"), (1.0, 2, "100.00%"), (0.0, 0, "0%"), (1 - 1e-15, 1, "100.0%"),
+        (0.5, 1, "50.0%"), (float("nan"), 2, "nan%"),
+    ],
+)  # fmt: skip
+def test_a_share_reads_as_all_or_none_only_where_it_is(
+    share: float, digits: int, shown: str
+) -> None:
+    assert percent(share, digits) == shown
+
+
+def test_the_ends_of_an_interval_are_told_apart() -> None:
+    found = mean([179690.11, 179690.12, 179690.13])
+    assert between(found.low, found.high) == "179,690.10 to 179,690.14"
+    assert between(0.97670, 0.97671, signed=True) == "+0.97670 to +0.97671"
+    assert between(1.0001e-7, 1.0002e-7) == "1.0001e-07 to 1.0002e-07"
+    assert between(0.9, 0.9) == "0.9000 to 0.9000"
+    assert between(0.9, 0.95) == "0.9000 to 0.9500"
+
+
+def test_a_test_score_just_below_all_is_not_shown_as_all(tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, Synthetic(4, objective=F1, num_seeds=2)))
+    for run, value in zip(study.finalists[0]["runs"], (0.99996, 0.99998), strict=True):
+        run["test"]["f1_score"] = value
+    label, shown, interval = tiles(study, verdict(study))[0]
+    assert (label, shown) == ("test f1 score", "99.997%")
+    assert interval.startswith("99.98% to 100.00%")
 
 
 def test_articles() -> None:
@@ -170,6 +204,52 @@ def test_only_what_counts_images_has_an_interval_over_images(tmp_path: Path) -> 
     [finalist] = (study := load_study(folder)).finalists
     assert estimate_of(study, finalist, "balanced_accuracy").kind == "seeds"
     assert estimate_of(study, finalist, "accuracy").kind == "both"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_f1_score_has_an_interval_over_images_where_predictions_are_kept(
+    seeds: int, tmp_path: Path
+) -> None:
+    plan = Synthetic(8, objective=F1, num_seeds=seeds, test_accuracy=0.9, seed=4)
+    study = load_study(write_study(tmp_path, plan))
+    [finalist], rng = study.finalists, np.random.default_rng(0)
+    labels = rng.integers(0, plan.num_classes, plan.num_test)
+    wrong = rng.random((seeds, plan.num_test)) < 0.1
+    predicted = np.where(wrong, (labels + 1) % plan.num_classes, labels)
+    trial = finalist["trial_id"]
+    np.savez(
+        study.folder / "artifacts" / "finalists.npz",
+        labels=labels, **{f"seeds_{trial}": np.arange(seeds), f"predicted_{trial}": predicted},
+    )  # fmt: skip
+    for seed, (run, row) in enumerate(zip(finalist["runs"], predicted, strict=True)):
+        f1 = macro_f1(labels, row)
+        run |= {"seed": seed, "test": {"accuracy": float((row == labels).mean()), "f1_score": f1}}
+    path = study.folder / "artifacts" / "finalists.json"
+    path.write_text(json.dumps([finalist]))
+    study = load_study(study.folder)
+    found = estimate_of(study, study.finalists[0], "f1_score")
+    assert found.kind == ("both" if seeds > 1 else "rows")
+    assert found.mean == pytest.approx(np.mean([r["test"]["f1_score"] for r in finalist["runs"]]))
+    accuracy = estimate_of(study, study.finalists[0], "accuracy")
+    assert 0.3 < (found.high - found.low) / (accuracy.high - accuracy.low) < 1.5
+
+
+def macro_f1(labels: Any, predicted: Any) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("metric", ["f1_score", "auc", "loss"])
+def test_equal_trainings_have_no_interval_instead_of_one_without_width(
+    metric: str, tmp_path: Path
+) -> None:
+    assert not estimate([1.0, 1.0, 1.0], 200, metric).has_interval
+    study = load_study(write_study(tmp_path, Synthetic(8, objective=F1)))
+    for run in study.finalists[0]["runs"]:
+        run["test"]["f1_score"] = 1.0
+    said = verdict_sentence(study, verdict(study))
+    assert "of 1.0000 (3 equal trainings on 200 test images: no interval)" in said
 
 
 def test_an_f1_score_has_no_interval_above_1(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_it_says_what_its_users_should_know(folder: Path) -> None:
         f"the network of trial {trial}", "trained with seed 0", "3 classes", "folder:pets",
         "1,000 train, 250 validation, 200 test", "fingerprint is f1f1", "method random",
         "of another training on other images", "wrongly", "1,010 parameters", "nothing is known",
+        "of several images of one patient, scene or video they are too short",
         "It needs Keras", "experiments predict best_model.keras",
     ):  # fmt: skip
         assert words in card, words

@@ -337,7 +337,8 @@ def test_a_trial_of_defaults_is_recognised(tmp_path: Path) -> None:
     gain = verdict(study).gain
     assert gain is not None
     assert (gain.default, gain.estimate.mean) == (2.0, 1.0)
-    assert tiles(study, verdict(study))[1][2].endswith("one training each: no interval")
+    tile = tiles(study, verdict(study))[1][2]
+    assert tile.endswith(", the best of 3 trials, so too large; one training each: no interval")
     several = study.trials.assign(scores=[(1.0, 1.0, 1.0)] * len(study.trials))
     study = replace(study, trials=several)
     assert tiles(study, verdict(study))[1][2].endswith("3 trainings each: no interval")

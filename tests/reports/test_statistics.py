@@ -46,14 +46,16 @@ def test_holm_against_statsmodels_and_missing_values_do_not_count() -> None:
 def test_superiority_against_mann_whitney() -> None:
     reference = stats.mannwhitneyu(FIRST, SECOND).statistic / (len(FIRST) * len(SECOND))
     assert paired.superiority(FIRST, SECOND) == pytest.approx(reference)
-    low, high = paired.superiority_interval(FIRST, SECOND)
+    low, high = paired.superiority_interval([*FIRST, 0.92], [*SECOND, 0.93, 0.88])
     assert low < reference < high
 
 
-def test_superiority_of_two_seeds_has_a_width() -> None:
-    low, high = paired.superiority_interval([0.9, 0.91], [0.8, 0.81])
-    assert low < 0.6
+def test_superiority_has_an_interval_with_a_width_from_five_seeds_on() -> None:
+    better, worse = [0.9 + 0.01 * i for i in range(5)], [0.8 + 0.01 * i for i in range(5)]
+    low, high = paired.superiority_interval(better, worse)
+    assert low < 0.85
     assert high == 1.0
+    assert math.isnan(paired.superiority_interval(better, worse[:4])[0])
 
 
 def test_groups_of_arms_that_tie() -> None:

@@ -5,7 +5,7 @@ All but the first state facts that the preparation counted (`dataset` in `study.
 
 from collections.abc import Iterator
 
-from experiments.record.formatting import listed, plural, score, words
+from experiments.record.formatting import listed, percent, plural, score, words
 from experiments.record.notes import DOUBT, PROBLEM
 from experiments.record.reading import as_dict, as_number, clean, dig
 from reports.analysis.baseline import class_counts, no_better
@@ -20,9 +20,9 @@ IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says littl
 
 
 def baseline(study: Study) -> Iterator[Finding]:
-    """Reports that the best model is not shown to beat always predicting the largest class.
+    """Reports that the best model is not shown to beat a prediction that looks at no image.
 
-    It uses Wilson's 95 % interval, and misses some 2.5 % of models that are just as good.
+    It uses Wilson's 95 % interval, and misses at most some 2.5 % of models that are just as good.
     """
     yield from _constant_prediction(study)
     found = no_better(study)
@@ -31,8 +31,8 @@ def baseline(study: Study) -> Iterator[Finding]:
     verb = "is not shown to be better" if found.is_above else "is no better"
     yield Finding(
         PROBLEM,
-        f"the best {verb} than always saying {found.class_name!r}: {found.split} "
-        f"{words(found.metric)} {score(found.reached)} against {score(found.value)}",
+        f"the best {verb} than {found.rule}: {found.split} {words(found.metric)} "
+        f"{score(found.reached)} against {score(found.value)}",
         f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
     )
 
@@ -146,8 +146,8 @@ def imbalance(study: Study) -> Iterator[Finding]:
         advice = f"compile the model with an F1 score, and {advice}"
     yield Finding(
         DOUBT,
-        f"{share:.0%} of the train {noun_of(study)}s are of class {name!r}, and trials are ranked "
-        f"by {words(study.objective)}, which says little of the others",
+        f"{percent(share)} of the train {noun_of(study)}s are of class {name!r}, and trials are "
+        f"ranked by {words(study.objective)}, which says little of the others",
         advice,
         {"objective": metric} if is_reported and len(study.objectives) < 2 else {},
     )

@@ -2,26 +2,31 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.record.alike import facts_of
 from experiments.record.formatting import listed, plural, score, text, words
 from experiments.record.notes import DOUBT, GOOD
 from experiments.record.reading import as_number, dicts, dig
+from reports.analysis.baseline import class_counts
 from reports.analysis.draws import UNKNOWN, proposed
 from reports.analysis.health.finding import LEVEL, Finding
 from reports.analysis.health.recorded import option
 from reports.analysis.networks import cut_short, networks, population
+from reports.analysis.newest_alike import newest_alike
 from reports.analysis.plain_advice import advised
 from reports.analysis.shared import axes_in, drawn_scores, draws_of, effects_of, scores_of
 from reports.analysis.task import noun_of
+from reports.statistics.class_scores import METRICS
 from reports.statistics.expected import expected_best
 from reports.statistics.noise import Noise, pooled
 from reports.statistics.space import Axis
 from reports.statistics.trend import blocks, trend_p
 from reports.statistics.unimportant import SHARE, explains_little
-from reports.study.metrics import is_proportion
+from reports.study.metrics import base_name, is_share_of_images
 from reports.study.study import Study
 
 _A_FEW = 3  # trials per hyperparameter; with fewer, a budget can't be judged
@@ -152,12 +157,12 @@ def noise_of(study: Study) -> Noise:
     """Returns the noise of the study's scores: from images, and from seeds.
 
     The noise of seeds is estimated from executions of the best trials, and from finalists and
-    confirmed trials that were trained more than once.
+    confirmed trials that were trained more than once: of each, the newest that were trained alike.
     """
     best = study.completed
     executions = [list(s) for s in best["scores"].head(_MOST_SEEN)]
     repeated = [
-        [as_number(run.get("score")) for run in (*trial["runs"], *dicts(trial.get("ranking")))]
+        [as_number(run.get("score")) for run in _alike(study, trial)]
         for trial in (*study.finalists, *study.confirmed)
     ]
     seeds, degrees = pooled([*executions, *repeated])
@@ -166,12 +171,26 @@ def noise_of(study: Study) -> Noise:
     return Noise(_of_images(study), seeds / math.sqrt(repeats), degrees)
 
 
+def _alike(study: Study, trial: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the newest runs of a record that were trained alike."""
+    runs = (*trial["runs"], *dicts(trial.get("ranking")))
+    return newest_alike(study, [(facts_of(trial, run), run) for run in runs])
+
+
 def _of_images(study: Study) -> float:
-    """Returns the standard error of the best score where it is a proportion of images."""
-    images = as_number(dig(study.record, "dataset", "counts", "validation"))
+    """Returns the standard error of the best score where it is a share of images.
+
+    F1, precision and recall are taken as shares of the images of the rarest class. That of others,
+    such as AUC, is not known.
+    """
+    images = math.nan
+    if is_share_of_images(study.objective):
+        images = as_number(dig(study.record, "dataset", "counts", "validation"))
+    elif base_name(study.objective) in METRICS:
+        images = min((n for n in class_counts(study, "validation") if n), default=math.nan)
     scores = scores_of(study)
     best = float(scores[0]) if len(scores) else math.nan
-    if not is_proportion(study.objective) or not 0 <= best <= 1 or not images >= 1:
+    if not 0 <= best <= 1 or not images >= 1:
         return math.nan
     return max(math.sqrt(best * (1 - best) / images), 1 / images)
 

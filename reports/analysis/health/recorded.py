@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.formatting import apart, deadline_anew, listed, plural, text, words
+from experiments.record.formatting import apart, deadline_anew, listed, percent, plural, text, words
 from experiments.record.notes import DOUBT, GOOD, PROBLEM
 from experiments.record.plain_project import NOT_RECORDED
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig
@@ -80,7 +80,7 @@ def states(study: Study) -> Iterator[Finding]:
         place = _where_failures_are(study, str(cause))
         yield Finding(
             PROBLEM if share > 0.2 else DOUBT,
-            f"{count:,} of {plural(total, 'trial')} ({share:.0%}) failed with cause {name}",
+            f"{count:,} of {plural(total, 'trial')} ({percent(share)}) failed with cause {name}",
             _ADVICE.get(str(cause), "read the tracebacks under All trials")
             + (f"; {place}" if place else ""),
         )
