@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 
 from experiments.record.formatting import plural, shortened, words
 from reports.analysis.networks import finished
@@ -22,6 +22,9 @@ from reports.study.study import Study
 SECTION, ORDER = "hyperparameters", 33
 TITLE = "Parallel coordinates"
 _MOST_AXES = 6
+# Worst to best, bright is good as in Contour. What is brighter or darker is lost on white paper, or
+# on that of dark mode.
+_SHADES = colormaps["viridis"](np.linspace(0.2, 0.6, 256))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     shades = shares_beaten(info.scores, info.direction) if wide else info.scores
     low, high = float(shades.min()), float(shades.max())
     norm = Normalize(low, high if high > low else low + 1e-9)
-    cmap = colormaps["viridis_r" if wide or info.direction == "max" else "viridis"]
+    cmap = ListedColormap(_SHADES if wide or info.direction == "max" else _SHADES[::-1])
     x = np.arange(len(info.axes))
     many = len(info.lines) > style.MANY
     # A line runs on past what its trial does not use.

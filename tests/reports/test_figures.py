@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 
 from experiments.record.formatting import text
 from reports import Study, load_study
@@ -303,6 +304,35 @@ def test_the_line_of_a_trial_runs_on_past_what_it_does_not_use(study: Study) -> 
     plt.close(figure)
     assert [len(path.vertices) for path in paths] == [3] * len(lines)
     assert all(np.isfinite(path.vertices).all() for path in paths)
+
+
+def contrast(one: Any, other: Any) -> float:
+    """Returns the ratio of two colours' luminances (WCAG 2.2): 1 to 21."""
+
+    def luminance(color: Any) -> float:
+        parts = np.array(to_rgb(color))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_the_best_line_is_seen_on_both_papers_and_bright_as_in_the_surface(
+    study: Study, direction: str
+) -> None:
+    module = figures()["parallel_coordinates"]
+    info = replace(module.info(study), direction=direction)
+    scores = np.sort(info.scores)
+    info = replace(info, scores=scores if direction == "max" else scores[::-1])
+    figure, ax = plt.subplots()
+    module.draw(info, ax)
+    lines = next(c for c in ax.collections if isinstance(c, LineCollection))
+    worst, best = lines.get_colors()[0], lines.get_colors()[-1]
+    plt.close(figure)
+    assert min(contrast(best[:3], paper) for paper in ("#ffffff", "#171c23")) >= 3
+    assert contrast(best[:3], "black") > 2 * contrast(worst[:3], "black")
 
 
 def test_epochs_without_validation_keep_their_numbers(tmp_path: Path) -> None:
