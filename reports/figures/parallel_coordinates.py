@@ -1,5 +1,6 @@
 """Every trial as one line through the most important hyperparameters."""
 
+import math
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -22,6 +23,7 @@ from reports.study.study import Study
 SECTION, ORDER = "hyperparameters", 33
 TITLE = "Parallel coordinates"
 _MOST_AXES = 6
+_MOST_NAMES = 10  # of options on an axis; of more some are named
 # Worst to best, bright is good as in Contour. What is brighter or darker is lost on white paper, or
 # on that of dark mode.
 _SHADES = colormaps["viridis"](np.linspace(0.2, 0.6, 256))
@@ -72,7 +74,8 @@ def info(study: Study) -> Info | str:
 def _ticks(axis: Axis) -> tuple[tuple[float, str], ...]:
     if axis.labels:
         step = 1 / max(len(axis.labels) - 1, 1)
-        return tuple((i * step, label) for i, label in enumerate(axis.labels[:10]))
+        named = range(0, len(axis.labels), math.ceil(len(axis.labels) / _MOST_NAMES))
+        return tuple((i * step, axis.labels[i]) for i in named)
     return tuple((end, axis.text_of(end)) for end in (0.0, 1.0))
 
 

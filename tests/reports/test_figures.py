@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,11 +23,11 @@ from reports.analysis.study_front import study_front
 from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
-from reports.figures import figures
+from reports.figures import _png, figures, parallel_coordinates
 from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
-from reports.figures._render import render
+from reports.figures._render import picture, render
 from reports.figures._style import labels
 from reports.figures._wide import scale_scores
 from reports.statistics.ablation import Ablation
@@ -381,6 +382,34 @@ def test_an_axis_of_many_options_names_some_of_them(study: Study) -> None:
     names = [label.get_text() for label in shown[0].get_xticklabels()]
     plt.close(figure)
     assert names == [f"option {i}" for i in range(0, 45, 3)]
+
+
+def test_names_of_many_options_on_parallel_axes_lie_apart() -> None:
+    options = [f"option {i}" for i in range(45)]
+    hp = {"name": "base", "kind": "Choice", "values": options, "default": options[0]}
+    shown = parallel_coordinates._ticks(axis(hp, options))
+    places = [place for place, _ in shown]
+    assert 8 <= len(shown) <= 10
+    assert min(np.diff(places)) > 0.08
+    assert all(label == options[round(44 * place)] for place, label in shown)
+
+
+def test_a_figure_that_fails_is_left_out_of_the_pngs_and_named(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Study) -> None:
+        raise AttributeError("no score")
+
+    known = figures()
+    failing = SimpleNamespace(TITLE="Fails", info=fail)
+    monkeypatch.setattr(_png, "figures", lambda: {"failing": failing, "race": known["race"],
+                                                  "ablation": known["ablation"]})  # fmt: skip
+    said: list[str] = []
+    written = _png.write_pngs(replace(study, folder=tmp_path), complain=said.append)
+    assert [path.name for path in written] == ["ablation.png"]
+    reason = "This figure can't be made of this record (AttributeError: no score)."
+    assert said == [f"failing.png: {reason}"]
+    assert picture(study, "failing", failing).finding == reason
 
 
 def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(
