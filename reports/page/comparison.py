@@ -1,5 +1,6 @@
 """The page and the text of a comparison."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -40,9 +41,13 @@ _FIGURE_OF = {
 
 
 def comparison_name(comparison: Comparison) -> str:
-    """Returns a file name made of the arms' names."""
+    """Returns a file name made of the arms' names; their hash tells apart what it does not hold."""
     joined = "-vs-".join(arm.name for arm in comparison.arms)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", joined)[:100].strip("._") or "comparison"
+    safe = re.sub(r"[^\w.-]+", "_", joined).encode()[:100].decode(errors="ignore").strip("._")
+    if safe == joined:
+        return safe
+    whole = "\0".join(arm.name for arm in comparison.arms).encode(errors="surrogatepass")
+    return f"{safe}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path:
