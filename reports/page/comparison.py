@@ -25,7 +25,7 @@ from reports.page.writing import assets, environment, write_text
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
-    Section("tests", "On test", "How do the finalists do on images no search has seen?"),
+    Section("tests", "On test", "How do the finalists do on data no search has seen?"),
     Section("pairs", "Pair by pair", "How far apart is every pair, and is it more than luck?"),
     Section("costs", "Costs", "Which would I take on a phone?"),
     Section("budget", "Budget", "Was every arm given the same?"),
@@ -145,8 +145,8 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                     pair.superiority, pair.superiority_low, pair.superiority_high, "{:.0%}".format
                 ),
                 "p": _p(pair.p),
-                "variance from": _sources(pair),
-                "to show a difference": _needed(pair),
+                "variance from": _sources(pair, comparison.noun),
+                "to show a difference": _needed(pair, comparison.noun),
                 "can be told apart": _apart(pair),
             }
             for pair in comparison.pairs
@@ -176,23 +176,23 @@ def _apart(pair: Pair) -> str:
     return "yes" if pair.separable else "no"
 
 
-def _sources(pair: Pair) -> str:
-    """Which part of the difference's variance comes from trainings, and which from images."""
+def _sources(pair: Pair, noun: str) -> str:
+    """Which part of the difference's variance comes from trainings, and which from test rows."""
     if pair.spread is None:
         return "unknown: one of each"
     if pair.spread.variance == 0:
         return "none seen"
     images, chance = pair.spread.shares
     own = max(1 - images - chance, 0.0)
-    return f"images {images:.0%}, trainings {own:.0%}, both {chance:.0%}"
+    return f"{noun}s {images:.0%}, trainings {own:.0%}, both {chance:.0%}"
 
 
-def _needed(pair: Pair) -> str:
+def _needed(pair: Pair, noun: str) -> str:
     if pair.spread is None:
         return "unknown"
     if pair.needed is None:
         return "out of reach"
-    return f"{pair.needed.units:,} an arm, {format_number(pair.needed.images)} images"
+    return f"{pair.needed.units:,} an arm, {format_number(pair.needed.images)} {noun}s"
 
 
 def _matrix(comparison: Comparison) -> list[dict[str, Any]]:
