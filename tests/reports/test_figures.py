@@ -28,7 +28,7 @@ from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
 from reports.figures._render import picture, render
-from reports.figures._style import labels
+from reports.figures._style import labels, scale_x
 from reports.figures._wide import scale_scores
 from reports.statistics.ablation import Ablation
 from reports.statistics.expected import Expected
@@ -202,6 +202,21 @@ def test_an_axis_of_costs_has_numbers_that_differ(costs: list[float]) -> None:
     shown = ticks(ax.xaxis)
     plt.close(figure)
     assert 2 <= len(shown) == len(set(shown)) <= 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [("Int", 20, 30), ("Int", 2, 3), ("Int", 1000, 1010), ("Int", 5, 19), ("Int", 10, 40),
+     ("Float", 0.0021, 0.0045), ("Float", 0.5, 0.501)],
+)  # fmt: skip
+def test_a_narrow_logarithmic_axis_has_numbers(kind: str, low: float, high: float) -> None:
+    figure, ax = plt.subplots()
+    ax.plot([low, high], [0, 1])
+    scale_x(ax, {"kind": kind, "sampling": "log"}, [low, high])
+    shown = ticks(ax.xaxis)
+    plt.close(figure)
+    assert 2 <= len(shown) == len(set(shown)) <= 8
+    assert kind == "Float" or all(text.isdecimal() for text in shown)
 
 
 @pytest.mark.parametrize("best", [0.02, 0.2])
