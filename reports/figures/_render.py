@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, named_line
 from experiments.record.reading import clean
 from reports.figures import _style as style
 
@@ -83,7 +83,7 @@ def why(error: Exception) -> str:
     """Returns a sentence on one of `FAILURES`."""
     if isinstance(error, UserError):
         return str(error)
-    said = clean(" ".join(f"{type(error).__name__}: {error}".split()), 200).rstrip(": ")
+    said = clean(named_line(error, 200)).rstrip(": ")
     return f"This figure can't be made of this record ({said})."
 
 

@@ -58,7 +58,7 @@ def info(study: Study) -> Info | str:
     chosen = [known[name] for name in by_importance(study) if name in known][:_MOST_AXES]
     done = finished(study)
     if len(chosen) < 2 or len(done) < 2:
-        return "Two varied hyperparameters and two completed trials are needed."
+        return "Two varied hyperparameters and two networks that ended are needed."
     lines = np.column_stack([np.where(axis.active, axis.unit, np.nan) for axis in chosen])
     return Info(
         study.objective,
@@ -86,7 +86,7 @@ def finding(info: Info) -> str:
     spread = [float(column.std()) if np.isfinite(column).all() else 1.0 for column in best.T]
     tightest = int(np.argmin(spread))
     return (
-        f"The best {plural(len(best), 'trial')} agree most in {words(info.axes[tightest][0])}"
+        f"The best {plural(len(best), 'network')} agree most in {words(info.axes[tightest][0])}"
         f"{' (in all of them the same)' if spread[tightest] == 0 else ''}."
     )
 
@@ -123,7 +123,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     meaning = "share of trials beaten" if wide else words(info.objective)
     style.color_bar(ax, ScalarMappable(norm, cmap), meaning, fraction=0.03, pad=0.01)
     more = f", {info.hidden} less important axes left out" if info.hidden else ""
-    style.count_note(ax, len(info.lines), f"trials{more}")
+    style.count_note(ax, len(info.lines), f"networks{more}")
     return ax
 
 

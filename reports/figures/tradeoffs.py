@@ -15,6 +15,7 @@ from reports.analysis.costs import FEATURES, cost_title, trial_costs
 from reports.analysis.front_words import exchange
 from reports.analysis.study_front import StudyFront, study_front, without_early_rounds
 from reports.analysis.task import noun_of
+from reports.analysis.verdict import study_argument
 from reports.figures import _style as style
 from reports.figures._costs import scale_costs
 from reports.figures._wide import scale_scores
@@ -58,7 +59,8 @@ class Info:
     """One panel a recorded cost; `missing` names the others.
 
     With several objectives, there is one panel for each objective after the first, all with the
-    same front and knee. `exchange` compares the knee with the best trial by the first.
+    same front and knee. `exchange` compares the knee with the best trial by the first. `study` is
+    what names the study in a command.
     """
 
     objective: str
@@ -67,6 +69,7 @@ class Info:
     missing: tuple[str, ...]
     ids: dict[int, str]
     exchange: str | None = None
+    study: str = ""
 
 
 def _costs_of(done: pd.DataFrame, noun: str) -> dict[str, _Array]:
@@ -89,7 +92,7 @@ def info(study: Study) -> Info | str:
     for title, costs in _costs_of(done, noun_of(study)).items():
         known = np.isfinite(costs) & (costs > 0)
         if known.sum() < 2:
-            if not study.is_scripted:  # whose networks can't be measured without the script
+            if study.takes_options:  # a script's networks can't be measured without it
                 missing.append(title.partition(",")[0])
             continue
         x, y = costs[known], scores[known]
@@ -99,7 +102,10 @@ def info(study: Study) -> Info | str:
     if not panels:
         return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
     ids = {int(n): str(t) for n, t in zip(numbers, done["trial_id"], strict=True)}
-    return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
+    return Info(
+        study.objective, study.direction, tuple(panels), tuple(missing), ids,
+        study=study_argument(study),
+    )  # fmt: skip
 
 
 def _of_objectives(study: Study, found: StudyFront) -> Info:
@@ -155,8 +161,8 @@ def finding(info: Info) -> str:
     absent = ""
     if info.missing:
         absent = (
-            f" Not recorded of the trials: {listed(list(info.missing))}; `experiments measure` "
-            "adds costs."
+            f" Not recorded of the trials: {listed(list(info.missing))}; "
+            f"`experiments measure {info.study}` adds costs."
         )
     if panel.knee is None or panel.knee == best:
         return (

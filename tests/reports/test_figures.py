@@ -427,6 +427,44 @@ def test_a_figure_that_fails_is_left_out_of_the_pngs_and_named(
     assert picture(study, "failing", failing).finding == reason
 
 
+def test_intervals_of_early_scores_lie_on_their_axis(study: Study) -> None:
+    module = figures()["early_stopping"]
+    info = module.info(study)
+    figure, ax = plt.subplots()
+    module.draw(replace(info, low=np.full_like(info.low, -0.6)), ax)
+    left = next(ax for ax in figure.axes if ax.get_visible() and ax.has_data())
+    assert left.get_ylim()[0] < -0.6
+    plt.close(figure)
+
+
+def test_workers_with_long_names_are_told_apart(study: Study) -> None:
+    module = figures()["workers"]
+    host = "node-of-a-cluster.example.org: worker "
+    names = np.array([f"{host}{i % 2}" for i in range(len(study.trials))])
+    figure, ax = plt.subplots()
+    module.draw(module.info(replace(study, trials=study.trials.assign(worker=names))), ax)
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    plt.close(figure)
+    assert len(shown) == len(set(shown)) == 2
+
+
+def test_trade_offs_name_a_command_that_the_study_can_follow(study: Study) -> None:
+    module = figures()["tradeoffs"]
+    lacking = replace(study, trials=study.trials.assign(latency_ms=np.nan))
+    command = f"`experiments measure {study_argument(study)}` adds costs."
+    assert command in module.finding(module.info(lacking))
+    plain = replace(lacking, record={})
+    assert "experiments measure" not in module.finding(module.info(plain))
+
+
+def test_rows_that_are_networks_are_called_so(study: Study) -> None:
+    module, importance = figures()["parallel_coordinates"], figures()["importance"]
+    assert "networks agree most in" in module.finding(module.info(study))
+    completed = study.trials["number"] == study.completed["number"].iloc[0]
+    alone = replace(study, trials=study.trials[completed])
+    assert str(importance.info(alone)).startswith("1 network is too few to say what matters: ")
+
+
 def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(
     tmp_path: Path,
 ) -> None:

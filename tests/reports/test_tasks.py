@@ -356,6 +356,7 @@ def test_rows_that_are_compared_are_not_called_images(tmp_path: Path) -> None:
     plans = [Synthetic(8, name=n, shape=(6,), seed=i) for i, n in enumerate(("one", "two"))]
     found = compare(arms_of_studies([made(tmp_path, p, targets="classes") for p in plans]))
     page = write_comparison(found).read_text(encoding="utf-8")
+    assert page.count("What a budget finds") == 1
     text = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
     for said in (re.sub(r"<[^>]*>", " ", text), comparison_text(found)):
         assert re.search(r"\brows\b", said)
