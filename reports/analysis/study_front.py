@@ -81,7 +81,8 @@ def last_arrival(study: Study) -> int | None:
     found = study_front(study)
     if found is None:
         return None
-    done = found.trials.assign(_place=range(len(found.trials)))
-    order = done.sort_values(["ended", "number"], kind="stable")["_place"].to_numpy()
+    places = {str(name): place for place, name in enumerate(study.by_end["trial_id"], 1)}
+    ends = np.array([places[str(name)] for name in found.trials["trial_id"]])
+    order = np.argsort(ends)
     joined = arrivals(found.values[order], [o.direction for o in found.objectives])
-    return joined[-1] + 1 if joined else None
+    return int(ends[order[joined[-1]]]) if joined else None

@@ -14,7 +14,7 @@ from experiments.record.formatting import score
 from experiments.record.objective import Objective
 from experiments.studies.status import status_text
 from reports import load_study
-from reports.analysis.study_front import study_front
+from reports.analysis.study_front import last_arrival, study_front
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
 from reports.figures import figures
@@ -232,3 +232,6 @@ def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
     assert front is not None
     assert front.ids[0] == fewer  # and none of an early round, as for finalists
     assert early not in front.ids
+    last = last_arrival(several)  # counted as in "Best so far": among all that were completed
+    assert last is not None
+    assert several.by_end["trial_id"].iloc[last - 1] == max(front.ids, key=int)
