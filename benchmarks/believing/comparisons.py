@@ -19,7 +19,10 @@ from reports.analysis.comparison.decide import compare
 from reports.statistics.estimates import accuracy
 from reports.study.study import Study
 
-EMPTY = Study(Path(), "simulated", {}, "val_accuracy", "max", pd.DataFrame(), pd.DataFrame, {})
+EMPTY = Study(
+    Path(), "simulated", {"dataset": {"inputs": "images"}}, "val_accuracy", "max", pd.DataFrame(),
+    pd.DataFrame, {},
+)  # fmt: skip
 _SHARED, _OWN = 0.6, 0.1  # shares of the variance on the probit scale
 _MOST_DRAWS = 3_000_000  # of trainings times images, of one simulated arm
 

@@ -113,7 +113,7 @@ def _report(study: str, png: bool, runs_dir: str) -> None:
     if png:
         from reports.figures._png import write_pngs
 
-        write_pngs(study, runs_dir)
+        write_pngs(study, runs_dir, complain)
 
 
 @study_command

@@ -59,13 +59,18 @@ def value_of_trials(study: Study, trials: pd.DataFrame, name: str) -> npt.NDArra
     return np.asarray(values.sum(axis=1), dtype=np.float64)
 
 
+def without_early_rounds(study: Study) -> pd.DataFrame:
+    """Returns completed trials, best first, without those of early rounds of Hyperband."""
+    is_early = study.completed["trial_id"].map(study.handicaps) == EARLY
+    return study.completed[~is_early]
+
+
 @computed_once
 def study_front(study: Study) -> StudyFront | None:
     """Returns the front of a study, computed once; `None` for one objective or without trials."""
     if len(study.objectives) < 2 or study.completed.empty:
         return None
-    is_early = study.completed["trial_id"].map(study.handicaps) == EARLY
-    done = study.completed[~is_early]
+    done = without_early_rounds(study)
     values = np.column_stack([value_of_trials(study, done, o.name) for o in study.objectives])
     front = front_of(values.tolist(), study.objectives)
     return StudyFront(study.objectives, done, values, front) if len(front.members) else None
@@ -76,7 +81,8 @@ def last_arrival(study: Study) -> int | None:
     found = study_front(study)
     if found is None:
         return None
-    done = found.trials.assign(_place=range(len(found.trials)))
-    order = done.sort_values(["ended", "number"], kind="stable")["_place"].to_numpy()
+    places = {str(name): place for place, name in enumerate(study.by_end["trial_id"], 1)}
+    ends = np.array([places[str(name)] for name in found.trials["trial_id"]])
+    order = np.argsort(ends)
     joined = arrivals(found.values[order], [o.direction for o in found.objectives])
-    return joined[-1] + 1 if joined else None
+    return int(ends[order[joined[-1]]]) if joined else None

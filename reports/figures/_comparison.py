@@ -28,10 +28,12 @@ _Floats = npt.NDArray[np.float64]
 class Points:
     """Test accuracy of every training, or of every search, by arm, best first.
 
-    `arms` are positions, for colours; `units` says what the tests are of.
+    `arms` are positions, for colours; `units` says what the tests are of, and `noun` what they are
+    on.
     """
 
     units: str
+    noun: str
     arms: tuple[int, ...]
     names: tuple[str, ...]
     tests: tuple[tuple[float, ...], ...]
@@ -46,6 +48,7 @@ def seed_points(comparison: Comparison) -> Points | str:
         return f"{why[:1].upper()}{why[1:]}."
     return Points(
         comparison.arms[chosen[0]].units,
+        comparison.noun,
         tuple(chosen),
         tuple(comparison.arms[i].name for i in chosen),
         tuple(comparison.arms[i].tests for i in chosen),
@@ -82,7 +85,7 @@ def draw_seed_points(info: Points, ax: Axes) -> Axes:
     one = "search" if info.units == "searches" else "training"
     ax.set_xlabel(
         f"test accuracy (points: {info.units}; diamond: mean; bar: 95 % interval,\n"
-        f"of another {one} on other images)"
+        f"of another {one} on other {info.noun}s)"
     )
     return ax
 

@@ -1,34 +1,40 @@
 """Figures as PNG, for slides and documents that take no SVG."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from reports.figures import _style as style
 from reports.figures import figures
+from reports.figures._render import FAILURES, why
 from reports.study.load import load_study
 from reports.study.study import Study
 
 _DPI = 160
 
 
-def write_pngs(study: Study | str | Path, runs_dir: str | Path = "runs") -> list[Path]:
+def write_pngs(
+    study: Study | str | Path,
+    runs_dir: str | Path = "runs",
+    complain: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
     """Writes every figure that can be drawn into `report/figures/` of the study folder.
 
     Args:
         study: A loaded study, its name, or its folder.
         runs_dir: Folder that holds studies.
+        complain: Is given a line for each figure that failed.
 
     Returns:
         The files.
 
     Raises:
-        UserError: There is no such study, or its record does not allow a figure.
+        UserError: There is no such study.
     """
     if not isinstance(study, Study):
         study = load_study(study, runs_dir)
@@ -36,11 +42,11 @@ def write_pngs(study: Study | str | Path, runs_dir: str | Path = "runs") -> list
     return [
         path
         for name in figures()
-        if (path := _write(study, name, folder / f"{name}.png")) is not None
+        if (path := _write(study, name, folder / f"{name}.png", complain)) is not None
     ]
 
 
-def _write(study: Study, name: str, path: Path) -> Path | None:
+def _write(study: Study, name: str, path: Path, complain: Callable[[str], None]) -> Path | None:
     module = figures()[name]
     try:
         info = module.info(study)
@@ -53,8 +59,7 @@ def _write(study: Study, name: str, path: Path) -> Path | None:
             FigureCanvasAgg(figure)
             module.draw(info, figure.add_subplot())
             figure.savefig(temporary, format="png", metadata={"Software": None})
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
-        raise UserError(
-            f"figure {name!r} can't be made of study {study.name!r} ({type(error).__name__})"
-        ) from None
+    except FAILURES as error:
+        complain(f"{name}.png: {why(error)}")
+        return None
     return path

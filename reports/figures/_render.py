@@ -10,9 +10,14 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from experiments.record.errors import UserError
+from experiments.record.errors import UserError, named_line
+from experiments.record.reading import clean
 from reports.figures import _style as style
 
+# A record that no check foresaw fails one figure alone, which says so.
+FAILURES = (
+    UserError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError,
+)  # fmt: skip
 _RASTER_DPI = 144
 _INK = {
     style.INK: "var(--ink)",
@@ -70,14 +75,16 @@ def picture(subject: object, name: str, module: Any) -> Picture:
             return Picture(name, module.TITLE, info)
         svg, marks = render(name, module, info)
         return Picture(name, module.TITLE, module.finding(info), svg, marks)
-    except UserError as error:
-        return Picture(name, module.TITLE, str(error))
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
-        # A record that no check foresaw fails this figure alone, which says so.
-        return Picture(
-            name, module.TITLE,
-            f"This figure can't be made of this record ({type(error).__name__}).",
-        )  # fmt: skip
+    except FAILURES as error:
+        return Picture(name, module.TITLE, why(error))
+
+
+def why(error: Exception) -> str:
+    """Returns a sentence on one of `FAILURES`."""
+    if isinstance(error, UserError):
+        return str(error)
+    said = clean(named_line(error, 200)).rstrip(": ")
+    return f"This figure can't be made of this record ({said})."
 
 
 def render(name: str, module: Any, info: object) -> tuple[str, tuple[list[Any], ...]]:

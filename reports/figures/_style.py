@@ -173,12 +173,15 @@ def is_log(hp: dict[str, Any]) -> bool:
 def scale_x(ax: Axes, hp: dict[str, Any], values: npt.ArrayLike) -> None:
     """Sets the x axis to the scale in which the hyperparameter was sampled."""
     if is_log(hp) and np.min(values) > 0:
-        narrow = float(np.max(values)) / float(np.min(values)) < 100
+        ratio = float(np.max(values)) / float(np.min(values))
+        narrow = ratio < 100
         whole = hp.get("kind") == "Int"
         ax.set_xscale("log", base=2 if whole and narrow else 10)
-        if narrow and not whole:
-            few = float(np.max(values)) / float(np.min(values)) < 8
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0, 3.0)))
+        if ratio < 4:  # too narrow for two powers, or for two of 1, 2 and 5
+            ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
+        elif narrow and not whole:
+            subs = (1.0, 2.0, 5.0) if ratio < 8 else (1.0, 3.0)
+            ax.xaxis.set_major_locator(LogLocator(subs=subs))
         ax.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:g}" if narrow or whole else f"{value:.0e}")
         )

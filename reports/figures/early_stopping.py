@@ -180,7 +180,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     left.plot(info.epochs, info.correlation, color=style.BLUE, marker="o", lw=2)
     left.fill_between(info.epochs, info.low, info.high, color=style.BLUE, alpha=0.15, lw=0)
     left.axhline(SAFE, color=style.EDGE, ls="--", lw=1)
-    left.set_ylim(min(-0.05, float(np.nanmin([*info.correlation, 0])) - 0.05), 1.05)
+    left.set_ylim(min(-0.05, float(np.nanmin([*info.low, 0])) - 0.05), 1.05)
     left.set_ylabel("rank correlation with final score")
     right.plot(info.epochs, info.best_rank, color=style.ORANGE, marker="o", lw=2)
     right.axhline(0.5, color=style.EDGE, ls="--", lw=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import listed, part_of, percent, plural, words
+from experiments.record.formatting import are, listed, part_of, percent, plural, words
 from reports.analysis.draws import proposed
 from reports.analysis.networks import population
 from reports.analysis.shared import compared_axes, draws_of, effects_of, shares_of
@@ -65,9 +65,10 @@ def info(study: Study) -> Info | str:
     compared = population(study)
     if compared.problem:
         return compared.problem
-    if len(compared.frame) < LEAST_TRIALS:
+    count = len(compared.frame)
+    if count < LEAST_TRIALS:
         return (
-            f"{plural(len(compared.frame), 'network')} are too few to say what matters: "
+            f"{plural(count, 'network')} {are(count)} too few to say what matters: "
             f"{LEAST_TRIALS} are the least, 30 are better."
         )
     if not compared_axes(study):
@@ -81,7 +82,7 @@ def info(study: Study) -> Info | str:
         tests={effect.name: effect for effect in effects_of(study)},
         fit=shares.fit,
         count=shares.count,
-        whole=len(compared.frame),
+        whole=count,
         num_drawn=len(compared.drawn),
         method=draws_of(study).method,
         hidden=max(len(found) - _MOST, 0),

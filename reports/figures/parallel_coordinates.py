@@ -1,5 +1,6 @@
 """Every trial as one line through the most important hyperparameters."""
 
+import math
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -9,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 
 from experiments.record.formatting import plural, shortened, words
 from reports.analysis.networks import finished
@@ -22,6 +23,10 @@ from reports.study.study import Study
 SECTION, ORDER = "hyperparameters", 33
 TITLE = "Parallel coordinates"
 _MOST_AXES = 6
+_MOST_NAMES = 10  # of options on an axis; of more some are named
+# Worst to best, bright is good as in Contour. What is brighter or darker is lost on white paper, or
+# on that of dark mode.
+_SHADES = colormaps["viridis"](np.linspace(0.2, 0.6, 256))
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def info(study: Study) -> Info | str:
     chosen = [known[name] for name in by_importance(study) if name in known][:_MOST_AXES]
     done = finished(study)
     if len(chosen) < 2 or len(done) < 2:
-        return "Two varied hyperparameters and two completed trials are needed."
+        return "Two varied hyperparameters and two networks that ended are needed."
     lines = np.column_stack([np.where(axis.active, axis.unit, np.nan) for axis in chosen])
     return Info(
         study.objective,
@@ -69,7 +74,8 @@ def info(study: Study) -> Info | str:
 def _ticks(axis: Axis) -> tuple[tuple[float, str], ...]:
     if axis.labels:
         step = 1 / max(len(axis.labels) - 1, 1)
-        return tuple((i * step, label) for i, label in enumerate(axis.labels[:10]))
+        named = range(0, len(axis.labels), math.ceil(len(axis.labels) / _MOST_NAMES))
+        return tuple((i * step, axis.labels[i]) for i in named)
     return tuple((end, axis.text_of(end)) for end in (0.0, 1.0))
 
 
@@ -80,7 +86,7 @@ def finding(info: Info) -> str:
     spread = [float(column.std()) if np.isfinite(column).all() else 1.0 for column in best.T]
     tightest = int(np.argmin(spread))
     return (
-        f"The best {plural(len(best), 'trial')} agree most in {words(info.axes[tightest][0])}"
+        f"The best {plural(len(best), 'network')} agree most in {words(info.axes[tightest][0])}"
         f"{' (in all of them the same)' if spread[tightest] == 0 else ''}."
     )
 
@@ -96,7 +102,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     shades = shares_beaten(info.scores, info.direction) if wide else info.scores
     low, high = float(shades.min()), float(shades.max())
     norm = Normalize(low, high if high > low else low + 1e-9)
-    cmap = colormaps["viridis_r" if wide or info.direction == "max" else "viridis"]
+    cmap = ListedColormap(_SHADES if wide or info.direction == "max" else _SHADES[::-1])
     x = np.arange(len(info.axes))
     many = len(info.lines) > style.MANY
     # A line runs on past what its trial does not use.
@@ -117,7 +123,7 @@ def draw(info: Info, ax: Axes) -> Axes:
     meaning = "share of trials beaten" if wide else words(info.objective)
     style.color_bar(ax, ScalarMappable(norm, cmap), meaning, fraction=0.03, pad=0.01)
     more = f", {info.hidden} less important axes left out" if info.hidden else ""
-    style.count_note(ax, len(info.lines), f"trials{more}")
+    style.count_note(ax, len(info.lines), f"networks{more}")
     return ax
 
 

@@ -1,12 +1,13 @@
 """Best so far, by trial and by wall time, against the expected best of random trials."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import format_number, plural, score, words
+from experiments.record.formatting import format_number, part_of, plural, score, words
 from reports.analysis.sessions import seconds_searched
 from reports.analysis.shared import drawn_scores
 from reports.analysis.study_front import last_arrival
@@ -30,8 +31,10 @@ class Info:
         numbers: `(n,)`, trials in order of their end.
         minutes: `(n,)`, that the search had run by then; missing times are NaN.
         scores: `(n,)`.
-        best: `(n,)`, best so far.
+        best: `(n,)`, best so far of trials that had no fewer epochs than others; NaN before the
+            first.
         failed_numbers: Trials that failed.
+        fewer: `(n,)`, whether the trial had fewer epochs, so that its score does not count.
         expected: Expected best of 1..n trials drawn at random; `None` where these were not.
         by_end: Whether trials are in order of their end; else of their start.
         last_arrival: Position, in order of end, of the last trial that joined the front of several
@@ -45,6 +48,7 @@ class Info:
     scores: tuple[float, ...]
     best: tuple[float, ...]
     failed_numbers: tuple[int, ...]
+    fewer: tuple[bool, ...]
     expected: Expected | None
     by_end: bool = True
     last_arrival: int | None = None
@@ -58,7 +62,9 @@ def info(study: Study) -> Info | str:
     if not study.is_ordered:
         return "The order of its trials is not recorded: whether it got better can't be said."
     ends = seconds_searched(study, done["ended"].to_numpy(dtype=float))
-    running = done["score"].cummax() if study.direction == "max" else done["score"].cummin()
+    fewer = done["trial_id"].isin(list(study.handicaps))
+    counted = done["score"].mask(fewer)
+    running = (counted.cummax() if study.direction == "max" else counted.cummin()).ffill()
     return Info(
         objective=study.objective,
         direction=study.direction,
@@ -67,6 +73,7 @@ def info(study: Study) -> Info | str:
         scores=tuple(float(s) for s in done["score"]),
         best=tuple(float(s) for s in running),
         failed_numbers=tuple(int(n) for n in study.failed["number"]),
+        fewer=tuple(bool(f) for f in fewer),
         expected=_expected(study),
         by_end=bool(study.end_order) or not done["ended"].isna().all(),
         last_arrival=last_arrival(study),
@@ -89,12 +96,15 @@ def finding(info: Info) -> str:
 
 def _best_finding(info: Info) -> str:
     first = info.best.index(info.best[-1])
-    text = f"The best of {plural(len(info.scores), 'completed trial')}, {score(info.best[-1])}, "
+    whole = info.fewer.count(False)
+    text = f"The best of {part_of(whole, len(info.scores), 'completed trial')}"
+    text += " (the others had fewer epochs)" if any(info.fewer) else ""
+    text += f", {score(info.best[-1])}, "
     text += f"was number {first + 1} to {'end' if info.by_end else 'start'}"
-    if first == 0:
+    if first == 0 or math.isnan(info.best[first - 1]):
         return text + "; nothing later beat it."
     gain = abs(info.best[-1] - info.best[first - 1])
-    after = len(info.scores) - first - 1
+    after = info.fewer[first + 1 :].count(False)
     # A late best is no sign of more to come: among equal trials, any may be the best.
     later = f"{plural(after, 'trial')} after it brought nothing better"
     return (
@@ -120,7 +130,7 @@ def draw(info: Info, ax: Axes) -> Axes:
         left.plot(curve.trials, curve.mean, color=color, lw=1.5, label=label)
     for panel, x in zip((left, *rest), (order, info.minutes), strict=False):
         panel.step(x, info.best, where="post", color=style.BLUE, lw=2, label="best so far")
-        style.scatter(panel, info.numbers, x, info.scores, style.GREY, label="a trial's score")
+        _scores(panel, info, np.asarray(x, dtype=float))
         style.count_note(panel, len(info.scores))
     if not scale_scores(left, info.scores, info.objective, info.direction):
         _zoom(left, info)
@@ -136,11 +146,27 @@ def draw(info: Info, ax: Axes) -> Axes:
     return ax
 
 
+def _scores(ax: Axes, info: Info, x: _Array) -> None:
+    """Draws trials as points, and those that do not count as crosses."""
+    numbers, scores, fewer = np.array(info.numbers), np.array(info.scores), np.array(info.fewer)
+    whole, less = np.flatnonzero(~fewer), np.flatnonzero(fewer)
+    style.scatter(
+        ax, numbers[whole].tolist(), x[whole], scores[whole], style.GREY, label="a trial's score"
+    )
+    if len(less):
+        style.scatter(
+            ax, numbers[less].tolist(), x[less], scores[less], style.GREY, marker="x",
+            linewidths=1, label="of fewer epochs",
+        )  # fmt: skip
+
+
 def _zoom(ax: Axes, info: Info) -> None:
     """Leaves the worst tenth of many trials out of sight: the best so far is what counts."""
     if len(info.scores) < 20:
         return
+    top = max(info.scores) if info.direction == "max" else min(info.scores)
     low, high = np.quantile(info.scores, [0.1, 0.9])
-    low, high = min(low, *info.best), max(high, *info.best)
+    shown = [b for b in (*info.best, top) if not math.isnan(b)]
+    low, high = min(low, *shown), max(high, *shown)
     margin = 0.06 * (high - low or 1.0)
     ax.set_ylim(low - margin, high + margin)

@@ -6,14 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.record.formatting import are, compact, duration, listed, plural, score, words
 from experiments.record.front import find_front
 from reports.analysis.costs import FEATURES, cost_title, trial_costs
 from reports.analysis.front_words import exchange
-from reports.analysis.study_front import StudyFront, study_front
+from reports.analysis.study_front import StudyFront, study_front, without_early_rounds
 from reports.analysis.task import noun_of
+from reports.analysis.verdict import study_argument
 from reports.figures import _style as style
 from reports.figures._costs import scale_costs
 from reports.figures._wide import scale_scores
@@ -28,7 +30,9 @@ _Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Panel:
-    """One cost: costs and scores of the completed trials, and their front.
+    """One cost: costs and scores of completed trials, and their front.
+
+    Those of early rounds of Hyperband are left out.
 
     Args:
         title: The cost and its unit.
@@ -55,7 +59,8 @@ class Info:
     """One panel a recorded cost; `missing` names the others.
 
     With several objectives, there is one panel for each objective after the first, all with the
-    same front and knee. `exchange` compares the knee with the best trial by the first.
+    same front and knee. `exchange` compares the knee with the best trial by the first. `study` is
+    what names the study in a command.
     """
 
     objective: str
@@ -64,11 +69,11 @@ class Info:
     missing: tuple[str, ...]
     ids: dict[int, str]
     exchange: str | None = None
+    study: str = ""
 
 
-def costs_of(study: Study) -> dict[str, _Array]:
-    """Returns the costs of each completed trial's own, best first; missing ones are NaN."""
-    done, noun = study.completed, noun_of(study)
+def _costs_of(done: pd.DataFrame, noun: str) -> dict[str, _Array]:
+    """Returns the costs of each completed trial's own, in their order; missing ones are NaN."""
     costs = {cost_title(c, noun): v for c, v in trial_costs(done).items() if c != FEATURES}
     return costs | {"training time, seconds": done["seconds"].to_numpy(dtype=float)}
 
@@ -78,15 +83,16 @@ def info(study: Study) -> Info | str:
     found = study_front(study)
     if found is not None:
         return _of_objectives(study, found)
-    if len(study.completed) < 2:
+    done = without_early_rounds(study)
+    if len(done) < 2:
         return "Two completed trials are needed."
-    scores = study.completed["score"].to_numpy(dtype=float)
-    numbers = study.completed["number"].to_numpy(dtype=int)
+    scores = done["score"].to_numpy(dtype=float)
+    numbers = done["number"].to_numpy(dtype=int)
     panels, missing = [], []
-    for title, costs in costs_of(study).items():
+    for title, costs in _costs_of(done, noun_of(study)).items():
         known = np.isfinite(costs) & (costs > 0)
         if known.sum() < 2:
-            if not study.is_scripted:  # whose networks can't be measured without the script
+            if study.takes_options:  # a script's networks can't be measured without it
                 missing.append(title.partition(",")[0])
             continue
         x, y = costs[known], scores[known]
@@ -95,8 +101,11 @@ def info(study: Study) -> Info | str:
         panels.append(Panel(title, x, y, numbered, one.members[::-1], one.knee))
     if not panels:
         return "No cost of two trials is recorded: neither parameters, nor FLOPs, nor times."
-    ids = {int(n): str(t) for n, t in zip(numbers, study.completed["trial_id"], strict=True)}
-    return Info(study.objective, study.direction, tuple(panels), tuple(missing), ids)
+    ids = {int(n): str(t) for n, t in zip(numbers, done["trial_id"], strict=True)}
+    return Info(
+        study.objective, study.direction, tuple(panels), tuple(missing), ids,
+        study=study_argument(study),
+    )  # fmt: skip
 
 
 def _of_objectives(study: Study, found: StudyFront) -> Info:
@@ -152,8 +161,8 @@ def finding(info: Info) -> str:
     absent = ""
     if info.missing:
         absent = (
-            f" Not recorded of the trials: {listed(list(info.missing))}; `experiments measure` "
-            "adds costs."
+            f" Not recorded of the trials: {listed(list(info.missing))}; "
+            f"`experiments measure {info.study}` adds costs."
         )
     if panel.knee is None or panel.knee == best:
         return (

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from experiments.record.formatting import duration, percent, plural, short
+from experiments.record.formatting import duration, percent, plural, shortened
 from reports.analysis.sessions import seconds_searched
 from reports.figures import _style as style
 from reports.study.study import Study
@@ -100,7 +100,7 @@ def draw(info: Info, ax: Axes) -> Axes:
                 label=status if row == 0 else None,
             )  # fmt: skip
     style.track(ax, info.numbers, begins + lengths / 2, rows)
-    ax.set_yticks(range(len(info.workers)), [short(w) for w in info.workers])
+    ax.set_yticks(range(len(info.workers)), shortened(info.workers))
     ax.invert_yaxis()
     ax.set_xlabel("minutes that the search ran")
     ax.grid(visible=False, axis="y")

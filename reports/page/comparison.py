@@ -1,5 +1,6 @@
 """The page and the text of a comparison."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from reports.page.writing import assets, environment, write_text
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
-    Section("tests", "On test", "How do the finalists do on images no search has seen?"),
+    Section("tests", "On test", "How do the finalists do on data no search has seen?"),
     Section("pairs", "Pair by pair", "How far apart is every pair, and is it more than luck?"),
     Section("costs", "Costs", "Which would I take on a phone?"),
     Section("budget", "Budget", "Was every arm given the same?"),
@@ -40,9 +41,13 @@ _FIGURE_OF = {
 
 
 def comparison_name(comparison: Comparison) -> str:
-    """Returns a file name made of the arms' names."""
+    """Returns a file name made of the arms' names; their hash tells apart what it does not hold."""
     joined = "-vs-".join(arm.name for arm in comparison.arms)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", joined)[:100].strip("._") or "comparison"
+    safe = re.sub(r"[^\w.-]+", "_", joined).encode()[:100].decode(errors="ignore").strip("._")
+    if safe == joined:
+        return safe
+    whole = "\0".join(arm.name for arm in comparison.arms).encode(errors="surrogatepass")
+    return f"{safe}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path:
@@ -136,12 +141,12 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
                 "difference": _interval(
                     pair.difference.mean, pair.difference.low, pair.difference.high, _signed
                 ),
-                "first beats second, on these images": _interval(
+                f"first beats second, on these {comparison.noun}s": _interval(
                     pair.superiority, pair.superiority_low, pair.superiority_high, percent
                 ),
                 "p": _p(pair.p),
-                "variance from": _sources(pair),
-                "to show a difference": _needed(pair),
+                "variance from": _sources(pair, comparison.noun),
+                "to show a difference": _needed(pair, comparison.noun),
                 "can be told apart": _apart(pair),
             }
             for pair in comparison.pairs
@@ -171,23 +176,23 @@ def _apart(pair: Pair) -> str:
     return "yes" if pair.separable else "no"
 
 
-def _sources(pair: Pair) -> str:
-    """Which part of the difference's variance comes from trainings, and which from images."""
+def _sources(pair: Pair, noun: str) -> str:
+    """Which part of the difference's variance comes from trainings, and which from test rows."""
     if pair.spread is None:
         return "unknown: one of each"
     if pair.spread.variance == 0:
         return "none seen"
     images, chance = pair.spread.shares
     own = max(1 - images - chance, 0.0)
-    return f"images {percent(images)}, trainings {percent(own)}, both {percent(chance)}"
+    return f"{noun}s {percent(images)}, trainings {percent(own)}, both {percent(chance)}"
 
 
-def _needed(pair: Pair) -> str:
+def _needed(pair: Pair, noun: str) -> str:
     if pair.spread is None:
         return "unknown"
     if pair.needed is None:
         return "out of reach"
-    return f"{pair.needed.units:,} an arm, {format_number(pair.needed.images)} images"
+    return f"{pair.needed.units:,} an arm, {format_number(pair.needed.images)} {noun}s"
 
 
 def _matrix(comparison: Comparison) -> list[dict[str, Any]]:

@@ -240,4 +240,4 @@ def _counted(counts: "Counter[str]") -> Iterator[str]:
 
 
 def _compared_finding(shown: Overview) -> str:
-    return f"{plural(len(shown.comparisons), 'comparison')} on test images, newest first."
+    return f"{plural(len(shown.comparisons), 'comparison')} on test data, newest first."

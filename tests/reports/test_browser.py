@@ -58,8 +58,14 @@ addEventListener("load", async () => {
     status.value = "failed";
     status.dispatchEvent(new Event("input"));
     answer.failed = [...table.tBodies[0].rows].map(r => r.dataset.status);
+    dispatchEvent(new Event("beforeprint"));
+    answer.printedFailed = table.tBodies[0].rows.length;
     status.value = "";
     status.dispatchEvent(new Event("input"));
+    dispatchEvent(new Event("beforeprint"));
+    answer.printed = table.tBodies[0].rows.length;
+    dispatchEvent(new Event("afterprint"));
+    answer.shown = table.tBodies[0].rows.length;
     table.querySelector("tr[data-status=completed] button[data-trial]").click();
     answer.marked = document.querySelectorAll(".mark circle, .mark polyline").length;
     answer.picked = document.querySelector(".picked").innerText;
@@ -145,6 +151,7 @@ def test_table_sorts_filters_and_marks_and_names_stay_text(tmp_path: Path) -> No
     assert answer["up"] == sorted(answer["up"])
     assert answer["down"] == sorted(answer["down"], reverse=True)
     assert set(answer["failed"]) == {"failed"}
+    assert (answer["printedFailed"], answer["printed"], answer["shown"]) == (20, 400, 200)
     assert answer["marked"] >= 5
     assert answer["picked"].startswith("Trial ")
     assert answer["cleared"] == 0

@@ -184,6 +184,28 @@ def test_command_prints_verdict_and_page(studies: Path) -> None:
     assert Path(result.stdout.rsplit("comparison: ")[1].strip()).is_file()
 
 
+def test_pages_of_different_comparisons_have_names_of_their_own() -> None:
+    def named(*names: str) -> str:
+        found = arms(np.random.default_rng(1), (0.9, 0.9), (2, 2), 100, 0)
+        both = [replace(arm, name=name) for arm, name in zip(found, names, strict=True)]
+        return page_of.comparison_name(compare(both))
+
+    assert named("low", "high_2.b") == "low-vs-high_2.b"
+    assert named("дерево", "сеть") == "дерево-vs-сеть"
+    alike = [
+        ("a b", "c"),
+        ("a_b", "c"),
+        ("a/b", "c"),
+        ("木" * 200, "c"),
+        ("木" * 200, "d"),
+        ("!", "?"),
+    ]
+    found = [named(*names) for names in alike]
+    assert len(set(found)) == len(alike)
+    assert all(len(f"compare-{name}.html".encode()) < 255 for name in found)
+    assert not any(set(name) & set(" /!?") for name in found)
+
+
 @pytest.mark.usefixtures("without_drawing")
 def test_arms_of_several_searches_count_searches(studies: Path) -> None:
     options = ["--arm", "first=low,same", "--arm", "second=high", "--runs-dir", str(studies)]

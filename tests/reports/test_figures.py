@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 
 from experiments.record.formatting import text
 from reports import Study, load_study
@@ -22,12 +23,12 @@ from reports.analysis.study_front import study_front
 from reports.analysis.verdict import study_argument
 from reports.analysis.verdict import verdict as verdict_of
 from reports.analysis.verdict_words import tiles
-from reports.figures import early_stopping, figures
+from reports.figures import _png, early_stopping, figures, parallel_coordinates
 from reports.figures._choices import Group, grouped
 from reports.figures._comparison import seed_points
 from reports.figures._costs import scale_costs
-from reports.figures._render import render
-from reports.figures._style import labels
+from reports.figures._render import picture, render
+from reports.figures._style import labels, scale_x
 from reports.figures._wide import scale_scores
 from reports.statistics.ablation import Ablation
 from reports.statistics.calibration import calibration
@@ -204,6 +205,21 @@ def test_an_axis_of_costs_has_numbers_that_differ(costs: list[float]) -> None:
     assert 2 <= len(shown) == len(set(shown)) <= 8
 
 
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [("Int", 20, 30), ("Int", 2, 3), ("Int", 1000, 1010), ("Int", 5, 19), ("Int", 10, 40),
+     ("Float", 0.0021, 0.0045), ("Float", 0.5, 0.501)],
+)  # fmt: skip
+def test_a_narrow_logarithmic_axis_has_numbers(kind: str, low: float, high: float) -> None:
+    figure, ax = plt.subplots()
+    ax.plot([low, high], [0, 1])
+    scale_x(ax, {"kind": kind, "sampling": "log"}, [low, high])
+    shown = ticks(ax.xaxis)
+    plt.close(figure)
+    assert 2 <= len(shown) == len(set(shown)) <= 8
+    assert kind == "Float" or all(text.isdecimal() for text in shown)
+
+
 @pytest.mark.parametrize("best", [0.02, 0.2])
 def test_an_axis_of_wide_scores_has_numbers(best: float) -> None:
     figure, ax = plt.subplots()
@@ -307,6 +323,35 @@ def test_the_line_of_a_trial_runs_on_past_what_it_does_not_use(study: Study) -> 
     assert all(np.isfinite(path.vertices).all() for path in paths)
 
 
+def contrast(one: Any, other: Any) -> float:
+    """Returns the ratio of two colours' luminances (WCAG 2.2): 1 to 21."""
+
+    def luminance(color: Any) -> float:
+        parts = np.array(to_rgb(color))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_the_best_line_is_seen_on_both_papers_and_bright_as_in_the_surface(
+    study: Study, direction: str
+) -> None:
+    module = figures()["parallel_coordinates"]
+    info = replace(module.info(study), direction=direction)
+    scores = np.sort(info.scores)
+    info = replace(info, scores=scores if direction == "max" else scores[::-1])
+    figure, ax = plt.subplots()
+    module.draw(info, ax)
+    lines = next(c for c in ax.collections if isinstance(c, LineCollection))
+    worst, best = lines.get_colors()[0], lines.get_colors()[-1]
+    plt.close(figure)
+    assert min(contrast(best[:3], paper) for paper in ("#ffffff", "#171c23")) >= 3
+    assert contrast(best[:3], "black") > 2 * contrast(worst[:3], "black")
+
+
 def test_epochs_without_validation_keep_their_numbers(tmp_path: Path) -> None:
     study = load_study(write_study(tmp_path, Synthetic(30, num_epochs=7, num_failed=0)))
     epochs = study.epochs.copy()
@@ -353,6 +398,72 @@ def test_an_axis_of_many_options_names_some_of_them(study: Study) -> None:
     names = [label.get_text() for label in shown[0].get_xticklabels()]
     plt.close(figure)
     assert names == [f"option {i}" for i in range(0, 45, 3)]
+
+
+def test_names_of_many_options_on_parallel_axes_lie_apart() -> None:
+    options = [f"option {i}" for i in range(45)]
+    hp = {"name": "base", "kind": "Choice", "values": options, "default": options[0]}
+    shown = parallel_coordinates._ticks(axis(hp, options))
+    places = [place for place, _ in shown]
+    assert 8 <= len(shown) <= 10
+    assert min(np.diff(places)) > 0.08
+    assert all(label == options[round(44 * place)] for place, label in shown)
+
+
+def test_a_figure_that_fails_is_left_out_of_the_pngs_and_named(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Study) -> None:
+        raise AttributeError("no score")
+
+    known = figures()
+    failing = SimpleNamespace(TITLE="Fails", info=fail)
+    monkeypatch.setattr(_png, "figures", lambda: {"failing": failing, "race": known["race"],
+                                                  "ablation": known["ablation"]})  # fmt: skip
+    said: list[str] = []
+    written = _png.write_pngs(replace(study, folder=tmp_path), complain=said.append)
+    assert [path.name for path in written] == ["ablation.png"]
+    reason = "This figure can't be made of this record (AttributeError: no score)."
+    assert said == [f"failing.png: {reason}"]
+    assert picture(study, "failing", failing).finding == reason
+
+
+def test_intervals_of_early_scores_lie_on_their_axis(study: Study) -> None:
+    module = figures()["early_stopping"]
+    info = module.info(study)
+    figure, ax = plt.subplots()
+    module.draw(replace(info, low=np.full_like(info.low, -0.6)), ax)
+    left = next(ax for ax in figure.axes if ax.get_visible() and ax.has_data())
+    assert left.get_ylim()[0] < -0.6
+    plt.close(figure)
+
+
+def test_workers_with_long_names_are_told_apart(study: Study) -> None:
+    module = figures()["workers"]
+    host = "node-of-a-cluster.example.org: worker "
+    names = np.array([f"{host}{i % 2}" for i in range(len(study.trials))])
+    figure, ax = plt.subplots()
+    module.draw(module.info(replace(study, trials=study.trials.assign(worker=names))), ax)
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    plt.close(figure)
+    assert len(shown) == len(set(shown)) == 2
+
+
+def test_trade_offs_name_a_command_that_the_study_can_follow(study: Study) -> None:
+    module = figures()["tradeoffs"]
+    lacking = replace(study, trials=study.trials.assign(latency_ms=np.nan))
+    command = f"`experiments measure {study_argument(study)}` adds costs."
+    assert command in module.finding(module.info(lacking))
+    plain = replace(lacking, record={})
+    assert "experiments measure" not in module.finding(module.info(plain))
+
+
+def test_rows_that_are_networks_are_called_so(study: Study) -> None:
+    module, importance = figures()["parallel_coordinates"], figures()["importance"]
+    assert "networks agree most in" in module.finding(module.info(study))
+    completed = study.trials["number"] == study.completed["number"].iloc[0]
+    alone = replace(study, trials=study.trials[completed])
+    assert str(importance.info(alone)).startswith("1 network is too few to say what matters: ")
 
 
 def test_a_diverged_network_that_does_not_use_the_first_choice_flattens_nothing(

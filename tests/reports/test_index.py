@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 
 from experiments.record import trial_index as index
+from experiments.record.formatting import score
 from experiments.record.objective import Objective
 from experiments.studies.status import status_text
 from reports import load_study
-from reports.analysis.study_front import study_front
+from reports.analysis.study_front import last_arrival, study_front
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import verdict_sentence
+from reports.figures import figures
+from reports.figures._render import picture
 from reports.page.listing import full_summary, quick_summary, studies_table
 from reports.page.tables import best_trials
 from reports.study.load import read_record
@@ -215,8 +218,20 @@ def test_trials_of_fewer_epochs_are_recommended_last(tmp_path: Path) -> None:
     script = load_study(folder)
     assert script.ranked["trial_id"].tolist()[:2] == [early, fewer]
     assert f"best: trial {early}," in status_text(folder)
+    progress, tradeoffs = figures()["progress"], figures()["tradeoffs"]
+    said = progress.finding(progress.info(study))
+    assert said.startswith(
+        "The best of 4 of 6 completed trials (the others had fewer epochs), "
+        f"{score(study.ranked['score'].iloc[0])}, "
+    )
+    assert picture(study, "progress", progress).svg is not None
+    found = tradeoffs.info(study)
+    assert early not in found.ids.values()
     several = replace(study, objectives=(*study.objectives, Objective("params", "min")))
     front = study_front(several)
     assert front is not None
     assert front.ids[0] == fewer  # and none of an early round, as for finalists
     assert early not in front.ids
+    last = last_arrival(several)  # counted as in "Best so far": among all that were completed
+    assert last is not None
+    assert several.by_end["trial_id"].iloc[last - 1] == max(front.ids, key=int)

@@ -128,7 +128,7 @@ def test_comparisons_are_linked_with_their_verdict(tmp_path: Path) -> None:
     assert names(page) == ["first", "second"]
     for place in ("first/report", "pages"):
         assert f'<a href="{place}/compare-first-vs-second.html"><bdi>first against second' in page
-    assert "2 comparisons on test images" in page
+    assert "2 comparisons on test data" in page
     assert page.partition('id="comparisons"')[2].count("Not separable") == 2
     said = tmp_path / "pages" / "compare-first-vs-second.html"
     code = "Run <code>experiments &lt;search&gt;</code>: Not separable"

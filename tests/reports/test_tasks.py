@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from experiments.cli.main import main
 from reports import Study, load_study, write_report
+from reports.analysis.comparison.arms import arms_of_studies
+from reports.analysis.comparison.decide import compare
 from reports.analysis.health import health
 from reports.analysis.label_scores import LabelScore
 from reports.analysis.numbers import Numbers, fits, numbers
@@ -20,6 +22,7 @@ from reports.analysis.verdict import estimate_of, verdict
 from reports.analysis.verdict_words import tiles, verdict_sentence
 from reports.figures import figures
 from reports.page.card_tests import errors_part
+from reports.page.comparison import comparison_text, write_comparison
 from reports.page.sections import can_have, sections_of
 from reports.page.tables import label_table, metrics_table, target_fits, worst_predictions
 from reports.page.terminal import study_text
@@ -380,6 +383,17 @@ def test_classes_of_rows_are_not_called_images(tmp_path: Path) -> None:
     part = errors_part(study)
     assert "test rows" in str(part)
     assert "image" not in str(part)
+
+
+def test_rows_that_are_compared_are_not_called_images(tmp_path: Path) -> None:
+    plans = [Synthetic(8, name=n, shape=(6,), seed=i) for i, n in enumerate(("one", "two"))]
+    found = compare(arms_of_studies([made(tmp_path, p, targets="classes") for p in plans]))
+    page = write_comparison(found).read_text(encoding="utf-8")
+    assert page.count("What a budget finds") == 1
+    text = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+    for said in (re.sub(r"<[^>]*>", " ", text), comparison_text(found)):
+        assert re.search(r"\brows\b", said)
+        assert not re.search(r"\bimages?\b", said, flags=re.IGNORECASE)
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from reports.analysis.comparison.arms import Arm
+from reports.analysis.task import noun_of
 from reports.statistics.crossed import Needed, Spread, difference, needed, p_value, spread
 from reports.statistics.estimates import Estimate, accuracy
 from reports.statistics.paired import groups, holm, superiority, superiority_interval
@@ -102,6 +103,11 @@ class Comparison:
     same_images: bool
     look: int = 1
     difference: float = DIFFERENCE
+
+    @property
+    def noun(self) -> str:
+        """What one row of the data is called: `image` or `row`."""
+        return noun_of(self.arms[0].study)
 
     def pair(self, first: int, second: int) -> Pair | None:
         """Returns the pair of two arms in either order."""

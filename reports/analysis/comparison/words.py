@@ -28,7 +28,8 @@ def _on_test(comparison: Comparison) -> str:
     pair = comparison.pair(ranking[0], ranking[1])
     assert pair is not None
     ahead = _ahead(comparison, pair)
-    beside = "" if comparison.same_images else " The test images differ: take it with care."
+    data = f"test {comparison.noun}s"
+    beside = "" if comparison.same_images else f" The {data} differ: take it with care."
     if comparison.winner is not None:
         name = arms[ranking[0]].network
         others = "" if len(ranking) == 2 else ", and ahead of the other arms too"
@@ -38,7 +39,7 @@ def _on_test(comparison: Comparison) -> str:
         return f"{_grouped(comparison)} {_what_it_takes(comparison, pair)}{beside}"
     return (
         f"Not separable with {_counts([arms[i] for i in ranking])} and "
-        f"{arms[ranking[0]].test_size:,} test images: {ahead}. "
+        f"{arms[ranking[0]].test_size:,} {data}: {ahead}. "
         f"{_what_it_takes(comparison, pair)}{beside}"
     )
 
@@ -92,7 +93,7 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
         names = (f"{names[0]} (the same as {names[1]}, trained with other seeds)", names[1])
     told = f"p {pair.p:.3g}; {look}a winner needs less than {pair.level:.3g}"
     ends = f"{score(low, True)} to {score(high, True)}"
-    interval = f"95 % interval {ends}, of other {arms[0].units} and other images"
+    interval = f"95 % interval {ends}, of other {arms[0].units} and other {comparison.noun}s"
     if sign * gap.mean == 0:
         return f"{names[0]} and {names[1]} are level on test ({interval}; {told})"
     return (
@@ -154,11 +155,12 @@ def _what_it_takes(comparison: Comparison, pair: Pair) -> str:
     arms = comparison.arms[pair.first], comparison.arms[pair.second]
     what = "seed" if arms[0].unit == "seed" else "search"
     unit = f"{what}{'es' if what == 'search' else 's'}"
+    data = f"test {comparison.noun}s"
     have, size = min(len(arm.tests) for arm in arms), min(arm.test_size for arm in arms)
     if pair.needed is None:
         return (
             f"{unit.capitalize()} vary too much: not even {MOST_UNITS} {unit} an arm and any "
-            f"number of test images would show a difference of {comparison.difference:.4g}."
+            f"number of {data} would show a difference of {comparison.difference:.4g}."
         )
     gap = f"a difference of {pair.needed.gap:.2g}"
     if pair.needed.images <= size:
@@ -168,8 +170,8 @@ def _what_it_takes(comparison: Comparison, pair: Pair) -> str:
             "of five cases, if there is one."
         )
     return (
-        f"Test images are short: with {size:,} not even {MOST_UNITS} {unit} will do. About "
-        f"{_rounded(pair.needed.images):,} test images and {pair.needed.units} {unit} an arm would "
+        f"{data.capitalize()} are short: with {size:,} not even {MOST_UNITS} {unit} will do. About "
+        f"{_rounded(pair.needed.images):,} {data} and {pair.needed.units} {unit} an arm would "
         f"show {gap} in four of five cases, if there is one."
     )
 

@@ -108,9 +108,12 @@
     }
     return keys.get(column);
   };
-  const draw = () => {
+  const filtered = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const left = order.filter(row => (!status.value || row.status === status.value) && words.every(w => row.text.includes(w)));
+    return order.filter(row => (!status.value || row.status === status.value) && words.every(w => row.text.includes(w)));
+  };
+  const draw = () => {
+    const left = filtered();
     page = Math.min(page, Math.max(0, Math.ceil(left.length / size) - 1));
     body.replaceChildren(...left.slice(page * size, (page + 1) * size).map(row => row.node));
     const from = left.length ? page * size + 1 : 0, to = Math.min((page + 1) * size, left.length);
@@ -143,6 +146,8 @@
   for (const input of [search, status]) input.addEventListener("input", () => { page = 0; draw(); });
   back.addEventListener("click", () => { page -= 1; draw(); });
   on.addEventListener("click", () => { page += 1; draw(); });
+  addEventListener("beforeprint", () => body.replaceChildren(...filtered().map(row => row.node)));
+  addEventListener("afterprint", draw);
   document.addEventListener("click", event => {
     const button = event.target.closest("button[data-trial]");
     if (button) mark(Number(button.dataset.trial));
