@@ -229,6 +229,31 @@ def test_csv_and_json(runs: Path, tmp_path: Path) -> None:
     assert "exists already" in taken
 
 
+def test_json_holds_every_value_as_it_was_recorded(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(4, num_seeds=0))
+    path = folder / f"trial_{load_study(folder).completed['trial_id'].iloc[0]}" / "result.json"
+    result = json.loads(path.read_text())
+    result |= {"score": 1234.0123456789012, "flops": 2.0, "features": {"parts": ["base"]}}
+    result["executions"][0] |= {"score": 1 / 3, "seconds": {"fit": 0.123}}
+    path.write_text(json.dumps(result))
+    call(tmp_path, "export", "synthetic", "--to", "json", "--out", str(tmp_path / "study.json"))
+    text, study = (tmp_path / "study.json").read_text(), load_study(folder)
+    trials = json.loads(text, parse_constant=pytest.fail)["trials"]
+    assert trials["columns"] == list(study.trials.columns)
+    rows = [dict(zip(trials["columns"], row, strict=True)) for row in trials["rows"]]
+    failed = next(row for row in rows if row["status"] == "failed")
+    assert (failed["score"], failed["scores"]) == (None, [])
+    assert failed["traceback"] == study.trial(failed["trial_id"])["traceback"]
+    row = next(row for row in rows if row["trial_id"] == path.parent.name.removeprefix("trial_"))
+    assert row["learning_rate"] == study.trial(row["trial_id"])["learning_rate"]
+    assert (row["score"], row["scores"][0]) == (1234.0123456789012, 1 / 3)
+    assert (row["step_seconds"], row["kept_parts"]) == ({"fit": 0.123}, ["base"])
+    assert str(row["flops"]) == "2.0"
+    few = [row["filters_1"] for row in rows if row["conv_blocks"] == 1]
+    assert set(few) == {None}
+    assert all(isinstance(row["filters_1"], int) for row in rows if row["conv_blocks"] > 1)
+
+
 def test_a_model_that_says_something_else_is_not_kept(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
