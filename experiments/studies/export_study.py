@@ -201,9 +201,15 @@ def api_config(study: Study, api: Any) -> Any:
     from tensorboard.plugins.hparams import summary_v2
 
     hparams = [api.HParam(name) for name in study.hyperparameters]
-    return summary_v2.hparams_config_pb(
-        hparams=hparams, metrics=[api.Metric(o.name) for o in study.objectives]
-    )
+    metrics = [api.Metric(tag) for tag in _score_tags(study)]
+    return summary_v2.hparams_config_pb(hparams=hparams, metrics=metrics)
+
+
+def _score_tags(study: Study) -> dict[str, str]:
+    """Returns objective by tag: of the tag of a curve, TensorBoard shows the last epoch."""
+    first, *others = (o.name for o in study.objectives)
+    tags = {"score": first} | {name: name for name in others}
+    return {f"score/{t}" if t in study.epochs else t: name for t, name in tags.items()}
 
 
 def _file_name(trial_id: object) -> str:
@@ -232,15 +238,10 @@ def _write_trial_events(study: Study, row: "pd.Series[Any]", folder: Path) -> No
         known = [(n, s) for n, s in zip(metrics, scores, strict=True) if not math.isnan(s)]
         events.append(Summary(value=[Summary.Value(tag=n, simple_value=s) for n, s in known]))
         steps.append(int(epoch))
-    score = as_number(row["score"])
-    if study.objective not in metrics and not math.isnan(score):
-        events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
-        steps.append(0)
-    for objective in study.objectives[1:]:
-        (value,) = value_of_trials(study, row.to_frame().T, objective.name)
-        if objective.name not in metrics and not math.isnan(value):
-            tag = Summary.Value(tag=objective.name, simple_value=value)
-            events.append(Summary(value=[tag]))
+    for tag, objective in _score_tags(study).items():
+        (value,) = value_of_trials(study, row.to_frame().T, objective)
+        if not math.isnan(value):
+            events.append(Summary(value=[Summary.Value(tag=tag, simple_value=value)]))
             steps.append(0)
     _write_events(folder, events, start, steps)
 

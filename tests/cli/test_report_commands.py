@@ -192,15 +192,30 @@ def test_tensorboard_opens_the_export(runs: Path, tmp_path: Path) -> None:
                           "--load_fast", "false"])  # fmt: skip
     url = board.launch()
     query = {"startIndex": 0, "sliceSize": 10, "allowedStatuses": ["STATUS_UNKNOWN"],
-             "colParams": [{"metric": {"tag": "val_accuracy"}}]}  # fmt: skip
+             "colParams": [{"metric": {"tag": "score"}}]}  # fmt: skip
     experiment = _ask(f"{url}data/plugin/hparams/experiment", {"experimentName": ""})
     assert "learning_rate" in {info["name"] for info in experiment["hparamInfos"]}
     groups = _ask(f"{url}data/plugin/hparams/session_groups", query)["sessionGroups"]
     study = load_study(runs / "small")
     assert len(groups) == len(study.trials)
-    curve = study.epochs.groupby("trial_id")["val_accuracy"].last()
     values = sorted(group["metricValues"][0]["value"] for group in groups)
-    assert values == pytest.approx(sorted(curve), abs=1e-6)
+    assert values == pytest.approx(sorted(study.trials["score"]), abs=1e-6)
+
+
+def test_tensorboard_ranks_by_the_scores_of_the_study(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import api, plugin_data_pb2
+
+    study = load_study(write_study(tmp_path, Synthetic(4, num_failed=0, num_seeds=0)))
+    (config,) = export_study.api_config(study, api).value
+    content = plugin_data_pb2.HParamsPluginData.FromString(config.metadata.plugin_data.content)
+    assert [info.name.tag for info in content.experiment.metric_infos] == ["score"]
+    export_study.export_study(study, "tensorboard", tmp_path / "events")
+    for _, row in study.trials.iterrows():
+        (path,) = (tmp_path / "events" / f"trial_{row['trial_id']}").iterdir()
+        events = [(e.step, v) for e in EventFileLoader(str(path)).Load() for v in e.summary.value]
+        (score,) = [v.tensor.float_val[0] for step, v in events if (step, v.tag) == (0, "score")]
+        assert score == pytest.approx(row["score"])
 
 
 def _ask(url: str, query: dict[str, Any]) -> Any:
