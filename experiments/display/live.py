@@ -24,6 +24,7 @@ from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
+from experiments.record.fidelity import is_of_early_round
 from experiments.record.formatting import NO_END
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
@@ -155,8 +156,11 @@ class LiveDisplay(Display):
         self._rows.append((trial_id, status, score, seconds, running.values))
         if message:
             self._print(as_text(f"trial {trial_id} {status}: {message}", "red"))
-        if score is not None and self._config.parsed_objective.better(
-            score, self._best[0] if self._best else None
+        whole = status == "completed" and not is_of_early_round(running.values)
+        if (
+            whole
+            and score is not None
+            and self._config.parsed_objective.better(score, self._best[0] if self._best else None)
         ):
             self._best = (score, trial_id)
         self._progress.update(self._trials, advance=1, note=self._remaining())
@@ -258,7 +262,7 @@ class LiveDisplay(Display):
         """Returns the hyperparameters that differ between trials, as many as fit."""
         running = [r.values for r in list(self._running.values()) if r.is_trial]
         values = [row[4] for row in self._rows] + running
-        names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
+        names = dict.fromkeys(n for v in values for n in v if not n.startswith("tuner/"))
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]
         room = max(1, min(_MAX_HYPERPARAMETERS, (self._console.width - 36) // 14))
         return varied[:room]

@@ -65,6 +65,33 @@ def _search(display: Any) -> None:
         display.trial_ended("0000", "completed", 0.75, None)
 
 
+@pytest.mark.parametrize(
+    ("status", "values"),
+    [("pruned", {}), ("completed", {"tuner/round": 0, "tuner/bracket": 2})],
+)
+def test_only_a_trial_that_was_trained_whole_is_the_best(
+    status: str, values: dict[str, int], outputs: list[_Handle]
+) -> None:
+    display: Any = make_display(False)
+    with display:
+        display.search_started("mine", SearchConfig("mnist_cnn", max_trials=2), _DATA)
+        for trial, of, score in (("0000", {}, 0.75), ("0001", values, 0.95)):
+            display.trial_started(trial, of, 2)
+            display.trial_ended(trial, status if of is values else "completed", score, None)
+    assert display._best == (0.75, "0000")
+    assert "0.7500 *" in outputs[0].shown[-1]["text/plain"]
+
+
+def test_a_hyperparameter_of_later_trials_has_a_column(outputs: list[_Handle]) -> None:
+    display: Any = make_display(False)
+    with display:
+        display.search_started("mine", SearchConfig("mnist_cnn", max_trials=2), _DATA)
+        for trial, values in (("0000", {}), ("0001", {"units_1": 24})):
+            display.trial_started(trial, values, 2)
+            display.trial_ended(trial, "completed", 0.5, None)
+    assert "units_1" in outputs[0].shown[-1]["text/plain"]
+
+
 def test_a_notebook_shows_the_table_in_one_output(
     outputs: list[_Handle], capsys: pytest.CaptureFixture[str]
 ) -> None:
