@@ -74,6 +74,7 @@ class LiveDisplay(Display):
         self._live: _Shown = Live(self, console=self._console, refresh_per_second=4)
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
+        self._noun = "images"
         self._best: tuple[float, str] | None = None
         self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> its training
         self._trials: Any = None
@@ -107,7 +108,7 @@ class LiveDisplay(Display):
         for bar in self._preparing.values():
             self._progress.remove_task(bar)
         self._preparing.clear()
-        self._config = config
+        self._config, self._noun = config, data.noun
         total = config.max_trials if config.max_trials < NO_END else None
         self._trials = self._progress.add_task("trials", total=total, note="")
 
@@ -208,7 +209,7 @@ class LiveDisplay(Display):
         bar = self._computing[what]
         self._progress.update(bar, completed=done)
         speed = next(task.speed for task in self._progress.tasks if task.id == bar)
-        self._progress.update(bar, note=f"{speed:.0f} images/s" if speed else "")
+        self._progress.update(bar, note=f"{speed:.0f} {self._noun}/s" if speed else "")
         if done == total:
             self._progress.remove_task(self._computing.pop(what))
 

@@ -4,12 +4,14 @@ import builtins
 import sys
 import threading
 import types
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Inputs
 from experiments.display import make_display
 from experiments.display.plain import PlainDisplay
 
@@ -90,6 +92,19 @@ def test_a_hyperparameter_of_later_trials_has_a_column(outputs: list[_Handle]) -
             display.trial_started(trial, values, 2)
             display.trial_ended(trial, "completed", 0.5, None)
     assert "units_1" in outputs[0].shown[-1]["text/plain"]
+
+
+@pytest.mark.parametrize(("inputs", "noun"), [(Inputs.IMAGES, "images"), (Inputs.ARRAYS, "rows")])
+def test_features_are_counted_in_what_the_data_have(
+    inputs: Inputs, noun: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = PlainDisplay()
+    display.search_started("mine", SearchConfig("mnist_cnn"), replace(_DATA, inputs=inputs))
+    display.computing("features", 0, 8)
+    display.computing("features", 8, 8)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"features: 8 {noun} in")
+    assert last.endswith(f" {noun}/s)")
 
 
 def test_a_notebook_shows_the_table_in_one_output(
