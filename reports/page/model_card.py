@@ -277,7 +277,7 @@ def _use(study: Study, file: ModelFile) -> Iterator[str]:
     also = f", and {listed(own)}" if own else " and nothing of this suite"
     yield f"It needs {file.needs}{made}{also}."
     shape = dig(study.record, "dataset", "shape")
-    is_for_predict = _is_for_predict(study)
+    is_for_predict = _is_for_predict(study, file)
     if has_images(study) and isinstance(shape, list) and len(shape) == 3:
         colour = "grey" if shape[-1] == 1 else "RGB"
         brings = "; `experiments predict` brings any image to that, bilinearly"
@@ -291,11 +291,14 @@ def _use(study: Study, file: ModelFile) -> Iterator[str]:
         yield "Its class names travel in its file; `experiments predict` reads them there."
 
 
-def _is_for_predict(study: Study) -> bool:
-    return has_images(study) and task_of(study) is Targets.CLASSES
+def _is_for_predict(study: Study, file: ModelFile) -> bool:
+    known = file.kind == "saved_model" or file.path.suffix.lower() == f".{file.kind}"
+    return known and has_images(study) and task_of(study) is Targets.CLASSES
 
 
 def _command(study: Study, file: ModelFile) -> str:
     return (
-        f"experiments predict {quote(file.name)} IMAGE|FOLDER ..." if _is_for_predict(study) else ""
+        f"experiments predict {quote(file.name)} IMAGE|FOLDER ..."
+        if _is_for_predict(study, file)
+        else ""
     )

@@ -182,6 +182,8 @@ def test_a_card_says_how_its_file_is_loaded(
     assert loads in card
     assert needs in card
     assert "The file has 3 MB." in card
+    # `predict` knows a file by its suffix.
+    assert ("experiments predict m " in card) == (kind == "saved_model")
 
 
 @pytest.mark.usefixtures("without_drawing")
