@@ -131,6 +131,11 @@ class PreparedData:
         return self.inputs == Inputs.IMAGES and self.targets == Targets.CLASSES
 
     @property
+    def noun(self) -> str:
+        """What its rows are called: `images` or `rows`."""
+        return "images" if self.inputs == Inputs.IMAGES else "rows"
+
+    @property
     def wanted(self) -> Wanted:
         """What a space took of arrays to have these data."""
         if self.is_usual:

@@ -24,6 +24,7 @@ from experiments.data.prepare import PREPARING, PreparedData
 from experiments.display.base import Display
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
+from experiments.record.fidelity import is_of_early_round
 from experiments.record.formatting import NO_END
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
@@ -73,6 +74,7 @@ class LiveDisplay(Display):
         self._live: _Shown = Live(self, console=self._console, refresh_per_second=4)
         self._rows: list[tuple[str, str, float | None, float, Mapping[str, Any]]] = []
         self._config: SearchConfig | None = None
+        self._noun = "images"
         self._best: tuple[float, str] | None = None
         self._running: dict[str, _Running] = {}  # trial id, or trial and seed -> its training
         self._trials: Any = None
@@ -106,7 +108,7 @@ class LiveDisplay(Display):
         for bar in self._preparing.values():
             self._progress.remove_task(bar)
         self._preparing.clear()
-        self._config = config
+        self._config, self._noun = config, data.noun
         total = config.max_trials if config.max_trials < NO_END else None
         self._trials = self._progress.add_task("trials", total=total, note="")
 
@@ -155,8 +157,11 @@ class LiveDisplay(Display):
         self._rows.append((trial_id, status, score, seconds, running.values))
         if message:
             self._print(as_text(f"trial {trial_id} {status}: {message}", "red"))
-        if score is not None and self._config.parsed_objective.better(
-            score, self._best[0] if self._best else None
+        whole = status == "completed" and not is_of_early_round(running.values)
+        if (
+            whole
+            and score is not None
+            and self._config.parsed_objective.better(score, self._best[0] if self._best else None)
         ):
             self._best = (score, trial_id)
         self._progress.update(self._trials, advance=1, note=self._remaining())
@@ -204,7 +209,7 @@ class LiveDisplay(Display):
         bar = self._computing[what]
         self._progress.update(bar, completed=done)
         speed = next(task.speed for task in self._progress.tasks if task.id == bar)
-        self._progress.update(bar, note=f"{speed:.0f} images/s" if speed else "")
+        self._progress.update(bar, note=f"{speed:.0f} {self._noun}/s" if speed else "")
         if done == total:
             self._progress.remove_task(self._computing.pop(what))
 
@@ -258,7 +263,7 @@ class LiveDisplay(Display):
         """Returns the hyperparameters that differ between trials, as many as fit."""
         running = [r.values for r in list(self._running.values()) if r.is_trial]
         values = [row[4] for row in self._rows] + running
-        names = [n for v in values[:1] for n in v if not n.startswith("tuner/")]
+        names = dict.fromkeys(n for v in values for n in v if not n.startswith("tuner/"))
         varied = [n for n in names if len({str(v.get(n)) for v in values}) > 1]
         room = max(1, min(_MAX_HYPERPARAMETERS, (self._console.width - 36) // 14))
         return varied[:room]

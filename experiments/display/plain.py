@@ -67,7 +67,8 @@ class PlainDisplay(PatientDisplay):
         self._num_ended = 0
         self._values: dict[str, Sequence[float]] = {}  # trial id -> its values by objective
         self._config: SearchConfig | None = None
-        # name of the computation -> start time, and images done by then
+        self._noun = "images"
+        # name of the computation -> start time, and rows done by then
         self._computing: dict[str, tuple[float, int]] = {}
 
     def _progress(self, line: str) -> None:
@@ -75,7 +76,7 @@ class PlainDisplay(PatientDisplay):
 
     def search_started(self, name: str, config: SearchConfig, data: PreparedData) -> None:
         """Prints the search's settings."""
-        self._config = config
+        self._config, self._noun = config, data.noun
         for line in introduction(name, config, data):
             say(line)
 
@@ -119,8 +120,8 @@ class PlainDisplay(PatientDisplay):
         started, before = self._computing.setdefault(what, (time.monotonic(), done))
         if done == total:
             seconds = max(time.monotonic() - started, 1e-3)
-            images = done - before
-            say(f"{what}: {images:,} images in {seconds:.1f} s ({images / seconds:.0f} images/s)")
+            rows, noun = done - before, self._noun
+            say(f"{what}: {rows:,} {noun} in {seconds:.1f} s ({rows / seconds:.0f} {noun}/s)")
             del self._computing[what]
 
 

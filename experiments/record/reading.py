@@ -157,6 +157,15 @@ def native(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def declared(hyperparameter: dict[str, Any], value: Any) -> Any:
+    """Returns a value as its hyperparameter has it: a column with gaps holds integers as floats."""
+    if hyperparameter.get("kind") == "Int":
+        return int(value)
+    choices = hyperparameter.get("values")
+    known = choices if isinstance(choices, list) else []
+    return next((native(c) for c in known if c == value), native(value))
+
+
 def scalar(value: object) -> Any:
     """Returns a hyperparameter's value: a plain number, boolean or text."""
     if value is None or isinstance(value, bool):

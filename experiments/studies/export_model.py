@@ -19,6 +19,7 @@ from experiments.record.reading import clean
 from experiments.studies.best_model import best_file, best_metadata, load_best
 from experiments.studies.run_model import RUNNERS, tried
 from reports.page.model_card import write_card
+from reports.page.model_file import ModelFile
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _LACKING = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 def export_model(study: Study, to: str, out: Path, space: str | None = None) -> float:
     """Exports `best_model.keras`, predicts with the exported file, and writes its model card.
 
-    The card is beside it: `model.tflite` has `model_card.md`.
+    The card is beside it: `model.tflite` has `model.tflite_card.md`.
 
     Args:
         study: The study.
@@ -61,7 +62,7 @@ def export_model(study: Study, to: str, out: Path, space: str | None = None) -> 
     model, metadata = load_best(study, space), best_metadata(study)
     failure = f"the model can't be exported as {to}"
     difference = tried(failure, lambda: _export(model, metadata, to, out))
-    write_card(study, out.with_name(f"{out.stem}_card.md"))
+    write_card(study, out.with_name(f"{out.name}_card.md"), ModelFile(out, to))
     return difference
 
 

@@ -1,11 +1,10 @@
 """Exports a study to formats of other programs: Optuna, TensorBoard, MLflow, CSV, JSON."""
 
-import json
 import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from experiments.record.files import atomic, atomic_folder
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
 from experiments.record.passwords import hidden
-from experiments.record.reading import as_number, native
+from experiments.record.reading import as_number, declared, native
+from experiments.studies.export_json import json_of
 from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
-from reports.page.embedded import csv_of, trials_json
+from reports.page.embedded import csv_of
 from reports.study.study import Study
 
 
@@ -75,12 +75,8 @@ def _csv(study: Study, out: Path) -> None:
 
 
 def _json(study: Study, out: Path) -> None:
-    content = json.loads(trials_json(study))
-    epochs = study.epochs.astype(object).where(study.epochs.notna(), None)
-    content["epochs"] = {"columns": list(epochs.columns), "rows": epochs.to_numpy().tolist()}
-    content["hyperparameters"] = list(study.hyperparameters.values())
     with atomic(out) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(json_of(study), encoding="utf-8")
 
 
 def _optuna(study: Study, out: Path) -> None:
@@ -121,18 +117,23 @@ def _optuna_trials(study: Study) -> list[Any]:
         state = states.get(row["status"], TrialState.FAIL)
         if state == TrialState.COMPLETE and not np.isfinite(values).all():
             state = TrialState.FAIL
-        used = {name: row[name] for name in distributions if not is_missing(row[name])}
+        used = _used(study, row, distributions)
         trials.append(
             create_trial(
                 state=state,
                 values=[float(v) for v in values] if state == TrialState.COMPLETE else None,
-                params={name: _native(study, name, value) for name, value in used.items()},
+                params=used,
                 distributions={name: distributions[name] for name in used},
                 intermediate_values=curves.get(str(row["trial_id"]), {}),
                 user_attrs=_attributes(row),
             )
         )
     return trials
+
+
+def _used(study: Study, row: "pd.Series[Any]", names: Iterable[str]) -> dict[str, Any]:
+    known = {name: row[name] for name in names if not is_missing(row[name])}
+    return {name: declared(study.hyperparameters[name], value) for name, value in known.items()}
 
 
 def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
@@ -186,10 +187,6 @@ def _choices(hp: dict[str, Any], values: "pd.Series[Any]") -> list[Any]:
     return list(dict.fromkeys([*declared, *map(native, values)]))
 
 
-def _native(study: Study, name: str, value: Any) -> Any:
-    return int(value) if study.hyperparameters[name].get("kind") == "Int" else native(value)
-
-
 def _tensorboard(study: Study, out: Path) -> None:
     from tensorboard.plugins.hparams import api
 
@@ -204,9 +201,15 @@ def api_config(study: Study, api: Any) -> Any:
     from tensorboard.plugins.hparams import summary_v2
 
     hparams = [api.HParam(name) for name in study.hyperparameters]
-    return summary_v2.hparams_config_pb(
-        hparams=hparams, metrics=[api.Metric(o.name) for o in study.objectives]
-    )
+    metrics = [api.Metric(tag) for tag in _score_tags(study)]
+    return summary_v2.hparams_config_pb(hparams=hparams, metrics=metrics)
+
+
+def _score_tags(study: Study) -> dict[str, str]:
+    """Returns objective by tag: of the tag of a curve, TensorBoard shows the last epoch."""
+    first, *others = (o.name for o in study.objectives)
+    tags = {"score": first} | {name: name for name in others}
+    return {f"score/{t}" if t in study.epochs else t: name for t, name in tags.items()}
 
 
 def _file_name(trial_id: object) -> str:
@@ -217,10 +220,9 @@ def _write_trial_events(study: Study, row: "pd.Series[Any]", folder: Path) -> No
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2
 
-    used = {name: row[name] for name in study.hyperparameters if not is_missing(row[name])}
     values = {
-        name: v if isinstance(v := _native(study, name, value), bool | int | float) else str(v)
-        for name, value in used.items()
+        name: value if isinstance(value, bool | int | float) else str(value)
+        for name, value in _used(study, row, study.hyperparameters).items()
     }
     start = as_number(row["started"])
     start = 0.0 if math.isnan(start) else start
@@ -236,15 +238,10 @@ def _write_trial_events(study: Study, row: "pd.Series[Any]", folder: Path) -> No
         known = [(n, s) for n, s in zip(metrics, scores, strict=True) if not math.isnan(s)]
         events.append(Summary(value=[Summary.Value(tag=n, simple_value=s) for n, s in known]))
         steps.append(int(epoch))
-    score = as_number(row["score"])
-    if study.objective not in metrics and not math.isnan(score):
-        events.append(Summary(value=[Summary.Value(tag=study.objective, simple_value=score)]))
-        steps.append(0)
-    for objective in study.objectives[1:]:
-        (value,) = value_of_trials(study, row.to_frame().T, objective.name)
-        if objective.name not in metrics and not math.isnan(value):
-            tag = Summary.Value(tag=objective.name, simple_value=value)
-            events.append(Summary(value=[tag]))
+    for tag, objective in _score_tags(study).items():
+        (value,) = value_of_trials(study, row.to_frame().T, objective)
+        if not math.isnan(value):
+            events.append(Summary(value=[Summary.Value(tag=tag, simple_value=value)]))
             steps.append(0)
     _write_events(folder, events, start, steps)
 

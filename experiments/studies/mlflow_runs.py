@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.record.formatting import is_missing
-from experiments.record.reading import as_dict, as_number, clean, dig
+from experiments.record.reading import as_dict, as_number, clean, declared, dig
 from reports.analysis.recommended import recommended
 from reports.analysis.study_front import value_of_trials
 from reports.study.study import Study
@@ -148,8 +148,7 @@ def _params(study: Study, row: "pd.Series[Any]") -> dict[str, str]:
     found: dict[str, str] = {}
     for name, hp in study.hyperparameters.items():
         if not is_missing(value := row[name]):
-            value = int(value) if hp.get("kind") == "Int" else value
-            found[_free(_key(name), found)] = str(value)[:_MOST_OF_PARAM]
+            found[_free(_key(name), found)] = str(declared(hp, value))[:_MOST_OF_PARAM]
     return found
 
 

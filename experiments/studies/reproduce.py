@@ -1,5 +1,6 @@
 """Trains a recorded trial again, and reports whether the result agrees."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -228,15 +229,22 @@ def _epochs(opened: Opened, link: Link) -> int:
 
 
 def _largest(recorded: list[dict[str, Any]], again: list[Execution], objective: str) -> float:
-    """Returns the largest difference in any epoch; infinite where epochs are missing."""
+    """Returns the largest difference in any epoch; infinite where epochs or one's value miss."""
     largest = 0.0
     for old, new in zip(recorded, again, strict=True):
         before = [as_number(v) for v in dig(old, "history", objective) or []]
         after = [as_number(v) for v in new.history.get(objective, [])]
-        if len(before) != len(after):
-            return float("inf")
-        largest = max([largest, *(abs(a - b) for a, b in zip(before, after, strict=True))])
+        if len(before) != len(after) or not before:
+            return math.inf
+        largest = max(largest, *map(_difference, before, after))
     return largest
+
+
+def _difference(old: float, new: float) -> float:
+    """Returns how far two values are apart; infinite where exactly one of them is no number."""
+    if math.isnan(old) or math.isnan(new):
+        return 0.0 if math.isnan(old) and math.isnan(new) else math.inf
+    return abs(old - new)
 
 
 def _differences(opened: Opened, chain: Sequence[Link]) -> Iterator[str]:

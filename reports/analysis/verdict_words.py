@@ -22,7 +22,7 @@ from reports.analysis.plain_advice import either_way
 from reports.analysis.race import contenders, replacement, winner
 from reports.analysis.study_front import study_front
 from reports.analysis.task import can_compare, noun_of
-from reports.analysis.verdict import Verdict, why_no_gain, winner_on_test
+from reports.analysis.verdict import Verdict, study_argument, why_no_gain, winner_on_test
 from reports.statistics.estimates import Estimate
 from reports.study.metrics import is_proportion, name_on_test
 from reports.study.study import Study
@@ -193,7 +193,7 @@ def _test_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
 def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
     label = "gain over the space's default"
     if answer.gain is None:
-        how = ": experiments compare STUDY --default --seeds 5"
+        how = f": experiments compare {study_argument(study)} --default --seeds 5"
         why = why_no_gain(study, answer.trial_id)
         return label, "unknown", f"{why}{how if can_compare(study) else ''}"
     gap, split = answer.gain.estimate, answer.gain.split

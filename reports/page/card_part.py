@@ -16,13 +16,15 @@ class Part:
         title: Its heading.
         lines: Sentences; text between backticks is code.
         table: Headings and rows; empty without a table.
-        code: Commands or Python; empty without any.
+        code: Python; empty without any.
+        command: Lines for a shell; empty without any.
     """
 
     title: str
     lines: tuple[str, ...] = ()
     table: Table = ()
     code: str = ""
+    command: str = ""
 
 
 def few_rows(rows: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
@@ -40,14 +42,14 @@ def _markdown_of(table: Table) -> str:
 
 
 _CODE = re.compile(r"(`[^`]+`)")
+# Underscores within a word are none.
+_MARKUP = re.compile(r"([\\<*\[|~&]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def _escaped(line: str) -> str:
     """Returns a line in which only what stands between backticks is markup."""
     parts = _CODE.split(" ".join(line.split()))
-    return "".join(
-        part if _CODE.fullmatch(part) else re.sub(r"([\\<*\[|])", r"\\\1", part) for part in parts
-    )
+    return "".join(part if _CODE.fullmatch(part) else _MARKUP.sub(r"\\\1", part) for part in parts)
 
 
 def markdown(title: str, parts: Sequence[Part]) -> str:
@@ -57,8 +59,7 @@ def markdown(title: str, parts: Sequence[Part]) -> str:
         found.append(f"## {_escaped(part.title)}")
         if part.lines:
             found.append("\n".join(f"- {_escaped(line)}" for line in part.lines))
-        if part.code:
-            found.append(f"```\n{part.code}\n```")
+        found += [f"```\n{block}\n```" for block in (part.code, part.command) if block]
         if part.table:
             found.append(_markdown_of(part.table))
     return "\n\n".join(found) + "\n"

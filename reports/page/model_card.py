@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -44,6 +45,7 @@ from reports.analysis.verdict_words import trials_sentence, verdict_sentence
 from reports.figures import calibration
 from reports.page.card_part import MOST_ROWS, Part, Table, few_rows, markdown
 from reports.page.card_tests import errors_part, test_lines, test_scores
+from reports.page.model_file import ModelFile
 from reports.page.writing import write_text
 from reports.study.study import Study, computed_once
 
@@ -53,35 +55,44 @@ _BEGINS = f"# {_TITLE}: "  # a file of it
 
 @computed_once
 def model_card(study: Study) -> tuple[Part, ...]:
-    """Returns the parts of the card; none where no model was exported."""
+    """Returns the parts of the card of `best_model.keras`; none where no model was exported."""
+    return _parts(study, ModelFile(study.files.model, "keras"))
+
+
+def _parts(study: Study, file: ModelFile) -> tuple[Part, ...]:
     if model_path(study) is None:
         return ()
     parts = (
-        Part("The model", tuple(_model(study))),
+        Part("The model", tuple(_model(study, file))),
         Part("Data", tuple(_data(study)), _classes(study)),
         Part("How it was chosen", tuple(_choice(study)), _values(study)),
         Part("Test score", tuple(test_lines(study)), test_scores(study)),
         errors_part(study),
-        Part("Costs", tuple(_costs(study))),
+        Part("Costs", tuple(_costs(study, file))),
         Part("Limits", tuple(_limits(study))),
-        Part("Use", tuple(_use(study)), code=_code(study)),
+        Part("Use", tuple(_use(study, file)), code=file.code, command=_command(study, file)),
     )
     return tuple(part for part in parts if part.lines or part.table)
 
 
-def card_text(study: Study) -> str:
-    """Returns the card as Markdown; empty where no model was exported."""
-    parts = model_card(study)
+def card_text(study: Study, file: ModelFile | None = None) -> str:
+    """Returns the card of `file` as Markdown; empty where no model was exported.
+
+    Args:
+        study: The study.
+        file: What its best model was exported to; without it, `best_model.keras`.
+    """
+    parts = model_card(study) if file is None else _parts(study, file)
     return markdown(f"{_TITLE}: {study.name}", parts) if parts else ""
 
 
-def write_card(study: Study, path: Path) -> bool:
-    """Writes the card of the exported model, unless it is there already, or another file is.
+def write_card(study: Study, path: Path, file: ModelFile | None = None) -> bool:
+    """Writes the card that `card_text` returns, unless it is there already, or another file is.
 
     Returns:
         Whether it is there: there is none without an exported model.
     """
-    said = card_text(study)
+    said = card_text(study, file)
     if path.exists():
         there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         if not said or there == said or not there.startswith(_BEGINS):
@@ -118,7 +129,7 @@ def layers_sentence(study: Study) -> str:
     return f"{plural(len(outer), 'layer')} with {compact(parameters)} trainable parameters."
 
 
-def _model(study: Study) -> Iterator[str]:
+def _model(study: Study, file: ModelFile) -> Iterator[str]:
     answer, noun = verdict(study), noun_of(study)
     finalist = exported_finalist(study)
     run = finalist["runs"][0] if finalist and finalist["runs"] else {}
@@ -129,7 +140,7 @@ def _model(study: Study) -> Iterator[str]:
     seed = (
         f", trained with seed {clean(str(run['seed']), 40)}" if run.get("seed") is not None else ""
     )
-    yield f"`{study.files.model.name}`: the network of trial {trial} of study {study.name}{seed}."
+    yield f"`{file.name}`: the network of trial {trial} of study {study.name}{seed}."
     yield _task_sentence(study, noun)
     ended = as_number(study.record.get("ended"))
     if np.isfinite(ended) and 0 < ended < 1e11:
@@ -215,18 +226,19 @@ def _values(study: Study) -> Table:
     return (("hyperparameter", "value"), *few_rows(used)) if used else ()
 
 
-def _costs(study: Study) -> Iterator[str]:
+def _costs(study: Study, file: ModelFile) -> Iterator[str]:
     trainable, frozen, flops, latency = (cost_of_exported(study, name) for name in COSTS)
     if np.isfinite(trainable + frozen):
         of_them = shown(trainable) if frozen else "all"
         yield f"{shown(trainable + frozen)} parameters, {of_them} of them trainable."
-    yield f"The file has {megabytes(study.files.model.stat().st_size)}."
+    yield f"The file has {megabytes(file.size)}."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
     if np.isfinite(flops):
         yield f"{compact(flops)} floating-point operations of one {noun}."
     if np.isfinite(latency):
         where = f" on {cores} cores" if isinstance(cores, int) else ""
-        yield f"{latency:.2f} ms of one {noun}, alone{where} (median)."
+        by = "" if file.kind == "keras" else " in Keras"
+        yield f"{latency:.2f} ms of one {noun}{by}, alone{where} (median)."
     row = study.trials[study.trials["trial_id"] == exported_trial(study)]
     if len(row) and np.isfinite(as_number(row.iloc[0]["seconds"])):
         seconds = float(row.iloc[0]["seconds"])
@@ -258,15 +270,17 @@ def _limits(study: Study) -> Iterator[str]:
     yield from (f"{finding.level}: {finding.title}." for finding in seen if finding.level != GOOD)
 
 
-def _use(study: Study) -> Iterator[str]:
+def _use(study: Study, file: ModelFile) -> Iterator[str]:
     versions = as_dict(dig(study.record, "environment", "packages"))
     keras = versions.get("keras")
     made = f" (made with Keras {clean(keras, 40)})" if keras else ""
     needs = dig(study.model, "own_code")
-    own = [clean(str(line), 200) for line in needs] if isinstance(needs, list) else []
-    yield f"It needs Keras{made}{f', and {listed(own)}' if own else ' and nothing of this suite'}."
+    needs = needs if isinstance(needs, list) and file.kind == "keras" else []
+    own = [clean(str(line), 200) for line in needs]
+    also = f", and {listed(own)}" if own else " and nothing of this suite"
+    yield f"It needs {file.needs}{made}{also}."
     shape = dig(study.record, "dataset", "shape")
-    is_for_predict = _is_for_predict(study)
+    is_for_predict = _is_for_predict(study, file)
     if has_images(study) and isinstance(shape, list) and len(shape) == 3:
         colour = "grey" if shape[-1] == 1 else "RGB"
         brings = "; `experiments predict` brings any image to that, bilinearly"
@@ -280,13 +294,14 @@ def _use(study: Study) -> Iterator[str]:
         yield "Its class names travel in its file; `experiments predict` reads them there."
 
 
-def _is_for_predict(study: Study) -> bool:
-    return has_images(study) and task_of(study) is Targets.CLASSES
+def _is_for_predict(study: Study, file: ModelFile) -> bool:
+    known = file.kind == "saved_model" or file.path.suffix.lower() == f".{file.kind}"
+    return known and has_images(study) and task_of(study) is Targets.CLASSES
 
 
-def _code(study: Study) -> str:
-    name = study.files.model.name
-    lines = ["import keras", f'model = keras.models.load_model("{name}")']
-    if _is_for_predict(study):
-        lines += ["", f"experiments predict {name} IMAGE|FOLDER ..."]
-    return "\n".join(lines)
+def _command(study: Study, file: ModelFile) -> str:
+    return (
+        f"experiments predict {quote(file.name)} IMAGE|FOLDER ..."
+        if _is_for_predict(study, file)
+        else ""
+    )

@@ -192,15 +192,30 @@ def test_tensorboard_opens_the_export(runs: Path, tmp_path: Path) -> None:
                           "--load_fast", "false"])  # fmt: skip
     url = board.launch()
     query = {"startIndex": 0, "sliceSize": 10, "allowedStatuses": ["STATUS_UNKNOWN"],
-             "colParams": [{"metric": {"tag": "val_accuracy"}}]}  # fmt: skip
+             "colParams": [{"metric": {"tag": "score"}}]}  # fmt: skip
     experiment = _ask(f"{url}data/plugin/hparams/experiment", {"experimentName": ""})
     assert "learning_rate" in {info["name"] for info in experiment["hparamInfos"]}
     groups = _ask(f"{url}data/plugin/hparams/session_groups", query)["sessionGroups"]
     study = load_study(runs / "small")
     assert len(groups) == len(study.trials)
-    curve = study.epochs.groupby("trial_id")["val_accuracy"].last()
     values = sorted(group["metricValues"][0]["value"] for group in groups)
-    assert values == pytest.approx(sorted(curve), abs=1e-6)
+    assert values == pytest.approx(sorted(study.trials["score"]), abs=1e-6)
+
+
+def test_tensorboard_ranks_by_the_scores_of_the_study(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import api, plugin_data_pb2
+
+    study = load_study(write_study(tmp_path, Synthetic(4, num_failed=0, num_seeds=0)))
+    (config,) = export_study.api_config(study, api).value
+    content = plugin_data_pb2.HParamsPluginData.FromString(config.metadata.plugin_data.content)
+    assert [info.name.tag for info in content.experiment.metric_infos] == ["score"]
+    export_study.export_study(study, "tensorboard", tmp_path / "events")
+    for _, row in study.trials.iterrows():
+        (path,) = (tmp_path / "events" / f"trial_{row['trial_id']}").iterdir()
+        events = [(e.step, v) for e in EventFileLoader(str(path)).Load() for v in e.summary.value]
+        (score,) = [v.tensor.float_val[0] for step, v in events if (step, v.tag) == (0, "score")]
+        assert score == pytest.approx(row["score"])
 
 
 def _ask(url: str, query: dict[str, Any]) -> Any:
@@ -227,6 +242,31 @@ def test_csv_and_json(runs: Path, tmp_path: Path) -> None:
     assert len(content["epochs"]["rows"]) == 9
     taken = refused(runs, "export", "small", "--to", "csv", "--out", str(tmp_path / "tables"))
     assert "exists already" in taken
+
+
+def test_json_holds_every_value_as_it_was_recorded(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, Synthetic(4, num_seeds=0))
+    path = folder / f"trial_{load_study(folder).completed['trial_id'].iloc[0]}" / "result.json"
+    result = json.loads(path.read_text())
+    result |= {"score": 1234.0123456789012, "flops": 2.0, "features": {"parts": ["base"]}}
+    result["executions"][0] |= {"score": 1 / 3, "seconds": {"fit": 0.123}}
+    path.write_text(json.dumps(result))
+    call(tmp_path, "export", "synthetic", "--to", "json", "--out", str(tmp_path / "study.json"))
+    text, study = (tmp_path / "study.json").read_text(), load_study(folder)
+    trials = json.loads(text, parse_constant=pytest.fail)["trials"]
+    assert trials["columns"] == list(study.trials.columns)
+    rows = [dict(zip(trials["columns"], row, strict=True)) for row in trials["rows"]]
+    failed = next(row for row in rows if row["status"] == "failed")
+    assert (failed["score"], failed["scores"]) == (None, [])
+    assert failed["traceback"] == study.trial(failed["trial_id"])["traceback"]
+    row = next(row for row in rows if row["trial_id"] == path.parent.name.removeprefix("trial_"))
+    assert row["learning_rate"] == study.trial(row["trial_id"])["learning_rate"]
+    assert (row["score"], row["scores"][0]) == (1234.0123456789012, 1 / 3)
+    assert (row["step_seconds"], row["kept_parts"]) == ({"fit": 0.123}, ["base"])
+    assert str(row["flops"]) == "2.0"
+    few = [row["filters_1"] for row in rows if row["conv_blocks"] == 1]
+    assert set(few) == {None}
+    assert all(isinstance(row["filters_1"], int) for row in rows if row["conv_blocks"] > 1)
 
 
 def test_a_model_that_says_something_else_is_not_kept(

@@ -4,12 +4,14 @@ import builtins
 import sys
 import threading
 import types
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
+from experiments.data.sources.base import Inputs
 from experiments.display import make_display
 from experiments.display.plain import PlainDisplay
 
@@ -63,6 +65,46 @@ def _search(display: Any) -> None:
         display.trial_started("0000", {"units": 3}, 2)
         display.epoch_ended(0, 0, {"val_accuracy": 0.5}, "0000")
         display.trial_ended("0000", "completed", 0.75, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "values"),
+    [("pruned", {}), ("completed", {"tuner/round": 0, "tuner/bracket": 2})],
+)
+def test_only_a_trial_that_was_trained_whole_is_the_best(
+    status: str, values: dict[str, int], outputs: list[_Handle]
+) -> None:
+    display: Any = make_display(False)
+    with display:
+        display.search_started("mine", SearchConfig("mnist_cnn", max_trials=2), _DATA)
+        for trial, of, score in (("0000", {}, 0.75), ("0001", values, 0.95)):
+            display.trial_started(trial, of, 2)
+            display.trial_ended(trial, status if of is values else "completed", score, None)
+    assert display._best == (0.75, "0000")
+    assert "0.7500 *" in outputs[0].shown[-1]["text/plain"]
+
+
+def test_a_hyperparameter_of_later_trials_has_a_column(outputs: list[_Handle]) -> None:
+    display: Any = make_display(False)
+    with display:
+        display.search_started("mine", SearchConfig("mnist_cnn", max_trials=2), _DATA)
+        for trial, values in (("0000", {}), ("0001", {"units_1": 24})):
+            display.trial_started(trial, values, 2)
+            display.trial_ended(trial, "completed", 0.5, None)
+    assert "units_1" in outputs[0].shown[-1]["text/plain"]
+
+
+@pytest.mark.parametrize(("inputs", "noun"), [(Inputs.IMAGES, "images"), (Inputs.ARRAYS, "rows")])
+def test_features_are_counted_in_what_the_data_have(
+    inputs: Inputs, noun: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = PlainDisplay()
+    display.search_started("mine", SearchConfig("mnist_cnn"), replace(_DATA, inputs=inputs))
+    display.computing("features", 0, 8)
+    display.computing("features", 8, 8)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"features: 8 {noun} in")
+    assert last.endswith(f" {noun}/s)")
 
 
 def test_a_notebook_shows_the_table_in_one_output(

@@ -121,7 +121,8 @@ def test_what_trains_the_default_is_said_in_full(study: Study) -> None:
     def gain(of: Study) -> str:
         return next(t for t in tiles(of, verdict_of(of)) if t[0].startswith("gain"))[2]
 
-    assert gain(study).endswith("experiments compare STUDY --default --seeds 5")
+    command = f"experiments compare {study_argument(study)} --default --seeds 5"
+    assert gain(study).endswith(command)
     script = replace(study, record=study.record | {"script": {"file": "train.py"}})
     assert gain(script) == "the default was not trained"
 
@@ -149,7 +150,8 @@ def test_a_default_without_a_comparable_score_is_said_to_be_one(
     path.write_text(json.dumps(state))
     found = load_study(folder)
     gain = next(t for t in tiles(found, verdict_of(found)) if t[0].startswith("gain"))
-    assert gain[1:] == ("unknown", f"{words}: experiments compare STUDY --default --seeds 5")
+    command = f"experiments compare {study_argument(found)} --default --seeds 5"
+    assert gain[1:] == ("unknown", f"{words}: {command}")
 
 
 def test_names_of_axes_can_be_told_apart() -> None:

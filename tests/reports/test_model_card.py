@@ -14,7 +14,9 @@ from experiments.studies import export_model
 from reports import load_study, write_report
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles
+from reports.page.card_part import Part, markdown
 from reports.page.model_card import card_text, model_card, write_card
+from reports.page.model_file import ModelFile
 from tests.reports.synthetic import Synthetic, write_study
 
 NAMES = ["cat | dog", "<b>bold</b>", "[link](http://x)"]
@@ -75,6 +77,12 @@ def test_a_damaged_shape_is_passed_over(shape: object, folder: Path) -> None:
     assert "It takes" in card_text(study)
 
 
+def test_underscores_and_entities_are_no_markup() -> None:
+    part = Part("Data", ("__init__ ~~old~~ &lt; val_accuracy `__code__`",))
+    said = markdown("x", [part]).splitlines()[-1]
+    assert said == r"- \_\_init\_\_ \~\~old\~\~ \&lt; val_accuracy `__code__`"
+
+
 def test_names_are_no_markup(folder: Path) -> None:
     card = card_text(load_study(folder))
     assert "<b>" not in card.replace("\\<b>", "")
@@ -127,8 +135,56 @@ def test_an_exported_model_has_its_card_beside_it(
     study = load_study(folder)
     for name, result in (("load_best", None), ("best_metadata", None), ("_export", 1e-7)):
         monkeypatch.setattr(export_model, name, lambda *_, result=result: result)
-    assert export_model.export_model(study, "tflite", tmp_path / "pets.tflite") == 1e-7
-    assert (tmp_path / "pets_card.md").read_text() == card_text(study)
+    out = tmp_path / "pets.tflite"
+    out.write_bytes(b"x" * 3_400_000)
+    monkeypatch.setattr(Path, "exists", lambda path: path != out and path.is_file())
+    assert export_model.export_model(study, "tflite", out) == 1e-7
+    card = (tmp_path / "pets.tflite_card.md").read_text()
+    assert card == card_text(study, ModelFile(out, "tflite"))
+    for words in (
+        "`pets.tflite`: the network", "The file has 3.4 MB.", "in Keras, alone",
+        'tf.lite.Interpreter(model_path="pets.tflite")', "It needs TensorFlow or LiteRT",
+        "```\nexperiments predict pets.tflite IMAGE|FOLDER ...\n```",
+    ):  # fmt: skip
+        assert words in card, words
+    assert "best_model.keras" not in card
+    assert "load_model" not in card
+
+
+def test_models_of_one_name_have_a_card_each(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(folder)
+    for name, result in (("load_best", None), ("best_metadata", None), ("_export", 1e-7)):
+        monkeypatch.setattr(export_model, name, lambda *_, result=result: result)
+    monkeypatch.setattr(ModelFile, "size", 5)
+    for name in ("v1.2", "v1.3"):
+        export_model.export_model(study, "saved_model", tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v1.2_card.md", "v1.3_card.md"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "loads", "needs"),
+    [
+        ("keras", 'keras.models.load_model("m")', "It needs Keras"),
+        ("saved_model", 'tf.saved_model.load("m")', "It needs TensorFlow (made"),
+        ("onnx", 'onnxruntime.InferenceSession("m")', "It needs an ONNX runtime"),
+    ],
+)
+def test_a_card_says_how_its_file_is_loaded(
+    kind: str, loads: str, needs: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "m" / name).write_bytes(b"x" * 1_500_000)
+    study = load_study(folder)
+    study.record["environment"] = {"packages": {"keras": "3.9"}}
+    card = card_text(study, ModelFile(tmp_path / "m", kind))
+    assert loads in card
+    assert needs in card
+    assert "The file has 3 MB." in card
+    # `predict` knows a file by its suffix.
+    assert ("experiments predict m " in card) == (kind == "saved_model")
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from experiments.cli.main import main
 from experiments.studies.mlflow_runs import Point, runs_of, study_tags
 from reports import load_study
-from tests.reports.plain import PlainTrial, number, write_plain
+from tests.reports.plain import PlainTrial, choice, number, write_plain
 from tests.reports.synthetic import Synthetic, write_study
 
 # What MLflow and its packages warn of, about one another.
@@ -128,6 +128,13 @@ def test_names_that_mlflow_refuses_are_replaced_and_stay_apart(tmp_path: Path) -
     (run,) = runs_of(load_study(folder))
     assert run.params == {"a_b": "0.0", "a_b_2": "0.125", "___up": "0.25", "layer/units": "0.375"}
     assert run.started == 1  # plain Keras Tuner records no times
+
+
+def test_a_choice_of_integers_that_not_all_trials_have_stays_one(tmp_path: Path) -> None:
+    metrics, space = {"val_loss": ("min", 0.5)}, [choice("size", [16, 32])]
+    trials = [PlainTrial(metrics, 0.5, values, space=space) for values in ({"size": 16}, {})]
+    runs = list(runs_of(load_study(write_plain(tmp_path / "plain", trials))))
+    assert [run.params for run in runs] == [{"size": "16"}, {}]
 
 
 def test_tags_of_the_study(tmp_path: Path) -> None:

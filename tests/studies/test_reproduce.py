@@ -1,6 +1,7 @@
 """Promoted trials are reproduced through the trials that they continued."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.studies.reopen import open_study
-from experiments.studies.reproduce import reproduce
+from experiments.studies.reproduce import _largest, reproduce
+from experiments.training.task import Execution
 from reports import load_study
 from tests.one_structure import STRUCTURE
 from tests.search_spaces.test_bases import own_backbone
@@ -30,6 +32,24 @@ def values_of(study: Path, trial_id: str) -> dict[str, Any]:
     record = json.loads((study / f"trial_{trial_id}" / "result.json").read_text())
     values: dict[str, Any] = record["hyperparameters"]
     return values
+
+
+@pytest.mark.parametrize(
+    ("recorded", "again", "largest"),
+    [
+        ([0.5, 0.25], [0.5, 0.5], 0.25),
+        ([0.5, math.nan], [0.5, math.nan], 0.0),
+        ([0.5, 0.5], [0.5, math.nan], math.inf),
+        ([math.nan, 0.5], [0.5, 0.5], math.inf),
+        ([], [], math.inf),
+        ([0.5], [0.5, 0.5], math.inf),
+    ],
+)
+def test_only_what_was_compared_agrees(
+    recorded: list[float], again: list[float], largest: float
+) -> None:
+    made = Execution(seed=0, history={"val_loss": again})
+    assert _largest([{"history": {"val_loss": recorded}}], [made], "val_loss") == largest
 
 
 @pytest.mark.parametrize(
