@@ -14,9 +14,9 @@ from experiments.hyperparameters.model_file import said
 from experiments.hyperparameters.model_graph import (
     Shape,
     build_on_zeros,
-    ends_linear,
     input_shape,
     is_functional,
+    last_activation,
     output_shape,
 )
 from experiments.record.errors import UserError
@@ -221,7 +221,7 @@ def _check_one_loss(model: keras.Model, label: str) -> None:
 
 
 def _check_logits(model: keras.Model, label: str, loss: Any, units: int) -> None:
-    if getattr(loss, "from_logits", False) or ends_linear(model):
+    if getattr(loss, "from_logits", False) or last_activation(model) is keras.activations.linear:
         activation = "sigmoid" if units == 1 else "softmax"
         raise UserError(
             f"{label}: the model gives logits, the report needs probabilities: give the last layer "

@@ -54,13 +54,15 @@ def output_shape(model: keras.Model) -> Shape:
     return tuple(getattr(given, "shape", ()))[1:]
 
 
-def ends_linear(model: keras.Model) -> bool:
-    """Whether the last layer is known to have no activation."""
+def last_activation(model: keras.Model) -> Any:
+    """Returns the activation of the last layer; `None` where it is not known."""
     # What gives the output may be no layer: `keras.ops.softmax`.
     last = model.outputs[0]._keras_history.operation if is_functional(model) else None
-    if isinstance(last, keras.Model):
-        return ends_linear(last)
-    return getattr(last, "activation", None) is keras.activations.linear
+    return (
+        last_activation(last)
+        if isinstance(last, keras.Model)
+        else getattr(last, "activation", None)
+    )
 
 
 def description(model: keras.Model, name: str) -> dict[str, Any] | None:

@@ -267,20 +267,23 @@ def _probabilities(
             "layer with softmax or sigmoid"
         )
     if model.metadata is None:
-        _check_foreign(model.path, runner, found)
+        _check_foreign(model.path, runner, np.shape(outputs)[1], found)
     return found
 
 
-def _check_foreign(path: Path, runner: Runner, found: npt.NDArray[np.float32]) -> None:
+def _check_foreign(
+    path: Path, runner: Runner, num_outputs: int, found: npt.NDArray[np.float32]
+) -> None:
     """Refuses outputs between 0 and 1 that are no classes, of a model that does not say so."""
-    if runner.ends_linear:
+    if runner.activation == "linear":
         raise UserError(
             f"the last layer of {str(path)!r} has no activation, as that of a regression: expected "
             "softmax or sigmoid"
         )
-    if not np.allclose(found.sum(axis=1), 1, atol=_ROUNDING):
+    several = runner.activation == "sigmoid" and num_outputs > 1
+    if several or not np.allclose(found.sum(axis=1), 1, atol=_ROUNDING):
         raise UserError(
-            f"the outputs of {str(path)!r} do not add up to 1, as those of several labels do not: "
+            f"the outputs of {str(path)!r} need not add up to 1, as those of several labels: "
             "expected an output layer with softmax, or one unit with sigmoid"
         )
 

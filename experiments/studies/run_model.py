@@ -32,13 +32,13 @@ class Runner:
             `(num_images, num_outputs)`. They are cast to `input_type`.
         input_shape: Shape of its input with the batch; `None` where any length will do.
         input_type: Type of its input.
-        ends_linear: Whether its last layer is known to have no activation.
+        activation: Name of its last layer's activation; empty where it is not known.
     """
 
     predict: Callable[[Images], Any]
     input_shape: tuple[int | None, ...]
     input_type: np.dtype[Any] = _FLOAT32
-    ends_linear: bool = False
+    activation: str = ""
 
 
 def kind_of(path: Path) -> str | None:
@@ -123,10 +123,11 @@ def _cast(images: Images, to: np.dtype[Any]) -> Any:
 def run_keras(model: Any) -> Runner:
     """Returns a Keras model as a runner."""
     model.compile(jit_compile=False)  # compiling for a few images takes longer than they do
-    from experiments.hyperparameters.model_graph import ends_linear
+    from experiments.hyperparameters.model_graph import last_activation
 
     shape = (None, *_row_shape(model))
-    return Runner(model.predict_on_batch, shape, ends_linear=ends_linear(model))
+    activation = getattr(last_activation(model), "__name__", "")
+    return Runner(model.predict_on_batch, shape, activation=activation)
 
 
 def _keras(path: Path) -> Runner:

@@ -253,9 +253,12 @@ def test_a_damaged_model_of_a_study_is_one_line(
     [
         (keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(0.5),
                             kernel_initializer="zeros"), "has no activation"),
-        (keras.layers.Dense(3, activation="sigmoid"), "do not add up to 1"),
+        (keras.layers.Dense(3, activation="sigmoid"), "need not add up to 1"),
+        (keras.layers.Dense(3, activation="sigmoid", kernel_initializer="zeros",
+                            bias_initializer=keras.initializers.Constant([9.0, -9.0, -9.0])),
+         "need not add up to 1"),
     ],
-    ids=["a regression", "several labels"],
+    ids=["a regression", "several labels", "one label is certain"],
 )  # fmt: skip
 def test_a_foreign_model_whose_numbers_are_no_classes_is_one_line(
     layer: keras.layers.Layer, words: str, photo: Path, tmp_path: Path
