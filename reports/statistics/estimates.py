@@ -23,6 +23,8 @@ _WHOLE = 0.5  # images; with none, intervals of labels that go wrong together ho
 _STEPS = 60  # of a bisection
 _DRAWS, _BATCHES = 999, 9  # of a bootstrap
 _MOST_DRAWN = 20_000  # rows of it: the mean of more is near enough to normal, and they take seconds
+_FURTHEST = 10.0  # standard errors that it may add; more comes from draws that are nearly equal
+_NO_SPREAD = 1e-9  # of that of all rows: what rounding leaves of equal ones
 _UNBOUNDED = 1e9  # degrees of freedom of a variance that is known
 
 
@@ -204,25 +206,30 @@ def over_examples(rows: npt.NDArray[np.float64]) -> Estimate:
     size, shared = rows.shape[1], rows.mean(axis=0)
     sampled = float(shared.var(ddof=1)) / size
     found = over_draws(rows.mean(axis=1), sampled, size)
-    if rows.min() < 0 or sampled <= 0 or size > _MOST_DRAWN:
+    if rows.min() < 0:
         return found
-    plain, half = t_quantile(size - 1) ** 2 * sampled, found.high - found.mean
-    low, high = (
-        math.sqrt(half**2 + max(end * end * sampled - plain, 0.0)) for end in _by_bootstrap(shared)
-    )
-    return replace(found, low=max(found.mean - low, 0.0), high=found.mean + high)
+    if sampled > 0 and size <= _MOST_DRAWN:
+        plain, half = t_quantile(size - 1) ** 2 * sampled, found.high - found.mean
+        low, high = (
+            math.sqrt(half**2 + max(end * end * sampled - plain, 0.0))
+            for end in _by_bootstrap(shared)
+        )
+        found = replace(found, low=found.mean - low, high=found.mean + high)
+    return replace(found, low=max(found.low, 0.0))
 
 
 def _by_bootstrap(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Returns how many standard errors the mean may lie below, and above, what was found."""
     rng, size, mean = np.random.default_rng(0), len(values), float(values.mean())
-    ratios = [0.0]  # where all drawn rows are equal, nothing is known
+    least = _NO_SPREAD * float(values.std())
+    ratios = [0.0]  # where all drawn rows are equal but for rounding, nothing is known
     for _ in range(_BATCHES):
         drawn = values[rng.integers(size, size=(_DRAWS // _BATCHES, size))]
-        errors = drawn.std(axis=1, ddof=1) / math.sqrt(size)
-        ratios += ((drawn.mean(axis=1) - mean)[errors > 0] / errors[errors > 0]).tolist()
+        spreads = drawn.std(axis=1, ddof=1)
+        known = spreads > least
+        ratios += ((drawn.mean(axis=1) - mean)[known] / spreads[known] * math.sqrt(size)).tolist()
     low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return max(float(high), 0.0), max(-float(low), 0.0)
+    return min(max(float(high), 0.0), _FURTHEST), min(max(-float(low), 0.0), _FURTHEST)
 
 
 def over_draws(each: npt.NDArray[np.float64], sampled: float, size: int) -> Estimate:

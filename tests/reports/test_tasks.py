@@ -1,6 +1,7 @@
 """Reports of tasks other than one class an image: regression, several labels, several outputs."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -308,6 +309,22 @@ def test_the_interval_of_a_loss_reaches_further_up_than_down() -> None:
     found = over_examples(rows)
     assert found.high - found.mean > 1.3 * (found.mean - found.low)
     assert over_examples(rows - 1).high - over_examples(rows - 1).mean < found.high - found.mean
+
+
+@pytest.mark.parametrize(
+    "alike", [[0.1] * 50, [0.3] * 200, [-math.log(1 - 1e-7)] * 500, [0.2, 0.200001]]
+)
+def test_rows_that_are_drawn_alike_say_nothing_of_the_interval(alike: list[float]) -> None:
+    rows = np.array([[*alike, 5.0]])
+    found = over_examples(rows)
+    assert found.high <= found.mean + 10.001 * rows.std(ddof=1) / math.sqrt(rows.size)
+
+
+def test_no_interval_of_a_loss_ends_below_0() -> None:
+    rows = np.zeros((3, 25_000))
+    rows[1, :9] = 50.0
+    found = over_examples(rows)
+    assert found.low == 0 < found.mean < found.high
 
 
 @pytest.mark.parametrize("num_labels", [1, 3])
