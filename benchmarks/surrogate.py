@@ -50,19 +50,20 @@ _LEAST_ERROR, _LEAST_SECONDS = 1e-3, 1e-3
 _REPEATED = "mnist_cnn-digits"  # whose noise stands for that of files without repeated trials
 _DRAWS, _ROUNDS, _KEPT = 20_000, 20, 25  # of the search for the best there is
 _DATASETS: dict[str, tuple[tuple[int, int, int], int]] = {  # shape, classes
-    "digits": ((8, 8, 1), 10),
-    "mnist": ((14, 14, 1), 10),
-    "cats_vs_dogs": ((224, 224, 3), 2),
-    "cifar10": ((224, 224, 3), 10),
+    "mnist_cnn-digits": ((8, 8, 1), 10),
+    "mnist_cnn-mnist": ((14, 14, 1), 10),
+    "mnist_cnn-cifar10": ((16, 16, 3), 10),
+    "transfer_head-cats_vs_dogs": ((224, 224, 3), 2),
+    "transfer_head-cifar10": ((224, 224, 3), 10),
 }
 RECORDED = tuple(sorted(path.stem for path in _FOLDER.glob("*.csv")))
 
 
 def hypermodel(name: str) -> Any:
     """Returns a space for the dataset that was recorded."""
-    space, _, dataset = name.partition("-")
+    space = name.partition("-")[0]
     settings = {"weights": "none"} if space == "transfer_head" else {}
-    return space_class(space)(*_DATASETS[dataset], **settings)
+    return space_class(space)(*_DATASETS[name], **settings)
 
 
 def full_space(name: str) -> Any:
@@ -350,13 +351,13 @@ def write_recorded(name: str, studies: Sequence[Path]) -> Path:
 
 def _check(name: str, studies: Sequence[Path]) -> None:
     """Refuses studies that are not of what `name` says, before anything is written."""
-    space, _, dataset = name.partition("-")
-    if dataset not in _DATASETS:
-        raise SystemExit(f"{name}: {dataset!r} has no shape here; there are {', '.join(_DATASETS)}")
+    space = name.partition("-")[0]
+    if name not in _DATASETS:
+        raise SystemExit(f"{name} has no shape here; there are {', '.join(_DATASETS)}")
     for study in studies:
         record = json.loads((study / "study.json").read_text(encoding="utf-8"))
         found = (record["config"]["space"], tuple(record["dataset"]["shape"]))
-        if found != (wanted := (space, _DATASETS[dataset][0])):
+        if found != (wanted := (space, _DATASETS[name][0])):
             raise SystemExit(f"{study}: {name} is of {wanted}, this is of {found}")
 
 
