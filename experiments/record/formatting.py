@@ -202,7 +202,12 @@ def are(count: float) -> str:
 
 
 def between(low: float, high: float, signed: bool = False) -> str:
-    """Words for an interval of scores, with as many digits as tell its ends apart."""
+    """Words for an interval of scores, with as many digits as tell its ends apart.
+
+    `unknown` where an end is missing or infinite.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "unknown"
     sign = "+" if signed else ""
     ends = [score(low, signed), score(high, signed)]
     for digits in range(5, 18):

@@ -23,7 +23,7 @@ _NUM_TIMED = 3
 def forecast(
     hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData, cache_dir: Path
 ) -> list[str]:
-    """Returns lines that forecast a search's features: images, seconds, bytes.
+    """Returns lines that forecast a search's features: images or rows, seconds, bytes.
 
     Args:
         hypermodel: The search space.
@@ -69,11 +69,11 @@ def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -
 def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[str]:
     """Returns a line for the first part of a backbone, and one for all others."""
     first, others = wanted[0], wanted[1:]
-    images = sum(entry.num_images for entry in first)
+    rows, noun = sum(entry.num_images for entry in first), first[0].data.noun
     by = f" by {OPENVINO}" if engine.name == OPENVINO else ""
     lines = [
-        f"features of {first[0].part.name}: {images:,} images, about {images * seconds:.0f} s "
-        f"({1 / seconds:.0f} images/s{by}), {megabytes(_bytes(first))}; computed once, when a "
+        f"features of {first[0].part.name}: {rows:,} {noun}, about {rows * seconds:.0f} s "
+        f"({1 / seconds:.0f} {noun}/s{by}), {megabytes(_bytes(first))}; computed once, when a "
         "trial first needs them"
     ]
     if engine.refused:

@@ -1,6 +1,7 @@
 """Objectives other than accuracy: their own test value, their own digits, no false proportions."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def test_the_ends_of_an_interval_are_told_apart() -> None:
     assert between(1.0001e-7, 1.0002e-7) == "1.0001e-07 to 1.0002e-07"
     assert between(0.9, 0.9) == "0.9000 to 0.9000"
     assert between(0.9, 0.95) == "0.9000 to 0.9500"
+    assert between(math.nan, 0.9) == between(0.9, math.inf, signed=True) == "unknown"
 
 
 def test_a_test_score_just_below_all_is_not_shown_as_all(tmp_path: Path) -> None:

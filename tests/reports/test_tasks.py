@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.record.errors import UserError
 from experiments.record.predictions import read_finalists_outputs
 from reports import Study, load_study, write_report
 from reports.analysis.comparison.arms import arms_of_studies
@@ -452,6 +453,10 @@ def test_rows_that_are_compared_are_not_called_images(tmp_path: Path) -> None:
     for said in (re.sub(r"<[^>]*>", " ", text), comparison_text(found)):
         assert re.search(r"\brows\b", said)
         assert not re.search(r"\bimages?\b", said, flags=re.IGNORECASE)
+    plans = [replace(plan, name=f"other {plan.name}") for plan in plans]
+    other = [made(tmp_path, p, targets="classes", fingerprint=p.name) for p in plans]
+    with pytest.raises(UserError, match="scores on different rows can't be compared"):
+        arms_of_studies(other)
 
 
 @pytest.mark.usefixtures("without_drawing")
