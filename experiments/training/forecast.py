@@ -9,9 +9,10 @@ import keras_tuner
 import numpy as np
 
 from experiments.data.prepare import PreparedData
+from experiments.record.formatting import byte_size
 from experiments.training.engines import OPENVINO, Engine, engine_of, forward
 from experiments.training.feature_entry import Entry
-from experiments.training.features import FeatureStore, check_space, megabytes
+from experiments.training.features import FeatureStore, check_space
 from experiments.training.own_callables import UntoldError
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
@@ -73,7 +74,7 @@ def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[st
     by = f" by {OPENVINO}" if engine.name == OPENVINO else ""
     lines = [
         f"features of {first[0].part.name}: {rows:,} {noun}, about {rows * seconds:.0f} s "
-        f"({1 / seconds:.0f} {noun}/s{by}), {megabytes(_bytes(first))}; computed once, when a "
+        f"({1 / seconds:.0f} {noun}/s{by}), {byte_size(_bytes(first))}; computed once, when a "
         "trial first needs them"
     ]
     if engine.refused:
@@ -84,7 +85,7 @@ def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[st
         sizes = sorted(_bytes(part) for part in others)
         lines.append(
             f"and of up to {len(others)} more ({', '.join(part[0].part.name for part in others)}): "
-            f"at most {most:.0f} s and {megabytes(sizes[-1])} each, {megabytes(sum(sizes))} in all"
+            f"at most {most:.0f} s and {byte_size(sizes[-1])} each, {byte_size(sum(sizes))} in all"
         )
     return lines
 

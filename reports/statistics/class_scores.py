@@ -38,7 +38,7 @@ def estimate_by_images(
         return None
     influence = np.mean([training.influence for training in found], axis=0)
     absent, counted = np.mean([(training.absent, training.counted) for training in found], axis=0)
-    return over_ratios(each, float((influence**2).sum() + absent), float(counted))
+    return over_ratios(each, float((influence**2).sum()), float(counted), float(absent))
 
 
 class _Training(NamedTuple):

@@ -114,7 +114,9 @@ def accuracy(
     return Estimate(centre, low, high, count, "both", is_assumed=count < _KNOWN)
 
 
-def over_ratios(each: npt.NDArray[np.float64], sampled: float, counted: float) -> Estimate:
+def over_ratios(
+    each: npt.NDArray[np.float64], sampled: float, counted: float, absent: float = 0.0
+) -> Estimate:
     """Estimates a ratio of counts, such as F1: for another training, on other images.
 
     The interval is that of `accuracy`, without its prior of trainings: the images count as those of
@@ -125,18 +127,25 @@ def over_ratios(each: npt.NDArray[np.float64], sampled: float, counted: float) -
         each: `(num_trainings,)`, within 0..1. With one training the interval is for this one.
         sampled: Variance of the mean of trainings over the sample of images.
         counted: Images of which a share varies about as much.
+        absent: Variance beside `sampled`, as other images may lack a class.
     """
     count, centre = len(each), float(np.clip(each.mean(), 0.0, 1.0))
     trained = float(each.var(ddof=1)) * (1 + 1 / count) if count > 1 else 0.0
     whole = centre * (1 - centre) / counted
     rare = counted * min(centre, 1 - centre)
     shared = _steadied(sampled / whole, rare) if whole > 0 else 1.0
-    low, high = _inverted(centre, shared / counted, lambda share: trained, max(count - 1, 1))
+    low, high = _inverted(
+        centre, shared / counted, lambda share: trained, max(count - 1, 1), absent
+    )
     return Estimate(centre, low, high, count, "both" if count > 1 else "rows")
 
 
 def _inverted(
-    centre: float, images: float, trainings: Callable[[float], float], degrees: float
+    centre: float,
+    images: float,
+    trainings: Callable[[float], float],
+    degrees: float,
+    fixed: float = 0.0,
 ) -> tuple[float, float]:
     """Returns the ends of the shares that a score test does not reject.
 
@@ -145,11 +154,12 @@ def _inverted(
         images: Variance of a share over the sample of images, as a part of `share * (1 - share)`.
         trainings: Variance of trainings, where a share is the true one.
         degrees: Degrees of freedom of that variance.
+        fixed: Further variance, which is known.
     """
 
     def covers(share: float) -> bool:
         trained = trainings(share)
-        variance = share * (1 - share) * images + trained
+        variance = share * (1 - share) * images + fixed + trained
         ratio = variance / trained if trained > 0 else math.inf  # at 1, nothing varies
         quantile = t_quantile(min(ratio * ratio * degrees, _UNBOUNDED))
         return (centre - share) ** 2 <= quantile**2 * variance

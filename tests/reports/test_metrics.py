@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.record.formatting import article, between, compact, percent, score
+from experiments.record.formatting import (
+    article,
+    between,
+    byte_size,
+    compact,
+    duration,
+    percent,
+    score,
+)
 from reports import Study, load_study
 from reports.analysis.facts import checklist
 from reports.analysis.health import health
@@ -59,6 +67,22 @@ def test_a_share_reads_as_all_or_none_only_where_it_is(
     share: float, digits: int, shown: str
 ) -> None:
     assert percent(share, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 B"), (999, "999 B"), (5000, "5 kB"), (1234, "1.2 kB"), (999_600, "1 MB"),
+        (34_560_000, "35 MB"), (1_620_000_000, "1.6 GB"), (4.2e13, "42,000 GB"),
+    ],
+)  # fmt: skip
+def test_a_size_is_in_the_unit_that_fits(size: float, shown: str) -> None:
+    assert byte_size(size) == shown
+
+
+def test_a_rough_duration_has_no_decimals() -> None:
+    assert [duration(s, 0) for s in (12.4, 400, 5400)] == ["12 s", "7 min", "1.5 h"]
+    assert [duration(s) for s in (12.4, 400, math.nan)] == ["12.4 s", "6.7 min", "unknown"]
 
 
 def test_the_ends_of_an_interval_are_told_apart() -> None:

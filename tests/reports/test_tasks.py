@@ -395,7 +395,8 @@ _OF_OUTPUTS = {
         ("mse", "square"), ("MSE", "square"), ("MeanSquaredError", "square"),
         ("mae", "size"), ("mean_absolute_error", "size"), ("fehler", "size"),
         ("RMSE", "root"), ("root_mean_squared_error_1", "root"), ("abweichung", "root"),
-        ("bce", "crossentropy"), ("BinaryCrossentropy", "crossentropy"), ("entropy", "crossentropy"),
+        ("bce", "crossentropy"), ("BinaryCrossentropy", "crossentropy"),
+        ("entropy", "crossentropy"),
     ],
 )  # fmt: skip
 def test_a_mean_over_rows_has_its_interval_by_any_of_its_names(
