@@ -70,8 +70,10 @@ def _of_training(metric: str, labels: _Whole, predicted: _Whole, num_classes: in
     score, share = (
         np.divide(above, whole, out=np.zeros(size), where=whole > 0) for above in (right, part)
     )
-    lost, none = share * score, np.exp(-whole)
-    influence = is_right * share[labels] - by_true * lost[labels] - by_said * lost[predicted]
+    few = np.divide(1, whole, out=np.zeros(size), where=whole > 0)
+    step = share * np.sqrt(1 + few)  # like n - 1: few images vary less than is true
+    lost, none = step * score, np.exp(-whole)
+    influence = is_right * step[labels] - by_true * lost[labels] - by_said * lost[predicted]
     absent = float(((part * score) ** 2 * none * (1 - none)).sum())
     varies = float(part @ share)
     return _Training(float(part @ score), influence, absent, 1 / varies if varies > 0 else 1.0)
