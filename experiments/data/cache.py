@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from experiments.data.cache_use import GONE, INFO, OWN_NAME, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
-from experiments.record.formatting import are
+from experiments.record.formatting import are, byte_size
 from experiments.record.layout import expanded
 
 KINDS = ("datasets", "features", "folders", "arrays")
@@ -230,21 +230,15 @@ def describe(folder: Path, found: list[Cached]) -> str:
     """Lists entries with size and age, and their sum."""
     now = time.time()
     rows = [
-        f"{_size(entry.num_bytes):>10}  {_age(now - entry.used):>8}  {entry.kind:8}  {entry.what}"
-        for entry in found
+        f"{byte_size(e.num_bytes):>10}  {_age(now - e.used):>8}  {e.kind:8}  {e.what}"
+        for e in found
     ]
-    total = f"{_size(sum(e.num_bytes for e in found))} in {_entries(len(found))} of {str(folder)!r}"
+    total = (
+        f"{byte_size(sum(e.num_bytes for e in found))} in {_entries(len(found))} of {str(folder)!r}"
+    )
     return "\n".join(
         [f"{'size':>10}  {'unused':>8}  kind      what", *rows, total] if rows else [total]
     )
-
-
-def _size(num_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000 or unit == "GB":
-            break
-        num_bytes /= 1000
-    return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
 
 
 def _age(seconds: float) -> str:

@@ -25,7 +25,7 @@ from experiments.display.base import Display
 from experiments.display.plain import introduction
 from experiments.process.output import Enduring, printable
 from experiments.record.fidelity import is_of_early_round
-from experiments.record.formatting import NO_END
+from experiments.record.formatting import NO_END, duration
 from experiments.record.formatting import score as shown
 from experiments.record.objective import shown_value
 
@@ -178,7 +178,7 @@ class LiveDisplay(Display):
         trainings = trainings_in_turn(self._config, beside) / self._config.executions_per_trial
         if (left <= 0 and not trainings) or self._config.max_trials >= NO_END:
             return ""
-        return f"about {_duration((left / beside + trainings) * mean)} left"
+        return f"about {duration((left / beside + trainings) * mean, 0)} left"
 
     def confirming(self, trial_id: str, seed: int, number: int) -> None:
         """Starts the bar of a finalist's training."""
@@ -278,9 +278,3 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -163,20 +163,29 @@ def compact(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def megabytes(num_bytes: float) -> str:
-    """Formats the size of a file: `3.4 MB`, `171 MB`."""
-    size = num_bytes / 1e6
-    return f"{size:,.0f} MB" if size >= 10 else f"{size:.2g} MB"
+def byte_size(num_bytes: float) -> str:
+    """Formats a size in the unit that fits: `512 B`, `3.4 MB`, `171 MB`, `1.2 GB`."""
+    size, unit = num_bytes, "B"
+    for larger in ("kB", "MB", "GB"):
+        if not size >= 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:,.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.2g} {unit}"
 
 
-def duration(seconds: float) -> str:
-    """Formats seconds in the unit that fits; `unknown` where they are missing."""
+def duration(seconds: float, digits: int = 1) -> str:
+    """Formats seconds in the unit that fits; `unknown` where they are missing.
+
+    Args:
+        seconds: May be NaN.
+        digits: Decimals of seconds and minutes; hours have one.
+    """
     if not math.isfinite(seconds):
         return "unknown"
     if seconds < 90:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{digits}f} s"
     if seconds < 5400:
-        return f"{seconds / 60:.1f} min"
+        return f"{seconds / 60:.{digits}f} min"
     return f"{seconds / 3600:.1f} h"
 
 
@@ -202,7 +211,12 @@ def are(count: float) -> str:
 
 
 def between(low: float, high: float, signed: bool = False) -> str:
-    """Words for an interval of scores, with as many digits as tell its ends apart."""
+    """Words for an interval of scores, with as many digits as tell its ends apart.
+
+    `unknown` where an end is missing or infinite.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "unknown"
     sign = "+" if signed else ""
     ends = [score(low, signed), score(high, signed)]
     for digits in range(5, 18):

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from experiments.data.cache_use import INFO, PARTIAL, hold_for, lock_of, touch
 from experiments.record.files import preallocate, write_json
+from experiments.record.formatting import byte_size
 from experiments.record.reading import as_number, read_dict
 from experiments.training.checksums import checksum, is_intact
 from experiments.training.engines import Engine, engine_of
@@ -229,15 +230,10 @@ def check_space(folder: Path, num_bytes: int, what: str) -> None:
     if free < num_bytes + _SPARE_BYTES:
         raise NoSpaceError(
             errno.ENOSPC,
-            f"no room for {what}: {megabytes(num_bytes)} are needed and {megabytes(_SPARE_BYTES)} "
-            f"to spare, {megabytes(free)} are free in {str(folder)!r}; make room with "
+            f"no room for {what}: {byte_size(num_bytes)} are needed and {byte_size(_SPARE_BYTES)} "
+            f"to spare, {byte_size(free)} are free in {str(folder)!r}; make room with "
             "`experiments cache --prune`, or choose another --cache-dir",
         )
-
-
-def megabytes(num_bytes: float) -> str:
-    """Formats a size: `1234567` -> `1.2 MB`."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def _describe(entry: Entry, arrays: dict[str, _Array], seconds: float) -> dict[str, Any]:

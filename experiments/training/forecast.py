@@ -9,9 +9,10 @@ import keras_tuner
 import numpy as np
 
 from experiments.data.prepare import PreparedData
+from experiments.record.formatting import byte_size
 from experiments.training.engines import OPENVINO, Engine, engine_of, forward
 from experiments.training.feature_entry import Entry
-from experiments.training.features import FeatureStore, check_space, megabytes
+from experiments.training.features import FeatureStore, check_space
 from experiments.training.own_callables import UntoldError
 from search_spaces.base import ImageSpace
 from search_spaces.frozen import ORIGINAL, FrozenPart
@@ -23,7 +24,7 @@ _NUM_TIMED = 3
 def forecast(
     hypermodel: ImageSpace, space: keras_tuner.HyperParameters, data: PreparedData, cache_dir: Path
 ) -> list[str]:
-    """Returns lines that forecast a search's features: images, seconds, bytes.
+    """Returns lines that forecast a search's features: images or rows, seconds, bytes.
 
     Args:
         hypermodel: The search space.
@@ -69,11 +70,11 @@ def needed_entries(part: FrozenPart, data: PreparedData, views: Sequence[str]) -
 def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[str]:
     """Returns a line for the first part of a backbone, and one for all others."""
     first, others = wanted[0], wanted[1:]
-    images = sum(entry.num_images for entry in first)
+    rows, noun = sum(entry.num_images for entry in first), first[0].data.noun
     by = f" by {OPENVINO}" if engine.name == OPENVINO else ""
     lines = [
-        f"features of {first[0].part.name}: {images:,} images, about {images * seconds:.0f} s "
-        f"({1 / seconds:.0f} images/s{by}), {megabytes(_bytes(first))}; computed once, when a "
+        f"features of {first[0].part.name}: {rows:,} {noun}, about {rows * seconds:.0f} s "
+        f"({1 / seconds:.0f} {noun}/s{by}), {byte_size(_bytes(first))}; computed once, when a "
         "trial first needs them"
     ]
     if engine.refused:
@@ -84,7 +85,7 @@ def _lines(wanted: list[list[Entry]], engine: Engine, seconds: float) -> list[st
         sizes = sorted(_bytes(part) for part in others)
         lines.append(
             f"and of up to {len(others)} more ({', '.join(part[0].part.name for part in others)}): "
-            f"at most {most:.0f} s and {megabytes(sizes[-1])} each, {megabytes(sum(sizes))} in all"
+            f"at most {most:.0f} s and {byte_size(sizes[-1])} each, {byte_size(sum(sizes))} in all"
         )
     return lines
 

@@ -58,8 +58,8 @@ def no_better(study: Study) -> Baseline | None:
 
     A score beats it if its 95 % Wilson interval lies above it. On validation, where the winner is
     the best of many, the interval is corrected for the completed trials (Bonferroni). An F1 score
-    is taken as a share of the images of the rarest class, as what it counts is at least these.
-    Metrics other than F1 are judged by accuracy. An incomplete record gives `None`, too.
+    is taken as a share of `images_of_f1`. Metrics other than F1 are judged by accuracy. An
+    incomplete record gives `None`, too.
     """
     if task_of(study) in (Targets.LABELS, Targets.VALUES):
         return None
@@ -69,7 +69,7 @@ def no_better(study: Study) -> Baseline | None:
     if not counts or not 0 <= reached <= 1 or size < 1:
         return None
     said, value = f1_of_none(counts) if metric == _F1 else accuracy_of_none(counts)
-    counted = size if metric == "accuracy" else min(count for count in counts if count)
+    counted = size if metric == "accuracy" else images_of_f1(counts)
     picked = max(len(study.completed), 1) if split == "validation" else 1
     if is_beyond(value, reached, counted, picked):
         return None
@@ -99,6 +99,18 @@ def f1_of_none(counts: Sequence[int]) -> tuple[int | None, float]:
         return None, 1 / len(counts)
     share = counts[1] / sum(counts)
     return 1, 2 * share / (1 + share)
+
+
+def images_of_f1(counts: Sequence[int]) -> int:
+    """Returns the number of images of which a share varies as an F1 score does, or about.
+
+    For two classes these are the second's. For more, the variance of a mean over classes is the
+    mean of theirs over their number, so one rare class leaves much of what the others say.
+    """
+    if len(counts) == 2:
+        return max(counts[1], 1)
+    there = [count for count in counts if count]
+    return int(len(there) ** 2 / sum(1 / count for count in there))
 
 
 def class_counts(study: Study, split: str) -> list[int]:

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from experiments.record.predictions import read_finalists_outputs
 from reports.analysis.label_scores import THRESHOLD
 from reports.statistics.estimates import Estimate, accuracy, over_examples
-from reports.study.metrics import base_name
+from reports.study.metrics import base_name, is_proportion
 from reports.study.study import Study
 
 _Array = npt.NDArray[np.float64]
 _Scores = Callable[[_Array, _Array], _Array]  # targets, outputs `(n, k)` -> `(n,)`
 _CLOSE = 2e-3  # relative: Keras adds in single precision
 _CLOSE_SHARE = 2e-4  # of counts
+_CLOSE_OWN = 1e-4  # of what has a name of its own, so that its value alone tells what it is
 _TINY = 1e-7  # Keras' epsilon
 
 
@@ -72,18 +73,18 @@ _LOSSES: tuple[_Scores, ...] = (
 # Keras' metrics that are means over rows, by name. Others, such as F1 and AUC, are none.
 _ROWS: dict[str, tuple[_Scores, ...]] = {
     "loss": _LOSSES,
-    "mse": (_squares,), "mean_squared_error": (_squares,),
-    "mae": (_sizes,), "mean_absolute_error": (_sizes,),
-    "msle": (_log_squares,), "mean_squared_logarithmic_error": (_log_squares,),
-    "mape": (_percentages,), "mean_absolute_percentage_error": (_percentages,),
-    "logcosh": (_log_cosh,), "log_cosh": (_log_cosh,),
-    "huber": (_huber,), "huber_loss": (_huber,),
-    "binary_crossentropy": (_crossentropy,),
-    "binary_accuracy": (_labels_right,),
-    "categorical_accuracy": (_class_right,),
+    "mse": (_squares,), "meansquarederror": (_squares,),
+    "mae": (_sizes,), "meanabsoluteerror": (_sizes,),
+    "msle": (_log_squares,), "meansquaredlogarithmicerror": (_log_squares,),
+    "mape": (_percentages,), "meanabsolutepercentageerror": (_percentages,),
+    "logcosh": (_log_cosh,), "logcosherror": (_log_cosh,),
+    "huber": (_huber,), "huberloss": (_huber,),
+    "bce": (_crossentropy,), "binarycrossentropy": (_crossentropy,),
+    "binaryaccuracy": (_labels_right,),
+    "categoricalaccuracy": (_class_right,),
     "accuracy": _SHARES, "acc": _SHARES,
 }  # fmt: skip
-_ROOTS = ("rmse", "root_mean_squared_error")
+_ROOTS = ("rmse", "rootmeansquarederror")
 
 
 def estimate_over_examples(
@@ -94,7 +95,8 @@ def estimate_over_examples(
     Args:
         study: The study.
         finalist: Its record, with the tested trainings under `runs`.
-        metric: Its name says which means over rows it can be; its values, which it is.
+        metric: Its name says which means over rows it can be; its values, which it is. One with a
+            name of its own can be any loss.
         scores: Of these trainings.
 
     Returns:
@@ -109,18 +111,21 @@ def estimate_over_examples(
         return None
     true = targets.astype(np.float64)
     said = [output.astype(np.float64) for output in outputs]
+    name = base_name(metric).replace("_", "").lower()  # `MSE`, `MeanSquaredError`
+    is_own = not (name in _ROWS or name in _ROOTS or is_proportion(metric.lower()))
+    near = _CLOSE_OWN if is_own else _CLOSE
     with np.errstate(all="ignore"):
-        for score in _ROWS.get(base_name(metric), ()):
+        for score in _LOSSES if is_own else _ROWS.get(name, ()):
             rows = np.stack([score(true, output) for output in said])
-            close = _CLOSE_SHARE if score in _SHARES else _CLOSE
+            close = _CLOSE_SHARE if score in _SHARES else near
             if np.allclose(rows.mean(axis=1), scores, rtol=close, atol=0):
                 found = (
                     accuracy(scores, len(true), rows) if score in _SHARES else over_examples(rows)
                 )
                 return replace(found, mean=float(np.mean(scores)))
         squares = np.stack([_squares(true, output) for output in said])
-        is_root = base_name(metric) in _ROOTS
-        if is_root and np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=_CLOSE, atol=0):
+        is_root = is_own or name in _ROOTS
+        if is_root and np.allclose(np.sqrt(squares.mean(axis=1)), scores, rtol=near, atol=0):
             return _rooted(over_examples(squares), scores)
     return None
 

@@ -167,9 +167,7 @@ def estimate_of(study: Study, finalist: dict[str, Any], metric: str) -> Estimate
         return estimate(scores, size, metric)
     name, predicted = base_name(metric), np.stack(own)
     if name in METRICS and len(study.class_names) > 1 and size > 1:
-        by_images = estimate_by_images(
-            name, scores, kept.labels, predicted, len(study.class_names), study.seed
-        )
+        by_images = estimate_by_images(name, scores, kept.labels, predicted, len(study.class_names))
         if by_images is not None:
             return bounded(by_images, metric)
     is_accuracy = name in ("accuracy", "acc")  # top-k counts others as right too

@@ -5,8 +5,8 @@ import math
 from experiments.record.formatting import (
     article,
     between,
+    byte_size,
     compact,
-    megabytes,
     percent,
     plural,
     words,
@@ -161,7 +161,7 @@ def tiles(study: Study, answer: Verdict) -> list[tuple[str, str, str]]:
             "parameters",
             compact(parameters),
             f"{compact(answer.trainable_parameters)} trainable"
-            + (f"; file {megabytes(size)}" if math.isfinite(size) else ""),
+            + (f"; file {byte_size(size)}" if math.isfinite(size) else ""),
         ),
         (
             f"latency of one {noun_of(study)}",

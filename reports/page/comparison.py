@@ -3,7 +3,6 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from reports.page.embedded import csv_link, csv_of
 from reports.page.report import check_writable, write_figures
 from reports.page.sections import Section
 from reports.page.writing import assets, environment, write_text
+from reports.statistics.estimates import Estimate
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
@@ -138,12 +138,8 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
             {
                 "first": names[pair.first],
                 "second": names[pair.second],
-                "difference": _interval(
-                    pair.difference.mean, pair.difference.low, pair.difference.high, _signed
-                ),
-                f"first beats second, on these {comparison.noun}s": _interval(
-                    pair.superiority, pair.superiority_low, pair.superiority_high, percent
-                ),
+                "difference": f"{_signed(pair.difference.mean)} ({_ends(pair.difference)})",
+                f"first beats second, on these {comparison.noun}s": _superiority(pair),
                 "p": _p(pair.p),
                 "variance from": _sources(pair, comparison.noun),
                 "to show a difference": _needed(pair, comparison.noun),
@@ -154,10 +150,14 @@ def pairs_table(comparison: Comparison) -> pd.DataFrame:
     )
 
 
-def _interval(value: float, low: float, high: float, shown: Callable[[float], str]) -> str:
-    if not math.isfinite(low):
-        return f"{shown(value)} (no interval)"
-    return f"{shown(value)} ({shown(low)} to {shown(high)})"
+def _ends(gap: Estimate) -> str:
+    return between(gap.low, gap.high, signed=True) if gap.has_interval else "no interval"
+
+
+def _superiority(pair: Pair) -> str:
+    low, high = pair.superiority_low, pair.superiority_high
+    ends = f"{percent(low)} to {percent(high)}" if math.isfinite(low) else "no interval"
+    return f"{percent(pair.superiority)} ({ends})"
 
 
 def _signed(value: float) -> str:

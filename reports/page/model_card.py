@@ -13,10 +13,10 @@ from experiments.record.files import check_own
 from experiments.record.formatting import (
     article,
     between,
+    byte_size,
     compact,
     duration,
     listed,
-    megabytes,
     plural,
     text,
     without_folder,
@@ -231,7 +231,7 @@ def _costs(study: Study, file: ModelFile) -> Iterator[str]:
     if np.isfinite(trainable + frozen):
         of_them = shown(trainable) if frozen else "all"
         yield f"{shown(trainable + frozen)} parameters, {of_them} of them trainable."
-    yield f"The file has {megabytes(file.size)}."
+    yield f"The file has {byte_size(file.size)}."
     noun, cores = noun_of(study), dig(study.record, "environment", "cores")
     if np.isfinite(flops):
         yield f"{compact(flops)} floating-point operations of one {noun}."

@@ -106,18 +106,65 @@ def accuracy(
     shared = 1.0 if is_correct is None else _shared(is_correct)
     anchor = (centre * num_images + 1) / (num_images + 2)  # finite on the probit scale
 
-    def covers(share: float) -> bool:
+    def moderated(share: float) -> float:
         slope = _slope(share, anchor)
-        moderated = max((weight * _prior(slope) + squares * slope**2) / degrees, plain)
-        images, trainings = share * (1 - share) * shared / num_images, moderated * (1 + 1 / count)
-        variance = images + trainings
-        ratio = variance / trainings if trainings > 0 else math.inf  # at 1, nothing varies
+        return max((weight * _prior(slope) + squares * slope**2) / degrees, plain) * (1 + 1 / count)
+
+    low, high = _inverted(centre, shared / num_images, moderated, degrees)
+    return Estimate(centre, low, high, count, "both", is_assumed=count < _KNOWN)
+
+
+def over_ratios(
+    each: npt.NDArray[np.float64], sampled: float, counted: float, absent: float = 0.0
+) -> Estimate:
+    """Estimates a ratio of counts, such as F1: for another training, on other images.
+
+    The interval is that of `accuracy`, without its prior of trainings: the images count as those of
+    a share whose variance is `sampled`. Of few that are wrong that variance says little. So all of
+    a share of `counted` images counts like half an image more.
+
+    Args:
+        each: `(num_trainings,)`, within 0..1. With one training the interval is for this one.
+        sampled: Variance of the mean of trainings over the sample of images.
+        counted: Images of which a share varies about as much.
+        absent: Variance beside `sampled`, as other images may lack a class.
+    """
+    count, centre = len(each), float(np.clip(each.mean(), 0.0, 1.0))
+    trained = float(each.var(ddof=1)) * (1 + 1 / count) if count > 1 else 0.0
+    whole = centre * (1 - centre) / counted
+    rare = counted * min(centre, 1 - centre)
+    shared = _steadied(sampled / whole, rare) if whole > 0 else 1.0
+    low, high = _inverted(
+        centre, shared / counted, lambda share: trained, max(count - 1, 1), absent
+    )
+    return Estimate(centre, low, high, count, "both" if count > 1 else "rows")
+
+
+def _inverted(
+    centre: float,
+    images: float,
+    trainings: Callable[[float], float],
+    degrees: float,
+    fixed: float = 0.0,
+) -> tuple[float, float]:
+    """Returns the ends of the shares that a score test does not reject.
+
+    Args:
+        centre: The share that was found.
+        images: Variance of a share over the sample of images, as a part of `share * (1 - share)`.
+        trainings: Variance of trainings, where a share is the true one.
+        degrees: Degrees of freedom of that variance.
+        fixed: Further variance, which is known.
+    """
+
+    def covers(share: float) -> bool:
+        trained = trainings(share)
+        variance = share * (1 - share) * images + fixed + trained
+        ratio = variance / trained if trained > 0 else math.inf  # at 1, nothing varies
         quantile = t_quantile(min(ratio * ratio * degrees, _UNBOUNDED))
         return (centre - share) ** 2 <= quantile**2 * variance
 
-    low = farthest(covers, centre, 0.0)
-    high = farthest(covers, centre, 1.0)
-    return Estimate(centre, low, high, count, "both", is_assumed=count < _KNOWN)
+    return farthest(covers, centre, 0.0), farthest(covers, centre, 1.0)
 
 
 def _prior(slope: float) -> float:
@@ -151,7 +198,11 @@ def _shared(is_correct: npt.NDArray[np.generic]) -> float:
     found = min(1.0, float(share.var()) / whole) if whole > 0 else 1.0
     if np.isin(right, (0, 1)).all():
         return found
-    rare = len(share) * float(min(share.mean(), 1 - share.mean()))
+    return _steadied(found, len(share) * float(min(share.mean(), 1 - share.mean())))
+
+
+def _steadied(found: float, rare: float) -> float:
+    """Returns a part of the binomial variance, drawn towards all of it where few are wrong."""
     return (rare * found + _WHOLE) / (rare + _WHOLE)
 
 

@@ -1,6 +1,7 @@
 """Comparisons: they refuse what can't be compared, see what is there, and don't see what isn't."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from reports.analysis.study_front import study_front
 from reports.figures._comparison import FIGURES
 from reports.figures._costs import COLORS
 from reports.page import comparison as page_of
-from reports.page.comparison import write_comparison
+from reports.page.comparison import pairs_table, write_comparison
 from reports.statistics.estimates import mean
 from tests.reports.synthetic import Synthetic, write_study
 
@@ -138,6 +139,14 @@ def test_studies_apart_are_told_apart_on_the_page(studies: Path) -> None:
     for figure in {*FIGURES} - {"expected_curves"}:
         assert f'id="figure-{figure}"' in text
     assert write_comparison(comparison).read_bytes() == page.read_bytes()
+
+
+def test_the_ends_of_a_difference_are_told_apart_everywhere(studies: Path) -> None:
+    found = compare(arms_of_studies([load_study(studies / n) for n in ("low", "high")]))
+    near = replace(found.pairs[0].difference, mean=0.0123455, low=0.012345, high=0.012346)
+    found = replace(found, pairs=(replace(found.pairs[0], difference=near),))
+    assert "+0.012345 to +0.012346" in pairs_table(found)["difference"][0]
+    assert re.search(r"[+-]0.01234[56] to [+-]0.01234[56]", verdict(found))
 
 
 def test_by_a_hyperparameter(studies: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from experiments.record.notes import PROBLEM
 from experiments.studies.next_search import write_next
 from reports import load_study
-from reports.analysis.baseline import f1_of_none, is_beyond
+from reports.analysis.baseline import f1_of_none, images_of_f1, is_beyond
 from reports.analysis.facts import facts
 from reports.analysis.health import health
 from reports.analysis.verdict import verdict
@@ -114,8 +114,31 @@ def test_what_looks_at_no_image_seldom_beats_its_f1(shares: tuple[float, ...]) -
         labels, guessed = (rng.choice(len(shares), 200, p=shares) for _ in range(2))
         counts = np.bincount(labels, minlength=len(shares)).tolist()
         found = macro_f1(labels, guessed, len(shares))
-        cleared += is_beyond(f1_of_none(counts)[1], found, min(counts), 1)
+        cleared += is_beyond(f1_of_none(counts)[1], found, images_of_f1(counts), 1)
     assert cleared <= 0.05 * 100
+
+
+@pytest.mark.parametrize(
+    ("counts", "reached", "is_shown"),
+    [
+        ([500, 500, 5], 1.0, True), ([500, 500, 1], 1.0, True), ([500, 500, 1], 0.95, True),
+        ([500, 500, 5], 0.6, True), ([500, 500, 5], 0.4, False), ([500, 500, 1], 0.45, False),
+    ],
+)  # fmt: skip
+def test_one_rare_class_does_not_hide_what_the_others_show(
+    counts: list[int], reached: float, is_shown: bool, tmp_path: Path
+) -> None:
+    names = ["often", "as often", "rare"]
+    plan = Synthetic(
+        6, num_classes=3, class_names=names, objective=("val_f1_score", "max"), num_seeds=1
+    )
+    study = study_of(tmp_path, plan, per_class=counted(counts))
+    path = study.folder / "artifacts" / "finalists.json"
+    records = json.loads(path.read_text())
+    records[0]["runs"][0]["test"]["f1_score"] = reached
+    path.write_text(json.dumps(records))
+    found = [t for t, level in titles(load_study(study.folder)).items() if level == PROBLEM]
+    assert any("guessing classes by their shares" in title for title in found) != is_shown
 
 
 def test_the_best_of_many_on_validation_is_not_cleared_by_luck(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """Intervals and tests of test accuracy cover what their words say: trainings and images."""
 
+import time
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.believing.comparisons import arms, trainings
 from reports.analysis.comparison.decide import compare, level
 from reports.statistics import crossed, estimates
+from reports.statistics.class_scores import METRICS, estimate_by_images
 from reports.statistics.crossed import Needed, Sample
 
 
@@ -94,6 +99,81 @@ def test_it_says_where_the_spread_of_trainings_is_assumed() -> None:
 def test_an_interval_may_reach_the_end() -> None:
     found = estimates.accuracy([0.9, 1.0], 1000)
     assert found.high == pytest.approx(1.0)
+
+
+def _of_classes(metric: str, labels: Any, predicted: Any, num_classes: int) -> estimates.Estimate:
+    scores = [_score(metric, labels, row, num_classes) for row in predicted]
+    found = estimate_by_images(metric, scores, labels, predicted, num_classes)
+    assert found is not None
+    return found
+
+
+def _score(metric: str, labels: Any, predicted: Any, num_classes: int) -> float:
+    average = "binary" if num_classes == 2 else "macro"
+    score = getattr(metrics, metric if metric == "f1_score" else f"{metric}_score")
+    options = {} if num_classes == 2 else {"labels": range(num_classes)}
+    return float(score(labels, predicted, average=average, zero_division=0, **options))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_interval_of_classes_has_a_width_within_0_and_1(
+    seeds: int, num_classes: int, metric: str
+) -> None:
+    labels = np.arange(60) % num_classes
+    for share in (0.0, 0.02, 0.5, 1.0):  # of images that are wrong
+        wrong = np.arange(60) < share * 60
+        predicted = np.tile(np.where(wrong, (labels + 1) % num_classes, labels), (seeds, 1))
+        found = _of_classes(metric, labels, predicted, num_classes)
+        assert 0 <= found.low <= found.mean <= found.high <= 1
+        assert found.high - found.low > 0.01
+        assert found.kind == ("both" if seeds > 1 else "rows")
+    never = _of_classes(metric, labels, np.zeros((seeds, 60), dtype=int), num_classes)
+    assert never.high - never.low > 0.01
+
+
+@pytest.mark.parametrize(
+    ("metric", "num_classes", "positives", "right"),
+    [
+        ("f1_score", 2, 10, 0.97), ("f1_score", 10, 20, 0.97), ("f1_score", 10, 20, 0.7),
+        ("precision", 2, 10, 0.97), ("recall", 2, 100, 0.97),
+    ],
+)  # fmt: skip
+def test_the_interval_of_classes_covers_their_score_on_other_images(
+    metric: str, num_classes: int, positives: int, right: float
+) -> None:
+    rng = np.random.default_rng(8)
+
+    def drawn(size: int) -> tuple[Any, Any]:
+        labels = rng.integers(num_classes, size=size)
+        other = (labels + rng.integers(1, num_classes, size)) % num_classes
+        return labels, np.where(rng.random(size) < right, labels, other)
+
+    true, hits = _score(metric, *drawn(200_000), num_classes), 0
+    for _ in range(150):
+        labels, predicted = drawn(positives * num_classes)
+        found = _of_classes(metric, labels, predicted[None], num_classes)
+        hits += found.low <= true <= found.high
+    assert hits / 150 >= 0.91
+
+
+def test_classes_that_are_none_count_as_wrong() -> None:
+    labels = np.arange(60) % 3
+    predicted = np.where(np.arange(60) < 5, [2**62, -1, 3] * 20, labels)[None]
+    found = _of_classes("recall", labels, predicted, 3)
+    assert found.mean == pytest.approx(55 / 60, abs=1e-3)
+
+
+def test_the_interval_of_many_classes_takes_little_time() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(1000, size=100_000)
+    wrong = rng.random((10, 100_000)) < 0.2
+    predicted = np.where(wrong, rng.integers(1000, size=wrong.shape), labels)
+    scores = [_score("f1_score", labels, row, 1000) for row in predicted]
+    started = time.process_time()
+    assert estimate_by_images("f1_score", scores, labels, predicted, 1000) is not None
+    assert time.process_time() - started < 2
 
 
 def _samples(first: list[list[int]], second: list[list[int]]) -> tuple[Sample, Sample]:

@@ -1,6 +1,7 @@
 """Objectives other than accuracy: their own test value, their own digits, no false proportions."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.record.formatting import article, between, compact, percent, score
+from experiments.record.formatting import (
+    article,
+    between,
+    byte_size,
+    compact,
+    duration,
+    percent,
+    score,
+)
 from reports import Study, load_study
 from reports.analysis.facts import checklist
 from reports.analysis.health import health
@@ -60,6 +69,22 @@ def test_a_share_reads_as_all_or_none_only_where_it_is(
     assert percent(share, digits) == shown
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 B"), (999, "999 B"), (5000, "5 kB"), (1234, "1.2 kB"), (999_600, "1 MB"),
+        (34_560_000, "35 MB"), (1_620_000_000, "1.6 GB"), (4.2e13, "42,000 GB"),
+    ],
+)  # fmt: skip
+def test_a_size_is_in_the_unit_that_fits(size: float, shown: str) -> None:
+    assert byte_size(size) == shown
+
+
+def test_a_rough_duration_has_no_decimals() -> None:
+    assert [duration(s, 0) for s in (12.4, 400, 5400)] == ["12 s", "7 min", "1.5 h"]
+    assert [duration(s) for s in (12.4, 400, math.nan)] == ["12.4 s", "6.7 min", "unknown"]
+
+
 def test_the_ends_of_an_interval_are_told_apart() -> None:
     found = mean([179690.11, 179690.12, 179690.13])
     assert between(found.low, found.high) == "179,690.10 to 179,690.14"
@@ -67,6 +92,7 @@ def test_the_ends_of_an_interval_are_told_apart() -> None:
     assert between(1.0001e-7, 1.0002e-7) == "1.0001e-07 to 1.0002e-07"
     assert between(0.9, 0.9) == "0.9000 to 0.9000"
     assert between(0.9, 0.95) == "0.9000 to 0.9500"
+    assert between(math.nan, 0.9) == between(0.9, math.inf, signed=True) == "unknown"
 
 
 def test_a_test_score_just_below_all_is_not_shown_as_all(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.record.errors import UserError
+from experiments.record.predictions import read_finalists_outputs
 from reports import Study, load_study, write_report
 from reports.analysis.comparison.arms import arms_of_studies
 from reports.analysis.comparison.decide import compare
@@ -373,6 +375,47 @@ def test_the_interval_of_right_labels_covers_the_share_on_other_rows(
     assert hits >= 90
 
 
+def _squares(outputs: Any, targets: Any) -> Any:
+    return ((outputs - targets) ** 2).mean(axis=(1, 2))
+
+
+_OF_OUTPUTS = {
+    "square": _squares,
+    "size": lambda outputs, targets: np.abs(outputs - targets).mean(axis=(1, 2)),
+    "root": lambda outputs, targets: np.sqrt(_squares(outputs, targets)),
+    "crossentropy": lambda outputs, targets: (
+        -np.log(np.where(targets > 0.5, outputs, 1 - outputs)).mean(axis=(1, 2))
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("mse", "square"), ("MSE", "square"), ("MeanSquaredError", "square"),
+        ("mae", "size"), ("mean_absolute_error", "size"), ("fehler", "size"),
+        ("RMSE", "root"), ("root_mean_squared_error_1", "root"), ("abweichung", "root"),
+        ("bce", "crossentropy"), ("BinaryCrossentropy", "crossentropy"),
+        ("entropy", "crossentropy"),
+    ],
+)  # fmt: skip
+def test_a_mean_over_rows_has_its_interval_by_any_of_its_names(
+    name: str, score: str, tmp_path: Path
+) -> None:
+    study = made(tmp_path, replace(LABELS, num_outputs=3, num_test=200))
+    [finalist] = study.finalists
+    targets, outputs = read_finalists_outputs(study.folder)
+    kept = outputs[finalist["trial_id"]]
+    said = np.stack([kept[run["seed"]] for run in finalist["runs"]]).astype(float)
+    for run, value in zip(finalist["runs"], _OF_OUTPUTS[score](said, targets), strict=True):
+        run["test"][name] = float(value)
+    found = estimate_of(study, finalist, name)
+    assert (found.kind, found.has_interval) == ("both", True)
+    for run in finalist["runs"]:  # now of another metric that is near
+        run["test"]["nearly"] = run["test"][name] * 1.0005
+    assert estimate_of(study, finalist, "nearly").kind == "seeds"
+
+
 def test_class_weights_are_on_the_page(tmp_path: Path) -> None:
     from reports.analysis.facts import facts
 
@@ -411,6 +454,10 @@ def test_rows_that_are_compared_are_not_called_images(tmp_path: Path) -> None:
     for said in (re.sub(r"<[^>]*>", " ", text), comparison_text(found)):
         assert re.search(r"\brows\b", said)
         assert not re.search(r"\bimages?\b", said, flags=re.IGNORECASE)
+    plans = [replace(plan, name=f"other {plan.name}") for plan in plans]
+    other = [made(tmp_path, p, targets="classes", fingerprint=p.name) for p in plans]
+    with pytest.raises(UserError, match="scores on different rows can't be compared"):
+        arms_of_studies(other)
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -20,6 +20,7 @@ import search_spaces
 from experiments import SearchConfig
 from experiments.cli.main import main
 from experiments.data.prepare import PreparedData, prepare
+from experiments.data.sources.base import Inputs
 from experiments.hyperparameters.ranges import searched_space
 from experiments.hyperparameters.space import explore, fixed
 from experiments.record.objective import parse_objective
@@ -592,5 +593,8 @@ def test_features_of_each_base_are_forecast_if_it_can_be_drawn(
         "and of up to 2 more (small before stage2, small before stage1)",
     ]
     assert all(f": {images:,} images, about " in line for line in lines[::2])
+    line = forecast(space, hp, replace(small, inputs=Inputs.ARRAYS), tmp_path)[0]
+    assert f": {images:,} rows, about " in line
+    assert " rows/s" in line
     (line,) = forecast(space, fixed(hp, {"base": "MobileNet", "unfreeze": False}), small, tmp_path)
     assert line.startswith("features of MobileNet 0.25, pooled: ")

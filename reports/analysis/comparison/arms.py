@@ -14,7 +14,7 @@ from experiments.record.predictions import no_classes
 from experiments.record.reading import as_number, clean, dig
 from reports.analysis.predictions import predictions
 from reports.analysis.recommended import recommended
-from reports.analysis.task import has_no_classes
+from reports.analysis.task import has_no_classes, noun_of
 from reports.analysis.test_predictions import test_predictions, tested_runs
 from reports.statistics.crossed import Sample
 from reports.study.study import Study
@@ -185,8 +185,8 @@ def _check_splits(studies: Sequence[Study]) -> None:
         if print_ != known[0][1]:
             raise UserError(
                 f"studies {known[0][0]!r} and {name!r} saw different splits (fingerprints "
-                f"{known[0][1]} and {print_}): scores on different images can't be compared; run "
-                "both with the same --dataset, --sample and --split-seed, or add "
+                f"{known[0][1]} and {print_}): scores on different {noun_of(studies[0])}s can't be "
+                "compared; run both with the same --dataset, --sample and --split-seed, or add "
                 "--allow-different-splits"
             )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.record.formatting import is_same, listed, plural, score
+from experiments.record.formatting import between, is_same, listed, plural, score
 from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.further import further_sentence
@@ -92,7 +92,7 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
     if _same_network(arms[first], arms[second]):
         names = (f"{names[0]} (the same as {names[1]}, trained with other seeds)", names[1])
     told = f"p {pair.p:.3g}; {look}a winner needs less than {pair.level:.3g}"
-    ends = f"{score(low, True)} to {score(high, True)}"
+    ends = between(low, high, signed=True)
     interval = f"95 % interval {ends}, of other {arms[0].units} and other {comparison.noun}s"
     if sign * gap.mean == 0:
         return f"{names[0]} and {names[1]} are level on test ({interval}; {told})"
