@@ -865,6 +865,60 @@ def test_trials_are_trained_for_max_epochs(method: str, tmp_path: Path) -> None:
     assert asked == ended
 
 
+class _SetsEpochs(keras_tuner.HyperModel):  # type: ignore[misc]
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, epochs=hp.Int("epochs", 3, 3), **kwargs)
+
+
+class _HasNoEpochs(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any, callbacks: Any,
+            verbose: int = 0) -> Any:  # fmt: skip
+        return model.fit(x, y, validation_data=validation_data, callbacks=callbacks, verbose=0)
+
+
+class _PassesOn(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, batch_size=32, **kwargs)
+
+
+class _TakesAway(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, epochs=kwargs.pop("epochs", 1), **kwargs)
+
+
+class _Names(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, x: Any, y: Any, epochs: int = 1, **kwargs: Any) -> Any:
+        return model.fit(x, y, epochs=epochs, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "given", "epochs"),
+    [
+        (_SetsEpochs, (), {}, 3),
+        (_HasNoEpochs, (), {}, 1),
+        (_PassesOn, (), {}, 2),
+        (_PassesOn, (), {"epochs": 4}, 4),
+        (_TakesAway, (), {}, 2),
+        (_Names, (), {}, 2),
+        (_Names, (4,), {}, 4),
+    ],
+)
+def test_an_own_fit_gets_max_epochs_only_where_it_takes_them(
+    model: Any, args: tuple[int, ...], given: dict[str, Any], epochs: int, tmp_path: Path
+) -> None:
+    for trials in (1, 2):  # begun, then resumed
+        tuner = make(tmp_path, model=model(), max_epochs=2, max_trials=trials)
+        tuner.search(X, Y, *args, validation_data=(X[:16], Y[:16]), verbose=0, **given)
+    study = load_study(tuner.folder)
+    assert list(study.trials["status"]) == ["completed"] * 2
+    assert list(study.epochs.groupby("trial_id").size()) == [epochs] * 2
+    asked = json.loads(StudyFolder(tuner.folder).record.read_text())["config"]["max_epochs"]
+    assert asked == (4 if given or args else 2)
+
+
 def test_failures_are_recorded_by_cause_and_end_the_search(tmp_path: Path) -> None:
     def failing(hp: Any) -> keras.Model:
         hp.Float("x", 0, 1)
