@@ -18,17 +18,18 @@ def check_new(config: SearchConfig) -> None:
         UserError: A study of its name exists, or the runs folder can't be written.
     """
     runs = Path(config.runs_dir)
-    if config.name and (runs / config.name).exists() and not is_unbegun(runs / config.name):
+    if config.name and os.path.exists(runs / config.name) and not is_unbegun(runs / config.name):
         raise already_there(runs / config.name)
-    nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
+    nearest = next(p for p in (runs, *runs.absolute().parents) if os.path.exists(p))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
 
 
-def not_made(folder: Path, error: OSError) -> UserError:
+def not_made(folder: Path, error: OSError | ValueError) -> UserError:
     """Returns the message for a study folder that can't be made."""
+    why = getattr(error, "strerror", None) or error
     return UserError(
-        f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another --runs-dir"
+        f"study folder {str(folder)!r} can't be made ({why}): choose another --runs-dir"
     )
 
 

@@ -346,7 +346,7 @@ def _make_folder(config: SearchConfig) -> Path:
             check_new(config)  # of a name that was given, another process was quicker
             if config.name:  # a search that was killed has left it empty
                 return folder
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise not_made(folder, error) from None
     raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 

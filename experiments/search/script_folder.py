@@ -1,5 +1,6 @@
 """The study folder of `experiments.Tuner`: whether it can be used, and what it says."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ def made(folder: Path) -> Path:
     """Makes the folder of a study, unless it is there, and returns it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise not_made(folder, error) from None
     return folder
 
@@ -47,8 +48,11 @@ def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> 
         UserError: It is something else, or in use, or a source is in it.
     """
     study = StudyFolder(folder)
-    if not folder.exists() or is_unbegun(folder):
-        return
+    try:
+        if not folder.exists() or is_unbegun(folder):
+            return
+    except (OSError, ValueError) as error:  # its name is too long, or none
+        raise not_made(folder, error) from None
     if not study.record.is_file() and not study.oracle.is_file():
         raise UserError(
             f"{str(folder)!r} exists and is no search: choose another project_name or directory"
@@ -76,7 +80,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: It is a study of the command line, or is damaged.
     """
-    if not StudyFolder(folder).record.is_file():
+    if not os.path.isfile(StudyFolder(folder).record):
         return None
     study = read_study(folder)
     if "script" not in study:
