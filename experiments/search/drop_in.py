@@ -8,7 +8,6 @@ import inspect
 import math
 import os
 import shlex
-import shutil
 import sys
 import time
 import warnings
@@ -58,15 +57,15 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import NO_END, plural
-from experiments.record.layout import TrialFolder, expanded
+from experiments.record.layout import StudyFolder, TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.study import is_unbegun, write_study
+from experiments.record.study import write_study
 from experiments.search import own_epochs
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
-from experiments.search.new_study import describe_study
+from experiments.search.new_study import describe_study, remove_unbegun
 from experiments.search.repair import forget_states, readable, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
@@ -85,7 +84,7 @@ from experiments.search.script_folder import (
     check_folder,
     made,
     record_of,
-    remove_unbegun,
+    remove,
 )
 from experiments.search.script_trials import FitTasks, HookedDriver
 from experiments.search.session_record import SessionRecord, told
@@ -309,7 +308,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if unknown := self._config.method_settings.keys() - known:
                 raise UserError(f"method_settings {min(unknown)}: no method has such a setting")
         self._earlier(self._config)
-        shutil.rmtree(self.folder)
+        remove(self.folder)
         self._overwrites = False
 
     def save(self) -> None:
@@ -356,11 +355,13 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
             with locked(made(self.folder)):
-                is_new = is_unbegun(self.folder)
+                is_new = not StudyFolder(self.folder).record.is_file()
                 try:
                     self._search(config, notices, display)
                 except OSError as error:
-                    raise told(error, self.folder, "run this again") from None
+                    if line := told(error, self.folder, "run this again"):
+                        raise line from None
+                    raise
                 finally:
                     follow(self._keras_settings)
                     if is_new:

@@ -1,14 +1,17 @@
 """A new study: whether it can be made, and what its record holds."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
 from experiments.hyperparameters.source import Fingerprints
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
 from experiments.record.schema import FORMAT
-from experiments.record.study import environment, is_unbegun
+from experiments.record.study import environment, is_unbegun, read_study
 
 
 def check_new(config: SearchConfig) -> None:
@@ -23,6 +26,21 @@ def check_new(config: SearchConfig) -> None:
     nearest = next(p for p in (runs, *runs.absolute().parents) if os.path.exists(p))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Removes what was written of a study before a session was begun, and its folder if empty."""
+    study = StudyFolder(folder)
+    with suppress(UserError):  # the record is damaged
+        if study.begun() or (study.record.is_file() and "sessions" in read_study(folder)):
+            return
+        for path in (study.record, study.oracle, study.tuner, study.status, study.index):
+            path.unlink(missing_ok=True)
+        study.source.unlink(missing_ok=True)
+        with suppress(OSError):  # a callback of a script has written there
+            study.artifacts.rmdir()
+        if is_unbegun(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def not_made(folder: Path, error: OSError | ValueError) -> UserError:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,16 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def remove_unbegun(folder: Path) -> None:
-    """Removes a study that was refused before a session was begun."""
-    with suppress(UserError):  # it is damaged
-        study = record_of(folder) or {}
-        if "sessions" not in study and not StudyFolder(folder).begun():
-            shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path) -> None:
+    """Removes a study; the folder that a link leads to is emptied, and stays."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> None:
@@ -54,6 +57,8 @@ def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> 
     except (OSError, ValueError) as error:  # its name is too long, or none
         raise not_made(folder, error) from None
     if not study.record.is_file() and not study.oracle.is_file():
+        if study.lock.is_file() and not overwrite:  # a search was refused that had written files
+            return
         raise UserError(
             f"{str(folder)!r} exists and is no search: choose another project_name or directory"
         )

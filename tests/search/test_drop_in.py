@@ -1027,6 +1027,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("allow_new_entries=False needs the space", allow_new_entries=False)
     refused("objective params: experiments.Tuner ranks by", objective=["val_loss", "params"])
     refused("objective latency_ms: experiments.Tuner ranks by", objective="latency_ms")
+    refused("^executions_per_trial should be a whole number, 1 or more; got 0",
+            executions_per_trial=0)  # fmt: skip
     refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
@@ -1550,3 +1552,41 @@ def test_what_a_killed_search_sent_to_workers_is_removed_by_the_next(
     assert list(tmp_path.rglob("sent.pkl"))
     tuner.search(verbose=0)
     assert not list(tmp_path.rglob("sent.pkl"))
+
+
+def test_what_a_link_leads_to_is_emptied_to_be_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mine").symlink_to(tmp_path / "elsewhere")
+    units(tmp_path, max_trials=1).search(verbose=0)
+    (tmp_path / "elsewhere/data").symlink_to(tmp_path)
+    assert table(units(tmp_path, overwrite=True)) == []
+    assert (tmp_path / "mine").is_symlink()
+    assert not list((tmp_path / "elsewhere").iterdir())
+    units(tmp_path, max_trials=1).search(verbose=0)
+    assert (tmp_path / "elsewhere/study.json").is_file()
+
+
+class _Refuses(_Units):
+    """Writes a file when its search begins, and then raises an error of its own."""
+
+    def on_search_begin(self) -> None:
+        (self.folder / "mine.txt").write_text("mine")
+        try:
+            raise KeyError("cause")
+        except KeyError as cause:
+            raise OSError("own") from cause
+
+
+def test_a_search_that_is_refused_leaves_what_a_script_wrote_and_its_error(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "random", "directory": tmp_path, "project_name": "mine"}
+    for _ in range(2):
+        with pytest.raises(OSError, match="own") as raised:
+            _Refuses(max_trials=1, **options).search(verbose=0)
+        assert isinstance(raised.value.__cause__, KeyError)
+        assert {path.name for path in (tmp_path / "mine").iterdir()} <= {"mine.txt", ".lock"}
+    with pytest.raises(experiments.UserError, match="exists and is no search"):
+        _Units(max_trials=1, overwrite=True, **options)
+    tuner = _Units(max_trials=1, **options)
+    tuner.search(verbose=0)
+    assert len(table(tuner)) == 1
+    assert (tmp_path / "mine/mine.txt").read_text() == "mine"
