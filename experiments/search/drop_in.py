@@ -417,6 +417,9 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         points = self._points(study, config)
         plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
+        if self._sweeps is not None:  # which trials of earlier plans are no part of
+            config = replace(config, max_trials=self.oracle.max_trials)
+            study["config"] = config.as_dict()
         self._config = config
         write_study(self.folder, study)
         record = TrialRecord(self.folder, self.oracle)

@@ -725,6 +725,23 @@ def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None
         assert own[values["tuner/trial_id"]]["tuner/epochs"] == values["tuner/initial_epoch"]
 
 
+# The earlier plan has a bracket of 4 trials and one of 2.
+@pytest.mark.parametrize(("enough", "earlier"), [(2, 4), (30, 6)])
+def test_a_sweep_of_another_plan_is_whole_beside_earlier_trials(
+    enough: int, earlier: int, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"directory": tmp_path, "project_name": "mine", "seed": 1}
+    with suppress(KeyboardInterrupt):
+        searched(experiments.Hyperband(_Told(enough, 0.0), "val_loss", 3, **options))
+    with pytest.raises(KeyboardInterrupt):
+        searched(experiments.Hyperband(_Told(7, 0.0), "val_loss", 9, **options))
+    tuner = searched(experiments.Hyperband(_Told(30, 0.0), "val_loss", 9, **options))
+    assert len(tuner.oracle.trials) == earlier + 23
+    epochs = [t.hyperparameters.values["tuner/epochs"] for t in tuner.oracle.trials.values()]
+    assert epochs.count(9) == 3 + 2 + 1
+    assert tuner.remaining_trials == 0
+
+
 class _Wide(_Told):
     """Has a layer of some width."""
 
