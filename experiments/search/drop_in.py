@@ -417,7 +417,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         points = self._points(study, config)
         plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
-        if self._sweeps is not None:  # which trials of earlier plans are no part of
+        if self._sweeps is not None and len(plans) > 1:
+            self.oracle.max_trials = self.oracle.trials_with(self._sweeps)
             config = replace(config, max_trials=self.oracle.max_trials)
             study["config"] = config.as_dict()
         self._config = config

@@ -135,13 +135,17 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         self._open, self._last, self._size_when_exhausted = [], None, None
         for trial_id, trial in self.trials.items():
             self._place(trial_id, trial.hyperparameters.values)
-        if self._sweeps is not None and len(self._plans) > 1:
-            self.max_trials = self._sweeps * self._plans[-1].num_trials + self._of_earlier_plans()
 
-    def _of_earlier_plans(self) -> int:
-        """Returns how many trials brackets of earlier plans have, or will have."""
-        earlier = (bracket for bracket in self._open if bracket.plan != self._plans[-1])
-        return sum(sum(bracket.expected(self.trials, self._exhausted)) for bracket in earlier)
+    def trials_with(self, sweeps: int) -> int:
+        """Returns the number of trials after sweeps of the last plan, with those of earlier plans.
+
+        Args:
+            sweeps: Sweeps over all brackets.
+        """
+        plan = self._plans[-1]
+        earlier = (bracket for bracket in self._open if bracket.plan != plan)
+        expected = (sum(bracket.expected(self.trials, self._exhausted)) for bracket in earlier)
+        return sweeps * plan.num_trials + sum(expected)
 
     def _place(self, trial_id: str, values: dict[str, Any]) -> None:
         round_number, origin = int(values.get("tuner/round", 0)), values.get("tuner/trial_id")
