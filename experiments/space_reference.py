@@ -1,5 +1,6 @@
 """What names the space of a search: a space's name, `FILE.py[:NAME]`, or `package.module:NAME`."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import cache
@@ -100,9 +101,9 @@ def check_space(space: str) -> None:
 
     if space in names() or find_reference(space) is not None:
         return
-    if Path(space).with_suffix(".py").is_file() and not Path(space).suffix:
+    if os.path.isfile(f"{space}.py") and not Path(space).suffix:
         raise UserError(f"unknown search space {space!r}: did you mean the file {space}.py?")
-    if Path(space).is_file() or "/" in space or Path(space).suffix:
+    if os.path.isfile(space) or "/" in space or Path(space).suffix:
         raise UserError(f"{space!r} is no Python file: name a search space, {WAYS}")
     raise UserError(
         f"unknown search space {space!r}: there are {', '.join(space_names())}; or name {WAYS}"

@@ -1,6 +1,7 @@
 """The table of backbones: one row each. A new backbone is a new row, and is tested at once."""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def find_base(text: str) -> Base:
         ValueError: There is none, or the file is no backbone.
     """
     if text.endswith(".keras"):
-        if not Path(text).is_file():
+        if not os.path.isfile(text):
             raise ValueError(f"base should be a name or a .keras file; no file at {text!r}")
         return _base_of(text, version_of(text))
     if text not in BASES:

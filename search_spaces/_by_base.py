@@ -1,11 +1,13 @@
 """Settings of `transfer_head` that may differ by base: `alpha=MobileNet=0.25,MobileNetV2=0.35`."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
-from pathlib import Path
+from itertools import product
 
 from search_spaces._bases import Base, find_base
 
+_SUFFIX = re.compile(r"\.[A-Za-z]\w*\s*$")  # of files; numbers have none
 _MOST_ALPHA = 4  # sixteen times the weights of 1; more is a slip of the keyboard
 
 Given = object  # of --set, text; from Python, a number, several, or a mapping by base
@@ -109,7 +111,7 @@ def _weights_of(
 
 
 def _check_file(text: str) -> None:
-    if not Path(text).is_file():
+    if not os.path.isfile(text):
         raise ValueError(f"weights should be imagenet, none or a file's path; no file at {text!r}")
 
 
@@ -142,7 +144,7 @@ def _parts(given: Given, names: Sequence[str]) -> Iterator[tuple[str | None, obj
         return
     for part in _several(given):
         name, separator, value = str(part).partition("=")
-        is_path = name.strip() not in names and ("/" in name or Path(str(part)).is_file())
+        is_path = name.strip() not in names and ("/" in name or os.path.isfile(str(part)))
         if separator and not is_path:
             yield name.strip(), value.strip()
         else:
@@ -159,10 +161,11 @@ def _several(given: Given) -> list[object]:
 
 def _check_commas(parts: Sequence[str]) -> None:
     """Checks that no file's path was parted at its commas."""
-    for start, end in combinations(range(len(parts) + 1), 2):
+    ends = [end for end, part in enumerate(parts, 1) if _SUFFIX.search(part)]
+    for start, end in product(range(len(parts)), ends):
         whole = ",".join(parts[start:end])
         for path in (whole.strip(), whole.partition("=")[2].strip()):
-            if "," in path and Path(path).is_file():
+            if "," in path and os.path.isfile(path):
                 raise ValueError(
                     f"a path with a comma can't be used, {path!r}: commas separate several values; "
                     "rename it"

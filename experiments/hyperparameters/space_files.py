@@ -4,7 +4,9 @@ A file that was overwritten in the course of a study gives other weights under t
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,18 @@ def _file_in(part: str) -> Iterator[tuple[str, Path]]:
     """Yields the file of `PATH` or `NAME=PATH`, and what stands before it."""
     name, equals, path = part.rpartition("=")
     for before, file in (("", part), (f"{name.strip()}{equals}", path.strip())):
-        if Path(file).suffix and Path(file).is_file():
+        if Path(file).suffix and os.path.isfile(file):
             yield before, Path(file)
             return
 
 
 def _fingerprint(path: Path) -> str:
+    found = path.stat()
+    return _hashed(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hashed(path: Path, _time: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -1,6 +1,7 @@
 """Earlier trials that inform a search: from studies, Keras Tuner projects, CSV files, Optuna."""
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -104,8 +105,8 @@ def _read(
     path = Path(name)
     if path.suffix == ".csv":
         return _read_csv(path, objectives, space)
-    folder = path if path.is_dir() else runs_dir / name
-    if not StudyFolder(folder).begun():
+    folder = path if os.path.isdir(path) else runs_dir / name
+    if not os.path.isdir(folder) or not StudyFolder(folder).begun():
         raise UserError(
             f"--from {name}: expected a study, a folder of a Keras Tuner project, a CSV file or "
             f"the URL of an Optuna storage; there are no trials in {str(folder)!r}"
@@ -118,7 +119,7 @@ def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any])
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"--from {path}: can't be read: {error}") from None
     columns = list(rows[0]) if rows else []
     column = next((c for c in (objective.name, "score") if c in columns), None)
@@ -218,7 +219,7 @@ def _check_file(name: str, url: str) -> None:
 
     parsed = make_url(url)
     file = parsed.database
-    if parsed.get_backend_name() == "sqlite" and not (file and Path(file).is_file()):
+    if parsed.get_backend_name() == "sqlite" and not (file and os.path.isfile(file)):
         raise UserError(f"--from {name}: there is no database {str(file)!r}")
 
 

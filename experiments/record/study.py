@@ -168,7 +168,7 @@ def find_study(study: str | Path, runs_dir: str | Path = "runs") -> Path:
     named = runs_dir / study
     # `.` and `..` are relative to the current folder, yet the folder has a name.
     for folder in (path.resolve(),) if path.name in ("", "..") else (named, path):
-        if folder.is_dir():
+        if os.path.isdir(folder):
             return folder
     there = ", ".join(studies_in(runs_dir))
     known = f"there are {there}" if there else "there is none yet"

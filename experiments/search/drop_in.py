@@ -8,7 +8,6 @@ import inspect
 import math
 import os
 import shlex
-import shutil
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
+from numbers import Integral
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,15 @@ from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import UserError
 from experiments.record.files import write_json
 from experiments.record.formatting import NO_END, plural
-from experiments.record.layout import TrialFolder, expanded
+from experiments.record.layout import StudyFolder, TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
-from experiments.record.study import is_unbegun, write_study
+from experiments.record.study import write_study
+from experiments.search import own_epochs
 from experiments.search.given_oracle import takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
-from experiments.search.new_study import describe_study
+from experiments.search.new_study import describe_study, remove_unbegun
 from experiments.search.repair import forget_states, readable, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
@@ -83,7 +84,7 @@ from experiments.search.script_folder import (
     check_folder,
     made,
     record_of,
-    remove_unbegun,
+    remove,
 )
 from experiments.search.script_trials import FitTasks, HookedDriver
 from experiments.search.session_record import SessionRecord, told
@@ -94,7 +95,6 @@ from experiments.training.own_fit import FitResult, run_fit
 from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask
 
-_EPOCHS = 3  # position of `epochs` among the arguments of Keras' `fit`
 _DATA = 2  # positions of `x` and `y`
 _HOOKS = ("on_batch_begin", "on_batch_end", "on_epoch_begin", "on_epoch_end")
 
@@ -130,7 +130,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             files, Optuna storages.
         tries: Values that the first trials get; defaults for the rest.
         max_epochs: Epochs of a trial, fewer where the method divides them or stops it; `epochs` of
-            `search` if `None`.
+            `search` if `None`. A `HyperModel.fit` of one's own gets them as `epochs` if it takes
+            that, sets none itself, and `search` passes none.
         method_settings: Settings of the method, such as `{"factor": 4}`.
         directory: Folder of the project folder, `.` if `None`.
         project_name: Name of the project folder, `untitled_project` if `None`.
@@ -255,6 +256,19 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def _has_own_fit(self) -> bool:
         return self._has_own_run or type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
 
+    def _said_epochs(self, fit_args: Sequence[Any], fit_kwargs: Mapping[str, Any]) -> Any:
+        """Returns the epochs that `search` passes to a `fit` of one's own, if any."""
+        if type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+            return None
+        return own_epochs.said(self.hypermodel.fit, fit_args, fit_kwargs)
+
+    def _takes_max_epochs(self, fit_args: Sequence[Any], fit_kwargs: Mapping[str, Any]) -> bool:
+        """Whether `max_epochs` is passed on where the method does not divide it."""
+        if type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+            return True
+        is_said = self._said_epochs(fit_args, fit_kwargs) is not None
+        return not is_said and own_epochs.is_taken(self.hypermodel.fit)
+
     @property
     def _fits_by_keras(self) -> bool:
         """Whether a training is one call of the model's `fit`."""
@@ -294,7 +308,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if unknown := self._config.method_settings.keys() - known:
                 raise UserError(f"method_settings {min(unknown)}: no method has such a setting")
         self._earlier(self._config)
-        shutil.rmtree(self.folder)
+        remove(self.folder)
         self._overwrites = False
 
     def save(self) -> None:
@@ -341,11 +355,13 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with PlainDisplay() if loud else make_display(verbose == 0) as display:
             config, notices = self._planned(fit_args, fit_kwargs)
             with locked(made(self.folder)):
-                is_new = is_unbegun(self.folder)
+                is_new = not StudyFolder(self.folder).record.is_file()
                 try:
                     self._search(config, notices, display)
                 except OSError as error:
-                    raise told(error, self.folder, "run this again") from None
+                    if line := told(error, self.folder, "run this again"):
+                        raise line from None
+                    raise
                 finally:
                     follow(self._keras_settings)
                     if is_new:
@@ -366,11 +382,13 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     ) -> tuple[SearchConfig, list[str]]:
         """Returns the search with its epochs, its data and its method, and lines to show."""
         # Of a `run_trial` of one's own nothing is known but what has a name.
-        fourth = () if self._has_own_run else fit_args[_EPOCHS : _EPOCHS + 1]
-        given = fit_kwargs.get("epochs", next((n for n in fourth if isinstance(n, int)), 1))
+        said = None if self._has_own_run else self._said_epochs(fit_args, fit_kwargs)
+        is_divided = self._config.method == "hyperband"
         config = replace(
             self._config,
-            max_epochs=self._max_epochs or int(given),
+            max_epochs=_whole(
+                None if is_divided else said, self._max_epochs, fit_kwargs.get("epochs"), said
+            ),
             dataset=describe_data(fit_args, fit_kwargs),
         )
         if config.method != "auto":
@@ -399,6 +417,10 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         points = self._points(study, config)
         plans = plans_of(config, study, self.folder)
         self._set_oracle(config, plans=plans, earlier=from_record(study), points=points)
+        if self._sweeps is not None and len(plans) > 1:
+            self.oracle.max_trials = self.oracle.trials_with(self._sweeps)
+            config = replace(config, max_trials=self.oracle.max_trials)
+            study["config"] = config.as_dict()
         self._config = config
         write_study(self.folder, study)
         record = TrialRecord(self.folder, self.oracle)
@@ -530,7 +552,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             raise UserError("run_trial is called by search: call tuner.search(...)")
         callbacks = fit_kwargs.pop("callbacks", None) or []
         is_divided = "tuner/epochs" in trial.hyperparameters.values
-        if is_divided or self._max_epochs:
+        if is_divided or (self._max_epochs and self._takes_max_epochs(fit_args, fit_kwargs)):
             fit_kwargs["epochs"] = attempt.task.epochs
         if is_divided:
             fit_kwargs["initial_epoch"] = attempt.task.initial_epoch
@@ -656,6 +678,11 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if names or data:
             forget_states(self.folder)
         return facts
+
+
+def _whole(*numbers: Any) -> int:
+    """Returns the first whole number, 1 if there is none."""
+    return next((int(n) for n in numbers if isinstance(n, Integral) and n), 1)
 
 
 def _reported(trial: trial_module.Trial) -> keras.callbacks.History:

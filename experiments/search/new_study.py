@@ -1,14 +1,17 @@
 """A new study: whether it can be made, and what its record holds."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
 from experiments.hyperparameters.source import Fingerprints
 from experiments.record.errors import UserError
+from experiments.record.layout import StudyFolder
 from experiments.record.schema import FORMAT
-from experiments.record.study import environment, is_unbegun
+from experiments.record.study import environment, is_unbegun, read_study
 
 
 def check_new(config: SearchConfig) -> None:
@@ -18,17 +21,33 @@ def check_new(config: SearchConfig) -> None:
         UserError: A study of its name exists, or the runs folder can't be written.
     """
     runs = Path(config.runs_dir)
-    if config.name and (runs / config.name).exists() and not is_unbegun(runs / config.name):
+    if config.name and os.path.exists(runs / config.name) and not is_unbegun(runs / config.name):
         raise already_there(runs / config.name)
-    nearest = next(p for p in (runs, *runs.absolute().parents) if p.exists())
+    nearest = next(p for p in (runs, *runs.absolute().parents) if os.path.exists(p))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
 
 
-def not_made(folder: Path, error: OSError) -> UserError:
+def remove_unbegun(folder: Path) -> None:
+    """Removes what was written of a study before a session was begun, and its folder if empty."""
+    study = StudyFolder(folder)
+    with suppress(UserError):  # the record is damaged
+        if study.begun() or (study.record.is_file() and "sessions" in read_study(folder)):
+            return
+        for path in (study.record, study.oracle, study.tuner, study.status, study.index):
+            path.unlink(missing_ok=True)
+        study.source.unlink(missing_ok=True)
+        with suppress(OSError):  # a callback of a script has written there
+            study.artifacts.rmdir()
+        if is_unbegun(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def not_made(folder: Path, error: OSError | ValueError) -> UserError:
     """Returns the message for a study folder that can't be made."""
+    why = getattr(error, "strerror", None) or error
     return UserError(
-        f"study folder {str(folder)!r} can't be made ({error.strerror}): choose another --runs-dir"
+        f"study folder {str(folder)!r} can't be made ({why}): choose another --runs-dir"
     )
 
 

@@ -64,7 +64,7 @@ def _whole_file(part: str, place: Path | None) -> str:
         if not Path(path).suffix:
             continue
         for whole in (argument.absolute(path, place), *_moved(path, place)):
-            if Path(whole).is_file() and "," not in whole:
+            if os.path.isfile(whole) and "," not in whole:
                 return f"{before}{whole}"
     return part
 

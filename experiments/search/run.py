@@ -1,6 +1,5 @@
 """Runs or resumes a whole search: data, study folder, trials, finalists, report."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,7 +45,13 @@ from experiments.record.methods import METHODS
 from experiments.record.objective import check_reported
 from experiments.record.predictions import Targets
 from experiments.record.study import is_unbegun, write_study
-from experiments.search.new_study import already_there, check_new, describe_study, not_made
+from experiments.search.new_study import (
+    already_there,
+    check_new,
+    describe_study,
+    not_made,
+    remove_unbegun,
+)
 from experiments.search.places import prepared, whole_config, with_given
 from experiments.search.resume import as_now, check_same, may_be_picked_again
 from experiments.search.search_result import SearchResult, result_of
@@ -108,9 +113,8 @@ def run_search(
                 write_study(folder, study)
                 return _run(plan, folder, study, display, executor)
             except BaseException as error:
-                refused = isinstance(error, UserError | OSError) and "sessions" not in study
-                if refused or is_unbegun(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+                if isinstance(error, UserError | OSError) or is_unbegun(folder):
+                    remove_unbegun(folder)
                 raise
 
 
@@ -346,7 +350,7 @@ def _make_folder(config: SearchConfig) -> Path:
             check_new(config)  # of a name that was given, another process was quicker
             if config.name:  # a search that was killed has left it empty
                 return folder
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise not_made(folder, error) from None
     raise UserError(f"no name is left in {config.runs_dir!r} for a study: give one with --name")
 

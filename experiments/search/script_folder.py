@@ -1,8 +1,8 @@
 """The study folder of `experiments.Tuner`: whether it can be used, and what it says."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,21 @@ def made(folder: Path) -> Path:
     """Makes the folder of a study, unless it is there, and returns it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise not_made(folder, error) from None
     return folder
 
 
-def remove_unbegun(folder: Path) -> None:
-    """Removes a study that was refused before a session was begun."""
-    with suppress(UserError):  # it is damaged
-        study = record_of(folder) or {}
-        if "sessions" not in study and not StudyFolder(folder).begun():
-            shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path) -> None:
+    """Removes a study; the folder that a link leads to is emptied, and stays."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> None:
@@ -47,9 +51,14 @@ def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> 
         UserError: It is something else, or in use, or a source is in it.
     """
     study = StudyFolder(folder)
-    if not folder.exists() or is_unbegun(folder):
-        return
+    try:
+        if not folder.exists() or is_unbegun(folder):
+            return
+    except (OSError, ValueError) as error:  # its name is too long, or none
+        raise not_made(folder, error) from None
     if not study.record.is_file() and not study.oracle.is_file():
+        if study.lock.is_file() and not overwrite:  # a search was refused that had written files
+            return
         raise UserError(
             f"{str(folder)!r} exists and is no search: choose another project_name or directory"
         )
@@ -76,7 +85,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: It is a study of the command line, or is damaged.
     """
-    if not StudyFolder(folder).record.is_file():
+    if not os.path.isfile(StudyFolder(folder).record):
         return None
     study = read_study(folder)
     if "script" not in study:

@@ -159,7 +159,9 @@ class Session:
                     self._session.note(ended_by="interrupted", stopped=time.time())
             raise InterruptedSearchError(f"interrupted; resume with: {self._how}") from None
         except OSError as error:
-            raise told(error, self.folder, f"resume with: {self._how}") from None
+            if line := told(error, self.folder, f"resume with: {self._how}"):
+                raise line from None
+            raise
 
     def _begin(self) -> None:
         mended = restore(self.folder, self._record, self._oracle)

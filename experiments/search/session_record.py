@@ -66,8 +66,8 @@ def other_threads(sessions: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def told(error: OSError, folder: Path, how: str) -> OSError | UserError:
-    """Returns what a user is told of an error that ended a session; the error itself if unknown.
+def told(error: OSError, folder: Path, how: str) -> UserError | None:
+    """Returns what a user is told of an error that ended a session; `None` if it is unknown.
 
     Args:
         error: The error.
@@ -84,4 +84,4 @@ def told(error: OSError, folder: Path, how: str) -> OSError | UserError:
             f"no space is left for study {folder.name!r} in {str(folder.parent)!r}; "
             f"nothing that had ended is lost: free some, then {how}"
         )
-    return error
+    return None

@@ -1,6 +1,7 @@
 """Writes the search that the health section advises, as a TOML file."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def _whole_source(source: str, study: Study, base: Path | None) -> str:
     if "://" in source:
         return source
     whole = absolute(source, base)
-    if Path(whole).suffix == ".csv" or Path(whole).is_dir():
+    if Path(whole).suffix == ".csv" or os.path.isdir(whole):
         return whole
     runs = as_dict(study.record.get("config")).get("runs_dir")
     named = Path(absolute(runs, base), source) if isinstance(runs, str) else None

@@ -1,5 +1,6 @@
 """Predicts the classes of new images with a study's best model, or with a model file."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -95,13 +96,13 @@ def find_model(named: str, runs_dir: str | Path, space: str | None = None) -> Mo
             images.
     """
     path = expanded(named)
-    is_study = StudyFolder(Path(runs_dir) / named).record.is_file()
+    is_study = os.path.isfile(StudyFolder(Path(runs_dir) / named).record)
     kind = None if is_study else kind_of(path)
     if kind is not None:
-        if not path.exists():
+        if not os.path.exists(path):
             raise UserError(f"there is no model {named!r}")
         return _checked(Model(path, kind, metadata_of(path, kind)))
-    if path.is_file() and not is_study:
+    if os.path.isfile(path) and not is_study:
         raise UserError(
             f"{named!r} is no model: expected a study, a SavedModel folder, or a file that ends "
             f"with {', '.join(_MODEL_SUFFIXES)}"
@@ -143,7 +144,7 @@ def read_images(paths: Sequence[Path], unusable: Unusable) -> Iterator[tuple[Pat
     Raises:
         UserError: A path does not exist, or none of the images can be used.
     """
-    missing = [path for path in paths if not (path.exists() or path.is_symlink())]
+    missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         raise UserError(f"there is no image or folder {str(missing[0])!r}")
     images = _decoded(paths, unusable)

@@ -1,5 +1,6 @@
 """Runs a model file in its own runtime: Keras, SavedModel, TFLite or ONNX."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ def kind_of(path: Path) -> str | None:
     Returns:
         `None` if it is no model.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return "saved_model" if (path / _SAVED_MODEL).is_file() else None
     return _SUFFIXES.get(path.suffix.lower())
 

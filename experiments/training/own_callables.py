@@ -11,11 +11,12 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from importlib.util import resolve_name
-from itertools import accumulate
+from importlib.util import find_spec, resolve_name
+from itertools import accumulate, takewhile
 from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -30,7 +31,9 @@ _NAMED = {"keras", "keras_tuner", "numpy", "tensorflow", *sys.stdlib_module_name
 _INSTALLED = {"site-packages", "dist-packages"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _WRITTEN = (re.Pattern, PurePath, np.dtype)  # told by how they are written
+_IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))  # change no result
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
+_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _IMPORTING = {"__import__", "import_module"}  # functions that import what a text names
 _WRAPPED = {"build", "quantize"}  # Keras wraps these methods of every layer; the class has them
 
@@ -133,7 +136,7 @@ class _Reader:
             yield from self._layer(value)
         elif isinstance(value, _WRITTEN):
             yield repr(value)
-        elif isinstance(value, logging.Logger):  # it changes nothing of what is computed
+        elif isinstance(value, _IDLE):
             yield type(value).__name__
         elif hasattr(value, "shape"):
             yield _array(value)
@@ -154,10 +157,14 @@ class _Reader:
                 closure.append(cell.cell_contents)
         codes = list(_codes(code))
         names = frozenset(name for each in codes for name in each.co_names)
-        used = [around[name] for name in sorted(set().union(*map(_globals, codes)) & around.keys())]
-        imported = [module for each in codes for module in _imported(each, around)]
-        for values in (defaults, closure, used, imported):
-            yield [self._used(value, names) for value in values]
+        globals_ = sorted(set().union(*map(_globals, codes)) & around.keys())
+        yield from (
+            [self._used(value, names) for value in values] for values in (defaults, closure)
+        )
+        yield [self._used(around[each], _taken(each, around, codes, names)) for each in globals_]
+        imported = [each for one in codes for each in _imported(one, around, self._roots)]
+        # A module has the same name before and after something else has loaded it.
+        yield [each if isinstance(each, str) else self._used(each, names) for each in imported]
 
     def _used(self, value: Any, names: frozenset[str]) -> Any:
         """Describes what code uses; of a module of one's own, what the code's `names` are of it."""
@@ -227,8 +234,53 @@ def _globals(code: CodeType) -> set[str]:
     return {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
 
 
-def _imported(code: CodeType, around: Mapping[str, Any]) -> Iterator[ModuleType | str]:
+def _taken(
+    name: str, around: Mapping[str, Any], codes: list[CodeType], names: frozenset[str]
+) -> frozenset[str]:
+    """Returns what code may take of a global module: `names` unless all it takes is seen.
+
+    Attributes of other things may be called as something in the module is.
+    """
+    seen: set[str] = set()
+    for code in codes:
+        steps = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
+        for place, step in enumerate(steps):
+            if step.opname not in _GLOBAL or step.argval != name:
+                continue
+            value, chain = around[name], takewhile(_is_attribute, steps[place + 1 :])
+            while isinstance(value, ModuleType) and (each := next(chain, None)) is not None:
+                seen.add(each.argval)
+                value = vars(value).get(each.argval)
+            if isinstance(value, ModuleType):  # it is handed on
+                return names
+    return frozenset(seen)
+
+
+def _is_attribute(step: dis.Instruction) -> bool:
+    return step.opname in _ATTRIBUTE
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module that is not loaded is of a package that is installed; imports nothing."""
+    try:
+        spec = find_spec(module.partition(".")[0])
+    except ValueError:  # of a module that was made by code
+        return False
+    places = [] if spec is None else [spec.origin or "", *(spec.submodule_search_locations or ())]
+    return any(_INSTALLED & set(Path(place).parts) for place in places)
+
+
+def _imported(
+    code: CodeType, around: Mapping[str, Any], roots: set[str]
+) -> Iterator[ModuleType | str]:
     """Yields the modules that code imports when it runs, each after its packages.
+
+    Those that are described by their names alone need not be loaded.
+
+    Args:
+        code: The code.
+        around: Its globals.
+        roots: Packages that are described by their code.
 
     Raises:
         UntoldError: One of them can't be known.
@@ -245,7 +297,9 @@ def _imported(code: CodeType, around: Mapping[str, Any]) -> Iterator[ModuleType 
         except ImportError:
             raise UntoldError(f"it imports {'.' * level}{step.argval}, which is nowhere") from None
         for module in accumulate(name.split("."), "{}.{}".format):
-            if module not in sys.modules and module.partition(".")[0] not in _NAMED:
+            root = module.partition(".")[0]
+            is_named = root in _NAMED or (root not in roots and _is_installed(root))
+            if module not in sys.modules and not is_named:
                 raise UntoldError(f"it imports module {module}, which is not there yet")
             yield sys.modules.get(module, module)
 

@@ -40,7 +40,7 @@ from experiments.search.resume import check_same
 from experiments.training.engines import Engine, forward
 from experiments.training.feature_entry import Entry
 from experiments.training.features import FeatureStore, NotKeptError
-from experiments.training.own_callables import UntoldError
+from experiments.training.own_callables import UntoldError, own_callables
 from experiments.training.run import classify
 from experiments.training.task import STOPPING, TrialResult
 from search_spaces.frozen import FrozenPart, LayerSplit
@@ -307,6 +307,77 @@ def test_what_code_takes_of_a_module_of_ones_own_is_told_apart(
     key = key_with_module(own_folder, data, 2, made, body)
     assert key == key_with_module(own_folder, data, 2, made, body, other=1)
     assert key != key_with_module(own_folder, data, 3, made, body)
+
+
+_HARMLESS = """
+import threading
+import keras
+import helping
+
+class Own(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.lock, self.again = threading.Lock(), threading.RLock()
+
+    def call(self, inputs):
+        with self.lock, self.again:
+            return helping.scale(inputs) + inputs.shape[0] * {number}
+
+class Lazy(keras.layers.Layer):
+    def call(self, inputs):
+        import {module}
+        return inputs * {number}
+"""
+
+
+def key_of_harmless(made: str, number: int = 0, module: str = "json") -> str:
+    names: dict[str, Any] = {"__name__": "own_layers"}
+    exec(_HARMLESS.format(number=number, module=module), names)
+    image = keras.Input((4, 4, 1), batch_size=1)
+    part = FrozenPart("p", keras.Model(image, {"map": keras.layers.ReLU()(image)}))
+    return own_callables(eval(made, names), lambda model: str(part))
+
+
+def test_locks_and_what_is_called_as_an_attribute_is_are_no_obstacle(own_folder: Path) -> None:
+    (own_folder / "helping.py").write_text(
+        "shape = lock = (_ for _ in ())\nBY = 2\n\ndef scale(x):\n    return x * BY\n"
+    )
+    importlib.invalidate_caches()
+    key = key_of_harmless("Own()")
+    assert key == key_of_harmless("Own()")
+    assert key != key_of_harmless("Own()", number=1)
+    sys.modules["helping"].BY = 3  # type: ignore[attr-defined]
+    assert key != key_of_harmless("Own()")
+
+
+def test_an_installed_module_need_not_be_loaded_to_be_told(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = own_folder / "site-packages"
+    (installed / "packed").mkdir(parents=True)
+    for name in ("__init__", "helping"):
+        (installed / "packed" / f"{name}.py").touch()
+    (own_folder / "helping.py").touch()
+    monkeypatch.syspath_prepend(installed)
+    key = key_of_harmless("Lazy()", module="packed.helping")
+    assert key != key_of_harmless("Lazy()", number=1, module="packed.helping")
+    assert "packed" not in sys.modules
+    importlib.import_module("packed.helping")
+    assert key == key_of_harmless("Lazy()", module="packed.helping")
+    del sys.modules["packed.helping"]
+    with pytest.raises(UntoldError, match="imports module missing_one, which is not there yet"):
+        key_of_harmless("Lazy()", module="missing_one")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["own = known; return own.scale(inputs)", "own = packed.helping; return own.scale(inputs)"],
+)
+def test_a_module_that_is_handed_on_is_told_by_all_that_may_be_taken(
+    body: str, own_folder: Path, data: PreparedData
+) -> None:
+    key = key_with_module(own_folder, data, 2, "Own()", body)
+    assert key != key_with_module(own_folder, data, 3, "Own()", body)
 
 
 @pytest.mark.parametrize(

@@ -725,6 +725,23 @@ def test_a_bracket_keeps_the_plan_that_it_was_begun_with(tmp_path: Path) -> None
         assert own[values["tuner/trial_id"]]["tuner/epochs"] == values["tuner/initial_epoch"]
 
 
+# The earlier plan has a bracket of 4 trials and one of 2.
+@pytest.mark.parametrize(("enough", "earlier"), [(2, 4), (30, 6)])
+def test_a_sweep_of_another_plan_is_whole_beside_earlier_trials(
+    enough: int, earlier: int, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"directory": tmp_path, "project_name": "mine", "seed": 1}
+    with suppress(KeyboardInterrupt):
+        searched(experiments.Hyperband(_Told(enough, 0.0), "val_loss", 3, **options))
+    with pytest.raises(KeyboardInterrupt):
+        searched(experiments.Hyperband(_Told(7, 0.0), "val_loss", 9, **options))
+    tuner = searched(experiments.Hyperband(_Told(30, 0.0), "val_loss", 9, **options))
+    assert len(tuner.oracle.trials) == earlier + 23
+    epochs = [t.hyperparameters.values["tuner/epochs"] for t in tuner.oracle.trials.values()]
+    assert epochs.count(9) == 3 + 2 + 1
+    assert tuner.remaining_trials == 0
+
+
 class _Wide(_Told):
     """Has a layer of some width."""
 
@@ -865,6 +882,60 @@ def test_trials_are_trained_for_max_epochs(method: str, tmp_path: Path) -> None:
     assert asked == ended
 
 
+class _SetsEpochs(keras_tuner.HyperModel):  # type: ignore[misc]
+    def build(self, hp: Any) -> keras.Model:
+        return build_model(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, epochs=hp.Int("epochs", 3, 3), **kwargs)
+
+
+class _HasNoEpochs(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any, callbacks: Any,
+            verbose: int = 0) -> Any:  # fmt: skip
+        return model.fit(x, y, validation_data=validation_data, callbacks=callbacks, verbose=0)
+
+
+class _PassesOn(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, batch_size=32, **kwargs)
+
+
+class _TakesAway(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, epochs=kwargs.pop("epochs", 1), **kwargs)
+
+
+class _Names(_SetsEpochs):
+    def fit(self, hp: Any, model: Any, x: Any, y: Any, epochs: int = 1, **kwargs: Any) -> Any:
+        return model.fit(x, y, epochs=epochs, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "given", "epochs"),
+    [
+        (_SetsEpochs, (), {}, 3),
+        (_HasNoEpochs, (), {}, 1),
+        (_PassesOn, (), {}, 2),
+        (_PassesOn, (), {"epochs": 4}, 4),
+        (_TakesAway, (), {}, 2),
+        (_Names, (), {}, 2),
+        (_Names, (4,), {}, 4),
+    ],
+)
+def test_an_own_fit_gets_max_epochs_only_where_it_takes_them(
+    model: Any, args: tuple[int, ...], given: dict[str, Any], epochs: int, tmp_path: Path
+) -> None:
+    for trials in (1, 2):  # begun, then resumed
+        tuner = make(tmp_path, model=model(), max_epochs=2, max_trials=trials)
+        tuner.search(X, Y, *args, validation_data=(X[:16], Y[:16]), verbose=0, **given)
+    study = load_study(tuner.folder)
+    assert list(study.trials["status"]) == ["completed"] * 2
+    assert list(study.epochs.groupby("trial_id").size()) == [epochs] * 2
+    asked = json.loads(StudyFolder(tuner.folder).record.read_text())["config"]["max_epochs"]
+    assert asked == (4 if given or args else 2)
+
+
 def test_failures_are_recorded_by_cause_and_end_the_search(tmp_path: Path) -> None:
     def failing(hp: Any) -> keras.Model:
         hp.Float("x", 0, 1)
@@ -973,6 +1044,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused("allow_new_entries=False needs the space", allow_new_entries=False)
     refused("objective params: experiments.Tuner ranks by", objective=["val_loss", "params"])
     refused("objective latency_ms: experiments.Tuner ranks by", objective="latency_ms")
+    refused("^executions_per_trial should be a whole number, 1 or more; got 0",
+            executions_per_trial=0)  # fmt: skip
     refused("pruner='asha' compares single", method="tpe", pruner="asha", executions_per_trial=2)
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
@@ -1496,3 +1569,41 @@ def test_what_a_killed_search_sent_to_workers_is_removed_by_the_next(
     assert list(tmp_path.rglob("sent.pkl"))
     tuner.search(verbose=0)
     assert not list(tmp_path.rglob("sent.pkl"))
+
+
+def test_what_a_link_leads_to_is_emptied_to_be_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mine").symlink_to(tmp_path / "elsewhere")
+    units(tmp_path, max_trials=1).search(verbose=0)
+    (tmp_path / "elsewhere/data").symlink_to(tmp_path)
+    assert table(units(tmp_path, overwrite=True)) == []
+    assert (tmp_path / "mine").is_symlink()
+    assert not list((tmp_path / "elsewhere").iterdir())
+    units(tmp_path, max_trials=1).search(verbose=0)
+    assert (tmp_path / "elsewhere/study.json").is_file()
+
+
+class _Refuses(_Units):
+    """Writes a file when its search begins, and then raises an error of its own."""
+
+    def on_search_begin(self) -> None:
+        (self.folder / "mine.txt").write_text("mine")
+        try:
+            raise KeyError("cause")
+        except KeyError as cause:
+            raise OSError("own") from cause
+
+
+def test_a_search_that_is_refused_leaves_what_a_script_wrote_and_its_error(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "random", "directory": tmp_path, "project_name": "mine"}
+    for _ in range(2):
+        with pytest.raises(OSError, match="own") as raised:
+            _Refuses(max_trials=1, **options).search(verbose=0)
+        assert isinstance(raised.value.__cause__, KeyError)
+        assert {path.name for path in (tmp_path / "mine").iterdir()} <= {"mine.txt", ".lock"}
+    with pytest.raises(experiments.UserError, match="exists and is no search"):
+        _Units(max_trials=1, overwrite=True, **options)
+    tuner = _Units(max_trials=1, **options)
+    tuner.search(verbose=0)
+    assert len(table(tuner)) == 1
+    assert (tmp_path / "mine/mine.txt").read_text() == "mine"

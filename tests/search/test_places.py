@@ -1,6 +1,8 @@
 """Studies, data and caches that have moved: found again by equal fingerprints."""
 
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keras_tuner import HyperParameters
 from PIL import Image
 
-from experiments import SearchConfig, UserError
+from experiments import SearchConfig, Tuner, UserError
 from experiments.cli.main import main
 from experiments.config import load_toml
 from experiments.data.prepare import prepare
@@ -18,11 +21,15 @@ from experiments.data.sources.registry import resolve
 from experiments.data.splits import fingerprint, make_splits
 from experiments.display.base import Display
 from experiments.hyperparameters.space_files import changed_files, space_files
+from experiments.methods.warm_start import warm_start
+from experiments.record.objective import parse_objective
 from experiments.record.study import find_study
 from experiments.search.finished import find_finished
 from experiments.search.places import recorded, whole_config
 from experiments.search.resume import changed_config
 from experiments.search.run import prepare_data
+from experiments.space_reference import check_space
+from experiments.studies.predict import find_model
 from experiments.studies.reopen import open_study
 from reports import load_study
 from tests.reports.synthetic import Synthetic, write_study
@@ -147,6 +154,28 @@ def test_files_of_settings_are_known_by_name_and_content_wherever_they_are(tmp_p
     assert changed_files(record, settings("there")) == ["weights A=w.h5"]
     (tmp_path / "there" / "w.h5").unlink()  # the space says so
     assert changed_files(record, settings("there")) == []
+
+
+def test_a_file_of_settings_is_hashed_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: Any, name: str) -> Any:
+        hashed.append(file.name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    path = tmp_path / "own.keras"
+    path.write_text("one")
+    settings = {"base": str(path)}
+    assert space_files(settings) == space_files(settings)
+    assert len(hashed) == 1
+    found = space_files(settings)
+    path.write_text("two")
+    os.utime(path, ns=(1, 1))
+    assert space_files(settings) != found
 
 
 def test_relative_folders_of_earlier_studies_start_from_where_they_were_begun(
@@ -284,3 +313,20 @@ def test_the_digits_are_the_same_in_every_release(
     then = fingerprint(raw, make_splits(raw, 100, 0), "digits/scikit-learn-1.5.2")
     assert then != now
     assert prepared(then) == then
+
+
+@pytest.mark.parametrize("text", ["a" * 300, "a\0b"])
+def test_what_can_be_no_path_is_no_file(text: str, tmp_path: Path) -> None:
+    settings = {"base": f"{text}.keras", "weights": f"MobileNet={text}.h5"}
+    config = SearchConfig("transfer_head", settings=settings, runs_dir=str(tmp_path))
+    assert whole_config(config).settings == settings
+    for call in (
+        lambda: check_space(text),
+        lambda: find_model(text, tmp_path),
+        lambda: find_study(text, tmp_path),
+        lambda: Tuner(print, "loss", project_name=text, directory=tmp_path).search(),
+        lambda: warm_start([f"{text}.csv"], HyperParameters(), parse_objective("loss"), tmp_path),
+        lambda: warm_start([text], HyperParameters(), parse_objective("loss"), tmp_path),
+    ):
+        with pytest.raises(UserError):
+            call()

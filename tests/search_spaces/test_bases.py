@@ -1,5 +1,6 @@
 """Every row of the table of backbones: its cuts, its preprocessing, cached and uncached alike."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli.main import main
+from experiments.hyperparameters.space_files import space_files
 from search_spaces._backbone import (
     BaseKey,
     TransferNetwork,
@@ -18,6 +20,7 @@ from search_spaces._backbone import (
     unfreeze_from,
 )
 from search_spaces._bases import BASES, Base, find_base
+from search_spaces._by_base import parse_bases
 from search_spaces._cuts import layers_before, stage_cuts, tensors_before
 from search_spaces.transfer_head import TransferHead
 from tests.conftest import SHARED
@@ -346,6 +349,19 @@ def test_a_path_with_a_comma_is_refused_as_it_was_written(given: str, tmp_path: 
         f"error: space transfer_head: a path with a comma can't be used, {path!r}: commas separate "
         "several values; rename it\n"
     )
+
+
+def test_more_bases_are_taken_than_a_file_name_has_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    isfile = os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda path: bool(asked.append(path)) or isfile(path))
+    given = ",".join(["MobileNetV2", "MobileNet"] * 20)
+    assert [base.name for base in parse_bases(given)] == ["MobileNetV2", "MobileNet"]
+    assert not asked
+    for text in ("a" * 300, "a\0b"):
+        with pytest.raises(ValueError, match="no file at"):
+            parse_bases(f"{text}.keras")
+    assert space_files({"base": f"{given}, {'a' * 300}.keras"}) == {}
 
 
 def test_choices_that_a_wider_range_brings_are_refused() -> None:

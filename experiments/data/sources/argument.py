@@ -56,7 +56,7 @@ def labels_file(folder: Path, labels: str, base: Path | None = None) -> Path:
     """
     named = expanded(labels)
     inside, beside = folder / named, Path(base or ".") / named
-    return beside if not inside.is_file() and beside.is_file() else inside
+    return beside if not os.path.isfile(inside) and os.path.isfile(beside) else inside
 
 
 def whole(dataset: str, base: Path | None = None) -> str:
@@ -80,7 +80,8 @@ def whole(dataset: str, base: Path | None = None) -> str:
     path = absolute(path, base)
     if labels is None:
         return f"{scheme}:{path}"
-    if not (Path(path) / labels).is_file() and labels_file(Path(path), labels, base).is_file():
+    is_beside = os.path.isfile(labels_file(Path(path), labels, base))
+    if is_beside and not os.path.isfile(Path(path) / labels):
         labels = absolute(labels, base)
     return f"{scheme}:{path}{_LABELS}{labels}"
 

@@ -136,6 +136,17 @@ class HyperbandOracle(DurableOracle, keras_tuner.oracles.HyperbandOracle):
         for trial_id, trial in self.trials.items():
             self._place(trial_id, trial.hyperparameters.values)
 
+    def trials_with(self, sweeps: int) -> int:
+        """Returns the number of trials after sweeps of the last plan, with those of earlier plans.
+
+        Args:
+            sweeps: Sweeps over all brackets.
+        """
+        plan = self._plans[-1]
+        earlier = (bracket for bracket in self._open if bracket.plan != plan)
+        expected = (sum(bracket.expected(self.trials, self._exhausted)) for bracket in earlier)
+        return sweeps * plan.num_trials + sum(expected)
+
     def _place(self, trial_id: str, values: dict[str, Any]) -> None:
         round_number, origin = int(values.get("tuner/round", 0)), values.get("tuner/trial_id")
         if round_number:
