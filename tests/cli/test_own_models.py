@@ -17,6 +17,7 @@ from tests.hyperparameters.own_models import FIT, HEAD, LAST, build, pictures, w
 CATEGORICAL = 'optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"]'
 BINARY = 'optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"]'
 SPARSE = 'loss="sparse_categorical_crossentropy"'
+EAGER = f'{SPARSE}, metrics=["accuracy"], run_eagerly=True'  # tracing takes longer than training
 LOGITS = 'loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]'
 
 
@@ -278,8 +279,8 @@ def own_study(folder: Path) -> StudyFolder:
 @pytest.mark.parametrize(
     ("last", "compiled"),
     [
-        (LAST["sigmoid"], BINARY),
-        ('keras.layers.Dense(2, activation="softmax")', f'{SPARSE}, metrics=["accuracy"]'),
+        (LAST["sigmoid"], f"{BINARY}, run_eagerly=True"),
+        ('keras.layers.Dense(2, activation="softmax")', EAGER),
     ],
     ids=["sigmoid", "softmax"],
 )
@@ -527,7 +528,7 @@ class Mine(keras_tuner.HyperModel):
         "model = keras.Model(model.inputs, keras.ops.softmax(model.outputs[0]))\n"
         f"    model.compile(optimizer='adam', {SPARSE}, metrics=['accuracy'])\n    return model",
     ),
-    "eager": build(compiled=f'{SPARSE}, metrics=["accuracy"], run_eagerly=True'),
+    "eager": build(compiled=EAGER),
 }
 
 

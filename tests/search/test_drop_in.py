@@ -58,7 +58,8 @@ def make(place: Path, **options: Any) -> Any:
 
 
 def searched(tuner: Any, **options: Any) -> Any:
-    given = {"validation_data": (X[:16], Y[:16]), "epochs": 2, "verbose": 0} | options
+    given = {"validation_data": (X[:16], Y[:16]), "epochs": 2, "batch_size": 64, "verbose": 0}
+    given |= options
     tuner.search(X, Y, **given)
     return tuner
 
@@ -70,6 +71,7 @@ def table(tuner: Any) -> list[tuple[str, str, Any, dict[str, Any]]]:
 
 # As many of a script's trials as its kind of model needs.
 FEWER = {
+    "custom_metric": ("max_trials=3", "max_trials=2"),
     "images": ("max_trials=4", "max_trials=2"),
     "own_fit": ("max_trials=3", "max_trials=2"),
     "series": ("max_epochs=4", "max_epochs=2"),
@@ -133,7 +135,7 @@ def test_no_graph_of_a_trial_is_kept_by_tensorflow(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_the_report_leaves_out_what_a_script_cannot_have(tmp_path: Path) -> None:
-    page = searched(make(tmp_path, max_trials=6), epochs=3).report().read_text()
+    page = searched(make(tmp_path, max_trials=4)).report().read_text()
     assert 'id="learning-curves"' in page
     assert 'id="how-it-was-run"' in page
     absent = ("mistakes", "what-it-sees")
@@ -141,7 +143,7 @@ def test_the_report_leaves_out_what_a_script_cannot_have(tmp_path: Path) -> None
     options = ("--confirm", "--max-epochs", "--range")
     for text in (*(f'id="{section}"' for section in absent), *words, *options):
         assert text not in page, text
-    assert "nothing was tested: the best score is the luckiest of 6 trials" in page
+    assert "nothing was tested: the best score is the luckiest of 4 trials" in page
 
 
 class _Ends(keras.callbacks.Callback):
@@ -197,7 +199,7 @@ class _Unknown(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 _STOPPING = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
-_PER_EPOCH = 4  # batches of 16 rows
+_PER_EPOCH = 2  # batches of 32 rows
 
 
 def epochs_of(tuner: Any) -> Any:
@@ -229,7 +231,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(
         ]
         tuner = make(place, model=counted, max_trials=2, executions_per_trial=executions)
         callbacks = given if known else [_Unknown()]
-        return searched(tuner, epochs=5, batch_size=16, callbacks=callbacks)
+        return searched(tuner, epochs=5, batch_size=32, callbacks=callbacks)
 
     whole = search(tmp_path / "whole")
     num_whole = _Counted.batches
@@ -272,7 +274,7 @@ def test_an_interrupted_training_goes_on_from_its_last_epoch(
 
     monkeypatch.setattr(_Counted, "killed_at", 0)
     monkeypatch.setattr(_Counted, "batches", 0)
-    options: dict[str, Any] = {"epochs": 5, "batch_size": 16, "validation_freq": every}
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 32, "validation_freq": every}
     options["callbacks"] = [keras.callbacks.EarlyStopping("val_loss", patience=9)]
     with pytest.raises(KeyboardInterrupt):
         searched(make(tmp_path, model=build, max_trials=1), **options)
@@ -346,10 +348,10 @@ def test_an_interrupt_in_the_last_epoch_keeps_what_is_done(
     monkeypatch.setattr(_Counted, "batches", 0)
     options: dict[str, Any] = {"model": eager, "executions_per_trial": executions}
     with pytest.raises(KeyboardInterrupt):  # in the last epoch of the first training
-        searched(make(tmp_path, **options), batch_size=16, callbacks=[_Interrupts(1)])
+        searched(make(tmp_path, **options), batch_size=32, callbacks=[_Interrupts(1)])
     assert _Counted.batches == 2 * _PER_EPOCH
     assert len(list((tmp_path / "mine").glob("trial_*/result.json"))) == num_ended
-    resumed = searched(make(tmp_path, max_trials=1, **options), batch_size=16)
+    resumed = searched(make(tmp_path, max_trials=1, **options), batch_size=32)
     assert [row[1] for row in table(resumed)] == ["COMPLETED"]
     again = 0 if num_ended else executions
     assert _Counted.batches == (2 + 2 * again) * _PER_EPOCH
@@ -381,11 +383,11 @@ def test_a_killed_training_of_other_data_begins_again(
     monkeypatch.setattr(_Counted, "killed_at", _PER_EPOCH * 3 + 1)
     _Counted.batches = 0
     with pytest.raises(_KilledError):
-        searched(make(tmp_path, model=counted, max_trials=1), epochs=4, batch_size=16)
+        searched(make(tmp_path, model=counted, max_trials=1), epochs=4, batch_size=32)
     _Counted.batches = 0
     monkeypatch.setattr(_Counted, "killed_at", 0)
     tuner = make(tmp_path, model=counted, max_trials=1)
-    tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=16)
+    tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=32)
     assert _Counted.batches == 4 * _PER_EPOCH
     assert "the arrays are others than in the session before" in capsys.readouterr().out
 
@@ -641,7 +643,7 @@ class _Folds(keras_tuner.HyperModel):  # type: ignore[misc]
 def test_the_score_of_several_folds_is_their_mean(executions: int, tmp_path: Path) -> None:
     model = _Folds()
     tuner = make(tmp_path, model=model, max_trials=1, executions_per_trial=executions)
-    searched(tuner, batch_size=32)
+    searched(tuner)
     assert len(model.best) == 3 * executions
     (trial,) = tuner.oracle.trials.values()
     assert trial.score == pytest.approx(np.mean(model.best))
@@ -1250,9 +1252,9 @@ def test_a_full_disk_costs_an_interrupted_trial_nothing(
     with monkeypatch.context() as patched:
         patched.setattr("experiments.training.snapshot.write_snapshot", full_after_one)
         with pytest.raises(experiments.UserError, match=r"no space is left .* then run this again"):
-            searched(make(tmp_path, **options), batch_size=16, epochs=4)
+            searched(make(tmp_path, **options), batch_size=32, epochs=4)
     assert _Counted.batches == 2 * _PER_EPOCH
-    searched(make(tmp_path, **options), batch_size=16, epochs=4)
+    searched(make(tmp_path, **options), batch_size=32, epochs=4)
     assert _Counted.batches == (2 + 3) * _PER_EPOCH
 
 
@@ -1456,8 +1458,8 @@ def test_a_training_of_which_not_all_is_kept_begins_again(
     monkeypatch.setattr(_Counted, "batches", 0)
     monkeypatch.setattr(_Counted, "killed_at", 2 * _PER_EPOCH + 1)
     with pytest.raises(_KilledError):
-        searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
-    searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=16)
+        searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=32)
+    searched(make(tmp_path, model=build, max_trials=1), epochs=3, batch_size=32)
     trained = 1 if more is None else 3  # epochs after the resume
     assert _Counted.batches == (2 + trained) * _PER_EPOCH + 1
 
