@@ -370,16 +370,16 @@ def test_what_is_trained_behind_a_cut_is_compiled_as_the_whole_model() -> None:
 def test_code_that_cannot_be_told_keeps_no_features_and_is_named(
     foreign_space: str, cache_dir: Path, tmp_path: Path
 ) -> None:
-    text = _SPACE.replace("import keras\n", "import threading\n\nimport keras\n", 1).replace(
+    text = _SPACE.replace("import keras\n", "import itertools\n\nimport keras\n", 1).replace(
         "        x = keras.layers.Rescaling(1 / 255)(inputs)\n",
-        "        lock = threading.Lock()\n"
-        '        own = keras.layers.Lambda(lambda x: x / 255 if lock else x, name="own")\n'
+        "        drawn = itertools.count()\n"
+        '        own = keras.layers.Lambda(lambda x: x / 255 if drawn else x, name="own")\n'
         "        x = own(inputs)\n",
     )
     (tmp_path / "spaces" / "untold.py").write_text(text)
     data = prepare("digits", lambda c: (16, 16, c), cache_dir, sample=100)
     result = run(replace(task_of(data, "untold", units=16), cache_dir=str(tmp_path), epochs=1))
-    why = "what layer 'own' computes can't be told: it uses a lock"
+    why = "what layer 'own' computes can't be told: it uses a count"
     assert result.features == {"cached": False, "why": why}
     space = space_class("untold")(data.shape, 10)
     assert forecast(space, explore(space), data, tmp_path) == [f"features are not kept ({why})"]
