@@ -21,6 +21,7 @@ KERAS_TUNER = {
     "Keras Tuner random": keras_tuner.oracles.RandomSearchOracle,
     "Keras Tuner Bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
 }
+# In a space with choices, OptunaHub's AutoSampler takes this one too, by the defaults of Optuna 5.
 OPTUNA = "Optuna itself (TPE)"
 
 
