@@ -11,6 +11,8 @@ file how wrong the predictions are for trials that they were not fitted to. The 
   cores; 36 trials with 3 seeds; what a trial took besides its epochs was not recorded;
 - `mnist_cnn-mnist`: 2,500 images of MNIST at 14x14 pixels, 9 epochs, no early stopping, two workers
   on two cores;
+- `mnist_cnn-cifar10`: 2,500 of 10,000 images of CIFAR-10 at 16x16 pixels, 9 epochs, no early
+  stopping, two workers on two cores; 18 further trials with 3 seeds;
 - `transfer_head-cats_vs_dogs`: 3,000 images, MobileNetV2 0.35 at 224, 9 epochs, no early stopping,
   two workers on two cores.
 
