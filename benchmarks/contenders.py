@@ -1,8 +1,9 @@
 """Search methods side by side: this suite's, plain Keras Tuner's, and Optuna itself."""
 
+import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,6 +24,18 @@ KERAS_TUNER = {
 }
 # In a space with choices, OptunaHub's AutoSampler takes this one too, by the defaults of Optuna 5.
 OPTUNA = "Optuna itself (TPE)"
+
+
+def some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Returns what reads names that are separated by `|`, for `argparse`."""
+
+    def chosen(text: str) -> list[str]:
+        names = text.split("|")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"no {unknown[0]!r}; there are {', '.join(known)}")
+        return names
+
+    return chosen
 
 
 def search(method: str, space: Any, score: Score, num_trials: int, seed: int) -> list[float]:

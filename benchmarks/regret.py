@@ -14,7 +14,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search
+from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search, some_of
 from quick import Quick
 from surrogate import RECORDED, surrogate_of
 from threadpoolctl import threadpool_limits
@@ -32,10 +32,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--recorded", choices=RECORDED, help="by one file alone")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--methods", help="some of them, separated by |")
+    every = [*KERAS_TUNER, OPTUNA, *OURS]
+    parser.add_argument(
+        "--methods", type=some_of(every), default=every, help="some of them, separated by |"
+    )
     arguments = parser.parse_args()
     checkpoints, count = ((25, 50, 100), arguments.seeds)
-    methods = arguments.methods.split("|") if arguments.methods else [*KERAS_TUNER, OPTUNA, *OURS]
+    methods = arguments.methods
     if arguments.quick:
         checkpoints, count = (10, 20, 30), 3
         methods = [m for m in methods if m != "gp"]

@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_tuner
 import numpy as np
 import optuna
-from contenders import OBJECTIVE, keras_tuner_seed, suggest
+from contenders import OBJECTIVE, keras_tuner_seed, some_of, suggest
 from events import Incumbents, simulate
 from peers import PEERS
 from quick import Quick
@@ -62,11 +62,14 @@ def main() -> None:
         default=1,
         help="times the budget that all but the first method have",
     )
-    parser.add_argument("--methods", help="some of them, separated by |")
+    every = list(METHODS)
+    parser.add_argument(
+        "--methods", type=some_of(every), default=every, help="some of them, separated by |"
+    )
     given = parser.parse_args()
     if given.quick:
         given.seeds, given.full_trials = 3, 20
-    methods = given.methods.split("|") if given.methods else list(METHODS)
+    methods = given.methods
     surrogate = surrogate_of(given.recorded)
     best, noise = surrogate.best_known, noise_of(given.recorded)
     print(
