@@ -79,11 +79,15 @@ def main() -> None:
         f"{given.first_seed + given.seeds - 1}"
     )
     share = np.mean(100 * (best - surrogate.drawn_scores) <= given.within)
-    lucky = np.log(0.5) / (given.seeds * np.log1p(-share))
-    print(
-        f"of random draws {share:.2%} are within {given.within:g} points: the luckiest of "
-        f"{given.seeds} random searches draws one after {lucky:.0f} trials in the median"
-    )
+    said = f"of {len(surrogate.drawn_scores):,} random draws {share:.2%} are"
+    if share > 0:
+        lucky = np.log(0.5) / (given.seeds * np.log1p(-share))
+        print(
+            f"{said} within {given.within:g} points: the luckiest of {given.seeds} random searches "
+            f"draws one after {lucky:.0f} trials in the median"
+        )
+    else:
+        print(f"{said} within {given.within:g} points")
     context = multiprocessing.get_context("spawn")
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     with ProcessPoolExecutor(num_cores(), context, partial(threadpool_limits, 1)) as pool:
