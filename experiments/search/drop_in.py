@@ -460,13 +460,16 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         display.notice(
             f"report: tuner.report(), or experiments report {shlex.quote(str(self.folder))}"
         )
+        ended = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
+        failed = [trial for trial in ended if trial.status == "FAILED"]
         if driver.ended_by == "failures":
-            ended = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
-            last = next(trial for trial in reversed(ended) if trial.status == "FAILED")
             raise RuntimeError(
                 f"{plural(config.max_failures, 'trial')} in a row failed, the last one: "
-                f"{last.message}"
+                f"{failed[-1].message}"
             )
+        if failed and len(failed) == len(ended):  # with verbose=0 nothing else says so
+            why = str(failed[-1].message).strip().splitlines()[-1:]
+            warnings.warn(f"no trial completed; the last one: {''.join(why)}", stacklevel=4)
 
     def _drive(
         self,

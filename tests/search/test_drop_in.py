@@ -938,6 +938,20 @@ def test_an_own_fit_gets_max_epochs_only_where_it_takes_them(
     assert asked == (4 if given or args else 2)
 
 
+def test_a_search_of_which_nothing_is_left_says_so_where_it_is_quiet(tmp_path: Path) -> None:
+    class Failing(keras_tuner.HyperModel):  # type: ignore[misc]
+        def build(self, hp: Any) -> keras.Model:
+            return build_model(hp)
+
+        def fit(self, *args: Any, **kwargs: Any) -> Any:
+            raise ValueError("no such layer")
+
+    tuner = make(tmp_path, model=Failing(), max_trials=2)
+    with pytest.warns(UserWarning, match="no trial completed; the last one: .*no such layer") as c:
+        tuner.search(X, Y, validation_data=(X[:16], Y[:16]), verbose=0)
+    assert c[0].filename == __file__
+
+
 def test_failures_are_recorded_by_cause_and_end_the_search(tmp_path: Path) -> None:
     def failing(hp: Any) -> keras.Model:
         hp.Float("x", 0, 1)
