@@ -993,7 +993,8 @@ def test_a_trial_is_tried_again_and_nan_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_an_objective_that_no_epoch_has_is_named(tmp_path: Path) -> None:
-    study = load_study(searched(make(tmp_path, objective="val_accuracy", max_trials=1)).folder)
+    with pytest.warns(UserWarning, match="no trial completed; the last one: .* was not reported"):
+        study = load_study(searched(make(tmp_path, objective="val_accuracy", max_trials=1)).folder)
     (message,) = study.trials["message"]
     assert "val_accuracy was not reported" in message
     assert "there are loss and val_loss" in message
@@ -1612,6 +1613,7 @@ class _Refuses(_Units):
 
 def test_a_search_that_is_refused_leaves_what_a_script_wrote_and_its_error(tmp_path: Path) -> None:
     options: dict[str, Any] = {"method": "random", "directory": tmp_path, "project_name": "mine"}
+    options["hyperparameters"] = _units(64)
     for _ in range(2):
         with pytest.raises(OSError, match="own") as raised:
             _Refuses(max_trials=1, **options).search(verbose=0)
@@ -1621,5 +1623,5 @@ def test_a_search_that_is_refused_leaves_what_a_script_wrote_and_its_error(tmp_p
         _Units(max_trials=1, overwrite=True, **options)
     tuner = _Units(max_trials=1, **options)
     tuner.search(verbose=0)
-    assert len(table(tuner)) == 1
+    assert list(load_study(tuner.folder).trials["status"]) == ["completed"]
     assert (tmp_path / "mine/mine.txt").read_text() == "mine"
