@@ -201,7 +201,7 @@ def test_auto_takes_a_grid_where_the_whole_space_fits_and_not_a_part(
         return model
 
     class Own(experiments.Tuner):
-        def run_trial(self, trial: Any) -> float:  # which may ask for anything
+        def run_trial(self, trial: Any, **kwargs: Any) -> float:  # which may ask for anything
             return float(trial.hyperparameters.Boolean("deep"))
 
     rows = np.zeros((4, 2), "float32")
