@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -254,20 +254,24 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     @property
     def _has_own_fit(self) -> bool:
-        return self._has_own_run or type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
+        return self._has_own_run or self._own_fit is not None
+
+    @property
+    def _own_fit(self) -> Callable[..., Any] | None:
+        """The `fit` of the hypermodel, if it is one of its own."""
+        is_own = type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
+        return self.hypermodel.fit if is_own else None
 
     def _said_epochs(self, fit_args: Sequence[Any], fit_kwargs: Mapping[str, Any]) -> Any:
         """Returns the epochs that `search` passes to a `fit` of one's own, if any."""
-        if type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
-            return None
-        return own_epochs.said(self.hypermodel.fit, fit_args, fit_kwargs)
+        return self._own_fit and own_epochs.said(self._own_fit, fit_args, fit_kwargs)
 
     def _takes_max_epochs(self, fit_args: Sequence[Any], fit_kwargs: Mapping[str, Any]) -> bool:
         """Whether `max_epochs` is passed on where the method does not divide it."""
-        if type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+        if self._own_fit is None:
             return True
         is_said = self._said_epochs(fit_args, fit_kwargs) is not None
-        return not is_said and own_epochs.is_taken(self.hypermodel.fit)
+        return not is_said and own_epochs.is_taken(self._own_fit)
 
     @property
     def _fits_by_keras(self) -> bool:
