@@ -15,16 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from experiments.record.alike import changed
+from experiments.record.alike import SPACE_FILES, SPACE_SOURCE, changed, source_of
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
 from experiments.record.layout import StudyFolder
-from experiments.record.reading import as_dict, as_number, dicts, dig
+from experiments.record.reading import as_dict, dig
 from experiments.space_reference import find_reference, read_text
 from search_spaces import space_class
 
 Fingerprints = dict[str, str]  # module -> fingerprint of its text
-SPACE_SOURCE, SPACE_FILES = "space_source", "space_files"  # where they are recorded
 _FOLDER = re.compile(r"[\w -]+")  # or module: never a path out of where it is looked for
 
 
@@ -256,20 +255,3 @@ def changed_source(study: Mapping[str, Any]) -> str | None:
     elif not changed(first, now):
         return None
     return fingerprint_of_text("\n".join(sorted(now.values())))
-
-
-def source_of(
-    study: Mapping[str, Any], trial: int | None = None, of: str = SPACE_SOURCE
-) -> Fingerprints:
-    """Returns the recorded source at a trial; empty where it was not recorded.
-
-    Args:
-        study: The content of `study.json`.
-        trial: Number of the trial; the last session's if `None`.
-        of: `SPACE_SOURCE`, or `SPACE_FILES` for the files that settings name.
-    """
-    found = as_dict(study.get(of))
-    for session in dicts(study.get("sessions")):
-        if trial is None or as_number(session.get("first_trial")) <= trial:
-            found = as_dict(session.get(of)) or found
-    return found

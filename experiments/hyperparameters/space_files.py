@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from experiments.hyperparameters.source import SPACE_FILES, Fingerprints, source_of
-from experiments.record.alike import changed
+from experiments.hyperparameters.source import Fingerprints
+from experiments.record.alike import SPACE_FILES, changed, source_of
 from experiments.record.errors import UserError
 
 FILE_SETTINGS = ("base", "weights")  # settings that may hold paths

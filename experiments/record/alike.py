@@ -9,10 +9,11 @@ count as a difference.
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.record.reading import as_dict
+from experiments.record.reading import as_dict, as_number, dicts
 
 Facts = Mapping[str, Any]
 Run = dict[str, Any]
+SPACE_SOURCE, SPACE_FILES = "space_source", "space_files"  # fingerprints: modules and files
 LENGTHS = ("max_epochs", "patience")  # what decides the length of a training
 
 
@@ -31,7 +32,7 @@ def _is_same(name: str, one: Any, other: Any) -> bool:
     """Whether a fact is the same; where the file of a user's model lies does not count."""
     if name == "space":
         return str(one).rpartition(".py")[2] == str(other).rpartition(".py")[2]
-    if name == "space_source":
+    if name == SPACE_SOURCE:
         return not changed(as_dict(one), as_dict(other))
     if name == "settings":
         then, now = as_dict(one), as_dict(other)
@@ -74,6 +75,23 @@ def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     other += [name for name, text in gone.items() if text not in new.values()]
     other += [name for name, text in new.items() if text not in gone.values()]
     return sorted(other)
+
+
+def source_of(
+    study: Mapping[str, Any], trial: int | None = None, of: str = SPACE_SOURCE
+) -> dict[str, str]:
+    """Returns the recorded source at a trial; empty where it was not recorded.
+
+    Args:
+        study: The content of `study.json`.
+        trial: Number of the trial; the last session's if `None`.
+        of: `SPACE_SOURCE`, or `SPACE_FILES` for the files that settings name.
+    """
+    found = as_dict(study.get(of))
+    for session in dicts(study.get("sessions")):
+        if trial is None or as_number(session.get("first_trial")) <= trial:
+            found = as_dict(session.get(of)) or found
+    return found
 
 
 def why_unlike(facts: Facts, run: Facts, wanted: Facts) -> list[str]:

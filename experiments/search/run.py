@@ -23,7 +23,7 @@ from experiments.finalists.plan import notices as notices_of_finalists
 from experiments.hyperparameters.model_space import ModelSpace, check_on_data, told_of
 from experiments.hyperparameters.ranges import check_buildable, searched_space
 from experiments.hyperparameters.settings import check_settings, parse_settings
-from experiments.hyperparameters.source import SPACE_FILES, check_source, own_text, space_source
+from experiments.hyperparameters.source import check_source, own_text, space_source
 from experiments.hyperparameters.space import (
     check_on_steps,
     check_ranges_used,
@@ -38,6 +38,7 @@ from experiments.methods.guidance import chosen_method, given_points
 from experiments.methods.make import make_oracle, parse_method_settings
 from experiments.methods.warm_start import as_record, warm_start
 from experiments.process.inherited import settled
+from experiments.record.alike import SPACE_FILES
 from experiments.record.durations import clock, parse_deadline
 from experiments.record.errors import UserError
 from experiments.record.lock import locked

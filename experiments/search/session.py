@@ -19,7 +19,6 @@ from experiments.finalists.record import Confirmed
 from experiments.finalists.trainings import OutOfTimeError
 from experiments.hyperparameters.ranges import Widened
 from experiments.hyperparameters.source import (
-    SPACE_FILES,
     changed_source,
     keep_text,
     new_source,
@@ -30,6 +29,7 @@ from experiments.methods.guidance import GivenPoints, given_points
 from experiments.methods.make import make_oracle, plan_of, plans_of
 from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import from_record
+from experiments.record.alike import SPACE_FILES
 from experiments.record.durations import clock
 from experiments.record.ended_trials import num_ended, so_far
 from experiments.record.errors import InterruptedSearchError

@@ -12,10 +12,10 @@ import numpy as np
 from experiments.display.plain import PatientDisplay
 from experiments.finalists.again import train_again
 from experiments.finalists.trainings import Training
-from experiments.hyperparameters.source import source_of, space_source
+from experiments.hyperparameters.source import space_source
 from experiments.hyperparameters.space_files import changed_files
 from experiments.process.numerics import needs_another_process, numerics, variables_for
-from experiments.record.alike import changed
+from experiments.record.alike import changed, source_of
 from experiments.record.errors import UserError
 from experiments.record.numerics import differences, engine_difference
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json

@@ -4,8 +4,9 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.hyperparameters.source import SPACE_FILES, space_source
+from experiments.hyperparameters.source import space_source
 from experiments.hyperparameters.space_files import space_files
+from experiments.record.alike import SPACE_FILES
 from experiments.space_reference import shown_space
 from experiments.training.task import TrialTask
 

@@ -95,6 +95,7 @@ def _record(plan: Synthetic) -> dict[str, Any]:
     return {
         "format": 1,
         "name": plan.name,
+        "space_source": {"search_spaces.mnist_cnn": "0123456789abcdef"},
         "config": {
             "space": "mnist_cnn", "dataset": "digits", "method": "random", "seed": plan.seed,
             "max_trials": plan.num_trials, "max_epochs": plan.num_epochs, "patience": None,

@@ -314,6 +314,34 @@ def test_the_same_network_found_twice_is_said(tmp_path: Path) -> None:
     assert "found, trained with other seeds)" in verdict(compare(found))
 
 
+@pytest.mark.parametrize(
+    ("config", "facts"),
+    [
+        ({"settings": {"alpha": "1.0"}}, {}),  # values are equal, the base has another width
+        ({"space": "keras_hub"}, {}),
+        ({"space": "nets.py:Net"}, {"space_source": {"nets": "ffff"}}),
+    ],
+)
+def test_equal_values_of_other_models_are_not_the_same_network(
+    tmp_path: Path, config: dict[str, object], facts: dict[str, object]
+) -> None:
+    for index, name in enumerate(("one", "two")):
+        folder = write_study(
+            tmp_path, Synthetic(6, name=name, seed=4, num_test=500 + index, num_seeds=3)
+        )
+        path = folder / "study.json"
+        record = json.loads(path.read_text())
+        if config.get("space") == "nets.py:Net":
+            record["config"]["space"] = "nets.py:Net"
+            record["space_source"] = {"nets": "0000"}
+        if index:
+            record["config"].update(config)
+            record.update(facts)
+        path.write_text(json.dumps(record))
+    found = arms_of_studies([load_study(tmp_path / name) for name in ("one", "two")])
+    assert "trained with other seeds" not in verdict(compare(found))
+
+
 def test_variance_is_told_apart_by_its_sources() -> None:
     pair = compare(arms(np.random.default_rng(3), (0.9, 0.9), (5, 5), 500, SPREAD)).pairs[0]
     images, chance = pair.spread.shares

@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 from experiments import SearchConfig, UserError
 from experiments.cli.main import main
 from experiments.config import ScriptConfig
-from experiments.hyperparameters.source import changed, source_of, space_source
+from experiments.hyperparameters.source import space_source
 from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.methods.warm_start import warm_start
 from experiments.record import study as record_study
+from experiments.record.alike import changed, source_of
 from experiments.record.layout import TrialFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from experiments.record.alike import SPACE_FILES, SPACE_SOURCE, differing, source_of
 from experiments.record.formatting import between, is_same, listed, plural, score
+from experiments.record.reading import as_dict
 from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
 from reports.analysis.comparison.further import further_sentence
@@ -102,14 +104,32 @@ def _ahead(comparison: Comparison, pair: Pair) -> str:
 
 
 def _same_network(first: Arm, second: Arm) -> bool:
-    """Whether two searches of the same hyperparameters found the same values of all of them."""
+    """Whether two searches of one model found the same values of all hyperparameters.
+
+    Models whose source was not recorded may be any.
+    """
     names = list(first.study.hyperparameters)
     if not names or names != list(second.study.hyperparameters):
+        return False
+    models = [_model_of(arm) for arm in (first, second)]
+    if not all(model[SPACE_SOURCE] for model in models) or differing(*models):
         return False
     rows = [a.study.trials[a.study.trials["trial_id"] == a.trial_id] for a in (first, second)]
     if first.searches or second.searches or any(len(row) != 1 for row in rows):
         return False
     return all(is_same(rows[0].iloc[0][n], rows[1].iloc[0][n]) for n in names)
+
+
+def _model_of(arm: Arm) -> dict[str, object]:
+    """Returns what is recorded of the model that an arm searched, besides its hyperparameters."""
+    record = arm.study.record
+    config = as_dict(record.get("config"))
+    return {
+        "space": str(config.get("space")),
+        SPACE_SOURCE: source_of(record),
+        SPACE_FILES: source_of(record, of=SPACE_FILES),
+        "settings": as_dict(config.get("settings")),
+    }
 
 
 def _grouped(comparison: Comparison) -> str:
