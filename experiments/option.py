@@ -69,6 +69,8 @@ class Option:
             raise UserError(f"{said}; got {value!r}")
         if self.kind == Kind.FOLDER and value == "":
             raise UserError(f"{self.flag} is empty: name a folder, or leave the option away")
+        if self.kind == Kind.FOLDER and isinstance(value, str) and "\0" in value:
+            raise UserError(f"{self.flag}: a folder's name has no null byte; got {value!r}")
 
 
 def _is_number(value: Any, kinds: Any) -> bool:

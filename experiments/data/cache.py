@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 
 from experiments.data.cache_use import GONE, INFO, OWN_NAME, PARTIAL, claimed, lock_of
 from experiments.record.errors import UserError
-from experiments.record.formatting import are, byte_size
+from experiments.record.formatting import are, byte_size, plural
 from experiments.record.layout import expanded
+from experiments.record.reading import dig
 
 KINDS = ("datasets", "features", "folders", "arrays")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -116,7 +117,8 @@ def _what(info: Path) -> str:
             return f"{facts['what']}: {facts['num_images']:,} images of {facts['dataset']}"
         shape = "x".join(str(side) for side in facts["shape"])
         name = facts.get("name", facts["dataset"])
-        return f"{name}: {facts['num_images']:,} images of {shape}"
+        noun = str(dig(facts, "health", "counted") or "image")
+        return f"{name}: {plural(facts['num_images'], noun)} of {shape}"
     except (OSError, ValueError, KeyError, TypeError):
         return "unknown"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click import Context
+from click.testing import CliRunner
 
 from experiments.catalogue import COSTS, METHODS, PRUNERS, shown_names
 from experiments.cli.main import main
@@ -114,3 +115,13 @@ def test_lists_of_the_command_line_follow_those_of_a_file(tmp_path: Any) -> None
 @pytest.mark.parametrize("command", ["cache", "datasets", "spaces"])
 def test_what_reads_no_study_takes_no_folder_of_studies(command: str) -> None:
     assert "runs_dir" not in {param.name for param in main.commands[command].params}
+
+
+@pytest.mark.parametrize("name", ["runs_dir", "data_dir", "cache_dir"])
+def test_a_folder_with_a_null_byte_is_refused_in_one_line(name: str, tmp_path: Any) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text(f'space = "mnist_cnn"\ndataset = "digits"\n{name} = "a\\u0000b"\n')
+    result = CliRunner().invoke(main, ["search", "--config", str(path), "--max-trials", "1"])
+    assert result.exit_code == 2
+    flag = f"--{name.replace('_', '-')}"
+    assert result.stderr == f"error: {flag}: a folder's name has no null byte; got 'a\\x00b'\n"

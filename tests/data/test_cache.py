@@ -549,6 +549,7 @@ def test_targets_of_another_shape_are_other_data(
         data = prepare(name, lambda c: (1, 1, 1), tmp_path, wanted=wanted)
         assert data.open("train").labels.shape[1:] == shape
         made.append((Path(data.folder), (Path(data.folder) / "info.json").stat().st_ino, data))
+    assert "40 rows of 2" in cache.describe(tmp_path, cache.entries(tmp_path))
     assert made[0][:2] == made[2][:2] != made[1][:2]
     assert check_same({"dataset": made[0][2].record(), "space": []}, [], made[2][2]) == []
     with pytest.raises(UserError, match="has changed since the study was begun") as refused:
