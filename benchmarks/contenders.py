@@ -3,7 +3,7 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +15,10 @@ from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 Score = Callable[[dict[str, Any]], float]
+Points = Sequence[Mapping[str, Any]]
 
 OURS = ("tpe", *(("gp",) if find_spec("torch") else ()), "cmaes", "nsga2", "qmc")
+STARTED = "tpe, starting points"  # those of the space
 NOTE = "" if "gp" in OURS else "without gp: PyTorch is not installed (pip install '.[gp]')"
 KERAS_TUNER = {
     "Keras Tuner random": keras_tuner.oracles.RandomSearchOracle,
@@ -38,13 +40,16 @@ def some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     return chosen
 
 
-def search(method: str, space: Any, score: Score, num_trials: int, seed: int) -> list[float]:
-    """Returns the scores of a search, in order of its trials."""
+def search(
+    method: str, space: Any, score: Score, num_trials: int, seed: int, starting: Points = ()
+) -> list[float]:
+    """Returns the scores of a search, in order of its trials; `starting` is for `STARTED`."""
     if method == OPTUNA:
         return _optuna(space, score, num_trials, seed)
     scores = []
+    given = {"starting_points": starting} if method == STARTED else {}
     with tempfile.TemporaryDirectory() as folder:
-        oracle = make_oracle(method, space, seed, folder, num_trials)
+        oracle = make_oracle(method.partition(",")[0], space, seed, folder, num_trials, **given)
         while len(scores) < num_trials:
             trial = oracle.create_trial("one")
             if trial.status != "RUNNING":
@@ -62,9 +67,11 @@ def keras_tuner_seed(seed: int) -> int:
     return 10_000 * seed + 1
 
 
-def make_oracle(method: str, space: Any, seed: int, folder: str, num_trials: int) -> Any:
+def make_oracle(
+    method: str, space: Any, seed: int, folder: str, num_trials: int, **more: Any
+) -> Any:
     """Returns the oracle of a method; `seed` from 0."""
-    options = {
+    options = more | {
         "objective": OBJECTIVE,
         "hyperparameters": space.copy(),
         "seed": keras_tuner_seed(seed),

@@ -2,6 +2,8 @@
 
 Trials are predicted from recorded ones (see surrogate.py), so that hundreds of searches can be
 run. Keras Tuner's Hyperband is not among the methods: it spends epochs, which are not counted here.
+Nobody gets the starting points of the space but `tpe, starting points`, which is what `tpe` does as
+it is shipped.
 """
 
 import argparse
@@ -14,7 +16,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, search, some_of
+from contenders import KERAS_TUNER, NOTE, OPTUNA, OURS, STARTED, search, some_of
 from quick import Quick
 from surrogate import RECORDED, surrogate_of
 from threadpoolctl import threadpool_limits
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--recorded", choices=RECORDED, help="by one file alone")
     parser.add_argument("--first-seed", type=int, default=0)
-    every = [*KERAS_TUNER, OPTUNA, *OURS]
+    every = [*KERAS_TUNER, OPTUNA, *OURS, STARTED]
     parser.add_argument(
         "--methods", type=some_of(every), default=every, help="some of them, separated by |"
     )
@@ -94,7 +96,8 @@ def run(
 def best_scores(name: str, method: str, seed: int, checkpoints: tuple[int, ...]) -> Any:
     """Returns the best scores of one search after so many trials."""
     surrogate = surrogate_of(name)
-    scores = search(method, surrogate.space, surrogate.score, checkpoints[-1], seed)
+    starting = surrogate.hypermodel.starting_points()
+    scores = search(method, surrogate.space, surrogate.score, checkpoints[-1], seed, starting)
     return np.maximum.accumulate(scores)[np.array(checkpoints) - 1]
 
 
