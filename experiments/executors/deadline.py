@@ -10,6 +10,7 @@ exclude sleep: they use `time.monotonic` on Linux.
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -60,18 +61,22 @@ class Deadline:
         self._an_epoch, self._besides, self._features = (
             deque[float](maxlen=NUM_REMEMBERED) for _ in range(3)
         )
+        # Of those trained whole: only they can be finalists.
+        self._finals = deque[float](maxlen=NUM_REMEMBERED)
         self._reported: dict[str, float] = {}  # running trial -> when its last epoch ended
         self._longest = 0.0  # epoch of a trial that runs or ran
 
-    def learn(self, cost: Cost, earlier: bool = False) -> None:
+    def learn(self, cost: Cost, is_whole: bool = True, earlier: bool = False) -> None:
         """Records what a trial that has ended took.
 
         Args:
             cost: What it took. A `fit` of the user's own may train more than it is asked for.
+            is_whole: Whether it was trained whole, so that it can be a finalist.
             earlier: Whether it is of an earlier session, which may have asked for more.
         """
         if cost.epochs:  # else it failed before: what it took says nothing of others
             self._an_epoch.append(cost.training / cost.epochs)
+            self._finals.extend([cost.training / cost.epochs] if is_whole else [])
             self._besides.append(cost.besides)
             self._features.append(cost.features)
             if not earlier:
@@ -99,11 +104,13 @@ class Deadline:
     def reserve(self) -> float:
         """Seconds that finalists and report are expected to take; without a trial, there are none.
 
-        Their features are there.
+        Their features are there. What a slow trial takes that was stopped early says nothing of
+        them; of those trained whole, the best one may be the slowest.
         """
         if not self._an_epoch:
             return REPORT_SECONDS
-        seconds = self._trial_epochs * self._epoch_seconds + _cautious(self._besides)
+        an_epoch = _cautious(self._finals or self._an_epoch, "higher")
+        seconds = self._trial_epochs * an_epoch + _cautious(self._besides)
         return self._final_trials * seconds + REPORT_SECONDS
 
     def fits(self) -> bool:
@@ -122,5 +129,5 @@ class Deadline:
         return self._clock() + self._epoch_seconds + self.reserve > self._end
 
 
-def _cautious(seen: Iterable[float]) -> float:
-    return float(np.quantile(list(seen), _CAUTION))
+def _cautious(seen: Iterable[float], method: Literal["linear", "higher"] = "linear") -> float:
+    return float(np.quantile(list(seen), _CAUTION, method=method))

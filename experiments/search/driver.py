@@ -95,8 +95,9 @@ class Driver(JobListener):
         self._retention.recall([(t.trial_id, t.score, self._values(t)) for t in trials])
         self._retention.release(wanted_states(self._oracle))
         if self._deadline.is_set:
-            for cost in self._record.earlier_costs(NUM_REMEMBERED):
-                self._deadline.learn(cost, earlier=True)
+            for trial_id, cost in self._record.earlier_costs(NUM_REMEMBERED).items():
+                is_whole = self._values(self._oracle.trials[trial_id]) is not None
+                self._deadline.learn(cost, is_whole, earlier=True)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was fully trained."""
@@ -174,7 +175,7 @@ class Driver(JobListener):
         values = self._values(self._oracle.trials[job.trial_id])
         self._retention.ended(job.trial_id, score, values)
         self._retention.release(wanted_states(self._oracle))
-        self._deadline.learn(self._record.cost(job.trial_id))
+        self._deadline.learn(self._record.cost(job.trial_id), is_whole=values is not None)
         self._status.ended(job.trial_id)
         self._reported.pop(job.trial_id, None)
         if values is not None and len(values) > 1:

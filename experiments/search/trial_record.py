@@ -49,12 +49,12 @@ class TrialRecord:
         """Returns what a trial that has ended took."""
         return self._cost.pop(trial_id)
 
-    def earlier_costs(self, count: int) -> list[Cost]:
-        """Returns the costs of the last `count` trials that earlier sessions ended."""
-        found = []
+    def earlier_costs(self, count: int) -> dict[str, Cost]:
+        """Returns the cost of each of the last `count` trials that earlier sessions ended."""
+        found = {}
         for trial_id in self._oracle.end_order[-count:]:
             try:
-                found.append(_cost(read_json(self._study.trial(trial_id).result)))
+                found[trial_id] = _cost(read_json(self._study.trial(trial_id).result))
             except (OSError, ValueError, AttributeError):
                 continue
         return found

@@ -91,7 +91,7 @@ def test_a_pause_before_a_resume_is_no_part_of_a_trial(
     clock.now += 3600
     learned: list[Cost] = []
     deadline = Deadline(10_000, 4, 0, clock)
-    deadline.learn = learned.append  # type: ignore[method-assign]
+    deadline.learn = lambda cost, is_whole: learned.append(cost)  # type: ignore[method-assign,misc]
     simulation.run(Ticking(clock), clock=clock, deadline=deadline)
     first = results(simulation.folder)[0]
     assert [a["outcome"] for a in first["attempts"]] == ["paused", "completed"]
@@ -226,6 +226,16 @@ def test_what_a_trial_costs_once_is_not_its_pace(clock: Clock) -> None:
         deadline.learn(Cost(10, 5.0, besides=2.0))
     clock.now += 9 * 7 + 1_000
     assert deadline.fits()
+    assert not deadline.is_due()
+
+
+def test_a_slow_trial_that_was_pruned_reserves_nothing_for_finalists(clock: Clock) -> None:
+    deadline = Deadline(1_800, 10, 30, clock)  # three trainings one after the other
+    deadline.learn(Cost(1, 100.0), is_whole=False)
+    assert deadline.reserve == 30 * 100 + REPORT_SECONDS  # nothing else is known
+    for seconds in (50.0, 200.0, 80.0):
+        deadline.learn(Cost(10, seconds))
+    assert deadline.reserve == 3 * 200 + REPORT_SECONDS
     assert not deadline.is_due()
 
 
