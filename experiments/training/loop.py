@@ -2,7 +2,8 @@
 
 `Model.fit` with `steps_per_execution` traces its step three times. In a trial of a few seconds,
 that is a large share of the time. Here the step, callbacks, metrics and optimizer are the model's
-own; only the loop around them is leaner. Results are the same up to float rounding.
+own; only the loop around them is leaner. Adam updates each variable by one operation of TensorFlow
+in place of some twenty. Results are the same up to float rounding.
 """
 
 import types
@@ -11,6 +12,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from experiments.process.replaced import replaced
 
 _STEPS = {"train_step", "test_step", "compute_metrics"}
 _MAKERS = {"make_train_function", "make_test_function"}
@@ -43,7 +46,8 @@ def install(
     _replace(model, "train_function", "make_train_function", model.train_step, train_size)
     _replace(model, "test_function", "make_test_function", model.test_step, test_size)
     model.make_train_function()
-    model.train_function.get_concrete_function(iter(train))
+    with replaced(vars(model.optimizer), _fused(model.optimizer)):
+        model.train_function.get_concrete_function(iter(train))
     model.make_test_function()
     model.test_function.get_concrete_function(iter(validation))
 
@@ -57,6 +61,36 @@ def is_plain(model: keras.Model) -> bool:
         getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS | _MAKERS
     )
     return not own and not model.run_eagerly and model.loss is not None
+
+
+def _fused(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Returns what replaces an optimizer's update to make it one operation, if there is one."""
+    adam = keras.optimizers.Adam
+    is_adams = getattr(type(optimizer), "update_step", None) is adam.update_step
+    if not is_adams or optimizer.amsgrad or tf.distribute.has_strategy():
+        return {}
+    return {"update_step": types.MethodType(_adam_step, optimizer)}
+
+
+def _adam_step(optimizer: keras.optimizers.Adam, gradient: Any, variable: Any, rate: Any) -> None:
+    """Does what `Adam.update_step` does."""
+    if variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
+        type(optimizer).update_step(optimizer, gradient, variable, rate)
+        return
+    index = optimizer._get_variable_index(variable)
+    step = tf.cast(optimizer.iterations + 1, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=optimizer._momentums[index].value.handle,
+        v=optimizer._velocities[index].value.handle,
+        beta1_power=tf.pow(optimizer.beta_1, step),
+        beta2_power=tf.pow(optimizer.beta_2, step),
+        lr=tf.cast(rate, tf.float32),
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        epsilon=optimizer.epsilon,
+        grad=tf.cast(gradient, tf.float32),
+    )
 
 
 def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:

@@ -1,7 +1,7 @@
 """The lean loop and the feed: Keras' own results, in an order that depends on nothing else."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -54,6 +54,48 @@ def test_lean_loop_gives_the_results_of_keras(steps: int) -> None:
 
 def test_batches_that_are_cut_in_the_graph_are_those_that_are_fed() -> None:
     assert trained(True, 1, by_epoch=True) == trained(True, 5)
+
+
+class OwnAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        super().update_step(gradient, variable, 0.5 * learning_rate)
+
+
+def adam(cls: Any = keras.optimizers.Adam, **options: Any) -> Any:
+    return partial(cls, 1e-2, **options)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "is_fused"),
+    [
+        (adam(beta_1=0.8, beta_2=0.99, epsilon=1e-4, clipnorm=0.1), True),
+        (adam(keras.optimizers.AdamW, weight_decay=0.1, use_ema=True), True),
+        (adam(gradient_accumulation_steps=2), True),
+        (adam(amsgrad=True), False),
+        (adam(OwnAdam), False),
+        (adam(keras.optimizers.Nadam), False),
+    ],
+)
+def test_adams_update_is_one_operation_with_its_result(optimizer: Any, is_fused: bool) -> None:
+    found = []
+    for lean in (True, False):
+        keras.utils.set_random_seed(5)
+        inputs = keras.Input((24,))  # an embedding has sparse gradients
+        x = keras.layers.Flatten()(keras.layers.Embedding(256, 4)(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        model.compile(optimizer(), "sparse_categorical_crossentropy", jit_compile=False)
+        train = Feed([rows_of(images().reshape(100, 24))], LABELS, 8, seed=1).dataset()
+        if lean:
+            loop.install(model, train, train, 4)
+            graph = str(
+                model.train_function.get_concrete_function(iter(train)).graph.as_graph_def()
+            )
+            assert ("ResourceApplyAdam" in graph) == is_fused
+            assert "update_step" not in vars(model.optimizer)
+        model.fit(train, epochs=2, verbose=0, shuffle=False)
+        found.append([np.asarray(v) for v in (*model.variables, *model.optimizer.variables)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
 
 
 class OwnStep(keras.Model):  # type: ignore[misc]
