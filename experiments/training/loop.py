@@ -79,16 +79,20 @@ def _adam_step(optimizer: keras.optimizers.Adam, gradient: Any, variable: Any, r
         return
     index = optimizer._get_variable_index(variable)
     step = tf.cast(optimizer.iterations + 1, tf.float32)
+    beta_1, beta_2, epsilon = (
+        tf.cast(each, tf.float32)
+        for each in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
+    )
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
         m=optimizer._momentums[index].value.handle,
         v=optimizer._velocities[index].value.handle,
-        beta1_power=tf.pow(optimizer.beta_1, step),
-        beta2_power=tf.pow(optimizer.beta_2, step),
+        beta1_power=tf.pow(beta_1, step),
+        beta2_power=tf.pow(beta_2, step),
         lr=tf.cast(rate, tf.float32),
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        epsilon=optimizer.epsilon,
+        beta1=beta_1,
+        beta2=beta_2,
+        epsilon=epsilon,
         grad=tf.cast(gradient, tf.float32),
     )
 

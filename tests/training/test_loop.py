@@ -68,7 +68,7 @@ def adam(cls: Any = keras.optimizers.Adam, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("optimizer", "is_fused"),
     [
-        (adam(beta_1=0.8, beta_2=0.99, epsilon=1e-4, clipnorm=0.1), True),
+        (adam(beta_1=np.float64(0.8), beta_2=0.99, epsilon=1e-4, clipnorm=0.1), True),
         (adam(keras.optimizers.AdamW, weight_decay=0.1, use_ema=True), True),
         (adam(gradient_accumulation_steps=2), True),
         (adam(amsgrad=True), False),
