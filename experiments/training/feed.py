@@ -121,6 +121,7 @@ class Feed:
         def rows(index: np.int64) -> tuple[Array, ...]:
             return self.batch(int(index))
 
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def load(index: tf.Tensor) -> tuple[Any, ...]:
             inputs, *others = tf.numpy_function(rows, [index], kinds, stateful=True)
             inputs.set_shape((None, *example.shape[1:]))
