@@ -87,10 +87,6 @@ def _named(options: dict[str, Any]) -> dict[str, list[str]]:
         raise UserError("two --arm have the same name: give each its own")
     if len(named) == 1:
         raise UserError("one arm can't be compared with itself: give --arm twice or more")
-    twice = [s for several in named.values() for s in several]
-    for study in twice:
-        if twice.count(study) > 1:
-            raise UserError(f"--arm: study {study!r} is named twice, and would count twice")
     return named
 
 

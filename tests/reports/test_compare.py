@@ -174,12 +174,15 @@ def test_by_a_hyperparameter(studies: Path) -> None:
         (["--arm", "a=low"], "give --arm twice"),
         (["--arm", "a=low", "--arm", "a=high"], "same name"),
         (["--arm", "a=low,low", "--arm", "b=high"], "named twice"),
+        (["--arm", "a=low,STUDIES/low", "--arm", "b=high"], "named twice"),
+        (["--arm", "a=low", "--arm", "b=STUDIES/low"], "named twice"),
         (["--arm", "a", "--arm", "b=high"], "expected NAME=STUDY"),
         (["low", "--arm", "a=low", "--arm", "b=high"], "names all that is compared"),
     ],
 )
 def test_bad_input_is_one_line(studies: Path, arguments: list[str], words: str) -> None:
-    result = CliRunner().invoke(main, ["compare", *arguments, "--runs-dir", str(studies)])
+    given = [each.replace("STUDIES", str(studies)) for each in arguments]
+    result = CliRunner().invoke(main, ["compare", *given, "--runs-dir", str(studies)])
     assert result.exit_code == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -136,9 +136,14 @@ def arms_of_searches(
         allow_different_splits: Whether studies of different splits may be compared.
 
     Raises:
-        UserError: They saw different splits, or were ranked by different objectives.
+        UserError: They saw different splits, were ranked by different objectives, or one is there
+            twice, under whatever name.
     """
     studies = [study for several in named.values() for study in several]
+    folders = [study.folder.resolve() for study in studies]
+    for study, folder in zip(studies, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise UserError(f"--arm: study {study.name!r} is named twice, and would count twice")
     _check_objectives(studies)
     if not allow_different_splits:
         _check_splits(studies)
