@@ -44,7 +44,13 @@ def free_disk(study: str, runs_dir: str, keep: int) -> None:
         raise UserError(f"--keep should be 0 or more; got {keep}")
     folder = find_study(study, runs_dir)
     # Checked before a lock file is created there.
-    check_format(as_dict(read_json(StudyFolder(folder).record)), folder)
+    record = StudyFolder(folder).record
+    if not record.is_file():
+        raise UserError(
+            f"{str(folder)!r} has no study.json: free-disk knows only which weights a study of "
+            "this suite can do without; nothing was removed"
+        )
+    check_format(as_dict(read_json(record)), folder)
     with locked(folder, FREED):
         removed, size = free(folder, keep)
     echo(f"removed {plural(removed, 'file')}, {size / 1e6:.1f} MB")

@@ -131,9 +131,10 @@ def introduction(name: str, config: SearchConfig, data: PreparedData) -> list[st
     numbers = f" ({counts})" if counts else ""
     lines = [
         f"study {name}: {shown_space(config.space)} on {config.dataset}{numbers}, "
-        f"{config.method}, {trials_at_most(config.max_trials, config.method)}, "
-        f"each of {plural(config.max_epochs, 'epoch')}"
+        f"{config.method}, {trials_at_most(config.max_trials, config.method)}"
     ]
+    if config.max_epochs > 1 or data.counts:  # a script may train as it likes
+        lines[0] += f", each of {plural(config.max_epochs, 'epoch')}"
     if data.class_names:
         lines.append(f"{len(data.class_names):,} classes: {_classes(data)}")
     if data.roles:

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from experiments.methods.prior_trials import PriorTrial
+
 if TYPE_CHECKING:
     from experiments.methods.oracles.optuna_oracle import OptunaOracle
 
-__all__ = ["OptunaOracle"]
+__all__ = ["OptunaOracle", "PriorTrial"]
 
 
 def __getattr__(name: str) -> Any:

@@ -51,7 +51,7 @@ def make_oracle(
     }
     method = METHODS[config.method]
     if method.sampler:
-        arguments["earlier"] = [(e.values, (e.score, *e.further), e.curve) for e in earlier]
+        arguments["earlier"] = earlier
         given = points or GivenPoints(parse_tries(config, space), [])
         arguments["tries"], arguments["starting_points"] = given.every, given.starting
     oracle = resolve_name(f"{_ORACLES}.{method.oracle}")(

@@ -60,7 +60,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             or is_of_early_round(values)
             or 0 < asked[found] < most
         )
-        curve = _whole_curve(state, by_id, objectives[0].name) if is_short else {}
+        curve = _whole_curve(state, by_id, objectives[0].name)
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
         elif is_short and str(state.get("trial_id")) in continued:
@@ -70,7 +70,7 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(PriorTrial(values, float(score), tuple(others.values()), curve))
+            trials.append(PriorTrial(values, float(score), tuple(others.values()), curve, is_short))
     return SourceTrials(trials, skipped)
 
 
@@ -94,12 +94,16 @@ def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:
     return curve
 
 
+def _values(state: Mapping[str, Any]) -> dict[str, Any]:
+    return as_dict(dig(state, "hyperparameters", "values"))
+
+
 def _whole_curve(
     state: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], objective: str
 ) -> dict[int, float]:
     """Returns the curve of a trial, and before it those of the trials that it continues."""
     whole, seen = _curve(state, objective), set[str]()
-    while (origin := str(state["hyperparameters"]["values"].get(ORIGIN))) in by_id.keys() - seen:
+    while (origin := str(_values(state).get(ORIGIN))) in by_id.keys() - seen:
         seen.add(origin)  # a damaged study may go round in a circle
         state, begin = by_id[origin], min(whole, default=math.inf)
         whole = {e: v for e, v in _curve(state, objective).items() if e < begin} | whole
@@ -121,10 +125,8 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     if ranking.scores and not ranking.is_of(str(objective)):
         check_objective(name, Objective(ranking.name, ranking.direction), objective)
     trials = []
-    continued = {
-        str(as_dict(dig(state, "hyperparameters", "values")).get(ORIGIN))
-        for _, state, _ in project.trials
-    }
+    continued = {str(_values(state).get(ORIGIN)) for _, state, _ in project.trials}
+    by_id = {trial_id: state for trial_id, state, _ in project.trials}
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
@@ -142,7 +144,8 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others)) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            trials.append(PriorTrial(values, score, tuple(others.values())))
+            curve = _whole_curve(state, by_id, objective.name)
+            trials.append(PriorTrial(values, score, tuple(others.values()), curve))
     return SourceTrials(trials, skipped)
 
 

@@ -18,14 +18,28 @@ class PriorTrial:
         values: Its hyperparameters, as far as this search has them, or may come to have them.
         score: Its objective.
         further: Its values of the search's further objectives, in their order.
-        curve: Epoch, from 0 -> objective, of a trial that had fewer epochs than others of its
-            search; empty for one that was trained whole.
+        curve: Epoch, from 0 -> objective; empty where it is not known.
+        is_short: Whether it had fewer epochs than others of its search.
     """
 
     values: dict[str, Any]
     score: float
     further: tuple[float, ...] = ()
     curve: Mapping[int, float] = field(default_factory=dict)
+    is_short: bool = False
+
+    def value_at(self, epochs: int, direction: str) -> float | None:
+        """Returns the best objective until `epochs`; `None` if that is not known.
+
+        A trial that was trained whole counts with all it had where it had fewer, and where its
+        epochs are not known.
+        """
+        until = [value for epoch, value in self.curve.items() if epoch < epochs]
+        if self.is_short and (not until or max(self.curve) + 1 < epochs):
+            return None
+        if not until or (len(until) == len(self.curve) and not self.is_short):
+            return self.score
+        return (max if direction == "max" else min)(until)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.reading import clean
+from experiments.record.schema import APART, TRIAL_COLUMNS
 
 if TYPE_CHECKING:
     import optuna
@@ -61,7 +62,7 @@ def warm_start(
         fitting, dropped = [], Counter(source.skipped)
         unknown: set[str] = set()
         for trial in source.trials:
-            if trial.curve and not takes_short:
+            if trial.is_short and not takes_short:
                 dropped["stopped early"] += 1
                 continue
             own = own_values(trial.values)
@@ -85,7 +86,7 @@ def _line(
     grows: bool,
 ) -> str:
     line = f"--from {hidden(name)}: {plural(len(used), 'trial')} used"
-    if num_short := sum(bool(trial.curve) for trial in used):
+    if num_short := sum(trial.is_short for trial in used):
         line += f" ({num_short} of them stopped early)"
     if dropped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
@@ -131,6 +132,10 @@ def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any])
     absent = [o.name for o in further if o.name not in columns]
     if absent:
         raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
+    # Of a table that this suite has written, which has names for what is no hyperparameter.
+    of_suite = {"trial_id", "planned_epochs"} <= {*columns}
+    planned = {id(row): _parsed(row["planned_epochs"] or "") for row in rows if of_suite}
+    most: float = max(filter(is_number, planned.values()), default=0)
     choices: dict[str, dict[str, Any]] = {}  # hyperparameter -> text of a value -> the value
     for hp in space:
         if isinstance(hp, hp_module.Choice | hp_module.Fixed):
@@ -138,8 +143,11 @@ def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any])
     trials, skipped = [], Counter[str]()
     for row in rows:
         status = (row.pop("status", None) or "completed").strip().lower()
-        if status != "completed":  # of a table that this suite has written
+        if status != "completed":
             skipped[status] += 1
+            continue
+        if is_number(epochs := planned.get(id(row), most)) and epochs < most:
+            skipped["stopped early"] += 1
             continue
         score = _parsed(row.pop(column) or "")
         others = {o.name: _parsed(row.pop(o.name) or "") for o in further}
@@ -147,10 +155,23 @@ def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any])
         if missing is not None:
             skipped[f"without {missing}"] += 1
             continue
-        cells = {n: v for n, v in row.items() if n and isinstance(v, str) and v.strip()}
+        named = _hyperparameters(row, objectives) if of_suite else row
+        cells = {n: v for n, v in named.items() if n and isinstance(v, str) and v.strip()}
         values = {n: choices.get(n, {}).get(v, _parsed(v)) for n, v in cells.items()}
         trials.append(PriorTrial(values, float(score), tuple(others.values())))
     return SourceTrials(trials, skipped)
+
+
+def _hyperparameters(row: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
+    """Returns the cells of hyperparameters in a row of a table that this suite has written."""
+    taken, found = {*TRIAL_COLUMNS, *(o.name for o in objectives)}, {}
+    for column, value in row.items():
+        name = column or ""  # without one where a row is longer than the first
+        while name.endswith(APART):
+            name = name.removesuffix(APART)
+        if column not in taken:
+            found[name if name in taken else column] = value
+    return found
 
 
 def _parsed(text: str) -> Any:
@@ -191,19 +212,18 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
             f"--from {hidden(name)}: it has {plural(len(study.directions), 'objective')}, this "
             f"search {len(objectives)}: {', '.join(map(str, objectives))}"
         )
-    stated = study.metric_names if len(objectives) > 1 else None
-    names = stated or [o.name for o in objectives]
+    names = study.metric_names or [o.name for o in objectives]
     for named, direction, objective in zip(names, study.directions, objectives, strict=True):
         most = direction == optuna.study.StudyDirection.MAXIMIZE
         check_objective(hidden(name), Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
     for trial in study.get_trials(deepcopy=False):
-        values = trial.values or []
+        values, curve = trial.values or [], _known_curve(trial)
         if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
-            trials.append(PriorTrial(dict(trial.params), values[0], tuple(values[1:])))
-        elif trial.state == optuna.trial.TrialState.PRUNED and _known_curve(trial):
-            curve = _known_curve(trial)
-            trials.append(PriorTrial(dict(trial.params), curve[max(curve)], curve=curve))
+            trials.append(PriorTrial(dict(trial.params), values[0], tuple(values[1:]), curve))
+        elif trial.state == optuna.trial.TrialState.PRUNED and curve:
+            last = curve[max(curve)]
+            trials.append(PriorTrial(dict(trial.params), last, curve=curve, is_short=True))
         else:
             skipped[trial.state.name.lower()] += 1
     return SourceTrials(trials, skipped)
@@ -215,12 +235,23 @@ def _known_curve(trial: "optuna.trial.FrozenTrial") -> dict[int, float]:
 
 def _check_file(name: str, url: str) -> None:
     """Checks that there is a database, which SQLite would make if there were none."""
-    from sqlalchemy.engine import make_url
-
-    parsed = make_url(url)
-    file = parsed.database
-    if parsed.get_backend_name() == "sqlite" and not (file and os.path.isfile(file)):
+    file = place_of(url)
+    if file is not None and not file.is_file():
         raise UserError(f"--from {name}: there is no database {str(file)!r}")
+
+
+def place_of(source: str) -> Path | None:
+    """Returns the file or the folder of a source; `None` where a server has it, or it is none."""
+    if "://" not in source:
+        return Path(source)
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = make_url(source.partition("#")[0])
+    except ArgumentError:
+        return None
+    return Path(address.database or "") if address.get_backend_name() == "sqlite" else None
 
 
 def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:
@@ -229,6 +260,7 @@ def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:
         {"values": e.values, "score": e.score}
         | ({"further": list(e.further)} if e.further else {})
         | ({"curve": sorted(e.curve.items())} if e.curve else {})
+        | ({"whole": True} if e.curve and not e.is_short else {})  # else a curve says it is short
         for e in earlier
     ]
 
@@ -241,6 +273,7 @@ def from_record(study: Mapping[str, Any]) -> list[PriorTrial]:
             float(e["score"]),
             tuple(map(float, e.get("further", ()))),
             {int(step): float(value) for step, value in e.get("curve", ())},
+            "curve" in e and not e.get("whole"),
         )
         for e in study.get("earlier", [])
     ]

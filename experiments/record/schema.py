@@ -11,6 +11,14 @@ from experiments.record.reading import as_number, clean
 
 FORMAT = 1  # of a study folder; raised when an older version would misread a newer study
 _MOST = 1_000_000_000  # epochs, trials
+# Columns of the table of trials that no hyperparameter may take, besides its metrics.
+TRIAL_COLUMNS = (
+    "trial_id", "number", "status", "score", "scores", "cause", "message", "traceback", "started",
+    "ended", "seconds", "epochs", "worker", "attempts", "trainable_parameters",
+    "frozen_parameters", "flops", "latency_ms", "feature_seconds", "origin", "initial_epoch",
+    "planned_epochs", "total_epochs", "step_seconds", "kept_parts",
+)  # fmt: skip
+APART = " (hyperparameter)"  # follows the name of one that a column has
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,10 @@ from experiments.record.layout import StudyFolder, TrialFolder, expanded
 from experiments.record.lock import locked
 from experiments.record.methods import METHODS, optuna_methods
 from experiments.record.objective import Objective
+from experiments.record.reading import read_dict
 from experiments.record.study import write_study
 from experiments.search import own_epochs
-from experiments.search.given_oracle import takes_oracle
+from experiments.search.given_oracle import show_trials, takes_oracle
 from experiments.search.keywords import as_keywords, in_keywords
 from experiments.search.new_study import describe_study, remove_unbegun
 from experiments.search.repair import forget_states, readable, restore
@@ -92,6 +93,7 @@ from experiments.search.trial_record import TrialRecord
 from experiments.training.fit_attempt import FitAttempt
 from experiments.training.graphs import released_afterwards
 from experiments.training.own_fit import FitResult, run_fit
+from experiments.training.replay import build as rebuild
 from experiments.training.replay import can_be_replayed
 from experiments.training.task import FitTask
 
@@ -335,6 +337,8 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         self.oracle._set_project_dir(self.directory, self.project_name)
         self.oracle.always = before.always
         self.oracle.rebuild(before.trials.values())
+        self._held.append(before)
+        show_trials(self.oracle, self._held)
 
     @in_keywords()
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
@@ -430,6 +434,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         record = TrialRecord(self.folder, self.oracle)
         session = SessionRecord(self.folder, study)
         mended = restore(self.folder, record, self.oracle)
+        show_trials(self.oracle, self._held)
         for trial in self.oracle.trials.values():
             self.oracle.update_space(trial.hyperparameters)
         self.save()
@@ -618,7 +623,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Returns a trial's model with the weights of its best epoch.
 
         Raises:
-            UserError: Its weights are not kept.
+            UserError: Its weights are not kept, or it can't be built without data.
         """
         if self._lacks_weights(trial):
             raise UserError(
@@ -629,7 +634,20 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         with warnings.catch_warnings():
             # The best epoch's optimizer is not needed, and a fresh one has no variables yet.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            return super().load_model(trial)
+            strategy, model = self.distribution_strategy, self._try_build(trial.hyperparameters)
+            if not model.built:  # of a subclass; Keras Tuner notes the shapes it was built with
+                shapes = read_dict(Path(self._get_build_config_fname(trial.trial_id)))
+                with suppress(Exception):
+                    rebuild(model, shapes)
+            if not model.built:
+                raise UserError(
+                    f"the model of trial {trial.trial_id} has weights only once it is called on "
+                    "data, and its shapes are not known: call it in build, or give it a "
+                    "build(input_shape)"
+                )
+            with nullcontext() if strategy is None else strategy.scope():
+                model.load_weights(self._get_checkpoint_fname(trial.trial_id))
+            return model
 
     def report(self) -> Path:
         """Writes the report of the study, and returns the path of its page."""

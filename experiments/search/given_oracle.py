@@ -1,7 +1,7 @@
 """What an oracle of Keras Tuner asks of a search: `Tuner(oracle=HyperbandOracle(...))`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -21,6 +21,7 @@ _SAME = (
     "hyperparameters", "tune_new_entries", "allow_new_entries", "max_retries_per_trial",
     "max_consecutive_failed_trials",
 )  # fmt: skip
+_TRIALS = ("trials", "ongoing_trials", "start_order", "end_order", "hyperparameters")
 _SETTINGS = {"bayesian": ("num_initial_points", "alpha", "beta"), "hyperband": ("factor",)}
 
 
@@ -36,12 +37,19 @@ def takes_oracle(init: Callable[_P, None]) -> Callable[_P, None]:
         tuner: Any = args[0]
         # Drawn by it where the script gives none: another one in each session, so no argument.
         tuner._seed_of_oracle = getattr(given, "seed", None)
+        tuner._held = [] if given is None else [given]
         sweeps = getattr(given, "hyperband_iterations", math.inf)
         if math.isfinite(sweeps):
             tuner._sweeps = int(sweeps)
         init(*args, **{**asked, **kwargs})
 
     return initialise
+
+
+def show_trials(oracle: keras_tuner.Oracle, held: Iterable[keras_tuner.Oracle]) -> None:
+    """Lets oracles that a script may hold have the trials of the one that searches."""
+    for one in held:
+        vars(one).update({name: getattr(oracle, name) for name in _TRIALS})
 
 
 def _asked_by(oracle: Any) -> dict[str, Any]:

@@ -124,13 +124,16 @@ def is_same_data(recorded: object, fit: _Fit) -> bool:
 
 
 def _arrays(part: Any) -> Iterator[npt.NDArray[Any]]:
-    """Yields the arrays in dictionaries, lists and tables, column by column."""
+    """Yields the arrays in dictionaries, lists, tables (column by column) and tensors."""
     if isinstance(part, Mapping):
         part = list(part.values())
     elif hasattr(part, "columns"):
         part = [part[name].to_numpy() for name in part.columns]
     elif hasattr(part, "to_numpy"):
         part = part.to_numpy()
+    elif callable(getattr(part, "numpy", None)):  # a tensor
+        with suppress(Exception):  # of a graph, or on a device: it is as one without values
+            part = part.numpy()
     if isinstance(part, list | tuple):
         for one in part:
             yield from _arrays(one)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
+from experiments.methods.warm_start import place_of
 from experiments.record.errors import UserError
 from experiments.record.formatting import listed
 from experiments.record.layout import StudyFolder
@@ -64,7 +65,8 @@ def check_folder(folder: Path, overwrite: bool, sources: Sequence[str] = ()) -> 
         )
     if overwrite:
         for source in sources:
-            if Path(source).resolve().is_relative_to(folder.resolve()):
+            place = place_of(source)
+            if place is not None and place.resolve().is_relative_to(folder.resolve()):
                 raise UserError(
                     f"warm_start {source}: overwrite=True removes {str(folder)!r}, and the source "
                     "with it: choose another project_name"

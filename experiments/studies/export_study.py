@@ -117,6 +117,8 @@ def _optuna_trials(study: Study) -> list[Any]:
         state = states.get(row["status"], TrialState.FAIL)
         if state == TrialState.COMPLETE and not np.isfinite(values).all():
             state = TrialState.FAIL
+        if state == TrialState.COMPLETE and str(row["trial_id"]) in study.handicaps:
+            state = TrialState.PRUNED  # it had fewer epochs than others
         used = _used(study, row, distributions)
         trials.append(
             create_trial(
@@ -149,7 +151,7 @@ def _curves(study: Study) -> dict[str, dict[int, float]]:
     for trial, epoch, value in zip(
         first["trial_id"], first["epoch"], first[study.objective], strict=True
     ):
-        curves.setdefault(str(trial), {})[int(epoch)] = float(value)
+        curves.setdefault(str(trial), {})[int(epoch) - 1] = float(value)  # from 0, as Optuna does
     return curves
 
 

@@ -17,8 +17,8 @@ def measure(
 ) -> dict[str, Any]:
     """Builds trials' networks and measures FLOPs and latency of one image.
 
-    Weights are fresh: they affect neither. The result is added to `artifacts/latency.json`. The
-    report draws its trade-offs from it.
+    Weights are fresh: they affect neither. Each result is added to `artifacts/latency.json` at
+    once. The report draws its trade-offs from it.
 
     Args:
         opened: The study.
@@ -30,17 +30,19 @@ def measure(
     """
     image = np.asarray(opened.data.open("test").images[0])
     fresh = {"weights": "none"} if "weights" in class_of(opened.config.space).settings else {}
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for trial_id in trial_ids:
         model = opened.build(opened.hyperparameters(trial_id), **fresh)
         measured = latency(model, image)
         counted = flops(model)
         known = {} if counted is None else {"flops": counted}
-        found[trial_id] = {**known, **measured.as_dict()}
+        # Kept at once: a later one may fail, or take too long for who waits.
+        costs = {trial_id: {**known, **measured.as_dict()}}
+        content = keep_measured(opened.study.files, costs, cpu_model())
         if say is not None:
             operations = "" if counted is None else f", {counted:,} FLOPs"
             say(
                 f"trial {trial_id}: {measured.median:.2f} ms ({measured.low:.2f} to "
                 f"{measured.high:.2f}){operations}"
             )
-    return keep_measured(opened.study.files, found, cpu_model())
+    return content

@@ -100,7 +100,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         origin = self._store.origin
         for known in (self._own, origin):
             if known is not None:
-                build(model, known)
+                build(model, known.build)
         if self._is_continued:
             return
         if origin is None:

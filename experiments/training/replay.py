@@ -5,6 +5,7 @@ Callbacks see the metrics that were recorded, so that those which count epochs h
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -125,10 +126,29 @@ class NotContinuedError(BaseException):
     """The trial that is continued left no state that fits: the training has to begin afresh."""
 
 
-def build(model: keras.Model, snapshot: Snapshot) -> None:
-    """Builds a model that is not built yet, as it was when the snapshot was made."""
-    if not model.built and snapshot.build is not None:
-        model.build_from_config(snapshot.build)
+def build(model: keras.Model, config: Mapping[str, Any] | None) -> None:
+    """Builds a model that is not built yet, as far as Keras can without data.
+
+    Args:
+        model: The model.
+        config: What its `get_build_config` returned, from a file; `None` if it was not kept.
+    """
+    if not model.built and config:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it can't be built, which `built` says
+            model.build_from_config(_with_shapes(config))
+        # Keras says so where it loads a whole model, and not here.
+        model.built = bool(model.weights)
+
+
+def _with_shapes(value: Any) -> Any:
+    """Returns what JSON made of a structure of shapes as it was: they were tuples."""
+    if isinstance(value, Mapping):
+        return {name: _with_shapes(part) for name, part in value.items()}
+    if isinstance(value, list):
+        kind = tuple if all(n is None or isinstance(n, int) for n in value) else list
+        return kind(map(_with_shapes, value))
+    return value
 
 
 def restore(model: keras.Model, snapshot: Snapshot, or_afresh: bool = False) -> None:

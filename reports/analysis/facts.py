@@ -55,7 +55,7 @@ def _facts(study: Study, noun: str) -> Iterator[tuple[str, str]]:
     stated = dicts(record.get("objectives")) or [as_dict(record.get("objective"))]
     label = "objectives" if len(stated) > 1 else "objective"
     yield label, "; ".join(", ".join(str(v) for v in o.values()) for o in stated)
-    yield "budget", _budget(config)
+    yield "budget", _budget(config, "script" in record)
     yield "took", _took(study)
     yield "seed", _said(config.get("seed"))
     yield f"{noun}s", split_sizes(dataset)
@@ -106,22 +106,25 @@ def _said(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _budget(config: dict[str, Any]) -> str:
+def _budget(config: dict[str, Any], is_script: bool) -> str:
     if not config:
         return ""
-    patience = config.get("patience")
+    patience, trainings = config.get("patience"), config.get("executions_per_trial", 1)
     most = as_number(config.get("max_trials"))
     trials = (
         trials_at_most(most, config.get("method"))
         if most >= NO_END
         else _counted(config.get("max_trials"), "trial")
     )
-    return (
-        f"{trials} of up to "
-        f"{_counted(config.get('max_epochs'), 'epoch')}, "
-        f"{'no early stopping' if patience is None else f'patience {patience}'}, "
-        f"{_counted(config.get('executions_per_trial', 1), 'training')} a trial"
-    )
+    told = [trials]
+    # A script decides what it does not leave to the suite.
+    if config.get("max_epochs") != 1 or not is_script:
+        told[0] += f" of up to {_counted(config.get('max_epochs'), 'epoch')}"
+    if patience is not None or not is_script:
+        told.append("no early stopping" if patience is None else f"patience {patience}")
+    if trainings != 1 or not is_script:
+        told.append(f"{_counted(trainings, 'training')} a trial")
+    return ", ".join(told)
 
 
 def _counted(count: object, noun: str) -> str:

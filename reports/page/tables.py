@@ -11,6 +11,7 @@ from experiments.record.formatting import is_missing, score, text, words
 from experiments.record.objective import shown_value
 from experiments.record.predictions import largest_errors
 from experiments.record.reading import as_dict, as_number, clean, dicts
+from experiments.record.schema import APART
 from reports.analysis.costs import best_by_base, costs_of_bases, costs_table
 from reports.analysis.label_scores import label_scores
 from reports.analysis.metrics_table import metrics_of_best
@@ -89,7 +90,7 @@ def _is_told(study: Study, name: str) -> bool:
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    return name if name not in taken else _free(f"{name} (hyperparameter)", taken)
+    return name if name not in taken else _free(name + APART, taken)
 
 
 def failures(study: Study) -> list[dict[str, str]]:

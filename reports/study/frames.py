@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING, Any
 from experiments.record.durations import trial_seconds
 from experiments.record.measured import timed_trials
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, scalar
+from experiments.record.schema import TRIAL_COLUMNS
 from experiments.record.trial_index import Trial, status_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FIELDS = (
-    "trial_id", "status", "score", "scores", "cause", "message", "traceback", "started", "ended",
-    "seconds", "epochs", "worker", "attempts", "trainable_parameters", "frozen_parameters", "flops",
-    "latency_ms", "feature_seconds", "origin", "initial_epoch", "planned_epochs", "total_epochs",
-    "step_seconds", "kept_parts",
-)  # fmt: skip
 _COSTS = (
     "trainable_parameters", "frozen_parameters", "flops", "latency_ms", "feature_seconds"
 )  # fmt: skip
-RESERVED = {*_FIELDS, "number"}  # columns that no hyperparameter may take
 _EPOCH_FIELDS = ("trial_id", "execution", "epoch", "seconds")  # columns that no metric may take
 
 
@@ -52,7 +46,8 @@ def trials_frame(
         for cost in costs:
             found = as_number(dig(measured, row["trial_id"], cost))
             row[cost] = row[cost] if math.isnan(found) else found
-    trials = pd.DataFrame(rows, columns=[*_FIELDS, *metrics, *hyperparameters])
+    fields = [name for name in TRIAL_COLUMNS if name != "number"]
+    trials = pd.DataFrame(rows, columns=[*fields, *metrics, *hyperparameters])
     if by_start:
         trials = trials.sort_values(["started", "trial_id"], kind="stable").reset_index(drop=True)
     trials.insert(1, "number", range(1, len(trials) + 1))

@@ -13,7 +13,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.objective import COSTS, Objective
 from experiments.record.plain_project import PlainProject, plain_space, read_project
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json, scalar
-from experiments.record.schema import check_format
+from experiments.record.schema import APART, TRIAL_COLUMNS, check_format
 from experiments.record.study import find_study
 from experiments.record.trial_index import (
     Scan,
@@ -24,7 +24,7 @@ from experiments.record.trial_index import (
     trial_id_of,
 )
 from reports.study.fidelity import handicaps
-from reports.study.frames import RESERVED, epochs_frame, trials_frame, value_of
+from reports.study.frames import epochs_frame, trials_frame, value_of
 from reports.study.metrics import is_proportion
 from reports.study.study import Study
 
@@ -166,8 +166,8 @@ def _columns(space: list[dict[str, Any]], metrics: Sequence[str]) -> dict[str, d
         if hp["name"].startswith(_BOOKKEEPING):
             continue
         column = clean(hp["name"], 120)
-        while column in RESERVED or column in metrics or column in columns:
-            column += " (hyperparameter)"
+        while column in TRIAL_COLUMNS or column in metrics or column in columns:
+            column += APART
         columns[column] = _describe(hp)
     return columns
 
@@ -223,7 +223,7 @@ def _objectives(
         if (
             isinstance(name, str)
             and direction in ("max", "min")
-            and name not in RESERVED - {*COSTS}
+            and name not in {*TRIAL_COLUMNS} - {*COSTS}
         ):
             found.setdefault(clean(name, 60), Objective(clean(name, 60), direction))
         else:

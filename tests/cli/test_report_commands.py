@@ -105,6 +105,20 @@ def test_measured_costs_reach_the_report(runs: Path, cache_dir: Path) -> None:
     assert done["flops"].notna().all()  # every trial notes them
 
 
+def test_what_was_measured_is_kept_when_a_later_network_fails(
+    runs: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "small", tmp_path / "small")
+    last = load_study(tmp_path / "small").completed.iloc[-1]["trial_id"]
+    path = tmp_path / f"small/trial_{last}/trial.json"
+    state = json.loads(path.read_text())
+    state["hyperparameters"]["values"]["pooling"] = "none"
+    path.write_text(json.dumps(state))
+    refused(tmp_path, "measure", "small", "--top", "9", "--cache-dir", str(cache_dir))
+    done = load_study(tmp_path / "small").completed
+    assert done["latency_ms"].notna().sum() == len(done) - 1
+
+
 def test_flops_by_hand() -> None:
     inner = keras.Sequential([keras.Input((6, 6, 4)), keras.layers.DepthwiseConv2D(3)])
     model = keras.Sequential(

@@ -307,7 +307,7 @@ def test_nothing_is_counted_with_a_plural_in_brackets() -> None:
 def test_one_is_and_several_are() -> None:
     assert [are(count) for count in (0, 1, 2)] == ["are", "is", "are"]
     assert str(Pruned(removed=[None])) == "removed 1 entry"  # type: ignore[list-item]
-    assert _budget({"max_trials": 1, "max_epochs": 1}) == (
+    assert _budget({"max_trials": 1, "max_epochs": 1}, is_script=False) == (
         "1 trial of up to 1 epoch, no early stopping, 1 training a trial"
     )
 

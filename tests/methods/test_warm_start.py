@@ -16,9 +16,12 @@ from benchmarks.simulated import Simulation
 from benchmarks.simulated import space as simulated_space
 from experiments.hyperparameters.space import fixed
 from experiments.methods.oracles.optuna_oracle import OptunaOracle
+from experiments.methods.prior_trials import PriorTrial
 from experiments.methods.warm_start import as_record, from_record, warm_start
 from experiments.record.errors import UserError
 from experiments.record.objective import Objective
+from experiments.studies.export_study import export_study
+from reports.study.load import load_study
 from tests.reports.plain import PlainTrial, write_plain
 
 ACCURACY = Objective("val_accuracy", "max")
@@ -159,7 +162,7 @@ def test_what_is_not_known_yet_is_kept_for_a_space_that_grows(tmp_path: Path) ->
     oracle = OptunaOracle(
         "tpe",
         objective=keras_tuner.Objective("score", "max"),
-        earlier=[(e.values, e.score) for e in used],
+        earlier=used,
     )
     assert oracle._shown() == []  # nothing is known of what it has
     found = oracle.get_space()
@@ -257,8 +260,8 @@ def test_earlier_trials_lead_the_sampler(known: dict[str, Any], tmp_path: Path) 
     def num_near(earlier: Any) -> int:
         return sum(0.003 < first_rate(earlier, seed) < 0.03 for seed in range(12))
 
-    good = [({"rate": 0.01 * (1 + n / 50)} | known, 0.9) for n in range(5)]
-    bad = [({"rate": 1e-4 * 1.3**n} | known, 0.1) for n in range(25)]
+    good = [PriorTrial({"rate": 0.01 * (1 + n / 50)} | known, 0.9) for n in range(5)]
+    bad = [PriorTrial({"rate": 1e-4 * 1.3**n} | known, 0.1) for n in range(25)]
     assert num_near([*good, *bad]) > 8
     assert num_near([]) < 7
 
@@ -279,10 +282,10 @@ def test_trials_of_fewer_epochs_are_passed_with_their_curve(
     (study.folder / "study.json").write_text(json.dumps(stated))
     same = simulated_space()
     whole, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path)
-    assert not any(trial.curve for trial in whole)  # the method can't rank short ones
+    assert not any(trial.is_short for trial in whole)  # the method can't rank short ones
     assert "stopped early" in lines[0]
     used, lines = warm_start([str(study.folder)], same, ACCURACY, tmp_path, takes_short=True)
-    short = [trial for trial in used if trial.curve]
+    short = [trial for trial in used if trial.is_short]
     assert f"({len(short)} of them stopped early)" in lines[0]
     assert short
     assert len(used) - len(short) == len(whole)
@@ -294,13 +297,15 @@ def test_trials_of_fewer_epochs_are_passed_with_their_curve(
 
 
 def test_a_curve_that_begins_late_is_not_known_before(tmp_path: Path) -> None:
-    late = ({"rate": 0.01}, (0.9,), {3: 0.8, 8: 0.9})  # as studies were recorded once
+    # As studies were recorded once.
+    late = PriorTrial({"rate": 0.01}, 0.9, curve={3: 0.8, 8: 0.9}, is_short=True)
+    early = PriorTrial({"rate": 0.02}, 0.5, curve={0: 0.5, 2: 0.6}, is_short=True)
     oracle = OptunaOracle(
         "tpe",
         objective=keras_tuner.Objective("score", "max"),
         hyperparameters=space(),
         seed=1,
-        earlier=[({"rate": 0.02}, (0.5,), {0: 0.5, 2: 0.6}), late] * 5,
+        earlier=[early, late] * 5,
         pruner="asha",
         max_epochs=27,
     )
@@ -341,17 +346,22 @@ def test_trials_of_before_more_epochs_are_passed_as_short_ones(tmp_path: Path) -
     used, _ = warm_start(
         [str(before.folder)], simulated_space(), ACCURACY, tmp_path, takes_short=True
     )
-    assert [sorted(trial.curve) for trial in used] == [[0, 1]] * 4 + [[]] * 2
+    assert [(trial.is_short, len(trial.curve)) for trial in used] == [(True, 2)] * 4 + [
+        (False, 8)
+    ] * 2
 
 
 def test_a_sampler_ranks_earlier_trials_by_how_far_they_came(tmp_path: Path) -> None:
+    whole = PriorTrial({"rate": 0.01}, 0.5)
+    short = PriorTrial({"rate": 0.02}, 0.9, curve={0: 0.9}, is_short=True)
+
     def shown(sampler: str, **options: Any) -> list[str]:
         oracle = OptunaOracle(
             sampler,
             objective=keras_tuner.Objective("score", "max"),
             hyperparameters=space(),
             seed=1,
-            earlier=[({"rate": 0.01}, (0.5,)), ({"rate": 0.02}, (0.9,), {0: 0.9})] * 5,
+            earlier=[whole, short] * 5,
             **options,
         )
         return [trial.state.name for trial in oracle._shown()]
@@ -360,3 +370,68 @@ def test_a_sampler_ranks_earlier_trials_by_how_far_they_came(tmp_path: Path) -> 
     assert shown("cmaes") == ["COMPLETE"] * 5
     # Ten have the first epoch: they are compared there.
     assert shown("tpe", pruner="asha", max_epochs=9) == ["COMPLETE"] * 10
+
+
+def test_at_a_rung_an_earlier_trial_counts_with_what_it_had_there() -> None:
+    known = PriorTrial({"rate": 0.02}, 0.9, curve={0: 0.4, 1: 0.6, 2: 0.5, 8: 0.9})
+    unknown = PriorTrial({"rate": 0.01}, 0.5)
+    oracle = OptunaOracle(
+        "tpe",
+        objective=keras_tuner.Objective("score", "max"),
+        hyperparameters=space(),
+        seed=1,
+        earlier=[known, unknown],
+        pruner="asha",
+        max_epochs=9,
+    )
+    assert [trial.values for trial in oracle._shown()] == [[0.4], [0.5]]  # after one epoch
+    assert [known.value_at(epochs, "max") for epochs in (1, 3, 9, 27)] == [0.4, 0.6, 0.9, 0.9]
+    assert known.value_at(3, "min") == 0.4
+
+
+@pytest.mark.filterwarnings("ignore:.*set_metric_names")
+def test_an_optuna_storage_says_what_its_values_are_of(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'earlier.db'}"
+    study = optuna.create_study(storage=url, direction="maximize")
+    study.optimize(lambda t: t.suggest_float("rate", 1e-3, 1e-2, log=True), n_trials=2)
+    study.set_metric_names(["f1"])
+    with pytest.raises(UserError, match="its objective is f1:max, that of this search"):
+        warm_start([url], space(), ACCURACY, tmp_path)
+    study.set_metric_names([ACCURACY.name])
+    assert len(warm_start([url], space(), ACCURACY, tmp_path)[0]) == 2
+
+
+def test_columns_of_a_table_of_the_suite_are_no_hyperparameters(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    rows = (
+        "trial_id,status,score,epochs,epochs (hyperparameter),rate,planned_epochs\n"
+        "0000,completed,0.9,7,20,0.01,9\n"
+        "0001,completed,0.8,3,30,0.02,3\n"  # of an early round
+    )
+    path.write_text(rows)
+    hp = space()
+    hp.Int("epochs", 1, 50)
+    used, lines = warm_start([str(path)], hp, ACCURACY, tmp_path)
+    assert [e.values for e in used] == [{"rate": 0.01, "epochs": 20}]
+    assert lines[0].endswith("1 trial used, 1 dropped (1 stopped early)")
+    path.write_text("score,epochs\n0.9,7\n")  # of someone else: it is what its name says
+    assert warm_start([str(path)], hp, ACCURACY, tmp_path)[0][0].values == {"epochs": 7}
+
+
+@pytest.mark.parametrize("to", ["csv", "optuna"])
+def test_early_rounds_are_short_in_what_is_exported_too(to: str, tmp_path: Path) -> None:
+    study = Simulation(tmp_path / "s", method="hyperband", max_trials=30, epochs=9)
+    study.run()
+    space = [
+        {"name": hp.name, "kind": type(hp).__name__, "conditions": [], **hp.get_config()}
+        for hp in simulated_space().space
+    ]
+    record = {"objective": {"name": "val_accuracy", "direction": "max"}, "space": space}
+    (study.folder / "study.json").write_text(json.dumps(record))
+    loaded, out = load_study(study.folder), tmp_path / f"out.{to}"
+    export_study(loaded, to, out)
+    source = str(out / "trials.csv") if to == "csv" else f"sqlite:///{out}"
+    used, _ = warm_start([source], simulated_space(), ACCURACY, tmp_path)
+    whole = loaded.completed[~loaded.completed["trial_id"].isin(loaded.handicaps)]
+    assert 0 < len(whole) < len(loaded.completed)
+    assert sorted(e.score for e in used) == sorted(whole["score"])

@@ -27,6 +27,7 @@ from experiments.training.snapshot import read_snapshot, write_snapshot
 from reports import load_study
 from reports.analysis.facts import facts
 from tests.one_structure import STRUCTURE
+from tests.reports.plain import PlainTrial, write_plain
 from tests.search_spaces.backbones import own_backbone
 from tests.stand_ins import unwritten
 
@@ -400,6 +401,15 @@ def test_free_disk_removes_weights_and_leaves_the_record(study: Path) -> None:
     assert load_study(study).trials.equals(before)
     with locked(study):
         assert call("free-disk", study).exit_code == 2
+
+
+def test_free_disk_leaves_a_project_of_plain_keras_tuner(tmp_path: Path) -> None:
+    project = write_plain(tmp_path / "plain", [PlainTrial(score=0.5)])
+    before = files_of(project)
+    result = call("free-disk", project)
+    assert result.exit_code == 2
+    assert "has no study.json" in result.output
+    assert files_of(project) == before
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from experiments.methods.oracles.halving import ORIGIN, origins
 from experiments.methods.oracles.optuna_pruners import stops
 from experiments.methods.oracles.optuna_samplers import Proposer, frozen
 from experiments.methods.oracles.reported import epochs_of
+from experiments.methods.prior_trials import PriorTrial
 from experiments.record.fidelity import is_paused
 
 _NEIGHBOURS = 20  # of a point that was tried before; what comes next is drawn at random
@@ -49,9 +50,8 @@ class OptunaOracle(Halved):
             with `pruned`.
         max_epochs: Epochs of a trial that is not stopped; needed by `asha` and `hyperband`.
         factor: Of `asha` and `hyperband`: one trial in so many is promoted at each rung.
-        earlier: Values and score (of several objectives a sequence of scores) of trials of other
-            searches, and, of those that were stopped early, the objective by epoch from 0; the
-            sampler takes them as its own, pruners do not see them.
+        earlier: Trials of other searches; the sampler takes them as its own, pruners do not see
+            them. At a rung, one that was trained whole counts with its best until there.
         **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Raises:
@@ -67,7 +67,7 @@ class OptunaOracle(Halved):
         pruner: str = "none",
         max_epochs: int = 1,
         factor: int = 3,
-        earlier: Sequence[tuple[Any, ...]] = (),
+        earlier: Sequence[PriorTrial] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(pruner, max_epochs, factor, **kwargs)
@@ -76,14 +76,7 @@ class OptunaOracle(Halved):
         self._proposer = Proposer(sampler, self._directions, settings or {}, self.seed)
         self._tries = [dict(values) for values in tries]
         self._starting_points = [dict(values) for values in starting_points]
-        self._earlier = [
-            (
-                dict(values),
-                list(score) if isinstance(score, Sequence) else [float(score)],
-                dict(*curve),
-            )
-            for values, score, *curve in earlier
-        ]
+        self._earlier = list(earlier)
         self._map: SpaceMap | None = None
         self._size_of_space = 0
         self._ended: dict[str, FrozenTrial] = {}  # trial id -> what does not change any more
@@ -193,8 +186,8 @@ class OptunaOracle(Halved):
         trials = [t for t in self._in_order() if t.trial_id not in promoted]
         for epochs in reversed(halving.fidelities):
             there = [t for t in trials if halving.value_at(t, epochs, self.trials) is not None]
-            before = [e for e in self._earlier if _earlier_value(e, epochs, self._directions[0])]
-            if len(there) + len(before) >= enough:
+            before = [e.value_at(epochs, self._directions[0]) for e in self._earlier]
+            if len(there) + sum(value is not None for value in before) >= enough:
                 return epochs
         return halving.fidelities[0]
 
@@ -202,17 +195,18 @@ class OptunaOracle(Halved):
         """Returns the trials of other searches."""
         space, complete = self.space_map, not self._proposer.row.models_conditions
         shown: list[FrozenTrial] = []
-        for values, scores, curve in self._earlier:
-            if space.names.isdisjoint(values):
+        for trial in self._earlier:
+            if space.names.isdisjoint(trial.values):
                 continue  # nothing is known yet of what it has
-            seen: Sequence[float] | None = None if curve else scores
+            seen = None if trial.is_short else [trial.score, *trial.further]
             if fidelity is not None:
-                seen = _earlier_value((values, scores, curve), fidelity, self._directions[0])
+                value = trial.value_at(fidelity, self._directions[0])
+                seen = None if value is None else [value]
             if seen is None and (fidelity is not None or not self._ranks_stopped):
                 continue
             state = TrialState.PRUNED if seen is None else TrialState.COMPLETE
-            encoded = space.encoded(values, complete)
-            curve = curve if seen is None else {}
+            encoded = space.encoded(trial.values, complete)
+            curve = dict(trial.curve) if seen is None else {}
             shown.append(frozen(len(shown), state, encoded, space.distributions, seen, curve))
         return shown
 
@@ -275,19 +269,6 @@ class OptunaOracle(Halved):
         """Sets the state to what it was after `trials`."""
         self._ended.clear()
         super().rebuild(trials)
-
-
-def _earlier_value(
-    trial: tuple[Any, Sequence[float], Mapping[int, float]], epochs: int, direction: str
-) -> list[float] | None:
-    """Returns the best of another search's trial until `epochs`; `None` if it is not known."""
-    _, scores, curve = trial
-    if not curve:
-        return [scores[0]]
-    until = [value for epoch, value in curve.items() if epoch < epochs]
-    if not until or max(curve) + 1 < epochs:
-        return None
-    return [(max if direction == "max" else min)(until)]
 
 
 def _is_promoted(trial: trial_module.Trial) -> bool:
