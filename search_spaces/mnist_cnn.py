@@ -36,7 +36,8 @@ def _blocks(*filters: int) -> dict[str, int]:
 
 # Best first. Networks as deep as the image allows with batch normalisation and a falling step size,
 # wide and narrow, with and without changed images: the first by its validation score on MNIST, and
-# as wide as it is because a narrower one was no better on what it trains on; the others by practice. benchmarks/portfolio.py values them on datasets that they were not chosen on.
+# wider than the best there was, which fits its own training images no better than others; the
+# others by practice. benchmarks/portfolio.py values them on datasets that they were not chosen on.
 _STARTING_POINTS: tuple[Mapping[str, Any], ...] = (
     _NORMED
     | _blocks(32, 96, 128)
