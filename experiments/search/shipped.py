@@ -79,7 +79,7 @@ def shipping(tuner: keras_tuner.Tuner, fit: Fit, config: SearchConfig) -> Proces
     try:
         sent = copy.copy(tuner)
         sent.oracle = _Asked(tuner.oracle.objective)
-        sent._fit = fit
+        sent._held, sent._fit = [], fit  # those oracles stay, too
         _write(folder / "sent.pkl", sent, fit)
         workers = suitable_workers() if config.workers == "auto" else int(config.workers)
         executor = _Shipped(partial(run_sent, str(folder / "sent.pkl")), workers)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import types
 from contextlib import suppress
 from pathlib import Path
@@ -1440,11 +1441,11 @@ class _Reports(experiments.Tuner):
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path: Path) -> None:
-    tuner = _Reports(
-        objective="val_loss", max_trials=1, method="random", workers=workers, directory=tmp_path
-    )
+    oracle: Any = keras_tuner.oracles.RandomSearchOracle("val_loss", max_trials=1)
+    oracle.notes = threading.Lock()  # which can't be sent to a worker
+    tuner = _Reports(oracle=oracle, workers=workers, directory=tmp_path)
     tuner.search(verbose=0)
-    assert [t.score for t in tuner.oracle.get_best_trials()] == [1.0]
+    assert [t.score for t in oracle.get_best_trials()] == [1.0]
     epochs = load_study(tuner.folder).epochs
     assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
 
