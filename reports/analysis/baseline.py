@@ -11,7 +11,7 @@ from reports.analysis.recommended import recommended
 from reports.analysis.task import task_of
 from reports.analysis.verdict import scores_on_test
 from reports.statistics.estimates import CONFIDENCE, wilson
-from reports.study.metrics import base_name, is_share_of_images, name_on_test
+from reports.study.metrics import base_name, is_validation_accuracy
 from reports.study.study import Study, computed_once
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _on_validation(study: Study, metric: str) -> float:
     best: pd.DataFrame = study.completed[study.completed["trial_id"] == recommended(study)]
     if best.empty:
         return math.nan
-    if name_on_test(study.objective) == metric or is_share_of_images(study.objective):
+    if study.objective == f"val_{metric}" or is_validation_accuracy(study.objective):
         return float(best.iloc[0]["score"])
     epochs = study.epochs
     if not {study.objective, f"val_{metric}"} <= set(epochs.columns):

@@ -34,10 +34,17 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of a trial at an epoch, and the outputs of the model; none if it has one."""
+    """Metrics of a trial at the best epoch of each training, means where there are several.
+
+    Args:
+        trial_id: The trial.
+        epochs: Those epochs, in order.
+        outputs: Those of the model; none if it has one.
+        rows: The metrics.
+    """
 
     trial_id: str
-    epoch: int
+    epochs: tuple[int, ...]
     outputs: tuple[str, ...]
     rows: tuple[MetricRow, ...]
 
@@ -49,12 +56,11 @@ def metrics_of_best(study: Study) -> Metrics | None:
     epochs = study.epochs
     if trial is None or epochs.empty or study.objective not in epochs:
         return None
-    own = epochs[(epochs["trial_id"] == trial) & (epochs["execution"] == 0)]
-    scores = own[study.objective].to_numpy(dtype=float)
-    if not np.isfinite(scores).any():
+    own = epochs[epochs["trial_id"] == trial].dropna(subset=[study.objective])
+    if own.empty:
         return None
-    place = np.nanargmax(scores) if study.direction == "max" else np.nanargmin(scores)
-    best = own.iloc[int(place)]
+    ranked = own.sort_values(study.objective, ascending=study.direction == "min", kind="stable")
+    best = ranked.groupby("execution").head(1)  # of each training its own best epoch
     tested = next((f for f in study.finalists if f["runs"] and f["trial_id"] == trial), None)
     known = {str(n) for n in own.columns if n not in _FIELDS and own[n].notna().any()}
     names = sorted({name.removeprefix("val_") for name in known})
@@ -64,11 +70,14 @@ def metrics_of_best(study: Study) -> Metrics | None:
     for name in names:
         output, short = _parted(name, outputs)
         test = np.nan if tested is None else float(np.mean(scores_on_test(tested, name)))
-        train, val = (float(best[n]) if n in known else np.nan for n in (name, f"val_{name}"))
+        train, val = (
+            float(best[n].mean(skipna=False)) if n in known else np.nan
+            for n in (name, f"val_{name}")
+        )
         rows.append(MetricRow(output, short, train, val, test))
     order = ["", *outputs]
     rows.sort(key=lambda row: (order.index(row.output), row.name != "loss", row.name))
-    return Metrics(trial, int(best["epoch"]), outputs, tuple(rows))
+    return Metrics(trial, tuple(map(int, sorted(best["epoch"]))), outputs, tuple(rows))
 
 
 def _outputs(names: list[str], layers: Collection[str]) -> tuple[str, ...]:

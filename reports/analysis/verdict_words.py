@@ -204,10 +204,12 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
         gained = shown(gap.mean, signed=True)
         if study.direction == "min" and split != "test":  # a gain is a fall there
             gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
-        each = "one training" if gap.count == 1 else plural(gap.count, "training")
+        each = "one training" if gap.count == 1 else f"{plural(gap.count, 'training')} each"
         is_picked = split == "validation" and answer.num_completed > 1 and gap.mean > 0
-        picked = f", the best of {answer.num_completed:,} trials, so too large" if is_picked else ""
-        return label, gained, f"{on}{picked}; {each} each: no interval"
+        is_first = answer.trial_id == study.ranked.iloc[0]["trial_id"] if is_picked else False
+        chosen = "the best of" if is_first else "chosen from"
+        picked = f", {chosen} {answer.num_completed:,} trials, so too large" if is_picked else ""
+        return label, gained, f"{on}{picked}; no interval from {each}"
     interval = between(gap.low, gap.high, signed=True)
     return label, shown(gap.mean, signed=True), f"{interval} {on}"
 

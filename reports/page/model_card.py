@@ -132,8 +132,8 @@ def layers_sentence(study: Study) -> str:
 def _model(study: Study, file: ModelFile) -> Iterator[str]:
     answer, noun = verdict(study), noun_of(study)
     finalist = exported_finalist(study)
-    run = finalist["runs"][0] if finalist and finalist["runs"] else {}
     chosen = finalist.get("exported_run") if finalist else None
+    run = finalist["runs"][0] if finalist and finalist["runs"] and chosen is None else {}
     if finalist and isinstance(chosen, int) and 0 <= chosen < len(finalist["runs"]):
         run = finalist["runs"][chosen]
     trial = exported_trial(study) or answer.trial_id

@@ -225,6 +225,8 @@ def mean(scores: Scores, confidence: float = CONFIDENCE) -> Estimate:
         return Estimate(centre, math.nan, math.nan, len(values), "none")
     quantile = t_quantile(len(values) - 1, confidence)
     half = float(values.std(ddof=1)) / math.sqrt(len(values)) * quantile
+    if np.ptp(values) == 0:  # which rounding would hide
+        centre, half = float(values[0]), 0.0
     return Estimate(centre, centre - half, centre + half, len(values), "seeds")
 
 

@@ -75,8 +75,15 @@ def end_p(unit: _Array, gains: _Array, end: str, inner: float = 0.9) -> float:
 
 
 def slopes(curves: Sequence[_Array]) -> _Array:
-    """Returns the least-squares slope of each curve, a value an epoch: `(num_curves,)`."""
-    return np.array([np.polyfit(np.arange(len(c)), c, 1)[0] for c in curves])
+    """Returns the least-squares slope of each curve, a value an epoch: `(num_curves,)`.
+
+    Of a constant it is 0, and not what rounding leaves.
+    """
+    found = []
+    for curve in curves:
+        x = np.arange(len(curve)) - (len(curve) - 1) / 2
+        found.append(float(x @ (curve - curve[0]) / (x @ x)))
+    return np.array(found)
 
 
 def mean_above_zero_p(values: _Array) -> float:

@@ -267,7 +267,12 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     ):
         problems.append(f"{path.name} is damaged: it should list trials that were trained again")
     for record in dicts(stored):
-        runs = [run for run in dicts(record.get("runs")) if _is_tested(run)]
+        kept = [(n, run) for n, run in enumerate(dicts(record.get("runs"))) if _is_tested(run)]
+        runs = [run for _, run in kept]
+        if record.get("exported_run") is not None:  # its place is another one among those
+            places = [n for n, _ in kept]
+            number = record["exported_run"]
+            record["exported_run"] = places.index(number) if number in places else -1
         lost = len(dicts(record.get("runs"))) - len(runs)
         if lost:
             have = "has" if lost == 1 else "have"

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_COUNTED = {  # the mean over images of right or wrong
-    "acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
-    "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+_TOP_ONE = {
+    "acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"
 }  # fmt: skip
+# The mean over images of right or wrong.
+_COUNTED = _TOP_ONE | {"top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"}
 _PROPORTIONS = _COUNTED | {
     "auc", "precision", "recall", "f1", "f1_score", "fbeta_score", "balanced_accuracy",
     "sensitivity", "specificity", "precision_at_recall", "recall_at_precision",
@@ -30,6 +31,11 @@ def is_proportion(metric: str) -> bool:
 def is_share_of_images(metric: str) -> bool:
     """Whether a metric counts the images that are right, so that it is binomial."""
     return base_name(metric) in _COUNTED
+
+
+def is_validation_accuracy(metric: str) -> bool:
+    """Whether a metric is the share of validation images whose likeliest class is right."""
+    return metric.startswith("val_") and base_name(metric) in _TOP_ONE
 
 
 def name_on_test(objective: str) -> str:

@@ -338,10 +338,10 @@ def test_a_trial_of_defaults_is_recognised(tmp_path: Path) -> None:
     assert gain is not None
     assert (gain.default, gain.estimate.mean) == (2.0, 1.0)
     tile = tiles(study, verdict(study))[1][2]
-    assert tile.endswith(", the best of 3 trials, so too large; one training each: no interval")
+    assert tile.endswith(", the best of 3 trials, so too large; no interval from one training")
     several = study.trials.assign(scores=[(1.0, 1.0, 1.0)] * len(study.trials))
     study = replace(study, trials=several)
-    assert tiles(study, verdict(study))[1][2].endswith("3 trainings each: no interval")
+    assert tiles(study, verdict(study))[1][2].endswith("no interval from 3 trainings each")
     assert study.hyperparameters["units"]["default"] == 8
 
 

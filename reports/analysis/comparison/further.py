@@ -56,14 +56,27 @@ def further_sentence(arms: Sequence[Arm], winner: int | None) -> str:
 
 
 def _better(arms: Sequence[Arm], objectives: Sequence[Objective], winner: Arm) -> list[str]:
-    """Names the arms that are better than the winner, and in what, by the plain values."""
+    """Names the arms that are better than the winner, and in what.
+
+    Costs are what they are. Of metrics the intervals have to lie apart.
+    """
     found = []
     for arm in arms:
-        values = [(o, _value(arm, o).mean, _value(winner, o).mean) for o in objectives]
-        names = [words(o.name) for o, own, its in values if own == own and o.better(own, its)]
+        values = [(o, _value(arm, o), _value(winner, o)) for o in objectives]
+        names = [words(o.name) for o, own, its in values if _is_better(o, own, its)]
         if names:
             found.append(f"{arm.name} is better in {listed(names)}")
     return found
+
+
+def _is_better(objective: Objective, own: Estimate, other: Estimate) -> bool:
+    if not objective.better(own.mean, other.mean):
+        return False
+    if objective.is_cost:
+        return True
+    return (
+        own.has_interval and other.has_interval and (own.low > other.high or own.high < other.low)
+    )
 
 
 def _shown(arm: Arm, objective: Objective) -> str:

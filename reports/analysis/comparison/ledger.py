@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.record.formatting import duration, format_number
+from experiments.record.formatting import duration, format_number, listed
 from experiments.record.numerics import numerics_sentence
 from reports.analysis.comparison.arms import Arm
 from reports.analysis.comparison.decide import Comparison
@@ -72,7 +72,7 @@ def finding(book: Ledger) -> str:
 
 
 def _budgets(book: Ledger) -> str:
-    unequal = []
+    unequal, unknown = [], []
     for what, spent, shown in (
         ("trials", book.completed, format_number),
         ("epochs", book.epochs, format_number),
@@ -81,12 +81,18 @@ def _budgets(book: Ledger) -> str:
         known = [float(v) for v in spent if v == v]
         if len(known) > 1 and max(known) > _TOLERANCE * max(min(known), 1e-9):
             unequal.append(f"{what} ({shown(min(known))} to {shown(max(known))})")
-    if not unequal:
-        return "All arms were given the same budget, within a tenth."
-    return (
-        f"The arms were not given the same: {', '.join(unequal)}. An arm with more trials picks "
-        "its finalist from more; the curves of expected performance compare equal numbers."
-    )
+        elif len(known) < len(spent):
+            unknown.append(what)
+    lacking = f" {listed(unknown).capitalize()} of every arm are not recorded." if unknown else ""
+    if unequal:
+        return (
+            f"The arms were not given the same: {', '.join(unequal)}. An arm with more trials "
+            "picks its finalist from more; the curves of expected performance compare equal "
+            f"numbers.{lacking}"
+        )
+    if unknown:
+        return f"As far as is known, all arms were given the same, within a tenth.{lacking}"
+    return "All arms were given the same budget, within a tenth."
 
 
 def table(book: Ledger) -> pd.DataFrame:

@@ -12,10 +12,11 @@ from reports.analysis.baseline import class_counts, no_better
 from reports.analysis.health.finding import Finding
 from reports.analysis.numbers import no_better_than_constant
 from reports.analysis.task import has_images, noun_of
-from reports.study.metrics import is_share_of_images
+from reports.study.metrics import base_name, is_share_of_images
 from reports.study.study import Study
 
 _EVEN = 1.5  # times the mean of all classes: up to this size the largest counts as equal
+_F1 = "val_f1_score"
 IMBALANCED = 0.8  # share of the largest class, beyond which accuracy says little about the others
 
 
@@ -33,7 +34,7 @@ def baseline(study: Study) -> Iterator[Finding]:
         PROBLEM,
         f"the best {verb} than {found.rule}: {found.split} {words(found.metric)} "
         f"{score(found.reached)} against {score(found.value)}",
-        f"see the confusion matrix; {_for_baseline(class_counts(study, found.split))}",
+        f"see the confusion matrix; {_for_baseline(study, class_counts(study, found.split))}",
     )
 
 
@@ -56,12 +57,14 @@ def _constant_prediction(study: Study) -> Iterator[Finding]:
     )
 
 
-def _for_baseline(counts: list[int]) -> str:
+def _for_baseline(study: Study, counts: list[int]) -> str:
     """Returns advice by whether one class has many more images than its share."""
     if max(counts) > _EVEN * sum(counts) / len(counts):
+        tried = base_name(study.objective) == "f1_score"
+        other = "" if tried else f"; or {_by_f1(study)}"
         return (
-            "search with more epochs, other learning rates or F1 as objective (--objective "
-            "val_f1_score), or collect more images of the other classes"
+            "search with more epochs or other learning rates, or collect more images of the other "
+            f"classes{other}"
         )
     return (
         "search with more epochs or other learning rates; if that does not help, look whether the "
@@ -139,18 +142,24 @@ def imbalance(study: Study) -> Iterator[Finding]:
     if share <= IMBALANCED or not is_share_of_images(study.objective):
         return
     name = study.class_names[counts.index(max(counts))]
-    metric, advice = "val_f1_score", "rank by the F1 score: --objective val_f1_score"
-    is_reported = str(dig(study.record, "config", "space")).isidentifier()  # by every shipped space
-    is_reported = is_reported or metric in study.epochs
-    if not is_reported:
-        advice = f"compile the model with an F1 score, and {advice}"
     yield Finding(
         DOUBT,
         f"{percent(share)} of the train {noun_of(study)}s are of class {name!r}, and trials are "
         f"ranked by {words(study.objective)}, which says little of the others",
-        advice,
-        {"objective": metric} if is_reported and len(study.objectives) < 2 else {},
+        _by_f1(study),
+        {"objective": _F1} if _reports_f1(study) and len(study.objectives) < 2 else {},
     )
+
+
+def _by_f1(study: Study) -> str:
+    """Returns the advice to rank by the F1 score."""
+    advice = f"rank by the F1 score: --objective {_F1}"
+    return advice if _reports_f1(study) else f"compile the model with an F1 score, and {advice}"
+
+
+def _reports_f1(study: Study) -> bool:
+    is_shipped = str(dig(study.record, "config", "space")).isidentifier()  # all of those report it
+    return is_shipped or _F1 in study.epochs
 
 
 def _count(value: object) -> int:
