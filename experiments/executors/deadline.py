@@ -61,22 +61,24 @@ class Deadline:
         self._an_epoch, self._besides, self._features = (
             deque[float](maxlen=NUM_REMEMBERED) for _ in range(3)
         )
-        # Of those trained whole: only they can be finalists.
-        self._finals = deque[float](maxlen=NUM_REMEMBERED)
+        # Of those trained whole, how good they are and what they took: only they can be finalists.
+        self._finals = deque[tuple[float, float]](maxlen=NUM_REMEMBERED)
         self._reported: dict[str, float] = {}  # running trial -> when its last epoch ended
         self._longest = 0.0  # epoch of a trial that runs or ran
 
-    def learn(self, cost: Cost, is_whole: bool = True, earlier: bool = False) -> None:
+    def learn(self, cost: Cost, gain: float | None = 0.0, earlier: bool = False) -> None:
         """Records what a trial that has ended took.
 
         Args:
             cost: What it took. A `fit` of the user's own may train more than it is asked for.
-            is_whole: Whether it was trained whole, so that it can be a finalist.
+            gain: Its score, larger is better; `None` if it was not trained whole, so that it can't
+                be a finalist.
             earlier: Whether it is of an earlier session, which may have asked for more.
         """
         if cost.epochs:  # else it failed before: what it took says nothing of others
             self._an_epoch.append(cost.training / cost.epochs)
-            self._finals.extend([cost.training / cost.epochs] if is_whole else [])
+            if gain is not None:
+                self._finals.append((gain, cost.training / cost.epochs))
             self._besides.append(cost.besides)
             self._features.append(cost.features)
             if not earlier:
@@ -104,12 +106,14 @@ class Deadline:
     def reserve(self) -> float:
         """Seconds that finalists and report are expected to take; without a trial, there are none.
 
-        Their features are there. What a slow trial takes that was stopped early says nothing of
-        them; of those trained whole, the best one may be the slowest.
+        Their features are there. What a slow trial takes that was stopped early, or is in the worse
+        half, says nothing of them; of the others, the best one may be the slowest.
         """
         if not self._an_epoch:
             return REPORT_SECONDS
-        an_epoch = _cautious(self._finals or self._an_epoch, "higher")
+        middle = np.median([gain for gain, _ in self._finals]) if self._finals else 0.0
+        better = [seconds for gain, seconds in self._finals if gain >= middle]
+        an_epoch = _cautious(better or self._an_epoch, "higher")
         seconds = self._trial_epochs * an_epoch + _cautious(self._besides)
         return self._final_trials * seconds + REPORT_SECONDS
 

@@ -96,8 +96,8 @@ class Driver(JobListener):
         self._retention.release(wanted_states(self._oracle))
         if self._deadline.is_set:
             for trial_id, cost in self._record.earlier_costs(NUM_REMEMBERED).items():
-                is_whole = self._values(self._oracle.trials[trial_id]) is not None
-                self._deadline.learn(cost, is_whole, earlier=True)
+                values = self._values(self._oracle.trials[trial_id])
+                self._deadline.learn(cost, self._gain(values), earlier=True)
 
     def _values(self, trial: Any) -> list[float] | None:
         """Returns a trial's values by objective; `None` unless it was fully trained."""
@@ -105,6 +105,12 @@ class Driver(JobListener):
             return None
         values: list[float] = self._oracle.values_of(trial)
         return values
+
+    def _gain(self, values: list[float] | None) -> float | None:
+        """Returns how good a trial is, larger is better; of several objectives all are equal."""
+        if values is None or len(values) > 1:
+            return None if values is None else 0.0
+        return -values[0] if self._oracle.objective.direction == "min" else values[0]
 
     def _loop(self) -> None:
         while True:
@@ -175,7 +181,7 @@ class Driver(JobListener):
         values = self._values(self._oracle.trials[job.trial_id])
         self._retention.ended(job.trial_id, score, values)
         self._retention.release(wanted_states(self._oracle))
-        self._deadline.learn(self._record.cost(job.trial_id), is_whole=values is not None)
+        self._deadline.learn(self._record.cost(job.trial_id), self._gain(values))
         self._status.ended(job.trial_id)
         self._reported.pop(job.trial_id, None)
         if values is not None and len(values) > 1:

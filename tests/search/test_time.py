@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import keras_tuner
 import pytest
 
 from benchmarks import simulated
@@ -231,12 +232,36 @@ def test_what_a_trial_costs_once_is_not_its_pace(clock: Clock) -> None:
 
 def test_a_slow_trial_that_was_pruned_reserves_nothing_for_finalists(clock: Clock) -> None:
     deadline = Deadline(1_800, 10, 30, clock)  # three trainings one after the other
-    deadline.learn(Cost(1, 100.0), is_whole=False)
+    deadline.learn(Cost(1, 100.0), None)
     assert deadline.reserve == 30 * 100 + REPORT_SECONDS  # nothing else is known
     for seconds in (50.0, 200.0, 80.0):
         deadline.learn(Cost(10, seconds))
     assert deadline.reserve == 3 * 200 + REPORT_SECONDS
     assert not deadline.is_due()
+
+
+def test_a_slow_trial_in_the_worse_half_reserves_nothing_for_finalists(clock: Clock) -> None:
+    deadline = Deadline(1_800, 10, 30, clock)
+    for gain, seconds in ((0.1, 400.0), (0.9, 50.0), (0.99, 80.0), (0.2, 300.0)):
+        deadline.learn(Cost(10, seconds), gain)
+    assert deadline.reserve == 3 * 80 + REPORT_SECONDS
+    deadline.learn(Cost(10, 120.0), 0.95)
+    assert deadline.reserve == 3 * 120 + REPORT_SECONDS  # the best may be the slowest
+
+
+def test_finalists_are_expected_among_the_better_trials(simulation: Simulation) -> None:
+    seen: list[float | None] = []
+
+    class Listening(Deadline):
+        def learn(self, cost: Cost, gain: float | None = 0.0, earlier: bool = False) -> None:
+            seen.append(gain)
+
+    clock = Clock()
+    deadline = Listening(3_600, 4, 0, clock)
+    driver, _ = simulation.run(Ticking(clock), clock=clock, deadline=deadline)
+    assert seen == [trial.score for trial in driver._oracle.trials.values()]
+    driver._oracle.objective = keras_tuner.Objective("val_loss", "min")
+    assert [driver._gain(v) for v in ([0.3], None, [0.3, 7.0])] == [-0.3, None, 0.0]
 
 
 def test_running_trials_tell_the_pace_until_one_has_ended(clock: Clock) -> None:
