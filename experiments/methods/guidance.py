@@ -140,12 +140,14 @@ class GivenPoints:
         new: Those of them that this session adds.
         starting: The space's starting points, one for every second trial.
         is_first: Whether this is the session that they were taken in.
+        moved: What starting points say that is outside its range, `name=value`.
     """
 
     every: list[dict[str, Any]]
     new: list[dict[str, Any]]
     starting: list[dict[str, Any]] = field(default_factory=list)
     is_first: bool = False
+    moved: list[str] = field(default_factory=list)
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -158,7 +160,11 @@ class GivenPoints:
         if not self.starting or not self.is_first:
             return []
         count = plural(len(self.starting), "starting point")
-        return [f"{count} of the space, in every second trial (leave out: --no-starting-points)"]
+        said = f"{count} of the space, in every second trial (leave out: --no-starting-points)"
+        out = (
+            f"; outside its range, so at its default: {', '.join(self.moved)}" if self.moved else ""
+        )
+        return [said + out]
 
 
 def given_points(
@@ -183,7 +189,8 @@ def given_points(
     sessions = [s for s in dicts(study.get("sessions")) if "points" in s]
     if not sessions:
         points = parse_tries(config, space)
-        return GivenPoints(points, points, _starting_points(config, space, declared, points), True)
+        starting, moved = _starting_points(config, space, declared, points)
+        return GivenPoints(points, points, starting, True, moved)
     known = [point for session in sessions for point in dicts(session["points"])]
     starting = [p for session in sessions for p in dicts(session.get("starting_points"))]
     added = config.tries[len(known) - config.try_default :]
@@ -198,30 +205,32 @@ def _starting_points(
     space: keras_tuner.HyperParameters,
     declared: Sequence[Mapping[str, Any]],
     points: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    """Returns the declared points that are not among `points`.
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the declared points that are not among `points`, and what of them is out of range.
 
     A value that was fixed or is outside its range gives way to the space's own.
     """
     from experiments.hyperparameters.optuna_space import SpaceMap
 
     if not config.starting_points or config.sources:
-        return []
+        return [], []
     mapped = SpaceMap(space.space)
     own = {hp.name: hp.default for hp in space.space}
     fixed = {hp.name: hp.value for hp in space.space if isinstance(hp, hp_module.Fixed)}
     found: list[dict[str, Any]] = []
+    moved: list[str] = []
     for point in declared:
         if unknown := [name for name in point if name not in own]:
             raise UserError(
                 f"starting point {dict(point)}: no such hyperparameter {unknown[0]!r}; there are "
                 f"{', '.join(own)}"
             )
+        moved += [f"{n}={point[n]}" for n in mapped.dropped(point) if n not in fixed]
         wanted = mapped.encoded(own | dict(point) | fixed)
         values = mapped.values(lambda p, w=wanted: w.get(p.key))  # type: ignore[misc]
         if values not in [*points, *found]:
             found.append(values)
-    return found
+    return found, list(dict.fromkeys(moved))
 
 
 def _parsed(space: keras_tuner.HyperParameters, given: Mapping[str, Any]) -> dict[str, Any]:

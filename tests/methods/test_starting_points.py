@@ -118,6 +118,8 @@ def test_what_is_fixed_or_out_of_range_gives_way() -> None:
     assert (first["batch_norm"], first["conv_blocks"]) == (False, 2)
     assert (first["dropout"], "filters_2" in first) == (pytest.approx(0.4), False)
     assert (second["learning_rate"], second["dropout"]) == (1e-3, pytest.approx(0.2))
+    (line,) = given.described()  # what was fixed is no surprise
+    assert line.endswith("; outside its range, so at its default: learning_rate=1.0")
 
 
 def test_a_resumed_study_gets_no_other_ones() -> None:
