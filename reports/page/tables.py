@@ -70,11 +70,13 @@ def readable(
         columns[words(objective.name)] = [
             "" if np.isnan(v) else shown_value(v, objective) for v in values
         ]
-    if any(len(scores) > 1 for scores in trials["scores"]):
+    several = any(len(scores) > 1 for scores in trials["scores"])
+    if several:
         columns["each execution"] = [" ".join(map(score, t)) for t in trials["scores"]]
     for name, digits in (("epochs", 0), ("seconds", 1)):
         if _is_told(study, name):
-            columns[name] = [shown(v, digits) for v in trials[name]]
+            heading = f"{name} in all" if several else name
+            columns[heading] = [shown(v, digits) for v in trials[name]]
     if "parameters" not in columns and _is_told(study, "trainable_parameters"):
         parameters = trials["trainable_parameters"] + trials["frozen_parameters"]
         columns["parameters"] = [shown(v) for v in parameters]

@@ -20,7 +20,7 @@ from reports.analysis.health import health
 from reports.analysis.metrics_table import metrics_of_best
 from reports.analysis.verdict import verdict
 from reports.analysis.verdict_words import tiles
-from reports.page.tables import finalists
+from reports.page.tables import best_trials, finalists
 from reports.statistics.estimates import bounded, mean
 from reports.statistics.trend import slopes
 from tests.reports.plain import by_loss, write_plain
@@ -107,6 +107,7 @@ def test_metrics_of_a_trial_of_several_trainings_are_their_means() -> None:
     accuracy = next(row for row in found.rows if row.name == "accuracy")
     assert accuracy.validation == pytest.approx(study.ranked.iloc[0]["score"])
     assert len(found.epochs) == 2
+    assert {"epochs in all", "seconds in all"} <= {*best_trials(study).columns}
     runs = next(answer for item, _, answer in checklist(study) if item.startswith("Exact"))
     assert f"8 trials with {2 * len(study.completed)} completed trainings" in runs
 
