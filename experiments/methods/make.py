@@ -1,6 +1,7 @@
 """Search methods by name: each maps a config and a space to a mended Keras Tuner oracle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -122,7 +123,8 @@ def plans_of(config: SearchConfig, study: Mapping[str, Any], folder: Path) -> li
     for plan in (*stated, plan_of(config, len(StudyFolder(folder).begun()))):
         before = plans[-1] if plans else None
         if not before or (before.max_epochs, before.factor) != (plan.max_epochs, plan.factor):
-            plans.append(plan)
+            # Of sessions of earlier versions nothing is stated: trials of then are of the first.
+            plans.append(plan if plans else replace(plan, first_trial=0))
     return plans
 
 

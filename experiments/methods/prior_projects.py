@@ -48,7 +48,8 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             states[found] = state
         except (OSError, ValueError, KeyError, TypeError):
             skipped["damaged"] += 1
-    asked = {found: _asked(found) for found in states}
+    results = {found: _result(found) for found in states}
+    asked = {found: epochs_asked(result) or 0 for found, result in results.items()}
     most = max(asked.values(), default=0)
     continued = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
     by_id = {str(state.get("trial_id")): state for state in states.values()}
@@ -60,7 +61,9 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
             or is_of_early_round(values)
             or 0 < asked[found] < most
         )
-        curve = _whole_curve(state, by_id, objectives[0].name)
+        # Keras Tuner's file has each execution as one step.
+        has_one = len(dicts(results[found].get("executions"))) < 2
+        curve = _whole_curve(state, by_id, objectives[0].name) if has_one else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
         elif is_short and str(state.get("trial_id")) in continued:
@@ -74,13 +77,12 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     return SourceTrials(trials, skipped)
 
 
-def _asked(trial: TrialFolder) -> int:
-    """Returns the epochs that a trial was to be trained for; 0 where its record does not say."""
+def _result(trial: TrialFolder) -> dict[str, Any]:
+    """Returns the content of `result.json`; nothing where it can't be read."""
     try:
-        record = read_json(trial.result)
+        return as_dict(read_json(trial.result))
     except (OSError, ValueError):
-        return 0
-    return epochs_asked(as_dict(record)) or 0
+        return {}
 
 
 def _curve(state: Mapping[str, Any], objective: str) -> dict[int, float]:

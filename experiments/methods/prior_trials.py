@@ -32,13 +32,14 @@ class PriorTrial:
         """Returns the best objective until `epochs`; `None` if that is not known.
 
         A trial that was trained whole counts with all it had where it had fewer, and where its
-        epochs are not known.
+        epochs are not known. Before its first report it counts with that.
         """
         until = [value for epoch, value in self.curve.items() if epoch < epochs]
         if self.is_short and (not until or max(self.curve) + 1 < epochs):
             return None
-        if not until or (len(until) == len(self.curve) and not self.is_short):
+        if len(until) == len(self.curve) and not self.is_short:
             return self.score
+        until = until or [self.curve[min(self.curve)]]
         return (max if direction == "max" else min)(until)
 
 

@@ -22,7 +22,7 @@ from experiments.record.layout import StudyFolder
 from experiments.record.objective import Objective
 from experiments.record.passwords import hidden
 from experiments.record.reading import clean
-from experiments.record.schema import APART, TRIAL_COLUMNS
+from experiments.record.schema import APART, CONTINUED, TRIAL_COLUMNS
 
 if TYPE_CHECKING:
     import optuna
@@ -217,9 +217,14 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
         most = direction == optuna.study.StudyDirection.MAXIMIZE
         check_objective(hidden(name), Objective(named, "max" if most else "min"), objective)
     trials, skipped = [], Counter[str]()
-    for trial in study.get_trials(deepcopy=False):
-        values, curve = trial.values or [], _known_curve(trial)
-        if trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
+    found = study.get_trials(deepcopy=False)
+    # Some count from 1, as this suite did once.
+    first = min((step for trial in found for step in trial.intermediate_values), default=0)
+    for trial in found:
+        values, curve = trial.values or [], _known_curve(trial, from_=int(first == 1))
+        if trial.user_attrs.get(CONTINUED):
+            skipped["continued as another trial"] += 1
+        elif trial.state == optuna.trial.TrialState.COMPLETE and all(map(is_number, values)):
             trials.append(PriorTrial(dict(trial.params), values[0], tuple(values[1:]), curve))
         elif trial.state == optuna.trial.TrialState.PRUNED and curve:
             last = curve[max(curve)]
@@ -229,8 +234,8 @@ def _read_optuna(name: str, objectives: Sequence[Objective]) -> SourceTrials:
     return SourceTrials(trials, skipped)
 
 
-def _known_curve(trial: "optuna.trial.FrozenTrial") -> dict[int, float]:
-    return {step: v for step, v in trial.intermediate_values.items() if is_number(v)}
+def _known_curve(trial: "optuna.trial.FrozenTrial", from_: int) -> dict[int, float]:
+    return {step - from_: v for step, v in trial.intermediate_values.items() if is_number(v)}
 
 
 def _check_file(name: str, url: str) -> None:
@@ -259,8 +264,7 @@ def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:
     return [
         {"values": e.values, "score": e.score}
         | ({"further": list(e.further)} if e.further else {})
-        | ({"curve": sorted(e.curve.items())} if e.curve else {})
-        | ({"whole": True} if e.curve and not e.is_short else {})  # else a curve says it is short
+        | ({"curve" if e.is_short else "epochs": sorted(e.curve.items())} if e.curve else {})
         for e in earlier
     ]
 
@@ -272,8 +276,8 @@ def from_record(study: Mapping[str, Any]) -> list[PriorTrial]:
             dict(e["values"]),
             float(e["score"]),
             tuple(map(float, e.get("further", ()))),
-            {int(step): float(value) for step, value in e.get("curve", ())},
-            "curve" in e and not e.get("whole"),
+            {int(step): float(value) for step, value in e.get("curve", e.get("epochs", ()))},
+            "curve" in e,
         )
         for e in study.get("earlier", [])
     ]

@@ -18,6 +18,7 @@ TRIAL_COLUMNS = (
     "frozen_parameters", "flops", "latency_ms", "feature_seconds", "origin", "initial_epoch",
     "planned_epochs", "total_epochs", "step_seconds", "kept_parts",
 )  # fmt: skip
+CONTINUED = "continued_as"  # of an exported trial: the one that went on with its training
 APART = " (hyperparameter)"  # follows the name of one that a column has
 
 
@@ -128,6 +129,7 @@ EARLIER_KEYS = {
     "score": Key(NUMBER, needed=True),
     "further": Key(NUMBERS, always=False),  # of several objectives
     "curve": Key(PAIRS, always=False),  # of a trial that was stopped early
+    "epochs": Key(PAIRS, always=False),  # likewise, of one that was trained whole
 }
 
 SESSION_KEYS = {

@@ -21,7 +21,10 @@ _SAME = (
     "hyperparameters", "tune_new_entries", "allow_new_entries", "max_retries_per_trial",
     "max_consecutive_failed_trials",
 )  # fmt: skip
-_TRIALS = ("trials", "ongoing_trials", "start_order", "end_order", "hyperparameters")
+# What the search knows; its objective, too: of several, Keras Tuner's own ranks by their sum.
+_TRIALS = (
+    "objective", "trials", "ongoing_trials", "start_order", "end_order", "hyperparameters"
+)  # fmt: skip
 _SETTINGS = {"bayesian": ("num_initial_points", "alpha", "beta"), "hyperband": ("factor",)}
 
 

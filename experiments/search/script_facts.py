@@ -102,11 +102,16 @@ def describe_data(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     return f"{type(first).__name__}{f' {tuple(shape)}' if shape is not None else ''}"
 
 
-def fingerprint_of_data(fit: _Fit) -> str | None:
-    """Returns the fingerprint of the arrays that are trained on; `None` if there is none."""
+def fingerprint_of_data(fit: _Fit, tensors: bool = True) -> str | None:
+    """Returns the fingerprint of the arrays that are trained on; `None` if there is none.
+
+    Args:
+        fit: The arguments of `search`.
+        tensors: Whether tensors count, too; once they did not.
+    """
     weights = fit[1].get("class_weight")
     own = [np.array([*weights.items()])] if isinstance(weights, Mapping) else []
-    return _digest([*_arrays(_arguments(fit)), *own])
+    return _digest([*_arrays(_arguments(fit), tensors), *own])
 
 
 def last_fingerprint(study: Mapping[str, Any]) -> object:
@@ -118,12 +123,16 @@ def last_fingerprint(study: Mapping[str, Any]) -> object:
 
 
 def is_same_data(recorded: object, fit: _Fit) -> bool:
-    """Whether a fingerprint is of these arrays; once, it was of arguments that are arrays alone."""
+    """Whether a fingerprint is of these arrays.
+
+    Once it was of arguments that are arrays alone, then of tables, too, and of all but tensors.
+    """
     alone = [a for a in _arguments(fit, _DATA_AT_FIRST) if isinstance(a, np.ndarray)]
-    return recorded in (fingerprint_of_data(fit), _digest(_arrays(alone)))
+    ways = (fingerprint_of_data(fit), fingerprint_of_data(fit, False), _digest(_arrays(alone)))
+    return recorded in ways
 
 
-def _arrays(part: Any) -> Iterator[npt.NDArray[Any]]:
+def _arrays(part: Any, tensors: bool = True) -> Iterator[npt.NDArray[Any]]:
     """Yields the arrays in dictionaries, lists, tables (column by column) and tensors."""
     if isinstance(part, Mapping):
         part = list(part.values())
@@ -131,12 +140,12 @@ def _arrays(part: Any) -> Iterator[npt.NDArray[Any]]:
         part = [part[name].to_numpy() for name in part.columns]
     elif hasattr(part, "to_numpy"):
         part = part.to_numpy()
-    elif callable(getattr(part, "numpy", None)):  # a tensor
+    elif tensors and callable(getattr(part, "numpy", None)):
         with suppress(Exception):  # of a graph, or on a device: it is as one without values
             part = part.numpy()
     if isinstance(part, list | tuple):
         for one in part:
-            yield from _arrays(one)
+            yield from _arrays(one, tensors)
     elif isinstance(part, np.ndarray) and part.dtype != object:
         yield part
 

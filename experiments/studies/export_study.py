@@ -17,6 +17,7 @@ from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
 from experiments.record.passwords import hidden
 from experiments.record.reading import as_number, declared, native
+from experiments.record.schema import CONTINUED
 from experiments.studies.export_json import json_of
 from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
@@ -111,6 +112,8 @@ def _optuna_trials(study: Study) -> list[Any]:
     distributions = _distributions(study)
     # Optuna's multi-objective trials report no epochs.
     curves = _curves(study) if len(study.objectives) == 1 else {}
+    origins = study.trials.set_index("trial_id")["origin"]
+    continued = {str(origin): str(by) for by, origin in origins.items() if not is_missing(origin)}
     columns = [value_of_trials(study, study.trials, o.name) for o in study.objectives]
     trials = []
     for (_, row), *values in zip(study.trials.iterrows(), *columns, strict=True):
@@ -119,7 +122,7 @@ def _optuna_trials(study: Study) -> list[Any]:
             state = TrialState.FAIL
         if state == TrialState.COMPLETE and str(row["trial_id"]) in study.handicaps:
             state = TrialState.PRUNED  # it had fewer epochs than others
-        used = _used(study, row, distributions)
+        used, by = _used(study, row, distributions), continued.get(str(row["trial_id"]))
         trials.append(
             create_trial(
                 state=state,
@@ -127,7 +130,7 @@ def _optuna_trials(study: Study) -> list[Any]:
                 params=used,
                 distributions={name: distributions[name] for name in used},
                 intermediate_values=curves.get(str(row["trial_id"]), {}),
-                user_attrs=_attributes(row),
+                user_attrs=_attributes(row) | ({CONTINUED: by} if by else {}),
             )
         )
     return trials
@@ -144,6 +147,7 @@ def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
 
 
 def _curves(study: Study) -> dict[str, dict[int, float]]:
+    """Returns the objective by epoch, from 0 as Optuna counts: with that of continued trials."""
     if study.objective not in study.epochs:
         return {}
     first = study.epochs[(study.epochs["execution"] == 0) & study.epochs[study.objective].notna()]
@@ -151,8 +155,16 @@ def _curves(study: Study) -> dict[str, dict[int, float]]:
     for trial, epoch, value in zip(
         first["trial_id"], first["epoch"], first[study.objective], strict=True
     ):
-        curves.setdefault(str(trial), {})[int(epoch) - 1] = float(value)  # from 0, as Optuna does
-    return curves
+        curves.setdefault(str(trial), {})[int(epoch) - 1] = float(value)
+    origins = study.trials.set_index("trial_id")["origin"]
+    for trial, curve in curves.items():
+        seen, origin = {trial}, origins.get(trial)
+        while not is_missing(origin) and str(origin) not in seen:  # a damaged one may be a circle
+            seen.add(str(origin))
+            begin = min(curve)
+            curve |= {e: v for e, v in curves.get(str(origin), {}).items() if e < begin}
+            origin = origins.get(str(origin))
+    return {trial: dict(sorted(curve.items())) for trial, curve in curves.items()}
 
 
 def _distributions(study: Study) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.phase = 0
         self.phase_start = 0
         self.phase_epoch: int | None = None
+        self.phase_end: int | None = None
         self._before: tuple[float, ...] = ()  # objective of the phase's earlier epochs
         self.answer: int = Answer.GO
         self._weights: list[Any] = []  # of the phase's network
@@ -106,7 +107,12 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 return
 
     def begin_phase(
-        self, number: int, epoch: int, model: keras.Model, goes_on: Snapshot | None
+        self,
+        number: int,
+        epoch: int,
+        model: keras.Model,
+        goes_on: Snapshot | None,
+        end: int | None = None,
     ) -> None:
         """Records that a phase begins or resumes.
 
@@ -115,10 +121,11 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
             epoch: Epoch that it begins at.
             model: What the phase trains; another of its structure may be trained in its place.
             goes_on: The state that it resumes from.
+            end: Epoch that it ends at, where a schedule depends on it.
         """
         self._weights = model.weights
         self.phase, self.phase_start = number, len(self.execution.epoch_seconds)
-        self.phase_epoch = epoch
+        self.phase_epoch, self.phase_end = epoch, end
         self._before = ()
         if goes_on is not None and goes_on is self.snapshots.own:
             self.phase_start, self._before = goes_on.phase_start, goes_on.before
@@ -231,6 +238,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
                 phase=self.phase,
                 phase_start=self.phase_start,
                 phase_epoch=self.phase_epoch,
+                phase_end=self.phase_end,
                 decided=decided,
                 before=self._before,
                 drawn=drawn(),

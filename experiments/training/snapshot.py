@@ -45,6 +45,7 @@ class Snapshot:
         drawn: State of Keras' global generator of seeds; `None` if nothing was drawn from it.
         measured: Names of what each epoch of the history measured; `nan` may be a measured value.
         phase_epoch: Epoch that its phase begins at; `None` in snapshots of earlier versions.
+        phase_end: Epoch that its phase was to end at, where a schedule depends on it.
     """
 
     execution: Execution
@@ -61,6 +62,7 @@ class Snapshot:
     drawn: list[int] | None = None
     measured: Sequence[Sequence[str]] = ()
     phase_epoch: int | None = None
+    phase_end: int | None = None
 
     def metrics(self, index: int) -> dict[str, float]:
         """Returns what an epoch of the history measured."""
@@ -78,7 +80,9 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     numbers = {n: getattr(snapshot, n) for n in ("initial_epoch", "epochs", "phase", "phase_start")}
     numbers |= {"decided": snapshot.decided, "before": list(snapshot.before)}
-    more = {n: getattr(snapshot, n) for n in ("build", "drawn", "measured", "phase_epoch")}
+    more = {
+        n: getattr(snapshot, n) for n in ("build", "drawn", "measured", "phase_epoch", "phase_end")
+    }
     numbers |= {name: value for name, value in more.items() if value not in (None, ())}
     facts = json.dumps(numbers | {"execution": finite(asdict(snapshot.execution))})
     arrays = {
@@ -175,7 +179,8 @@ class SnapshotStore:
         """Returns the snapshot to resume from: its own or its origin's; `None` to start anew.
 
         A snapshot is usable only if its phase still begins where it did, and holds its number of
-        epochs. A trial with more epochs than before may have its phases at other epochs.
+        epochs. A trial with more epochs than before may have its phases at other epochs, and its
+        own epochs so far may be of another schedule. Hyperband's rounds differ in that by design.
 
         Args:
             bounds: First epoch and end of each phase.
@@ -183,7 +188,9 @@ class SnapshotStore:
         for found in (self.own, self.origin):
             if found is not None and found.phase < len(bounds):
                 first, end = bounds[found.phase]
-                if first <= found.epochs <= end and found.phase_epoch in (None, first):
+                is_scheduled = found is self.own and found.phase_end not in (None, end)
+                begins_there = found.phase_epoch in (None, first)
+                if first <= found.epochs <= end and begins_there and not is_scheduled:
                     return found
             if found is self.own:
                 self.forget()

@@ -231,7 +231,10 @@ def _fit_phases(
                 if phase.prepare is not None:
                     phase.prepare(model)
         goes_on = taken_up if taken_up is not None and taken_up.phase == number else None
-        recorder.begin_phase(number, bounds[number][0], model, goes_on)
+        is_scheduled = bool(network.space.phase_callbacks(network.hp, model, end))
+        recorder.begin_phase(
+            number, bounds[number][0], model, goes_on, end if is_scheduled else None
+        )
         ends_there = begin >= end or recorder.stopped or recorder.is_exhausted()
         if goes_on is not None and ends_there:
             restore(model, goes_on)

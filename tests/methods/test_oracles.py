@@ -7,6 +7,8 @@ from typing import Any
 import keras_tuner
 import pytest
 
+from experiments.config import SearchConfig
+from experiments.methods.make import plans_of
 from experiments.methods.oracles.bayesian import BayesianOracle
 from experiments.methods.oracles.grid import GridOracle
 from experiments.methods.oracles.hyperband import HyperbandOracle
@@ -382,3 +384,11 @@ def test_a_number_whose_default_is_written_whole_keeps_its_values(
     if cls is RandomOracle:
         tried, expected = sorted(tried), sorted(expected)
     assert tried == pytest.approx(expected)
+
+
+def test_trials_of_before_plans_were_recorded_are_of_the_first(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"trial_000{number}").mkdir()
+        (tmp_path / f"trial_000{number}/trial.json").write_text("{}")
+    config = SearchConfig("mnist_cnn", method="hyperband", max_epochs=9)
+    assert [plan.first_trial for plan in plans_of(config, {"sessions": [{}]}, tmp_path)] == [0]

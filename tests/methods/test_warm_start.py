@@ -387,6 +387,20 @@ def test_at_a_rung_an_earlier_trial_counts_with_what_it_had_there() -> None:
     assert [trial.values for trial in oracle._shown()] == [[0.4], [0.5]]  # after one epoch
     assert [known.value_at(epochs, "max") for epochs in (1, 3, 9, 27)] == [0.4, 0.6, 0.9, 0.9]
     assert known.value_at(3, "min") == 0.4
+    late = PriorTrial({"rate": 0.02}, 0.9, curve={4: 0.5, 8: 0.9})  # reported every fifth epoch
+    assert [late.value_at(epochs, "max") for epochs in (1, 3, 8, 9)] == [0.5, 0.5, 0.5, 0.9]
+
+
+def test_steps_of_an_optuna_storage_may_count_from_1(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'earlier.db'}"
+    study = optuna.create_study(storage=url, direction="maximize")
+    for curve in ({1: 0.3, 2: 0.6}, {1: 0.4}):
+        trial = study.ask({"rate": optuna.distributions.FloatDistribution(1e-3, 1e-2)})
+        for step, value in curve.items():
+            trial.report(value, step)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    used, _ = warm_start([url], space(), ACCURACY, tmp_path, takes_short=True)
+    assert [dict(e.curve) for e in used] == [{0: 0.3, 1: 0.6}, {0: 0.4}]
 
 
 @pytest.mark.filterwarnings("ignore:.*set_metric_names")
@@ -435,3 +449,13 @@ def test_early_rounds_are_short_in_what_is_exported_too(to: str, tmp_path: Path)
     whole = loaded.completed[~loaded.completed["trial_id"].isin(loaded.handicaps)]
     assert 0 < len(whole) < len(loaded.completed)
     assert sorted(e.score for e in used) == sorted(whole["score"])
+    if to == "optuna":  # with the epochs of those that they continue, which count once
+        short, lines = warm_start([source], simulated_space(), ACCURACY, tmp_path, takes_short=True)
+        assert "continued as another trial" in lines[0]
+        assert all(sorted(e.curve) == [*range(len(e.curve))] for e in short)
+        networks = [repr(sorted(e.values.items())) for e in short]
+        assert len(networks) == len(set(networks))
+        own, _ = warm_start(
+            [str(study.folder)], simulated_space(), ACCURACY, tmp_path, takes_short=True
+        )
+        assert sorted(len(e.curve) for e in short) == sorted(len(e.curve) for e in own)

@@ -27,7 +27,7 @@ from experiments.cli.main import main
 from experiments.executors.inline import InlineExecutor
 from experiments.record.layout import StudyFolder
 from experiments.record.lock import locked
-from experiments.search.script_facts import is_same_data
+from experiments.search.script_facts import fingerprint_of_data, is_same_data
 from experiments.search.script_trials import FitTasks
 from experiments.search.shipped import shipping
 from experiments.training.snapshot import write_snapshot
@@ -616,7 +616,9 @@ def test_other_data_is_noticed_wherever_it_is(
             tuner = _Parabola(max_trials=1, seed=0, directory=tmp_path, project_name=name * 2)
             tuner.search(**{name: value}, y=Y)
             assert ("the arrays are others" in capsys.readouterr().out) == said, name
-    # As earlier versions recorded them, the second by its targets alone.
+    # As earlier versions recorded them, without tensors, or the last by its targets alone.
+    mixed = (table[["a"]], tf.constant(Y)), {"class_weight": {0: 1.0}}
+    assert is_same_data(fingerprint_of_data(mixed, tensors=False), mixed)
     assert is_same_data("b5eaf66c0cf27c46", ((X,), {"y": Y}))
     assert is_same_data("cba46ac2c79879b3", (({"left": X},), {"y": Y}))
 
@@ -1448,6 +1450,26 @@ def test_every_step_that_a_run_trial_reports_is_recorded(workers: int, tmp_path:
     assert [t.score for t in oracle.get_best_trials()] == [1.0]
     epochs = load_study(tuner.folder).epochs
     assert (list(epochs["val_loss"]), list(epochs["n"])) == ([3, 1, 2], [0, 1, 2])
+
+
+class _ReportsTwo(experiments.Tuner):
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
+        units = trial.hyperparameters.Int("units", 1, 5)
+        return {"val_accuracy": units / 10, "val_loss": units * 3.0}
+
+
+def test_a_held_oracle_ranks_as_the_search_does(tmp_path: Path) -> None:
+    objectives = [
+        keras_tuner.Objective("val_accuracy", "max"),
+        keras_tuner.Objective("val_loss", "min"),
+    ]
+    oracle = keras_tuner.oracles.RandomSearchOracle(objectives, max_trials=4, seed=1)
+    tuner = _ReportsTwo(oracle=oracle, directory=tmp_path)
+    tuner.search(verbose=0)
+    held, own = (
+        [trial.trial_id for trial in one.get_best_trials(4)] for one in (oracle, tuner.oracle)
+    )
+    assert held == own
 
 
 class _ReportsAgain(experiments.Tuner):

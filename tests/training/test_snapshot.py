@@ -313,3 +313,12 @@ def test_graphs_do_not_grow_in_number(cache_dir: Path, tmp_path: Path) -> None:
         assert run(asked).status == "completed"
         counts.append(graphs())
     assert counts == counts[:1] * 3
+
+
+def test_a_schedule_over_more_epochs_begins_anew(cache_dir: Path, tmp_path: Path) -> None:
+    values = {"learning_rate_schedule": "cosine", "learning_rate": 1e-2}
+    begun = task("mnist_cnn", cache_dir, tmp_path / "resumed", values, epochs=3)
+    assert run_trial(begun, lambda execution, epoch, metrics: Answer.PAUSE).status == "paused"
+    resumed = run_trial(replace(begun, epochs=5), lambda *_: Answer.GO)
+    afresh = task("mnist_cnn", cache_dir, tmp_path / "afresh", values, epochs=5)
+    assert_same(resumed, run_trial(afresh, lambda *_: Answer.GO))
