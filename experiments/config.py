@@ -42,8 +42,8 @@ class SearchConfig:
             `file:<path.py>[:<function>]`, or `arrays:<fingerprint>` of arrays given in Python.
         method: Search method: `random`, `grid`, `hyperband` or `bayesian` (Keras Tuner's); `tpe`,
             `gp`, `cmaes`, `nsga2` or `qmc` (Optuna's); `auto` chooses by budget and space.
-        max_trials: Number of trials, at least 1 (hyperband sizes itself by `max_epochs` and stops
-            at this number at the latest).
+        max_trials: Number of trials, at least 1 (hyperband sizes its brackets by `max_epochs` and
+            repeats them until this number; with fewer than its first round has, it promotes none).
         max_epochs: Most epochs of one trial, at least 1.
         objective: Metric and direction, for example `val_accuracy` or `val_loss:min`; or several
             in a list, the first of which ranks trials, for methods `tpe`, `nsga2` and `auto`. After
@@ -59,7 +59,8 @@ class SearchConfig:
         data_dir: Folder of tensorflow-datasets; its own default if `None`.
         cache_dir: Folder of prepared arrays; the user's cache folder if `None`.
         sample: Number of images of a class-balanced subset; all if `None`.
-        patience: Epochs without improvement before a trial stops; never if `None` or 0.
+        patience: Epochs without improvement before a phase of training ends (of most trials there
+            is one); never if `None` or 0.
         executions_per_trial: Trainings of each trial, with seeds of their own.
         confirm: Number of finalists trained again. Of several, the one with the best mean on
             validation is trained once more on fresh seeds, and tested; of several objectives all

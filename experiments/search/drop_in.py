@@ -126,7 +126,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         pruner: What stops hopeless trials after an epoch: `asha`, `hyperband`, `median`,
             `wilcoxon`, or `none`; with `auto`, `None` leaves the choice to it.
         workers: Worker processes; 0 runs trials in this process.
-        deadline: When to start no more trials: `30m`, `18:00`.
+        deadline: When to start no more trials, and to pause those that run: `30m`, `18:00`.
         keep: Best trials whose weights are kept.
         warm_start: Earlier trials that inform the method: studies, Keras Tuner projects, CSV
             files, Optuna storages.
