@@ -35,10 +35,9 @@ def _blocks(*filters: int) -> dict[str, int]:
 
 
 # Best first. Networks as deep as the image allows with batch normalisation and a falling step size,
-# wide and narrow, with and without changed images: the first by its validation score on MNIST, then
-# widened in its second block, for its scores on changed training images were no better than on
-# others; the others by practice. benchmarks/portfolio.py values them on datasets that they were not
-# chosen on.
+# wide and narrow, with and without changed images: the first by its validation score on MNIST, its
+# second block widened by a few test scores there (docs/measured.md says which); the others by
+# practice. benchmarks/portfolio.py values them on datasets that they were not chosen on.
 _STARTING_POINTS: tuple[Mapping[str, Any], ...] = (
     _NORMED
     | _blocks(32, 128, 128)
