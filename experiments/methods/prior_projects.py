@@ -15,7 +15,7 @@ from experiments.methods.prior_trials import (
     missing,
 )
 from experiments.record.errors import UserError
-from experiments.record.fidelity import epochs_asked, is_of_early_round
+from experiments.record.fidelity import epochs_asked, is_of_early_round, with_continued
 from experiments.record.layout import StudyFolder, TrialFolder, was_pruned
 from experiments.record.objective import Objective, objective_values
 from experiments.record.plain_metrics import best_of
@@ -51,8 +51,9 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     results = {found: _result(found) for found in states}
     asked = {found: epochs_asked(result) or 0 for found, result in results.items()}
     most = max(asked.values(), default=0)
-    continued = {str(s["hyperparameters"]["values"].get(ORIGIN)) for s in states.values()}
     by_id = {str(state.get("trial_id")): state for state in states.values()}
+    curves, origins = _curves(by_id, objectives[0].name), _origins(by_id)
+    continued = {*origins.values()}
     for found, state in states.items():
         values, score = dict(state["hyperparameters"]["values"]), state["score"]
         status = str(state["status"])
@@ -63,14 +64,15 @@ def read_folder(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         )
         # Keras Tuner's file has each execution as one step.
         has_one = len(dicts(results[found].get("executions"))) < 2
-        curve = _whole_curve(state, by_id, objectives[0].name) if has_one else {}
+        trial_id = str(state.get("trial_id"))
+        curve = with_continued(trial_id, curves, origins) if has_one else {}
         if status != "COMPLETED" or not is_number(score):
             skipped[clean(status, 40).lower()] += 1
-        elif is_short and str(state.get("trial_id")) in continued:
+        elif is_short and trial_id in continued:
             skipped["continued as another trial"] += 1
         elif is_short and not curve:
             skipped["stopped early"] += 1
-        elif (lacking := missing(others := _others(found, objectives[1:]))) is not None:
+        elif (lacking := missing(others := _others(results[found], objectives[1:]))) is not None:
             skipped[f"without {lacking}"] += 1
         else:
             trials.append(PriorTrial(values, float(score), tuple(others.values()), curve, is_short))
@@ -100,16 +102,14 @@ def _values(state: Mapping[str, Any]) -> dict[str, Any]:
     return as_dict(dig(state, "hyperparameters", "values"))
 
 
-def _whole_curve(
-    state: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], objective: str
-) -> dict[int, float]:
-    """Returns the curve of a trial, and before it those of the trials that it continues."""
-    whole, seen = _curve(state, objective), set[str]()
-    while (origin := str(_values(state).get(ORIGIN))) in by_id.keys() - seen:
-        seen.add(origin)  # a damaged study may go round in a circle
-        state, begin = by_id[origin], min(whole, default=math.inf)
-        whole = {e: v for e, v in _curve(state, objective).items() if e < begin} | whole
-    return whole
+def _curves(by_id: Mapping[str, Mapping[str, Any]], objective: str) -> dict[str, dict[int, float]]:
+    return {trial_id: _curve(state, objective) for trial_id, state in by_id.items()}
+
+
+def _origins(by_id: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Returns the trial that each trial continues, of those that do."""
+    stated = {trial_id: _values(state).get(ORIGIN) for trial_id, state in by_id.items()}
+    return {trial_id: str(origin) for trial_id, origin in stated.items() if origin is not None}
 
 
 def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> SourceTrials:
@@ -127,8 +127,9 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
     if ranking.scores and not ranking.is_of(str(objective)):
         check_objective(name, Objective(ranking.name, ranking.direction), objective)
     trials = []
-    continued = {str(_values(state).get(ORIGIN)) for _, state, _ in project.trials}
     by_id = {trial_id: state for trial_id, state, _ in project.trials}
+    curves, origins = _curves(by_id, objective.name), _origins(by_id)
+    continued = {*origins.values()}
     for trial_id, state, result in project.trials:
         values = dig(state, "hyperparameters", "values")
         score = ranking.scores.get(trial_id)
@@ -146,21 +147,17 @@ def _read_plain(name: str, folder: Path, objectives: Sequence[Objective]) -> Sou
         elif (lacking := missing(others)) is not None:
             skipped[f"without {lacking}"] += 1
         else:
-            curve = _whole_curve(state, by_id, objective.name)
+            curve = with_continued(trial_id, curves, origins)
             trials.append(PriorTrial(values, score, tuple(others.values()), curve))
     return SourceTrials(trials, skipped)
 
 
-def _others(trial: TrialFolder, objectives: Sequence[Objective]) -> dict[str, Any]:
+def _others(result: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
     """Returns a trial's recorded values of further objectives."""
-    unknown = dict.fromkeys(o.name for o in objectives)
-    if not objectives:
-        return unknown
     try:
-        record = read_json(trial.result)
-        return objective_values(objectives, record)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return unknown
+        return objective_values(objectives, result)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return dict.fromkeys(o.name for o in objectives)
 
 
 def _objective_of(folder: Path) -> Objective | None:

@@ -134,19 +134,21 @@ def _read_csv(path: Path, objectives: Sequence[Objective], space: Sequence[Any])
         raise UserError(f"--from {path}: expected a column {absent[0]!r} too, an objective")
     # Of a table that this suite has written, which has names for what is no hyperparameter.
     of_suite = {"trial_id", "planned_epochs"} <= {*columns}
-    planned = {id(row): _parsed(row["planned_epochs"] or "") for row in rows if of_suite}
-    most: float = max(filter(is_number, planned.values()), default=0)
+    planned: list[Any] = [
+        _parsed(row["planned_epochs"] or "") if of_suite else None for row in rows
+    ]
+    most: float = max(filter(is_number, planned), default=0)
     choices: dict[str, dict[str, Any]] = {}  # hyperparameter -> text of a value -> the value
     for hp in space:
         if isinstance(hp, hp_module.Choice | hp_module.Fixed):
             choices.setdefault(hp.name, {}).update({str(value): value for value in hp.values})
     trials, skipped = [], Counter[str]()
-    for row in rows:
+    for row, epochs in zip(rows, planned, strict=True):
         status = (row.pop("status", None) or "completed").strip().lower()
         if status != "completed":
             skipped[status] += 1
             continue
-        if is_number(epochs := planned.get(id(row), most)) and epochs < most:
+        if is_number(epochs) and epochs < most:
             skipped["stopped early"] += 1
             continue
         score = _parsed(row.pop(column) or "")

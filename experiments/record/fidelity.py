@@ -1,5 +1,6 @@
 """How many epochs trials had: a trial with fewer than others is not ranked with them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,24 @@ def is_left_behind(trial: Any) -> bool:
 def is_of_early_round(values: Mapping[str, Any]) -> bool:
     """Whether these values belong to a Hyperband round before the last."""
     return as_number(values.get("tuner/round")) < as_number(values.get("tuner/bracket"))
+
+
+def with_continued(
+    trial_id: str, curves: Mapping[str, Mapping[int, float]], origins: Mapping[str, str]
+) -> dict[int, float]:
+    """Returns the epochs of a trial, and before them those of the trials that it continues.
+
+    Args:
+        trial_id: The trial.
+        curves: trial id -> epoch -> value, of the epochs that it trained itself.
+        origins: trial id -> the trial that it continues, if it does.
+    """
+    whole, seen = dict(curves.get(trial_id, {})), {trial_id}
+    while (origin := origins.get(trial_id)) is not None and origin not in seen:
+        seen.add(origin)  # a damaged study may go round in a circle
+        trial_id, begin = origin, min(whole, default=math.inf)
+        whole = {e: v for e, v in curves.get(origin, {}).items() if e < begin} | whole
+    return whole
 
 
 def epochs_asked(result: Mapping[str, Any]) -> int | None:

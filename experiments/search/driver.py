@@ -108,8 +108,10 @@ class Driver(JobListener):
 
     def _gain(self, values: list[float] | None) -> float | None:
         """Returns how good a trial is, larger is better; of several objectives all are equal."""
-        if values is None or len(values) > 1:
-            return None if values is None else 0.0
+        if values is None:
+            return None
+        if len(values) > 1:
+            return 0.0
         return -values[0] if self._oracle.objective.direction == "min" else values[0]
 
     def _loop(self) -> None:

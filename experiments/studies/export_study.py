@@ -4,7 +4,7 @@ import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.record.errors import UserError
+from experiments.record.fidelity import with_continued
 from experiments.record.files import atomic, atomic_folder
 from experiments.record.formatting import is_missing
 from experiments.record.layout import TRIAL
@@ -110,10 +111,11 @@ def _optuna_trials(study: Study) -> list[Any]:
         "running": TrialState.RUNNING,
     }  # fmt: skip
     distributions = _distributions(study)
+    stated = zip(study.trials["trial_id"], study.trials["origin"], strict=True)
+    origins = {str(by): str(origin) for by, origin in stated if not is_missing(origin)}
+    continued = {origin: by for by, origin in origins.items()}
     # Optuna's multi-objective trials report no epochs.
-    curves = _curves(study) if len(study.objectives) == 1 else {}
-    origins = study.trials.set_index("trial_id")["origin"]
-    continued = {str(origin): str(by) for by, origin in origins.items() if not is_missing(origin)}
+    curves = _curves(study, origins) if len(study.objectives) == 1 else {}
     columns = [value_of_trials(study, study.trials, o.name) for o in study.objectives]
     trials = []
     for (_, row), *values in zip(study.trials.iterrows(), *columns, strict=True):
@@ -146,7 +148,7 @@ def _attributes(row: "pd.Series[Any]") -> dict[str, Any]:
     return {name: native(row[name]) for name in kept if not is_missing(row[name])}
 
 
-def _curves(study: Study) -> dict[str, dict[int, float]]:
+def _curves(study: Study, origins: Mapping[str, str]) -> dict[str, dict[int, float]]:
     """Returns the objective by epoch, from 0 as Optuna counts: with that of continued trials."""
     if study.objective not in study.epochs:
         return {}
@@ -156,15 +158,7 @@ def _curves(study: Study) -> dict[str, dict[int, float]]:
         first["trial_id"], first["epoch"], first[study.objective], strict=True
     ):
         curves.setdefault(str(trial), {})[int(epoch) - 1] = float(value)
-    origins = study.trials.set_index("trial_id")["origin"]
-    for trial, curve in curves.items():
-        seen, origin = {trial}, origins.get(trial)
-        while not is_missing(origin) and str(origin) not in seen:  # a damaged one may be a circle
-            seen.add(str(origin))
-            begin = min(curve)
-            curve |= {e: v for e, v in curves.get(str(origin), {}).items() if e < begin}
-            origin = origins.get(str(origin))
-    return {trial: dict(sorted(curve.items())) for trial, curve in curves.items()}
+    return {trial: with_continued(trial, curves, origins) for trial in curves}
 
 
 def _distributions(study: Study) -> dict[str, Any]:

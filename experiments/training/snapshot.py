@@ -188,9 +188,9 @@ class SnapshotStore:
         for found in (self.own, self.origin):
             if found is not None and found.phase < len(bounds):
                 first, end = bounds[found.phase]
-                is_scheduled = found is self.own and found.phase_end not in (None, end)
                 begins_there = found.phase_epoch in (None, first)
-                if first <= found.epochs <= end and begins_there and not is_scheduled:
+                ends_there = found is not self.own or found.phase_end in (None, end)
+                if first <= found.epochs <= end and begins_there and ends_there:
                     return found
             if found is self.own:
                 self.forget()

@@ -206,7 +206,7 @@ def _gain_tile(study: Study, answer: Verdict) -> tuple[str, str, str]:
             gained = f"{shown(abs(gap.mean))} {'lower' if gap.mean >= 0 else 'higher'}"
         each = "one training" if gap.count == 1 else f"{plural(gap.count, 'training')} each"
         is_picked = split == "validation" and answer.num_completed > 1 and gap.mean > 0
-        is_first = answer.trial_id == study.ranked.iloc[0]["trial_id"] if is_picked else False
+        is_first = is_picked and answer.trial_id == study.ranked.iloc[0]["trial_id"]
         chosen = "the best of" if is_first else "chosen from"
         picked = f", {chosen} {answer.num_completed:,} trials, so too large" if is_picked else ""
         return label, gained, f"{on}{picked}; no interval from {each}"

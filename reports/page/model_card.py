@@ -133,9 +133,8 @@ def _model(study: Study, file: ModelFile) -> Iterator[str]:
     answer, noun = verdict(study), noun_of(study)
     finalist = exported_finalist(study)
     chosen = finalist.get("exported_run") if finalist else None
-    run = finalist["runs"][0] if finalist and finalist["runs"] and chosen is None else {}
-    if finalist and isinstance(chosen, int) and 0 <= chosen < len(finalist["runs"]):
-        run = finalist["runs"][chosen]
+    is_known = finalist and isinstance(chosen, int) and 0 <= chosen < len(finalist["runs"])
+    run = finalist["runs"][chosen] if finalist and is_known else {}
     trial = exported_trial(study) or answer.trial_id
     seed = (
         f", trained with seed {clean(str(run['seed']), 40)}" if run.get("seed") is not None else ""

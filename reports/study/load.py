@@ -267,13 +267,12 @@ def _runs_of(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     ):
         problems.append(f"{path.name} is damaged: it should list trials that were trained again")
     for record in dicts(stored):
-        kept = [(n, run) for n, run in enumerate(dicts(record.get("runs"))) if _is_tested(run)]
-        runs = [run for _, run in kept]
-        if record.get("exported_run") is not None:  # its place is another one among those
-            places = [n for n, _ in kept]
-            number = record["exported_run"]
-            record["exported_run"] = places.index(number) if number in places else -1
-        lost = len(dicts(record.get("runs"))) - len(runs)
+        whole = dicts(record.get("runs"))
+        places = [number for number, run in enumerate(whole) if _is_tested(run)]
+        runs, lost = [whole[number] for number in places], len(whole) - len(places)
+        exported = record.get("exported_run")
+        if exported is not None:  # its place is another one among those
+            record["exported_run"] = places.index(exported) if exported in places else -1
         if lost:
             have = "has" if lost == 1 else "have"
             problems.append(f"{plural(lost, 'run')} of {path.name} {have} no test score")

@@ -31,6 +31,11 @@ DEFAULT = {hp["name"]: hp["default"] for hp in SPACE}
 RARE = {"train": [800, 100, 100], "validation": [200, 25, 25], "test": [240, 30, 30]}
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where `study_of` leaves its studies
+
+
 def edited(path: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(path.read_text())
     change(content)

@@ -175,11 +175,12 @@ def one_seed(study: Study) -> Iterator[Finding]:
         advice = f"confirm the best trial on test: --confirm {confirm} --seeds {seeds}"
         if dig((dicts(study.record.get("sessions")) or [{}])[-1], "ended_by") == "deadline":
             advice = f"the deadline came before: {_resume(study)}"
-        is_lucky = len(study.completed) > 1
-        known = "the best validation score is the luckiest of many"
+        known = "its score is of validation alone"
+        if len(study.completed) > 1:
+            known = "the best validation score is the luckiest of many"
         yield Finding(
             PROBLEM,
-            f"no finalist was tested: {known if is_lucky else 'its score is of validation alone'}",
+            f"no finalist was tested: {known}",
             advice,
             {"confirm": confirm, "seeds": seeds},
         )
