@@ -258,7 +258,8 @@ def place_of(source: str) -> Path | None:
         address = make_url(source.partition("#")[0])
     except ArgumentError:
         return None
-    return Path(address.database or "") if address.get_backend_name() == "sqlite" else None
+    is_file = address.get_backend_name() == "sqlite"
+    return Path(address.database or ":memory:") if is_file else None
 
 
 def as_record(earlier: Sequence[PriorTrial]) -> list[dict[str, Any]]:

@@ -236,6 +236,8 @@ def test_what_can_not_be_read(content: str | None, message: str, tmp_path: Path)
     with pytest.raises(UserError, match=r"there is no database '/.*all\.db'"):
         warm_start([f"sqlite:///{database}"], space(), ACCURACY, tmp_path)
     assert not database.exists()
+    with pytest.raises(UserError, match="there is no database ':memory:'"):
+        warm_start(["sqlite://"], space(), ACCURACY, tmp_path)
     with closing(sqlite3.connect(database)) as connection:  # not Optuna's: left as it is
         connection.execute("create table mine (a)")
     before = database.read_bytes()
