@@ -51,18 +51,20 @@ def compare(runs_dir: str, **options: Any) -> None:
     With --seeds, of a study of your own model, this runs the code of its file.
     """
     from reports.analysis.comparison.decide import compare as decide
-    from reports.page.comparison import comparison_text, write_comparison
+    from reports.page.comparison import check_place, comparison_text, write_comparison
 
     named = _named(options)
     if options["spaces"] and options["seeds"] is None:
         raise UserError("--space says where the code is that --seeds trains with: add --seeds")
     arms = _arms(named, runs_dir, options)
+    out = Path(options["out"]) if options["out"] else None
+    check_place(arms[0].study, out)
     if options["seeds"] is not None:
         _confirm(arms, options)
         arms = _arms(named, runs_dir, options)
     same_images = _same_images([arm.study for arm in _single(arms)])
     comparison = decide(arms, same_images, _look(arms), options["difference"])
-    page = write_comparison(comparison, Path(options["out"]) if options["out"] else None)
+    page = write_comparison(comparison, out)
     echo(comparison_text(comparison))
     echo(f"\ncomparison: {page}")
 

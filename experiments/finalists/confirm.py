@@ -23,8 +23,9 @@ from experiments.finalists.record import (
     exported,
     facts_of,
     is_done,
+    is_exported,
     left_out,
-    read_finalists,
+    mended_finalists,
     trainings_of,
 )
 from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
@@ -87,16 +88,24 @@ class Confirmation:
         self._config, self._data, self._tuner = config, data, tuner
         self._folder, self._display, self._end = folder, display, end
         self._study = StudyFolder(folder)
-        self._recorded = read_finalists(self._study.finalists)
-        self._earlier = read_finalists(self._study.finalists_earlier)
+        self._recorded = self._read(self._study.finalists)
+        self._earlier = self._read(self._study.finalists_earlier)
         # trial id -> seed -> predictions on the test images
         self._predicted: dict[str, dict[int, Predicted]] = {}
+
+    def _read(self, path: Path) -> list[dict[str, Any]]:
+        records, line = mended_finalists(path)
+        if line:
+            self._display.notice(line)
+        return records
 
     @property
     def is_done(self) -> bool:
         """Whether an earlier session has confirmed the same trials in the same way."""
-        return self._config.confirm == 0 or is_done(
-            self._recorded, self._config, [trial.trial_id for trial in self._best()]
+        asked = [trial.trial_id for trial in self._best()]
+        return self._config.confirm == 0 or (
+            is_done(self._recorded, self._config, asked)
+            and is_exported(self._recorded, self._study.model)
         )
 
     def run(self) -> Confirmed:
@@ -281,6 +290,9 @@ class Confirmation:
                 return
             outcome = train_again(training, self._folder, self._display)
         model = finalist.network(outcome)
+        if exported(self._recorded):  # cut off here, the record names no trial of another model
+            unnamed = [record | {"exported_run": None} for record in self._recorded]
+            write_json(self._study.finalists, unnamed)
         export(self._folder, model, self._metadata())
         if needs := own_code(model):
             self._display.notice(notice_of(needs))

@@ -1,12 +1,15 @@
 """`artifacts/finalists.json`: the finalists' trainings, the winner's first."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.config import SearchConfig
-from experiments.record.reading import as_number, read_json
+from experiments.record.files import write_json
+from experiments.record.layout import set_aside
+from experiments.record.reading import as_number, dicts, read_json
 
 # What messages of such failures begin with.
 _PASSING = (
@@ -35,20 +38,56 @@ class Confirmed:
 
 
 def read_finalists(path: Path) -> list[dict[str, Any]]:
-    """Reads the record; empty where there is none, or where it is damaged in any way."""
+    """Reads the record; empty where there is none. Damaged entries are left out."""
+    return _sound(path)[0]
+
+
+def mended_finalists(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Reads the record before it is written anew: a damaged file is kept under another name.
+
+    Returns:
+        The record, without finalists whose entry is damaged, and a line on what was set aside;
+        empty if nothing was.
+    """
+    records, is_whole = _sound(path)
+    if is_whole:
+        return records, ""
+    aside = set_aside(path)
+    path.replace(aside)
+    if records:
+        write_json(path, records)
+    return records, f"{path.name} is damaged, set aside as {aside.name}"
+
+
+def _sound(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Returns the entries that can be used, and whether that is all there is."""
+    if not os.path.lexists(path):
+        return [], True
     try:
-        records = read_json(path)
-        for record in records:
-            str(record["trial_id"]), int(record["max_epochs"]), record["exported_run"]
-            for run in trainings_of(record):
-                int(run["seed"]), float(run["score"])
-            for run in record["runs"]:
-                int(run["test_size"]), float(_score(run["test"]))
-            for failed in record.get("failed", ()):
-                failed["seed"], failed["message"]
-        return list(records)
-    except (StopIteration, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return []
+        stored = read_json(path)
+    except ValueError:
+        return [], False
+    sound = [record for record in dicts(stored) if _is_sound(record)]
+    return sound, isinstance(stored, list) and len(sound) == len(stored)
+
+
+def _is_sound(record: dict[str, Any]) -> bool:
+    try:
+        str(record["trial_id"]), int(record["max_epochs"])
+        for run in trainings_of(record):
+            int(run["seed"]), float(run["score"])
+        for run in record["runs"]:
+            int(run["test_size"]), float(_score(run["test"]))
+        for failed in record.get("failed", ()):
+            failed["seed"], failed["message"]
+        if record["exported_run"] is not None:
+            record["runs"][record["exported_run"]]
+    except (
+        *(StopIteration, ValueError, KeyError, TypeError, AttributeError, IndexError),
+        OverflowError,
+    ):
+        return False
+    return True
 
 
 def trainings_of(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -85,6 +124,13 @@ def facts_of(record: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def _exported(records: Records) -> dict[str, Any] | None:
     return next((record for record in records if record["exported_run"] is not None), None)
+
+
+def is_exported(records: Records, model: Path) -> bool:
+    """Whether the chosen training is in the model's file, if there is one to choose."""
+    if _exported(records) is None:
+        return not any(record["runs"] for record in records)
+    return model.is_file()
 
 
 def is_done(records: Records, config: SearchConfig, asked: Sequence[str]) -> bool:

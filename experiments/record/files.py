@@ -202,6 +202,11 @@ def _places(folder: Path) -> Iterator[Path]:
         yield from path.glob("*/*") if path == study.artifacts else ()
 
 
+def nearest_there(path: Path) -> Path:
+    """Returns `path` if it exists, else the nearest of the folders above it that does."""
+    return next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
+
+
 def check_writable(folder: Path) -> None:
     """Checks that a study folder takes files, before something is done whose result goes there.
 

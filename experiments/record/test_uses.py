@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from experiments.record.alike import LENGTHS, differing
 from experiments.record.errors import UserError
 from experiments.record.files import check_own, write_json
-from experiments.record.layout import StudyFolder
+from experiments.record.layout import StudyFolder, set_aside
 from experiments.record.reading import as_dict, as_number, clean, dicts, read_json
 
 
@@ -88,6 +88,18 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         return []
 
 
+def _add(path: Path, entry: dict[str, Any]) -> None:
+    """Adds an entry to a list; damaged entries stay, a file without a list is set aside."""
+    try:
+        before = read_json(path) if path.is_file() else []
+    except UserError:
+        before = None
+    if not isinstance(before, list):
+        path.replace(set_aside(path))
+        before = []
+    write_json(path, [*before, entry])
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -142,7 +154,7 @@ def note_test_use(
         trainings: Trial and seed of each.
         when: Seconds since 1970; now if `None`.
     """
-    uses = read_uses(folder)
+    uses, path = read_uses(folder), StudyFolder(folder).test_uses
     facts = {name: how[name] for name in LENGTHS}
     facts |= {name: how[name] for name in (_KEY, _SOURCE) if how.get(name) is not None}
     noted = {
@@ -158,7 +170,7 @@ def note_test_use(
     entry = {"time": time.time() if when is None else when, "by": by}
     entry["fingerprint"] = data.fingerprint
     entry |= {"images": data.counts.get("test", 0), **facts, "trainings": new}
-    write_json(StudyFolder(folder).test_uses, [*uses, entry])
+    _add(path, entry)
 
 
 def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
@@ -180,7 +192,7 @@ def note_look(folder: Path, arms: Arms, facts: Mapping[str, Any]) -> bool:
     entry |= {name: facts[name] for name in ("trainings", "images", "digest")}
     try:
         check_own(folder)
-        write_json(StudyFolder(folder).looks, [*looks, entry])
+        _add(StudyFolder(folder).looks, entry)
     except (OSError, UserError):
         return False
     return True

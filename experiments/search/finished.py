@@ -16,7 +16,13 @@ from experiments.data.prepare import PreparedData, kept
 from experiments.data.sources.argument import is_code, is_path
 from experiments.display.base import Display
 from experiments.finalists.choose import finalists
-from experiments.finalists.record import Confirmed, confirmed, is_done, read_finalists
+from experiments.finalists.record import (
+    Confirmed,
+    confirmed,
+    is_done,
+    is_exported,
+    read_finalists,
+)
 from experiments.hyperparameters.source import is_unchanged
 from experiments.hyperparameters.space_files import changed_files
 from experiments.record.durations import parse_deadline
@@ -168,7 +174,7 @@ def _confirmed(folder: Path, config: SearchConfig, trials: EndedTrials) -> Confi
         return None
     records = read_finalists(study.finalists)
     asked = [trial.trial_id for trial in finalists(trials, config.confirm)]
-    if not is_done(records, config, asked):
+    if not is_done(records, config, asked) or not is_exported(records, study.model):
         return None
     result = confirmed(records)
     return result if result.winner is None or result.winner in trials.trials else None

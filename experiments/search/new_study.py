@@ -9,6 +9,7 @@ from typing import Any
 from experiments.config import SearchConfig
 from experiments.hyperparameters.source import Fingerprints
 from experiments.record.errors import UserError
+from experiments.record.files import nearest_there
 from experiments.record.layout import StudyFolder
 from experiments.record.schema import FORMAT
 from experiments.record.study import environment, is_unbegun, read_study
@@ -23,7 +24,7 @@ def check_new(config: SearchConfig) -> None:
     runs = Path(config.runs_dir)
     if config.name and os.path.exists(runs / config.name) and not is_unbegun(runs / config.name):
         raise already_there(runs / config.name)
-    nearest = next(p for p in (runs, *runs.absolute().parents) if os.path.exists(p))
+    nearest = nearest_there(runs)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserError(f"--runs-dir {str(runs)!r} can't be written: {str(nearest)!r} refuses")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from experiments.record.errors import UserError
 from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
-from experiments.record.reading import DAMAGED_ARRAYS, as_dict
+from experiments.record.reading import DAMAGED_ARRAYS, as_dict, as_number
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -16,10 +16,15 @@ def best_file(study: Study) -> Path:
     """Returns the path of `best_model.keras`.
 
     Raises:
-        UserError: The study confirmed no finalist.
+        UserError: The study confirmed no finalist, or the file is gone.
     """
     path = study.files.model
     if not path.is_file():
+        if any(as_number(record.get("exported_run")) >= 0 for record in study.finalists):
+            raise UserError(
+                f"study {study.name!r} has lost its {path.name}: `experiments resume "
+                f"{study.name}` trains that model again, or put a copy in its place"
+            )
         raise UserError(f"study {study.name!r} has no exported model: it confirmed no finalist")
     return path
 

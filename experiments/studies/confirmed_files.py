@@ -33,7 +33,7 @@ class ConfirmedRuns:
     predicted: dict[int, npt.NDArray[Any]]
 
     def write(self, path: Path) -> None:
-        """Writes both files; if they disagree, reading treats the trainings as missing."""
+        """Writes both files, the arrays first: they may hold a training more than the records."""
         predicted = np.stack([self.predicted[run["seed"]] for run in self.runs])
         scores = np.array([run["score"] for run in self.runs])
         arrays = path.with_suffix(".npz")
@@ -47,7 +47,7 @@ class ConfirmedRuns:
 
 
 def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> ConfirmedRuns:
-    """Reads the trainings; empty if a file is missing or only one of the two was written.
+    """Reads the trainings; empty if a file is missing, or the two are not of the same trainings.
 
     Args:
         path: The `.json`.
@@ -63,17 +63,50 @@ def read_confirmed(path: Path, trial_id: str, labels: npt.NDArray[np.int64]) -> 
         return none
     try:
         runs = [run for record in dicts(read_json(path)) for run in dicts(record.get("runs"))]
-        predicted = read_arrays(arrays).get("predicted", np.empty((0, 0)))
-        if len(predicted) != len(runs):
+        stored = read_arrays(arrays)
+        predicted = stored.get("predicted", np.empty((0, 0)))
+        scores = np.array([float(run["score"]) for run in runs])
+        if not _agree(stored.get("scores"), scores, len(predicted)):
             return none
-        kept = {run["seed"]: row for run, row in zip(runs, predicted, strict=True)}
-        [float(run["score"]) for run in runs]
+        kept = {run["seed"]: row for run, row in zip(runs, predicted, strict=False)}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{str(path)!r} is damaged ({named_line(error)}): restore it from a copy, or remove "
             f"it and {arrays.name}, and the trainings are made again"
         ) from None
     return ConfirmedRuns(trial_id, labels, runs, kept)
+
+
+def _agree(
+    stored: npt.NDArray[Any] | None, scores: npt.NDArray[np.float64], num_predicted: int
+) -> bool:
+    """Whether predictions are of the recorded trainings; the next one's may follow them."""
+    if num_predicted == len(scores) or stored is None:
+        return num_predicted == len(scores)
+    return num_predicted > len(scores) and np.array_equal(stored[: len(scores)], scores)
+
+
+def set_aside_lost(path: Path, found: ConfirmedRuns) -> str:
+    """Moves records of trainings whose predictions are lost into the folder `earlier`.
+
+    Args:
+        path: The `.json`.
+        found: What was read of it.
+
+    Returns:
+        A line on what was moved; empty if nothing was.
+    """
+    if found.runs or not path.is_file():
+        return ""
+    free = _free(path)
+    free.parent.mkdir(exist_ok=True)
+    for suffix in (path.suffix, ".npz"):
+        if path.with_suffix(suffix).is_file():
+            path.with_suffix(suffix).replace(free.with_suffix(suffix))
+    return (
+        f"trial {found.trial_id}: {path.with_suffix('.npz').name} is missing, or of other "
+        f"trainings; their records are kept aside, and they are trained again: {free}"
+    )
 
 
 def set_aside_unlike(

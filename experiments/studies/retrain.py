@@ -19,7 +19,7 @@ from experiments.record.numerics import numerics_sentence
 from experiments.record.predictions import Targets, no_classes
 from experiments.record.seeds import Stream, derive_seed, seeds_of
 from experiments.record.test_uses import note_test_use
-from experiments.studies.confirmed_files import read_confirmed, set_aside_unlike
+from experiments.studies.confirmed_files import read_confirmed, set_aside_lost, set_aside_unlike
 from experiments.studies.reopen import Opened
 from experiments.studies.trained_how import how_trained, key_of
 from reports.analysis.test_predictions import ranking_seeds, test_predictions
@@ -55,9 +55,11 @@ def confirm_trial(
     config = opened.default() if is_default else opened.hyperparameters(trial_id)
     how = how_trained(opened.task(config, seeds=()))
     labels = np.asarray(opened.data.open("test").labels)
-    done, moved = set_aside_unlike(path, read_confirmed(path, trial_id, labels), how)
-    if moved:
-        say(moved)
+    found = read_confirmed(path, trial_id, labels)
+    lost = set_aside_lost(path, found)
+    done, moved = set_aside_unlike(path, found, how)
+    for line in filter(None, (lost, moved)):
+        say(line)
     of_finalists = _of_finalists(opened, trial_id, how)
     there = {*done.predicted, *of_finalists}
     wanted = [seed for seed in _seeds(opened, trial_id, num_seeds) if seed not in there]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.record.errors import UserError
+from experiments.record.files import nearest_there
 from experiments.record.formatting import between, format_number, percent, plural, score
 from reports.analysis.comparison.arms import Arm, without_classes
 from reports.analysis.comparison.decide import Comparison, Pair
@@ -22,6 +24,7 @@ from reports.page.report import check_writable, write_figures
 from reports.page.sections import Section
 from reports.page.writing import assets, environment, write_text
 from reports.statistics.estimates import Estimate
+from reports.study.study import Study
 
 SECTIONS = (
     Section("verdict", "Verdict", "Which arm is better, and can that be believed?"),
@@ -50,6 +53,27 @@ def comparison_name(comparison: Comparison) -> str:
     return f"{safe}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
+def check_place(study: Study, folder: Path | None) -> Path:
+    """Checks that a page can be written, before something is done that it is to show.
+
+    Args:
+        study: The first study.
+        folder: Folder of the page; the study's `report/` if `None`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: It can't be written.
+    """
+    folder = folder or study.files.report
+    nearest = nearest_there(folder.parent)
+    if not nearest.is_dir():
+        raise UserError(f"{str(folder)!r} can't be made: {str(nearest)!r} is no folder")
+    check_writable(nearest, folder)
+    return folder
+
+
 def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path:
     """Writes the page of a comparison.
 
@@ -63,9 +87,8 @@ def write_comparison(comparison: Comparison, folder: Path | None = None) -> Path
     Raises:
         UserError: The folder can't be written.
     """
-    folder = folder or comparison.arms[0].study.files.report
+    folder = check_place(comparison.arms[0].study, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(folder.parent, folder)
     pictures: dict[str, Picture] = {
         name: picture(comparison, name, figure) for name, figure in FIGURES.items()
     }

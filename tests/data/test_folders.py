@@ -96,6 +96,14 @@ def make(root: Path, kind: str) -> None:
     elif kind == "other classes":
         divided(root, {"train": 5})
         divided(root, {"test": 5}, ("cat", "Dog"))
+    elif kind == "another form":
+        divided(root, {"train": 5}, ("cat", "d\xf6g"))
+        divided(root, {"test": 5}, ("cat", "do\u0308g"))
+    elif kind == "linked":
+        divided(root, {"train": 5})
+        (root / "test").mkdir()
+        for name in ("cat", "dog"):
+            (root / "test" / name).symlink_to(f"../train/{name}")
     elif kind == "twice":
         divided(root, {"train": 5, "Training": 5})
     elif kind == "without train":
@@ -113,6 +121,8 @@ def make(root: Path, kind: str) -> None:
     [
         ("beside a class", r"has splits \('test', 'train'\) beside other .* \('bird'\)"),
         ("other classes", r"'train' lacks the class 'Dog' of the other splits|'test' lacks"),
+        ("another form", r"lacks the class '\w+' .* is there in another Unicode form"),
+        ("linked", r"'(test|train)/cat' is the same folder as '(test|train)/cat': .*remove the"),
         ("twice", r"two folders for train: 'Training', 'train'"),
         ("without train", "no folder 'train'"),
         ("test without classes", "images in 'test' are in no class"),

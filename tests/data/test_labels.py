@@ -32,7 +32,9 @@ def rows(*labels: str, separator: str = ",") -> str:
 
 
 SWAPPED = "".join(f"{'cat' if i % 2 else 'dog'};{name}\r\n" for i, name in enumerate(NAMES))
-ENDLESS = rows("dog,3", "cat,4").replace(".png", "")
+ENDLESS = rows("dog", "cat").replace(".png", "")
+AGED = "id,breed,age\n" + rows("dog,3", "cat,4")
+COUNTED = "".join(f"{i},{name},dog\n" for i, name in enumerate(reversed(NAMES)))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,8 @@ ENDLESS = rows("dog,3", "cat,4").replace(".png", "")
     [
         ("file,label\n" + rows("dog", "cat"), "columns 'file' and 'label'"),
         ("\ufeffLabel;File\r\n" + SWAPPED, "columns 'File' and 'Label'"),
-        ("id,breed,age\n" + ENDLESS, "columns 1 and 2 ('id' and 'breed')"),
+        ("sep=;\r\nLabel;File\r\n" + SWAPPED, "columns 'File' and 'Label'"),
+        ("id,breed\n" + ENDLESS, "columns 1 and 2 ('id' and 'breed')"),
         ("file,breed\n" + rows("dog", "cat"), "columns 1 and 2 ('file' and 'breed')"),
         (rows("dog", "cat", separator="\t"), "columns 1 and 2 (no header)"),
     ],
@@ -111,6 +114,10 @@ def test_what_does_not_fit_is_named_with_counts(tmp_path: Path) -> None:
         ("", "is empty"),
         ("file,label\n", "no readable image of .* has a label in .*24 images without a label"),
         ("file,label\nx.png,cat\n", "no readable image .*1 file of labels.csv not found, 24"),
+        (AGED, r"has 3 columns .'id', 'breed', 'age'., and .* names one 'file' and one 'label'"),
+        (",image,class\n" + COUNTED, "has 3 columns .'', 'image', 'class'."),
+        (COUNTED, "has 3 columns .'0', '23.png', 'dog'."),
+        ("file,label\n" + rows("ch\xe9vre", "cat"), "no UTF-8 text: save it as UTF-8"),
         (rows("dog"), r"has one class only \(dog\)"),
         (None, "labels.csv' can't be read .No such file.*; a relative path is looked for"),
     ],
@@ -120,7 +127,7 @@ def test_wrong_files_of_labels_are_refused_in_one_line(
 ) -> None:
     root = images(tmp_path / "set")
     if text is not None:
-        (root / "labels.csv").write_text(text)
+        (root / "labels.csv").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=message) as error:
         prepared(root)
     assert "\n" not in str(error.value)

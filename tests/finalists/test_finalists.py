@@ -16,10 +16,12 @@ from experiments.cli.main import main
 from experiments.display.base import Display
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
+from experiments.record.layout import DAMAGED
 from experiments.record.predictions import read_kept
 from experiments.record.test_uses import read_uses
 from experiments.search.resuming import resume_search
 from experiments.search.run import SearchResult
+from experiments.studies.best_model import best_file
 from reports import load_study
 from reports.analysis import test_predictions
 from reports.analysis.facts import facts
@@ -192,6 +194,75 @@ def test_finalists_of_other_code_are_trained_again(
     assert restored.trained[:2] == whole.trained
     assert len(restored.trained) == len(finalists(study)[0]["runs"]) == 3
     assert [len(use["trainings"]) for use in read_uses(study)] == [2, 3]
+
+
+def test_a_lost_model_is_made_again(study: Path) -> None:
+    before, after = Watching(), Watching()
+    go_on(study, before, confirm=2, seeds=2)
+    recorded, uses = what_matters(finalists(study)), load_study(study).test_uses
+    model = study / "best_model.keras"
+    model.unlink()
+    with pytest.raises(UserError, match=r"'s' has lost its best_model.keras: .experiments resume"):
+        best_file(load_study(study))
+    result = go_on(study, after)
+    exported = recorded[0]["runs"][recorded[0]["exported_run"]]["seed"]
+    assert after.trained == [(recorded[0]["trial_id"], exported)]
+    assert model.is_file()
+    assert result.best_trial == recorded[0]["trial_id"]
+    assert what_matters(finalists(study)) == recorded
+    assert load_study(study).test_uses == uses
+
+
+def test_a_record_never_names_another_trial_than_the_model_is_of(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = Watching()
+    go_on(study, display, confirm=1, seeds=1)
+
+    def export(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.finalists.confirm.export", export)
+        with pytest.raises(KeyboardInterrupt):
+            go_on(study, display, max_epochs=1)
+    assert [record["exported_run"] for record in finalists(study)] == [None]
+    go_on(study, display)
+    assert [record["exported_run"] for record in finalists(study)] == [0]
+
+
+@pytest.mark.parametrize("damage", ["an entry", "all"])
+def test_a_damaged_finalist_costs_itself_alone(study: Path, damage: str) -> None:
+    before, after = Watching(), Watching()
+    go_on(study, before, confirm=2, seeds=2)
+    records, path = finalists(study), study / "artifacts" / "finalists.json"
+    seeds = len(records[1]["ranking"])
+    del records[1]["ranking"][0]["seed"]
+    text = json.dumps(records) if damage == "an entry" else "<<<<<<< HEAD"
+    path.write_text(text)
+    go_on(study, after)
+    assert path.with_name(path.name + DAMAGED).read_text() == text
+    assert any("finalists.json is damaged, set aside as" in line for line in after.lines)
+    if damage == "an entry":
+        assert after.trained == [t for t in before.trained if t[0] == records[1]["trial_id"]]
+        assert len(after.trained) == seeds
+    assert finalists(study)[0]["runs"] == records[0]["runs"] or damage == "all"
+
+
+def test_a_damaged_test_use_is_kept(study: Path) -> None:
+    go_on(study, Watching(), confirm=1, seeds=1)
+    path = study / "artifacts" / "test_uses.json"
+    strange = {"by": "somebody", "trainings": "lost"}
+    path.write_text(json.dumps([strange, *json.loads(path.read_text())]))
+    go_on(study, Watching(), seeds=2)
+    assert [use["by"] for use in json.loads(path.read_text())] == [
+        "somebody", "finalists", "finalists"
+    ]  # fmt: skip
+    assert len(read_uses(study)) == 2
+    path.write_text("[{")
+    go_on(study, Watching(), seeds=3)
+    assert path.with_name(path.name + DAMAGED).read_text() == "[{"
+    assert [len(use["trainings"]) for use in read_uses(study)] == [2, 1]
 
 
 def test_the_exported_model_is_of_the_epochs_that_are_recorded(study: Path) -> None:

@@ -15,6 +15,7 @@ from experiments.config import SearchConfig
 from experiments.data.prepare import PreparedData
 from experiments.finalists.trainings import Training
 from experiments.record.errors import UserError
+from experiments.record.files import write_json
 from experiments.record.lock import COMPARED, is_running, locked
 from experiments.record.test_uses import read_uses
 from experiments.studies.reopen import Opened
@@ -123,6 +124,38 @@ def test_trainings_of_other_epochs_are_kept_aside(folder: Path, trained: list[in
     assert len(json.loads(earlier.read_text())[0]["runs"]) == 2
     confirm_trial(opened(folder), TRIAL, 3, said.append)
     assert len(trained) == 5  # the same once more: nothing to do
+
+
+def test_a_training_whose_record_was_not_written_costs_itself_alone(
+    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(path: Path, record: Any) -> None:
+        if len(record[0]["runs"]) == 3:
+            raise KeyboardInterrupt
+        write_json(path, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.studies.confirmed_files.write_json", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            confirm_trial(opened(folder), TRIAL, 4)
+    assert len(trained) == 3
+    confirm_trial(opened(folder), TRIAL, 4)
+    assert trained[:3] == [*trained[:2], trained[3]]
+    assert len(trained) == len(set(trained)) + 1 == 5
+
+
+def test_trainings_whose_predictions_are_lost_are_kept_aside(
+    folder: Path, trained: list[int]
+) -> None:
+    confirm_trial(opened(folder), TRIAL, 2)
+    path = load_study(folder).files.confirmed_trial(TRIAL)
+    recorded = path.read_text()
+    path.with_suffix(".npz").unlink()
+    lines: list[str] = []
+    confirm_trial(opened(folder), TRIAL, 2, lines.append)
+    assert trained[2:] == trained[:2]
+    assert lines[0].startswith(f"trial {TRIAL}: {TRIAL}.npz is missing, or of other trainings")
+    assert (path.parent / "earlier" / f"{TRIAL}-1.json").read_text() == recorded
 
 
 def test_trainings_under_other_numerics_are_taken_and_named(
@@ -272,6 +305,20 @@ def test_studies_of_one_name_are_told_apart(tmp_path: Path) -> None:
     finalists[0]["runs"][0]["test"]["accuracy"] -= 0.01
     path.write_text(json.dumps(finalists))
     assert digest() != before
+
+
+def test_a_place_that_takes_no_page_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_study(tmp_path, Synthetic(3, num_epochs=2, num_seeds=0, name=name))
+    (tmp_path / "file").touch()
+    trained: list[None] = []
+    monkeypatch.setattr("experiments.cli.compare_command._confirm", lambda *_: trained.append(None))
+    arguments = ["compare", "a", "b", "--seeds", "1", "--runs-dir", str(tmp_path)]
+    answer = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "file" / "page")])
+    assert (answer.exit_code, trained) == (2, [])
+    assert "file/page' can't be made: " in answer.stderr
 
 
 def as_if_opened(study: Any, targets: str = "classes", **options: Any) -> Any:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from experiments.record.formatting import plural
 
 _FILE, _LABEL = "file", "label"
 _DELIMITERS = ",;\t"
+_SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+_MOST_NAMED = 5  # columns, in a message
 
 
 @dataclass
@@ -55,8 +58,8 @@ def scan_labelled(name: str, root: Path, labels: Path, access: Access) -> Scan:
     """Examines the images that a CSV file of labels names.
 
     A file is named by its path within the folder, or by its own name, with or without its ending,
-    if that is unique. A header `file,label` says which columns hold names and labels; else these
-    are the first two.
+    if that is unique. A header `file,label` says which columns hold names and labels; else there
+    are just these two.
 
     Args:
         name: The dataset's name, for messages.
@@ -125,11 +128,13 @@ def _indexed(found: Iterable[Path], root: Path) -> _Files:
 def _read(name: str, path: Path, files: Container[str]) -> tuple[list[tuple[str, str]], str]:
     """Returns names of files with labels, and which columns they are from, in words."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
-        read = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows = [row for row in read if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        rows = _rows(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(
+            f"dataset {name!r}: file of labels {str(path)!r} is no UTF-8 text: save it as UTF-8 "
+            "(in Excel: 'CSV UTF-8')"
+        ) from None
+    except (OSError, csv.Error, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"dataset {name!r}: file of labels {str(path)!r} can't be read ({reason}); a relative "
@@ -141,6 +146,12 @@ def _read(name: str, path: Path, files: Container[str]) -> tuple[list[tuple[str,
     lower = [cell.lower() for cell in head]
     is_named = _FILE in lower and _LABEL in lower
     columns = (lower.index(_FILE), lower.index(_LABEL)) if is_named else (0, 1)
+    if not is_named and any(cell.strip() for row in rows for cell in row[2:]):
+        raise UserError(
+            f"dataset {name!r}: {str(path)!r} has {max(map(len, rows))} columns "
+            f"({', '.join(map(repr, head[:_MOST_NAMED]))}), and it is not said which are meant: "
+            f"expected a first row that names one '{_FILE}' and one '{_LABEL}', or only two columns"
+        )
     short = next((number for number, row in enumerate(rows, 1) if len(row) <= max(columns)), None)
     if short is not None:
         raise UserError(
@@ -155,6 +166,15 @@ def _read(name: str, path: Path, files: Container[str]) -> tuple[list[tuple[str,
     said = f"columns {heads}" if is_named else f"columns 1 and 2 ({heads})"
     pairs = [(row[columns[0]].strip(), row[columns[1]].strip()) for row in rows]
     return pairs, said if is_headed else "columns 1 and 2 (no header)"
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Returns the rows that are not empty; Excel may say in a line of its own what separates."""
+    told = _SEPARATOR.match(text)
+    text = text[told.end() :] if told else text
+    delimiter = told[1] if told else max(_DELIMITERS, key=text.partition("\n")[0].count)
+    read = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return [row for row in read if any(map(str.strip, row))]
 
 
 def _names_image(cell: str, files: Container[str]) -> bool:

@@ -1,10 +1,17 @@
 """Tells a folder of classes from one that is divided into splits already."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.data.sources.pixels import is_meant_as_image
-from experiments.data.sources.walk import iterate_files, own_files, subfolders
+from experiments.data.sources.walk import (
+    Identity,
+    identity,
+    iterate_files,
+    own_files,
+    subfolders,
+)
 from experiments.process.output import printable
 from experiments.record.errors import UserError
 
@@ -44,8 +51,8 @@ def layout_of(root: Path, name: str) -> Layout:
         name: The dataset's name, for messages.
 
     Raises:
-        UserError: Splits stand beside classes, or two splits have the same role or different
-            classes.
+        UserError: Splits stand beside classes, or two splits have the same role, different classes
+            or the same folder.
     """
     folders, problems = subfolders(root)
     named = [folder for folder in folders if folder.name.lower() in ROLES]
@@ -85,7 +92,25 @@ def _divided(split: list[Path], name: str, problems: list[tuple[Path, str]]) -> 
     for role, folder in splits.items():
         classes[role], more = subfolders(folder)
         problems = problems + more
+    _check_apart(classes, name)
     return Layout(splits, _same_classes(splits, classes, name), problems)
+
+
+def _check_apart(classes: dict[str, list[Path]], name: str) -> None:
+    """Checks that no folder is in two splits by a link: what is trained on can't be tested on."""
+    held: dict[Identity, Path] = {}
+    for folders in classes.values():
+        for folder in folders:
+            other = held.setdefault(identity(folder), folder)
+            if other is not folder:
+                raise UserError(
+                    f"dataset {name!r}: {_within(folder)} is the same folder as "
+                    f"{_within(other)}: expected other images in each split; remove the link"
+                )
+
+
+def _within(folder: Path) -> str:
+    return printable(repr(f"{folder.parent.name}/{folder.name}"), one_line=True)
 
 
 def _same_classes(
@@ -96,12 +121,19 @@ def _same_classes(
     for role, folders in classes.items():
         missing = sorted(used - {folder.name for folder in folders})
         if missing:
+            there = {_composed(folder.name) for folder in folders}
+            by_form = [n for n in missing if _composed(n) in there]
             raise UserError(
                 f"dataset {name!r}: {splits[role].name!r} lacks the "
                 f"{'classes' if len(missing) > 1 else 'class'} {_listed(missing)} of the other "
                 "splits: expected the same classes in each (an empty folder will do)"
+                + (f"; {_listed(by_form)} is there in another Unicode form" if by_form else "")
             )
     return {role: [f for f in folders if f.name in used] for role, folders in classes.items()}
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _holds_classes(folder: Path) -> bool:
