@@ -317,6 +317,7 @@ def test_an_interrupted_study_is_not_said_to_run(tmp_path: Path) -> None:
     text = write_report(folder).read_text(encoding="utf-8")
     assert "interrupted before it ended" in text
     assert "still running" not in text
+    assert "go on with it: <code>experiments resume synthetic</code>" in text
 
 
 def test_a_pause_after_a_killed_session_is_no_time_spent(synthetic: Study) -> None:
