@@ -22,7 +22,7 @@ from experiments.record.schema import CONTINUED
 from experiments.studies.export_json import json_of
 from experiments.studies.export_mlflow import export_to_folder, export_to_server
 from reports.analysis.study_front import value_of_trials
-from reports.page.embedded import csv_of
+from reports.page.embedded import csv_of, trials_csv
 from reports.study.study import Study
 
 
@@ -72,8 +72,8 @@ def export_to_address(study: Study, to: str, uri: str) -> str:
 
 def _csv(study: Study, out: Path) -> None:
     with atomic_folder(out) as made:
-        for name, frame in (("trials", study.trials), ("epochs", study.epochs)):
-            (made / f"{name}.csv").write_text(csv_of(frame), encoding="utf-8")
+        (made / "trials.csv").write_text(trials_csv(study), encoding="utf-8")
+        (made / "epochs.csv").write_text(csv_of(study.epochs), encoding="utf-8")
 
 
 def _json(study: Study, out: Path) -> None:

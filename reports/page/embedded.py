@@ -11,22 +11,36 @@ from experiments.record.reading import native
 from reports.study.study import Study
 
 _MOST_BYTES = 2_500_000  # of a table; larger ones lie beside the page
-_LARGEST_WHOLE = 2**53  # larger floats have no next whole number
 
+# Columns of counts, which gaps alone make floats.
+_COUNTS = (
+    *("epochs", "attempts", "trainable_parameters", "frozen_parameters", "flops"),
+    *("initial_epoch", "planned_epochs", "total_epochs"),
+)
 _NO_CELLS = ["step_seconds", "kept_parts"]  # columns of `Study.trials` that hold no single value
 
 
 def csv_of(frame: pd.DataFrame) -> str:
-    """Returns a frame as CSV, its columns of single values; whole numbers have no decimals."""
-    return frame.drop(columns=_NO_CELLS, errors="ignore").apply(_whole).to_csv(index=False)
+    """Returns a frame as CSV, its columns of single values."""
+    return frame.drop(columns=_NO_CELLS, errors="ignore").to_csv(index=False)
 
 
-def _whole(column: pd.Series) -> pd.Series:
-    """Returns a column whose gaps alone made it one of floats as whole numbers."""
-    if column.dtype.kind != "f" or column.isna().all():
+def trials_csv(study: Study) -> str:
+    """Returns all trials as CSV; counts and whole hyperparameters have no decimals."""
+    whole = [*_COUNTS, *(column for column, hp in study.hyperparameters.items() if _is_whole(hp))]
+    return csv_of(study.trials.assign(**{name: _as_whole(study.trials[name]) for name in whole}))
+
+
+def _as_whole(column: pd.Series) -> pd.Series:
+    try:
+        return column.astype("Int64")
+    except (TypeError, ValueError):  # a damaged record has other values
         return column
-    is_whole = (column % 1 == 0) & (column.abs() < _LARGEST_WHOLE)
-    return column.astype("Int64") if (is_whole | column.isna()).all() else column
+
+
+def _is_whole(hyperparameter: dict[str, Any]) -> bool:
+    choices = hyperparameter.get("values") or [None]
+    return hyperparameter.get("kind") == "Int" or all(type(value) is int for value in choices)
 
 
 def csv_link(csv: str) -> str | None:

@@ -21,7 +21,7 @@ from reports.analysis.verdict_words import run_sentence, tiles, trials_sentence,
 from reports.figures import figures
 from reports.figures._render import Picture, picture
 from reports.page import tables
-from reports.page.embedded import csv_link, csv_of, in_script, trials_json
+from reports.page.embedded import csv_link, csv_of, in_script, trials_csv, trials_json
 from reports.page.model_card import input_words, keep_card, layers_sentence, model_card
 from reports.page.sections import SECTIONS, can_have, sections_of
 from reports.page.sparkline import sparklines
@@ -58,7 +58,7 @@ def _write(study: Study, folder: Path, reload: float | None) -> Path:
     drawn = [picture(study, name, module) for name, module in figures().items()]
     # Figures that a study did not ask for, or can't have, are left out.
     pictures = [p for p in drawn if p.finding and (p.svg or can_have(p.name, study))]
-    csvs = {"trials": csv_of(study.trials), "epochs": csv_of(study.epochs)}
+    csvs = {"trials": trials_csv(study), "epochs": csv_of(study.epochs)}
     shown = {
         "best": tables.best_trials(study),
         "finalists": tables.finalists(study),

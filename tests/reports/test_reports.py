@@ -1,6 +1,8 @@
 """Reports: frames, verdict, figures, the page."""
 
 import base64
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import keras
 import keras_tuner
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -253,9 +256,18 @@ def test_data_inside_the_page_is_the_studys(synthetic: Study) -> None:
     rows = [dict(zip(columns, row, strict=True)) for row in embedded["trials"]["rows"]]
     assert [row["trial_id"] for row in rows] == list(synthetic.trials["trial_id"])
     link = text.split('download="trials.csv" href="')[1].split('"')[0]
-    csv = base64.b64decode(link.split(",")[1]).decode()
+    table = base64.b64decode(link.split(",")[1]).decode()
     mappings = ["step_seconds", "kept_parts"]  # of which a cell holds no single value
-    assert csv == synthetic.trials.drop(columns=mappings).to_csv(index=False)
+    written = pd.read_csv(io.StringIO(table), dtype={"trial_id": str})
+    expected = io.StringIO(synthetic.trials.drop(columns=mappings).to_csv(index=False))
+    pd.testing.assert_frame_equal(
+        written, pd.read_csv(expected, dtype={"trial_id": str}), check_dtype=False
+    )
+    with_gaps = [c for c, hp in synthetic.hyperparameters.items() if hp["kind"] == "Int"]
+    assert with_gaps
+    cells = list(csv.DictReader(io.StringIO(table)))
+    for column in ("epochs", *with_gaps):
+        assert {row[column].strip("0123456789") for row in cells} == {""}, column
 
 
 def test_gain_over_the_default_needs_the_default(synthetic: Study, tmp_path: Path) -> None:
