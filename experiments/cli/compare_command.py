@@ -108,6 +108,7 @@ def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -
         arms_of_searches,
         arms_of_studies,
     )
+    from reports.analysis.verdict import check_default
 
     allow = options["allow_different_splits"]
     if named:
@@ -116,7 +117,10 @@ def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -
     studies = [load_study(study, runs_dir) for study in options["studies"]]
     if options["by"] is not None:
         return arms_by(studies[0], options["by"])
-    return arms_of_default(studies[0]) if options["default"] else arms_of_studies(studies, allow)
+    if options["default"]:
+        check_default(studies[0])
+        return arms_of_default(studies[0])
+    return arms_of_studies(studies, allow)
 
 
 def _single(arms: Sequence[Any]) -> list[Any]:
@@ -137,7 +141,7 @@ def _look(arms: Sequence[Any]) -> int:
 
     With fewer than two trainings, or searches, of two arms there is nothing to compare.
     """
-    from experiments.record.test_uses import look_digest, note_look
+    from experiments.record.test_uses import damaged_lists, look_digest, note_look
     from reports.analysis.test_looks import looks_before
     from reports.analysis.test_predictions import tested_runs
 
@@ -154,6 +158,8 @@ def _look(arms: Sequence[Any]) -> int:
     images = min(arm.test_size for arm in single)
     studies = {arm.study.folder: arm.study for arm in single}.values()
     for study in studies:
+        for line in damaged_lists(study.folder):
+            echo(f"study {study.name}: {line}")
         note_look(study.folder, key, {"trainings": counts, "images": images, "digest": digest})
     return 1 + max(looks_before(study, key, digest) for study in studies)
 

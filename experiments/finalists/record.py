@@ -1,6 +1,7 @@
 """`artifacts/finalists.json`: the finalists' trainings, the winner's first."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,11 @@ def mended_finalists(path: Path) -> tuple[list[dict[str, Any]], str]:
     if is_whole:
         return records, ""
     aside = set_aside(path)
-    path.replace(aside)
     if records:
+        shutil.copyfile(path, aside)
         write_json(path, records)
+    else:
+        path.replace(aside)
     return records, f"{path.name} is damaged, set aside as {aside.name}"
 
 

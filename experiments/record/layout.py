@@ -1,6 +1,7 @@
 """Where each file of a study is: its folder is a Keras Tuner project with what the suite adds."""
 
 import os
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,12 @@ def studies_in(runs: str | Path) -> list[str]:
     return sorted(path.parent.name for path in Path(runs).glob(f"*/{_ORACLE}"))
 
 
-def set_aside(path: Path) -> Path:
-    """Returns where a file that can't be read is kept."""
+def first_aside(path: Path) -> Path:
+    """Returns where the first damaged file of a name is kept."""
     return path.with_name(path.name + DAMAGED)
+
+
+def set_aside(path: Path) -> Path:
+    """Returns where a file that can't be read is to be kept: where there is none yet."""
+    others = (path.with_name(f"{path.name}.{number}{DAMAGED}") for number in count(2))
+    return next(p for p in chain([first_aside(path)], others) if not os.path.lexists(p))

@@ -82,22 +82,35 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
+    return dicts(_list(path))[:_MOST_ENTRIES] if path.is_file() else []
+
+
+def damaged_lists(folder: Path) -> list[str]:
+    """Says of each of the two files that it can't be read; what it held is not counted."""
+    study = StudyFolder(folder)
+    found = [path for path in (study.test_uses, study.looks) if path.is_file()]
+    return [
+        f"{path.name} can't be read: earlier {what} of the test split are not counted"
+        for path, what in zip((study.test_uses, study.looks), ("uses", "looks"), strict=True)
+        if path in found and _list(path) is None
+    ]
+
+
+def _list(path: Path) -> list[Any] | None:
+    """Returns the list of a file, `None` if it holds none."""
     try:
-        return dicts(read_json(path))[:_MOST_ENTRIES] if path.is_file() else []
+        stored = read_json(path)
     except UserError:
-        return []
+        return None
+    return stored if isinstance(stored, list) else None
 
 
 def _add(path: Path, entry: dict[str, Any]) -> None:
     """Adds an entry to a list; damaged entries stay, a file without a list is set aside."""
-    try:
-        before = read_json(path) if path.is_file() else []
-    except UserError:
-        before = None
-    if not isinstance(before, list):
+    before = _list(path) if path.is_file() else []
+    if before is None:
         path.replace(set_aside(path))
-        before = []
-    write_json(path, [*before, entry])
+    write_json(path, [*(before or []), entry])
 
 
 def _is_whole(value: object) -> bool:

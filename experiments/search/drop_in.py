@@ -71,6 +71,7 @@ from experiments.search.repair import forget_states, readable, restore
 from experiments.search.retention import make_retention
 from experiments.search.run import describe_space
 from experiments.search.script_facts import (
+    changed_arguments,
     changed_ranges,
     describe_data,
     fingerprint_of_data,
@@ -78,6 +79,7 @@ from experiments.search.script_facts import (
     last_fingerprint,
     name_of_model,
     objective_text,
+    plain_arguments,
     source_of_script,
 )
 from experiments.search.script_folder import (
@@ -314,7 +316,9 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             if unknown := self._config.method_settings.keys() - known:
                 raise UserError(f"method_settings {min(unknown)}: no method has such a setting")
         self._earlier(self._config)
-        remove(self.folder)
+        if self.folder.is_dir():
+            with locked(self.folder):  # another process may have begun a search meanwhile
+                remove(self.folder)
         self._overwrites = False
 
     def save(self) -> None:
@@ -450,6 +454,7 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
                 factor=plan.factor,
                 restored=mended,
                 threads=executor.threads,
+                fit=plain_arguments(self._fit),
                 **changed,
                 **facts,
             )
@@ -700,7 +705,12 @@ class Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         if data:
             facts["fingerprint"] = fingerprint_of_data(self._fit)
             notices.append("the arrays are others than in the session before: so are the scores")
-        if names or data:
+        if changed := changed_arguments(study, self._fit):
+            notices.append(
+                f"other arguments of search than in the session before: {', '.join(changed)}; "
+                "trials from now on are trained by these"
+            )
+        if names or data or changed:
             forget_states(self.folder)
         return facts
 

@@ -14,7 +14,7 @@ from experiments.methods.oracles.stored_trial import TrialReader
 from experiments.record.ended_trials import failed_of_cache
 from experiments.record.errors import UserError
 from experiments.record.files import remove_left_over
-from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, set_aside
+from experiments.record.layout import TRIAL, StudyFolder, TrialFolder, first_aside, set_aside
 from experiments.record.objective import objectives_of
 from experiments.record.reading import read_json
 from experiments.record.schema import checked_result
@@ -200,4 +200,4 @@ def _trial_of(result: dict[str, Any], oracle: Any) -> Any:
 
 
 def _has_lost_its_result(found: Found) -> bool:
-    return set_aside(found.folder.result).exists() and found.trial.status in _ENDED
+    return first_aside(found.folder.result).exists() and found.trial.status in _ENDED

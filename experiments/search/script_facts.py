@@ -21,6 +21,8 @@ _OWN = "experiments."  # modules of the suite, whose tuners are no one's own
 _MOST_HASHED = 2**31  # bytes of an array: larger ones are known by their shape alone
 _DATA_AT_FIRST = ("x", "y", "validation_data")
 _DATA = ("X", *_DATA_AT_FIRST, "sample_weight", "groups")
+# What a training is asked for besides: its epochs are looked after, the others change nothing.
+_NO_MATTER = ("epochs", "verbose", "callbacks")
 _Fit = tuple[tuple[Any, ...], Mapping[str, Any]]  # the arguments of `search`
 
 
@@ -112,6 +114,27 @@ def fingerprint_of_data(fit: _Fit, tensors: bool = True) -> str | None:
     weights = fit[1].get("class_weight")
     own = [np.array([*weights.items()])] if isinstance(weights, Mapping) else []
     return _digest([*_arrays(_arguments(fit), tensors), *own])
+
+
+def plain_arguments(fit: _Fit) -> dict[str, Any]:
+    """Returns what else `search` passes to a training, by name or by place, that is plain."""
+    args, kwargs = fit
+    given = {str(place): value for place, value in enumerate(args)} | dict(kwargs)
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _NO_MATTER and (value is None or isinstance(value, bool | int | float | str))
+    }
+
+
+def changed_arguments(study: Mapping[str, Any], fit: _Fit) -> list[str]:
+    """Names the plain arguments that are others than the last session's; none if unrecorded."""
+    sessions = dicts(study.get("sessions"))
+    then = next((s["fit"] for s in reversed(sessions) if isinstance(s.get("fit"), dict)), None)
+    if then is None:
+        return []
+    now = finite(plain_arguments(fit))
+    return sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
 
 
 def last_fingerprint(study: Mapping[str, Any]) -> object:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.record.errors import UserError
+from experiments.record.formatting import deadline_anew, named
 from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
 from experiments.record.reading import DAMAGED_ARRAYS, as_dict, as_number
 from reports.study.study import Study
@@ -23,10 +24,18 @@ def best_file(study: Study) -> Path:
         if any(as_number(record.get("exported_run")) >= 0 for record in study.finalists):
             raise UserError(
                 f"study {study.name!r} has lost its {path.name}: `experiments resume "
-                f"{study.name}` trains that model again, or put a copy in its place"
+                f"{named(study.folder)}{_anew(study)}` trains that model again, or put a copy in "
+                "its place"
             )
         raise UserError(f"study {study.name!r} has no exported model: it confirmed no finalist")
     return path
+
+
+def _anew(study: Study) -> str:
+    """Returns the options without which a resume would confirm nothing."""
+    config = as_dict(study.record.get("config"))
+    nothing = " --confirm 1" if config.get("confirm") == 0 else ""
+    return deadline_anew(config) + nothing
 
 
 def best_metadata(study: Study) -> ModelMetadata | None:

@@ -123,7 +123,10 @@ def _toml(name: str, options: dict[str, Any], findings: list[Finding], lost: lis
         if finding.level != GOOD or finding.fix:
             lines.append(f"# - {_comment(finding.title)}: {_comment(finding.advice)}")
         options |= finding.change
-        fix |= {k: v for k, v in finding.fix.items() if k not in fix}
+        if "sources" not in options:
+            fix |= {k: v for k, v in finding.fix.items() if k not in fix}
+        elif finding.fix:
+            lines.append("#   Not done here: earlier trials with other values could not inform it.")
     for source in lost:
         lines.append(f"# Left out of sources, as its password is not recorded: {_comment(source)}")
     lines += ["", *(f"{key} = {_value(value)}" for key, value in sorted(options.items()))]

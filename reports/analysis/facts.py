@@ -241,10 +241,15 @@ def _measure(study: Study) -> tuple[str, str]:
 def _runs(study: Study) -> str:
     trained = int(study.completed["scores"].map(len).sum())
     tested = sum(len(f["runs"]) for f in (*study.finalists, *study.confirmed))
-    return (
-        f"{plural(len(study.trials), 'trial')} with {plural(trained, 'completed training')}, "
-        f"and {plural(tested, 'training')} evaluated on test"
-    )
+    ranked = sum(len(dicts(f.get("ranking"))) for f in study.finalists)
+    stopped = int((study.trials["status"] == "pruned").sum())
+    parts = [
+        f"{plural(len(study.trials), 'trial')} with {plural(trained, 'completed training')}",
+        *([f"{plural(stopped, 'trial')} stopped early"] if stopped else []),
+        *([f"{plural(ranked, 'training')} that ranked finalists"] if ranked else []),
+        f"{plural(tested, 'training')} evaluated on test",
+    ]
+    return f"{', '.join(parts[:-1])}, and {parts[-1]}"
 
 
 def checklist(study: Study) -> list[tuple[str, str, str]]:
@@ -259,11 +264,14 @@ def checklist(study: Study) -> list[tuple[str, str, str]]:
     record, config = study.record, as_dict(study.record.get("config"))
     tested = [f for f in study.finalists if f["runs"]]
     seeds = len(tested[0]["runs"]) if tested else 0
-    ranges = [hp for hp in study.hyperparameters.values() if "min_value" in hp or "values" in hp]
+    ranges = [
+        hp for hp in study.hyperparameters.values()
+        if "min_value" in hp or "values" in hp or hp.get("kind") == "Boolean"
+    ]  # fmt: skip
     git = as_dict(dig(record, "environment", "git"))
     return [
         ("Range of hyperparameters considered", YES if study.hyperparameters else NO,
-         f"{len(ranges)} of {len(study.hyperparameters)} with their ranges, under Hyperparameters"),
+         f"{len(ranges)} of {len(study.hyperparameters)} with their ranges, in `study.json`"),
         ("Method to select the best configuration", YES if config.get("method") else NO,
          f"{clean(method_words(config))}, ranked by {study.objective}"
          if config else "not recorded"),

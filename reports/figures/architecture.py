@@ -249,7 +249,7 @@ def _name(ax: Axes, groups: tuple[Group, ...]) -> None:
     whole = [group.value for group in groups]
     values = shortened(whole, max(4, _LETTERS // len(groups)))
     counts = [
-        f"n = {group.tried}"
+        f"n = {len(group.scores)}"
         + (f"\nstopped {group.stopped}" if group.stopped else "")
         + (f"\nfewer epochs {group.fewer}" if group.fewer else "")
         for group in groups

@@ -202,7 +202,7 @@ def _apart(pair: Pair) -> str:
 def _sources(pair: Pair, noun: str) -> str:
     """Which part of the difference's variance comes from trainings, and which from test rows."""
     if pair.spread is None:
-        return "unknown: one of each"
+        return "unknown: an arm has one"
     if pair.spread.variance == 0:
         return "none seen"
     images, chance = pair.spread.shares

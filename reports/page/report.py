@@ -130,7 +130,7 @@ def _render(
     filled = frozenset(name for name, drawn in by_section.items() if any(p.svg for p in drawn))
     card = model_card(study)
     filled |= {"model-card"} if card else set()
-    layers = shown["layers"]
+    layers, found = shown["layers"], health(study)
     return environment().get_template("report.html.jinja").render(
         **assets(reload),
         **_verdict(study),
@@ -141,7 +141,8 @@ def _render(
         card=card,
         takes=input_words(study),
         metrics_of=metrics_of_best(study),
-        health=health(study),
+        health=found,
+        next=study.takes_options and any(f.change or f.ranges or f.fix for f in found),
         tables={name: frame.to_dict("split") for name, frame in shown.items()},
         race=race_sentence(study),
         of_front=is_of_front(study),

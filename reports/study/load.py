@@ -15,6 +15,7 @@ from experiments.record.plain_project import PlainProject, plain_space, read_pro
 from experiments.record.reading import as_dict, as_number, clean, dicts, dig, read_json, scalar
 from experiments.record.schema import APART, TRIAL_COLUMNS, check_format
 from experiments.record.study import find_study
+from experiments.record.test_uses import damaged_lists
 from experiments.record.trial_index import (
     Scan,
     read_compact,
@@ -108,6 +109,7 @@ def _assemble(folder: Path, record: dict[str, Any], found: Scan, kind: type[Kind
     metrics = [o.name for o in objectives[1:] if not o.is_cost]
     hyperparameters = _columns(space, metrics)
     measured = _measured(folder, problems)
+    problems += damaged_lists(folder)
     trials = trials_frame(states, hyperparameters, measured, metrics, plain is None)
     return kind(
         folder=folder,

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.display.base import Display
+from experiments.finalists.record import mended_finalists, read_finalists
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
 from experiments.record.layout import DAMAGED
@@ -202,7 +203,9 @@ def test_a_lost_model_is_made_again(study: Path) -> None:
     recorded, uses = what_matters(finalists(study)), load_study(study).test_uses
     model = study / "best_model.keras"
     model.unlink()
-    with pytest.raises(UserError, match=r"'s' has lost its best_model.keras: .experiments resume"):
+    with pytest.raises(
+        UserError, match=r"'s' has lost its best_model.keras: .experiments resume s --runs-dir /"
+    ):
         best_file(load_study(study))
     result = go_on(study, after)
     exported = recorded[0]["runs"][recorded[0]["exported_run"]]["seed"]
@@ -247,6 +250,26 @@ def test_a_damaged_finalist_costs_itself_alone(study: Path, damage: str) -> None
         assert after.trained == [t for t in before.trained if t[0] == records[1]["trial_id"]]
         assert len(after.trained) == seeds
     assert finalists(study)[0]["runs"] == records[0]["runs"] or damage == "all"
+    path.write_text("[")
+    go_on(study, after)
+    assert path.with_name(f"{path.name}.2{DAMAGED}").read_text() == "["
+    assert path.with_name(path.name + DAMAGED).read_text() == text
+
+
+def test_a_kill_while_finalists_are_mended_loses_none(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on(study, Watching(), confirm=2, seeds=2)
+    records, path = finalists(study), study / "artifacts" / "finalists.json"
+    path.write_text(json.dumps([records[0], {}]))
+
+    def cut_off(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.finalists.record.write_json", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        mended_finalists(path)
+    assert read_finalists(path) == [records[0]]
 
 
 def test_a_damaged_test_use_is_kept(study: Path) -> None:
@@ -260,6 +283,8 @@ def test_a_damaged_test_use_is_kept(study: Path) -> None:
     ]  # fmt: skip
     assert len(read_uses(study)) == 2
     path.write_text("[{")
+    (said,) = load_study(study).problems
+    assert said == "test_uses.json can't be read: earlier uses of the test split are not counted"
     go_on(study, Watching(), seeds=3)
     assert path.with_name(path.name + DAMAGED).read_text() == "[{"
     assert [len(use["trainings"]) for use in read_uses(study)] == [2, 1]

@@ -148,3 +148,14 @@ def test_a_path_that_no_toml_file_holds_is_one_line(tmp_path: Path) -> None:
     assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
     assert "not UTF-8" in answer.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_held_that_would_leave_earlier_trials_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(tmp_path, Synthetic(6), {"method": "tpe"})
+    idle = Finding("good", "dropout made no difference", "hold it", fix={"dropout": 0.2})
+    monkeypatch.setattr(next_search, "health", lambda study: [idle])
+    config = next_of(study)
+    assert config.sources == (str(study.folder),)
+    assert config.fix == {}

@@ -408,8 +408,9 @@ def test_a_retry_that_is_interrupted_is_no_failure(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_is_kept")
+@pytest.mark.parametrize("what", ["arrays", "arguments"])
 def test_a_killed_training_of_other_data_begins_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_Counted, "killed_at", _PER_EPOCH * 3 + 1)
     _Counted.batches = 0
@@ -418,9 +419,14 @@ def test_a_killed_training_of_other_data_begins_again(
     _Counted.batches = 0
     monkeypatch.setattr(_Counted, "killed_at", 0)
     tuner = make(tmp_path, model=counted, max_trials=1)
-    tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=32)
+    if what == "arrays":
+        tuner.search(X * 2, Y, validation_data=(X, Y), epochs=4, batch_size=32)
+        said = "the arrays are others than in the session before"
+    else:
+        tuner.search(X, Y, validation_data=(X, Y), epochs=4, batch_size=32, shuffle=False)
+        said = "other arguments of search than in the session before: shuffle"
     assert _Counted.batches == 4 * _PER_EPOCH
-    assert "the arrays are others than in the session before" in capsys.readouterr().out
+    assert said in capsys.readouterr().out
 
 
 def test_a_search_is_extended_and_its_answers_are_there_before_it(tmp_path: Path) -> None:
