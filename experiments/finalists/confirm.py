@@ -30,8 +30,10 @@ from experiments.finalists.record import (
 )
 from experiments.finalists.testing import Predicted, known_execution, tested, write_predictions
 from experiments.finalists.trainings import Outcome, Training, Trainings
+from experiments.process.numerics import needs_another_process, numerics, variables_for
 from experiments.record.errors import named_line
 from experiments.record.files import write_json
+from experiments.record.formatting import score as shown
 from experiments.record.layout import StudyFolder
 from experiments.record.model_metadata import ModelMetadata
 from experiments.record.objective import LATENCY
@@ -288,7 +290,13 @@ class Confirmation:
             there = self._study.model.is_file()
             if there and training.matches(exported(self._recorded)):
                 return
-            outcome = train_again(training, self._folder, self._display)
+            before, outcome = outcome, self._again(outcome)
+            if outcome.score != before.score:
+                self._display.notice(
+                    f"{training.trial_id} with seed {training.seed} has come to "
+                    f"{shown(outcome.score)} this time, not to {shown(before.score)}: the exported "
+                    "model is not quite the one that the record tells of"
+                )
         model = finalist.network(outcome)
         if exported(self._recorded):  # cut off here, the record names no trial of another model
             unnamed = [record | {"exported_run": None} for record in self._recorded]
@@ -297,6 +305,12 @@ class Confirmation:
         if needs := own_code(model):
             self._display.notice(notice_of(needs))
         write_artifacts(self._study, model, self._data)
+
+    def _again(self, outcome: Outcome) -> Outcome:
+        """Trains once more, under the threads and libraries of then."""
+        then = outcome.numerics
+        environment = variables_for(then) if needs_another_process(then, numerics()) else None
+        return train_again(outcome.training, self._folder, self._display, environment=environment)
 
     def _metadata(self) -> ModelMetadata:
         data = self._data

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from experiments.record.errors import UserError
 from experiments.record.formatting import deadline_anew, named
 from experiments.record.model_metadata import ModelMetadata, read_metadata, recorded_metadata
-from experiments.record.reading import DAMAGED_ARRAYS, as_dict, as_number
+from experiments.record.reading import DAMAGED_ARRAYS, as_dict, as_number, dicts
 from reports.study.study import Study
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def best_file(study: Study) -> Path:
 
 def _anew(study: Study) -> str:
     """Returns the options without which a resume would confirm nothing."""
-    config = as_dict(study.record.get("config"))
+    config, sessions = as_dict(study.record.get("config")), dicts(study.record.get("sessions"))
     nothing = " --confirm 1" if config.get("confirm") == 0 else ""
+    if sessions and sessions[-1].get("ended_by"):  # and no more trials, which might win
+        return f" --max-trials {len(study.trials)}{nothing}"
     return deadline_anew(config) + nothing
 
 

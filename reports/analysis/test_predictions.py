@@ -119,4 +119,7 @@ def _of_comparisons(study: Study, trial_id: str) -> tuple[_Whole, Kept]:
     seeds = [run.get("seed") for run in runs]
     if not all(isinstance(seed, int) and abs(seed) < 2**62 for seed in seeds):
         return labels, {}
-    return labels, _rows(labels, arrays.get("predicted"), np.array(seeds, dtype=np.int64))
+    predicted = arrays.get("predicted")
+    if predicted is not None and predicted.ndim:
+        predicted = predicted[: len(seeds)]  # the record of the next training may not be written
+    return labels, _rows(labels, predicted, np.array(seeds, dtype=np.int64))

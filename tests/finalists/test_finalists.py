@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from experiments import SearchConfig, UserError, run_search
 from experiments.cli.main import main
 from experiments.display.base import Display
+from experiments.finalists.again import train_again
 from experiments.finalists.record import mended_finalists, read_finalists
 from experiments.finalists.trainings import Trainings
 from experiments.record.errors import InterruptedSearchError
@@ -202,6 +204,7 @@ def test_a_lost_model_is_made_again(study: Path) -> None:
     go_on(study, before, confirm=2, seeds=2)
     recorded, uses = what_matters(finalists(study)), load_study(study).test_uses
     model = study / "best_model.keras"
+    weights = [w.tolist() for w in keras.models.load_model(model).get_weights()]
     model.unlink()
     with pytest.raises(
         UserError, match=r"'s' has lost its best_model.keras: .experiments resume s --runs-dir /"
@@ -210,10 +213,34 @@ def test_a_lost_model_is_made_again(study: Path) -> None:
     result = go_on(study, after)
     exported = recorded[0]["runs"][recorded[0]["exported_run"]]["seed"]
     assert after.trained == [(recorded[0]["trial_id"], exported)]
-    assert model.is_file()
+    again = [w.tolist() for w in keras.models.load_model(model).get_weights()]
+    assert again == weights
+    assert not any("this time" in line for line in after.lines)
     assert result.best_trial == recorded[0]["trial_id"]
     assert what_matters(finalists(study)) == recorded
     assert load_study(study).test_uses == uses
+
+
+def test_a_lost_model_is_made_again_under_the_threads_of_then(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on(study, Watching(), confirm=1, seeds=1)
+    path = study / "artifacts" / "finalists.json"
+    records, display = finalists(study), Watching()
+    run = records[0]["runs"][0]
+    run["numerics"]["intra_op_threads"], run["score"] = 3, 0.123
+    path.write_text(json.dumps(records))
+    (study / "best_model.keras").unlink()
+    asked: list[Any] = []
+
+    def train(*arguments: Any, environment: Any) -> Any:
+        asked.append(environment)
+        return train_again(*arguments, environment=environment)
+
+    monkeypatch.setattr("experiments.finalists.confirm.train_again", train)
+    go_on(study, display)
+    assert [environment["TF_NUM_INTRAOP_THREADS"] for environment in asked] == ["3"]
+    assert any("this time, not to 0.1230: the exported model is" in line for line in display.lines)
 
 
 def test_a_record_never_names_another_trial_than_the_model_is_of(

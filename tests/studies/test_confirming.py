@@ -140,6 +140,9 @@ def test_a_training_whose_record_was_not_written_costs_itself_alone(
         with pytest.raises(KeyboardInterrupt):
             confirm_trial(opened(folder), TRIAL, 4)
     assert len(trained) == 3
+    kept = test_predictions.test_predictions(load_study(folder), TRIAL)
+    assert kept is not None
+    assert kept.seeds.tolist() == trained[:2]
     confirm_trial(opened(folder), TRIAL, 4)
     assert trained[:3] == [*trained[:2], trained[3]]
     assert len(trained) == len(set(trained)) + 1 == 5
