@@ -108,7 +108,6 @@ def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -
         arms_of_searches,
         arms_of_studies,
     )
-    from reports.analysis.verdict import check_default
 
     allow = options["allow_different_splits"]
     if named:
@@ -117,10 +116,7 @@ def _arms(named: dict[str, list[str]], runs_dir: str, options: dict[str, Any]) -
     studies = [load_study(study, runs_dir) for study in options["studies"]]
     if options["by"] is not None:
         return arms_by(studies[0], options["by"])
-    if options["default"]:
-        check_default(studies[0])
-        return arms_of_default(studies[0])
-    return arms_of_studies(studies, allow)
+    return arms_of_default(studies[0]) if options["default"] else arms_of_studies(studies, allow)
 
 
 def _single(arms: Sequence[Any]) -> list[Any]:

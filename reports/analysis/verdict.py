@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.record.errors import UserError
 from experiments.record.formatting import is_missing, is_same, named, plural
 from experiments.record.layout import DEFAULT
 from experiments.record.reading import as_number, clean, dig
@@ -244,20 +243,6 @@ def why_no_gain(study: Study, trial_id: str | None) -> str:
     tried = _of_default(study, study.trials)["status"]
     did = {"failed": "failed", "pruned": "was stopped early", "running": "has not ended"}
     return f"the default {did.get(next(iter(tried), ''), 'was not trained')}"
-
-
-def check_default(study: Study) -> None:
-    """Checks that the space's default is another network than the recommended one.
-
-    Raises:
-        UserError: They are one.
-    """
-    best = recommended(study)
-    if best is not None and best in set(_of_default(study, study.trials)["trial_id"]):
-        raise UserError(
-            f"study {study.name!r}: its recommended trial {best} is the space's default, so there "
-            "is nothing to compare"
-        )
 
 
 def _of_default(study: Study, trials: "pd.DataFrame") -> "pd.DataFrame":

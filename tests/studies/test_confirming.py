@@ -23,7 +23,6 @@ from experiments.studies.retrain import confirm_trial
 from experiments.studies.status import status_text
 from reports import load_study
 from reports.analysis import test_predictions
-from reports.analysis.recommended import recommended
 from tests.reports.synthetic import Synthetic, write_study
 
 TRIAL, NUM_IMAGES, NUM_EPOCHS = "02", 15, 5
@@ -323,21 +322,6 @@ def test_a_place_that_takes_no_page_is_refused_before_anything_is_trained(
     answer = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "file" / "page")])
     assert (answer.exit_code, trained) == (2, [])
     assert "file/page' can't be made: " in answer.stderr
-
-
-def test_the_default_is_not_compared_with_itself(folder: Path) -> None:
-    study = load_study(folder)
-    path = folder / f"trial_{recommended(study)}" / "trial.json"
-    state = json.loads(path.read_text())
-    defaults = {hp["name"]: hp["default"] for hp in study.hyperparameters.values()}
-    state["hyperparameters"]["values"] = defaults
-    path.write_text(json.dumps(state))
-    before = sorted(folder.rglob("*"))
-    arguments = ["compare", folder.name, "--default", "--seeds", "2"]
-    answer = CliRunner().invoke(main, [*arguments, "--runs-dir", str(folder.parent)])
-    assert answer.exit_code == 2
-    assert "is the space's default, so there is nothing to compare" in answer.stderr
-    assert sorted(folder.rglob("*")) == before
 
 
 def as_if_opened(study: Any, targets: str = "classes", **options: Any) -> Any:
