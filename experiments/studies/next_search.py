@@ -8,10 +8,9 @@ from typing import Any
 
 from experiments.record.errors import UserError
 from experiments.record.files import atomic
-from experiments.record.formatting import is_same
 from experiments.record.notes import GOOD
 from experiments.record.passwords import HIDDEN
-from experiments.record.reading import as_dict, clean, dicts, native
+from experiments.record.reading import as_dict, clean, native
 from experiments.record.study import picks, refuse_script
 from reports.analysis.health import Finding, health
 from reports.study.study import Study
@@ -48,9 +47,6 @@ def write_next(study: Study, path: str | Path) -> Path:
         options.pop("sources", None)  # trials of another objective can't inform it
     else:
         options |= _informed(study, options, base, lost)
-        if "sources" in options and not any(finding.ranges for finding in findings):
-            # As in a first search, half of the trials at most.
-            options["tries"] = _untried(study)[: (options.get("max_trials", 0) + 1) // 2]
     path = Path(path)
     if path.exists():
         raise UserError(f"{str(path)!r} is there already: name another file, or remove it")
@@ -74,8 +70,7 @@ def _informed(
 ) -> dict[str, Any]:
     """Adds the study as an earlier study of the next search, if its method takes them.
 
-    The starting points of the study are then known: those that it had no trial left for are tried
-    by `write_next`.
+    The starting points of the study are then known, and are not tried again.
 
     Args:
         study: The study.
@@ -99,24 +94,6 @@ def _informed(
         options.pop("method_settings", None)  # of the method that was
     known = {"tries": [], "try_default": False, "starting_points": False}
     return {"sources": [*before, own], **known, **again}
-
-
-def _untried(study: Study) -> list[dict[str, Any]]:
-    """Returns the points that were to be tried, and of which no trial was begun."""
-    sessions = dicts(study.record.get("sessions"))
-    points = [
-        p for name in ("points", "starting_points") for s in sessions for p in dicts(s.get(name))
-    ]
-    columns = {hp["name"]: column for column, hp in study.hyperparameters.items()}
-    rows = study.trials.to_dict("records")
-
-    def is_tried(point: dict[str, Any]) -> bool:
-        return any(
-            all(is_same(row[columns[name]], value) for name, value in point.items()) for row in rows
-        )
-
-    known = [point for point in points if point.keys() <= columns.keys()]
-    return [point for point in known if not is_tried(point)]
 
 
 def _whole_source(source: str, study: Study, base: Path | None) -> str:

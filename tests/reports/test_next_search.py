@@ -159,16 +159,3 @@ def test_nothing_is_held_that_would_leave_earlier_trials_out(
     config = next_of(study)
     assert config.sources == (str(study.folder),)
     assert config.fix == {}
-
-
-def test_starting_points_that_no_trial_was_left_for_are_tried(tmp_path: Path) -> None:
-    plan = Synthetic(6)
-    values = json.loads((write_study(tmp_path / "t", plan) / "trial_2/trial.json").read_text())
-    tried = values["hyperparameters"]["values"]
-    others = [tried | {"learning_rate": rate} for rate in (0.0123, 0.0456)]
-    sessions = [{"started": 1.0, "ended": 2.0, "points": [], "starting_points": [tried, *others]}]
-    config = next_of(study_of(tmp_path, plan, {"method": "tpe"}, sessions=sessions))
-    assert [point["learning_rate"] for point in config.tries] == [0.0123, 0.0456]
-    few = {"method": "tpe", "max_trials": 2}
-    config = next_of(study_of(tmp_path / "few", plan, few, sessions=sessions))
-    assert [point["learning_rate"] for point in config.tries] == [0.0123]
