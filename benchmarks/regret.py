@@ -2,8 +2,8 @@
 
 Trials are predicted from recorded ones (see surrogate.py), so that hundreds of searches can be
 run. Keras Tuner's Hyperband is not among the methods: it spends epochs, which are not counted here.
-Nobody gets the starting points of the space but `tpe, starting points`, which is what `tpe` does as
-it is shipped.
+Nobody gets the starting points of the space but `tpe, starting points`, as the shipped `tpe` does,
+which tries the space's default before them.
 """
 
 import argparse
