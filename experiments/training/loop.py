@@ -102,7 +102,7 @@ def _make_variables(model: keras.Model, data: tf.data.Dataset) -> None:
     model.optimizer.build(model.trainable_variables)
     inputs, labels = (part[:2] for part in next(iter(data)))
     outputs = model(inputs)
-    model.compute_loss(inputs, labels, outputs)
+    model.compute_loss(inputs, labels, outputs, None)  # Keras gives all four, by place
     model.compute_metrics(inputs, labels, outputs)
     model.reset_metrics()
 

@@ -26,7 +26,7 @@ from experiments.training.snapshot import Snapshot, SnapshotStore, UnfitError, a
 from experiments.training.task import Answer, Execution, Note, StoppedError, TrialTask, timed
 from experiments.training.traced import TracedStore
 from search_spaces.base import ImageSpace
-from search_spaces.frozen import ORIGINAL, Cut
+from search_spaces.frozen import ORIGINAL, Cut, LayerSplit
 
 _VALIDATION_BATCH = 64
 _MOST_EPOCH_BYTES = 256 * 2**20  # of feature vectors, gathered at once instead of by batch
@@ -194,7 +194,9 @@ def _why_uncached(network: Network) -> str | None:
         return "training images are changed anew in each epoch"
     cuts = network.split.cuts(network.task.epochs)
     phases = network.space.phases(network.hp, network.task.epochs)
-    if len(cuts) < len(phases) and any(phase.prepare for phase in phases):
+    # A `LayerSplit` knows nothing of phases; other cuts stand for what `prepare` does.
+    whole = len(cuts) == len(phases) and not isinstance(network.split, LayerSplit)
+    if not whole and any(phase.prepare for phase in phases):
         return "a phase of its training changes the network"
     try:
         for cut in cuts:

@@ -320,6 +320,23 @@ WRONG_FILES: list[tuple[str, str, str, str]] = [
 ]  # fmt: skip
 
 
+def test_each_file_imports_what_lies_beside_it(tmp_path: Path) -> None:
+    found = []
+    for folder, value in (("a", 50), ("b", 200), ("a", 90)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "beside_it.py").write_text(f"VALUE = {value}")
+        code = (
+            "import numpy as np\nimport beside_it\ndef load():\n"
+            "    x = np.full((40, 8, 8), beside_it.VALUE, np.uint8)\n"
+            "    return {'x_train': x, 'y_train': np.arange(40) % 2}\n"
+        )
+        (tmp_path / folder / "my_data.py").write_text(code)
+        data = prepared(tmp_path, f"file:{tmp_path / folder / 'my_data.py'}")
+        found.append(int(np.max(data.open("train").images)))
+    assert found == [50, 200, 90]
+    assert "beside_it" not in sys.modules
+
+
 @pytest.mark.parametrize(("name", "body", "more", "message"), WRONG_FILES)
 def test_mistakes_in_an_own_file_are_one_line(
     tmp_path: Path, name: str, body: str, more: str, message: str

@@ -296,6 +296,7 @@ _PHASES = """    def phases(self, hp, epochs):
 
         return [Phase(1), Phase(epochs - 1, faster)]
 """
+_ONE_PHASE = _PHASES.replace("[Phase(1), Phase(epochs - 1, faster)]", "[Phase(epochs, faster)]")
 _AUGMENTED = """    def augmentation(self, hp):
         return (lambda images, rng: 255 - images) if hp.get("units") == 16 else None
 """
@@ -305,6 +306,7 @@ _AUGMENTED = """    def augmentation(self, hp):
     ("more", "units", "why"),
     [
         (_PHASES, 16, "a phase of its training changes the network"),
+        (_ONE_PHASE, 16, "a phase of its training changes the network"),
         (_AUGMENTED, 16, "training images are changed anew in each epoch"),
         (_AUGMENTED, 32, None),
     ],

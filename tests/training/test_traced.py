@@ -232,8 +232,10 @@ class MacroF1(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]
 
 
 class Mixed(keras.Model):  # type: ignore[misc]
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-        return 2 * super().compute_loss(*args, **kwargs)
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
+    ) -> Any:  # as Keras' documentation has it
+        return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
 
 
 UNTOLD: dict[str, dict[str, Any]] = {

@@ -3,9 +3,10 @@
 import hashlib
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,8 @@ from experiments.record.layout import expanded
 
 _DEFAULT = "load"
 _MODULE = "experiments_own_data"  # the name that the file is imported by
+_SUITE = ("experiments", "reports", "search_spaces")
+_PYTHONS = tuple(Path(sysconfig.get_path(n)).resolve() for n in ("stdlib", "platstdlib"))
 
 
 def load(name: str, argument: str, access: Access) -> RawDataset:
@@ -64,6 +67,8 @@ def _running(name: str, path: Path, source: bytes) -> Iterator[ModuleType]:
     """Runs the file as a module, which can import its neighbours; leaves no byte code behind."""
     module, folder = ModuleType(_MODULE), str(path.parent)
     module.__file__ = str(path)
+    aside = {n: sys.modules.pop(n) for n in _of_other_folders(path.parent.resolve())}
+    before = set(sys.modules)
     sys.modules[_MODULE] = module
     sys.path.insert(0, folder)
     try:
@@ -74,6 +79,37 @@ def _running(name: str, path: Path, source: bytes) -> Iterator[ModuleType]:
         sys.modules.pop(_MODULE, None)
         if folder in sys.path:
             sys.path.remove(folder)
+        for loaded in set(sys.modules) - before:  # they may be edited, or another file's come next
+            if _is_own_module(sys.modules[loaded], path.parent.resolve()):
+                del sys.modules[loaded]
+        sys.modules.update(aside)
+
+
+def _of_other_folders(folder: Path) -> list[str]:
+    """Names loaded modules of other folders that would stand for neighbours in `folder`."""
+    with suppress(OSError):
+        neighbours = {path.stem for path in folder.iterdir() if path.suffix == ".py"}
+        neighbours |= {path.parent.name for path in folder.glob("*/__init__.py")}
+        return [
+            name
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] in neighbours
+            and _is_own_module(module)
+            and not _is_own_module(module, folder)
+        ]
+    return []
+
+
+def _is_own_module(module: object, folder: Path | None = None) -> bool:
+    """Whether a module is somebody's own: not installed, nor Python's, and of `folder` if given."""
+    facts = vars(module) if isinstance(module, ModuleType) else {}  # loads none that waits
+    file, name = facts.get("__file__"), str(facts.get("__name__"))
+    if not isinstance(file, str) or name.partition(".")[0] in _SUITE:
+        return False
+    place = Path(file).resolve()
+    is_installed = bool({"site-packages", "dist-packages"} & set(place.parts))
+    is_pythons = any(map(place.is_relative_to, _PYTHONS))
+    return not (is_installed or is_pythons) and (folder is None or place.is_relative_to(folder))
 
 
 def _function(name: str, path: Path, module: ModuleType, wanted: str) -> Callable[..., object]:
